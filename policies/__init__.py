@@ -1,0 +1,1 @@
+"""Rules that a preview or an update must pass."""

@@ -1,0 +1,1 @@
+"""What runs on the pod, and the client that brings it there."""

@@ -1,0 +1,188 @@
+"""The one file shared by those who declare a pod and those who run on it.
+
+Standard library only: on the pod it is read by the system's Python before any package is installed.
+Everything here is data; nothing reads the environment or the disk on import.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+GATEWAY_PORT = 8189
+"""The only HTTP port a pod publishes."""
+
+COMFYUI_PORT = 8188
+"""Where ComfyUI listens, on 127.0.0.1 alone; never published."""
+
+SSH_PORT = 22
+
+PUBLISHED_PORTS = (f"{GATEWAY_PORT}/http", f"{SSH_PORT}/tcp")
+"""What a pod publishes, in RunPod's `port/protocol` form; policies refuse anything else."""
+
+VOLUME_MOUNT = "/workspace"
+"""Where RunPod mounts the network volume: the only thing that survives a stop."""
+
+HOME = f"{VOLUME_MOUNT}/comfyui-runpod"
+"""Root of everything we keep on the volume (see provisioning.layout for what lies below it)."""
+
+RUN_DIR = "/run/comfyui-runpod"
+"""Container disk; holds the environment the pod was started with, for root alone."""
+
+COMFYUI_UID = 10001
+GATEWAY_UID = 10002
+"""Fixed ids: files on the volume keep their owner when the users are made again after a restart."""
+
+START_COMMAND = "bash -c 'eval \"$COMFYUI_BOOT_SCRIPT\"'"
+"""The pod's `args`. The script travels in the environment, so that no quoting of RunPod's touches it."""
+
+
+def boot_script() -> str:
+    """Return the start script a pod runs on every container start."""
+    return Path(__file__).with_name("boot.sh").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class PodEnv:
+    """The environment we give a pod, beside RunPod's own RUNPOD_* variables."""
+
+    boot_script: str
+    ssh_host_key: str
+    """Private ed25519 key in OpenSSH form: the pod's identity, pinned by our client."""
+    ssh_authorized_key: str
+    """The one public key that may log in."""
+
+    def to_env(self) -> dict[str, str]:
+        """Return the variables in the form of RunPod's `env`."""
+        return {
+            "COMFYUI_BOOT_SCRIPT": self.boot_script,
+            "COMFYUI_SSH_HOST_KEY": self.ssh_host_key,
+            "COMFYUI_SSH_AUTHORIZED_KEY": self.ssh_authorized_key,
+        }
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> PodEnv:
+        """Read the variables back; raises KeyError naming the one that is missing."""
+        return cls(env["COMFYUI_BOOT_SCRIPT"], env["COMFYUI_SSH_HOST_KEY"], env["COMFYUI_SSH_AUTHORIZED_KEY"])
+
+
+@dataclass(frozen=True)
+class SourcePin:
+    """A git repository at one commit."""
+
+    name: str
+    repository: str
+    ref: str
+    """The tag or branch a person chose; for display and for the lock file."""
+    commit: str
+    """Forty hexadecimal digits: what is checked out."""
+    requirements: str = ""
+    """Text of a hash-locked requirements file; empty means no Python packages."""
+
+
+@dataclass(frozen=True)
+class ModelPin:
+    """A model file and where ComfyUI looks for it."""
+
+    name: str
+    """File name, ending in .safetensors or .gguf."""
+    folder: str
+    """ComfyUI's folder below models/: diffusion_models, text_encoders, vae, loras, checkpoints, ..."""
+    url: str
+    """Where it comes from; empty only for an optional entry, which is then reported and skipped."""
+    sha256: str = ""
+    """Empty until the first download recorded it in the lock file."""
+    size_bytes: int = 0
+    """Expected size; 0 when not known."""
+    license: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class GatewayPlan:
+    """Settings of the gateway that are not secret."""
+
+    hosts: tuple[str, ...]
+    """Host names it answers to; empty means `<pod id>-<port>.proxy.runpod.net` alone, derived on the pod."""
+    rate_limit_per_minute: int
+    """Requests per key and minute."""
+    usd_per_hour: float
+    """The pod's price, for usage rows."""
+
+
+@dataclass(frozen=True)
+class ProvisionPlan:
+    """All that the installer is to reach; its hash decides whether a pod is provisioned again."""
+
+    comfyui: SourcePin
+    nodes: tuple[SourcePin, ...]
+    models: tuple[ModelPin, ...]
+    gateway: GatewayPlan
+    comfyui_args: tuple[str, ...] = ()
+    """Further command-line arguments for ComfyUI's main.py."""
+
+    def to_json(self) -> str:
+        """Return the plan as JSON with sorted keys: equal plans give equal text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ProvisionPlan:
+        """Read a plan back; raises TypeError or KeyError on a form it does not know."""
+        raw: dict[str, Any] = json.loads(text)
+        gateway = raw["gateway"] | {"hosts": tuple(raw["gateway"]["hosts"])}
+        return cls(
+            comfyui=SourcePin(**raw["comfyui"]),
+            nodes=tuple(SourcePin(**node) for node in raw["nodes"]),
+            models=tuple(ModelPin(**model) for model in raw["models"]),
+            gateway=GatewayPlan(**gateway),
+            comfyui_args=tuple(raw["comfyui_args"]),
+        )
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What goes over the pinned SSH connection's standard input and nowhere else."""
+
+    gateway_pepper: str = field(repr=False)
+    client_key: str = field(repr=False)
+    admin_key: str = field(repr=False)
+    hugging_face_token: str = field(default="", repr=False)
+    civitai_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class SshTarget:
+    """Where and how `provisioning.push` logs in."""
+
+    host: str
+    port: int
+    host_key: str
+    """The pod's public host key in `ssh-ed25519 AAAA...` form; nothing else is accepted."""
+    private_key: str = field(repr=False)
+    user: str = "root"
+
+
+@dataclass(frozen=True)
+class PushRequest:
+    """Standard input of `python -m provisioning.push`, one JSON object."""
+
+    target: SshTarget
+    plan: ProvisionPlan
+    secrets: Secrets
+
+    def to_json(self) -> str:
+        """Return the request as JSON; it holds secrets, so it is only ever written to a pipe."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> PushRequest:
+        """Read a request back; raises TypeError or KeyError on a form it does not know."""
+        raw: dict[str, Any] = json.loads(text)
+        return cls(
+            target=SshTarget(**raw["target"]),
+            plan=ProvisionPlan.from_json(json.dumps(raw["plan"])),
+            secrets=Secrets(**raw["secrets"]),
+        )

@@ -1,0 +1,1 @@
+"""What an environment is: settings, program, outputs, and the commands behind make."""
