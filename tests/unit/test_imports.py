@@ -1,0 +1,45 @@
+"""The import directions of the house; the contracts stand in pyproject.toml under tool.importlinter."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOT = Path(__file__).parents[2]
+
+
+def _modules(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_imports_point_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+def test_only_settings_reads_the_stack_configuration() -> None:
+    readers = [
+        _relative(path)
+        for path in _modules("stacks", "components", "policies", "provisioning")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "Config" and getattr(node.value, "id", "") == "pulumi"
+    ]
+    assert set(readers) <= {"stacks/settings.py"}
+
+
+@pytest.mark.parametrize("path", _modules("stacks", "components", "policies", "provisioning", "tools"), ids=_relative)
+def test_functions_stay_under_fifty_lines(path: Path) -> None:
+    long = [
+        f"{node.name} has {lines} lines"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > 50
+    ]
+    assert not long
