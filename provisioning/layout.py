@@ -1,0 +1,154 @@
+"""Where everything lies on a pod; the only module that joins these paths."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioning import contract
+
+# The kernel's limit for the path of a unix socket is 108 bytes with its closing zero.
+SOCKET_PATH_LIMIT = 107
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below a pod's root; the root is "/" on a pod and a directory in the emulator's process runtime."""
+
+    root: Path
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Layout:
+        """Return the layout POD_ROOT asks for; without it, the machine's own root."""
+        return cls(Path(env.get("POD_ROOT") or "/"))
+
+    def _at(self, absolute: str) -> Path:
+        return self.root / absolute.lstrip("/")
+
+    @property
+    def volume(self) -> Path:
+        """The network volume: all that survives a stop."""
+        return self._at(contract.VOLUME_MOUNT)
+
+    @property
+    def home(self) -> Path:
+        """Root of what we keep on the volume."""
+        return self._at(contract.HOME)
+
+    @property
+    def run(self) -> Path:
+        """Container disk, gone at a stop: the environment, rendered configuration, locks, sockets."""
+        return self._at(contract.RUN_DIR)
+
+    @property
+    def environ(self) -> Path:
+        """The environment the pod was started with, NUL-separated, for root alone."""
+        return self.run / "environ"
+
+    @property
+    def bundles(self) -> Path:
+        """One directory per uploaded bundle, named by its digest."""
+        return self.home / "bundle"
+
+    @property
+    def start(self) -> Path:
+        """What boot.sh runs once something is installed."""
+        return self.home / "boot" / "start"
+
+    @property
+    def jobs(self) -> Path:
+        """Progress and result of installer runs, one directory each."""
+        return self.home / "jobs"
+
+    @property
+    def lease(self) -> Path:
+        """Says which pod is installing on this volume."""
+        return self.home / "lease.json"
+
+    @property
+    def packages(self) -> Path:
+        """System packages as .deb files, so that a restart needs no network."""
+        return self.home / "packages"
+
+    @property
+    def sources(self) -> Path:
+        """Checked-out repositories, `<name>/<commit>`."""
+        return self.home / "sources"
+
+    @property
+    def venvs(self) -> Path:
+        """Python environments, named by the hash of their lock."""
+        return self.home / "venvs"
+
+    @property
+    def base(self) -> Path:
+        """ComfyUI's --base-directory."""
+        return self.home / "base"
+
+    @property
+    def nodes(self) -> Path:
+        """ComfyUI's custom nodes: links into `sources`, not writable by ComfyUI."""
+        return self.base / "custom_nodes"
+
+    @property
+    def model_folders(self) -> Path:
+        """ComfyUI's folders of models: links into `model_store`."""
+        return self.base / "models"
+
+    @property
+    def model_store(self) -> Path:
+        """One file per content, named by its SHA-256."""
+        return self.home / "models" / "store"
+
+    @property
+    def model_staging(self) -> Path:
+        """Downloads that are not finished or not checked yet."""
+        return self.home / "models" / "staging"
+
+    @property
+    def model_records(self) -> Path:
+        """What was learnt of downloads whose hash the manifest did not know."""
+        return self.home / "models" / "records"
+
+    @property
+    def desired(self) -> Path:
+        """What the services are to be: written by the installer, read at every start; root alone."""
+        return self.home / "services.json"
+
+    @property
+    def gateway_data(self) -> Path:
+        """The gateway's database directory; the gateway's user alone."""
+        return self.home / "gateway"
+
+    @property
+    def gateway_config(self) -> Path:
+        """The gateway's configuration with its secrets, rendered at every start."""
+        return self.run / "gateway.json"
+
+    @property
+    def supervisor_config(self) -> Path:
+        """Rendered at every start."""
+        return self.run / "supervisord.conf"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        """Control socket of supervisord, for its own user alone."""
+        direct = self.run / "supervisor.sock"
+        if len(os.fsencode(direct)) <= SOCKET_PATH_LIMIT:
+            return direct
+        name = hashlib.sha256(os.fsencode(direct)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"comfyui-runpod-{os.getuid()}-{name}" / "s"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the services, rotated."""
+        return self.home / "logs"
+
+
+def port(private: int, env: Mapping[str, str]) -> int:
+    """Return the port to listen on: pods of the process runtime share one loopback and are told other numbers."""
+    return int(env.get(f"POD_PORT_{private}") or private)
