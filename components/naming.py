@@ -1,0 +1,20 @@
+"""Names: what a resource is called in RunPod's console and in the state."""
+
+from __future__ import annotations
+
+PROJECT = "comfyui-runpod"
+
+
+def token(noun: str) -> str:
+    """Return the type token of one of our components, for example `comfyui:index:GpuPod`."""
+    return f"comfyui:index:{noun}"
+
+
+def child(parent: str, suffix: str) -> str:
+    """Return the logical name of a component's child: `{parent}-{suffix}`."""
+    return f"{parent}-{suffix}"
+
+
+def physical(environment: str, role: str) -> str:
+    """Return the name a person reads in RunPod's console; the provider appends its marker to it."""
+    return f"comfyui-{environment}-{role}"
