@@ -1,0 +1,41 @@
+"""What makes a plain `pulumi destroy` trustworthy: created first, deleted last."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.runpod.binding import Resource
+
+
+class StackGuard(Resource):
+    """Holds the stack's random instance id, and on delete ends everything that carries it.
+
+    Its delete fails while anything of the stack still bills, so hand `instance_id` to every pod and volume: that also
+    makes the engine delete the guard after them.
+    """
+
+    token = "runpod:index:StackGuard"  # noqa: S105 - a resource type
+    outputs = ("instanceId",)
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        stack: pulumi.Input[str],
+        keep_volumes: pulumi.Input[bool] = False,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the guard.
+
+        Args:
+            resource_name: Logical name in the stack.
+            stack: Name of the stack, for messages.
+            keep_volumes: Leave network volumes alive (and billing) when the guard is deleted.
+            opts: Pulumi resource options.
+        """
+        super().__init__(resource_name, {"stack": stack, "keep_volumes": keep_volumes}, opts)
+
+    @property
+    def instance_id(self) -> pulumi.Output[str]:
+        """Random id of this instance of the stack: part of the marker in every name."""
+        return self.output("instanceId")
