@@ -1,0 +1,67 @@
+"""The virtual environment with exactly the locked packages, and this project in it, editable."""
+
+import hashlib
+import shutil
+import sys
+import venv
+from collections.abc import Mapping
+from pathlib import Path
+
+from tools.places import Places
+from tools.progress import run, say
+
+# setuptools is locked with the rest, so the editable install needs no build environment from the index.
+_EDITABLE = ["--no-deps", "--no-build-isolation", "--quiet", "--editable"]
+# Nothing the user has set for pip is overridden: mirrors, certificates and offline folders stay in force.
+_LOCKED = ["--require-hashes", "--no-deps", "--quiet", "--requirement"]
+
+
+def install(places: Places, environ: Mapping[str, str]) -> None:
+    """Make `.venv` and fill it from the lock. A broken or foreign one is made anew.
+
+    Raises:
+        SetupError: pip failed; the message holds the end of its output.
+    """
+    python, stamp = places.venv / "bin" / "python", places.venv / "installed.sha256"
+    wanted = _fingerprint(places)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    if not _is_ours(places.venv):
+        say("making .venv")
+        shutil.rmtree(places.venv, ignore_errors=True)
+        venv.create(places.venv, with_pip=True, symlinks=True, prompt="comfyui-runpod")
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
+    say("installing the locked Python packages")
+    run(
+        "installing the locked packages",
+        [*pip, *_LOCKED, str(places.checkout / "requirements.lock")],
+        log=places.cache / "pip.log",
+        env=environ,
+    )
+    run(
+        "installing this project, editable",
+        [*pip, *_EDITABLE, str(places.checkout)],
+        log=places.cache / "pip-editable.log",
+        env=environ,
+    )
+    stamp.write_text(wanted)
+
+
+def _fingerprint(places: Places) -> str:
+    """A hash of what the environment is made from; the stamp lies in it and goes with it."""
+    digest = hashlib.sha256(f"{sys.version}\0{places.checkout}\0".encode())
+    for name in ("requirements.lock", "pyproject.toml"):
+        digest.update((places.checkout / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether the environment works and was made by this very version of Python."""
+    config = folder / "pyvenv.cfg"
+    if not config.is_file() or not (folder / "bin" / "pip").exists():
+        return False
+    version = ".".join(str(part) for part in sys.version_info[:2])
+    return any(
+        line.startswith("version") and line.split("=")[1].strip().startswith(f"{version}.")
+        for line in config.read_text().splitlines()
+    )

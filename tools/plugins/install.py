@@ -1,0 +1,85 @@
+"""Put pulumi-command's plugin where the engine looks: the official one, else our stand-in."""
+
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from tools.engine.choice import Engine
+from tools.errors import SetupError
+from tools.places import Places
+from tools.progress import run, say
+
+NAME = "command"
+VERSION = "1.2.1"
+OFFICIAL = "official"
+STANDIN = "stand-in"
+# Asked before the engine is: the engine itself retries an unreachable site for minutes.
+SITE = "https://get.pulumi.com/releases/plugins"
+_CONNECT_SECONDS = 10
+_INSTALL_SECONDS = 180
+_LAUNCHER = """#!/bin/sh
+# Stand-in for pulumi-command {version}.
+exec "{python}" -m tools.plugins.command "$@"
+"""
+
+
+def install(places: Places, engine: Engine, environ: Mapping[str, str], site: str = SITE) -> str:
+    """Install the plugin into the checkout's PULUMI_HOME and say which it is.
+
+    Raises:
+        SetupError: the folder cannot be written.
+    """
+    folder = places.pulumi_home / "plugins" / f"resource-{NAME}-v{VERSION}"
+    if _reachable(site) and _official(places, engine, environ, folder):
+        return OFFICIAL
+    say(
+        "pulumi-command's official plugin is out of reach: using the stand-in for local.Command in tools/plugins/command"
+    )
+    write_standin(places, folder)
+    return STANDIN
+
+
+def write_standin(places: Places, folder: Path) -> None:
+    """Make the plugin folder of the stand-in: one launcher, renamed into place as the engine would unpack a plugin."""
+    partial = folder.parent / f"{folder.name}.new"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    launcher = partial / f"pulumi-resource-{NAME}"
+    python = places.venv / "bin" / "python"
+    launcher.write_text(_LAUNCHER.format(version=VERSION, python=python))
+    launcher.chmod(0o755)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _reachable(site: str) -> bool:
+    request = urllib.request.Request(f"{site}/", method="HEAD", headers={"User-Agent": "comfyui-runpod-setup/1"})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=_CONNECT_SECONDS):  # noqa: S310  (https, fixed host)
+            return True
+    except urllib.error.HTTPError:
+        return True  # it answered: whether it has the plugin, the engine finds out
+    except OSError:
+        return False
+
+
+def _official(places: Places, engine: Engine, environ: Mapping[str, str], folder: Path) -> bool:
+    """Let the engine install it. Its retries are cut at three minutes; a half-unpacked folder is removed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    started = time.monotonic()
+    try:
+        run(
+            f"installing pulumi-command {VERSION}",
+            [f"{engine.folder}/pulumi", "plugin", "install", "resource", NAME, f"v{VERSION}"],
+            env={**environ, "PULUMI_HOME": str(places.pulumi_home), "PULUMI_SKIP_UPDATE_CHECK": "true"},
+            log=places.cache / "plugin.log",
+            limit_seconds=_INSTALL_SECONDS,
+        )
+    except SetupError as error:
+        say(f"  pulumi-command: {str(error).splitlines()[0]} after {time.monotonic() - started:.0f} s")
+        shutil.rmtree(folder, ignore_errors=True)
+        return False
+    return (folder / f"pulumi-resource-{NAME}").exists()
