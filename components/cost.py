@@ -33,7 +33,7 @@ class StoragePrices:
 STORAGE = StoragePrices(
     container_disk=0.10,
     volume_tiers=((1000, 0.07), (None, 0.05)),
-    as_of=date(2026, 8, 20),
+    as_of=date(2026, 11, 22),
     source="https://docs.runpod.io/pods/pricing",
 )
 

@@ -64,6 +64,8 @@ class PodSection(Section):
 
     image: str = Field(min_length=1)
     """Docker image with CUDA; the start command is ours, not the image's."""
+    torch: str = Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")
+    """Version of PyTorch in that image: models are opened by it, and 2.6 is the first that opens them safely."""
     disk_gb: int = Field(ge=30, le=500)
     """Container disk in GB, lost at every stop. Below 30 the usual images do not fit and the pod never starts."""
     replace: Replace = Replace.BEFORE

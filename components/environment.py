@@ -1,0 +1,135 @@
+"""One environment: guard, volume, pod, gateway and ComfyUI, in the order in which they depend on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from components import runpod
+from components.comfyui import ComfyUI, ComfyUIArgs, PodAccess
+from components.component import Component
+from components.gateway import Gateway, GatewayArgs
+from components.gpu_pod import GpuPod, GpuPodArgs
+from components.model_volume import ModelVolume, ModelVolumeArgs
+from provisioning import contract
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What is rented, and where."""
+
+    image: str
+    disk_gb: int
+    gpus: tuple[str, ...]
+    """Ranked GPU ids."""
+    gpu_count: int
+    data_centers: tuple[str, ...]
+    replace: str
+    """`before` or `after`."""
+    ready_timeout_seconds: int
+    min_cuda_version: str
+    volume_gb: int
+    keep_volume: bool
+    existing_volume: str
+    """Id of a volume to use instead of making one; empty means make one."""
+
+
+@dataclass(frozen=True)
+class Software:
+    """What runs on it."""
+
+    plan: contract.ProvisionPlan
+    torch: str
+    """Version of PyTorch in the image."""
+    unknown_hashes: str
+    """`warn` or `refuse`."""
+    bundle: str
+    """Digest of the program that is uploaded to the pod."""
+    download_tokens: Mapping[str, pulumi.Input[str]]
+    """By field name of contract.Secrets."""
+
+
+class Environment(Component):
+    """Everything of one stack."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        machine: Machine,
+        software: Software,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(name, {"environment": name, "keep_volume": machine.keep_volume}, opts)
+        # Made before anything that bills and deleted after all of it: its delete fails while anything still does.
+        self.guard = runpod.StackGuard(
+            self.child("guard"), stack=name, keep_volumes=machine.keep_volume, opts=self.under()
+        )
+        self.volume = self._volume(name, machine)
+        self.gpu_pod = self._gpu_pod(name, machine)
+        self.pod = self.gpu_pod.pod
+        self.gateway = self._gateway(software.plan.gateway)
+        self.comfyui = self._comfyui(software)
+        self.register_outputs({"gatewayUrl": self.gateway.url, "podId": self.pod.pod_id})
+
+    def _volume(self, name: str, machine: Machine) -> ModelVolume:
+        args = ModelVolumeArgs(
+            environment=name,
+            guard=self.guard.instance_id,
+            size_gb=machine.volume_gb,
+            gpus=machine.gpus,
+            gpu_count=machine.gpu_count,
+            data_centers=machine.data_centers,
+            keep=machine.keep_volume,
+            existing_id=machine.existing_volume,
+        )
+        return ModelVolume(self.child("models"), args, self.under())
+
+    def _gpu_pod(self, name: str, machine: Machine) -> GpuPod:
+        args = GpuPodArgs(
+            environment=name,
+            guard=self.guard.instance_id,
+            volume_id=self.volume.volume_id,
+            image=machine.image,
+            disk_gb=machine.disk_gb,
+            gpus=machine.gpus,
+            gpu_count=machine.gpu_count,
+            data_centers=machine.data_centers,
+            replace=machine.replace,
+            ready_timeout_seconds=machine.ready_timeout_seconds,
+            min_cuda_version=machine.min_cuda_version,
+        )
+        return GpuPod(self.child("gpu"), args, self.under())
+
+    def _gateway(self, plan: contract.GatewayPlan) -> Gateway:
+        args = GatewayArgs(self.pod.urls, plan.hosts, plan.rate_limit_per_minute)
+        return Gateway(self.child("gateway"), args, self.under())
+
+    def _comfyui(self, software: Software) -> ComfyUI:
+        args = ComfyUIArgs(
+            plan=software.plan,
+            torch=software.torch,
+            unknown_hashes=software.unknown_hashes,
+            bundle=software.bundle,
+            access=self._access(),
+            secrets=self._secrets(software.download_tokens),
+        )
+        return ComfyUI(self.child("comfyui"), args, self.under())
+
+    def _access(self) -> PodAccess:
+        return PodAccess(
+            pod_id=self.pod.pod_id,
+            host=self.pod.ssh_host,
+            port=self.pod.ssh_port,
+            host_key=self.gpu_pod.host_key.public_key,
+            private_key=self.gpu_pod.login_key.private_key,
+            usd_per_hour=self.pod.cost_per_hr,
+        )
+
+    def _secrets(self, tokens: Mapping[str, pulumi.Input[str]]) -> dict[str, Any]:
+        gateway = self.gateway
+        first = {"client_key": gateway.client_key, "admin_key": gateway.admin_key, "gateway_pepper": gateway.pepper}
+        return {**tokens, **first}

@@ -1,0 +1,52 @@
+"""The gateway's secrets and address: the only door to ComfyUI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+
+from components import runpod
+from components.component import Component
+from provisioning import contract
+
+KEY_PREFIX = "cgw_live_"
+"""Begins every API key, so that a leaked one is recognised by scanners."""
+
+KEY_LENGTH = 40
+"""Eight characters that name the key and thirty-two that are secret."""
+
+
+@dataclass(frozen=True)
+class GatewayArgs:
+    """Inputs of Gateway."""
+
+    urls: pulumi.Input[Mapping[str, str]]
+    """The pod's public addresses by port."""
+    hosts: tuple[str, ...]
+    """Host names it answers to; empty means RunPod's proxy name of the pod."""
+    rate_limit_per_minute: int
+    """Requests per key and minute."""
+
+
+class Gateway(Component):
+    """First keys, pepper and public address of the gateway."""
+
+    def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, vars(args), opts)
+        self.pepper = runpod.RandomSecret(self.child("pepper"), length=64, opts=self.under()).value
+        self.client_key = self._key("client-key")
+        self.admin_key = self._key("admin-key")
+        self.url = pulumi.Output.from_input(args.urls).apply(_gateway_url)
+        self.register_outputs({"url": self.url})
+
+    def _key(self, suffix: str) -> pulumi.Output[str]:
+        key = runpod.RandomSecret(
+            self.child(suffix), prefix=KEY_PREFIX, length=KEY_LENGTH, checksum=True, opts=self.under()
+        )
+        return key.value
+
+
+def _gateway_url(urls: Mapping[str, str]) -> str:
+    return urls[str(contract.GATEWAY_PORT)]

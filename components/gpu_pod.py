@@ -1,0 +1,76 @@
+"""The GPU pod: placed, reachable over pinned SSH, publishing the gateway's port and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+
+from components import naming, runpod
+from components.component import Component
+from provisioning import contract
+
+
+@dataclass(frozen=True)
+class GpuPodArgs:
+    """Inputs of GpuPod."""
+
+    environment: str
+    guard: pulumi.Input[str]
+    """Instance id of the stack's guard."""
+    volume_id: pulumi.Input[str]
+    image: str
+    disk_gb: int
+    """Container disk in GB, lost at every stop."""
+    gpus: tuple[str, ...]
+    """Ranked GPU ids; the first in stock is taken at creation."""
+    gpu_count: int
+    data_centers: tuple[str, ...]
+    """Ranked; empty means wherever the volume is."""
+    replace: str
+    """`before` or `after`: whether the old pod ends before the new one comes."""
+    ready_timeout_seconds: int
+    min_cuda_version: str
+    """Oldest CUDA version of the host, such as 12.8; empty means any."""
+
+
+class GpuPod(Component):
+    """A pod that runs our boot script and answers on SSH with a key we made."""
+
+    def __init__(self, name: str, args: GpuPodArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, vars(args), opts)
+        self.login_key = runpod.SshKeyPair(self.child("login-key"), comment=f"{name} login", opts=self.under())
+        self.host_key = runpod.SshKeyPair(self.child("host-key"), comment=f"{name} host", opts=self.under())
+        self.pod = self._make(args)
+        self.register_outputs({"podId": self.pod.pod_id, "gpu": self.pod.gpu, "dataCenter": self.pod.data_center})
+
+    def _make(self, args: GpuPodArgs) -> runpod.Pod:
+        # A pair of GPUs bills twice and a scarce one may not be found twice; the environment says which it prefers.
+        order = pulumi.ResourceOptions(delete_before_replace=args.replace == "before")
+        return runpod.Pod(
+            self.child("pod"),
+            name_=naming.physical(args.environment, "gpu"),
+            image_name=args.image,
+            gpu_type_id_list=args.gpus,
+            gpu_count=args.gpu_count,
+            data_center_ids=args.data_centers or None,
+            network_volume_id=args.volume_id,
+            volume_mount_path=contract.VOLUME_MOUNT,
+            container_disk_in_gb=args.disk_gb,
+            ports=",".join(contract.PUBLISHED_PORTS),
+            env=self._env(),
+            docker_args=contract.START_COMMAND,
+            min_cuda_version=args.min_cuda_version or None,
+            ready_timeout_seconds=args.ready_timeout_seconds,
+            guard=args.guard,
+            opts=self.under(order),
+        )
+
+    def _env(self) -> pulumi.Output[Mapping[str, str]]:
+        keys = pulumi.Output.all(host=self.host_key.private_key, login=self.login_key.public_key)
+        return pulumi.Output.secret(keys.apply(lambda key: _pod_env(key["host"], key["login"])))
+
+
+def _pod_env(host_key: str, authorized_key: str) -> Mapping[str, str]:
+    return contract.PodEnv(contract.boot_script(), host_key, authorized_key).to_env()

@@ -1,0 +1,109 @@
+"""From settings to what is rented and what is installed: pure translations, tested without an engine."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from components import cost
+from components.environment import Machine
+from components.errors import SettingsError
+from components.placement import Requirement, Wanted
+from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, SourcePin
+from stacks.lockfile import Lock
+from stacks.sections import ModelSection, NodeSection, Requires
+from stacks.settings import ROOT, Settings
+
+STAGING_ROOM = 1.1
+"""A download is staged beside the file it replaces, and file systems want air."""
+
+BYTES_PER_GB = 1_000_000_000
+SMALLEST_VOLUME_GB = 10
+
+
+def wanted(settings: Settings) -> Wanted:
+    """Return what the settings ask of the catalogue."""
+    gpu = settings.gpu
+    requirement = None if gpu.require is None else _requirement(gpu.require)
+    return Wanted(gpu.candidates, requirement, gpu.count, settings.data_centers)
+
+
+def machine(settings: Settings, gpus: tuple[str, ...]) -> Machine:
+    """Return what is rented; raises SettingsError when the volume is smaller than the models."""
+    return Machine(
+        image=settings.pod.image,
+        disk_gb=settings.pod.disk_gb,
+        gpus=gpus,
+        gpu_count=settings.gpu.count,
+        data_centers=settings.data_centers,
+        replace=settings.pod.replace.value,
+        ready_timeout_seconds=settings.pod.ready_timeout_seconds,
+        min_cuda_version=settings.pod.min_cuda_version,
+        volume_gb=volume_gb(settings),
+        keep_volume=settings.volume.keep,
+        existing_volume=settings.volume.id,
+    )
+
+
+def volume_gb(settings: Settings) -> int:
+    """Return the volume's size in GB: as set, or what the models need plus the reserve, in steps of 5 GB."""
+    models = models_gb(settings.models)
+    if settings.volume.size_gb is None:
+        need = models * STAGING_ROOM + settings.volume.reserve_gb
+        return max(SMALLEST_VOLUME_GB, math.ceil(need / 5) * 5)
+    if settings.volume.size_gb < models:
+        raise SettingsError(
+            [
+                f"stacks/Pulumi.{settings.environment}.yaml: volume.sizeGb: {settings.volume.size_gb} GB "
+                f"are less than the models' {models:.1f} GB; raise it, or remove it to have it computed"
+            ]
+        )
+    return settings.volume.size_gb
+
+
+def models_gb(models: tuple[ModelSection, ...]) -> float:
+    """Return what the models take together, in GB."""
+    return sum(model.size_bytes / BYTES_PER_GB or model.approx_gb for model in models)
+
+
+def price(settings: Settings, pod_usd_per_hour: float) -> cost.Cost:
+    """Return the cost of this environment with a pod of that price."""
+    return cost.price(cost.Plan(pod_usd_per_hour, settings.pod.disk_gb, volume_gb(settings)))
+
+
+def provision(settings: Settings, lock: Lock, root: Path = ROOT) -> ProvisionPlan:
+    """Return what is installed; raises LockError when settings and lock file contradict each other."""
+    comfyui = SourcePin(
+        "ComfyUI",
+        settings.comfyui.repository,
+        settings.comfyui.ref,
+        settings.comfyui.commit,
+        _text(root, settings.comfyui.requirements),
+    )
+    nodes = tuple(_node(node, root) for node in settings.nodes if node.repository)
+    for source in (comfyui, *nodes):
+        lock.check_source(source)
+    return ProvisionPlan(
+        comfyui=comfyui,
+        nodes=nodes,
+        models=tuple(lock.pin_model(_model(model)) for model in settings.models),
+        gateway=GatewayPlan(settings.gateway.hosts, settings.gateway.rate_limit_per_minute, 0.0),
+        comfyui_args=settings.comfyui.args,
+    )
+
+
+def _requirement(need: Requires) -> Requirement:
+    tiers, exclude = frozenset(need.tiers), frozenset(need.exclude)
+    return Requirement(need.min_vram_gb, need.max_price_per_hour, tiers, exclude)
+
+
+def _node(node: NodeSection, root: Path) -> SourcePin:
+    return SourcePin(node.name, node.repository, node.ref, node.commit, _text(root, node.requirements))
+
+
+def _model(model: ModelSection) -> ModelPin:
+    return ModelPin(model.name, model.folder, model.url, model.sha256, model.size_bytes, model.license, model.optional)
+
+
+def _text(root: Path, name: str) -> str:
+    return (root / name).read_text(encoding="utf-8") if name else ""

@@ -1,0 +1,95 @@
+"""One environment, from settings to outputs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pulumi
+
+from components import cost
+from components.budget import Budget, BudgetArgs, known_or
+from components.environment import Environment, Software
+from components.placement import Candidate, Catalogue, rank
+from provisioning.contract import ProvisionPlan
+from stacks import plan, report
+from stacks.outputs import StackOutputs
+from stacks.sections import TokensSection
+from stacks.settings import Settings
+
+
+def build(settings: Settings, provision: ProvisionPlan, *, catalogue: Catalogue, bundle: str) -> StackOutputs:
+    """Declare an environment.
+
+    Args:
+        settings: The stack file, checked.
+        provision: What is installed.
+        catalogue: Prices, stock and data centres; looked up by the caller.
+        bundle: Digest of the program that is uploaded to the pod.
+
+    Raises:
+        DeclarationError: The settings cannot work; the message says what to change.
+    """
+    candidates = rank(plan.wanted(settings), catalogue)
+    if pulumi.runtime.is_dry_run():
+        for line in report.lines(settings, candidates, catalogue):
+            pulumi.log.info(line)
+    for line in report.warnings(settings, provision, catalogue, datetime.now(UTC).date()):
+        pulumi.log.warn(line)
+    environment = Environment(
+        settings.environment,
+        machine=plan.machine(settings, tuple(candidate.gpu for candidate in candidates)),
+        software=_software(settings, provision, bundle),
+    )
+    _budget(settings, environment, max(candidate.usd_per_hour for candidate in candidates))
+    return _outputs(settings, environment, candidates)
+
+
+def _software(settings: Settings, provision: ProvisionPlan, bundle: str) -> Software:
+    return Software(
+        plan=provision,
+        torch=settings.pod.torch,
+        unknown_hashes=settings.unknown_hashes.value,
+        bundle=bundle,
+        download_tokens=_tokens(settings.tokens),
+    )
+
+
+def _tokens(tokens: TokensSection) -> dict[str, pulumi.Output[str]]:
+    return {
+        "hugging_face_token": pulumi.Output.secret(tokens.hugging_face.get_secret_value()),
+        "civitai_token": pulumi.Output.secret(tokens.civitai.get_secret_value()),
+    }
+
+
+def _budget(settings: Settings, environment: Environment, dearest_usd: float) -> None:
+    total = known_or(environment.pod.cost_per_hr, dearest_usd).apply(
+        lambda usd: round(plan.price(settings, usd).running, 4)
+    )
+    args = BudgetArgs(settings.environment, settings.budget.max_per_hour, total)
+    Budget(f"{settings.environment}-budget", args, pulumi.ResourceOptions(parent=environment))
+
+
+def _outputs(settings: Settings, environment: Environment, candidates: tuple[Candidate, ...]) -> StackOutputs:
+    pod = environment.pod
+    costs = known_or(pod.cost_per_hr, candidates[0].usd_per_hour).apply(lambda usd: plan.price(settings, usd))
+    return StackOutputs(
+        gateway_url=environment.gateway.url,
+        api_key=pulumi.Output.secret(environment.gateway.client_key),
+        admin_key=pulumi.Output.secret(environment.gateway.admin_key),
+        pod_id=pod.pod_id,
+        gpu=pod.gpu,
+        data_center=pod.data_center,
+        volume_id=environment.volume.volume_id,
+        ssh_command=pulumi.Output.all(pod.ssh_host, pod.ssh_port).apply(
+            lambda where: f"make ssh ENV={settings.environment}  # root@{where[0]} -p {int(where[1])}"
+        ),
+        comfyui_ref=environment.comfyui.ref,
+        cost_per_hour=costs.apply(lambda known: round(known.running, 4)),
+        cost_projection=costs.apply(lambda known: known.projection()),
+        cost_breakdown=costs.apply(breakdown),
+    )
+
+
+def breakdown(known: cost.Cost) -> dict[str, float | str]:
+    """Return the parts of a cost with the origin of the storage prices; the pod's own price is what RunPod bills."""
+    return {**known.breakdown(), "storagePrices": f"{cost.STORAGE.source}, {cost.STORAGE.as_of}"}

@@ -1,0 +1,47 @@
+"""What a preview says beside the list of resources: where, for how much, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from components import cost
+from components.placement import Candidate, Catalogue
+from provisioning.contract import ProvisionPlan
+from stacks import plan
+from stacks.sections import Replace, UnknownHashes
+from stacks.settings import Settings
+
+
+def lines(settings: Settings, candidates: tuple[Candidate, ...], catalogue: Catalogue) -> Iterator[str]:
+    """Yield the plan: ranked candidates, then the price of the first one."""
+    places = ", ".join(settings.data_centers) or "any data centre with stock"
+    yield f"Placement in {places}, prices from {_source(catalogue)}:"
+    for rank, candidate in enumerate(candidates, start=1):
+        yield f"  {rank}. {candidate}"
+    likely = plan.price(settings, candidates[0].usd_per_hour)
+    spans = ", ".join(f"{span} ${usd:.2f}" for span, usd in likely.projection().items())
+    yield f"With the first: ${likely.running:.4f}/h ({spans}); stopped, the volume still costs ${likely.stopped:.4f}/h"
+
+
+def warnings(settings: Settings, provision: ProvisionPlan, catalogue: Catalogue, today: date) -> Iterator[str]:
+    """Yield what a person should know before saying yes."""
+    file = f"stacks/Pulumi.{settings.environment}.yaml"
+    for model in provision.models:
+        if not model.url:
+            yield f"models: {model.name} has no url and will be missing; set it in {file}, or in the list it names"
+        elif not model.sha256 and settings.unknown_hashes is UnknownHashes.WARN:
+            yield f"models: {model.name}: hash not known; record it with `make lock ENV={settings.environment}`"
+    for node in settings.nodes:
+        if not node.repository:
+            yield f"nodes: {node.name} has no repository and will be missing; set repository and commit in {file}"
+    if settings.pod.replace is Replace.AFTER:
+        yield "pod.replace: after: when the pod is replaced, the old and the new one bill together for some minutes"
+    if catalogue.source != "api":
+        yield f"Prices and stock come from {_source(catalogue)}, not from RunPod: no API key is configured"
+    if cost.is_stale(catalogue.as_of, today) or cost.is_stale(cost.STORAGE.as_of, today):
+        yield f"Prices are old: GPUs {catalogue.as_of}, storage {cost.STORAGE.as_of} ({cost.STORAGE.source})"
+
+
+def _source(catalogue: Catalogue) -> str:
+    return f"RunPod's API, {catalogue.as_of}" if catalogue.source == "api" else f"the price file of {catalogue.as_of}"
