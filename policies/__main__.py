@@ -1,0 +1,9 @@
+"""The policy pack: the list, and nothing else."""
+
+from pulumi_policy import PolicyPack
+
+from policies.rules import cost, exposure, models, pins, secrets
+
+PolicyPack(
+    "comfyui-runpod", policies=[*cost.POLICIES, *exposure.POLICIES, *secrets.POLICIES, *pins.POLICIES, *models.POLICIES]
+)

@@ -1,0 +1,77 @@
+"""Secrets: what carries keys is marked as secret, so that the state file holds it encrypted.
+
+The engine tells secretness to remediations alone, not to validations. So the remediation looks and remembers, and the
+validation, which the engine calls next for the same resource, refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pulumi_policy import (
+    EnforcementLevel,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    Secret,
+)
+
+CARRIERS: Mapping[str, tuple[str, ...]] = {
+    "runpod:index:Pod": ("env",),
+    "command:local:Command": ("stdin",),
+}
+"""Inputs that hold keys, by resource type."""
+
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""How the engine writes a value that a preview cannot know yet; it says nothing about secrecy."""
+
+
+def in_clear(resource_type: str, inputs: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of inputs that hold keys and are not marked as secret."""
+    for name in CARRIERS.get(resource_type, ()):
+        if not _is_covered(inputs.get(name)):
+            yield name
+
+
+def _is_covered(value: Any) -> bool:  # noqa: ANN401 - any property value
+    """Tell whether a value is secret, absent, unknown, or a map of such values."""
+    if isinstance(value, dict):
+        return all(_is_covered(item) for item in value.values())
+    return value is None or isinstance(value, Secret) or value == UNKNOWN
+
+
+class SecretsAreSecret:
+    """Looks in remediation and refuses in validation."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[str]] = {}
+
+    def look(self, args: ResourceValidationArgs) -> None:
+        """Remember what of a resource is in clear; changes nothing."""
+        self._found[args.urn] = list(in_clear(args.resource_type, _raw(args.props)))
+
+    def refuse(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
+        """Report what was seen."""
+        for name in self._found.pop(args.urn, []):
+            report(f"{name} holds keys and would lie in the state in clear; hand it on as Output.secret", None)
+
+
+def _raw(props: Any) -> dict[str, Any]:  # noqa: ANN401 - nested proxies of the policy SDK
+    """Return a resource's inputs with Secret in place; the SDK's proxies show it only under this key."""
+    while not isinstance(props, dict):
+        props = props["__target"]
+    return props
+
+
+_SECRETS = SecretsAreSecret()
+
+POLICIES = [
+    ResourceValidationPolicy(
+        name="secrets-are-secret",
+        description="Refuse keys that would lie in the state file in clear.",
+        validate=_SECRETS.refuse,
+        remediate=_SECRETS.look,
+        enforcement_level=EnforcementLevel.REMEDIATE,
+    )
+]
