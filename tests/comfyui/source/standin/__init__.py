@@ -1,0 +1,1 @@
+"""A stand-in for ComfyUI: its interface and manners, without models and without a GPU."""

@@ -1,0 +1,15 @@
+"""The node classes that the stand-in brings along, by the names workflows use."""
+
+from .node import Node
+from .nodes_conditioning import CONDITIONING
+from .nodes_faults import FAULTS
+from .nodes_images import IMAGES
+from .nodes_latents import LATENTS
+from .nodes_loaders import LOADERS
+from .nodes_sampling import SAMPLING
+
+BUILT_IN: dict[str, type[Node]] = {
+    node.__name__: node for node in (*LOADERS, *CONDITIONING, *LATENTS, *SAMPLING, *IMAGES, *FAULTS)
+}
+
+__all__ = ["BUILT_IN", "Node"]
