@@ -1,0 +1,111 @@
+"""Brings a pod to what a request asks for: reconnects, re-attaches, and ends within its bound."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import asyncssh
+
+from provisioning import bundle
+from provisioning.client import remote
+from provisioning.client.console import Console
+from provisioning.client.session import PASSING, RETRY_SECONDS, Patience, connect, reason
+from provisioning.contract import PushRequest
+from provisioning.errors import InstallError, ProvisioningError
+
+MAX_STARTS = 3
+"""A pod that is reset in the middle loses its installer; it is started again, but not for ever."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How long what may take, in seconds."""
+
+    total: float = 3600.0
+    unreachable: float = 420.0
+    """A pod pulls its image and may install its SSH server first."""
+
+
+class Pusher:
+    """One request on its way; keeps what a re-attachment needs."""
+
+    def __init__(
+        self,
+        request: PushRequest,
+        console: Console,
+        bounds: Bounds,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._request = request
+        self._console = console
+        self._sleep = sleep
+        self._bounds = bounds
+        self._digest = bundle.digest()
+        self._run = ""
+        self._offset = 0
+        self._starts = 0
+        self._patience = Patience(bounds.unreachable)
+
+    async def push(self) -> dict[str, Any]:
+        """Return the installer's result; raises ProvisioningError."""
+        try:
+            async with asyncio.timeout(self._bounds.total), self._console.alive():
+                return await self._until_finished()
+        except TimeoutError as error:
+            raise ProvisioningError(
+                f"the installation did not end within {self._bounds.total:.0f} s; it goes on by itself on the pod, run "
+                "the command again to follow it"
+            ) from error
+
+    async def _until_finished(self) -> dict[str, Any]:
+        target = self._request.target
+        self._console.doing(f"connecting to {target.host}:{target.port}")
+        while True:
+            try:
+                async with connect(target) as connection:
+                    self._patience.contact()
+                    result = await self._session(connection)
+                if result is not None:
+                    return result
+            except PASSING as error:
+                self._patience.check(target, error)
+                self._console.doing(f"no connection ({reason(error)}); trying again")
+            await self._sleep(RETRY_SECONDS)
+
+    async def _session(self, connection: asyncssh.SSHClientConnection) -> dict[str, Any] | None:
+        """Do all that one connection allows; None when the work must be started again."""
+        if not self._run:
+            await self._start(connection)
+        async for offset, text in remote.follow(connection, self._digest, self._run, self._offset):
+            self._patience.contact()
+            self._offset = offset
+            line = json.loads(text)
+            if line["step"] != "result":
+                self._console.event(line)
+                continue
+            return self._finished(line)
+        raise asyncssh.ConnectionLost("the pod's follower ended early")
+
+    async def _start(self, connection: asyncssh.SSHClientConnection) -> None:
+        if self._starts == MAX_STARTS:
+            raise InstallError(f"the installer ended early {MAX_STARTS} times; look at the pod's log with `make logs`")
+        self._console.doing("looking for the installer on the pod")
+        if await remote.upload(connection, self._digest):
+            self._console.say(f"uploaded the installer ({self._digest[:12]})")
+        self._run, started = await remote.start(connection, self._request, self._digest)
+        self._starts += 1
+        self._offset = 0
+        self._console.doing("installing" if started else "an installation of the same plan is running; following it")
+
+    def _finished(self, line: dict[str, Any]) -> dict[str, Any] | None:
+        if line["state"] == "done":
+            return dict(line["result"])
+        if line["state"] == "lost":
+            self._run = ""
+            self._console.say("the installer was ended from outside; starting it again")
+            return None
+        raise InstallError(line["detail"])

@@ -1,0 +1,39 @@
+"""Writes files so that a reader never sees half of one and nobody reads what is not meant for them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write(path: Path, text: str, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+    """Write a file under a temporary name, with its final mode and owner, then give it its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged.unlink(missing_ok=True)
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        if owner:
+            os.fchown(file.fileno(), *owner)
+        os.fchmod(file.fileno(), mode)
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(path)
+
+
+def own_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """Make a directory with this mode and, where given, this owner; one that is there already is corrected."""
+    path.mkdir(parents=True, exist_ok=True)
+    if owner and (path.stat().st_uid, path.stat().st_gid) != owner:
+        os.chown(path, *owner)
+    path.chmod(mode)
+
+
+def link(path: Path, target: Path) -> None:
+    """Make `path` a relative link to `target`, replacing what it was in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged.unlink(missing_ok=True)
+    staged.symlink_to(os.path.relpath(target, path.parent))
+    staged.replace(path)

@@ -1,0 +1,68 @@
+"""The two users services run as; made again after every restart, always with the same ids."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from provisioning import contract
+from provisioning.errors import InstallError
+from provisioning.host.commands import run
+
+
+@dataclass(frozen=True)
+class User:
+    """A user of the pod; its group has its name and its id."""
+
+    name: str
+    uid: int
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        """User and group id, as chown takes them."""
+        return self.uid, self.uid
+
+
+COMFYUI = User("comfyui", contract.COMFYUI_UID)
+GATEWAY = User("gateway", contract.GATEWAY_UID)
+SERVICE_USERS = (COMFYUI, GATEWAY)
+
+
+def is_root() -> bool:
+    """Say whether users, owners and system packages are ours to set."""
+    return os.geteuid() == 0
+
+
+def owner(user: User) -> tuple[int, int] | None:
+    """Return the ids for chown; None where everything runs as the one user we are."""
+    return user.owner if is_root() else None
+
+
+def exists(user: User) -> bool:
+    """Say whether the user is there; raises InstallError when the name or the id belongs to someone else."""
+    by_name = next((entry for entry in pwd.getpwall() if entry.pw_name == user.name), None)
+    by_id = next((entry for entry in pwd.getpwall() if entry.pw_uid == user.uid), None)
+    if by_name is None and by_id is None:
+        return False
+    if by_name is None or by_id is None or by_name.pw_uid != user.uid:
+        raise InstallError(f"user {user.name} must have the id {user.uid}; this image uses one of them otherwise")
+    return True
+
+
+def create(user: User, env: Mapping[str, str]) -> None:
+    """Make the user and its group: no login, no home."""
+    run(["groupadd", "--gid", str(user.uid), user.name], env=env, timeout=30)
+    run(
+        ["useradd", "--uid", str(user.uid), "--gid", str(user.uid), "--no-create-home", "--home-dir", "/nonexistent",
+         "--shell", "/usr/sbin/nologin", user.name],
+        env=env, timeout=30,
+    )  # fmt: skip
+
+
+def ensure(env: Mapping[str, str]) -> None:
+    """Make whichever of the service users is missing; for root only."""
+    for user in SERVICE_USERS:
+        if not exists(user):
+            create(user, env)

@@ -1,0 +1,119 @@
+"""One installer run: reads its order from standard input, holds the locks, runs the steps, says how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from provisioning.contract import ProvisionPlan, Secrets
+from provisioning.errors import InstallError, ProvisioningError
+from provisioning.host import environ
+from provisioning.install import job, result
+from provisioning.install.facts import observe
+from provisioning.install.lease import Lease
+from provisioning.install.progress import DONE, FAILED, RUNNING, SKIPPED, WARNING, Progress
+from provisioning.install.serve import serve
+from provisioning.install.site import Site
+from provisioning.install.steps import STEPS, check_comfyui, decide, validate
+from provisioning.layout import Layout
+
+KEPT_RUNS = 10
+KEPT_BUNDLES = 3
+"""Another pod on the same volume may still run from an earlier one."""
+
+
+def main() -> None:
+    """Run to the end; the progress file's last line is the result, also when it failed."""
+    os.umask(0o022)
+    order: dict[str, Any] = json.loads(sys.stdin.read())
+    layout = Layout.from_env(os.environ)
+    with job.hold(layout, order["job"], order["run"]):
+        progress = Progress(job.progress_path(layout, order["run"]))
+        signal.signal(signal.SIGTERM, _stop)
+        _finish(progress, layout, order)
+
+
+def _finish(progress: Progress, layout: Layout, order: dict[str, Any]) -> None:
+    try:
+        site = _site(progress, layout, order)
+        outcome = _install(site)
+    except ProvisioningError as error:
+        progress.finish(FAILED, str(error))
+    except Exception:  # noqa: BLE001  (whatever it is must reach the person who waits; the trace holds no secret)
+        progress.finish(FAILED, traceback.format_exc(limit=-6))
+    else:
+        progress.finish(DONE, "ComfyUI and the gateway answer", outcome)
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise InstallError("stopped, because another installation was asked for")
+
+
+def _site(progress: Progress, layout: Layout, order: dict[str, Any]) -> Site:
+    if sys.version_info < (3, 11):  # noqa: UP036  (the image's Python is not ours to choose)
+        raise InstallError(f"this image's python3 is {sys.version.split()[0]}; 3.11 or later is needed")
+    return Site(
+        layout=layout,
+        plan=ProvisionPlan.from_json(json.dumps(order["plan"])),
+        secrets=Secrets(**order["secrets"]),
+        environ=environ.read(layout),
+        progress=progress,
+        bundle=Path(__file__).resolve().parents[2],
+    )
+
+
+def _install(site: Site) -> dict[str, Any]:
+    def waiting(owner: str) -> None:
+        site.progress.emit("lease", RUNNING, f"waiting for pod {owner}, which is installing on the same volume")
+
+    validate(site)
+    _say_limits(site)
+    with Lease(site.layout.lease, site.pod_id, waiting=waiting):
+        _run_steps(site)
+        check_comfyui(site)
+        site.progress.emit("start", RUNNING, "starting ComfyUI and the gateway")
+        serve(site)
+        _tidy(site)
+    return result.of(site)
+
+
+def _say_limits(site: Site) -> None:
+    if not observe(site).root:
+        site.progress.emit("users", WARNING, "not root here: no users and no system packages, all runs as one user")
+
+
+def _run_steps(site: Site) -> None:
+    due = {step.name for step in decide(STEPS, observe(site))}
+    for step in STEPS:
+        if step.name not in due:
+            site.progress.emit(step.name, SKIPPED, f"{step.title}: already there")
+            continue
+        site.progress.emit(step.name, RUNNING, step.title)
+        step.run(site)
+        site.progress.emit(step.name, DONE, step.title)
+
+
+def _tidy(site: Site) -> None:
+    """Remove what earlier runs were killed over, and all but the latest runs' reports."""
+    for directory in (site.layout.venvs, site.layout.sources / "comfyui", *site.layout.sources.glob("nodes/*")):
+        for staged in directory.glob(".*.staged"):
+            shutil.rmtree(staged, ignore_errors=True)
+    _keep_latest(site.layout.jobs, KEPT_RUNS)
+    _keep_latest(site.layout.bundles, KEPT_BUNDLES)
+
+
+def _keep_latest(directory: Path, count: int) -> None:
+    entries = sorted(directory.iterdir(), key=lambda path: path.stat().st_mtime)
+    for old in entries[:-count]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What is seen on the pod before anything is decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from provisioning.host import packages, users
+from provisioning.install import nodes
+from provisioning.install.site import Site
+from provisioning.install.targets import Targets
+from provisioning.models import store
+from provisioning.services import start
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One look at the pod; steps decide on this alone."""
+
+    root: bool
+    missing_packages: tuple[str, ...]
+    users: bool
+    directories: bool
+    comfyui_source: bool
+    node_sources: bool
+    node_links: bool
+    comfyui_venv: bool
+    gateway_venv: bool
+    models: bool
+
+
+def observe(site: Site) -> Facts:
+    """Look; changes nothing and reaches no network."""
+    layout, plan, targets = site.layout, site.plan, Targets(site)
+    root = users.is_root()
+    return Facts(
+        root=root,
+        missing_packages=packages.missing(),
+        users=root and all(users.exists(user) for user in users.SERVICE_USERS),
+        directories=start.directories_ready(layout),
+        comfyui_source=targets.comfyui_source.is_dir(),
+        node_sources=all(nodes.directory(layout, pin).is_dir() for pin in plan.nodes),
+        node_links=nodes.linked(layout, plan.nodes),
+        comfyui_venv=targets.comfyui_venv.python(layout).exists(),
+        gateway_venv=targets.gateway_venv.python(layout).exists(),
+        models=all(store.linked(layout, pin) for pin in plan.models if pin.url) and _no_other_links(site),
+    )
+
+
+def _no_other_links(site: Site) -> bool:
+    wanted = {store.link_path(site.layout, pin) for pin in site.plan.models if pin.url}
+    return all(path in wanted for path in site.layout.model_folders.glob("*/*") if path.is_symlink())

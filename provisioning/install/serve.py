@@ -1,0 +1,84 @@
+"""Brings the services to what is desired and waits until they answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from provisioning import contract
+from provisioning.errors import InstallError
+from provisioning.host.files import write
+from provisioning.install.progress import DONE, RUNNING
+from provisioning.install.site import Site
+from provisioning.install.targets import Targets
+from provisioning.layout import port
+from provisioning.services import comfyui, desired, gateway, health, start, supervisor
+
+BOOT_SECONDS = 60.0
+COMFYUI_SECONDS = 420.0
+"""Reading torch from a network volume for the first time takes minutes."""
+GATEWAY_SECONDS = 60.0
+
+
+def serve(site: Site) -> None:
+    """Write what is desired, start or change the services, wait for health; raises InstallError."""
+    comfyui.validate_arguments(site.plan.comfyui_args)
+    wanted = Targets(site).desired
+    known = desired.read(site.layout)
+    desired.store(site.layout, wanted)
+    _write_start_script(site, wanted)
+    python = site.layout.home / wanted.gateway.python
+    if known and supervisor.answers(site.layout.home / known.gateway.python, site.layout):
+        _change(site, known, wanted)
+    _await_supervisor(site, lambda: supervisor.answers(python, site.layout))
+    check(site)
+
+
+def _write_start_script(site: Site, wanted: desired.Desired) -> None:
+    text = start.START_SCRIPT.format(home=contract.HOME, bundle=wanted.bundle)
+    write(site.layout.start, text, mode=0o755)
+
+
+def _change(site: Site, known: desired.Desired, wanted: desired.Desired) -> None:
+    """Restart what changed and nothing else; supervisord itself only when its own packages did."""
+    old = site.layout.home / known.gateway.python
+    if known.gateway.python != wanted.gateway.python:
+        site.progress.emit("start", RUNNING, "restarting supervisord with its new packages")
+        supervisor.control(old, site.layout, "shutdown")
+        site.layout.supervisor_config.unlink()  # boot.sh's next start writes it anew
+        return
+    start.write_configuration(wanted, site.layout, site.environ)
+    status, output = supervisor.control(old, site.layout, "update")
+    changed = [line for line in output.splitlines() if line.endswith("ed process group")]
+    if status:
+        raise InstallError(f"supervisord did not take its new configuration:\n{output}")
+    site.progress.emit("start", RUNNING, "; ".join(changed) or "nothing to restart")
+
+
+def _await_supervisor(site: Site, up: Callable[[], bool]) -> None:
+    """boot.sh starts what was installed; that it does is part of the proof that a restart will."""
+    deadline = time.monotonic() + BOOT_SECONDS
+    while not up():
+        if time.monotonic() > deadline:
+            raise InstallError(
+                f"the pod's start script did not start {site.layout.start} within {BOOT_SECONDS:.0f} s; "
+                "look at the pod's log, and at its start command if another one is set there"
+            )
+        time.sleep(0.5)
+
+
+def check(site: Site) -> None:
+    """Wait until ComfyUI and the gateway answer on the pod; raises InstallError with the log's end."""
+    upstream = f"http://127.0.0.1:{port(contract.COMFYUI_PORT, site.environ)}/system_stats"
+    front = f"http://127.0.0.1:{port(contract.GATEWAY_PORT, site.environ)}/livez"
+    host = {"Host": gateway.hosts(Targets(site).desired.gateway, site.environ)[0]}
+
+    def wait(name: str, url: str, headers: dict[str, str], limit: float) -> None:
+        health.wait_for(
+            name, lambda: health.answers(url, headers), site.layout.logs / f"{name}.log", limit=limit,
+            report=lambda text: site.progress.emit("health", RUNNING, text),
+        )  # fmt: skip
+        site.progress.emit("health", DONE, f"{name} answers")
+
+    wait("gateway", front, host, GATEWAY_SECONDS)
+    wait("comfyui", upstream, {}, COMFYUI_SECONDS)

@@ -1,0 +1,36 @@
+"""All that a step is given: what is to be reached, where, and how to speak of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from provisioning.contract import ProvisionPlan, Secrets
+from provisioning.host import environ
+from provisioning.install.progress import Progress
+from provisioning.layout import Layout
+
+
+@dataclass(frozen=True)
+class Site:
+    """One pod and one plan for it."""
+
+    layout: Layout
+    plan: ProvisionPlan
+    secrets: Secrets
+    environ: Mapping[str, str] = field(repr=False)
+    """The pod's environment; never handed on whole."""
+    progress: Progress
+    bundle: Path
+    """Directory of the uploaded bundle this installer runs from."""
+
+    @property
+    def pod_id(self) -> str:
+        """RunPod's id of this pod."""
+        return self.environ.get("RUNPOD_POD_ID", "unknown")
+
+    @property
+    def tool_env(self) -> dict[str, str]:
+        """The environment for git, pip and apt."""
+        return environ.for_tools(self.environ)

@@ -1,0 +1,78 @@
+"""Repositories at one commit: fetched beside, verified, then given their name in one step."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from provisioning.contract import SourcePin
+from provisioning.errors import InstallError
+from provisioning.host.commands import run
+
+GIT_TIMEOUT = 900.0
+COMMIT = re.compile(r"[0-9a-f]{40}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+# A repository is only fetched, never asked to run anything: no hooks, no configuration of the machine's users, no
+# prompts, and no transport that starts a program.
+GIT_ENV = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_ALLOW_PROTOCOL": "https:http",
+    "GIT_LFS_SKIP_SMUDGE": "1",
+}
+
+
+def validate(pin: SourcePin) -> None:
+    """Refuse a pin that is not one: raises InstallError naming it."""
+    if not COMMIT.fullmatch(pin.commit):
+        raise InstallError(f"{pin.name}: commit must be 40 hexadecimal digits; pin it with `make lock`")
+    if not NAME.fullmatch(pin.name):
+        raise InstallError(f"{pin.name!r} cannot be a directory's name; rename it in the stack file")
+
+
+def fetch(pin: SourcePin, target: Path, env: Mapping[str, str]) -> None:
+    """Check out `pin` at `target`, which must not exist yet; killed anywhere, `target` is whole or absent."""
+    validate(pin)
+    staged = target.with_name(f".{target.name}.staged")
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    _check_out(pin, staged, dict(env) | GIT_ENV)
+    _prepare_read_only(staged)
+    staged.rename(target)
+
+
+def _check_out(pin: SourcePin, directory: Path, env: Mapping[str, str]) -> None:
+    def git(*args: str) -> str:
+        return run(["git", *args], env=env, cwd=directory, timeout=GIT_TIMEOUT)
+
+    git("init", "--quiet")
+    git("remote", "add", "origin", pin.repository)
+    try:
+        git("fetch", "--quiet", "--depth", "1", "origin", pin.commit)
+    except InstallError:
+        # Plain file servers know neither shallow fetches nor single commits.
+        git("fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+    git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", pin.commit)
+    head = git("rev-parse", "HEAD").strip()
+    if head != pin.commit:
+        raise InstallError(f"{pin.name}: {pin.repository} gave {head} where {pin.commit} is pinned; nothing was kept")
+
+
+def _prepare_read_only(directory: Path) -> None:
+    """Leave only what runs, and do what some nodes do at their first import, when they may not write any more."""
+    shutil.rmtree(directory / ".git")
+    for default in directory.glob("*.default.json"):
+        own = default.with_name(default.name.replace(".default.json", ".json"))
+        if not own.exists():
+            shutil.copy(default, own)
+
+
+def version(directory: Path) -> tuple[int, ...] | None:
+    """Return ComfyUI's version from its checkout; None when it does not say."""
+    file = directory / "comfyui_version.py"
+    found = re.search(r"__version__\s*=\s*[\"'](\d+(?:\.\d+)*)", file.read_text("utf-8")) if file.exists() else None
+    return tuple(int(part) for part in found.group(1).split(".")) if found else None

@@ -1,0 +1,1 @@
+"""Models: fetched in parallel, resumed, checked before they get their name, kept once per volume."""

@@ -1,0 +1,131 @@
+"""GET with a Range, over HTTP(S), following redirects without carrying a token to another host."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import IO
+from urllib.parse import urlsplit
+
+from provisioning.errors import ModelError
+
+USER_AGENT = "comfyui-runpod/0.1 (model downloader)"
+STALL_SECONDS = 30.0
+"""A connection that gives no byte for this long is cut and taken up again."""
+
+
+class PassingError(Exception):
+    """The fault may go away by itself: try again."""
+
+
+class RangeError(PassingError):
+    """What was fetched so far does not fit what the server has."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Access tokens by host; each goes to its own host and nowhere else."""
+
+    by_host: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def headers(self, url: str) -> dict[str, str]:
+        """Return the Authorization header for a URL, if there is a token for its host."""
+        token = self.by_host.get(urlsplit(url).hostname or "")
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An open response: its body from `start` on."""
+
+    body: IO[bytes]
+    start: int
+    total: int
+    """Size of the whole file; 0 when the server does not say."""
+    tag: str
+    """Strong entity tag; empty when there is none."""
+
+
+class _SameHostOnly(urllib.request.HTTPRedirectHandler):
+    """Drops the token where a redirect leads elsewhere, and refuses to leave HTTPS."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        follow = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if follow is None:
+            return None
+        old, new = urlsplit(req.full_url), urlsplit(newurl)
+        if old.scheme == "https" and new.scheme != "https":
+            raise ModelError(f"{shown(req.full_url)} redirects to an address without TLS; refused")
+        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            follow.remove_header("Authorization")
+        return follow
+
+
+def shown(url: str) -> str:
+    """Return a URL without its query, which may hold what is nobody's business."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{parts.path}"
+
+
+def get(url: str, tokens: Tokens, start: int = 0, tag: str = "") -> Answer:
+    """Open a URL from byte `start` on.
+
+    Args:
+        url: Where the file is.
+        tokens: Access tokens by host.
+        start: First byte wanted; the answer's own `start` is 0 where the server gives the whole file instead.
+        tag: Entity tag the earlier bytes came with: a changed file is then sent whole.
+
+    Raises:
+        PassingError: Worth another try.
+        ModelError: It is not; the text says what to do.
+    """
+    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT, **tokens.headers(url)})  # noqa: S310
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+        if tag:
+            request.add_header("If-Range", tag)
+    try:
+        response = urllib.request.build_opener(_SameHostOnly()).open(request, timeout=STALL_SECONDS)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _refusal(url, error.code, bool(tokens.headers(url))) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise PassingError(f"{shown(url)}: {error}") from error
+    return _answer(url, response, start)
+
+
+def _answer(url: str, response: http.client.HTTPResponse, start: int) -> Answer:
+    tag = response.headers.get("ETag", "")
+    tag = "" if tag.startswith("W/") else tag
+    length = int(response.headers.get("Content-Length") or 0)
+    if response.status != 206:
+        return Answer(response, 0, length, tag)
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+    if not found or int(found.group(1)) != start:
+        response.close()
+        raise PassingError(f"{shown(url)}: the server gave another range than asked")
+    return Answer(response, start, int(found.group(2)) if found.group(2) != "*" else start + length, tag)
+
+
+def _refusal(url: str, code: int, with_token: bool) -> Exception:  # noqa: FBT001
+    if code == 416:
+        return RangeError(f"{shown(url)}: HTTP 416")
+    if code in {408, 425, 429} or code >= 500:
+        return PassingError(f"{shown(url)}: HTTP {code}")
+    if code in {401, 403}:
+        what = "the access token is not accepted" if with_token else "it wants an access token"
+        return ModelError(f"{shown(url)}: HTTP {code}, {what}; set models.huggingFaceToken or models.civitaiToken")
+    return ModelError(f"{shown(url)}: HTTP {code}; check the model's URL in the stack file")

@@ -1,0 +1,99 @@
+"""Brings every model of a manifest in place: in parallel, reported as it goes, all or a clear error."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+
+from provisioning.contract import ModelPin
+from provisioning.errors import ModelError
+from provisioning.install.progress import DONE, RUNNING, SKIPPED, Progress
+from provisioning.layout import Layout
+from provisioning.models import formats, store
+from provisioning.models.download import Download, Fetched
+from provisioning.models.http import Tokens
+
+PARALLEL = 4
+REPORT_SECONDS = 2.0
+STEP = "models"
+
+
+def fetchable(pins: Sequence[ModelPin]) -> tuple[ModelPin, ...]:
+    """Return the entries that have a URL; raises ModelError for an entry that is not allowed at all."""
+    for pin in pins:
+        formats.validate(pin)
+    return tuple(pin for pin in pins if pin.url)
+
+
+def ensure(
+    layout: Layout,
+    pins: Sequence[ModelPin],
+    tokens: Tokens,
+    progress: Progress,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Put every model in place; raises ModelError or DiskFullError, with what was fetched so far kept."""
+    wanted = fetchable(pins)
+    for pin in pins:
+        if not pin.url:
+            progress.emit(STEP, SKIPPED, f"{pin.name}: optional and has no URL; set one in the stack file")
+    missing = _one_per_content([pin for pin in wanted if store.stored(layout, pin) is None])
+    layout.model_staging.mkdir(parents=True, exist_ok=True)
+    if missing:
+        _fetch(layout, missing, tokens, progress, sleep)
+    for pin in wanted:
+        have = store.stored(layout, pin)
+        if have:
+            store.put_in_place(layout, pin, have)
+            progress.emit(STEP, DONE, f"{pin.folder}/{pin.name}", done=have.size, total=have.size)
+    store.remove_others(layout, wanted)
+
+
+def _one_per_content(pins: Sequence[ModelPin]) -> list[ModelPin]:
+    return list({pin.sha256 or pin.url: pin for pin in pins}.values())
+
+
+def _fetch(
+    layout: Layout, pins: Sequence[ModelPin], tokens: Tokens, progress: Progress, sleep: Callable[[float], None]
+) -> None:
+    cancelled = threading.Event()
+    downloads = [Download(pin, layout.model_staging, tokens, cancelled=cancelled, sleep=sleep) for pin in pins]
+    store.check_room(layout, sum(max(0, download.total - download.done) for download in downloads))
+
+    def one(pin: ModelPin, download: Download) -> None:
+        fetched = download.run()
+        _check(pin, fetched)
+        store.keep(layout, pin, fetched)
+
+    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="model") as pool:
+        futures = [pool.submit(one, pin, download) for pin, download in zip(pins, downloads, strict=True)]
+        try:
+            _watch(futures, downloads, progress)
+        finally:
+            cancelled.set()
+            for future in futures:
+                future.cancel()
+
+
+def _check(pin: ModelPin, fetched: Fetched) -> None:
+    try:
+        formats.check(fetched.path, pin.name)
+    except ModelError:
+        fetched.path.unlink()
+        raise
+
+
+def _watch(futures: Sequence[Future[None]], downloads: Sequence[Download], progress: Progress) -> None:
+    """Report the rate until all are there; raises the first error."""
+    began, before = time.monotonic(), sum(download.done for download in downloads)
+    pending = set(futures)
+    while pending:
+        finished, pending = wait(pending, timeout=REPORT_SECONDS, return_when=FIRST_EXCEPTION)
+        for future in finished:
+            future.result()
+        done, total = sum(d.done for d in downloads), sum(d.total for d in downloads)
+        speed = max(0, done - before) / max(time.monotonic() - began, 0.001)
+        left = sum(1 for future in futures if not future.done())
+        progress.emit(STEP, RUNNING, f"{speed / 1e6:.1f} MB/s, {left} to go", done=done, total=total)

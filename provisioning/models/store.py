@@ -1,0 +1,95 @@
+"""The volume's models: one copy per content, named by its hash, with links where ComfyUI looks for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioning.contract import ModelPin
+from provisioning.errors import DiskFullError
+from provisioning.host.files import link, write
+from provisioning.layout import Layout
+from provisioning.models.download import Fetched
+
+RESERVE_BYTES = 64 << 20
+"""Room left on the volume for logs, outputs and the ledger."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A model that is in place."""
+
+    sha256: str
+    size: int
+
+
+def record_path(layout: Layout, pin: ModelPin) -> Path:
+    """Return where the hash and size learnt for a URL are kept."""
+    return layout.model_records / f"{hashlib.sha256(pin.url.encode()).hexdigest()}.json"
+
+
+def stored(layout: Layout, pin: ModelPin) -> Stored | None:
+    """Return what the store holds for an entry; None when it must be fetched."""
+    sha256 = pin.sha256 or _recorded(layout, pin)
+    file = layout.model_store / sha256
+    if not sha256 or not file.is_file():
+        return None
+    size = file.stat().st_size
+    return Stored(sha256, size) if pin.size_bytes in {0, size} else None
+
+
+def _recorded(layout: Layout, pin: ModelPin) -> str:
+    try:
+        return str(json.loads(record_path(layout, pin).read_text(encoding="utf-8"))["sha256"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return ""
+
+
+def keep(layout: Layout, pin: ModelPin, fetched: Fetched) -> Stored:
+    """Give a checked file its name in the store and remember what its URL led to."""
+    layout.model_store.mkdir(parents=True, exist_ok=True)
+    # Readable by ComfyUI, writable by nobody but root: a model is never changed in place.
+    fetched.path.chmod(0o444)
+    fetched.path.replace(layout.model_store / fetched.sha256)
+    fetched.path.with_suffix(".json").unlink(missing_ok=True)
+    record = {"url": pin.url, "sha256": fetched.sha256, "sizeBytes": fetched.size}
+    write(record_path(layout, pin), json.dumps(record, sort_keys=True))
+    return Stored(fetched.sha256, fetched.size)
+
+
+def link_path(layout: Layout, pin: ModelPin) -> Path:
+    """Return where ComfyUI finds the model."""
+    return layout.model_folders / pin.folder / pin.name
+
+
+def linked(layout: Layout, pin: ModelPin) -> bool:
+    """Say whether the model is in place under its name."""
+    have = stored(layout, pin)
+    return have is not None and link_path(layout, pin).resolve() == (layout.model_store / have.sha256).resolve()
+
+
+def put_in_place(layout: Layout, pin: ModelPin, have: Stored) -> None:
+    """Make ComfyUI's link to a stored model."""
+    link(link_path(layout, pin), layout.model_store / have.sha256)
+
+
+def remove_others(layout: Layout, pins: Iterable[ModelPin]) -> None:
+    """Remove links of models that are no longer in the manifest; the stored files stay for the next plan."""
+    wanted = {link_path(layout, pin) for pin in pins}
+    for path in layout.model_folders.glob("*/*"):
+        if path.is_symlink() and path not in wanted:
+            path.unlink()
+
+
+def check_room(layout: Layout, missing_bytes: int) -> None:
+    """Raise DiskFullError when the volume cannot hold what is still to be fetched."""
+    free = shutil.disk_usage(layout.volume).free
+    if missing_bytes + RESERVE_BYTES > free:
+        raise DiskFullError(
+            f"the volume has {free / 1e9:.1f} GB free and the models need {missing_bytes / 1e9:.1f} GB more; "
+            "raise volume.sizeGb in the stack file"
+        )

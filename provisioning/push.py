@@ -1,0 +1,66 @@
+"""`python -m provisioning.push`: reads a PushRequest from standard input and brings that pod to it.
+
+Standard output carries lines for people; the last one is a JSON object with the result. Exit status: 0 when ComfyUI
+and the gateway answer on the pod, 1 when they do not, 2 when the request cannot be read, 130 when interrupted. Killed at
+any moment, the installer goes on by itself, and the next push follows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+
+from provisioning import bundle
+from provisioning.client.console import Console
+from provisioning.client.pusher import Bounds, Pusher
+from provisioning.contract import PushRequest
+from provisioning.errors import ProvisioningError
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m provisioning.push", description=__doc__)
+    parser.add_argument("--bundle-hash", action="store_true", help="print the hash of what would be uploaded, and end")
+    parser.add_argument("--timeout", type=float, default=Bounds.total, help="bound for everything, in seconds")
+    parser.add_argument("--unreachable", type=float, default=Bounds.unreachable, help="bound without SSH, in seconds")
+    return parser.parse_args()
+
+
+def _line(text: str) -> None:
+    print(text, flush=True)
+
+
+def _read_request() -> PushRequest | None:
+    try:
+        return PushRequest.from_json(sys.stdin.read())
+    except (ValueError, KeyError, TypeError) as error:
+        # The kind of error alone: its text could quote the request, which holds secrets.
+        print(f"push: standard input is not a request ({type(error).__name__})", file=sys.stderr)
+        return None
+
+
+def main() -> int:
+    """Return the exit status."""
+    arguments = _arguments()
+    if arguments.bundle_hash:
+        _line(bundle.digest())
+        return 0
+    request = _read_request()
+    if request is None:
+        return 2
+    bounds = Bounds(arguments.timeout, arguments.unreachable)
+    try:
+        result = asyncio.run(Pusher(request, Console(_line), bounds).push())
+    except ProvisioningError as error:
+        print(f"push: {error}", file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        print("push: interrupted; the installer goes on, run the command again to follow it", file=sys.stderr)
+        return 130
+    _line(json.dumps(result, sort_keys=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

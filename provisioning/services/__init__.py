@@ -1,0 +1,1 @@
+"""ComfyUI and the gateway as running services: configuration, start, health."""

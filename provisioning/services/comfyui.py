@@ -1,0 +1,42 @@
+"""ComfyUI's command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from provisioning import contract
+from provisioning.errors import InstallError
+from provisioning.layout import Layout, port
+from provisioning.services.desired import ComfyUIService
+
+RESERVED = (
+    "--listen", "--port", "--base-directory", "--input-directory", "--output-directory", "--temp-directory",
+    "--user-directory", "--models-directory", "--extra-model-paths-config", "--enable-cors-header", "--tls-keyfile",
+    "--tls-certfile", "--enable-manager", "--enable-manager-legacy-ui", "--front-end-version", "--front-end-root",
+)  # fmt: skip
+"""What decides who reaches ComfyUI, where its files are, or what code it loads: ours to set, or not at all."""
+
+
+def validate_arguments(arguments: Sequence[str]) -> None:
+    """Raise InstallError for an argument that is not the stack file's to set."""
+    for argument in arguments:
+        name = argument.split("=", 1)[0]
+        # argparse takes unambiguous beginnings of an option for the option.
+        if len(name) > 2 and any(reserved.startswith(name) for reserved in RESERVED):
+            raise InstallError(f"comfyui.args: {name} is set by the installer; remove it from the stack file")
+
+
+def command(service: ComfyUIService, layout: Layout, environ: Mapping[str, str]) -> list[str]:
+    """Return the command; ComfyUI listens on loopback only and writes no workflow into its images."""
+    base = layout.base
+    return [
+        str(layout.home / service.python), "main.py",
+        "--listen", "127.0.0.1",
+        "--port", str(port(contract.COMFYUI_PORT, environ)),
+        "--base-directory", str(base),
+        "--input-directory", str(base / "input"),
+        "--output-directory", str(base / "output"),
+        "--disable-auto-launch",
+        "--disable-metadata",
+        *service.arguments,
+    ]  # fmt: skip

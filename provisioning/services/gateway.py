@@ -1,0 +1,38 @@
+"""The gateway's configuration, rendered on every start: after a migration the pod has another id and another name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from provisioning import contract
+from provisioning.layout import Layout, port
+from provisioning.services.desired import GatewayService
+
+PROXY_HOST = "{pod_id}-{port}.proxy.runpod.net"
+
+
+def hosts(service: GatewayService, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names the gateway answers to: the plan's, or the one RunPod's proxy gives this pod."""
+    pod_id = environ.get("RUNPOD_POD_ID", "")
+    return service.plan.hosts or (PROXY_HOST.format(pod_id=pod_id, port=contract.GATEWAY_PORT),)
+
+
+def render(service: GatewayService, layout: Layout, environ: Mapping[str, str]) -> str:
+    """Return the configuration as JSON; it holds the pepper and the first keys."""
+    config = {
+        "host": "0.0.0.0",  # noqa: S104  (RunPod's proxy reaches it from outside; it is the one thing meant to be reached)
+        "port": port(contract.GATEWAY_PORT, environ),
+        "upstream": f"http://127.0.0.1:{port(contract.COMFYUI_PORT, environ)}",
+        "database": str(layout.gateway_data / "gateway.db"),
+        "hosts": list(hosts(service, environ)),
+        "pod_id": environ.get("RUNPOD_POD_ID", ""),
+        "rate_limit_per_minute": service.plan.rate_limit_per_minute,
+        "usd_per_hour": service.plan.usd_per_hour,
+        "pepper": service.pepper,
+        "seed_keys": [
+            {"name": "client", "key": service.client_key, "scopes": ["client"]},
+            {"name": "admin", "key": service.admin_key, "scopes": ["client", "admin"]},
+        ],
+    }
+    return json.dumps(config, sort_keys=True, indent=1)

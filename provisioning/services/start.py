@@ -1,0 +1,112 @@
+"""Starts what is installed on the volume; run by boot.sh on every container start, with the network possibly cut.
+
+The container disk is new each time: users, system packages, directories and configuration are made again first. Then
+this process becomes supervisord.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from provisioning.errors import InstallError
+from provisioning.host import environ as pod_environ
+from provisioning.host import packages, users
+from provisioning.host.files import own_directory, write
+from provisioning.layout import Layout
+from provisioning.services import gateway, supervisor
+from provisioning.services.desired import Desired, read
+
+START_SCRIPT = """\
+#!/bin/sh
+# Written by the installer; boot.sh runs it on every container start.
+home=${{POD_ROOT:-}}{home}
+PYTHONPATH=$home/bundle/{bundle} PYTHONDONTWRITEBYTECODE=1 exec python3 -m provisioning.services.start
+"""
+
+
+def directories(layout: Layout) -> tuple[tuple[Path, int, users.User | None], ...]:
+    """Return the directories services need, with mode and owner; no owner means root."""
+    base = layout.base
+    read_only = [layout.home, base, layout.nodes, layout.model_folders, layout.run]
+    # A socket whose path is too long lies elsewhere, in a directory of its own (see Layout.supervisor_socket).
+    elsewhere = [layout.supervisor_socket.parent] if layout.supervisor_socket.parent != layout.run else []
+    return (
+        *((path, 0o755, None) for path in read_only),
+        *((path, 0o700, None) for path in [layout.logs, *elsewhere]),
+        *((base / name, 0o700, users.COMFYUI) for name in ("input", "output", "temp", "user")),
+        (layout.gateway_data, 0o700, users.GATEWAY),
+    )
+
+
+def make_directories(layout: Layout) -> None:
+    """Make them all."""
+    root = (0, 0) if users.is_root() else None
+    for path, mode, user in directories(layout):
+        own_directory(path, mode=mode, owner=users.owner(user) if user else root)
+
+
+def directories_ready(layout: Layout) -> bool:
+    """Say whether every directory is there as it should be."""
+    return all(_is_ready(path, mode, user) for path, mode, user in directories(layout))
+
+
+def _is_ready(path: Path, mode: int, user: users.User | None) -> bool:
+    if not path.is_dir():
+        return False
+    found = path.stat()
+    wanted = user.uid if user and users.is_root() else os.geteuid()
+    return stat.S_IMODE(found.st_mode) == mode and found.st_uid == wanted
+
+
+def rendered(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the texts of the gateway's and supervisord's configuration."""
+    config = gateway.render(desired.gateway, layout, environ)
+    return config, supervisor.render(supervisor.programs(desired, layout, environ, config), layout)
+
+
+def write_configuration(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> None:
+    """Write both; the gateway's, with its secrets, for the gateway's user alone."""
+    config, daemon = rendered(desired, layout, environ)
+    write(layout.gateway_config, config, mode=0o400, owner=users.owner(users.GATEWAY))
+    write(layout.supervisor_config, daemon, mode=0o600)
+
+
+def main() -> None:
+    """Restore, render, become supervisord."""
+    os.umask(0o022)
+    layout = Layout.from_env(os.environ)
+    desired = read(layout)
+    if desired is None:
+        sys.exit("start: nothing is installed on this volume yet")
+    environ = pod_environ.read(layout)
+    if users.is_root():
+        _restore(layout, pod_environ.for_tools(environ))
+    make_directories(layout)
+    write_configuration(desired, layout, environ)
+    _say("starting ComfyUI and the gateway under supervisord")
+    python = str(layout.home / desired.gateway.python)
+    arguments = [python, "-m", "supervisor.supervisord", "-n", "-c", str(layout.supervisor_config)]
+    # Its children inherit this environment: nothing of the pod's own is in it.
+    os.execve(python, arguments, {"PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8"})  # noqa: S606
+
+
+def _restore(layout: Layout, env: Mapping[str, str]) -> None:
+    try:
+        packages.restore(layout, env)
+    except InstallError as error:
+        # What is installed runs without git or ensurepip; the next installation brings them.
+        _say(f"system packages were not restored: {error}")
+    users.ensure(env)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"start: {text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""supervisord: its configuration, and what the installer asks of it."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioning.host import environ as pod_environ
+from provisioning.host import users
+from provisioning.layout import Layout
+from provisioning.services import comfyui
+from provisioning.services.desired import Desired
+
+CONTROL_SECONDS = 90.0
+
+HEAD = """\
+[supervisord]
+nodaemon=true
+{user}logfile={logs}/supervisord.log
+logfile_maxbytes=5MB
+logfile_backups=2
+loglevel=info
+pidfile={run}/supervisord.pid
+strip_ansi=true
+
+[unix_http_server]
+file={socket}
+chmod=0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisorctl]
+serverurl=unix://{socket}
+"""
+
+# A program that ends within three seconds is started again after 1, 2, 3 ... seconds; one that had run longer, at once.
+PROGRAM = """\
+
+[program:{name}]
+command={command}
+directory={directory}
+{user}umask=077
+environment={environment}
+autostart=true
+autorestart=true
+startsecs=3
+startretries=100
+stopasgroup=true
+killasgroup=true
+stopwaitsecs=20
+redirect_stderr=true
+stdout_logfile={log}
+stdout_logfile_maxbytes=20MB
+stdout_logfile_backups=3
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One supervised process."""
+
+    name: str
+    command: Sequence[str]
+    directory: Path
+    user: users.User
+    environment: Mapping[str, str]
+
+
+def programs(desired: Desired, layout: Layout, environ: Mapping[str, str], gateway_config: str) -> tuple[Program, ...]:
+    """Return both services; REVISION changes with what a service has read, so that `update` restarts just that one."""
+    bundle = layout.bundles / desired.bundle
+    comfyui_env = pod_environ.for_comfyui(environ, layout.base / "user") | {"REVISION": desired.comfyui.revision}
+    gateway_env = {
+        "PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8", "HOME": str(layout.gateway_data),
+        "PYTHONPATH": str(bundle), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
+        "REVISION": hashlib.sha256(gateway_config.encode()).hexdigest()[:16],
+    }  # fmt: skip
+    python = str(layout.home / desired.gateway.python)
+    serve = [python, "-m", "provisioning.gateway", "serve", "--config", str(layout.gateway_config)]
+    source = layout.home / desired.comfyui.source
+    return (
+        Program("comfyui", comfyui.command(desired.comfyui, layout, environ), source, users.COMFYUI, comfyui_env),
+        Program("gateway", serve, bundle, users.GATEWAY, gateway_env),
+    )
+
+
+def render(wanted: Sequence[Program], layout: Layout) -> str:
+    """Return supervisord's configuration; it holds no secret."""
+    root = users.is_root()
+    head = HEAD.format(
+        user="user=root\n" if root else "", logs=_text(layout.logs), run=_text(layout.run),
+        socket=_text(layout.supervisor_socket),
+    )  # fmt: skip
+    return head + "".join(_program(program, layout, root=root) for program in wanted)
+
+
+def _program(program: Program, layout: Layout, *, root: bool) -> str:
+    return PROGRAM.format(
+        name=program.name,
+        command=_text(shlex.join(program.command)),
+        directory=_text(program.directory),
+        user=f"user={program.user.name}\n" if root else "",
+        environment=",".join(f'{name}="{_text(value)}"' for name, value in sorted(program.environment.items())),
+        log=_text(layout.logs / f"{program.name}.log"),
+    )
+
+
+def _text(value: object) -> str:
+    """Escape what supervisor would expand; its values have no way to hold a quote or a line's end."""
+    return str(value).replace("%", "%%").replace('"', "").replace("\n", " ")
+
+
+def control(python: Path, layout: Layout, *command: str) -> tuple[int, str]:
+    """Run supervisorctl; returns its exit status and output."""
+    done = subprocess.run(
+        [str(python), "-m", "supervisor.supervisorctl", "-c", str(layout.supervisor_config), *command],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={"PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8"}, timeout=CONTROL_SECONDS, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+def answers(python: Path, layout: Layout) -> bool:
+    """Say whether supervisord runs and obeys."""
+    return python.exists() and layout.supervisor_config.exists() and control(python, layout, "pid")[0] == 0
