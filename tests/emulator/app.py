@@ -1,0 +1,190 @@
+"""The emulator as an aiohttp application: every call passes the same gates before it reaches its noun."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from json import JSONDecodeError
+from typing import Any
+
+from aiohttp import web
+
+from tests.emulator import accounts, billing, catalogue, control, emulator, files, logs, pods, ssh_keys, volumes
+from tests.emulator.emulator import EMULATOR, Emulator
+from tests.emulator.faults import Effect
+from tests.emulator.problems import ApiError, invalid, problem, to_response
+from tests.emulator.validation import Operation, published
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+RATE_HEADERS = "rate_headers"
+OPERATION = "operation"
+"""Key of a request: the document's operation it calls."""
+MAX_BODY = 4 * 1024 * 1024
+
+log = logging.getLogger("emulator")
+
+
+def create_app(emu: Emulator) -> web.Application:
+    """Return the application; it starts and stops looking after the pods with the server."""
+    app = web.Application(middlewares=[record, inject, guard], client_max_size=MAX_BODY)
+    app[EMULATOR] = emu
+    for module in (pods, logs, volumes, catalogue, billing, ssh_keys, files, control):
+        app.add_routes(module.routes)
+    app.cleanup_ctx.append(look_after_pods)
+    return app
+
+
+async def look_after_pods(app: web.Application) -> Any:
+    """Take up the pods, look after them while the application runs, and let go of them."""
+    emu = app[EMULATOR]
+    await emu.lifecycle.resume()
+    watcher = asyncio.create_task(emu.lifecycle.watch())
+    yield
+    watcher.cancel()
+    await asyncio.gather(watcher, return_exceptions=True)
+    await emu.lifecycle.close()
+    await emu.runtime.close()
+    emu.state.clock_offset = emu.clock.offset
+    emu.state.save()
+
+
+@web.middleware
+async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Remember every call with what came of it."""
+    emu, began = emulator.of(request), time.monotonic()
+    entry: dict[str, Any] = {"method": request.method, "path": request.path, "query": dict(request.query), "errors": []}
+    entry |= {"at": emu.clock.now(), "status": None, "fault": None}
+    if not request.path.startswith("/_emulator"):
+        emu.requests.append(entry)
+    request["entry"] = entry
+    response = await handler(request)
+    entry |= {"status": response.status, "seconds": round(time.monotonic() - began, 4)}
+    return response
+
+
+@web.middleware
+async def inject(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Do to a call what a fault rule says."""
+    emu = emulator.of(request)
+    controls = request.path.startswith("/_emulator")
+    effect = None if controls else emu.faults.choose(request.method, request.path, emu.clock.now())
+    if effect is None:
+        return await handler(request)
+    request["entry"]["fault"] = effect.label
+    await emu.clock.sleep(effect.stall_seconds)
+    if effect.reset_before:
+        return reset(request)
+    answered = None if effect.status is not None and not effect.effect else await handler(request)
+    await emu.clock.sleep(effect.stall_after_seconds)
+    if effect.reset_after:
+        return reset(request)
+    return answered if answered is not None and effect.status is None else forged(effect)
+
+
+def reset(request: web.Request) -> web.Response:
+    """Break the connection the hard way; the response is never sent."""
+    if request.transport is not None:
+        plug: socket.socket = request.transport.get_extra_info("socket")
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.abort()
+    return web.Response(status=500)
+
+
+def forged(effect: Effect) -> web.Response:
+    """Return the answer a rule gives in place of the real one."""
+    status = effect.status or 500
+    if effect.body is None and status >= 400:
+        response = problem(status, "Something went wrong. Please try again later or contact support.")
+    elif isinstance(effect.body, str):
+        response = web.Response(status=status, text=effect.body, content_type=effect.content_type or "text/html")
+    elif effect.body is None:
+        response = web.Response(status=status)
+    else:
+        kind = effect.content_type or ("application/problem+json" if status >= 400 else "application/json")
+        response = web.json_response(effect.body, status=status, content_type=kind)
+    response.headers.update(effect.headers)
+    return response
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Hold every API call and its answer against the document."""
+    if not request.path.startswith("/v2/"):
+        return await handler(request)
+    if refused := accounts.refuse_agent(request):
+        return refused
+    try:
+        await admit(request)
+        response = await handler(request)
+    except ApiError as error:
+        request["entry"]["errors"] = error.errors or [error.detail]
+        response = to_response(error)
+    except web.HTTPException:
+        response = problem(501, f"{request.method} {request.path} is in RunPod's API but not in this stand-in")
+    if not response.prepared:
+        response.headers.update(request.get(RATE_HEADERS, {}))
+    check_response(request, response)
+    return response
+
+
+async def admit(request: web.Request) -> None:
+    """Let a call in when its key, its quota, its path and its content are in order; ApiError otherwise."""
+    emu = emulator.of(request)
+    caller = accounts.identify(request, emu.state)
+    request[emulator.ACCOUNT], request[emulator.SCOPE] = caller.account, caller.pod_id
+    request["entry"]["account"] = caller.account
+    request[RATE_HEADERS] = emu.quota.take(caller.account, emu.conditions.requests_per_minute, emu.clock.now())
+    operation = find_operation(request)
+    request[OPERATION] = operation
+    accounts.refuse_scope(caller, request)
+    if unknown := operation.unknown_query(request.query):
+        violate(request, [f"query parameters the document does not know: {', '.join(unknown)}"])
+    if errors := operation.query_errors(request.query):
+        raise invalid(*errors)
+    if operation.has_body:
+        await check_body(request, operation)
+
+
+def find_operation(request: web.Request) -> Operation:
+    """Return the document's operation of a call; 404 and 405 as the API answers them."""
+    template = published().template(request.path)
+    if template is None:
+        raise ApiError(404, "resource not found")
+    operation = published().operation(request.method, template)
+    if operation is None:
+        allowed = ", ".join(published().methods(template))
+        raise ApiError(405, "method not allowed", headers={"Allow": allowed})
+    return operation
+
+
+async def check_body(request: web.Request, operation: Operation) -> None:
+    """Refuse a body that is not as the document says."""
+    try:
+        body = await request.json()
+    except (JSONDecodeError, UnicodeDecodeError) as error:
+        raise ApiError(400, f"the body is not JSON: {error}") from error
+    if errors := operation.request_errors(body):
+        raise invalid(*errors)
+
+
+def check_response(request: web.Request, response: web.StreamResponse) -> None:
+    """Record where an answer of ours departs from the document."""
+    operation: Operation | None = request.get(OPERATION)
+    if operation is None or response.status in (401, 501):
+        return
+    body = response.body if isinstance(response, web.Response) else b""
+    raw = bytes(body) if isinstance(body, bytes | bytearray) else b""
+    if errors := operation.response_errors(response.status, response.content_type, raw):
+        violate(request, errors)
+
+
+def violate(request: web.Request, errors: list[str]) -> None:
+    """Remember that a call and the document disagree; tests that see one fail."""
+    entry = {"method": request.method, "path": request.path, "errors": errors}
+    log.error("not as the document says: %s", entry)
+    emulator.of(request).violations.append(entry)

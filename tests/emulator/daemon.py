@@ -1,0 +1,168 @@
+"""The emulator in the background: a session of its own, which the end of whoever started it does not end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from tests.emulator import choice
+from tests.emulator.runtimes.processes import Process, start_time
+from tests.emulator.server import HOST, UnavailableError, port_in_use, source_hash
+from tests.emulator.state import State, write_atomically
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+POLL_SECONDS = 0.1
+LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an emulator keeps its state and listens."""
+
+    directory: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The base address of its API."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """What it wrote while in the background."""
+        return self.directory / "emulator.log"
+
+    @property
+    def pid_file(self) -> Path:
+        """Its pid and start time."""
+        return self.directory / "pid.json"
+
+
+def health(place: Place) -> dict[str, Any] | None:
+    """Return what answers at the place, None for nothing; UnavailableError when it is not an emulator of this state."""
+    try:
+        with urllib.request.urlopen(f"{place.url}/_emulator/health", timeout=5) as answer:
+            facts: dict[str, Any] = json.load(answer)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise UnavailableError(port_in_use(place.port)) from error
+    except urllib.error.URLError:
+        return None
+    except (OSError, ValueError, HTTPException) as error:
+        raise UnavailableError(port_in_use(place.port)) from error
+    if facts.get("emulator") != "runpod":
+        raise UnavailableError(port_in_use(place.port))
+    if facts["state"] != str(place.directory):
+        raise UnavailableError(
+            f"the emulator on port {place.port} has its state in {facts['state']}, not in {place.directory}"
+        )
+    return facts
+
+
+def start(place: Place, runtime: str) -> str:
+    """Have an emulator running at the place; return what was done. One of an older source is replaced."""
+    if facts := health(place):
+        if facts["code"] == source_hash():
+            return f"already running: pid {facts['pid']}, runtime {facts['runtime']}, {place.url}"
+        stop(place)
+    child = spawn(place, runtime)
+    try:
+        facts = wait_until_healthy(place, child)
+    except KeyboardInterrupt:
+        child.terminate()
+        raise
+    return f"started: pid {facts['pid']}, runtime {facts['runtime']}, {place.url}"
+
+
+def spawn(place: Place, runtime: str) -> subprocess.Popen[bytes]:
+    """Start `serve` in a session of its own, writing to its log."""
+    place.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    command = [sys.executable, "-m", "tests.emulator", "serve", "--port", str(place.port)]
+    command += ["--state", str(place.directory), "--runtime", runtime]
+    with place.log.open("ab") as log:
+        child = subprocess.Popen(
+            command,
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    record = {"pid": child.pid, "started": start_time(child.pid)}
+    write_atomically(place.pid_file, json.dumps(record))
+    return child
+
+
+def wait_until_healthy(place: Place, child: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Wait until the emulator answers; UnavailableError with its last words when it does not."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        code = child.poll()
+        # Another `start` at the same moment may have won; then its emulator is as good as ours.
+        if facts := health(place):
+            return facts
+        if code is not None:
+            break
+        time.sleep(POLL_SECONDS)
+    child.terminate()
+    raise UnavailableError(f"the emulator does not start; {place.log} ends with:\n{last_words(place)}")
+
+
+def last_words(place: Place) -> str:
+    """Return the end of the log."""
+    return "\n".join(place.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
+
+
+def stop(place: Place) -> str:
+    """End the emulator; its pods go on. Return what was done."""
+    facts = health(place)
+    process = Process(facts["pid"], start_time(facts["pid"]) or "") if facts else recorded(place)
+    if process is None or not process.is_alive():
+        return "not running"
+    process.send(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while process.is_alive():
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"pid {process.pid} did not end within {STOP_SECONDS:g} s; its log is {place.log}")
+        time.sleep(POLL_SECONDS)
+    place.pid_file.unlink(missing_ok=True)
+    return f"stopped: pid {process.pid}"
+
+
+def recorded(place: Place) -> Process | None:
+    """Return the process that was started here, None when none is recorded."""
+    if not place.pid_file.exists():
+        return None
+    record = json.loads(place.pid_file.read_text(encoding="utf-8"))
+    return Process(record["pid"], record["started"] or "")
+
+
+def remaining_pods(place: Place) -> list[str]:
+    """Return the pods and volumes of the state, for a person to read."""
+    state = State.load(place.directory)
+    pods = [f"pod {pod.id} {pod.status} {pod.name}" for pod in state.living_pods()]
+    return pods + [f"volume {volume.id} {volume.size} GB {volume.name}" for volume in state.living_volumes()]
+
+
+def end_pods(place: Place, runtime: str) -> None:
+    """End every pod of a stopped emulator: containers and records; volumes stay."""
+    state = State.load(place.directory)
+    # A runtime that is to take up nothing cleans everything away, also what nobody remembers.
+    chosen, _ = choice.choose(runtime, place.directory)
+    asyncio.run(chosen.adopt({}))
+    for pod in state.living_pods():
+        pod.status, pod.ended_at = "TERMINATED", time.time() + state.clock_offset
+        for span in pod.spans:
+            span.end = span.end or pod.ended_at
+    state.save()

@@ -1,0 +1,97 @@
+"""What the parts of the emulator share: one object, handed to each."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from tests.emulator.accounts import Quota
+from tests.emulator.clock import Clock
+from tests.emulator.faults import Conditions, Faults, parse_conditions
+from tests.emulator.lifecycle import Lifecycle
+from tests.emulator.market import Market
+from tests.emulator.podlog import Logs
+from tests.emulator.problems import ApiError, not_found
+from tests.emulator.runtimes import Runtime
+from tests.emulator.state import Pod, State, Volume
+
+REMEMBERED = 20_000
+"""How many requests and violations are kept to be looked at."""
+
+
+def remembered() -> deque[dict[str, Any]]:
+    """Return a list that forgets its oldest entries."""
+    return deque(maxlen=REMEMBERED)
+
+
+@dataclass
+class Emulator:
+    """A RunPod of one's own."""
+
+    state: State
+    clock: Clock
+    runtime: Runtime
+    conditions: Conditions
+    market: Market
+    logs: Logs
+    lifecycle: Lifecycle
+    faults: Faults = field(default_factory=Faults)
+    requests: deque[dict[str, Any]] = field(default_factory=remembered)
+    violations: deque[dict[str, Any]] = field(default_factory=remembered)
+    quota: Quota = field(default_factory=Quota)
+    code: str = ""
+    """Hash of the source it runs, so that a newer checkout can tell."""
+
+    @property
+    def files(self) -> Path:
+        """What the file server serves."""
+        return self.state.directory / "files"
+
+
+def assemble(state: State, clock: Clock, runtime: Runtime) -> Emulator:
+    """Put the parts together; nothing is started yet."""
+    conditions = parse_conditions(state.conditions)
+    logs = Logs(state.directory / "logs", runtime, clock)
+    lifecycle = Lifecycle(state, clock, runtime, conditions, logs)
+    return Emulator(state, clock, runtime, conditions, Market(state), logs, lifecycle)
+
+
+EMULATOR = web.AppKey("emulator", Emulator)
+ACCOUNT = "account"
+"""Key of a request: the name of the account whose API key it came with."""
+SCOPE = "scope"
+"""Key of a request: the id of the one pod its key is for, empty for a key of the account."""
+
+
+def of(request: web.Request) -> Emulator:
+    """Return the emulator a request came to."""
+    return request.app[EMULATOR]
+
+
+def account_of(request: web.Request) -> str:
+    """Return the name of the account a request speaks for."""
+    return str(request[ACCOUNT])
+
+
+def pod_of(request: web.Request) -> Pod:
+    """Return the pod a request names, when it is the account's; else the API's 404."""
+    pod_id = request.match_info["id"]
+    scope: str = request[SCOPE]
+    if scope and scope != pod_id:
+        raise ApiError(403, "access denied")
+    pod = of(request).state.pods.get(pod_id)
+    if pod is None or pod.account != account_of(request) or pod.ended_at is not None:
+        raise not_found("pod")
+    return pod
+
+
+def volume_of(request: web.Request) -> Volume:
+    """Return the network volume a request names, when it is the account's; else the API's 404."""
+    volume = of(request).state.volumes.get(request.match_info["id"])
+    if volume is None or volume.account != account_of(request) or volume.ended_at is not None:
+        raise not_found("network volume")
+    return volume

@@ -1,0 +1,148 @@
+"""Faults as data: rules for single calls, and conditions under which all of this RunPod stands."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from tests.emulator.state import Pod
+
+
+@dataclass
+class Effect:
+    """What happens to a call that a rule chose; without any of these it goes its way."""
+
+    status: int | None = None
+    """Answered in place of the real status; the call has no effect unless `effect` is true."""
+    body: Any = None
+    """An object is sent as JSON, a text as it is; nothing: RunPod's form for the status."""
+    content_type: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    effect: bool = False
+    """With `status`: the call is carried out, and only its answer is replaced."""
+    reset_before: bool = False
+    """The connection breaks before the call has any effect."""
+    reset_after: bool = False
+    """The call is carried out, and the connection breaks instead of an answer."""
+    stall_seconds: float = 0.0
+    """Waited before the call is carried out, by the emulator's clock."""
+    stall_after_seconds: float = 0.0
+    """Waited between the effect and the answer, by the emulator's clock."""
+
+    @property
+    def label(self) -> str:
+        """What the list of requests says about a call this happened to."""
+        set_members = (item.name for item in fields(self) if getattr(self, item.name) != item.default)
+        return ", ".join(name for name in set_members if getattr(self, name))
+
+
+@dataclass
+class Rule:
+    """Chooses calls and says what happens to them."""
+
+    do: Effect
+    method: str = "*"
+    path: str = ".*"
+    """Regular expression, searched in the path."""
+    nth: list[int] = field(default_factory=list)
+    """Which of the calls that match, counted from 1; empty: all."""
+    times: int | None = None
+    """How often at most it acts."""
+    since: float = 0.0
+    """Seconds after it was set, by the emulator's clock, from which it acts."""
+    until: float | None = None
+    """Seconds after it was set up to which it acts."""
+    probability: float = 1.0
+    seed: int = 0
+    set_at: float = 0.0
+    matched: int = 0
+    acted: int = 0
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._path = re.compile(self.path)
+
+    def takes(self, method: str, path: str, now: float) -> bool:
+        """Count the call when it matches, and say whether the rule acts on it."""
+        if self.method not in ("*", method) or not self._path.search(path):
+            return False
+        age = now - self.set_at
+        if age < self.since or (self.until is not None and age > self.until):
+            return False
+        self.matched += 1
+        chosen = (not self.nth or self.matched in self.nth) and (self.times is None or self.acted < self.times)
+        acts = chosen and self._random.random() < self.probability
+        self.acted += acts
+        return acts
+
+
+def parse_rule(raw: dict[str, Any], now: float) -> Rule:
+    """Return a rule from JSON; ValueError names a member that is not known or a pattern that is none."""
+    refuse_unknown(raw, Rule, "rule")
+    refuse_unknown(raw.get("do", {}), Effect, "do")
+    nth = raw.get("nth", [])
+    try:
+        return Rule(**raw | {"do": Effect(**raw["do"]), "nth": [nth] if isinstance(nth, int) else nth, "set_at": now})
+    except (KeyError, TypeError, re.error) as error:
+        raise ValueError(f"fault rule {raw}: {error!r}") from error
+
+
+def refuse_unknown(raw: dict[str, Any], kind: type[Any], where: str) -> None:
+    """Raise ValueError for members that the dataclass does not have."""
+    known = {item.name for item in fields(kind)}
+    if unknown := sorted(set(raw) - known):
+        raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+
+
+class Faults:
+    """The rules that are set; the first one that acts on a call wins."""
+
+    def __init__(self) -> None:
+        self.rules: list[Rule] = []
+
+    def choose(self, method: str, path: str, now: float) -> Effect | None:
+        """Return what happens to a call, None for nothing; every rule counts the call."""
+        acting = [rule for rule in self.rules if rule.takes(method, path, now)]
+        return acting[0].do if acting else None
+
+    def report(self) -> list[dict[str, Any]]:
+        """Return the rules with how often each matched and acted."""
+        return [asdict(rule) for rule in self.rules]
+
+
+@dataclass
+class Conditions:
+    """How this RunPod behaves now. Patterns are regular expressions searched in a pod's name; empty means no pod."""
+
+    provisioning_seconds: float = 0.3
+    """From create or start to RUNNING."""
+    starting_seconds: float = 0.3
+    """From RUNNING to the start of the container; `runtime` is null meanwhile."""
+    list_lag_seconds: float = 0.0
+    """How long a list does not know what was made, and still knows what was ended."""
+    billing_lag_seconds: float = 0.0
+    """How long it takes until something spent is in the billing records."""
+    balance: float = 1000.0
+    """USD left; at 0 nothing can be created or started."""
+    requests_per_minute: int = 6000
+    """Of one account; more are answered 429."""
+    never_ready: str = ""
+    """Pods that stay RUNNING with `runtime` null."""
+    crash_loop: str = ""
+    """Pods whose start command ends at once, again and again."""
+    zero_gpus_after_start: str = ""
+    """Pods that come up without a GPU after stop and start."""
+    start_fails: str = ""
+    """Pods that cannot be started again after a stop: no GPU free."""
+
+    def hits(self, pattern: str, pod: Pod) -> bool:
+        """Say whether a pattern of these conditions means the pod."""
+        return bool(pattern) and re.search(pattern, pod.name) is not None
+
+
+def parse_conditions(raw: dict[str, Any]) -> Conditions:
+    """Return conditions from JSON; ValueError names what is not known."""
+    refuse_unknown(raw, Conditions, "conditions")
+    return Conditions(**raw)

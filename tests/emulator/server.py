@@ -1,0 +1,113 @@
+"""The emulator in the foreground: one state directory, one port, until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import hashlib
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from tests.emulator import choice, files
+from tests.emulator.app import create_app
+from tests.emulator.clock import Clock
+from tests.emulator.emulator import assemble
+from tests.emulator.runtimes import Runtime
+from tests.emulator.state import State
+
+HOST = "127.0.0.1"
+SHUTDOWN_SECONDS = 1.0
+"""Given to open streams when the emulator ends; they would otherwise hold it for ever."""
+
+log = logging.getLogger("emulator")
+
+
+class UnavailableError(Exception):
+    """The emulator cannot be had; the text says why and what to change."""
+
+
+def source_hash() -> str:
+    """Return a hash of the emulator's source."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def sole_user(directory: Path) -> Iterator[None]:
+    """Hold a state directory, so that two emulators never write to one; UnavailableError when it is held."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (directory / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UnavailableError(
+                f"another emulator uses {directory}; "
+                "stop it with `python -m tests.emulator stop`, or choose another --state"
+            ) from error
+        yield
+
+
+def serve(directory: Path, port: int, wanted: str) -> None:
+    """Serve until SIGTERM or SIGINT; UnavailableError when the port, the state or the runtime cannot be had."""
+    with sole_user(directory):
+        try:
+            runtime, reason = choice.choose(wanted, directory)
+        except ValueError as error:
+            raise UnavailableError(str(error)) from error
+        log.info("runtime %s (%s)", runtime.name, reason)
+        for limit in runtime.limits:
+            log.info("it does not show: %s", limit)
+        asyncio.run(run(directory, port, runtime))
+
+
+async def run(directory: Path, port: int, runtime: Runtime) -> None:
+    """Run the emulator until a signal ends it."""
+    state = State.load(directory)
+    emu = assemble(state, Clock(offset=state.clock_offset), runtime)
+    emu.code = source_hash()
+    await files.publish(emu.files)
+    runner = web.AppRunner(create_app(emu), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    emu.lifecycle.inside.serve(runner, port)
+    await runner.setup()
+    try:
+        await listen(runner, port)
+        log.info("RunPod's stand-in answers on http://%s:%s, state in %s", HOST, port, directory)
+        await until_signalled()
+    finally:
+        await runner.cleanup()
+
+
+async def listen(runner: web.AppRunner, port: int) -> None:
+    """Listen; UnavailableError names the port when something else does."""
+    try:
+        await web.TCPSite(runner, HOST, port).start()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise UnavailableError(port_in_use(port)) from error
+
+
+def port_in_use(port: int) -> str:
+    """Return what to say when something else listens on the port."""
+    return (
+        f"port {port} on {HOST} is in use by something that is not this emulator; "
+        "end it, or choose another with --port and set runpod:apiUrl in the stack's file to it"
+    )
+
+
+async def until_signalled() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    await ended.wait()
+    log.info("pid %s ends; its pods go on", os.getpid())

@@ -1,0 +1,107 @@
+"""Network volumes: directories that outlive pods and bill by the hour, attached or not."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from aiohttp import web
+
+from tests.emulator import emulator
+from tests.emulator.emulator import Emulator, account_of
+from tests.emulator.market import catalogue, volume_price
+from tests.emulator.pods import new_id
+from tests.emulator.problems import VOLUME_IN_USE, ApiError
+from tests.emulator.state import Span, Volume
+
+routes = web.RouteTableDef()
+
+
+def view(volume: Volume) -> dict[str, Any]:
+    """Return the volume in the document's form."""
+    return {
+        "id": volume.id,
+        "name": volume.name,
+        "size": volume.size,
+        "dataCenter": volume.data_center,
+        "type": volume.type,
+    }
+
+
+@routes.get("/v2/network-volumes")
+async def list_volumes(request: web.Request) -> web.Response:
+    """List the account's volumes."""
+    volumes = listed(emulator.of(request), account_of(request))
+    return web.json_response({"networkVolumes": [view(volume) for volume in volumes]})
+
+
+def listed(emu: Emulator, account: str) -> Iterator[Volume]:
+    """Yield the volumes a list shows, which under a lag are not quite those that exist."""
+    lag = emu.conditions.list_lag_seconds
+    seen = emu.clock.now() - lag
+    for volume in emu.state.volumes.values():
+        ended = volume.ended_at is not None and (volume.ended_at <= seen or not lag)
+        if volume.account == account and volume.spans[0].start <= seen and not ended:
+            yield volume
+
+
+@routes.post("/v2/network-volumes")
+async def create_volume(request: web.Request) -> web.Response:
+    """Make a volume; it bills from now on."""
+    emu, body = emulator.of(request), await request.json()
+    data_center, kind = catalogue().data_centers.get(body["dataCenter"]), body.get("type", "STANDARD")
+    if data_center is None or not data_center.networkVolumes:
+        raise ApiError(400, f"data center {body['dataCenter']} does not support network volumes")
+    if emu.conditions.balance <= 0:
+        raise ApiError(402, "insufficient balance")
+    volume = Volume(new_id(10), account_of(request), body["name"], body["size"], body["dataCenter"], kind)
+    emu.state.volume_directory(volume.id).mkdir(parents=True)
+    emu.state.volumes[volume.id] = volume
+    bill(emu, volume)
+    return web.json_response(view(volume), status=201)
+
+
+@routes.get("/v2/network-volumes/{id}")
+async def get_volume(request: web.Request) -> web.Response:
+    """Show a volume."""
+    return web.json_response(view(emulator.volume_of(request)))
+
+
+@routes.patch("/v2/network-volumes/{id}")
+async def update_volume(request: web.Request) -> web.Response:
+    """Rename or grow a volume."""
+    emu, volume, body = emulator.of(request), emulator.volume_of(request), await request.json()
+    if body.get("size", volume.size) < volume.size:
+        raise ApiError(400, f"size: a network volume can only grow, and this one has {volume.size} GB")
+    volume.name, volume.size = body.get("name", volume.name), body.get("size", volume.size)
+    bill(emu, volume)
+    return web.json_response(view(volume))
+
+
+@routes.delete("/v2/network-volumes/{id}")
+async def delete_volume(request: web.Request) -> web.Response:
+    """Delete a volume that no pod mounts, and what is on it."""
+    emu, volume = emulator.of(request), emulator.volume_of(request)
+    if any(pod.volume_id == volume.id for pod in emu.state.living_pods()):
+        raise ApiError(400, VOLUME_IN_USE)
+    await end(emu, volume)
+    return web.Response(status=204)
+
+
+async def end(emu: Emulator, volume: Volume) -> None:
+    """Stop billing a volume and remove its files."""
+    volume.ended_at = volume.spans[-1].end = emu.clock.now()
+    emu.state.save()
+    await asyncio.to_thread(shutil.rmtree, emu.state.volume_directory(volume.id), ignore_errors=True)
+
+
+def bill(emu: Emulator, volume: Volume) -> None:
+    """Bill a volume for its present size from now on."""
+    now, rate = emu.clock.now(), volume_price(volume.size, volume.type)
+    if not volume.spans or volume.spans[-1].disk != rate:
+        if volume.spans:
+            volume.spans[-1].end = now
+        volume.spans.append(Span(now, None, disk=rate))
+    emu.state.save()
