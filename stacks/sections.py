@@ -42,7 +42,7 @@ class UnknownHashes(StrEnum):
 class Section(BaseModel):
     """What all sections share: frozen, camelCase, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
 
 
 def _encrypted_or_loopback(url: str) -> str:
