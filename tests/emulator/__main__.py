@@ -76,6 +76,7 @@ def run(command: str, place: daemon.Place, options: argparse.Namespace) -> int:
     match command:
         case "serve":
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+            logging.getLogger("asyncssh").setLevel(logging.WARNING)
             serve(place.directory, place.port, options.runtime)
         case "start":
             say(f"emulator {daemon.start(place, options.runtime)}")

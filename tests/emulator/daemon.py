@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.emulator import choice
 from tests.emulator.runtimes.processes import Process, start_time
-from tests.emulator.server import HOST, UnavailableError, port_in_use, source_hash
+from tests.emulator.server import HOST, UnavailableError, port_in_use, settle_runtime, source_hash
 from tests.emulator.state import State, write_atomically
 
 START_SECONDS = 60.0
@@ -159,7 +159,7 @@ def end_pods(place: Place, runtime: str) -> None:
     """End every pod of a stopped emulator: containers and records; volumes stay."""
     state = State.load(place.directory)
     # A runtime that is to take up nothing cleans everything away, also what nobody remembers.
-    chosen, _ = choice.choose(runtime, place.directory)
+    chosen, _ = choice.choose(settle_runtime(state, runtime), place.directory)
     asyncio.run(chosen.adopt({}))
     for pod in state.living_pods():
         pod.status, pod.ended_at = "TERMINATED", time.time() + state.clock_offset

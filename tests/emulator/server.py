@@ -59,19 +59,31 @@ def sole_user(directory: Path) -> Iterator[None]:
 def serve(directory: Path, port: int, wanted: str) -> None:
     """Serve until SIGTERM or SIGINT; UnavailableError when the port, the state or the runtime cannot be had."""
     with sole_user(directory):
+        state = State.load(directory)
         try:
-            runtime, reason = choice.choose(wanted, directory)
+            runtime, reason = choice.choose(settle_runtime(state, wanted), directory)
         except ValueError as error:
             raise UnavailableError(str(error)) from error
+        state.runtime = runtime.name
         log.info("runtime %s (%s)", runtime.name, reason)
         for limit in runtime.limits:
             log.info("it does not show: %s", limit)
-        asyncio.run(run(directory, port, runtime))
+        asyncio.run(run(state, port, runtime))
 
 
-async def run(directory: Path, port: int, runtime: Runtime) -> None:
+def settle_runtime(state: State, wanted: str) -> str:
+    """Return the runtime to choose: pods stay in the one that made them; UnavailableError when another is asked for."""
+    made_by = state.runtime if any(state.living_pods()) else ""
+    if wanted not in ("auto", made_by or wanted):
+        raise UnavailableError(
+            f"the pods in {state.directory} were made by the {made_by} runtime, not by {wanted}; "
+            f"use --runtime {made_by}, or end them first: `python -m tests.emulator stop --pods`"
+        )
+    return made_by or wanted
+
+
+async def run(state: State, port: int, runtime: Runtime) -> None:
     """Run the emulator until a signal ends it."""
-    state = State.load(directory)
     emu = assemble(state, Clock(offset=state.clock_offset), runtime)
     emu.code = source_hash()
     await files.publish(emu.files)
@@ -80,7 +92,7 @@ async def run(directory: Path, port: int, runtime: Runtime) -> None:
     await runner.setup()
     try:
         await listen(runner, port)
-        log.info("RunPod's stand-in answers on http://%s:%s, state in %s", HOST, port, directory)
+        log.info("RunPod's stand-in answers on http://%s:%s, state in %s", HOST, port, state.directory)
         await until_signalled()
     finally:
         await runner.cleanup()

@@ -114,6 +114,8 @@ class State:
     clock_offset: float = 0.0
     market: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Stock and prices as set from outside, over the catalogue's."""
+    runtime: str = ""
+    """The runtime its pods were made by."""
     conditions: dict[str, Any] = field(default_factory=dict)
     """How this RunPod behaves now; see tests.emulator.faults."""
 
@@ -130,6 +132,7 @@ class State:
             accounts={key: Account(**value) for key, value in raw.get("accounts", {}).items()},
             clock_offset=raw.get("clock_offset", 0.0),
             market=raw.get("market", {}),
+            runtime=raw.get("runtime", ""),
             conditions=raw.get("conditions", {}),
         )
 
@@ -141,6 +144,7 @@ class State:
             "accounts": {key: asdict(account) for key, account in self.accounts.items()},
             "clock_offset": self.clock_offset,
             "market": self.market,
+            "runtime": self.runtime,
             "conditions": self.conditions,
         }
         write_atomically(self.directory / "state.json", json.dumps(raw, indent=1))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 WORDS = frozenset({"description", "summary", "example", "examples", "externalDocs", "title"})
 NAMED = frozenset({"properties", "schemas", "parameters", "responses", "headers", "securitySchemes", "paths"})
 """Below these, keys are names chosen by the author and never words about the schema."""
+DROPPED = frozenset({"info", "servers"})
 
 
-def strip(node: Any, *, names: bool = False) -> Any:
+def strip(node: object, *, names: bool = False) -> object:
     """Return the node without prose; `names` says that its keys are names."""
     if isinstance(node, list):
         return [strip(item) for item in node]
@@ -27,8 +27,8 @@ def strip(node: Any, *, names: bool = False) -> Any:
 
 def main() -> None:
     """Read the published document on stdin and write the reduced one to stdout."""
-    document = strip(json.load(sys.stdin))
-    del document["info"], document["servers"]
+    published: dict[str, object] = json.load(sys.stdin)
+    document = {key: strip(value, names=key in NAMED) for key, value in published.items() if key not in DROPPED}
     source = "github.com/runpod/docs, REST v2 specification, info.version 2.0.0; reduced by strip_openapi.py"
     json.dump({"x-source": source} | document, sys.stdout, indent=1)
     sys.stdout.write("\n")

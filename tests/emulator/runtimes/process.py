@@ -45,7 +45,7 @@ class ProcessRuntime:
     """Runs each pod's start command in a directory of its own, as the emulator's user."""
 
     name = "process"
-    limits = (
+    limits: tuple[str, ...] = (
         "a pod is no boundary: its processes are yours and see your files, processes and network",
         "everybody on the pod is one user; users, permissions and ports below 1024 are not shown",
         "absolute paths need the prefix $POD_ROOT, and a port N listens on $POD_PORT_N instead",

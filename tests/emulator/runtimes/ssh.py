@@ -9,7 +9,6 @@ import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import asyncssh
 
@@ -59,8 +58,7 @@ class Sessions:
             process.exit(code)
 
     async def _run_pipes(self, process: asyncssh.SSHServerProcess[bytes]) -> int:
-        pipe = asyncio.subprocess.PIPE
-        child = await self._spawn(process, stdin=pipe, stdout=pipe, stderr=pipe)
+        child = await self._spawn(process, asyncio.subprocess.PIPE)
         await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
         code = await child.wait()
         with suppress(asyncssh.Error, ConnectionError):
@@ -70,7 +68,7 @@ class Sessions:
     async def _run_terminal(self, process: asyncssh.SSHServerProcess[bytes]) -> int:
         outer, inner = pty.openpty()
         try:
-            child = await self._spawn(process, stdin=inner, stdout=inner, stderr=inner)
+            child = await self._spawn(process, inner)
         finally:
             os.close(inner)
         # The child's end of the terminal is closed on exit; both directions share this one.
@@ -84,12 +82,19 @@ class Sessions:
                 os.killpg(child.pid, signal.SIGHUP)
         return await waiting
 
-    async def _spawn(self, process: asyncssh.SSHServerProcess[bytes], **streams: Any) -> asyncio.subprocess.Process:
+    async def _spawn(self, process: asyncssh.SSHServerProcess[bytes], stream: int) -> asyncio.subprocess.Process:
         command = ["-c", process.command] if process.command else ["-l"]
         environment = self._environment | {"TERM": process.term_type or "dumb"}
         # A new session, so that ending the emulator does not end what a user started on the pod.
         return await asyncio.create_subprocess_exec(
-            "bash", *command, cwd=self._root, env=environment, start_new_session=True, **streams
+            "bash",
+            *command,
+            cwd=self._root,
+            env=environment,
+            start_new_session=True,
+            stdin=stream,
+            stdout=stream,
+            stderr=stream,
         )
 
 
