@@ -7,7 +7,8 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from json import JSONDecodeError
 from typing import Any
 
@@ -30,27 +31,26 @@ log = logging.getLogger("emulator")
 
 
 def create_app(emu: Emulator) -> web.Application:
-    """Return the application; it starts and stops looking after the pods with the server."""
+    """Return the application; `attended` looks after its pods."""
     app = web.Application(middlewares=[record, inject, guard], client_max_size=MAX_BODY)
     app[EMULATOR] = emu
     for module in (pods, logs, volumes, catalogue, billing, ssh_keys, files, control):
         app.add_routes(module.routes)
-    app.cleanup_ctx.append(look_after_pods)
     return app
 
 
-async def look_after_pods(app: web.Application) -> Any:
-    """Take up the pods, look after them while the application runs, and let go of them."""
-    emu = app[EMULATOR]
+@asynccontextmanager
+async def attended(emu: Emulator) -> AsyncIterator[None]:
+    """Take up the pods, look after them meanwhile, and let go of them: they go on."""
     await emu.lifecycle.resume()
     watcher = asyncio.create_task(emu.lifecycle.watch())
-    yield
-    watcher.cancel()
-    await asyncio.gather(watcher, return_exceptions=True)
-    await emu.lifecycle.close()
-    await emu.runtime.close()
-    emu.state.clock_offset = emu.clock.offset
-    emu.state.save()
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+        await emu.lifecycle.close()
+        await emu.runtime.close()
 
 
 @web.middleware

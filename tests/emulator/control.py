@@ -21,7 +21,7 @@ DRIFTING = ("name", "image", "args", "disk", "ports", "env", "status", "locked")
 routes = web.RouteTableDef()
 
 
-async def read(request: web.Request) -> Any:
+async def read(request: web.Request) -> Any:  # noqa: ANN401 - JSON can be anything
     """Return the JSON body; 400 on anything else. A browser's cross-site call is refused."""
     if "Origin" in request.headers:
         raise web.HTTPForbidden(text="the control plane is not for web pages\n")

@@ -8,10 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from tests.emulator.state import State, write_atomically
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.1
+HEALTH_SECONDS = 5.0
 LOG_LINES = 15
 
 
@@ -51,22 +50,21 @@ class Place:
 
 def health(place: Place) -> dict[str, Any] | None:
     """Return what answers at the place, None for nothing; UnavailableError when it is not an emulator of this state."""
+    connection = HTTPConnection(HOST, place.port, timeout=HEALTH_SECONDS)
     try:
-        with urllib.request.urlopen(f"{place.url}/_emulator/health", timeout=5) as answer:
-            facts: dict[str, Any] = json.load(answer)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise UnavailableError(port_in_use(place.port)) from error
-    except urllib.error.URLError:
+        connection.request("GET", "/_emulator/health")
+        facts = json.load(connection.getresponse())
+    except ConnectionRefusedError:
         return None
     except (OSError, ValueError, HTTPException) as error:
         raise UnavailableError(port_in_use(place.port)) from error
-    if facts.get("emulator") != "runpod":
+    finally:
+        connection.close()
+    if not isinstance(facts, dict) or facts.get("emulator") != "runpod":
         raise UnavailableError(port_in_use(place.port))
     if facts["state"] != str(place.directory):
-        raise UnavailableError(
-            f"the emulator on port {place.port} has its state in {facts['state']}, not in {place.directory}"
-        )
+        there = facts["state"]
+        raise UnavailableError(f"the emulator on port {place.port} has its state in {there}, not in {place.directory}")
     return facts
 
 
@@ -76,9 +74,10 @@ def start(place: Place, runtime: str) -> str:
         if facts["code"] == source_hash():
             return f"already running: pid {facts['pid']}, runtime {facts['runtime']}, {place.url}"
         stop(place)
+    before = place.log.stat().st_size if place.log.exists() else 0
     child = spawn(place, runtime)
     try:
-        facts = wait_until_healthy(place, child)
+        facts = wait_until_healthy(place, child, before)
     except KeyboardInterrupt:
         child.terminate()
         raise
@@ -104,7 +103,7 @@ def spawn(place: Place, runtime: str) -> subprocess.Popen[bytes]:
     return child
 
 
-def wait_until_healthy(place: Place, child: subprocess.Popen[bytes]) -> dict[str, Any]:
+def wait_until_healthy(place: Place, child: subprocess.Popen[bytes], before: int) -> dict[str, Any]:
     """Wait until the emulator answers; UnavailableError with its last words when it does not."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -116,12 +115,13 @@ def wait_until_healthy(place: Place, child: subprocess.Popen[bytes]) -> dict[str
             break
         time.sleep(POLL_SECONDS)
     child.terminate()
-    raise UnavailableError(f"the emulator does not start; {place.log} ends with:\n{last_words(place)}")
+    raise UnavailableError(f"the emulator does not start; {place.log} ends with:\n{last_words(place, before)}")
 
 
-def last_words(place: Place) -> str:
-    """Return the end of the log."""
-    return "\n".join(place.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
+def last_words(place: Place, before: int) -> str:
+    """Return the end of what was logged since the log had `before` bytes."""
+    said = place.log.read_bytes()[before:].decode("utf-8", "replace")
+    return "\n".join(said.splitlines()[-LOG_LINES:])
 
 
 def stop(place: Place) -> str:

@@ -31,7 +31,7 @@ async def get_file(request: web.Request) -> web.StreamResponse:
 
 async def publish(directory: Path) -> None:
     """Let the ComfyUI stand-in fill the directory, when it is part of this checkout."""
-    directory.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     try:
         standin = importlib.import_module(STANDIN)
     except ModuleNotFoundError as error:

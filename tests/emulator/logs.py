@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -66,7 +67,9 @@ async def stream_logs(request: web.Request) -> web.StreamResponse:
         }
     )
     await response.prepare(request)
-    await follow(emulator.of(request).logs, pod, wanted, response)
+    # A reader who goes away is no fault of ours.
+    with suppress(ConnectionError):
+        await follow(emulator.of(request).logs, pod, wanted, response)
     return response
 
 

@@ -135,7 +135,7 @@ def holds(pod: Pod) -> bool:
 
 
 def disk_price(pod: Pod) -> float:
-    """Return USD per hour for a pod's disks: container disk only while it runs, volume disk at twice the price when not."""
+    """Return USD per hour for a pod's disks: the container disk only while it runs, a volume disk double when not."""
     persistent: dict[str, Any] = pod.mounts.get("persistent", {})
     rate = 0.1 if holds(pod) else 0.2
     container = 0.1 * pod.disk if holds(pod) else 0.0

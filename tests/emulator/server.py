@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from aiohttp import web
 
 from tests.emulator import choice, files
-from tests.emulator.app import create_app
+from tests.emulator.app import attended, create_app
 from tests.emulator.clock import Clock
 from tests.emulator.emulator import assemble
 from tests.emulator.runtimes import Runtime
@@ -25,6 +26,8 @@ from tests.emulator.state import State
 HOST = "127.0.0.1"
 SHUTDOWN_SECONDS = 1.0
 """Given to open streams when the emulator ends; they would otherwise hold it for ever."""
+
+BACKLOG = 128
 
 log = logging.getLogger("emulator")
 
@@ -89,19 +92,22 @@ async def run(state: State, port: int, runtime: Runtime) -> None:
     await files.publish(emu.files)
     runner = web.AppRunner(create_app(emu), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     emu.lifecycle.inside.serve(runner, port)
+    # The port first: where it cannot be had, the pods are left as they are.
+    listener = listen(port)
     await runner.setup()
     try:
-        await listen(runner, port)
-        log.info("RunPod's stand-in answers on http://%s:%s, state in %s", HOST, port, state.directory)
-        await until_signalled()
+        async with attended(emu):
+            await web.SockSite(runner, listener).start()
+            log.info("RunPod's stand-in answers on http://%s:%s, state in %s", HOST, port, state.directory)
+            await until_signalled()
     finally:
         await runner.cleanup()
 
 
-async def listen(runner: web.AppRunner, port: int) -> None:
-    """Listen; UnavailableError names the port when something else does."""
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on the port; UnavailableError names it when something else does."""
     try:
-        await web.TCPSite(runner, HOST, port).start()
+        return socket.create_server((HOST, port), backlog=BACKLOG)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
