@@ -69,7 +69,8 @@ class NamespaceRuntime:
         record = records.read(self._home(pod_id))
         if record is None:
             return ContainerStatus(running=False, exit_code=None, started_at=None)
-        running = processes.is_running(record.init)
+        # The keeper ends as soon as it has written the exit code: until then there is none to tell.
+        running = processes.is_running(record.init) or processes.is_running(record.keeper)
         exit_code = None if running else records.exit_code(self._home(pod_id))
         return ContainerStatus(running=running, exit_code=exit_code, started_at=record.started_at)
 

@@ -16,6 +16,8 @@ _TOOLS = {
     "mount": "mount",
 }
 
+_UNSHARE = ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "sh", "-c"]
+
 # Everything happens in namespaces of its own and is gone with the shell.
 _TRIAL = """set -e
 mount --make-rprivate /
@@ -51,9 +53,8 @@ def why_not() -> str | None:
 
 
 def _try() -> str | None:
-    command = ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", _TRIAL]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run([*_UNSHARE, _TRIAL], capture_output=True, text=True, timeout=20, check=False)
     except subprocess.TimeoutExpired:
         return "a trial of namespaces, overlay and packet filter did not end within 20 s"
     if done.returncode == 0:

@@ -22,7 +22,15 @@ _KEPT = frozenset(
 )
 _HIDDEN = (
     *("boot", "home", "media", "mnt", "root", "run", "srv", "tmp", "etc/ssl/private", "var/backups", "var/log"),
-    *("var/lib/containers", "var/lib/docker", "var/lib/postgresql", "var/lib/private"),
+    *("etc/kubernetes", "etc/letsencrypt", "etc/NetworkManager", "etc/wireguard"),
+    *(
+        "var/lib/containers",
+        "var/lib/docker",
+        "var/lib/kubelet",
+        "var/lib/mysql",
+        "var/lib/postgresql",
+        "var/lib/private",
+    ),
     *("var/mail", "var/spool/cron", "var/tmp"),
 )
 _ABSENT = ("etc/shadow-", "etc/gshadow-", "etc/machine-id", "etc/krb5.keytab")
@@ -34,6 +42,10 @@ _SECRET_DIRECTORIES = (
     *("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "PULUMI_HOME", "GNUPGHOME"),
     *("CARGO_HOME", "GOPATH", "DOCKER_CONFIG", "AWS_CONFIG_FILE", "KUBECONFIG"),
 )
+
+_ACCOUNTS = ("passwd", "group", "shadow", "gshadow")
+_FIRST_PERSON = 1000
+_NOBODY = (65533, 65534)
 
 _OVERLAID = ("usr", "opt", "var", "etc", "bin", "sbin", "lib", "lib64", "nix", "gnu")
 _NOT_DISKS = frozenset(
@@ -66,12 +78,12 @@ def upper(root: Path, private: Iterable[str], hostname: str, address: str, resol
     top = {entry.name: entry for entry in root.iterdir()}
     strange = {name: path for name, path in top.items() if name not in _KEPT and not path.is_symlink()}
     private = (*strange, *private)
-    hidden = [path for path in (*_HIDDEN, *private) if (root / path).is_dir()]
+    hidden = [_behind_links(root, path) for path in (*_HIDDEN, *private) if (root / path).is_dir()]
     files = [path for path in private if (root / path).is_file() and not _is_below(path, hidden)]
     host_keys = [str(path.relative_to(root)) for path in root.glob("etc/ssh/ssh_host_*")]
     return Upper(
         hidden={path: _MODES.get(path, 0o755) for path in _outermost(hidden)},
-        absent=(*files, *_ABSENT, *host_keys),
+        absent=tuple(path for path in (*files, *_ABSENT, *host_keys) if (root / path).exists()),
         directories=_FRESH,
         files=_files(root, hostname, address, resolver),
     )
@@ -96,9 +108,8 @@ def write(what: Upper, root: Path, layers: Mapping[str, Path]) -> None:
     for path in what.hidden:
         os.setxattr(_place(path, layers), "trusted.overlay.opaque", b"y")
     for path in what.absent:
-        if (root / path).exists():
-            _make(str(Path(path).parent), root, layers)
-            os.mknod(_place(path, layers), stat.S_IFCHR, os.makedev(0, 0))
+        _make(str(Path(path).parent), root, layers)
+        os.mknod(_place(path, layers), stat.S_IFCHR, os.makedev(0, 0))
     for path, (text, mode) in what.files.items():
         _make(str(Path(path).parent), root, layers)
         target = _place(path, layers)
@@ -107,10 +118,23 @@ def write(what: Upper, root: Path, layers: Mapping[str, Path]) -> None:
         _copy_owner(root / path, target)
 
 
-def without_passwords(shadow: str) -> str:
-    """Return a shadow file in which no account has a password."""
-    lines = [line.split(":") for line in shadow.splitlines() if line.count(":") > 1]
-    return "".join(":".join([fields[0], "*", *fields[2:]]) + "\n" for fields in lines)
+def account_files(etc: Path) -> dict[str, str]:
+    """Return the account files of an image: the system's users and groups alone, and no password.
+
+    People of the machine are none of a pod's business, and a user made in the pod shall find its number free.
+    """
+    texts = {name: (etc / name).read_text(encoding="utf-8") for name in _ACCOUNTS if (etc / name).exists()}
+    kept = {name: _system_entries(texts.get(name, "")) for name in ("passwd", "group")}
+    for secret, public in (("shadow", "passwd"), ("gshadow", "group")):
+        names = {fields[0] for fields in kept[public]}
+        entries = [line.split(":") for line in texts.get(secret, "").splitlines()]
+        kept[secret] = [[fields[0], "*", *fields[2:]] for fields in entries if fields[0] in names]
+    return {name: "".join(":".join(fields) + "\n" for fields in kept[name]) for name in texts}
+
+
+def _system_entries(text: str) -> list[list[str]]:
+    entries = [line.split(":") for line in text.splitlines() if line.count(":") >= 2]
+    return [fields for fields in entries if int(fields[2]) < _FIRST_PERSON or int(fields[2]) in _NOBODY]
 
 
 def _files(root: Path, hostname: str, address: str, resolver: str) -> dict[str, tuple[str, int]]:
@@ -120,11 +144,17 @@ def _files(root: Path, hostname: str, address: str, resolver: str) -> dict[str, 
         "etc/hosts": (hosts, 0o644),
         "etc/resolv.conf": (resolver, 0o644),
     }
-    for name in ("shadow", "gshadow"):
-        path = root / "etc" / name
-        if path.exists():
-            files[f"etc/{name}"] = (without_passwords(path.read_text(encoding="utf-8")), 0o600)
+    # What the tools that write them expect to find.
+    files |= {f"var/log/{name}": ("", 0o664) for name in ("lastlog", "wtmp")}
+    # As in the images a pod is made of: installing a package starts no service.
+    files[_behind_links(root, "usr/sbin") + "/policy-rc.d"] = ("#!/bin/sh\nexit 101\n", 0o755)
+    files |= {f"etc/{name}": (text, 0o644) for name, text in account_files(root / "etc").items()}
     return files
+
+
+def _behind_links(root: Path, path: str) -> str:
+    """Return the real place of a directory: one of ours in place of a link would hide too much."""
+    return str((root / path).resolve().relative_to(root.resolve()))
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -76,7 +77,8 @@ def keep(home: Path, child: int, log_end: int) -> None:
         os.dup2(nothing, descriptor)
     with (home / "log").open("ab", buffering=0) as log:
         while chunk := os.read(log_end, _CHUNK):
-            log.write(chunk)
+            with suppress(OSError):  # a full disk costs the pod its log, not its life
+                log.write(chunk)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     draft = home / "exit.draft"
     # A shell's convention, as container engines report it: 128 and the signal's number.

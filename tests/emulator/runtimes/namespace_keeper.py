@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,8 +42,8 @@ class Keeper:
         os.close(self._orders)
         os.close(self._answers)
         if kind is not None:
-            with suppress(ChildProcessError):
-                os.waitpid(self.pid, 0)
+            os.kill(self.pid, signal.SIGKILL)  # our own child, not waited for yet: the number is still its own
+            os.waitpid(self.pid, 0)
 
     def prepare(self) -> ProcessId:
         """Give the order, and return what is to become the pod's first process, in namespaces of its own."""

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tests.emulator.runtimes.namespace_processes import boot_id
+
 RECORD = Path("/run/comfyui-runpod-emulator/before.json")
 _SYSCTLS = Path("/proc/sys")
 _MACHINE_FORWARDS = "net/ipv4/ip_forward"
@@ -29,6 +31,7 @@ _EXEMPTIONS = (
 
 @dataclass
 class _Before:
+    boot: str
     machine_forwards: str
     sysctls: dict[str, str] = field(default_factory=dict)
     exempted: bool = False
@@ -54,14 +57,14 @@ class MachineRecord:
 
     def open_the_way_out(self, uplinks: Iterable[str]) -> None:
         """Let answers that come in at these interfaces be forwarded to pods."""
-        before = self._read() or _Before(machine_forwards=self._get(_MACHINE_FORWARDS))
+        before = self._read() or _Before(boot_id(), machine_forwards=self._get(_MACHINE_FORWARDS))
         changes = [key for key in map(_forwarding_of, uplinks) if key not in before.sysctls and self._get(key) != "1"]
         before.sysctls.update({key: self._get(key) for key in changes})
         exempt = not before.exempted and forward_policy_drops()
         before.exempted = before.exempted or exempt
         self._write(before)
         for key in changes:
-            (self._sysctls / key).write_text("1", encoding="ascii")
+            self._set(key, "1")
         if exempt:
             _exempt("-I")
 
@@ -86,15 +89,20 @@ class MachineRecord:
     def _put_back(self, sysctls: dict[str, str]) -> None:
         for key, value in sysctls.items():
             if (self._sysctls / key).exists():  # the interface may be gone
-                (self._sysctls / key).write_text(value, encoding="ascii")
+                self._set(key, value)
 
     def _get(self, key: str) -> str:
         return (self._sysctls / key).read_text(encoding="ascii").strip()
 
+    def _set(self, key: str, value: str) -> None:
+        (self._sysctls / key).write_text(value, encoding="ascii")
+
     def _read(self) -> _Before | None:
         if not self._path.exists():
             return None
-        return _Before(**json.loads(self._path.read_text(encoding="utf-8")))
+        before = _Before(**json.loads(self._path.read_text(encoding="utf-8")))
+        # /run is not always in memory: a reboot has undone everything that an older record speaks of.
+        return before if before.boot == boot_id() else None
 
     def _write(self, before: _Before) -> None:
         self._path.parent.mkdir(mode=0o755, exist_ok=True)

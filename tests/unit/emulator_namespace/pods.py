@@ -1,0 +1,128 @@
+"""Real pods for tests, and what can be seen of them from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.emulator.runtimes import ContainerSpec
+from tests.emulator.runtimes import namespace_network as network
+from tests.emulator.runtimes import namespace_record as records
+from tests.emulator.runtimes.namespace import NamespaceRuntime
+from tests.emulator.runtimes.namespace_check import why_not
+from tests.emulator.runtimes.namespace_machine import RECORD
+
+_REASON = why_not()
+
+needs_namespaces = [pytest.mark.root, pytest.mark.skipif(_REASON is not None, reason=f"no namespace pods: {_REASON}")]
+
+
+def spec(pod_id: str, script: str, volume: Path | None = None, env: Mapping[str, str] | None = None) -> ContainerSpec:
+    """A pod whose start command is a bash script."""
+    return ContainerSpec(
+        pod_id=pod_id,
+        args=["bash", "-c", script],
+        env=dict(env or {}),
+        volume=volume,
+        mount_path="/workspace",
+        ports=(22,),
+        disk_gb=2,
+    )
+
+
+async def finish(runtime: NamespaceRuntime, pod_id: str, seconds: float = 30) -> int | None:
+    """Wait until a pod's start command has ended and return its exit code."""
+    deadline = time.monotonic() + seconds
+    while (status := await runtime.status(pod_id)).running:
+        assert time.monotonic() < deadline, runtime.log_path(pod_id).read_text(encoding="utf-8")
+        await asyncio.sleep(0.02)
+    return status.exit_code
+
+
+async def say(runtime: NamespaceRuntime, script: str, volume: Path | None = None) -> str:
+    """Run a script as a pod of its own and return what it said."""
+    await runtime.start(spec("says", script, volume))
+    await finish(runtime, "says")
+    said = runtime.log_path("says").read_text(encoding="utf-8")
+    await runtime.remove("says")
+    return said
+
+
+async def wait_for_log(runtime: NamespaceRuntime, pod_id: str, words: str) -> None:
+    """Wait until a pod has said something."""
+    deadline = time.monotonic() + 30
+    while words not in runtime.log_path(pod_id).read_text(encoding="utf-8"):
+        assert time.monotonic() < deadline, runtime.log_path(pod_id).read_text(encoding="utf-8")
+        await asyncio.sleep(0.02)
+
+
+def traces(state: Path) -> list[str]:
+    """Everything the machine still shows of one state folder's pods; those of others are not our business."""
+    owner = network.owner_tag(state)
+    found = [f"link {name}" for name in network.links(network.PREFIX + owner)]
+    found += [f"table {name}" for name in network.tables() if name == network.table_name(owner)]
+    found += [f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if str(state) in line]
+    loops = subprocess.run(["losetup", "--list", "--noheadings"], capture_output=True, text=True, check=True).stdout
+    found += [f"loop {line}" for line in loops.splitlines() if str(state) in line]
+    found += [f"file {path}" for path in (state / "namespace").rglob("*")]
+    if not network.links() and RECORD.exists():
+        found.append(f"record {RECORD}")
+    return found
+
+
+def forwarding() -> dict[str, str]:
+    """The machine's forwarding settings, interface by interface, but those of pods."""
+    settings = Path("/proc/sys/net/ipv4/conf").glob("*/forwarding")
+    return {path.parent.name: path.read_text() for path in settings if not path.parent.name.startswith(network.PREFIX)}
+
+
+def child_that_starts(state: Path, pod: ContainerSpec) -> subprocess.Popen[bytes]:
+    """Another process that starts a pod as the emulator does, says so on standard output and waits."""
+    program = (
+        "import asyncio, time; from pathlib import Path\n"
+        "from tests.emulator.runtimes import ContainerSpec\n"
+        "from tests.emulator.runtimes.namespace import NamespaceRuntime\n"
+        f"asyncio.run(NamespaceRuntime(Path({str(state)!r})).start(ContainerSpec(**{vars(pod)!r})))\n"
+        "print('up', flush=True); time.sleep(600)"
+    )
+    checkout = Path(__file__).resolve().parents[3]
+    return subprocess.Popen([sys.executable, "-c", program], cwd=checkout, stdout=subprocess.PIPE)
+
+
+def pid_namespace(state: Path, pod_id: str) -> str:
+    """Name the process namespace of a running pod."""
+    record = records.read(state / "namespace" / pod_id)
+    assert record is not None
+    return str(Path(f"/proc/{record.init.pid}/ns/pid").readlink())
+
+
+def processes_in(namespace: str) -> list[str]:
+    """The machine's numbers of the processes that run in a process namespace."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/ns/pid"):
+        with suppress(OSError):  # it ended while we looked
+            ended = "State:\tZ" in (link.parents[1] / "status").read_text(encoding="utf-8")
+            if str(link.readlink()) == namespace and not ended:
+                found.append(link.parts[2])
+    return found
+
+
+def wait_for_own_network(pid: int) -> None:
+    """Wait until a process just started is in a network namespace that is not ours."""
+    ours = Path("/proc/self/ns/net").readlink()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}/ns/net").readlink() == ours:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def seen_outside(*paths: str) -> list[str]:
+    """Those of the paths that exist on the machine."""
+    return [path for path in paths if Path(path).exists()]

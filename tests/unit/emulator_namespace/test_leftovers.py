@@ -1,0 +1,157 @@
+"""What a pod leaves on the machine: nothing, however it or the emulator ended."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.emulator.runtimes import ContainerSpec
+from tests.emulator.runtimes import namespace_network as network
+from tests.emulator.runtimes import namespace_processes as processes
+from tests.emulator.runtimes import namespace_record as records
+from tests.emulator.runtimes.namespace import NamespaceRuntime
+from tests.unit.emulator_namespace.pods import (
+    child_that_starts,
+    forwarding,
+    needs_namespaces,
+    pid_namespace,
+    processes_in,
+    spec,
+    traces,
+    wait_for_log,
+    wait_for_own_network,
+)
+
+pytestmark = needs_namespaces
+
+# Processes that resist: one ignores signals, one has left its session.
+STUBBORN = "trap '' HUP INT; setsid sleep 1000 & (trap '' TERM; sleep 1000) & echo up; wait"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return (tmp_path / "state").resolve()
+
+
+async def test_removing_a_pod_leaves_nothing(state: Path) -> None:
+    before = forwarding()
+    runtime = NamespaceRuntime(state)
+    await runtime.start(spec("pod1", STUBBORN))
+    await wait_for_log(runtime, "pod1", "up")
+    namespace = pid_namespace(state, "pod1")
+    assert len(processes_in(namespace)) >= 3
+    assert any(trace.startswith("link") for trace in traces(state))
+    await runtime.remove("pod1")
+    assert traces(state) == []
+    assert processes_in(namespace) == []
+    if not network.links():  # no other emulator on this machine has pods just now
+        assert forwarding() == before
+
+
+async def test_a_stopped_pod_leaves_only_its_log_and_how_it_ended(state: Path) -> None:
+    runtime = NamespaceRuntime(state)
+    await runtime.start(spec("pod1", STUBBORN))
+    await wait_for_log(runtime, "pod1", "up")
+    await runtime.stop("pod1")
+    home = state / "namespace/pod1"
+    assert sorted(path.name for path in home.iterdir()) == ["exit.json", "log", "record.json"]
+    assert (await runtime.status("pod1")).exit_code == 137
+    await runtime.remove("pod1")
+    await runtime.remove("pod1")
+    assert traces(state) == []
+
+
+async def test_one_pod_gone_leaves_the_others_their_network(state: Path) -> None:
+    runtime = NamespaceRuntime(state)
+    await runtime.start(spec("pod1", "sleep infinity"))
+    await runtime.start(spec("pod2", "sleep infinity"))
+    await runtime.remove("pod1")
+    found = traces(state)
+    assert len([trace for trace in found if trace.startswith("link")]) == 1
+    assert f"table {network.table_name(network.owner_tag(state))}" in found
+    await runtime.remove("pod2")
+    assert traces(state) == []
+
+
+async def test_pods_outlive_a_killed_emulator_and_are_taken_up_again(state: Path) -> None:
+    pod = spec("pod1", "echo up; sleep infinity")
+    _start_and_kill(state, pod)
+    runtime = NamespaceRuntime(state)
+    await runtime.adopt({"pod1": pod})
+    status = await runtime.status("pod1")
+    assert status.running
+    assert runtime.address("pod1", 22)[1] == 22
+    await runtime.start(spec("pod2", "sleep infinity"))
+    assert runtime.address("pod1", 22)[0] != runtime.address("pod2", 22)[0]
+    for pod_id in ("pod1", "pod2"):
+        await runtime.remove(pod_id)
+    assert traces(state) == []
+
+
+async def test_pods_that_a_killed_emulator_forgot_are_cleaned_away(state: Path) -> None:
+    _start_and_kill(state, spec("pod1", STUBBORN))
+    namespace = pid_namespace(state, "pod1")
+    await NamespaceRuntime(state).adopt({})
+    assert traces(state) == []
+    assert processes_in(namespace) == []
+
+
+async def test_a_pod_that_died_while_the_emulator_was_down_has_ended(state: Path) -> None:
+    pod = spec("pod1", "sleep infinity")
+    _start_and_kill(state, pod)
+    record = records.read(state / "namespace/pod1")
+    assert record is not None
+    processes.send(record.init, signal.SIGKILL)
+    assert processes.wait_gone(record.keeper, 10)
+    runtime = NamespaceRuntime(state)
+    await runtime.adopt({"pod1": pod})
+    status = await runtime.status("pod1")
+    assert (status.running, status.exit_code) == (False, 137)
+    assert not [trace for trace in traces(state) if not trace.startswith("file")]
+    await runtime.remove("pod1")
+
+
+async def test_a_pod_ends_with_its_keeper(state: Path) -> None:
+    runtime = NamespaceRuntime(state)
+    await runtime.start(spec("pod1", STUBBORN))
+    await wait_for_log(runtime, "pod1", "up")
+    namespace = pid_namespace(state, "pod1")
+    record = records.read(state / "namespace/pod1")
+    assert record is not None
+    processes.send(record.keeper, signal.SIGKILL)
+    assert processes.wait_gone(record.init, 10)
+    assert processes_in(namespace) == []
+    assert not (await runtime.status("pod1")).running
+    await runtime.remove("pod1")
+    assert traces(state) == []
+
+
+@pytest.fixture
+def half_made() -> Iterator[int]:
+    with subprocess.Popen(["unshare", "--net", "sleep", "600"]) as process:
+        wait_for_own_network(process.pid)
+        yield process.pid
+        process.kill()
+
+
+async def test_what_a_start_cut_short_left_is_cleaned_away(state: Path, half_made: int) -> None:
+    """The emulator was killed after the network was made and before the record was written."""
+    runtime = NamespaceRuntime(state)
+    owner = network.owner_tag(state)
+    (state / "namespace/never").mkdir()
+    subnet = network.free_subnet(network.networks_in_use())
+    network.connect(network.link_name(owner, "never"), subnet, half_made)
+    network.apply_rules(owner, {"never": subnet}, [])
+    await runtime.adopt({})
+    assert traces(state) == []
+
+
+def _start_and_kill(state: Path, pod: ContainerSpec) -> None:
+    with child_that_starts(state, pod) as emulator:
+        assert emulator.stdout is not None
+        assert emulator.stdout.readline() == b"up\n"
+        emulator.kill()
