@@ -1,0 +1,115 @@
+"""What can go wrong with a call, by what the caller is to do about it. No text here ever holds a key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RunPodError(Exception):
+    """Anything that ends an operation; its text says what, where and what to do next."""
+
+
+class StoppedError(RunPodError):
+    """The engine asked to stop (Ctrl-C); nothing was sent any more."""
+
+
+class CallError(RunPodError):
+    """A call that did not end well."""
+
+    advice = ""
+
+    def __init__(self, call: str, detail: str, errors: Sequence[str] = ()) -> None:
+        self.call = call
+        self.detail = detail
+        self.errors = tuple(errors)
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        reasons = f" ({'; '.join(self.errors)})" if self.errors else ""
+        advice = f" {self.advice}" if self.advice else ""
+        return f"{self.call}: {self.detail.rstrip('.')}{reasons}.{advice}"
+
+
+class UnreachableError(CallError):
+    """No connection was made, so nothing happened."""
+
+    advice = "Check runpod:apiUrl and the network; for the local environment, start the emulator (`make up` does)."
+
+
+class LostAnswerError(CallError):
+    """The call was sent and its effect is not known."""
+
+
+class BadRequestError(CallError):
+    """400: the request breaks a rule, or there is no stock; RunPod does not say which."""
+
+
+class UnauthorizedError(CallError):
+    """401."""
+
+    advice = (
+        "The API key is missing, wrong or revoked: set it with `pulumi config set --secret runpod:apiKey`. "
+        "`refresh` and `destroy` use the key of the last `up`; after a rotation run `pulumi up` first."
+    )
+
+
+class PaymentRequiredError(CallError):
+    """402."""
+
+    advice = "The account's balance is too low: add credit at https://console.runpod.io/user/billing."
+
+
+class AccessDeniedError(CallError):
+    """403."""
+
+    advice = "The API key lacks the permission: give it read and write access to pods and storage."
+
+
+class BlockedError(CallError):
+    """403 from the firewall in front of the API, not from RunPod."""
+
+    advice = "The firewall in front of the API refused the caller; try from another address."
+
+
+class NotFoundError(CallError):
+    """404 in RunPod's own form: this id does not exist."""
+
+
+class NotRunPodError(CallError):
+    """An answer that is not RunPod's, such as a web server's `404 page not found`."""
+
+    advice = "Whatever answers there is not RunPod's API v2: check runpod:apiUrl."
+
+
+class ConflictError(CallError):
+    """409: not valid for the present status."""
+
+
+class ValidationFailedError(CallError):
+    """422: no retry can help."""
+
+    advice = "RunPod does not accept the request in this form; change the input it names."
+
+
+class RateLimitedError(CallError):
+    """429 beyond the bound of our patience."""
+
+    advice = "Too many calls with this key; wait and try again."
+
+
+class ServerError(CallError):
+    """5xx beyond the bound of our patience."""
+
+    advice = "RunPod has a fault of its own; try again later."
+
+
+BY_STATUS: dict[int, type[CallError]] = {
+    400: BadRequestError,
+    401: UnauthorizedError,
+    402: PaymentRequiredError,
+    403: AccessDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: ValidationFailedError,
+    429: RateLimitedError,
+}

@@ -1,0 +1,142 @@
+"""What API v2 sends, as far as we use it. Members we do not know are ignored: RunPod adds some now and then."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """Base of all answers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Problem(Answer):
+    """An error in RFC 9457's form."""
+
+    title: str
+    status: int
+    detail: str
+    errors: tuple[str, ...] = ()
+
+
+class Gpu(Answer):
+    """GPUs of a pod; `count` is 0 after a start that found none free."""
+
+    id: str
+    count: int = 1
+
+
+class NetworkMount(Answer):
+    """A network volume in a pod."""
+
+    volume_id: str = Field(alias="volumeId")
+    path: str
+
+
+class Mounts(Answer):
+    """Storage of a pod."""
+
+    network: tuple[NetworkMount, ...] = ()
+
+
+class RuntimePort(Answer):
+    """A port as it is reachable now."""
+
+    private: int
+    public: int | None = None
+    type: str
+    ip: str | None = None
+
+
+class Runtime(Answer):
+    """Present while the container runs."""
+
+    uptime: int = 0
+    ports: tuple[RuntimePort, ...] | None = None
+
+
+class SshEndpoint(Answer):
+    """Where sshd is reached."""
+
+    host: str
+    port: int
+
+
+class Ssh(Answer):
+    """Ways to log in; `direct` comes with the public port of 22/tcp."""
+
+    direct: SshEndpoint | None = None
+
+
+class Pod(Answer):
+    """A pod."""
+
+    id: str
+    name: str
+    status: str
+    image: str
+    args: str = ""
+    disk: int = 0
+    mounts: Mounts = Mounts()
+    ports: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict, repr=False)
+    cloud: str = "SECURE"
+    data_center_id: str | None = Field(default=None, alias="dataCenterId")
+    cuda_version: str | None = Field(default=None, alias="cudaVersion")
+    gpu: Gpu | None = None
+    ssh: Ssh = Ssh()
+    cost: float = 0.0
+    runtime: Runtime | None = None
+    started_at: str | None = Field(default=None, alias="startedAt")
+
+
+class NetworkVolume(Answer):
+    """A network volume; it bills from creation to deletion."""
+
+    id: str
+    name: str
+    size: int
+    data_center: str = Field(alias="dataCenter")
+    type: str = "STANDARD"
+
+
+class Price(Answer):
+    """USD per GPU and hour; 0 means not offered or not known."""
+
+    secure: float = 0.0
+    community: float = 0.0
+
+
+class Stock(Answer):
+    """Availability of something somewhere: NONE, LOW, MEDIUM or HIGH."""
+
+    id: str
+    availability: str
+
+
+class GpuType(Answer):
+    """A GPU type in the catalogue."""
+
+    id: str
+    name: str
+    memory: int
+    secure: bool
+    community: bool
+    price: Price
+    availability: str | None = None
+    data_centers: tuple[Stock, ...] = Field(default=(), alias="dataCenters")
+
+    def stock_in(self, data_center: str) -> str | None:
+        """Return the stock level there; None where the data centre does not offer this GPU at all."""
+        return next((entry.availability for entry in self.data_centers if entry.id == data_center), None)
+
+
+class DataCenter(Answer):
+    """A data centre in the catalogue."""
+
+    id: str
+    name: str
+    region: str
+    network_volume_types: tuple[str, ...] = Field(default=(), alias="networkVolumeTypes")
+    gpu_availability: tuple[Stock, ...] = Field(default=(), alias="gpuAvailability")

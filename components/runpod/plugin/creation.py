@@ -1,0 +1,152 @@
+"""Creation that cannot double: at most one resource per declared one, whatever is killed or lost on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from components.runpod.api.errors import CallError, LostAnswerError
+from components.runpod.intents import Intent
+from components.runpod.marker import Marker, new_marker
+from components.runpod.placement import Candidate, PlacementError, walk
+from components.runpod.plugin.kind import Operation
+
+_LOOK_EVERY = 2.0
+_POSTS = 3
+"""Times one candidate is asked for when answers get lost; each is followed by a look for its effect."""
+
+
+class Thing(Protocol):
+    """What both pods and volumes have."""
+
+    @property
+    def id(self) -> str:
+        """RunPod's id."""
+
+
+Made = TypeVar("Made", bound=Thing)
+
+
+@dataclass(frozen=True)
+class Shelf(Generic[Made]):
+    """How resources of one kind are looked up, made and ended."""
+
+    what: str
+    list: Callable[[], list[Made]]
+    marker: Callable[[Made], Marker | None]
+    matches: Callable[[Made], bool]
+    """Whether an existing resource is what the program asks for now."""
+    post: Callable[[Marker, Candidate], Made]
+    end: Callable[[Made], None]
+
+
+class Creation(Generic[Made]):
+    """One create request of the engine."""
+
+    def __init__(self, operation: Operation, shelf: Shelf[Made], guard: str) -> None:
+        self._operation = operation
+        self._shelf = shelf
+        self._guard = guard
+
+    def run(self, candidates: Callable[[], list[Candidate]]) -> tuple[Made, Marker]:
+        """Return the resource and its marker: one that an interrupted run left, or a new one."""
+        adopted = self._adopt()
+        if adopted is not None:
+            return adopted
+        open_intents = self._open_intents()
+        marker = open_intents[-1].parsed if open_intents else new_marker(self._guard, self._operation.urn)
+        return self._place(marker, candidates()), marker
+
+    def _adopt(self) -> tuple[Made, Marker] | None:
+        """Take up what an earlier run made and the state does not know; end what no longer fits."""
+        waiting = [intent for intent in self._open_intents() if not intent.resource_id]
+        for intent in waiting:
+            self._await_late_effect(intent)
+        adopted: tuple[Made, Marker] | None = None
+        for found, marker in self._unclaimed():
+            if adopted is None and self._shelf.matches(found):
+                self._keep(found, marker)
+                adopted = found, marker
+            else:
+                self._end_or_report(found, marker)
+        return adopted
+
+    def _unclaimed(self) -> list[tuple[Made, Marker]]:
+        """Return what carries our marker and is not in the state."""
+        records = self._operation.intents.of(self._guard, self._operation.urn)
+        claimed = {record.resource_id for record in records if record.in_state} | self._operation.ids_in_state
+        wanted = new_marker(self._guard, self._operation.urn)
+        found = [(thing, self._shelf.marker(thing)) for thing in self._shelf.list() if thing.id not in claimed]
+        ours = [(thing, marker) for thing, marker in found if marker and wanted.same_resource(marker)]
+        recorded = {record.marker for record in records}
+        if self._operation.ids_in_state:
+            # Of two that carry our marker without a record, one may be in the state as waiting for its deletion.
+            for thing, _ in (pair for pair in ours if str(pair[1]) not in recorded):
+                self._report(thing)
+            return [pair for pair in ours if str(pair[1]) in recorded]
+        return ours
+
+    def _keep(self, found: Made, marker: Marker) -> None:
+        self._operation.intents.placed(self._operation.intents.post(marker, self._operation.urn), found.id)
+        self._operation.screen.info(f"taking up {self._shelf.what} {found.id}, which an interrupted run left")
+
+    def _end_or_report(self, found: Made, marker: Marker) -> None:
+        recorded = {intent.marker for intent in self._open_intents()}
+        if str(marker) not in recorded:
+            self._report(found)
+            return
+        self._operation.screen.info(f"ending {self._shelf.what} {found.id}, which an interrupted run left")
+        self._shelf.end(found)
+        self._operation.intents.forget(found.id)
+
+    def _report(self, found: Made) -> None:
+        self._operation.screen.warning(
+            f"{self._shelf.what} {found.id} carries this resource's marker and no record tells whose it is; "
+            f"it bills: look at it with `make doctor`, or end it at RunPod if it is a leftover"
+        )
+
+    def _open_intents(self) -> list[Intent]:
+        records = self._operation.intents.of(self._guard, self._operation.urn)
+        return sorted((record for record in records if not record.in_state), key=lambda record: record.posted_at)
+
+    def _place(self, marker: Marker, candidates: list[Candidate]) -> Made:
+        try:
+            return walk(self._shelf.what, candidates, lambda candidate: self._attempt(marker, candidate))
+        except LostAnswerError:
+            raise  # The record stays: the next run looks for what may still turn up.
+        except (PlacementError, CallError):
+            self._operation.intents.drop_marker(marker)
+            raise
+
+    def _attempt(self, marker: Marker, candidate: Candidate) -> Made:
+        """Ask for one candidate; after a lost answer look for its effect before asking again."""
+        self._operation.screen.status(f"asking for {candidate}")
+        for attempt in range(_POSTS):
+            intent = self._operation.intents.post(marker, self._operation.urn)
+            try:
+                made = self._shelf.post(marker, candidate)
+            except LostAnswerError as lost:
+                self._operation.screen.info(f"{lost} Looking whether it took effect")
+                late = self._await_late_effect(intent)
+                if late is None and attempt + 1 == _POSTS:
+                    raise
+                if late is None:
+                    continue
+                made = late
+            self._operation.intents.placed(intent, made.id)
+            return made
+        raise AssertionError("a bound of at least one attempt")
+
+    def _await_late_effect(self, intent: Intent) -> Made | None:
+        """Look for what a POST made until it is too old to have an effect any more."""
+        bound = self._operation.settings.late_effect_seconds
+        while True:
+            for thing in self._shelf.list():
+                if self._shelf.marker(thing) == intent.parsed:
+                    return thing
+            left = bound - self._operation.intents.age(intent)
+            if left <= 0:
+                return None
+            self._operation.screen.status(f"a lost creation of {self._shelf.what} may still show for {left:.0f} s")
+            self._operation.sleep(min(_LOOK_EVERY, left))

@@ -1,0 +1,136 @@
+"""A pod as the program wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.runpod.api.models import Pod
+from components.runpod.marker import ENV_NAME, Marker
+from components.runpod.placement import Candidate
+from components.runpod.plugin.values import Values
+
+_INJECTED = frozenset({"PUBLIC_KEY", "JUPYTER_PASSWORD"})
+
+
+@dataclass(frozen=True)
+class PodSpec:
+    """Checked inputs of a pod."""
+
+    name: str
+    image: str
+    gpus: tuple[str, ...]
+    gpu_count: int
+    cloud: str
+    data_centers: tuple[str, ...]
+    volume_id: str
+    mount_path: str
+    disk: int
+    ports: tuple[str, ...]
+    env: Mapping[str, str] = field(repr=False)
+    args: str
+    allowed_cuda: tuple[str, ...]
+    min_cuda: str
+    guard: str
+    ready_timeout: int
+
+    @classmethod
+    def parse(cls, inputs: Values) -> PodSpec:
+        """Read checked inputs."""
+        return cls(
+            name=inputs["name"],
+            image=inputs["imageName"],
+            gpus=tuple(inputs["gpuTypeIdList"]),
+            gpu_count=inputs["gpuCount"],
+            cloud=inputs["cloudType"],
+            data_centers=tuple(inputs["dataCenterIds"]),
+            volume_id=inputs["networkVolumeId"],
+            mount_path=inputs["volumeMountPath"],
+            disk=inputs["containerDiskInGb"],
+            ports=split_ports(inputs["ports"]),
+            env=inputs["env"],
+            args=inputs["dockerArgs"],
+            allowed_cuda=tuple(inputs["allowedCudaVersions"]),
+            min_cuda=inputs["minCudaVersion"],
+            guard=inputs["guard"],
+            ready_timeout=inputs["readyTimeoutSeconds"],
+        )
+
+    @property
+    def wants_ssh(self) -> bool:
+        """Whether readiness includes a public port for 22."""
+        return "22/tcp" in self.ports
+
+    @property
+    def http_ports(self) -> tuple[int, ...]:
+        """Private numbers of the published HTTP ports."""
+        return tuple(int(port.split("/")[0]) for port in self.ports if port.endswith("/http"))
+
+    def body(self, marker: Marker, candidate: Candidate) -> dict[str, Any]:
+        """Return the request that creates this pod at one candidate place."""
+        gpu: dict[str, Any] = {"id": candidate.gpu, "count": self.gpu_count}
+        if self.allowed_cuda:
+            gpu["allowedCudaVersions"] = list(self.allowed_cuda)
+        elif self.min_cuda:
+            gpu["minCudaVersion"] = self.min_cuda
+        body: dict[str, Any] = {"name": marker.name(self.name), "gpu": gpu, "cloud": self.cloud}
+        body |= {"image": self.image, "disk": self.disk, "ports": list(self.ports), "env": self.full_env(marker)}
+        if self.args:
+            body["args"] = self.args
+        if candidate.data_center:
+            body["dataCenterIds"] = [candidate.data_center]
+        if self.volume_id:
+            body["mounts"] = self._mounts()
+        return body
+
+    def patch(self, live: Pod, marker: Marker) -> dict[str, Any]:
+        """Return the members that differ from what runs; an empty request means nothing to change in place."""
+        wanted = {"name": marker.name(self.name), "image": self.image, "args": self.args, "disk": self.disk}
+        body: dict[str, Any] = {name: value for name, value in wanted.items() if value != getattr(live, name)}
+        if sorted(self.ports) != sorted(live.ports):
+            body["ports"] = list(self.ports)
+        if self.full_env(marker) != declared_env(live, self.env, keep_marker=True):
+            # The call replaces the whole environment, so what RunPod itself put there goes along.
+            body["env"] = {name: live.env[name] for name in _INJECTED & set(live.env)} | self.full_env(marker)
+        if self.volume_id and any(mount.path != self.mount_path for mount in live.mounts.network):
+            body["mounts"] = self._mounts()
+        return body
+
+    def full_env(self, marker: Marker) -> dict[str, str]:
+        """Return the environment with the marker."""
+        return {**self.env, ENV_NAME: str(marker)}
+
+    def accepts(self, live: Pod, marker: Marker) -> bool:
+        """Say whether a pod found running is the one that would be created now."""
+        volumes = [mount.volume_id for mount in live.mounts.network]
+        return (
+            not self.patch(live, marker)
+            and live.gpu is not None
+            and live.gpu.id in self.gpus
+            and live.gpu.count == self.gpu_count
+            and live.cloud == self.cloud
+            and (not self.data_centers or live.data_center_id in self.data_centers)
+            and volumes == ([self.volume_id] if self.volume_id else [])
+        )
+
+    def _mounts(self) -> dict[str, Any]:
+        return {"network": [{"volumeId": self.volume_id, "path": self.mount_path}]}
+
+
+def split_ports(text: str) -> tuple[str, ...]:
+    """Return the ports of `8189/http,22/tcp` one by one."""
+    return tuple(port.strip() for port in text.split(",") if port.strip())
+
+
+def declared_env(live: Pod, wanted: Mapping[str, str], *, keep_marker: bool = False) -> dict[str, str]:
+    """Return a pod's environment without what RunPod puts there itself, and without our marker unless it is kept."""
+    return {
+        name: value
+        for name, value in live.env.items()
+        if name in wanted or not (_foreign(name) or (name == ENV_NAME and not keep_marker))
+    }
+
+
+def _foreign(name: str) -> bool:
+    return name.startswith("RUNPOD_") or name in _INJECTED

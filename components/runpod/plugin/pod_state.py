@@ -1,0 +1,143 @@
+"""What runs, in the form of the resource's properties, and how it differs from what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.runpod.api.models import Pod
+from components.runpod.marker import ENV_NAME, Marker, split_name
+from components.runpod.plugin.kind import Changes
+from components.runpod.plugin.pod_spec import declared_env, split_ports
+from components.runpod.plugin.settings import Settings
+from components.runpod.plugin.values import Values, unknown
+
+IN_PLACE = ("name", "imageName", "dockerArgs", "containerDiskInGb", "env", "volumeMountPath")
+"""Inputs that API v2 changes on a running pod and that compare as they are; `ports` compares as a set."""
+
+RESETTING = frozenset({"imageName", "dockerArgs", "containerDiskInGb", "env", "volumeMountPath", "ports", "status"})
+"""Changes after which the container starts anew, with new public ports."""
+
+
+def observe(live: Pod, inputs: Values, marker: Marker, settings: Settings) -> Values:
+    """Return all properties; what cannot be seen of an input (a ranking, a bound) is as it was declared."""
+    return {**inputs, **_observed_inputs(live, inputs, marker), **_outputs(live, marker, settings)}
+
+
+def declared_by(live: Pod, inputs: Values, marker: Marker) -> Values:
+    """Return the inputs that would declare what runs, so that a refresh shows every drift."""
+    return {**inputs, **_observed_inputs(live, inputs, marker)}
+
+
+def diff(state: Values, inputs: Values) -> Changes:
+    """Compare what runs with what is wanted."""
+    updates = [name for name in IN_PLACE if _differs(state, inputs, name)]
+    if _ports(state) != _ports(inputs):
+        updates.append("ports")
+    if state.get("status") != "RUNNING":
+        updates.append("status")
+    return Changes(tuple(updates), tuple(name for name in _REPLACING if _REPLACING[name](state, inputs)))
+
+
+def _observed_inputs(live: Pod, inputs: Values, marker: Marker) -> Values:
+    observed: Values = {
+        "name": _base_name(live, marker),
+        "imageName": live.image,
+        "gpuCount": _gpu_count(live, inputs),
+        "cloudType": live.cloud,
+        "networkVolumeId": live.mounts.network[0].volume_id if live.mounts.network else "",
+        "containerDiskInGb": live.disk,
+        "ports": _ports_text(live, inputs),
+        "env": _env(live, inputs, marker),
+        "dockerArgs": live.args,
+    }
+    if live.mounts.network:
+        observed["volumeMountPath"] = live.mounts.network[0].path
+    return observed
+
+
+def _outputs(live: Pod, marker: Marker, settings: Settings) -> Values:
+    direct = live.ssh.direct
+    return {
+        "podId": live.id,
+        "gpu": live.gpu.id if live.gpu else "",
+        "dataCenter": live.data_center_id or "",
+        "costPerHr": live.cost,
+        "sshHost": direct.host if direct else "",
+        "sshPort": direct.port if direct else 0,
+        "urls": urls(live, settings),
+        "status": live.status,
+        "physicalName": live.name,
+        "cudaVersion": live.cuda_version or "",
+        "marker": str(marker),
+    }
+
+
+def urls(live: Pod, settings: Settings) -> dict[str, str]:
+    """Return the public address of each published HTTP port that has one now."""
+    mapped = live.runtime.ports if live.runtime and live.runtime.ports else ()
+    public = {port.private: port.public for port in mapped if port.type == "http"}
+    private = [int(port.split("/")[0]) for port in live.ports if port.endswith("/http")]
+    addresses = {str(port): settings.url(live.id, port, public.get(port)) for port in private}
+    return {port: address for port, address in addresses.items() if address}
+
+
+def _gpu_count(live: Pod, inputs: Values) -> Any:  # noqa: ANN401 - a number, or not known yet
+    if live.status != "RUNNING":
+        return inputs.get("gpuCount", live.gpu.count if live.gpu else 0)  # A stopped pod has given its GPUs back.
+    return live.gpu.count if live.gpu else 0
+
+
+def _base_name(live: Pod, marker: Marker) -> str:
+    base, carried = split_name(live.name)
+    return base if carried == marker else live.name
+
+
+def _ports_text(live: Pod, inputs: Values) -> str:
+    declared = inputs.get("ports", "")
+    same = not unknown(declared) and sorted(split_ports(declared)) == sorted(live.ports)
+    return declared if same else ",".join(live.ports)
+
+
+def _env(live: Pod, inputs: Values, marker: Marker) -> dict[str, str]:
+    env = declared_env(live, inputs.get("env") or {})
+    if live.env.get(ENV_NAME) != str(marker):
+        # A lost marker is drift too; without it a renamed pod could no longer be told to be ours.
+        env[ENV_NAME] = live.env.get(ENV_NAME, "")
+    return env
+
+
+def _differs(state: Values, inputs: Values, name: str) -> bool:
+    return unknown(inputs.get(name)) or state.get(name) != inputs.get(name)
+
+
+def _ports(properties: Mapping[str, Any]) -> list[str]:
+    text = properties.get("ports") or ""
+    return [text] if unknown(text) else sorted(split_ports(text))
+
+
+def _left_out(state: Values, inputs: Values, output: str, choices: str) -> bool:
+    """Say whether what was chosen is no longer among the choices; another order of them changes nothing."""
+    allowed: list[str] = inputs.get(choices) or []
+    return not unknown(allowed) and bool(allowed) and bool(state.get(output)) and state[output] not in allowed
+
+
+def _host_too_old(state: Values, inputs: Values) -> bool:
+    floor, present = inputs.get("minCudaVersion"), state.get("cudaVersion")
+    return bool(floor and present) and not unknown(floor) and _version(str(present)) < _version(str(floor))
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+_REPLACING: Mapping[str, Any] = {
+    "gpuTypeIdList": lambda state, inputs: _left_out(state, inputs, "gpu", "gpuTypeIdList"),
+    "gpuCount": lambda state, inputs: _differs(state, inputs, "gpuCount"),
+    "cloudType": lambda state, inputs: _differs(state, inputs, "cloudType"),
+    "dataCenterIds": lambda state, inputs: _left_out(state, inputs, "dataCenter", "dataCenterIds"),
+    "networkVolumeId": lambda state, inputs: _differs(state, inputs, "networkVolumeId"),
+    "allowedCudaVersions": lambda state, inputs: _left_out(state, inputs, "cudaVersion", "allowedCudaVersions"),
+    "minCudaVersion": _host_too_old,
+    "guard": lambda state, inputs: _differs(state, inputs, "guard"),
+}

@@ -1,0 +1,185 @@
+"""The provider as the engine's SDK wants it: routes each request to its kind of resource, in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from pulumi.provider.experimental import provider as sdk
+
+from components.runpod.api.client import Client
+from components.runpod.api.transport import Pace
+from components.runpod.intents import Intents
+from components.runpod.plugin import settings as config
+from components.runpod.plugin.engine import CURRENT_URN
+from components.runpod.plugin.functions import invoke
+from components.runpod.plugin.kind import Changes, Kind, Operation, Screen, Stop, token_of
+from components.runpod.plugin.kinds import KINDS
+from components.runpod.plugin.settings import Settings
+from components.runpod.plugin.values import decode, encode
+
+Result = TypeVar("Result")
+_SCHEMA = Path(__file__).parent.parent / "schema.json"
+
+
+class RunPodProvider(sdk.Provider):
+    """Holds what lives as long as the plugin process."""
+
+    def __init__(self, screen: Screen, intents: Intents, before_send: Callable[[], None]) -> None:
+        self.stop = Stop()
+        self._screen = screen
+        self._intents = intents
+        self._before_send = before_send
+        self._settings = Settings()
+        self._client: Client | None = None
+        self._ids: dict[str, frozenset[str]] = {}
+        self._born: set[str] = set()
+        # Waiting for one pod must not hold up the others; the default pool is as small as the machine.
+        self._threads = ThreadPoolExecutor(max_workers=32, thread_name_prefix="runpod")
+
+    async def get_schema(self, request: sdk.GetSchemaRequest) -> sdk.GetSchemaResponse:  # noqa: ARG002
+        """Return the package schema."""
+        return sdk.GetSchemaResponse(await self._run("", partial(_SCHEMA.read_text, encoding="utf-8")))
+
+    async def check_config(self, request: sdk.CheckRequest) -> sdk.CheckResponse:
+        """Check the configuration; the key is a secret from here on, however it was handed in."""
+        news = decode(request.new_inputs)
+        failures = [sdk.CheckFailure(name, reason) for name, reason in config.failures(news.values)]
+        return sdk.CheckResponse(encode(news.values, news.secrets | {"apiKey"}), failures)
+
+    async def diff_config(self, request: sdk.DiffRequest) -> sdk.DiffResponse:  # noqa: ARG002
+        """Leave the comparison to the engine, so that a new key is an update of the provider and replaces nothing.
+
+        Saying `changes=True` here reaches the engine as "no change", and the old key would stay in use.
+        """
+        return sdk.DiffResponse(changes=None)
+
+    async def configure(self, request: sdk.ConfigureRequest) -> sdk.ConfigureResponse:
+        """Take the configuration."""
+        self._settings = Settings.parse(decode(request.args).values)
+        return sdk.ConfigureResponse(accept_secrets=True, supports_preview=True)
+
+    async def invoke(self, request: sdk.InvokeRequest) -> sdk.InvokeResponse:
+        """Answer a function."""
+        work = partial(invoke, self._operation(""), request.tok, decode(request.args).values)
+        return sdk.InvokeResponse(encode(await self._run("", work), ()))
+
+    async def check(self, request: sdk.CheckRequest) -> sdk.CheckResponse:
+        """Check a resource's inputs."""
+        kind, olds, news = _kind(request.urn), decode(request.old_inputs), decode(request.new_inputs)
+        work = partial(kind.check, self._operation(request.urn), olds.values, news.values)
+        inputs, failures = await self._run(request.urn, work)
+        wrong = [sdk.CheckFailure(name, reason) for name, reason in failures]
+        return sdk.CheckResponse(encode(inputs, news.secrets | kind.secrets), wrong)
+
+    async def diff(self, request: sdk.DiffRequest) -> sdk.DiffResponse:
+        """Compare state and inputs."""
+        await self._known(request.urn, request.resource_id)
+        state, inputs = decode(request.old_state).values, decode(request.new_inputs).values
+        for name in request.ignore_changes:
+            inputs[name] = state.get(name)
+        return _diff_response(_kind(request.urn).diff(state, inputs))
+
+    async def create(self, request: sdk.CreateRequest) -> sdk.CreateResponse:
+        """Make a resource, or say what is known of it beforehand."""
+        kind, news = _kind(request.urn), decode(request.properties)
+        secrets = kind.secrets | news.secrets
+        if request.preview:
+            return sdk.CreateResponse("", encode(kind.preview_create(news.values), secrets))
+        work = partial(kind.create, self._operation(request.urn, request.timeout), news.values)
+        resource_id, outputs = await self._run(request.urn, work)
+        self._born.add(resource_id)
+        return sdk.CreateResponse(resource_id, encode(outputs, secrets))
+
+    async def read(self, request: sdk.ReadRequest) -> sdk.ReadResponse:
+        """Tell the truth about a resource."""
+        await self._known(request.urn, request.resource_id)
+        kind, state, inputs = _kind(request.urn), decode(request.properties), decode(request.inputs)
+        secrets = kind.secrets | inputs.secrets
+        work = partial(kind.read, self._operation(request.urn), request.resource_id, state.values, inputs.values)
+        found = await self._run(request.urn, work)
+        if found is None:
+            return sdk.ReadResponse()
+        return sdk.ReadResponse(request.resource_id, encode(found.outputs, secrets), encode(found.inputs, secrets))
+
+    async def update(self, request: sdk.UpdateRequest) -> sdk.UpdateResponse:
+        """Change a resource in place, or say what is known of it beforehand."""
+        await self._known(request.urn, request.resource_id)
+        kind, state, news = _kind(request.urn), decode(request.olds), decode(request.news)
+        secrets = kind.secrets | news.secrets
+        if request.preview:
+            return sdk.UpdateResponse(encode(kind.preview_update(state.values, news.values), secrets))
+        operation = self._operation(request.urn, request.timeout)
+        outputs = await self._run(
+            request.urn, partial(kind.update, operation, request.resource_id, state.values, news.values)
+        )
+        return sdk.UpdateResponse(encode(outputs, secrets))
+
+    async def delete(self, request: sdk.DeleteRequest) -> None:
+        """End a resource."""
+        if request.resource_id in self._born:
+            # A targeted replacement that took up the very resource it was to replace: the new one is this one.
+            self._screen.warning(f"{request.resource_id} was taken up again by this update, so it is kept")
+            return
+        work = partial(
+            _kind(request.urn).delete,
+            self._operation(request.urn, request.timeout),
+            request.resource_id,
+            decode(request.properties).values,
+        )
+        await self._run(request.urn, work)
+
+    async def _known(self, urn: str, resource_id: str) -> None:
+        """Note that the engine's state holds this resource."""
+        self._ids[urn] = self._ids.get(urn, frozenset()) | {resource_id}
+        await self._run(urn, partial(self._intents.seen_in_state, resource_id))
+
+    def _operation(self, urn: str, timeout: float = 0.0) -> Operation:
+        return Operation(
+            urn=urn,
+            settings=self._settings,
+            client=self._connected,
+            screen=self._screen,
+            intents=self._intents,
+            sleep=self.stop.sleep,
+            clock=time.monotonic,
+            ids_in_state=self._ids.get(urn, frozenset()),
+            timeout=timeout,
+        )
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            pace = Pace(sleep=self.stop.sleep, before_send=self._may_send, waiting=self._screen.status)
+            self._client = Client(self._settings.key(), self._settings.api_url, pace)
+        return self._client
+
+    def _may_send(self) -> None:
+        self._before_send()
+        self.stop.check()
+
+    async def _run(self, urn: str, work: Callable[[], Result]) -> Result:
+        context = copy_context()
+        context.run(CURRENT_URN.set, urn)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, work)
+
+
+def _kind(urn: str) -> Kind:
+    return KINDS[token_of(urn)]
+
+
+def _diff_response(changes: Changes) -> sdk.DiffResponse:
+    replace, update = sdk.PropertyDiffKind.UPDATE_REPLACE, sdk.PropertyDiffKind.UPDATE
+    detailed = {name: sdk.PropertyDiff(update, input_diff=True) for name in changes.updates}
+    detailed |= {name: sdk.PropertyDiff(replace, input_diff=True) for name in changes.replaces}
+    return sdk.DiffResponse(
+        changes=bool(changes),
+        replaces=list(changes.replaces),
+        diffs=[*changes.updates, *changes.replaces],
+        detailed_diff=detailed,
+    )

@@ -1,0 +1,77 @@
+"""The StackGuard resource."""
+
+from __future__ import annotations
+
+from components.runpod.api.client import Client
+from components.runpod.api.errors import RunPodError
+from components.runpod.marker import marker_of, new_instance
+from components.runpod.plugin import checks, ending
+from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Kind, Operation
+from components.runpod.plugin.values import Values
+
+_DEFAULTS = {"stack": REQUIRED, "keepVolumes": False}
+_LOOKS = 3
+
+
+class StillBillingError(RunPodError):
+    """Something of the stack lives although everything was asked to end."""
+
+
+class StackGuardKind(Kind):
+    """The stack's instance id, and the end of everything that carries it."""
+
+    token = "runpod:index:StackGuard"  # noqa: S105 - a resource type
+    defaults = _DEFAULTS
+    outputs = ("instanceId",)
+
+    def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:  # noqa: ARG002
+        """Check the inputs."""
+        return inputs, checks.apply({"stack": checks.text, "keepVolumes": checks.flag}, inputs)
+
+    def diff(self, state: Values, inputs: Values) -> Changes:
+        """Compare; the instance id never changes."""
+        return Changes(tuple(name for name in _DEFAULTS if state.get(name) != inputs.get(name)))
+
+    def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
+        """Draw the instance id; it needs the key only so that nothing starts without one."""
+        operation.settings.key()
+        instance = new_instance()
+        return instance, {**inputs, "instanceId": instance}
+
+    def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:  # noqa: ARG002
+        """Take over the new settings for the day of the deletion."""
+        return {**state, **inputs}
+
+    def delete(self, operation: Operation, resource_id: str, state: Values) -> None:
+        """End everything that carries the instance id, and look again; fails while anything bills."""
+        client, keep = operation.client(), bool(state.get("keepVolumes"))
+        for _ in range(_LOOKS):
+            targets = _living(client, resource_id, keep_volumes=keep)
+            if not targets:
+                operation.intents.drop_instance(resource_id)
+                return
+            for target in targets:
+                operation.screen.warning(f"{target.what} {target.id} was left behind and bills: ending it")
+                ending.end(operation, target)
+        left = ", ".join(f"{target.what} {target.id}" for target in _living(client, resource_id, keep_volumes=keep))
+        if left:
+            raise StillBillingError(f"still there and billing: {left}. Run `pulumi destroy` again.")
+        operation.intents.drop_instance(resource_id)
+
+
+def _living(client: Client, instance: str, *, keep_volumes: bool) -> list[ending.Target]:
+    """Return what carries the instance id, pods first because a volume in use cannot be deleted."""
+    pods = [
+        ending.pod(client, pod.id)
+        for pod in client.list_pods()
+        if pod.status != "TERMINATED" and _instance(pod.name, pod.env) == instance
+    ]
+    if keep_volumes:
+        return pods
+    volumes = [v for v in client.list_network_volumes() if _instance(v.name, {}) == instance]
+    return pods + [ending.volume(client, volume.id) for volume in volumes]
+
+
+def _instance(name: str, env: dict[str, str]) -> str:
+    marker = marker_of(name, env)
+    return marker.instance if marker else ""

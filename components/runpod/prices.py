@@ -1,0 +1,57 @@
+"""The dated price file: what is known without asking RunPod."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_DATA = Path(__file__).with_name("data")
+
+
+@dataclass(frozen=True)
+class ListedGpu:
+    """A GPU type in the price file; prices are USD per GPU and hour, None where not offered or not known."""
+
+    id: str
+    name: str
+    memory_gb: int
+    secure_price: float | None
+    community_price: float | None
+
+
+@dataclass(frozen=True)
+class PriceFile:
+    """The file as a whole."""
+
+    as_of: str
+    """Date it was put together, YYYY-MM-DD; every price's own source stands in the file."""
+    gpus: tuple[ListedGpu, ...]
+
+    def gpu(self, gpu_id: str) -> ListedGpu | None:
+        """Return one GPU type; None for an id the file does not know."""
+        return next((gpu for gpu in self.gpus if gpu.id == gpu_id), None)
+
+
+@cache
+def price_file() -> PriceFile:
+    """Return the GPU price file."""
+    raw = _load("gpu-prices.json")
+    return PriceFile(raw["asOf"], tuple(map(_listed, raw["gpus"])))
+
+
+@cache
+def known_data_centers() -> tuple[str, ...]:
+    """Return the data centres whose storage RunPod documents; there are others."""
+    return tuple(_load("storage-prices.json")["dataCenters"])
+
+
+def _listed(raw: dict[str, Any]) -> ListedGpu:
+    return ListedGpu(raw["id"], raw["name"], raw["memoryGb"], raw["securePrice"], raw["communityPrice"])
+
+
+def _load(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((_DATA / name).read_text(encoding="utf-8"))
+    return content
