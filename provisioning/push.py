@@ -1,8 +1,8 @@
 """`python -m provisioning.push`: reads a PushRequest from standard input and brings that pod to it.
 
 Standard output carries lines for people; the last one is a JSON object with the result. Exit status: 0 when ComfyUI
-and the gateway answer on the pod, 1 when they do not, 2 when the request cannot be read, 130 when interrupted. Killed at
-any moment, the installer goes on by itself, and the next push follows it.
+and the gateway answer on the pod, 1 when they do not, 2 when the request cannot be read, 130 when interrupted. Killed
+at any moment, the installer goes on by itself, and the next push follows it.
 """
 
 from __future__ import annotations

@@ -6,10 +6,12 @@ import os
 import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from provisioning import contract
 from provisioning.errors import InstallError
 from provisioning.host.commands import run
+from provisioning.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,14 @@ GATEWAY = User("gateway", contract.GATEWAY_UID)
 SERVICE_USERS = (COMFYUI, GATEWAY)
 
 
-def is_root() -> bool:
-    """Say whether users, owners and system packages are ours to set."""
-    return os.geteuid() == 0
+def in_charge(layout: Layout) -> bool:
+    """Say whether users, owners and system packages are ours to set: root, on a machine that is the pod's own."""
+    return os.geteuid() == 0 and layout.root == Path("/")
 
 
-def owner(user: User) -> tuple[int, int] | None:
+def owner(user: User, layout: Layout) -> tuple[int, int] | None:
     """Return the ids for chown; None where everything runs as the one user we are."""
-    return user.owner if is_root() else None
+    return user.owner if in_charge(layout) else None
 
 
 def exists(user: User) -> bool:
@@ -62,7 +64,7 @@ def create(user: User, env: Mapping[str, str]) -> None:
 
 
 def ensure(env: Mapping[str, str]) -> None:
-    """Make whichever of the service users is missing; for root only."""
+    """Make whichever of the service users is missing; only where we are in charge."""
     for user in SERVICE_USERS:
         if not exists(user):
             create(user, env)

@@ -85,8 +85,8 @@ def _install(site: Site) -> dict[str, Any]:
 
 
 def _say_limits(site: Site) -> None:
-    if not observe(site).root:
-        site.progress.emit("users", WARNING, "not root here: no users and no system packages, all runs as one user")
+    if not observe(site).in_charge:
+        site.progress.emit("users", WARNING, "not a machine of our own: no users, no system packages, all as one user")
 
 
 def _run_steps(site: Site) -> None:

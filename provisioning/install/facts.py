@@ -16,7 +16,8 @@ from provisioning.services import start
 class Facts:
     """One look at the pod; steps decide on this alone."""
 
-    root: bool
+    in_charge: bool
+    """Root on a machine of its own: users and system packages are ours to set."""
     missing_packages: tuple[str, ...]
     users: bool
     directories: bool
@@ -31,11 +32,11 @@ class Facts:
 def observe(site: Site) -> Facts:
     """Look; changes nothing and reaches no network."""
     layout, plan, targets = site.layout, site.plan, Targets(site)
-    root = users.is_root()
+    in_charge = users.in_charge(layout)
     return Facts(
-        root=root,
+        in_charge=in_charge,
         missing_packages=packages.missing(),
-        users=root and all(users.exists(user) for user in users.SERVICE_USERS),
+        users=in_charge and all(users.exists(user) for user in users.SERVICE_USERS),
         directories=start.directories_ready(layout),
         comfyui_source=targets.comfyui_source.is_dir(),
         node_sources=all(nodes.directory(layout, pin).is_dir() for pin in plan.nodes),

@@ -56,7 +56,12 @@ def _check_out(pin: SourcePin, directory: Path, env: Mapping[str, str]) -> None:
     except InstallError:
         # Plain file servers know neither shallow fetches nor single commits.
         git("fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
-    git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", pin.commit)
+    try:
+        git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", pin.commit)
+    except InstallError as error:
+        raise InstallError(
+            f"{pin.name}: {pin.repository} has no commit {pin.commit} (pinned for {pin.ref}); pin one that it has"
+        ) from error
     head = git("rev-parse", "HEAD").strip()
     if head != pin.commit:
         raise InstallError(f"{pin.name}: {pin.repository} gave {head} where {pin.commit} is pinned; nothing was kept")

@@ -91,8 +91,8 @@ def _models(site: Site) -> None:
 
 
 STEPS: tuple[Step, ...] = (
-    Step("packages", "system packages", lambda f: not f.root or not f.missing_packages, _packages),
-    Step("users", "service users", lambda f: not f.root or f.users, lambda s: users.ensure(s.tool_env)),
+    Step("packages", "system packages", lambda f: not f.in_charge or not f.missing_packages, _packages),
+    Step("users", "service users", lambda f: not f.in_charge or f.users, lambda s: users.ensure(s.tool_env)),
     Step("directories", "directories", lambda f: f.directories, lambda s: start.make_directories(s.layout)),
     Step("comfyui", "ComfyUI's source", lambda f: f.comfyui_source, _comfyui),
     Step("nodes", "custom nodes", lambda f: f.node_sources and f.node_links, _nodes),

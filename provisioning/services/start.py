@@ -44,22 +44,23 @@ def directories(layout: Layout) -> tuple[tuple[Path, int, users.User | None], ..
 
 def make_directories(layout: Layout) -> None:
     """Make them all."""
-    root = (0, 0) if users.is_root() else None
+    root = (0, 0) if users.in_charge(layout) else None
     for path, mode, user in directories(layout):
-        own_directory(path, mode=mode, owner=users.owner(user) if user else root)
+        own_directory(path, mode=mode, owner=users.owner(user, layout) if user else root)
 
 
 def directories_ready(layout: Layout) -> bool:
     """Say whether every directory is there as it should be."""
-    return all(_is_ready(path, mode, user) for path, mode, user in directories(layout))
+    return all(
+        _is_ready(path, mode, users.owner(user, layout) if user else None) for path, mode, user in directories(layout)
+    )
 
 
-def _is_ready(path: Path, mode: int, user: users.User | None) -> bool:
+def _is_ready(path: Path, mode: int, owner: tuple[int, int] | None) -> bool:
     if not path.is_dir():
         return False
     found = path.stat()
-    wanted = user.uid if user and users.is_root() else os.geteuid()
-    return stat.S_IMODE(found.st_mode) == mode and found.st_uid == wanted
+    return stat.S_IMODE(found.st_mode) == mode and found.st_uid == (owner[0] if owner else os.geteuid())
 
 
 def rendered(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -71,7 +72,7 @@ def rendered(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> tu
 def write_configuration(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> None:
     """Write both; the gateway's, with its secrets, for the gateway's user alone."""
     config, daemon = rendered(desired, layout, environ)
-    write(layout.gateway_config, config, mode=0o400, owner=users.owner(users.GATEWAY))
+    write(layout.gateway_config, config, mode=0o400, owner=users.owner(users.GATEWAY, layout))
     write(layout.supervisor_config, daemon, mode=0o600)
 
 
@@ -83,7 +84,7 @@ def main() -> None:
     if desired is None:
         sys.exit("start: nothing is installed on this volume yet")
     environ = pod_environ.read(layout)
-    if users.is_root():
+    if users.in_charge(layout):
         _restore(layout, pod_environ.for_tools(environ))
     make_directories(layout)
     write_configuration(desired, layout, environ)

@@ -91,7 +91,7 @@ def programs(desired: Desired, layout: Layout, environ: Mapping[str, str], gatew
 
 def render(wanted: Sequence[Program], layout: Layout) -> str:
     """Return supervisord's configuration; it holds no secret."""
-    root = users.is_root()
+    root = users.in_charge(layout)
     head = HEAD.format(
         user="user=root\n" if root else "", logs=_text(layout.logs), run=_text(layout.run),
         socket=_text(layout.supervisor_socket),
