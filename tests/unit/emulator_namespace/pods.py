@@ -6,8 +6,8 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -114,13 +114,17 @@ def processes_in(namespace: str) -> list[str]:
     return found
 
 
-def wait_for_own_network(pid: int) -> None:
-    """Wait until a process just started is in a network namespace that is not ours."""
+@contextmanager
+def own_network() -> Iterator[int]:
+    """A process that does nothing in a network namespace of its own; its number."""
     ours = Path("/proc/self/ns/net").readlink()
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}/ns/net").readlink() == ours:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    with subprocess.Popen(["unshare", "--net", "sleep", "600"]) as process:
+        deadline = time.monotonic() + 10
+        while Path(f"/proc/{process.pid}/ns/net").readlink() == ours:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield process.pid
+        process.kill()
 
 
 def seen_outside(*paths: str) -> list[str]:

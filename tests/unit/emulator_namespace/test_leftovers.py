@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +16,12 @@ from tests.unit.emulator_namespace.pods import (
     child_that_starts,
     forwarding,
     needs_namespaces,
+    own_network,
     pid_namespace,
     processes_in,
     spec,
     traces,
     wait_for_log,
-    wait_for_own_network,
 )
 
 pytestmark = needs_namespaces
@@ -130,23 +128,16 @@ async def test_a_pod_ends_with_its_keeper(state: Path) -> None:
     assert traces(state) == []
 
 
-@pytest.fixture
-def half_made() -> Iterator[int]:
-    with subprocess.Popen(["unshare", "--net", "sleep", "600"]) as process:
-        wait_for_own_network(process.pid)
-        yield process.pid
-        process.kill()
-
-
-async def test_what_a_start_cut_short_left_is_cleaned_away(state: Path, half_made: int) -> None:
+async def test_what_a_start_cut_short_left_is_cleaned_away(state: Path) -> None:
     """The emulator was killed after the network was made and before the record was written."""
     runtime = NamespaceRuntime(state)
     owner = network.owner_tag(state)
     (state / "namespace/never").mkdir()
     subnet = network.free_subnet(network.networks_in_use())
-    network.connect(network.link_name(owner, "never"), subnet, half_made)
-    network.apply_rules(owner, {"never": subnet}, [])
-    await runtime.adopt({})
+    with own_network() as half_made:
+        network.connect(network.link_name(owner, "never"), subnet, half_made)
+        network.apply_rules(owner, {"never": subnet}, [])
+        await runtime.adopt({})
     assert traces(state) == []
 
 

@@ -178,14 +178,14 @@ async def test_a_volume_that_is_not_there_says_so_and_leaves_nothing(runtime: Na
 
 async def test_a_port_on_the_pods_loopback_is_invisible_outside_and_others_are_not(runtime: NamespaceRuntime) -> None:
     serve = "import http.server as h; h.HTTPServer(('{}', {}), h.SimpleHTTPRequestHandler).serve_forever()"
-    programs = (serve.format("127.0.0.1", 8188), serve.format("", 8189))
+    programs = (serve.format("127.0.0.1", 48188), serve.format("", 48189))
     script = "\n".join(f'/usr/bin/python3 -c "{program}" &' for program in programs)
     await runtime.start(
         spec("pod1", f"{script}\nuntil [ $(ss -ltnH | wc -l) = 2 ]; do sleep 0.05; done; echo up; wait")
     )
     await wait_for_log(runtime, "pod1", "up")
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(runtime.address("pod1", 8188), timeout=5)
+        socket.create_connection(runtime.address("pod1", 48188), timeout=5)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", 8188), timeout=5)
-    socket.create_connection(runtime.address("pod1", 8189), timeout=5).close()
+        socket.create_connection(("127.0.0.1", 48188), timeout=5)
+    socket.create_connection(runtime.address("pod1", 48189), timeout=5).close()
