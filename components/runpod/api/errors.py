@@ -74,6 +74,11 @@ class BlockedError(CallError):
 class NotFoundError(CallError):
     """404 in RunPod's own form: this id does not exist."""
 
+    advice = (
+        "It was ended outside of this stack, or the API key belongs to another account. "
+        "If the key is right, `pulumi up --refresh` makes it anew."
+    )
+
 
 class NotRunPodError(CallError):
     """An answer that is not RunPod's, such as a web server's `404 page not found`."""

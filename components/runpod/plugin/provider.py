@@ -84,7 +84,8 @@ class RunPodProvider(sdk.Provider):
         state, inputs = decode(request.old_state).values, decode(request.new_inputs).values
         for name in request.ignore_changes:
             inputs[name] = state.get(name)
-        return _diff_response(_kind(request.urn).diff(state, inputs))
+        kind = _kind(request.urn)
+        return _diff_response(kind, kind.diff(state, inputs))
 
     async def create(self, request: sdk.CreateRequest) -> sdk.CreateResponse:
         """Make a resource, or say what is known of it beforehand."""
@@ -173,13 +174,12 @@ def _kind(urn: str) -> Kind:
     return KINDS[token_of(urn)]
 
 
-def _diff_response(changes: Changes) -> sdk.DiffResponse:
+def _diff_response(kind: Kind, changes: Changes) -> sdk.DiffResponse:
     replace, update = sdk.PropertyDiffKind.UPDATE_REPLACE, sdk.PropertyDiffKind.UPDATE
-    detailed = {name: sdk.PropertyDiff(update, input_diff=True) for name in changes.updates}
-    detailed |= {name: sdk.PropertyDiff(replace, input_diff=True) for name in changes.replaces}
+    kinds = dict.fromkeys(changes.updates, update) | dict.fromkeys(changes.replaces, replace)
     return sdk.DiffResponse(
         changes=bool(changes),
         replaces=list(changes.replaces),
-        diffs=[*changes.updates, *changes.replaces],
-        detailed_diff=detailed,
+        diffs=list(kinds),
+        detailed_diff={name: sdk.PropertyDiff(how, input_diff=name in kind.defaults) for name, how in kinds.items()},
     )
