@@ -7,7 +7,7 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,9 +15,10 @@ from pathlib import Path
 from provisioning.errors import InstallError
 from provisioning.host.commands import run
 from provisioning.host.files import write
+from provisioning.install import uv
 from provisioning.layout import Layout
 
-PIP_TIMEOUT = 2400.0
+VENV_SECONDS = 120.0
 MINIMUM_TORCH = (2, 6)
 """Older ones load pickled checkpoints by default (CVE-2026-68771)."""
 
@@ -61,26 +62,20 @@ def check_torch(found: str, *, required: bool) -> None:
 def build(venv: Venv, layout: Layout, env: Mapping[str, str]) -> None:
     """Make the environment; killed anywhere, it is whole or absent under its name.
 
-    Scripts in `bin` would carry the staged path in their first line, so services are started with `python -m`.
+    Scripts in `bin` would carry the staged path in their first line, so services are started with `python -m`. The
+    environment has no pip: nothing is installed into it later.
     """
+    program = uv.ensure(layout, env)
     target = venv.directory(layout)
     staged = target.with_name(f".{target.name}.staged")
     shutil.rmtree(staged, ignore_errors=True)
-    staged.parent.mkdir(parents=True, exist_ok=True)
     site = ["--system-site-packages"] if venv.system_site else []
-    run([sys.executable, "-m", "venv", *site, str(staged)], env=env, timeout=PIP_TIMEOUT)
-    _install([text for text in venv.requirements if text.strip()], staged, env)
-    staged.rename(target)
-
-
-def _install(texts: Sequence[str], directory: Path, env: Mapping[str, str]) -> None:
-    if not texts:
-        return
-    files = [directory / f"requirements-{number}.lock" for number in range(len(texts))]
-    for file, text in zip(files, texts, strict=True):
+    command = [str(program), "venv", "--quiet", "--python", sys.executable, *site, str(staged)]
+    run(command, env=uv.settings(env), timeout=VENV_SECONDS)
+    files = [staged / f"requirements-{number}.lock" for number in range(len(venv.requirements))]
+    for file, text in zip(files, venv.requirements, strict=True):
         write(file, text)
-    sources = [flag for file in files for flag in ("-r", str(file))]
-    # The locks are complete, so nothing is resolved here: what they do not name is not fetched.
-    rules = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "--no-cache-dir", "--no-input"]
-    pip = [str(directory / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    run([*pip, *rules, *sources], env=env, timeout=PIP_TIMEOUT)
+    full = [file for file, text in zip(files, venv.requirements, strict=True) if text.strip()]
+    if full:
+        uv.install(program, staged / "bin" / "python", full, env)
+    staged.rename(target)

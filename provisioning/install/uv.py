@@ -1,0 +1,79 @@
+"""uv, hash-locked, on the volume: it fills an environment in seconds where pip takes a minute, by the same rules."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from provisioning.errors import InstallError
+from provisioning.host.commands import run
+from provisioning.layout import Layout
+
+LOCK = Path(__file__).with_name("uv.lock")
+BOOTSTRAP_SECONDS = 600.0
+INSTALL_SECONDS = 2400.0
+
+# Whoever set a mirror for pip means it for us too; uv reads other names.
+FROM_PIP = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS"}
+OWN_SETTINGS = {
+    "UV_NO_CONFIG": "1",
+    "UV_NO_CACHE": "1",
+    "UV_LINK_MODE": "copy",
+    "UV_SYSTEM_CERTS": "1",
+    "UV_PYTHON_DOWNLOADS": "never",
+    "UV_HTTP_TIMEOUT": "60",
+}
+
+
+def directory(layout: Layout) -> Path:
+    """Return where this release of uv lies."""
+    seed = f"{LOCK.read_text(encoding='utf-8')}\0{platform.machine()}\0{platform.system()}"
+    return layout.venvs / f"uv-{hashlib.sha256(seed.encode()).hexdigest()[:16]}"
+
+
+def ensure(layout: Layout, env: Mapping[str, str]) -> Path:
+    """Return the uv program, installing it with pip where it is missing; raises InstallError."""
+    target = directory(layout)
+    if not target.is_dir():
+        staged = target.with_name(f".{target.name}.staged")
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        python = _python_with_pip(staged, env)
+        rules = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "--no-cache-dir", "--no-input", "--quiet"]
+        pip = [python, "-m", "pip", "--disable-pip-version-check", "install", *rules, "--target", str(staged / "uv")]
+        run([*pip, "-r", str(LOCK)], env=env, timeout=BOOTSTRAP_SECONDS)
+        staged.rename(target)
+    return target / "uv" / "bin" / "uv"
+
+
+def _python_with_pip(staged: Path, env: Mapping[str, str]) -> str:
+    """Return the machine's Python where it has pip, and otherwise one of a new environment that does."""
+    if find_spec("pip"):
+        return sys.executable
+    run([sys.executable, "-m", "venv", str(staged / "pip")], env=env, timeout=BOOTSTRAP_SECONDS)
+    return str(staged / "pip" / "bin" / "python")
+
+
+def settings(env: Mapping[str, str]) -> dict[str, str]:
+    """Return uv's environment: mirrors and certificates as pip would use them, and nothing of the machine's users."""
+    mirrors = {theirs: env[ours] for ours, theirs in FROM_PIP.items() if ours in env and theirs not in env}
+    certificates = {"SSL_CERT_FILE": env["PIP_CERT"]} if "PIP_CERT" in env and "SSL_CERT_FILE" not in env else {}
+    return dict(env) | mirrors | certificates | OWN_SETTINGS
+
+
+def install(uv: Path, python: Path, files: Sequence[Path], env: Mapping[str, str]) -> None:
+    """Install hash-locked requirements; the locks are complete, so what they do not name is not fetched."""
+    sources = [flag for file in files for flag in ("-r", str(file))]
+    rules = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "--compile-bytecode", "--quiet"]
+    command = [str(uv), "pip", "install", "--python", str(python), *rules, *sources]
+    try:
+        run(command, env=settings(env), timeout=INSTALL_SECONDS)
+    except InstallError as error:
+        raise InstallError(
+            f"Python packages could not be installed; is the package index reachable? {error}"
+        ) from error
