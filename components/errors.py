@@ -33,3 +33,7 @@ class PlacementError(DeclarationError):
 
 class LockError(DeclarationError):
     """The lock file cannot be read, or contradicts the settings."""
+
+
+class CatalogueError(DeclarationError):
+    """RunPod could not be asked what it offers."""
