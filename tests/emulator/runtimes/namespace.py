@@ -13,7 +13,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -53,16 +53,19 @@ class NamespaceRuntime:
         self._wiring = Wiring(self._state, machine or MachineRecord())
 
     async def start(self, spec: ContainerSpec) -> None:
-        """Start the container on a fresh container disk; raises RuntimeFailureError."""
-        await asyncio.to_thread(self._start, spec)
+        """Start the container on a fresh container disk; raises RuntimeFailureError.
+
+        Cancelled, it goes on to the end first: the container may run then, and `stop` ends it.
+        """
+        await _to_the_end(self._start, spec)
 
     async def stop(self, pod_id: str) -> None:
         """End every process of the pod and discard its container disk; the volume is kept."""
-        await asyncio.to_thread(self._stop, pod_id)
+        await _to_the_end(self._stop, pod_id)
 
     async def remove(self, pod_id: str) -> None:
         """Leave nothing of the pod, its log included; fine when there is nothing."""
-        await asyncio.to_thread(self._remove, pod_id)
+        await _to_the_end(self._remove, pod_id)
 
     async def status(self, pod_id: str) -> ContainerStatus:
         """Say whether the container runs and how it ended."""
@@ -76,7 +79,7 @@ class NamespaceRuntime:
 
     async def adopt(self, specs: Mapping[str, ContainerSpec]) -> None:
         """Take up the pods in `specs` that still run; clean away what is not in it, also after a kill."""
-        await asyncio.to_thread(self._adopt, frozenset(specs))
+        await _to_the_end(self._adopt, frozenset(specs))
 
     def address(self, pod_id: str, private_port: int) -> tuple[str, int]:
         """Return where the emulator connects to reach a port; raises KeyError for a pod that was not started."""
@@ -91,7 +94,10 @@ class NamespaceRuntime:
         record = records.read(self._home(pod_id))
         if record is None or not processes.is_running(record.init):
             raise RuntimeFailureError(f"pod {pod_id} does not run: nothing can listen inside it; start it first")
-        return await asyncio.to_thread(_listen_inside, record.init.pid, port)
+        try:
+            return await asyncio.to_thread(_listen_inside, record.init.pid, port)
+        except OSError as error:
+            raise RuntimeFailureError(f"nothing can listen on 127.0.0.1:{port} inside pod {pod_id}: {error}") from error
 
     async def close(self) -> None:
         """Let go of everything: the pods go on and are taken up by the next `adopt`."""
@@ -164,6 +170,16 @@ class NamespaceRuntime:
             mount_path=spec.mount_path,
             disk_gb=spec.disk_gb,
         )
+
+
+async def _to_the_end(work: Callable[..., None], argument: object) -> None:
+    """Run blocking work in a thread, which cannot be cancelled: half a start must not overlap the stop after it."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, argument))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise
 
 
 def _discard_disk(home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 
@@ -63,6 +64,17 @@ async def test_a_stopped_pod_leaves_only_its_log_and_how_it_ended(state: Path) -
     assert traces(state) == []
 
 
+async def test_a_cancelled_start_does_not_overlap_the_stop_after_it(state: Path) -> None:
+    runtime = NamespaceRuntime(state)
+    starting = asyncio.create_task(runtime.start(spec("pod1", STUBBORN)))
+    await asyncio.sleep(0)  # it is under way in its thread now
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await runtime.remove("pod1")
+    assert traces(state) == []
+
+
 async def test_one_pod_gone_leaves_the_others_their_network(state: Path) -> None:
     runtime = NamespaceRuntime(state)
     await runtime.start(spec("pod1", "sleep infinity"))
@@ -73,6 +85,19 @@ async def test_one_pod_gone_leaves_the_others_their_network(state: Path) -> None
     assert f"table {network.table_name(network.owner_tag(state))}" in found
     await runtime.remove("pod2")
     assert traces(state) == []
+
+
+async def test_two_emulators_start_pods_at_once_without_sharing_an_address(tmp_path: Path) -> None:
+    states = [(tmp_path / name).resolve() for name in ("one", "other")]
+    runtimes = [NamespaceRuntime(state) for state in states]
+    pods = [(runtime, pod_id) for runtime in runtimes for pod_id in ("pod1", "pod2")]
+    await asyncio.gather(*(runtime.start(spec(pod_id, "sleep infinity")) for runtime, pod_id in pods))
+    assert len({runtime.address(pod_id, 22) for runtime, pod_id in pods}) == 4
+    await runtimes[0].adopt({})
+    assert (await runtimes[1].status("pod2")).running
+    assert [trace for trace in traces(states[1]) if trace.startswith("table")]
+    await runtimes[1].adopt({})
+    assert [traces(state) for state in states] == [[], []]
 
 
 async def test_pods_outlive_a_killed_emulator_and_are_taken_up_again(state: Path) -> None:

@@ -145,6 +145,14 @@ async def test_a_program_in_a_pod_reaches_the_emulator_on_its_own_loopback(runti
     assert runtime.log_path("pod1").read_text(encoding="utf-8") == "from the emulator\n"
 
 
+async def test_a_port_that_is_taken_inside_a_pod_says_so(runtime: NamespaceRuntime) -> None:
+    await runtime.start(spec("pod1", "sleep infinity"))
+    listener = await runtime.inner_listener("pod1", 8642)
+    assert listener is not None
+    with listener, pytest.raises(RuntimeFailureError, match=r"inside pod pod1: .*in use"):
+        await runtime.inner_listener("pod1", 8642)
+
+
 async def test_nothing_listens_inside_a_pod_that_does_not_run(runtime: NamespaceRuntime) -> None:
     with pytest.raises(RuntimeFailureError, match="start it first"):
         await runtime.inner_listener("pod1", 8642)
