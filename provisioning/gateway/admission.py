@@ -1,0 +1,116 @@
+"""Who may come in, and by which address: everything decided before a handler is chosen."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, unquote
+
+from provisioning.gateway.exchange import Scope, single_header
+from provisioning.gateway.keys import Actor
+from provisioning.gateway.keystore import KeyStore
+from provisioning.gateway.problems import Code, Problem, fault
+from provisioning.gateway.settings import GatewaySettings
+
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+LOOPBACK_PEERS = frozenset({"127.0.0.1", "::1"})
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+_HOST = re.compile(r"(?P<name>[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(:(?P<port>[0-9]{1,5}))?", re.ASCII)
+_BEARER = re.compile(r"bearer ([\x21-\x7e]+)", re.IGNORECASE | re.ASCII)
+_PLAIN_PATH = re.compile(rb"(/[A-Za-z0-9._~!$&'()*+,=:@%-]*)+", re.ASCII)
+_ESCAPE = re.compile(rb"%(.{0,2})", re.DOTALL)
+_FORBIDDEN_ESCAPES = frozenset({b"2f", b"5c", b"2e", b"25", b"3b", b"23", b"3f", b"7f"})
+"""Slash, backslash, dot, percent, semicolon, hash, question mark, delete: a path has no honest use for them escaped."""
+
+
+def check_host(scope: Scope, settings: GatewaySettings, *, public: bool) -> None:
+    """Refuse a Host that is missing, odd or not ours; raises Problem.
+
+    A public route answers to every well-formed name: health probes do not know ours. Loopback names are ours when the
+    peer is on loopback: an SSH tunnel and the pod's own health check; a rebinding attack needs a name of its own.
+    """
+    match = _HOST.fullmatch((single_header(scope, "host") or "").lower())
+    if match is None:
+        raise Problem(
+            Code.INVALID_REQUEST, "The Host header is missing or malformed.", members=fault("host", "malformed")
+        )
+    peer = (scope.get("client") or ("",))[0]
+    near = peer in LOOPBACK_PEERS and match["name"] in LOOPBACK_NAMES
+    if not (public or near or {match[0], match["name"]} & settings.allowed_hosts):
+        raise Problem(Code.HOST_NOT_ALLOWED)
+
+
+def check_origin(scope: Scope, settings: GatewaySettings, *, safe: bool) -> None:
+    """Refuse a web page of another origin wherever something could change; raises Problem."""
+    origin = single_header(scope, "origin")
+    if origin is None or safe:
+        return
+    scheme, separator, host = origin.lower().partition("://")
+    match = _HOST.fullmatch(host)
+    own = settings.allowed_hosts | LOOPBACK_NAMES
+    named = match is not None and bool({match[0], match["name"]} & own)
+    same = host == (single_header(scope, "host") or "").lower()
+    if not (separator and scheme in {"http", "https"} and named and same):
+        raise Problem(Code.ORIGIN_NOT_ALLOWED)
+
+
+def plain_path(scope: Scope) -> str:
+    """Return the decoded path without `/api` before it; raises Problem for every trick a path can play."""
+    raw = scope.get("raw_path") or scope["path"].encode()
+    escapes = [escape.lower() for escape in _ESCAPE.findall(raw)]
+    if not _PLAIN_PATH.fullmatch(raw) or not all(map(_is_plain_escape, escapes)):
+        raise _bad_path()
+    path = _decoded(raw)
+    parts = path.split("/")[1:]
+    if any(part in {"", ".", ".."} for part in parts[:-1]) or parts[-1] in {".", ".."}:
+        raise _bad_path()
+    return path
+
+
+def _is_plain_escape(escape: bytes) -> bool:
+    is_hex = len(escape) == 2 and all(digit in b"0123456789abcdef" for digit in escape)
+    return is_hex and escape not in _FORBIDDEN_ESCAPES and escape >= b"20"
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return unquote(raw.decode("ascii"), errors="strict")
+    except UnicodeDecodeError as error:
+        raise _bad_path() from error
+
+
+def _bad_path() -> Problem:
+    return Problem(Code.INVALID_REQUEST, "The path is not in its plain form.", members=fault("path", "not plain"))
+
+
+def read_query(scope: Scope) -> dict[str, str]:
+    """Return the query parameters; raises Problem when one comes twice or is not UTF-8."""
+    try:
+        text = scope.get("query_string", b"").decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=50, errors="strict")
+    except ValueError as error:
+        raise Problem(Code.INVALID_REQUEST, "The query is malformed.", members=fault("query", "malformed")) from error
+    if len(dict(pairs)) != len(pairs):
+        raise Problem(Code.INVALID_REQUEST, "A query parameter came twice.", members=fault("query", "duplicate"))
+    return dict(pairs)
+
+
+async def authenticate(scope: Scope, keys: KeyStore) -> Actor:
+    """Return the caller; raises Problem unless exactly one well-formed credential of a living key came."""
+    given = [(key, value) for key, value in scope["headers"] if key in {b"authorization", b"x-api-key"}]
+    if not given:
+        raise Problem(Code.MISSING_CREDENTIALS)
+    if len(given) > 1:
+        # Two readers of such a request could each believe another one.
+        raise Problem(Code.INVALID_REQUEST, "Send one credential.", members=fault("authorization", "more than one"))
+    return await keys.find(_token(*given[0]))
+
+
+def _token(name: bytes, value: bytes) -> str:
+    text = value.decode("latin-1")
+    if name == b"x-api-key":
+        return text
+    match = _BEARER.fullmatch(text)
+    if match is None:
+        raise Problem(Code.MISSING_CREDENTIALS)
+    return match[1]

@@ -1,0 +1,205 @@
+"""The gateway as an ASGI app: a function of its inputs, nothing global."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+
+from provisioning.gateway import admission
+from provisioning.gateway.catalogue import CatalogueCache
+from provisioning.gateway.clock import Clock
+from provisioning.gateway.exchange import Exchange, Receive, Scope, Send
+from provisioning.gateway.feed import Feed
+from provisioning.gateway.handlers.sockets import Socket
+from provisioning.gateway.hub import Hub
+from provisioning.gateway.keystore import KeyStore
+from provisioning.gateway.ledger import Ledger, RequestRow
+from provisioning.gateway.limiter import Limiter, Policy
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.routes import ROUTES, Access, Match, Router
+from provisioning.gateway.services import Services
+from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.tracker import Tracker
+from provisioning.gateway.upstream import Upstream
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(
+    settings: GatewaySettings,
+    *,
+    keys: KeyStore,
+    limiter: Limiter,
+    ledger: Ledger,
+    upstream: Upstream,
+    clock: Clock,
+) -> Gateway:
+    """Put the gateway together; it begins to work when its lifespan starts."""
+    tracker = Tracker(ledger, upstream, clock, settings.pepper.get_secret_value())
+    hub = Hub(settings.max_sockets_per_owner)
+    feed = Feed(upstream, tracker, hub, settings.poll_seconds)
+    catalogue = CatalogueCache(upstream, clock)
+    return Gateway(
+        Services(settings, keys, limiter, ledger, upstream, clock, catalogue, hub, tracker, feed), Router(ROUTES)
+    )
+
+
+class Gateway:
+    """Answers requests; `start` and `stop` are what a server calls through the lifespan protocol."""
+
+    def __init__(self, services: Services, router: Router) -> None:
+        self.services = services
+        self._router = router
+        self._policy = Policy("perkey", services.settings.rate_limit_per_minute, 60)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, request or lifespan."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+        else:
+            await self._http(scope, receive, send)
+
+    async def start(self) -> None:
+        """Seed the keys, take up unfinished jobs and connect to ComfyUI, whether it is up yet or not."""
+        services = self.services
+        await services.keys.seed(services.settings.seed_keys)
+        services.client_id = await services.ledger.remember("client_id", uuid.uuid4().hex)
+        await services.upstream.start()
+        await services.tracker.adopt()
+        feed = services.feed
+        self._tasks = [asyncio.create_task(work) for work in (feed.listen(services.client_id), feed.poll())]
+
+    def drain(self) -> None:
+        """Take no new jobs and close WebSockets; running answers go on, and jobs go on in ComfyUI."""
+        self.services.draining = True
+        self.services.hub.close()
+
+    async def stop(self) -> None:
+        """End the work in the background and write down what is left."""
+        self.drain()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.services.ledger.flush()
+        await self.services.upstream.close()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        for work, name in ((self.start, "startup"), (self.stop, "shutdown")):
+            await receive()
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - the server is told, and ends
+                _log.exception("lifespan failed", extra={"phase": name})
+                await send({"type": f"lifespan.{name}.failed", "message": str(error)})
+                return
+            await send({"type": f"lifespan.{name}.complete"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        services = self.services
+        received_at, began = services.clock.now_ms(), services.clock.monotonic()
+        exchange = self._exchange(scope, receive, send)
+        try:
+            await self._answer(exchange)
+        finally:
+            self._record(exchange, received_at, round((services.clock.monotonic() - began) * 1000))
+
+    async def _answer(self, exchange: Exchange) -> None:
+        try:
+            async with asyncio.timeout(self.services.settings.deadline_seconds) as exchange.deadline:
+                await self._handle(exchange)
+        except Problem as problem:
+            await self._fail(exchange, problem)
+        except TimeoutError:
+            await self._fail(exchange, Problem(Code.DEADLINE_EXCEEDED))
+        except Exception:  # noqa: BLE001 - whatever it was, the client learns nothing of it
+            _log.exception("request failed", extra={"request_id": exchange.request_id})
+            await self._fail(exchange, Problem(Code.INTERNAL_ERROR))
+
+    async def _fail(self, exchange: Exchange, problem: Problem) -> None:
+        if exchange.started:
+            # Too late for another answer: the connection is cut, so that nobody takes a part for the whole.
+            raise ConnectionAbortedError(problem.code.value) from problem
+        exchange.deadline = None
+        await exchange.send_problem(problem)
+
+    async def _handle(self, exchange: Exchange) -> None:
+        scope, settings = exchange.scope, self.services.settings
+        path = admission.plain_path(scope)
+        match = self._public(exchange.method, path)
+        admission.check_host(scope, settings, public=match is not None)
+        if match is None:
+            exchange.actor = await admission.authenticate(scope, self.services.keys)
+            self._limit(exchange)
+            match = self._router.match(exchange.method, path)
+        exchange.route, exchange.params = match.route.path, match.params
+        admission.check_origin(scope, settings, safe=exchange.method in admission.SAFE_METHODS)
+        if match.route.access is Access.ADMIN and not exchange.who.is_admin:
+            raise Problem(Code.INSUFFICIENT_SCOPE)
+        exchange.query = admission.read_query(scope)
+        await match.route.handler(self.services, exchange)
+
+    def _public(self, method: str, path: str) -> Match | None:
+        with contextlib.suppress(Problem):
+            match = self._router.match(method, path)
+            return match if match.route.access is Access.PUBLIC else None
+        return None
+
+    def _limit(self, exchange: Exchange) -> None:
+        verdict = self.services.limiter.take(self._policy, exchange.who.key_id)
+        exchange.extra_headers += verdict.headers()
+        if not verdict.allowed:
+            raise Problem(Code.RATE_LIMITED, retry_after=verdict.reset_seconds)
+
+    def _record(self, exchange: Exchange, received_at: int, duration_ms: int) -> None:
+        key_id = exchange.actor.key_id if exchange.actor else ""
+        row = RequestRow(
+            exchange.request_id, key_id, exchange.job_id, exchange.method, exchange.route, exchange.status, received_at,
+            duration_ms, exchange.bytes_in, exchange.bytes_out,
+        )  # fmt: skip
+        if key_id:
+            self.services.ledger.record(row)
+        _log.info("request", extra=vars(row) | {"id": None, "request_id": row.id})
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        services = self.services
+        received_at, began = services.clock.now_ms(), services.clock.monotonic()
+        await receive()
+        exchange = self._exchange(scope, receive, _refusing(send))
+        try:
+            client_id = await self._admit_socket(exchange)
+            await Socket(services, receive, send).serve(
+                exchange.who, lambda: admission.authenticate(scope, services.keys), client_id
+            )
+            exchange.status = 101
+        except Problem as problem:
+            await exchange.send_problem(problem)
+        finally:
+            self._record(exchange, received_at, round((services.clock.monotonic() - began) * 1000))
+
+    async def _admit_socket(self, exchange: Exchange) -> str:
+        """Check a WebSocket as a request that changes something; returns the label the client gave itself."""
+        scope, services = exchange.scope, self.services
+        path = admission.plain_path(scope)
+        admission.check_host(scope, services.settings, public=False)
+        exchange.actor = await admission.authenticate(scope, services.keys)
+        self._limit(exchange)
+        exchange.route = self._router.socket(path)
+        admission.check_origin(scope, services.settings, safe=False)
+        services.check_not_draining()
+        return admission.read_query(scope).get("clientId", "")
+
+    def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
+        request_id = f"req_{uuid.uuid4().hex}"
+        return Exchange(scope, receive, send, request_id=request_id, idle_seconds=self.services.settings.idle_seconds)
+
+
+def _refusing(send: Send) -> Send:
+    async def refuse(message: Scope) -> None:
+        await send({**message, "type": f"websocket.{message['type']}"})
+
+    return refuse

@@ -1,0 +1,93 @@
+"""What ComfyUI can do: its node classes, and which of their inputs name files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from provisioning.gateway.clock import Clock
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.upstream import Upstream
+
+FRESH_SECONDS = 30.0
+"""The answer is megabytes long and changes only when models or nodes do."""
+
+_UPLOAD_FLAGS = ("image_upload", "video_upload", "audio_upload", "file_upload", "animated_image_upload", "upload")
+
+_KNOWN_FILE_INPUTS = frozenset(
+    {
+        ("LoadImage", "image"), ("LoadImageMask", "image"), ("LoadLatent", "latent"), ("LoadAudio", "audio"),
+        ("LoadVideo", "file"), ("Load3D", "model_file"), ("Load3DAnimation", "model_file"),
+    }
+)  # fmt: skip
+"""Inputs that name files even where a build of ComfyUI forgets to flag them."""
+
+Inputs = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """One answer of /object_info, read."""
+
+    everything: dict[str, Any]
+    for_clients: dict[str, Any]
+    """The same without the names of files in the shared input folder."""
+    file_inputs: frozenset[tuple[str, str]]
+    """(class, input) pairs whose value is a file name in the input folder."""
+
+
+class CatalogueCache:
+    """Asks ComfyUI at most once in FRESH_SECONDS."""
+
+    def __init__(self, upstream: Upstream, clock: Clock) -> None:
+        self._upstream = upstream
+        self._clock = clock
+        self._known: Catalogue | None = None
+        self._asked_at = 0.0
+
+    async def get(self) -> Catalogue:
+        """Return what ComfyUI can do; raises Problem when it cannot be asked."""
+        if self._known is None or self._clock.monotonic() - self._asked_at > FRESH_SECONDS:
+            answer = await self._upstream.get_json("/object_info")
+            if not isinstance(answer, dict):
+                raise Problem(Code.UPSTREAM_ERROR)
+            self._known, self._asked_at = read(answer), self._clock.monotonic()
+        return self._known
+
+
+def read(everything: dict[str, Any]) -> Catalogue:
+    """Read an answer of /object_info."""
+    flagged = {(cls, name) for cls, info in everything.items() for name, spec in _inputs(info) if _names_files(spec)}
+    file_inputs = frozenset(flagged | _KNOWN_FILE_INPUTS)
+    for_clients = orjson.loads(orjson.dumps(everything))
+    for cls, info in for_clients.items():
+        for name, spec in _inputs(info):
+            if (cls, name) in file_inputs:
+                _forget_files(spec)
+    return Catalogue(everything, for_clients, file_inputs)
+
+
+def _inputs(info: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - ComfyUI's JSON
+    groups = info.get("input", {}) if isinstance(info, dict) else {}
+    for group in groups.values() if isinstance(groups, dict) else ():
+        if isinstance(group, dict):
+            yield from group.items()
+
+
+def _options(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - ComfyUI's JSON
+    return spec[1] if isinstance(spec, list) and len(spec) > 1 and isinstance(spec[1], dict) else {}
+
+
+def _names_files(spec: Any) -> bool:  # noqa: ANN401 - ComfyUI's JSON
+    options = _options(spec)
+    return any(options.get(flag) for flag in _UPLOAD_FLAGS)
+
+
+def _forget_files(spec: Any) -> None:  # noqa: ANN401 - ComfyUI's JSON
+    if isinstance(spec, list) and spec and isinstance(spec[0], list):
+        spec[0] = []
+    if "options" in _options(spec):
+        spec[1]["options"] = []

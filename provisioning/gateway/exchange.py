@@ -1,0 +1,154 @@
+"""One HTTP request and its answer, on bare ASGI: what every handler is given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+import orjson
+
+from provisioning.gateway.keys import Actor
+from provisioning.gateway.problems import Code, Problem, fault
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = Iterable[tuple[str, str]]
+
+SECURITY_HEADERS = (
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
+    ("cross-origin-resource-policy", "same-origin"),
+)
+"""On every answer, whatever it is."""
+
+NO_STORE = ("cache-control", "no-store")
+
+
+class Exchange:
+    """Reads a request within its limits and writes exactly one answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, request_id: str, idle_seconds: float) -> None:
+        self.scope = scope
+        self.request_id = request_id
+        self.method: str = scope.get("method", "GET")
+        self.actor: Actor | None = None
+        self.route = ""
+        self.params: dict[str, str] = {}
+        self.query: dict[str, str] = {}
+        self.job_id: str | None = None
+        self.extra_headers: list[tuple[str, str]] = []
+        self.status = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.deadline: asyncio.Timeout | None = None
+        self._receive = receive
+        self._send = send
+        self._idle_seconds = idle_seconds
+
+    @property
+    def who(self) -> Actor:
+        """Return the authenticated caller; raises Problem on a route that nobody had to authenticate for."""
+        if self.actor is None:
+            raise Problem(Code.MISSING_CREDENTIALS)
+        return self.actor
+
+    @property
+    def started(self) -> bool:
+        """Return whether the answer has begun, so that no other can be given."""
+        return self.status != 0
+
+    def header(self, name: str) -> str | None:
+        """Return a header that may come once; raises Problem when it comes more often."""
+        return single_header(self.scope, name)
+
+    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives; raises Problem when it is longer than `limit` bytes or stops arriving."""
+        if (declared := self.header("content-length")) is not None and declared.isdigit() and int(declared) > limit:
+            raise _too_large(limit)
+        more = True
+        while more:
+            message = await self._next_message()
+            body = message.get("body", b"")
+            self.bytes_in += len(body)
+            if self.bytes_in > limit:
+                raise _too_large(limit)
+            more = message.get("more_body", False)
+            if body:
+                yield body
+
+    async def _next_message(self) -> Message:
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise Problem(Code.REQUEST_TIMEOUT) from error
+        if message["type"] == "http.disconnect":
+            raise Problem(Code.REQUEST_TIMEOUT)
+        return message
+
+    async def json(self, limit: int) -> dict[str, Any]:
+        """Return the body as a JSON object; raises Problem."""
+        kind = (self.header("content-type") or "application/json").partition(";")[0].strip().lower()
+        # text/plain and form types are what a foreign web page can send without asking first.
+        if kind != "application/json":
+            raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.")
+        text = b"".join([chunk async for chunk in self.chunks(limit)])
+        try:
+            body = orjson.loads(text or b"{}")
+        except orjson.JSONDecodeError as error:
+            raise Problem(Code.MALFORMED_JSON) from error
+        if not isinstance(body, dict):
+            raise Problem(Code.MALFORMED_JSON)
+        return body
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Begin the answer."""
+        own = list(headers)
+        names = {name for name, _ in own}
+        own += [pair for pair in (*SECURITY_HEADERS, NO_STORE) if pair[0] not in names]
+        own += [("x-request-id", self.request_id), *self.extra_headers]
+        self.status = status
+        if self.deadline is not None:
+            # The bound is on silence: RunPod's proxy lets an answer that has begun go on.
+            self.deadline.reschedule(None)
+        encoded = [(name.encode(), value.encode("latin-1", "replace")) for name, value in own]
+        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+
+    async def write(self, chunk: bytes, *, more: bool) -> None:
+        """Send a part of the body."""
+        self.bytes_out += len(chunk)
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+    async def send(self, status: int, body: bytes, headers: Headers) -> None:
+        """Send a whole answer."""
+        await self.start(status, [*headers, ("content-length", str(len(body)))])
+        await self.write(b"" if self.method == "HEAD" else body, more=False)
+
+    async def send_json(self, body: Any, status: int = 200) -> None:  # noqa: ANN401 - any JSON
+        """Send a JSON answer."""
+        await self.send(status, orjson.dumps(body), [("content-type", "application/json")])
+
+    async def send_problem(self, problem: Problem) -> None:
+        """Send an error."""
+        await self.send(problem.entry.status, orjson.dumps(problem.body(self.request_id)), problem.headers())
+
+
+def single_header(scope: Scope, name: str) -> str | None:
+    """Return a header that may come once; raises Problem when it comes more often or is not plain ASCII."""
+    values = [value for key, value in scope["headers"] if key == name.encode()]
+    if len(values) > 1:
+        raise Problem(Code.INVALID_REQUEST, f"The header {name} came more than once.", members=fault(name, "duplicate"))
+    if not values:
+        return None
+    if not values[0].isascii():
+        raise Problem(Code.INVALID_REQUEST, f"The header {name} is not ASCII.", members=fault(name, "not ASCII"))
+    return str(values[0].decode("ascii"))
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(Code.BODY_TOO_LARGE, f"The body is longer than {limit} bytes, the most this route takes.")

@@ -1,0 +1,100 @@
+"""The gateway's own WebSocket to ComfyUI, shared out among the clients that may hear each message."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from provisioning.gateway import events
+from provisioning.gateway.hub import Hub, Listener
+from provisioning.gateway.jobs import Job
+from provisioning.gateway.problems import Problem
+from provisioning.gateway.tracker import Tracker
+from provisioning.gateway.upstream import Upstream
+
+LONGEST_PAUSE = 5.0
+"""Seconds between attempts while ComfyUI is away; the first comes after a tenth of one."""
+
+_log = logging.getLogger(__name__)
+
+
+class Feed:
+    """Hears everything ComfyUI says to the gateway and hands each listener what is its own."""
+
+    def __init__(self, upstream: Upstream, tracker: Tracker, hub: Hub, poll_seconds: float) -> None:
+        self.connected = False
+        self._upstream = upstream
+        self._tracker = tracker
+        self._hub = hub
+        self._poll_seconds = poll_seconds
+        tracker.ended = self._announce_end
+
+    async def listen(self, client_id: str) -> None:
+        """Stay connected until cancelled; `client_id` is the name under which jobs are submitted."""
+        pause = 0.1
+        while True:
+            with contextlib.suppress(Problem):
+                async with self._upstream.messages(client_id) as messages:
+                    self.connected, pause = True, 0.1
+                    async for message in messages:
+                        await self._handle(message)
+            self.connected = False
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def poll(self) -> None:
+        """Look at ComfyUI now and then until cancelled: an event can be missed, the truth cannot."""
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            with contextlib.suppress(Problem):
+                await self._tracker.reconcile()
+
+    def send_status(self) -> None:
+        """Tell every listener how long its queue is."""
+        for listener in self._hub:
+            listener.put(events.status_event(self.queue_length(listener)))
+
+    def queue_length(self, listener: Listener) -> int:
+        """Return how many unfinished jobs the listener may know of."""
+        return len(self._tracker.of(None if listener.actor.is_admin else listener.actor.owner))
+
+    async def _handle(self, message: str | bytes) -> None:
+        try:
+            await (self._handle_bytes(message) if isinstance(message, bytes) else self._handle_text(message))
+        except Problem as problem:
+            _log.warning("event not handled", extra={"code": problem.code.value})
+
+    async def _handle_text(self, message: str) -> None:
+        name, data = events.read_event(message)
+        if name == "status":
+            self.send_status()
+        job = self._tracker.recall(str(data.get("prompt_id"))) if name in events.JOB_EVENTS else None
+        if job is None:
+            return
+        if name == "execution_start":
+            await self._tracker.started(job, int(data.get("timestamp") or 0) or job.submitted_at)
+        if name == "executing" and data.get("node") is None:
+            # The end: written down first, so that whoever hears of it finds the result. See _announce_end.
+            await self._tracker.settle(job)
+            return
+        self._tell(job, events.event(name, self._tracker.realm(job).clean(data)))
+
+    async def _handle_bytes(self, message: bytes) -> None:
+        kind = events.kind(message)
+        if kind == events.PREVIEW_WITH_METADATA and (preview := events.read_preview(message)):
+            job = self._tracker.recall(preview.job_id)
+            for listener in self._hub.audience(job) if job else ():
+                listener.put(message if listener.previews_with_metadata else preview.plain())
+        elif kind in {events.PREVIEW, events.TEXT} and (running := self._tracker.running()):
+            # These carry no id: they can only be of the job that is running.
+            root = self._tracker.realm(running).root.encode()
+            self._tell(running, message.replace(root + b"/", b"") if root and kind == events.TEXT else message)
+
+    def _tell(self, job: Job, message: str | bytes) -> None:
+        for listener in self._hub.audience(job):
+            listener.put(message)
+
+    def _announce_end(self, job: Job) -> None:
+        self._tell(job, events.event("executing", {"node": None, "prompt_id": job.id}))
+        self.send_status()

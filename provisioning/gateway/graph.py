@@ -1,0 +1,111 @@
+"""A workflow on its way in: its form is checked, and every file it names is moved into its owner's realm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from provisioning.gateway.problems import Code, Problem, fault
+from provisioning.gateway.realm import REALM_PATTERN, Realm, is_safe_name
+
+DENIED_CLASSES = frozenset(
+    {
+        # They read the output folder, or whole folders by name, past any owner's realm.
+        "LoadImageOutput", "LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder", "LoadImageSetFromFolderNode",
+        "LoadImageTextSetFromFolderNode", "LoadImageSetNode", "LoadTrainingDataset", "SaveTrainingDataset",
+        "SaveImageDataSetToFolder", "SaveImageTextDataSetToFolder",
+    }
+)  # fmt: skip
+
+PREFIX_INPUT = "filename_prefix"
+"""The name by which every node of ComfyUI's own takes the place it saves to."""
+
+_INPUT_ANNOTATION = " [input]"
+
+Graph = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How one job's names are changed."""
+
+    realm: Realm
+    job_id: str
+    file_inputs: frozenset[tuple[str, str]]
+
+
+def read(body: Any, max_nodes: int) -> Graph:  # noqa: ANN401 - a client's JSON
+    """Return the workflow in a body for /prompt; raises Problem saying what is wrong with its form."""
+    graph = body.get("prompt") if isinstance(body, dict) else None
+    if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
+        raise Problem(Code.WORKFLOW_FORMAT_UI)
+    if not isinstance(graph, dict) or not graph:
+        raise Problem(Code.INVALID_REQUEST, "prompt: send the workflow's nodes", members=fault("/prompt", "an object"))
+    if len(graph) > max_nodes:
+        raise Problem(Code.WORKFLOW_TOO_LARGE, f"The workflow has {len(graph)} nodes; {max_nodes} are allowed.")
+    for node_id, node in graph.items():
+        _check_node(node_id, node)
+    return graph
+
+
+def _check_node(node_id: str, node: Any) -> None:  # noqa: ANN401 - a client's JSON
+    if not isinstance(node, dict) or not isinstance(node.get("class_type"), str):
+        refuse(node_id, "", "a node is an object with a class_type")
+    if not isinstance(node.get("inputs"), dict):
+        refuse(node_id, "", "a node has an object of inputs")
+
+
+def rewrite(graph: Graph, rules: Rules) -> Graph:
+    """Return the workflow as ComfyUI gets it; an admin's is left alone. Raises Problem for names out of bounds."""
+    if not rules.realm.root:
+        return graph
+    return {node_id: _rewrite_node(node_id, node, rules) for node_id, node in graph.items()}
+
+
+def _rewrite_node(node_id: str, node: dict[str, Any], rules: Rules) -> dict[str, Any]:
+    cls = node["class_type"]
+    if cls in DENIED_CLASSES:
+        raise Problem(Code.NODE_NOT_ALLOWED, f"Node {node_id} ({cls}) reaches files that are not yours.")
+    inputs = {name: _rewrite_input(node_id, cls, name, value, rules) for name, value in node["inputs"].items()}
+    return node | {"inputs": inputs}
+
+
+def _rewrite_input(node_id: str, cls: str, name: str, value: Any, rules: Rules) -> Any:  # noqa: ANN401
+    if name == PREFIX_INPUT:
+        return f"{rules.realm.root}/{rules.job_id}/{_safe(node_id, name, value)}"
+    if (cls, name) in rules.file_inputs:
+        return _rewrite_file(node_id, name, value, rules.realm)
+    if _mentions_realm(value):
+        refuse(node_id, name, "names a folder of the gateway's")
+    return value
+
+
+def _rewrite_file(node_id: str, name: str, value: Any, realm: Realm) -> Any:  # noqa: ANN401 - a client's JSON
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return [_rewrite_file(node_id, name, item, realm) for item in value]
+    text = value.removesuffix(_INPUT_ANNOTATION) if isinstance(value, str) else value
+    return f"{realm.root}/{_safe(node_id, name, text)}"
+
+
+def _safe(node_id: str, name: str, value: Any) -> str:  # noqa: ANN401 - a client's JSON
+    # A link is refused too: what another node makes at run time is out of our sight.
+    if not isinstance(value, str):
+        refuse(node_id, name, "takes a file name as text, not a link to another node")
+    if not is_safe_name(value) or value.rstrip().endswith("]") or _mentions_realm(value):
+        refuse(node_id, name, "takes a plain relative file name without '..' or an [output] or [temp] mark")
+    return value
+
+
+def _mentions_realm(value: Any) -> bool:  # noqa: ANN401 - a client's JSON
+    if isinstance(value, str):
+        return bool(REALM_PATTERN.search(value))
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_mentions_realm(item) for item in items)
+
+
+def refuse(node_id: str, name: str, message: str) -> NoReturn:
+    """Raise the Problem for one faulty node or input, in ComfyUI's form as well as ours."""
+    where = f"Node {node_id}" + (f", input {name}" if name else "")
+    error = {"type": "invalid_input", "message": message, "details": name, "extra_info": {"input_name": name}}
+    node_errors = {node_id: {"errors": [error], "dependent_outputs": [], "class_type": ""}}
+    raise Problem(Code.INVALID_WORKFLOW, f"{where}: {message}.", members={"node_errors": node_errors})

@@ -1,0 +1,119 @@
+"""Files in and out: each caller in its own realm."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from provisioning.gateway.exchange import Exchange
+from provisioning.gateway.form import Form, encode, read_form
+from provisioning.gateway.handlers.passing import pass_on
+from provisioning.gateway.jobs import StoredFile
+from provisioning.gateway.media import is_accepted
+from provisioning.gateway.problems import Code, Problem, fault
+from provisioning.gateway.realm import Realm, is_safe_name
+from provisioning.gateway.services import Services
+from provisioning.gateway.upstream import Request
+
+_TYPES = frozenset({"input", "output", "temp"})
+_OPTIONS = {"preview": re.compile(r"(webp|jpeg)(;[0-9]{1,3})?"), "channel": re.compile(r"rgba|rgb|a")}
+
+
+async def view(services: Services, exchange: Exchange) -> None:
+    """Answer with a file that the caller uploaded or that one of its jobs made; raises Problem NOT_FOUND for others."""
+    query = exchange.query
+    asked = StoredFile(query.get("type", "output"), query.get("subfolder", "").strip("/"), query.get("filename", ""))
+    file = await _own_file(services, exchange, asked)
+    params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+    for name, form in _OPTIONS.items():
+        if name in query and form.fullmatch(query[name]):
+            params[name] = query[name]
+    await pass_on(services, exchange, "/view", params)
+
+
+async def _own_file(services: Services, exchange: Exchange, asked: StoredFile) -> StoredFile:
+    _check_names(asked)
+    realm = services.realm(exchange.who)
+    inside = StoredFile(asked.type, realm.inward(asked.subfolder), asked.filename)
+    if exchange.who.is_admin or asked.type == "input":
+        return inside
+    # Some nodes save outside the owner's folder, where only the record of the job says whose a file is.
+    for file in (inside, asked):
+        if await services.ledger.owns(exchange.who.owner, file):
+            return file
+    raise Problem(Code.NOT_FOUND)
+
+
+def _check_names(file: StoredFile) -> None:
+    if file.type not in _TYPES:
+        raise Problem(Code.INVALID_REQUEST, "type: input, output or temp.", members=fault("type", "unknown"))
+    plain = is_safe_name(file.filename) and "/" not in file.filename and not file.filename.endswith("]")
+    if not plain or (file.subfolder and not is_safe_name(file.subfolder)):
+        raise Problem(
+            Code.INVALID_REQUEST, "Give a plain file name and subfolder.", members=fault("filename", "not plain")
+        )
+
+
+async def upload_image(services: Services, exchange: Exchange) -> None:
+    """Store a file in the caller's part of the input folder."""
+    await _upload(services, exchange, "/upload/image")
+
+
+async def upload_mask(services: Services, exchange: Exchange) -> None:
+    """Store a mask for an image of the caller's."""
+    await _upload(services, exchange, "/upload/mask")
+
+
+async def _upload(services: Services, exchange: Exchange, path: str) -> None:
+    chunks = exchange.chunks(services.settings.max_upload_bytes)
+    form = await read_form(exchange.header("content-type") or "", chunks)
+    try:
+        await exchange.send_json(await _store(services, exchange, path, form))
+    finally:
+        form.close()
+
+
+async def _store(services: Services, exchange: Exchange, path: str, form: Form) -> dict[str, Any]:
+    realm, filename = services.realm(exchange.who), form.filename or ""
+    _check_upload(form, filename)
+    fields = {"type": "input", "subfolder": realm.inward(form.fields.get("subfolder", "").strip("/"))}
+    if form.fields.get("overwrite") in {"true", "1"}:
+        fields["overwrite"] = "true"
+    if "original_ref" in form.fields:
+        fields["original_ref"] = await _original(services, exchange, form.fields["original_ref"])
+    encoded = encode(fields, "image", filename, form.file)
+    headers = {"Content-Type": encoded.content_type, "Content-Length": str(encoded.length)}
+    status, answer = await services.upstream.call(Request("POST", path, headers=headers, body=encoded.chunks))
+    return _stored(status, answer, realm)
+
+
+def _check_upload(form: Form, filename: str) -> None:
+    _check_names(StoredFile(form.fields.get("type", "input"), form.fields.get("subfolder", "").strip("/"), filename))
+    if form.fields.get("type", "input") != "input":
+        raise Problem(Code.INVALID_REQUEST, "type: uploads go to input.", members=fault("type", "not input"))
+    if not is_accepted(filename, form.head()):
+        raise Problem(
+            Code.UNSUPPORTED_MEDIA_TYPE, "Send an image, video or sound whose content fits its name's ending."
+        )
+
+
+async def _original(services: Services, exchange: Exchange, text: str) -> str:
+    try:
+        raw = orjson.loads(text)
+        asked = StoredFile(
+            str(raw.get("type", "output")), str(raw.get("subfolder", "")).strip("/"), str(raw["filename"])
+        )
+    except (orjson.JSONDecodeError, AttributeError, KeyError) as error:
+        message = "original_ref: a JSON object with filename, subfolder and type."
+        raise Problem(Code.INVALID_REQUEST, message, members=fault("original_ref", "malformed")) from error
+    file = await _own_file(services, exchange, asked)
+    reference = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+    return orjson.dumps(reference).decode()
+
+
+def _stored(status: int, answer: Any, realm: Realm) -> dict[str, Any]:  # noqa: ANN401 - ComfyUI's JSON
+    if status != 200 or not isinstance(answer, dict) or not isinstance(answer.get("name"), str):
+        raise Problem(Code.INVALID_REQUEST if status == 400 else Code.UPSTREAM_ERROR)
+    return {"name": answer["name"], "subfolder": realm.outward(str(answer.get("subfolder", ""))), "type": "input"}

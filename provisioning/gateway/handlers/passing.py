@@ -1,0 +1,46 @@
+"""Passing an answer of ComfyUI's on while it arrives, without what should stay inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from provisioning.gateway.exchange import Exchange
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.services import Services
+from provisioning.gateway.upstream import Request
+
+FORWARDED_REQUEST_HEADERS = ("range", "if-range", "if-none-match", "if-modified-since")
+"""All that ComfyUI gets to see of a client's headers: no origin, cookie, key or `comfy-user`."""
+
+FORWARDED_REPLY_HEADERS = ("content-type", "content-length", "content-range", "accept-ranges", "etag", "last-modified")
+
+_ERRORS: Mapping[int, Code] = {400: Code.INVALID_REQUEST, 404: Code.NOT_FOUND, 416: Code.INVALID_REQUEST}
+
+
+def segment(text: str) -> str:
+    """Return a decoded path segment in the form that ComfyUI's URL takes."""
+    return quote(text, safe="")
+
+
+async def pass_on(services: Services, exchange: Exchange, path: str, params: Mapping[str, str] | None = None) -> None:
+    """Answer with what ComfyUI says to a GET; its error texts stay inside. Raises Problem."""
+    headers = {name: value for name in FORWARDED_REQUEST_HEADERS if (value := exchange.header(name)) is not None}
+    async with services.upstream.stream(Request(exchange.method, path, params, headers)) as reply:
+        if reply.status not in {200, 206, 304}:
+            raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR))
+        kept = [(name, reply.headers[name]) for name in FORWARDED_REPLY_HEADERS if name in reply.headers]
+        await exchange.start(reply.status, kept + display_headers(reply.headers.get("content-type", "")))
+        async for chunk in reply.chunks:
+            await exchange.write(chunk, more=True)
+        await exchange.write(b"", more=False)
+
+
+def display_headers(content_type: str) -> list[tuple[str, str]]:
+    """Return the headers that keep a browser from running what it was given."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return []
+    caching = ("cache-control", "private, no-cache")
+    passive = kind.startswith(("image/", "video/", "audio/")) and kind != "image/svg+xml"
+    return [caching] if passive else [caching, ("content-disposition", "attachment")]

@@ -1,0 +1,98 @@
+"""Submitting a workflow."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from typing import Any
+
+import orjson
+
+from provisioning.gateway import graph
+from provisioning.gateway.exchange import Exchange
+from provisioning.gateway.jobs import Job
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.services import Services, visible_owner
+from provisioning.gateway.upstream import Request
+
+CLIENT_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+
+
+async def submit(services: Services, exchange: Exchange) -> None:
+    """Take a workflow, write it down and hand it to ComfyUI.
+
+    Only the graph and the client's label are taken from the body: `number`, `front`, `extra_data` and the rest would
+    reach into other people's queue.
+    """
+    services.check_not_draining()
+    body = await exchange.json(services.settings.max_body_bytes)
+    workflow = graph.read(body, services.settings.max_nodes)
+    job = _new_job(services, exchange, body, workflow)
+    catalogue = await services.catalogue.get()
+    rules = graph.Rules(services.realm(exchange.who), job.id, catalogue.file_inputs)
+    rewritten = graph.rewrite(workflow, rules)
+    exchange.job_id = job.id
+    # Shielded: a client that hangs up must not leave a job half submitted.
+    await exchange.send_json(await asyncio.shield(_dispatch(services, job, rewritten)))
+
+
+def _new_job(services: Services, exchange: Exchange, body: dict[str, Any], workflow: graph.Graph) -> Job:
+    client_id = body.get("client_id")
+    return Job(
+        id=str(uuid.uuid4()),
+        key_id=exchange.who.key_id,
+        owner=exchange.who.owner,
+        admin=exchange.who.is_admin,
+        client_id=client_id if isinstance(client_id, str) and CLIENT_ID.fullmatch(client_id) else "",
+        workflow=orjson.dumps(workflow),
+        submitted_at=services.clock.now_ms(),
+        posting=True,
+    )
+
+
+async def _dispatch(services: Services, job: Job, rewritten: graph.Graph) -> dict[str, Any]:
+    # Written down before ComfyUI hears of it: after a crash the id is looked for there.
+    await services.ledger.accept(job)
+    services.tracker.follow(job)
+    try:
+        return await _post(services, job, rewritten)
+    finally:
+        job.posting = False
+
+
+async def _post(services: Services, job: Job, rewritten: graph.Graph) -> dict[str, Any]:
+    payload = orjson.dumps({"prompt": rewritten, "prompt_id": job.id, "client_id": services.client_id})
+    request = Request("POST", "/prompt", headers={"Content-Type": "application/json"}, body=payload)
+    try:
+        status, answer = await services.upstream.call(request)
+    except Problem as problem:
+        if problem.code is Code.UPSTREAM_UNAVAILABLE:
+            # No connection, so nothing was sent. In every other case the job may run: it is followed until it is known.
+            await services.tracker.reject(job, problem.code.value)
+        raise
+    answer = services.tracker.realm(job).clean(answer) if isinstance(answer, dict) else {}
+    if status != 200:
+        await _refuse(services, job, status, answer)
+    if answer.get("prompt_id") != job.id:
+        raise Problem(Code.UPSTREAM_ERROR)
+    await services.ledger.queued(job, services.clock.now_ms())
+    return {"prompt_id": job.id, "number": answer.get("number", 0), "node_errors": answer.get("node_errors") or {}}
+
+
+async def _refuse(services: Services, job: Job, status: int, answer: dict[str, Any]) -> None:
+    code = Code.INVALID_WORKFLOW if status == 400 else Code.UPSTREAM_ERROR
+    await services.tracker.reject(job, code.value)
+    if code is Code.UPSTREAM_ERROR:
+        raise Problem(code)
+    given = answer.get("error")
+    error: dict[str, Any] = given if isinstance(given, dict) else {}
+    detail = " ".join(filter(None, (str(error.get("message", "")), str(error.get("details", "")))))
+    members = {"node_errors": answer.get("node_errors") or {}, "error": error | {"code": code.value}}
+    raise Problem(code, detail.strip() or None, members=members)
+
+
+async def waiting(services: Services, exchange: Exchange) -> None:
+    """Say how many of the caller's jobs are unfinished, in ComfyUI's form."""
+    jobs = services.tracker.of(visible_owner(exchange.who))
+    await exchange.send_json({"exec_info": {"queue_remaining": len(jobs)}})

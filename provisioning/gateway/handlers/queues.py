@@ -1,0 +1,83 @@
+"""Seeing and leaving ComfyUI's queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from provisioning.gateway.exchange import Exchange
+from provisioning.gateway.jobs import Job
+from provisioning.gateway.problems import Code, Problem, fault
+from provisioning.gateway.services import Services, visible_owner
+from provisioning.gateway.upstream import Request
+
+
+async def show(services: Services, exchange: Exchange) -> None:
+    """Answer with ComfyUI's queue as far as it is the caller's, each entry cut to five items."""
+    queue = await services.tracker.queue()
+    jobs = {job.id: job for job in services.tracker.of(visible_owner(exchange.who))}
+    await exchange.send_json({name: _entries(items, jobs) for name, items in queue.items()})
+
+
+def _entries(items: Iterable[Any], jobs: dict[str, Job]) -> list[list[Any]]:
+    own = ((item, jobs.get(item[1])) for item in items if isinstance(item, list) and len(item) > 4)
+    # The workflow is the client's own, not ComfyUI's copy with our names in it; what follows item five are secrets.
+    return [[item[0], job.id, job.graph, {"client_id": job.client_id}, item[4]] for item, job in own if job is not None]
+
+
+async def change(services: Services, exchange: Exchange) -> None:
+    """Take jobs out of the queue: those named in `delete`, or all with `clear`; only ever the caller's own."""
+    body = await exchange.json(services.settings.max_body_bytes)
+    jobs = services.tracker.of(visible_owner(exchange.who))
+    if body.get("clear") is not True:
+        wanted = id_list(body)
+        jobs = [job for job in jobs if job.id in wanted]
+    await cancel(services, jobs)
+    await exchange.send_json({})
+
+
+def id_list(body: dict[str, Any]) -> frozenset[str]:
+    """Return the ids in a body's `delete`; raises Problem when it is no list of text."""
+    ids = body.get("delete", [])
+    if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
+        raise Problem(
+            Code.INVALID_REQUEST, "delete: a list of job ids.", members=fault("/delete", "not a list of text")
+        )
+    return frozenset(ids)
+
+
+async def cancel(services: Services, jobs: Iterable[Job]) -> None:
+    """Take waiting jobs out of ComfyUI's queue; running ones go on."""
+    running = {item[1] for item in (await services.tracker.queue())["queue_running"]}
+    waiting = [job for job in jobs if job.id not in running]
+    for job in waiting:
+        job.cancel_requested = True
+        await services.ledger.cancel_requested(job)
+    if waiting:
+        await _post(services, "/queue", {"delete": [job.id for job in waiting]})
+    for job in waiting:
+        await services.tracker.settle(job)
+
+
+async def interrupt(services: Services, exchange: Exchange) -> None:
+    """Stop the caller's running job; another's goes on. An admin stops whatever runs."""
+    body = await exchange.json(services.settings.max_body_bytes)
+    wanted = body.get("prompt_id")
+    jobs = {job.id: job for job in services.tracker.of(visible_owner(exchange.who))}
+    for item in (await services.tracker.queue())["queue_running"]:
+        job = jobs.get(item[1])
+        if job is not None and wanted in {None, job.id}:
+            job.cancel_requested = True
+            await services.ledger.cancel_requested(job)
+            # With the id, so that ComfyUI stops nothing when the job has just ended by itself.
+            await _post(services, "/interrupt", {"prompt_id": job.id})
+    await exchange.send_json({})
+
+
+async def _post(services: Services, path: str, body: dict[str, Any]) -> None:
+    request = Request("POST", path, headers={"Content-Type": "application/json"}, body=orjson.dumps(body))
+    status, _ = await services.upstream.call(request)
+    if status != 200:
+        raise Problem(Code.UPSTREAM_ERROR)

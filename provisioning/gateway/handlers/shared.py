@@ -1,0 +1,47 @@
+"""What is the same for everybody: node classes, models, features; and what is an admin's alone."""
+
+from __future__ import annotations
+
+import orjson
+
+from provisioning.gateway.exchange import Exchange
+from provisioning.gateway.handlers.passing import pass_on, segment
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.services import Services
+from provisioning.gateway.upstream import Request
+
+
+async def object_info(services: Services, exchange: Exchange) -> None:
+    """Answer with every node class; the names of other people's input files are left out."""
+    await exchange.send_json(await _classes(services, exchange))
+
+
+async def object_info_of(services: Services, exchange: Exchange) -> None:
+    """Answer with one node class, or {} as ComfyUI does for one that it does not have."""
+    name = exchange.params["name"]
+    classes = await _classes(services, exchange)
+    await exchange.send_json({name: classes[name]} if name in classes else {})
+
+
+async def _classes(services: Services, exchange: Exchange) -> dict[str, object]:
+    catalogue = await services.catalogue.get()
+    return catalogue.everything if exchange.who.is_admin else catalogue.for_clients
+
+
+async def same_path(services: Services, exchange: Exchange) -> None:
+    """Pass a GET on to the same path, without the query."""
+    path = exchange.route
+    for name, value in exchange.params.items():
+        path = path.replace(f"{{{name}}}", segment(value))
+    await pass_on(services, exchange, path)
+
+
+async def free(services: Services, exchange: Exchange) -> None:
+    """Have ComfyUI unload models and free memory: everybody's next job pays for it, so it is an admin's to do."""
+    body = await exchange.json(services.settings.max_body_bytes)
+    flags = {name: body[name] for name in ("unload_models", "free_memory") if isinstance(body.get(name), bool)}
+    headers = {"Content-Type": "application/json"}
+    status, _ = await services.upstream.call(Request("POST", "/free", headers=headers, body=orjson.dumps(flags)))
+    if status != 200:
+        raise Problem(Code.UPSTREAM_ERROR)
+    await exchange.send_json({})

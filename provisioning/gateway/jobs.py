@@ -1,0 +1,84 @@
+"""A job: one workflow run for one key, from submission to a final state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+MILLISECONDS_PER_HOUR = 3_600_000
+
+
+class JobState(StrEnum):
+    """Where a job is; the last four are final."""
+
+    DISPATCHING = "dispatching"
+    """Written down, perhaps at ComfyUI: it is looked for there before anything is concluded."""
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    """ComfyUI refused the workflow; it never ran."""
+
+
+@dataclass
+class Job:
+    """A job that is not final yet, as the gateway holds it in memory."""
+
+    id: str
+    """Also ComfyUI's prompt id: minted here, a lower-case UUID."""
+    key_id: str
+    owner: str
+    admin: bool
+    """Whether the owner's names go to ComfyUI as they are."""
+    client_id: str
+    """The client's own label for the WebSocket that is to hear of it; empty means all of the owner's."""
+    workflow: bytes
+    """The graph as the client sent it, JSON."""
+    submitted_at: int
+    """Milliseconds since the epoch, as all times here."""
+    state: JobState = JobState.DISPATCHING
+    started_at: int | None = None
+    cancel_requested: bool = False
+    posting: bool = False
+    """Its submission is under way: absence at ComfyUI means nothing yet."""
+
+    @property
+    def graph(self) -> Any:  # noqa: ANN401 - a client's JSON
+        """Return the graph as the client sent it."""
+        return orjson.loads(self.workflow)
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file in one of ComfyUI's folders, under ComfyUI's own names."""
+
+    type: str
+    """output, temp or input."""
+    subfolder: str
+    filename: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended."""
+
+    state: JobState
+    started_at: int | None
+    finished_at: int
+    gpu_ms: int
+    """By ComfyUI's own clock, from its start to its end: what is billed."""
+    history: dict[str, Any] | None = None
+    """ComfyUI's record of it, cleaned, in the client's names."""
+    error: str | None = None
+    """A short machine-readable reason, for a job that did not complete."""
+    files: tuple[StoredFile, ...] = field(default=())
+
+
+def usd_micros(gpu_ms: int, usd_per_hour: float) -> int:
+    """Price GPU time, in millionths of a dollar, rounded to the nearest: usage is kept in integers alone."""
+    return round(gpu_ms * usd_per_hour * 1_000_000 / MILLISECONDS_PER_HOUR)

@@ -1,0 +1,181 @@
+"""The keys that were issued, and the question that every request asks: whose key is this?"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from provisioning.gateway import keys
+from provisioning.gateway.clock import Clock
+from provisioning.gateway.database import Database
+from provisioning.gateway.keys import Actor
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.settings import Scope, SeedKey, SettingsError
+
+REFRESH_SECONDS = 0.5
+"""How long a key revoked by another process may still live."""
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """A key as it is stored: enough to recognise it, too little to use it."""
+
+    id: str
+    name: str
+    owner: str
+    scopes: frozenset[Scope]
+    digest: bytes
+    seeded: bool
+    created_at: int
+    expires_at: int | None
+    revoked_at: int | None
+
+    @property
+    def actor(self) -> Actor:
+        """Return who holds this key."""
+        return Actor(self.id, self.name, self.owner, self.scopes)
+
+
+class KeyStore:
+    """All keys, in memory, and looked for again in the file when somebody else changed it.
+
+    So a request with a wrong key never reaches the database, and a revoked key is dead within REFRESH_SECONDS.
+    When the file cannot be read nobody is let in.
+    """
+
+    def __init__(self, database: Database, pepper: str, clock: Clock) -> None:
+        self._database = database
+        self._pepper = pepper
+        self._clock = clock
+        self._records: dict[str, KeyRecord] = {}
+        self._looked_at = float("-inf")
+        self._version = -1
+        self._refreshing = asyncio.Lock()
+
+    async def find(self, token: str) -> Actor:
+        """Return whose key `token` is; raises Problem: INVALID_KEY, KEY_REVOKED, KEY_EXPIRED, STORE_UNAVAILABLE."""
+        key_id = keys.key_id(token)
+        if key_id is None:
+            raise Problem(Code.INVALID_KEY)
+        await self._refresh()
+        given = keys.digest(self._pepper, token)
+        record = self._records.get(key_id)
+        # A digest is compared in both cases, so that the time taken does not tell which ids exist.
+        if not hmac.compare_digest(given, record.digest if record else b"\0" * len(given)) or record is None:
+            raise Problem(Code.INVALID_KEY)
+        if record.revoked_at is not None:
+            raise Problem(Code.KEY_REVOKED)
+        if record.expires_at is not None and record.expires_at <= self._clock.now_ms():
+            raise Problem(Code.KEY_EXPIRED)
+        return record.actor
+
+    async def _refresh(self) -> None:
+        if self._clock.monotonic() - self._looked_at < REFRESH_SECONDS:
+            return
+        async with self._refreshing:
+            started = self._clock.monotonic()
+            if started - self._looked_at < REFRESH_SECONDS:
+                return
+            version = await self._database.read(_data_version)
+            if version != self._version or self._looked_at == float("-inf"):
+                self._records = {record.id: record for record in await self._database.read(all_keys)}
+            self._version, self._looked_at = version, started
+
+    async def create(self, name: str, scopes: frozenset[Scope], owner: str | None = None) -> str:
+        """Issue a key and return it; this is the only time it can be seen."""
+        token = keys.mint()
+        record = self._record(token, name, scopes, owner)
+        await self._database.run(lambda connection: insert(connection, record))
+        self._looked_at = float("-inf")
+        return token
+
+    async def revoke(self, key_id: str) -> bool:
+        """End a key at once; returns False when there is no such key that still lives."""
+        now = self._clock.now_ms()
+        revoked = await self._database.run(lambda connection: revoke(connection, key_id, now))
+        self._looked_at = float("-inf")
+        return revoked
+
+    async def records(self) -> list[KeyRecord]:
+        """Return every key that was ever issued, oldest first."""
+        return await self._database.read(all_keys)
+
+    async def seed(self, seeds: Iterable[SeedKey]) -> None:
+        """Make the stack's keys known; raises SettingsError for one that is not of our form.
+
+        A seed that was revoked stays revoked; the predecessor of a seed that the stack has rotated is revoked.
+        """
+        records = [self._seed_record(seed) for seed in seeds]
+        now = self._clock.now_ms()
+
+        def work(connection: sqlite3.Connection) -> None:
+            for record in records:
+                _seed(connection, record, now)
+
+        await self._database.run(work)
+
+    def _seed_record(self, seed: SeedKey) -> KeyRecord:
+        token = seed.key.get_secret_value()
+        if keys.key_id(token) is None:
+            raise SettingsError(
+                f"seed_keys: the key named {seed.name!r} is not of the form cgw_live_...; make it again"
+            )
+        return self._record(token, seed.name, seed.scopes, seed.name, seeded=True)
+
+    def _record(
+        self, token: str, name: str, scopes: frozenset[Scope], owner: str | None, *, seeded: bool = False
+    ) -> KeyRecord:
+        key_id = keys.key_id(token) or ""
+        digest = keys.digest(self._pepper, token)
+        return KeyRecord(key_id, name, owner or key_id, scopes, digest, seeded, self._clock.now_ms(), None, None)
+
+
+def all_keys(connection: sqlite3.Connection) -> list[KeyRecord]:
+    """Return every key, oldest first."""
+    return [_from_row(row) for row in connection.execute("SELECT * FROM keys ORDER BY created_at, id")]
+
+
+def insert(connection: sqlite3.Connection, record: KeyRecord) -> None:
+    """Store a new key."""
+    scopes = json.dumps(sorted(record.scopes))
+    values = (record.id, record.name, record.owner, scopes, record.digest, int(record.seeded), record.created_at)
+    connection.execute(
+        "INSERT INTO keys (id, name, owner, scopes, digest, seeded, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)", values
+    )
+
+
+def revoke(connection: sqlite3.Connection, key_id: str, now: int) -> bool:
+    """Mark a living key as revoked; returns whether there was one."""
+    changed = connection.execute("UPDATE keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (now, key_id))
+    return changed.rowcount == 1
+
+
+def _seed(connection: sqlite3.Connection, record: KeyRecord, now: int) -> None:
+    connection.execute(
+        "UPDATE keys SET revoked_at = ? WHERE seeded = 1 AND name = ? AND id <> ? AND revoked_at IS NULL",
+        (now, record.name, record.id),
+    )
+    if connection.execute("SELECT 1 FROM keys WHERE id = ?", (record.id,)).fetchone() is None:
+        insert(connection, record)
+        return
+    # The same key under a new pepper, or with other scopes: the settings are right.
+    connection.execute(
+        "UPDATE keys SET digest = ?, scopes = ? WHERE id = ?",
+        (record.digest, json.dumps(sorted(record.scopes)), record.id),
+    )
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _from_row(row: sqlite3.Row) -> KeyRecord:
+    scopes = frozenset(Scope(scope) for scope in json.loads(row["scopes"]))
+    fields = ("digest", "created_at", "expires_at", "revoked_at")
+    return KeyRecord(
+        row["id"], row["name"], row["owner"], scopes, seeded=bool(row["seeded"]), **{name: row[name] for name in fields}
+    )

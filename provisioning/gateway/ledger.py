@@ -1,0 +1,183 @@
+"""What was asked and what it took: jobs, their outputs and requests, in rows that survive a kill at any moment.
+
+A job's row is committed before ComfyUI hears of it, and its end before anybody is told; request rows are committed by
+the database's thread as fast as it can, so a kill may lose those of the last few milliseconds, and no job ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections import deque
+from collections.abc import Collection
+from dataclasses import astuple, dataclass
+from functools import partial
+from typing import Any
+
+import orjson
+
+from provisioning.gateway.database import Database
+from provisioning.gateway.jobs import Job, JobState, Outcome, StoredFile, usd_micros
+from provisioning.gateway.problems import Problem
+
+HISTORY_LIMIT = 1000
+"""Most history entries in one answer."""
+
+
+@dataclass(frozen=True)
+class RequestRow:
+    """One authenticated request."""
+
+    id: str
+    key_id: str
+    job_id: str | None
+    method: str
+    route: str
+    """The route's pattern, never the path: paths may hold names."""
+    status: int
+    received_at: int
+    duration_ms: int
+    bytes_in: int
+    bytes_out: int
+
+
+class Ledger:
+    """Reads and writes jobs, outputs and requests; every method may raise Problem(STORE_UNAVAILABLE)."""
+
+    def __init__(self, database: Database, usd_per_hour: float) -> None:
+        self._database = database
+        self._usd_per_hour = usd_per_hour
+        self._requests: deque[RequestRow] = deque()
+        self._flush: asyncio.Task[None] | None = None
+
+    async def accept(self, job: Job) -> None:
+        """Write down a new job."""
+        values = (job.id, job.key_id, job.owner, job.client_id, job.state, job.workflow, job.submitted_at)
+        sql = """INSERT INTO jobs (id, key_id, owner, client_id, state, workflow, submitted_at)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)"""
+        await self._execute(sql, values)
+
+    async def queued(self, job: Job, now: int) -> None:
+        """Write down that ComfyUI has the job."""
+        sql = "UPDATE jobs SET state = ?, queued_at = ? WHERE id = ? AND state = ?"
+        await self._execute(sql, (JobState.QUEUED, now, job.id, JobState.DISPATCHING))
+
+    async def started(self, job: Job) -> None:
+        """Write down that ComfyUI works on the job."""
+        sql = "UPDATE jobs SET state = ?, started_at = ? WHERE id = ? AND finished_at IS NULL"
+        await self._execute(sql, (JobState.RUNNING, job.started_at, job.id))
+
+    async def cancel_requested(self, job: Job) -> None:
+        """Write down that the owner wants the job gone."""
+        await self._execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ?", (job.id,))
+
+    async def finished(self, job: Job, outcome: Outcome) -> bool:
+        """Write down how the job ended; False when that was known already, so that nothing counts twice."""
+        return await self._database.run(lambda connection: self._finish(connection, job, outcome))
+
+    def _finish(self, connection: sqlite3.Connection, job: Job, outcome: Outcome) -> bool:
+        history = orjson.dumps(outcome.history) if outcome.history is not None else None
+        cost = usd_micros(outcome.gpu_ms, self._usd_per_hour)
+        values = (outcome.state, outcome.started_at, outcome.finished_at, outcome.gpu_ms, cost, history, outcome.error)
+        changed = connection.execute(
+            """UPDATE jobs SET state = ?, started_at = ?, finished_at = ?, gpu_ms = ?, usd_micros = ?, history = ?,
+               error = ? WHERE id = ? AND finished_at IS NULL""",
+            (*values, job.id),
+        )
+        rows = [(job.owner, file.type, file.subfolder, file.filename, job.id) for file in outcome.files]
+        connection.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)", rows)
+        return changed.rowcount == 1
+
+    async def in_flight(self) -> list[Job]:
+        """Return every job without a final state, oldest first."""
+        sql = """SELECT jobs.*, keys.scopes LIKE '%"admin"%' AS admin FROM jobs LEFT JOIN keys ON keys.id = jobs.key_id
+                 WHERE finished_at IS NULL ORDER BY submitted_at"""
+        return [_job(row) for row in await self._all(sql)]
+
+    async def history(self, owner: str | None, *, limit: int, offset: int = 0) -> dict[str, Any]:
+        """Return the newest `limit` history entries by id, oldest first; of everybody when `owner` is None."""
+        sql = """SELECT id, history FROM jobs WHERE history IS NOT NULL AND hidden = 0 AND (?1 IS NULL OR owner = ?1)
+                 ORDER BY submitted_at DESC, rowid DESC LIMIT ?2 OFFSET ?3"""
+        rows = await self._all(sql, (owner, min(limit, HISTORY_LIMIT), offset))
+        return {row["id"]: orjson.loads(row["history"]) for row in reversed(rows)}
+
+    async def history_of(self, job_id: str, owner: str | None) -> dict[str, Any] | None:
+        """Return one history entry, or None when there is none that `owner` may see."""
+        sql = """SELECT history FROM jobs WHERE id = ?1 AND history IS NOT NULL AND hidden = 0
+                 AND (?2 IS NULL OR owner = ?2)"""
+        rows = await self._all(sql, (job_id, owner))
+        return orjson.loads(rows[0]["history"]) if rows else None
+
+    async def hide(self, owner: str | None, job_ids: Collection[str] | None) -> None:
+        """Take finished jobs out of the history, all of them when `job_ids` is None; their usage stays."""
+        sql = """UPDATE jobs SET hidden = 1, history = NULL WHERE finished_at IS NOT NULL AND (?1 IS NULL OR owner = ?1)
+                 AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2)))"""
+        chosen = None if job_ids is None else orjson.dumps(list(job_ids)).decode()
+        await self._execute(sql, (owner, chosen))
+
+    async def owns(self, owner: str, file: StoredFile) -> bool:
+        """Return whether a job of `owner` made this file."""
+        sql = "SELECT 1 FROM outputs WHERE type = ? AND subfolder = ? AND filename = ? AND owner = ?"
+        return bool(await self._all(sql, (file.type, file.subfolder, file.filename, owner)))
+
+    async def usage(self, owner: str | None, since: int) -> list[dict[str, Any]]:
+        """Sum up the jobs submitted since a time, by key and state; of everybody when `owner` is None."""
+        sql = """SELECT key_id, state, count(*) AS jobs, sum(gpu_ms) AS gpu_ms, sum(usd_micros) AS usd_micros
+                 FROM jobs
+                 WHERE submitted_at >= ?2 AND (?1 IS NULL OR owner = ?1)
+                 GROUP BY key_id, state ORDER BY key_id, state"""
+        return [dict(row) for row in await self._all(sql, (owner, since))]
+
+    async def remember(self, name: str, value: str) -> str:
+        """Return what is kept under `name`, keeping `value` when there is nothing yet."""
+        await self._execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
+        rows = await self._all("SELECT value FROM meta WHERE name = ?", (name,))
+        return str(rows[0]["value"])
+
+    def record(self, row: RequestRow) -> None:
+        """Have a request written down soon; rows that arrive during one commit share the next."""
+        self._requests.append(row)
+        if self._flush is None or self._flush.done():
+            self._flush = asyncio.get_running_loop().create_task(self._write_requests())
+
+    async def flush(self) -> None:
+        """Wait until every recorded request is committed."""
+        if self._flush is not None:
+            await self._flush
+
+    async def _write_requests(self) -> None:
+        # A database that is away must not fill the memory: what cannot be written is in the log all the same.
+        with contextlib.suppress(Problem):
+            while self._requests:
+                rows = [astuple(self._requests.popleft()) for _ in range(len(self._requests))]
+                await self._database.run(partial(_insert_requests, rows=rows))
+
+    async def writable(self) -> bool:
+        """Return whether a row can be written now."""
+        try:
+            await self._execute("INSERT OR REPLACE INTO meta VALUES ('probe', 'ok')", ())
+        except Problem:
+            return False
+        return True
+
+    async def _execute(self, sql: str, values: tuple[Any, ...]) -> None:
+        await self._database.run(lambda connection: connection.execute(sql, values).rowcount)
+
+    async def _all(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+        return await self._database.read(lambda connection: connection.execute(sql, values).fetchall())
+
+
+def _insert_requests(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+    connection.executemany("INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(
+        **{
+            name: row[name] for name in ("id", "key_id", "owner", "client_id", "workflow", "submitted_at", "started_at")
+        },
+        admin=bool(row["admin"]),
+        state=JobState(row["state"]),
+        cancel_requested=bool(row["cancel_requested"]),
+    )

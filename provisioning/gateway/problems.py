@@ -1,0 +1,162 @@
+"""Every error the gateway answers with: one table, one exception, one form (RFC 9457)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Code(StrEnum):
+    """The machine-readable name of an error."""
+
+    INVALID_REQUEST = "invalid_request"
+    MALFORMED_JSON = "malformed_json"
+    WORKFLOW_FORMAT_UI = "workflow_format_ui"
+    MISSING_CREDENTIALS = "missing_credentials"
+    INVALID_KEY = "invalid_key"
+    KEY_EXPIRED = "key_expired"
+    KEY_REVOKED = "key_revoked"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+    ORIGIN_NOT_ALLOWED = "origin_not_allowed"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    REQUEST_TIMEOUT = "request_timeout"
+    BODY_TOO_LARGE = "body_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    HOST_NOT_ALLOWED = "host_not_allowed"
+    INVALID_WORKFLOW = "invalid_workflow"
+    NODE_NOT_ALLOWED = "node_not_allowed"
+    WORKFLOW_TOO_LARGE = "workflow_too_large"
+    UPGRADE_REQUIRED = "upgrade_required"
+    RATE_LIMITED = "rate_limited"
+    TOO_MANY_STREAMS = "too_many_streams"
+    HEADERS_TOO_LARGE = "headers_too_large"
+    INTERNAL_ERROR = "internal_error"
+    UPSTREAM_ERROR = "upstream_error"
+    UPSTREAM_UNAVAILABLE = "upstream_unavailable"
+    STORE_UNAVAILABLE = "store_unavailable"
+    DRAINING = "draining"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the catalogue."""
+
+    status: int
+    title: str
+    detail: str
+    """What the reader can do about it; used where the place that raises knows nothing better."""
+
+
+CATALOGUE: Mapping[Code, Entry] = {
+    Code.INVALID_REQUEST: Entry(400, "Invalid request", "The request is not well formed; see the errors member."),
+    Code.MALFORMED_JSON: Entry(
+        400, "Malformed JSON", "The body is not a JSON object; check commas, quotes and encoding."
+    ),
+    Code.WORKFLOW_FORMAT_UI: Entry(
+        400, "Workflow in editor format", "Export the workflow with 'Export (API)' in ComfyUI and send that."
+    ),
+    Code.MISSING_CREDENTIALS: Entry(
+        401, "API key needed", "Send the key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
+    ),
+    Code.INVALID_KEY: Entry(401, "Unknown API key", "The key is mistyped or was never issued here."),
+    Code.KEY_EXPIRED: Entry(401, "API key expired", "Ask the operator for a new key."),
+    Code.KEY_REVOKED: Entry(401, "API key revoked", "Ask the operator for a new key."),
+    Code.INSUFFICIENT_SCOPE: Entry(403, "Key lacks the scope", "This route needs a key with the scope 'admin'."),
+    Code.ORIGIN_NOT_ALLOWED: Entry(403, "Origin not allowed", "A web page of another origin may not call this route."),
+    Code.NOT_FOUND: Entry(404, "Not found", "There is nothing here that this key can see."),
+    Code.METHOD_NOT_ALLOWED: Entry(405, "Method not allowed", "Use one of the methods in the Allow header."),
+    Code.REQUEST_TIMEOUT: Entry(408, "Request too slow", "The body stopped arriving; send it again."),
+    Code.BODY_TOO_LARGE: Entry(413, "Body too large", "Send a smaller body."),
+    Code.UNSUPPORTED_MEDIA_TYPE: Entry(415, "Unsupported media type", "Send a type that this route accepts."),
+    Code.HOST_NOT_ALLOWED: Entry(421, "Unknown host name", "Use the address that the stack prints as gatewayUrl."),
+    Code.INVALID_WORKFLOW: Entry(422, "Invalid workflow", "ComfyUI cannot run this workflow; see node_errors."),
+    Code.NODE_NOT_ALLOWED: Entry(422, "Node not allowed", "Remove the node: it reaches files that are not yours."),
+    Code.WORKFLOW_TOO_LARGE: Entry(422, "Workflow too large", "Split the workflow into smaller ones."),
+    Code.UPGRADE_REQUIRED: Entry(426, "WebSocket only", "Open this address as a WebSocket."),
+    Code.RATE_LIMITED: Entry(429, "Too many requests", "Wait as long as Retry-After says."),
+    Code.TOO_MANY_STREAMS: Entry(429, "Too many open streams", "Close one of your WebSockets first."),
+    Code.HEADERS_TOO_LARGE: Entry(431, "Headers too large", "Send fewer or shorter headers."),
+    Code.INTERNAL_ERROR: Entry(500, "Internal error", "Tell the operator the request id; the log has the rest."),
+    Code.UPSTREAM_ERROR: Entry(
+        502, "ComfyUI failed", "ComfyUI gave no usable answer; try again, then ask the operator."
+    ),
+    Code.UPSTREAM_UNAVAILABLE: Entry(503, "ComfyUI is not up", "It is starting or restarting; try again shortly."),
+    Code.STORE_UNAVAILABLE: Entry(503, "Database not available", "Nothing is let in without it; try again shortly."),
+    Code.DRAINING: Entry(503, "Shutting down", "The gateway is restarting; try again shortly."),
+    Code.UPSTREAM_TIMEOUT: Entry(504, "ComfyUI did not answer in time", "Try again; long work belongs in a job."),
+    Code.DEADLINE_EXCEEDED: Entry(504, "Took too long", "No answer within 90 s; submit a job and follow it instead."),
+}
+
+RETRY_SECONDS: Mapping[Code, float] = {
+    Code.UPSTREAM_UNAVAILABLE: 2,
+    Code.STORE_UNAVAILABLE: 2,
+    Code.DRAINING: 5,
+    Code.TOO_MANY_STREAMS: 5,
+}
+"""How long a client should wait where the place that raises knows nothing better."""
+
+
+class Problem(Exception):  # noqa: N818 - the RFC's own word for it
+    """An answer that is an error; whatever it carries may be shown to the client."""
+
+    def __init__(
+        self,
+        code: Code,
+        detail: str | None = None,
+        *,
+        retry_after: float | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(code.value)
+        self.code = code
+        self.entry = CATALOGUE[code]
+        self.detail = detail or self.entry.detail
+        self.retry_after = RETRY_SECONDS.get(code) if retry_after is None else retry_after
+        self.extra_headers = headers
+        self.members = dict(members or {})
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Return the headers that belong to this problem."""
+        headers = [("content-type", CONTENT_TYPE), *self.extra_headers]
+        if self.retry_after is not None:
+            headers.append(("retry-after", str(whole_seconds(self.retry_after))))
+        if self.entry.status == 401:
+            headers.append(("www-authenticate", 'Bearer realm="comfyui"'))
+        return headers
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        """Return the JSON object; `error` is there for clients that speak ComfyUI's own form."""
+        code = self.code.value
+        error: dict[str, Any] = {"code": code, "type": code, "message": self.detail, "details": "", "extra_info": {}}
+        body: dict[str, Any] = {
+            "type": f"/errors/{code}",
+            "title": self.entry.title,
+            "status": self.entry.status,
+            "detail": self.detail,
+            "instance": f"/requests/{request_id}",
+            "code": code,
+            "request_id": request_id,
+            "error": error,
+        }
+        if self.retry_after is not None:
+            body["retry_after"] = whole_seconds(self.retry_after)
+        return body | self.members
+
+
+def whole_seconds(seconds: float) -> int:
+    """Round up, and never to 0: a client that waits 0 s is refused again."""
+    return max(1, math.ceil(seconds))
+
+
+def fault(pointer: str, message: str) -> dict[str, Any]:
+    """Return the `errors` member for one fault at a JSON pointer, header or query parameter."""
+    return {"errors": [{"pointer": pointer, "message": message}]}

@@ -1,0 +1,135 @@
+"""Every route there is: what is not in this table does not exist for a client, whatever ComfyUI would answer to it.
+
+ComfyUI has each of its routes twice, with and without `/api` before it; so do we. Left out on purpose, for everybody:
+`/userdata`, `/users` and `/settings` (files on the machine, by an identity the client chooses), `/internal/*` (logs),
+ComfyUI's own assets and tasks (downloads from anywhere), ComfyUI-Manager's and all other custom nodes' routes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from provisioning.gateway.exchange import Exchange
+from provisioning.gateway.handlers import files, histories, prompts, queues, shared, status
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.services import Services
+
+Handler = Callable[[Services, Exchange], Awaitable[None]]
+
+
+class Access(Enum):
+    """Who may use a route."""
+
+    PUBLIC = "public"
+    """Anybody, without a key."""
+    CLIENT = "client"
+    """Every key, for what is its own."""
+    ADMIN = "admin"
+    """Keys with the scope admin."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method on one path; `{name}` stands for one segment."""
+
+    method: str
+    path: str
+    access: Access
+    handler: Handler
+    native: bool = True
+    """Whether it is ComfyUI's, and so has a twin below /api."""
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/livez", Access.PUBLIC, status.livez, native=False),
+    Route("GET", "/readyz", Access.CLIENT, status.readyz, native=False),
+    Route("GET", "/errors/{code}", Access.CLIENT, status.error, native=False),
+    Route("GET", "/api/gateway/usage", Access.CLIENT, status.usage, native=False),
+    Route("GET", "/prompt", Access.CLIENT, prompts.waiting),
+    Route("POST", "/prompt", Access.CLIENT, prompts.submit),
+    Route("GET", "/queue", Access.CLIENT, queues.show),
+    Route("POST", "/queue", Access.CLIENT, queues.change),
+    Route("POST", "/interrupt", Access.CLIENT, queues.interrupt),
+    Route("GET", "/history", Access.CLIENT, histories.show),
+    Route("POST", "/history", Access.CLIENT, histories.change),
+    Route("GET", "/history/{id}", Access.CLIENT, histories.show_one),
+    Route("GET", "/view", Access.CLIENT, files.view),
+    Route("POST", "/upload/image", Access.CLIENT, files.upload_image),
+    Route("POST", "/upload/mask", Access.CLIENT, files.upload_mask),
+    Route("GET", "/object_info", Access.CLIENT, shared.object_info),
+    Route("GET", "/object_info/{name}", Access.CLIENT, shared.object_info_of),
+    Route("GET", "/models", Access.CLIENT, shared.same_path),
+    Route("GET", "/models/{folder}", Access.CLIENT, shared.same_path),
+    Route("GET", "/embeddings", Access.CLIENT, shared.same_path),
+    Route("GET", "/features", Access.CLIENT, shared.same_path),
+    Route("GET", "/extensions", Access.CLIENT, shared.same_path),
+    Route("GET", "/system_stats", Access.ADMIN, shared.same_path),
+    Route("GET", "/experiment/models", Access.ADMIN, shared.same_path),
+    Route("GET", "/experiment/models/{folder}", Access.ADMIN, shared.same_path),
+    Route("POST", "/free", Access.ADMIN, shared.free),
+)
+
+SOCKET_PATHS = frozenset({"/ws", "/api/ws"})
+"""The WebSocket; every key may open it."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """A route that was found, with the parts of its path."""
+
+    route: Route
+    params: dict[str, str]
+
+
+class Router:
+    """Finds routes by exact path."""
+
+    def __init__(self, routes: tuple[Route, ...]) -> None:
+        self._by_path: dict[str, dict[str, Route]] = {}
+        self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
+        for route in routes:
+            for path in paths(route):
+                self._by_path.setdefault(path, {})[route.method] = route
+        for path, methods in self._by_path.items():
+            if "{" in path:
+                self._patterns.append((_pattern(path), methods))
+
+    def match(self, method: str, path: str) -> Match:
+        """Return the route for a decoded path; raises Problem NOT_FOUND or METHOD_NOT_ALLOWED."""
+        methods, params = self._find(path)
+        if methods is None:
+            raise Problem(Code.UPGRADE_REQUIRED if path in SOCKET_PATHS else Code.NOT_FOUND)
+        # HEAD is GET without the body.
+        route = methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            raise Problem(Code.METHOD_NOT_ALLOWED, headers=(("allow", ", ".join(sorted(methods))),))
+        return Match(route, params)
+
+    def socket(self, path: str) -> str:
+        """Return the route of a WebSocket; raises Problem NOT_FOUND."""
+        if path not in SOCKET_PATHS:
+            raise Problem(Code.NOT_FOUND)
+        return "/ws"
+
+    def _find(self, path: str) -> tuple[dict[str, Route] | None, dict[str, str]]:
+        if "{" not in path and path in self._by_path:
+            return self._by_path[path], {}
+        for pattern, methods in self._patterns:
+            if (found := pattern.fullmatch(path)) is not None:
+                return methods, found.groupdict()
+        return None, {}
+
+
+def paths(route: Route) -> tuple[str, ...]:
+    """Return the paths at which a route answers."""
+    return (route.path, f"/api{route.path}") if route.native else (route.path,)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", path)
+    return re.compile(
+        "".join(f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
+    )

@@ -1,0 +1,76 @@
+"""Serving the gateway: one process, one worker, uvicorn."""
+
+from __future__ import annotations
+
+from types import FrameType
+
+import uvicorn
+
+from provisioning.gateway.app import Gateway, create_app
+from provisioning.gateway.clock import SystemClock
+from provisioning.gateway.database import Database
+from provisioning.gateway.keystore import KeyStore
+from provisioning.gateway.ledger import Ledger
+from provisioning.gateway.limiter import Limiter
+from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.upstream import ComfyUI
+from provisioning.gateway.wire import GuardedProtocol
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the pauses of a proxy that keeps connections open, so that it is not the one surprised."""
+
+MAX_SOCKET_MESSAGE_BYTES = 64 * 1024
+"""Clients have nothing to say on the WebSocket but their features."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn that tells the gateway of SIGTERM before it begins to close connections."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain, then stop as uvicorn does."""
+        self._gateway.drain()
+        super().handle_exit(sig, frame)
+
+
+def serve(settings: GatewaySettings) -> None:
+    """Serve until told to stop; raises sqlite3.Error when the database cannot be used."""
+    clock = SystemClock()
+    database = Database(settings.database, settings.journal)
+    gateway = create_app(
+        settings,
+        keys=KeyStore(database, settings.pepper.get_secret_value(), clock),
+        limiter=Limiter(clock),
+        ledger=Ledger(database, settings.usd_per_hour),
+        upstream=ComfyUI(settings.upstream),
+        clock=clock,
+    )
+    try:
+        Server(server_config(settings, gateway), gateway).run()
+    finally:
+        database.close()
+
+
+def server_config(settings: GatewaySettings, gateway: Gateway) -> uvicorn.Config:
+    """Return how uvicorn is to serve."""
+    return uvicorn.Config(
+        gateway,
+        host=settings.host,
+        port=settings.port,
+        http=GuardedProtocol,
+        ws="websockets-sansio",
+        ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        # Who the peer is decides what Host it may use; a header must not be able to say otherwise.
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )

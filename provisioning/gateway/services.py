@@ -1,0 +1,52 @@
+"""What every handler works with: handed in once, nothing global."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from provisioning.gateway.catalogue import CatalogueCache
+from provisioning.gateway.clock import Clock
+from provisioning.gateway.feed import Feed
+from provisioning.gateway.hub import Hub
+from provisioning.gateway.keys import Actor
+from provisioning.gateway.keystore import KeyStore
+from provisioning.gateway.ledger import Ledger
+from provisioning.gateway.limiter import Limiter
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.realm import Realm, realm_of
+from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.tracker import Tracker
+from provisioning.gateway.upstream import Upstream
+
+
+@dataclass
+class Services:
+    """The parts of one gateway."""
+
+    settings: GatewaySettings
+    keys: KeyStore
+    limiter: Limiter
+    ledger: Ledger
+    upstream: Upstream
+    clock: Clock
+    catalogue: CatalogueCache
+    hub: Hub
+    tracker: Tracker
+    feed: Feed
+    client_id: str = ""
+    """The name under which the gateway talks to ComfyUI; the same after a restart, so running jobs still report."""
+    draining: bool = False
+
+    def realm(self, actor: Actor) -> Realm:
+        """Return the realm of the caller's files."""
+        return realm_of(self.settings.pepper.get_secret_value(), actor.owner, admin=actor.is_admin)
+
+    def check_not_draining(self) -> None:
+        """Refuse new work while shutting down; raises Problem."""
+        if self.draining:
+            raise Problem(Code.DRAINING)
+
+
+def visible_owner(actor: Actor) -> str | None:
+    """Return whose things the caller may see; None means everybody's."""
+    return None if actor.is_admin else actor.owner

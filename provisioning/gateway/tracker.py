@@ -1,0 +1,182 @@
+"""Follows every job from submission to its end; ComfyUI's events hurry it, and looking at ComfyUI decides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from provisioning.gateway.clock import Clock
+from provisioning.gateway.jobs import Job, JobState, Outcome
+from provisioning.gateway.ledger import Ledger
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.realm import Realm, files_in, realm_of
+from provisioning.gateway.upstream import Upstream
+
+LOST = "upstream_lost"
+"""ComfyUI no longer knows the job and never said how it ended: it was restarted. Absence is never success."""
+
+
+RECENT = 256
+"""How many finished jobs are kept in mind for events that arrive after their end was found by looking."""
+
+
+class Tracker:
+    """Holds the jobs without a final state."""
+
+    ended: Callable[[Job], None]
+    """Called once for every job that ran or was to run, when its end is written down."""
+
+    def __init__(self, ledger: Ledger, upstream: Upstream, clock: Clock, pepper: str) -> None:
+        self.ended = _nobody_listens
+        self._ledger = ledger
+        self._upstream = upstream
+        self._clock = clock
+        self._pepper = pepper
+        self._live: dict[str, Job] = {}
+        self._recent: OrderedDict[str, Job] = OrderedDict()
+        self._settling: dict[str, asyncio.Lock] = {}
+
+    async def adopt(self) -> None:
+        """Take up the jobs that a former process left."""
+        self._live = {job.id: job for job in await self._ledger.in_flight()}
+
+    def follow(self, job: Job) -> None:
+        """Take up a new job."""
+        self._live[job.id] = job
+
+    def get(self, job_id: str) -> Job | None:
+        """Return a job that is not final yet."""
+        return self._live.get(job_id)
+
+    def recall(self, job_id: str) -> Job | None:
+        """Return a job that is not final or ended a moment ago, for events that come late."""
+        return self._live.get(job_id) or self._recent.get(job_id)
+
+    def running(self) -> Job | None:
+        """Return the job that ComfyUI works on."""
+        return next((job for job in self._live.values() if job.state is JobState.RUNNING), None)
+
+    def of(self, owner: str | None) -> list[Job]:
+        """Return an owner's jobs that are not final yet, oldest first; everybody's when `owner` is None."""
+        return [job for job in self._live.values() if owner is None or job.owner == owner]
+
+    def realm(self, job: Job) -> Realm:
+        """Return the realm that the job's files lie in."""
+        return realm_of(self._pepper, job.owner, admin=job.admin)
+
+    async def started(self, job: Job, at_ms: int) -> None:
+        """Take note that ComfyUI began to work on the job."""
+        if job.state is not JobState.RUNNING:
+            job.state, job.started_at = JobState.RUNNING, at_ms
+            await self._ledger.started(job)
+
+    async def reject(self, job: Job, error: str) -> None:
+        """Take note that the job will never run."""
+        await self._end(job, Outcome(JobState.REJECTED, None, self._clock.now_ms(), 0, error=error))
+
+    async def settle(self, job: Job) -> bool:
+        """Look at ComfyUI for the job's end and write it down; returns whether the job is final."""
+        async with self._settling.setdefault(job.id, asyncio.Lock()):
+            if job.id not in self._live:
+                return True
+            outcome = await self._outcome(job)
+            if outcome is not None:
+                await self._end(job, outcome)
+            return outcome is not None
+
+    async def reconcile(self) -> None:
+        """Settle every job that events did not; called now and then, and after ComfyUI was away."""
+        for job in self.of(None):
+            if not job.posting:
+                await self.settle(job)
+
+    async def _outcome(self, job: Job) -> Outcome | None:
+        posting = job.posting
+        for attempt in range(2):
+            entry = (await self._upstream.get_json(f"/history/{job.id}")).get(job.id)
+            if entry is not None:
+                return finished_outcome(job, entry, self.realm(job), self._clock.now_ms())
+            # It may have moved from the queue to the history between the two looks: hence the second attempt.
+            if attempt == 0 and await self._is_queued(job):
+                return None
+        if posting:
+            return None
+        if job.cancel_requested:
+            return Outcome(JobState.CANCELLED, job.started_at, self._clock.now_ms(), 0, error="cancelled")
+        return Outcome(JobState.FAILED, job.started_at, self._clock.now_ms(), 0, error=LOST)
+
+    async def _is_queued(self, job: Job) -> bool:
+        queue = await self.queue()
+        if any(item[1] == job.id for item in queue["queue_running"]):
+            await self.started(job, self._clock.now_ms())
+            return True
+        return any(item[1] == job.id for item in queue["queue_pending"])
+
+    async def queue(self) -> dict[str, list[Any]]:
+        """Return ComfyUI's queue, everybody's; raises Problem."""
+        answer = await self._upstream.get_json("/queue")
+        if not isinstance(answer, Mapping):
+            raise Problem(Code.UPSTREAM_ERROR)
+        return {name: list(answer.get(name, [])) for name in ("queue_running", "queue_pending")}
+
+    async def _end(self, job: Job, outcome: Outcome) -> None:
+        await self._ledger.finished(job, outcome)
+        job.state = outcome.state
+        self._live.pop(job.id, None)
+        self._settling.pop(job.id, None)
+        if outcome.state is not JobState.REJECTED:
+            self._remember(job)
+            self.ended(job)
+
+    def _remember(self, job: Job) -> None:
+        self._recent[job.id] = job
+        if len(self._recent) > RECENT:
+            self._recent.popitem(last=False)
+
+
+def _nobody_listens(_job: Job) -> None:
+    """Stand in until a feed is there."""
+
+
+def finished_outcome(job: Job, entry: dict[str, Any], realm: Realm, now: int) -> Outcome:
+    """Return how a job ended, from ComfyUI's history entry of it."""
+    status = entry.get("status") or {}
+    events = {name: data for name, data in status.get("messages", []) if isinstance(data, dict)}
+    state, error, last = _verdict(status, events)
+    started = events.get("execution_start", {}).get("timestamp") or job.started_at
+    ended = last.get("timestamp") or now
+    gpu_ms = max(0, int(ended) - int(started)) if started else 0
+    outputs = entry.get("outputs") or {}
+    return Outcome(
+        state, started, int(ended), gpu_ms, _history(job, entry, realm), error, tuple(dict.fromkeys(files_in(outputs)))
+    )
+
+
+def _verdict(status: dict[str, Any], events: dict[str, Any]) -> tuple[JobState, str | None, dict[str, Any]]:
+    if "execution_interrupted" in events:
+        return JobState.CANCELLED, "cancelled", events["execution_interrupted"]
+    if "execution_error" in events or status.get("status_str") == "error":
+        last = events.get("execution_error", {})
+        return JobState.FAILED, _reason(last), last
+    return JobState.COMPLETED, None, events.get("execution_success", {})
+
+
+def _reason(error: dict[str, Any]) -> str:
+    text = f"{error.get('exception_type', '')} {error.get('exception_message', '')}".lower()
+    if "outofmemory" in text or "out of memory" in text:
+        return "gpu_out_of_memory"
+    return "gpu_fault" if "cuda error" in text else "execution_error"
+
+
+def _history(job: Job, entry: dict[str, Any], realm: Realm) -> dict[str, Any]:
+    prompt = entry.get("prompt") or []
+    number, targets = (prompt[0], prompt[4]) if len(prompt) > 4 else (0, [])
+    # The client's own graph, not ComfyUI's copy: that one has our names in it.
+    return {
+        "prompt": [number, job.id, job.graph, {"client_id": job.client_id}, targets],
+        "outputs": realm.clean(entry.get("outputs") or {}),
+        "status": realm.clean(entry.get("status") or {}),
+        "meta": realm.clean(entry.get("meta") or {}),
+    }

@@ -1,0 +1,89 @@
+"""uvicorn's HTTP protocol with what it leaves open closed: absolute targets, endless heads, odd upgrades."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from provisioning.gateway.problems import CONTENT_TYPE, Code, Problem
+
+MAX_HEAD_BYTES = 64 * 1024
+HEAD_SECONDS = 15.0
+"""From the connection, or the first byte of a further request, to the end of the headers."""
+
+
+class RefusedHeadError(Exception):
+    """The head of a request is well formed and still not acceptable."""
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """Refuses at the door what no honest client sends."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own signature
+        super().__init__(*args, **kwargs)
+        self._in_head = True
+        self._head_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to count the time a client takes."""
+        super().connection_made(transport)
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop counting."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, unless the head has grown too long."""
+        if self._in_head:
+            if self._timer is None:
+                self._start_timer()
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(Problem(Code.HEADERS_TOO_LARGE))
+
+    def on_headers_complete(self) -> None:
+        """Look at the whole head; an exception here makes uvicorn answer through send_400_response."""
+        self._in_head, self._head_bytes = False, 0
+        self._stop_timer()
+        names = [name for name, _ in self.headers]
+        upgrade = self._get_upgrade()
+        # An absolute target would name another host than the Host header, and uvicorn would not tell us.
+        odd_upgrade = b"upgrade" in names and (upgrade != b"websocket" or self.parser.get_method() != b"GET")
+        if not self.url.startswith(b"/") or odd_upgrade or sum(map(len, names)) > MAX_HEAD_BYTES:
+            raise RefusedHeadError
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect the next head."""
+        super().on_message_complete()
+        self._in_head = True
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a head that is refused in the form of all our errors, and hang up."""
+        self._refuse(Problem(Code.INVALID_REQUEST, msg))
+
+    def _refuse(self, problem: Problem) -> None:
+        body = orjson.dumps(problem.body("none"))
+        head = f"HTTP/1.1 {problem.entry.status} {problem.entry.title}\r\ncontent-type: {CONTENT_TYPE}\r\n"
+        tail = f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+        self.transport.write((head + tail).encode() + body)
+        self.transport.close()
+
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        if self._in_head and not self.transport.is_closing():
+            self._refuse(Problem(Code.REQUEST_TIMEOUT))

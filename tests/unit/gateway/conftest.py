@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp.test_utils import TestServer
+
+from provisioning.gateway import keys
+from provisioning.gateway.app import Gateway, create_app
+from provisioning.gateway.database import Database
+from provisioning.gateway.keystore import KeyStore
+from provisioning.gateway.ledger import Ledger
+from provisioning.gateway.limiter import Limiter
+from provisioning.gateway.serve import Server, server_config
+from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.upstream import ComfyUI
+from tests.unit.gateway.fake import FakeComfyUI
+
+HOST = "gateway.test"
+PEPPER = "pepper-of-the-tests-0123456789"
+
+
+@dataclass
+class ManualClock:
+    """A clock that moves when told."""
+
+    now: float = 1_700_000_000.0
+
+    def now_ms(self) -> int:
+        return round(self.now * 1000)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class Keyring:
+    """One key of each kind; alice and bob are strangers."""
+
+    alice: str = field(default_factory=keys.mint)
+    bob: str = field(default_factory=keys.mint)
+    admin: str = field(default_factory=keys.mint)
+
+    def seeds(self) -> list[dict[str, Any]]:
+        scopes = {"alice": ["client"], "bob": ["client"], "admin": ["client", "admin"]}
+        return [{"name": name, "key": getattr(self, name), "scopes": given} for name, given in scopes.items()]
+
+
+@dataclass
+class Gate:
+    """A gateway with everything around it."""
+
+    app: Gateway
+    settings: GatewaySettings
+    comfy: FakeComfyUI
+    clock: ManualClock
+    keyring: Keyring
+    database: Database
+    store: KeyStore
+    ledger: Ledger
+    clients: list[httpx.AsyncClient] = field(default_factory=list)
+
+    def client(self, token: str | None, **headers: str) -> httpx.AsyncClient:
+        """Return an HTTP client that bears a key."""
+        auth = {"Authorization": f"Bearer {token}"} if token else {}
+        client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=self.app), base_url=f"http://{HOST}", headers=auth | headers
+        )
+        self.clients.append(client)
+        return client
+
+    @property
+    def alice(self) -> httpx.AsyncClient:
+        return self.client(self.keyring.alice)
+
+    @property
+    def bob(self) -> httpx.AsyncClient:
+        return self.client(self.keyring.bob)
+
+    @property
+    def admin(self) -> httpx.AsyncClient:
+        return self.client(self.keyring.admin)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.database.run_now(lambda connection: [tuple(row) for row in connection.execute(sql)])
+
+
+def workflow(prefix: object = "ComfyUI", **load: str) -> dict[str, Any]:
+    """Return a small workflow; `load` becomes a LoadImage node's inputs."""
+    graph: dict[str, Any] = {
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": prefix}}
+    }
+    if load:
+        graph["1"] = {"class_type": "LoadImage", "inputs": load}
+    return graph
+
+
+async def submit(client: httpx.AsyncClient, **body: object) -> str:
+    """Submit a workflow and return the job's id."""
+    answer = await client.post("/prompt", json={"prompt": workflow(), **body})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["prompt_id"])
+
+
+async def until(condition: Callable[[], Any | Awaitable[Any]]) -> None:
+    """Wait for something that comes over a loopback socket."""
+    async with asyncio.timeout(5):
+        while True:
+            found = condition()
+            if isinstance(found, Awaitable):
+                found = await found
+            if found:
+                return
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def comfy() -> AsyncIterator[tuple[FakeComfyUI, str]]:
+    fake = FakeComfyUI()
+    server = TestServer(fake.app(), host="127.0.0.1")
+    await server.start_server()
+    yield fake, f"http://127.0.0.1:{server.port}"
+    for client in fake.sockets.values():
+        await client.close()
+    await server.close()
+
+
+@pytest.fixture
+def overrides() -> dict[str, Any]:
+    """Return settings that a test module or test may override."""
+    return {}
+
+
+@pytest.fixture
+async def gate(comfy: tuple[FakeComfyUI, str], tmp_path: Path, overrides: dict[str, Any]) -> AsyncIterator[Gate]:
+    keyring, clock = Keyring(), ManualClock()
+    base: dict[str, Any] = {
+        "upstream": comfy[1],
+        "database": tmp_path / "gateway.db",
+        "hosts": [HOST],
+        "rate_limit_per_minute": 100_000,
+        "usd_per_hour": 3.6,
+        "pepper": PEPPER,
+        "seed_keys": keyring.seeds(),
+        "poll_seconds": 60,
+    }
+    settings = GatewaySettings.model_validate(base | overrides)
+    async with opened(settings, clock) as (app, database, store, ledger):
+        gate = Gate(app, settings, comfy[0], clock, keyring, database, store, ledger)
+        await until(lambda: app.services.feed.connected)
+        yield gate
+        for client in gate.clients:
+            await client.aclose()
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    settings: GatewaySettings, clock: ManualClock
+) -> AsyncIterator[tuple[Gateway, Database, KeyStore, Ledger]]:
+    """Start a gateway and stop it."""
+    database = Database(settings.database, settings.journal)
+    store = KeyStore(database, PEPPER, clock)
+    ledger = Ledger(database, settings.usd_per_hour)
+    upstream = ComfyUI(settings.upstream)
+    app = create_app(settings, keys=store, limiter=Limiter(clock), ledger=ledger, upstream=upstream, clock=clock)
+    try:
+        await app.start()
+        yield app, database, store, ledger
+    finally:
+        await app.stop()
+        database.close()
+
+
+@pytest.fixture
+async def port(gate: Gate) -> AsyncIterator[int]:
+    """Serve the gateway over a real socket and return its port."""
+    config = server_config(gate.settings, gate.app)
+    config.lifespan = "off"
+    server = Server(config, gate.app)
+    listener = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await until(lambda: server.started)
+    yield listener.getsockname()[1]
+    server.should_exit = True
+    server.force_exit = True
+    await serving
+    listener.close()

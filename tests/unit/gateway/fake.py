@@ -1,0 +1,164 @@
+"""A very small ComfyUI for these tests: it does what it is told, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
+START_MS = 1_700_000_000_000
+
+OBJECT_INFO: dict[str, Any] = {
+    "LoadImage": {"input": {"required": {"image": [["someone-elses.png"], {"image_upload": True}]}}},
+    "LoadThing": {"input": {"required": {"thing": ["COMBO", {"options": ["secret.bin"], "file_upload": True}]}}},
+    "SaveImage": {"input": {"required": {"images": ["IMAGE"], "filename_prefix": ["STRING", {"default": "ComfyUI"}]}}},
+}
+
+
+@dataclass
+class Seen:
+    """One request as ComfyUI saw it."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class FakeComfyUI:
+    """State of the fake; tests read and change it."""
+
+    seen: list[Seen] = field(default_factory=list)
+    running: list[list[Any]] = field(default_factory=list)
+    pending: list[list[Any]] = field(default_factory=list)
+    history: dict[str, Any] = field(default_factory=dict)
+    files: dict[tuple[str, str, str], tuple[bytes, str]] = field(default_factory=dict)
+    sockets: dict[str, web.WebSocketResponse] = field(default_factory=dict)
+    prompt_answer: tuple[int, Any] | None = None
+
+    def app(self) -> web.Application:
+        """Return it as an aiohttp app."""
+        app = web.Application(client_max_size=10**9)
+        app.router.add_get("/ws", self._ws)
+        app.router.add_post("/prompt", self._prompt)
+        app.router.add_get("/view", self._view)
+        app.router.add_route("*", "/{path:.*}", self._rest)
+        return app
+
+    async def _note(self, request: web.Request) -> Seen:
+        seen = Seen(request.method, request.path, dict(request.query), dict(request.headers), await request.read())
+        self.seen.append(seen)
+        return seen
+
+    async def _ws(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self.sockets[request.query["clientId"]] = socket
+        await self._send("status", {"status": {"exec_info": {"queue_remaining": 99}}, "sid": "x"})
+        async for _message in socket:
+            pass
+        self.sockets.pop(request.query["clientId"], None)
+        return socket
+
+    async def _prompt(self, request: web.Request) -> web.Response:
+        seen = await self._note(request)
+        if self.prompt_answer is not None:
+            return web.json_response(self.prompt_answer[1], status=self.prompt_answer[0])
+        body = orjson.loads(seen.body)
+        item = [
+            len(self.seen),
+            body["prompt_id"],
+            body["prompt"],
+            {"client_id": body["client_id"]},
+            ["9"],
+            {"api_key": "s"},
+        ]
+        self.pending.append(item)
+        return web.json_response({"prompt_id": body["prompt_id"], "number": item[0], "node_errors": {}})
+
+    async def _view(self, request: web.Request) -> web.Response:
+        seen = await self._note(request)
+        name = (seen.query.get("type", "output"), seen.query.get("subfolder", ""), seen.query["filename"])
+        if name not in self.files:
+            return web.Response(status=404, text=f"/workspace/ComfyUI/output/{name[2]} is not there")
+        content, kind = self.files[name]
+        return web.Response(body=content, content_type=kind)
+
+    async def _rest(self, request: web.Request) -> web.Response:
+        seen = await self._note(request)
+        if (seen.method, seen.path) == ("POST", "/queue"):
+            gone = orjson.loads(seen.body).get("delete", [])
+            self.pending = [item for item in self.pending if item[1] not in gone]
+        return self._answer(seen)
+
+    def _answer(self, seen: Seen) -> web.Response:
+        answers: dict[str, Any] = {
+            "/queue": {"queue_running": self.running, "queue_pending": self.pending},
+            "/object_info": OBJECT_INFO,
+            "/models": ["checkpoints"],
+            "/system_stats": {"system": {"argv": ["main.py"]}},
+        }
+        if seen.path.startswith("/history/"):
+            job_id = seen.path.rpartition("/")[2]
+            return web.json_response({job_id: self.history[job_id]} if job_id in self.history else {})
+        if seen.path.startswith("/upload/"):
+            return web.json_response({"name": "a.png", "subfolder": self.subfolder(seen.body), "type": "input"})
+        return web.json_response(answers.get(seen.path, {}))
+
+    @staticmethod
+    def subfolder(body: bytes) -> str:
+        _, _, rest = body.partition(b'name="subfolder"\r\n\r\n')
+        return rest.partition(b"\r\n")[0].decode()
+
+    def asked(self, method: str, path: str) -> list[Seen]:
+        """Return the requests for one route."""
+        return [seen for seen in self.seen if (seen.method, seen.path) == (method, path)]
+
+    def submitted(self, job_id: str) -> dict[str, Any]:
+        """Return the body in which a job came."""
+        bodies = [orjson.loads(seen.body) for seen in self.asked("POST", "/prompt")]
+        return next(body for body in bodies if body["prompt_id"] == job_id)
+
+    async def _send(self, name: str, data: dict[str, Any]) -> None:
+        for socket in self.sockets.values():
+            await socket.send_json({"type": name, "data": data})
+
+    async def begin(self, job_id: str) -> None:
+        """Start a job that waits."""
+        item = next(item for item in self.pending if item[1] == job_id)
+        self.pending.remove(item)
+        self.running.append(item)
+        await self._send("execution_start", {"prompt_id": job_id, "timestamp": START_MS})
+        await self._send("progress", {"prompt_id": job_id, "node": "9", "value": 1, "max": 2})
+
+    async def preview(self, job_id: str) -> None:
+        """Send a preview image of a job."""
+        metadata = orjson.dumps({"prompt_id": job_id, "node_id": "9", "image_type": "image/png"})
+        for socket in self.sockets.values():
+            await socket.send_bytes(struct.pack(">II", 4, len(metadata)) + metadata + PNG)
+
+    async def end(self, job_id: str, *, gpu_ms: int = 1500, error: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Finish a running job; returns the file it made."""
+        item = next(item for item in self.running if item[1] == job_id)
+        self.running.remove(item)
+        prefix = item[2].get("9", {}).get("inputs", {}).get("filename_prefix", "x/ComfyUI")
+        subfolder = prefix.rpartition("/")[0]
+        file = {"filename": "ComfyUI_00001_.png", "subfolder": subfolder, "type": "output"}
+        self.files["output", subfolder, file["filename"]] = (PNG, "image/png")
+        last = "execution_error" if error else "execution_success"
+        start = ["execution_start", {"prompt_id": job_id, "timestamp": START_MS}]
+        told: dict[str, Any] = {**(error or {}), "prompt_id": job_id, "timestamp": START_MS + gpu_ms}
+        messages = [start, [last, told]]
+        status = {"status_str": "error" if error else "success", "completed": not error, "messages": messages}
+        outputs = {} if error else {"9": {"images": [file]}}
+        await self._send("executed", {"prompt_id": job_id, "node": "9", "output": {"images": [file]}})
+        await self._send(last, told)
+        self.history[job_id] = {"prompt": item, "outputs": outputs, "status": status}
+        await self._send("executing", {"node": None, "prompt_id": job_id})
+        return file

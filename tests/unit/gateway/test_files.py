@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from provisioning.gateway.realm import is_safe_name, without_paths
+from tests.unit.gateway.conftest import Gate, submit, workflow
+from tests.unit.gateway.fake import PNG
+
+
+def form(name: str = "a.png", content: bytes = PNG) -> dict[str, Any]:
+    return {"image": (name, content, "text/html")}
+
+
+async def test_an_upload_goes_to_ones_own_folder(gate: Gate) -> None:
+    answer = await gate.alice.post("/upload/image", files=form(), data={"subfolder": "faces", "overwrite": "true"})
+    assert answer.json() == {"name": "a.png", "subfolder": "faces", "type": "input"}
+    await gate.bob.post("/upload/image", files=form(), data={"subfolder": "faces"})
+    folders = [gate.comfy.subfolder(seen.body) for seen in gate.comfy.asked("POST", "/upload/image")]
+    assert len(set(folders)) == 2
+    assert all(folder.startswith("u/") and folder.endswith("/faces") for folder in folders)
+    assert b"text/html" not in gate.comfy.asked("POST", "/upload/image")[0].body
+    await gate.admin.post("/upload/image", files=form())
+    assert gate.comfy.subfolder(gate.comfy.seen[-1].body) == ""
+
+
+async def test_an_upload_is_what_a_workflow_of_the_same_key_loads(gate: Gate) -> None:
+    await gate.alice.post("/upload/image", files=form())
+    folder = gate.comfy.subfolder(gate.comfy.seen[-1].body)
+    job = await submit(gate.alice, prompt=workflow(image="a.png [input]"))
+    assert gate.comfy.submitted(job)["prompt"]["1"]["inputs"]["image"] == f"{folder}/a.png"
+    answer = await gate.bob.get("/view", params={"filename": "a.png", "type": "input", "subfolder": folder})
+    assert answer.status_code == 404
+    job = await submit(gate.admin, prompt=workflow(image="any.png"))
+    assert gate.comfy.submitted(job)["prompt"]["1"]["inputs"]["image"] == "any.png"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "data", "status"),
+    [
+        ("a.html", b"<script>alert(1)</script>", {}, 415),
+        ("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", {}, 415),
+        ("a.png", b"<html>", {}, 415),
+        ("a.pt", PNG, {}, 415),
+        ("a.png", b"", {}, 415),
+        ("../a.png", PNG, {}, 400),
+        ("b/a.png", PNG, {}, 400),
+        ("a\\b.png", PNG, {}, 400),
+        ("a.png", PNG, {"subfolder": "../x"}, 400),
+        ("a.png", PNG, {"subfolder": "a/../../x"}, 400),
+        ("a.png", PNG, {"type": "output"}, 400),
+        ("a.png", PNG, {"type": "temp"}, 400),
+        ("a.png", PNG, {"type": "nonsense"}, 400),
+        ("a.png", PNG, {"original_ref": "nonsense"}, 400),
+        ("a.png", PNG, {"original_ref": '{"filename": "theirs.png", "type": "output"}'}, 404),
+        ("a.png", PNG, {"x": "y" * 10_000}, 400),
+    ],
+)
+async def test_uploads_that_are_refused(
+    gate: Gate, name: str, content: bytes, data: dict[str, str], status: int
+) -> None:
+    answer = await gate.alice.post("/upload/image", files=form(name, content), data=data)
+    assert answer.status_code == status, answer.text
+    assert gate.comfy.seen == []
+
+
+@pytest.mark.parametrize("overrides", [{"max_upload_bytes": 5000, "max_body_bytes": 2000}])
+async def test_bodies_have_a_limit_to_the_byte(gate: Gate) -> None:
+    def body(size: int) -> dict[str, Any]:
+        head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+        tail = b"\r\n--b--\r\n"
+        content = head + PNG.ljust(size - len(head) - len(tail), b"x") + tail
+        return {"content": content, "headers": {"content-type": "multipart/form-data; boundary=b"}}
+
+    assert (await gate.alice.post("/upload/image", **body(5000))).status_code == 200
+    answer = await gate.alice.post("/upload/image", **body(5001))
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    json = {"content-type": "application/json"}
+    assert (await gate.alice.post("/queue", content=b"{}".ljust(2000), headers=json)).status_code == 200
+    assert (await gate.alice.post("/queue", content=b"{}".ljust(2001), headers=json)).status_code == 413
+
+    async def without_length() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b" " * 1000
+
+    assert (await gate.alice.post("/queue", content=without_length(), headers=json)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b"--b", b"--b\r\n\r\nx\r\n--b--\r\n", b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n"],
+)
+async def test_broken_forms_are_refused(gate: Gate, broken: bytes) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    assert (await gate.alice.post("/upload/image", content=broken, headers=headers)).status_code == 400
+    assert (await gate.alice.post("/upload/image", json={})).status_code == 415
+
+
+@pytest.mark.parametrize(
+    ("kind", "attached"),
+    [("image/png", False), ("video/mp4", False), ("image/svg+xml", True), ("text/html", True), ("text/plain", True)],
+)
+async def test_active_content_is_only_ever_an_attachment(gate: Gate, kind: str, attached: bool) -> None:
+    gate.comfy.files["output", "", "x"] = (b"<script>", kind)
+    answer = await gate.admin.get("/view", params={"filename": "x"})
+    assert (answer.headers.get("content-disposition") == "attachment") is attached
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_comfyuis_own_error_texts_stay_inside(gate: Gate) -> None:
+    answer = await gate.admin.get("/view", params={"filename": "absent.png"})
+    assert (answer.status_code, "/workspace" in answer.text) == (404, False)
+
+
+BAD_NAMES = [
+    "../a.png",
+    "/etc/passwd",
+    "a/../b.png",
+    "a.png [output]",
+    "a.png [temp]",
+    "",
+    ["2", 0],
+    5,
+    "a\\b",
+    "C:\\a",
+    "a//b",
+]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.parametrize(("cls", "field"), [("LoadImage", "image"), ("LoadThing", "thing"), ("LoadLatent", "latent")])
+async def test_workflows_cannot_name_files_out_of_bounds(gate: Gate, cls: str, field: str, name: object) -> None:
+    prompt = {"1": {"class_type": cls, "inputs": {field: name}}}
+    answer = await gate.alice.post("/prompt", json={"prompt": prompt})
+    assert (answer.status_code, list(answer.json()["node_errors"])) == (422, ["1"])
+    assert gate.comfy.asked("POST", "/prompt") == []
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", ["2", 0], None, "x\\y"])
+async def test_workflows_cannot_save_out_of_bounds(gate: Gate, name: object) -> None:
+    answer = await gate.alice.post("/prompt", json={"prompt": workflow(name)})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_workflow")
+
+
+async def test_workflows_cannot_reach_another_realm_by_any_input(gate: Gate) -> None:
+    job = await submit(gate.bob)
+    root = gate.comfy.submitted(job)["prompt"]["9"]["inputs"]["filename_prefix"].partition(f"/{job}")[0]
+    for value in (f"{root}/a.png", f"x/{root}/a.png", f"output/{root}", {"deep": [root]}, root.replace("/", "//")):
+        prompt = {"1": {"class_type": "Anything", "inputs": {"path": value}}}
+        assert (await gate.alice.post("/prompt", json={"prompt": prompt})).status_code == 422
+    answer = await gate.alice.post("/prompt", json={"prompt": {"1": {"class_type": "LoadImageOutput", "inputs": {}}}})
+    assert answer.json()["code"] == "node_not_allowed"
+
+
+async def test_node_classes_do_not_list_other_peoples_files(gate: Gate) -> None:
+    text = (await gate.alice.get("/object_info")).text
+    assert "SaveImage" in text
+    assert "someone-elses.png" not in text
+    assert "secret.bin" not in text
+    assert "someone-elses.png" in (await gate.admin.get("/object_info/LoadImage")).text
+    assert (await gate.alice.get("/object_info/Absent")).json() == {}
+
+
+@pytest.mark.parametrize("name", ["a", "a.png", "a b.png", "ä.png", "a/b/c", "..a", "a..b"])
+def test_names_that_are_safe(name: str) -> None:
+    assert is_safe_name(name)
+
+
+@pytest.mark.parametrize("text", ["at /workspace/ComfyUI/x.py line", "in '/root/a b'", "C:\\Users\\me\\x"])
+def test_absolute_paths_are_taken_out(text: str) -> None:
+    assert "<path>" in without_paths(text)
+
+
+@pytest.mark.parametrize("text", ["and/or", "1/2 done", "see https://docs.test/a/b", "a / b"])
+def test_other_slashes_stay(text: str) -> None:
+    assert without_paths(text) == text
