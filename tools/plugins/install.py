@@ -35,9 +35,7 @@ def install(places: Places, engine: Engine, environ: Mapping[str, str], site: st
     folder = places.pulumi_home / "plugins" / f"resource-{NAME}-v{VERSION}"
     if _reachable(site) and _official(places, engine, environ, folder):
         return OFFICIAL
-    say(
-        "pulumi-command's official plugin is out of reach: using the stand-in for local.Command in tools/plugins/command"
-    )
+    say("pulumi-command's official plugin is out of reach: using the stand-in in tools/plugins/command")
     write_standin(places, folder)
     return STANDIN
 
