@@ -1,22 +1,28 @@
-"""The pictures: patterns that are the same for the same words and numbers, with the prompt written on them."""
+"""The pictures: landscapes that are the same for the same words and numbers, with the prompt written on them."""
 
 from __future__ import annotations
 
 import colorsys
 import hashlib
+import math
 import textwrap
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-_ORBS = 5
+_HILLS = 4
 
 
 def draw(text: str, seed: int, width: int, height: int, style: str = "") -> Image.Image:
-    """Return a picture for a prompt; `style` is whatever else is to change the colours (models, steps, guidance)."""
+    """Return a picture for a prompt; `style` is whatever else is to change it (models, steps, guidance)."""
     chance = hashlib.shake_256(f"{text}\0{seed}\0{style}".encode()).digest(64)
-    picture = _background(chance, width, height)
-    for number in range(_ORBS):
-        _add_orb(picture, chance[8 + 5 * number : 13 + 5 * number])
+    hue = chance[0] / 256
+    picture = _sky(hue, width, height)
+    _add_sun(picture, hue, chance[1:4])
+    for number in range(_HILLS):
+        depth = (number + 1) / _HILLS
+        _add_hill(
+            picture, _colour(hue + 0.08 * depth, 0.3 + 0.4 * depth, 0.75 - 0.6 * depth), depth, chance[8 + 6 * number :]
+        )
     _write(picture, text, f"ComfyUI stand-in, seed {seed}")
     return picture
 
@@ -29,21 +35,29 @@ def preview(picture: Image.Image, progress: float, longest_side: int) -> Image.I
     return coarse.resize(small.size)
 
 
-def _background(chance: bytes, width: int, height: int) -> Image.Image:
-    gradient = Image.linear_gradient("L").rotate(chance[0] * 360 / 256).resize((width, height))
-    hue = chance[1] / 256
-    dark, middle, light = (
-        _colour(hue + turn, saturation, value)
-        for turn, saturation, value in ((0, 0.7, 0.2), (0.1, 0.6, 0.6), (0.2, 0.35, 0.95))
-    )
-    return ImageOps.colorize(gradient, black=dark, mid=middle, white=light)
+def _sky(hue: float, width: int, height: int) -> Image.Image:
+    gradient = Image.linear_gradient("L").resize((width, height))
+    above, below = _colour(hue - 0.12, 0.6, 0.55), _colour(hue + 0.08, 0.25, 1.0)
+    return ImageOps.colorize(gradient, black=above, white=below)
 
 
-def _add_orb(picture: Image.Image, chance: bytes) -> None:
-    size = max(8, min(picture.size) * (64 + chance[0]) // 400)
-    glow = ImageOps.invert(Image.radial_gradient("L")).resize((size, size)).point(lambda level: level * 2 // 3)
-    corner = (picture.width * chance[1] // 256 - size // 2, picture.height * chance[2] // 256 - size // 2)
-    picture.paste(_colour(chance[3] / 256, 0.5, 1.0), (*corner, corner[0] + size, corner[1] + size), glow)
+def _add_sun(picture: Image.Image, hue: float, chance: bytes) -> None:
+    across = max(4, min(picture.size) * (48 + chance[0] // 4) // 512)
+    left = (picture.width - across) * chance[1] // 255
+    top = (picture.height - across) * (32 + chance[2] // 4) // 255
+    ImageDraw.Draw(picture).ellipse((left, top, left + across, top + across), fill=_colour(hue + 0.1, 0.12, 1.0))
+
+
+def _add_hill(picture: Image.Image, colour: tuple[int, int, int], depth: float, chance: bytes) -> None:
+    """Draw one ridge; deeper ones (up to 1.0) are nearer, so they stand lower in the picture."""
+    width, height = picture.size
+    waves = [(chance[index] / 41, (index + 1) * (1 + chance[index + 3] / 256)) for index in range(3)]
+    step = max(1, width // 128)
+    ridge = []
+    for x in range(0, width + step, step):
+        swing = sum(math.sin(start + turns * math.tau * x / width) / turns for start, turns in waves)
+        ridge.append((x, round(height * (0.3 + 0.4 * depth - 0.07 * swing))))
+    ImageDraw.Draw(picture).polygon([(0, height), *ridge, (width, height)], fill=colour)
 
 
 def _write(picture: Image.Image, text: str, note: str) -> None:

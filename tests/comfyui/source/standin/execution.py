@@ -8,7 +8,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from .graph import in_order, is_link, signatures
+from .graph import Graph, is_link
 from .machine import InterruptProcessingError, Machine, OutOfMemoryError
 from .prompt_queue import PromptQueue
 from .registry import NodeClass, Registry
@@ -42,9 +42,8 @@ class Worker:
         self._run: Run | None = None
 
     def work(self) -> None:
-        """Run jobs for ever."""
-        while True:
-            item = self._queue.take()
+        """Run jobs until the queue is closed."""
+        while (item := self._queue.take()) is not None:
             began = time.perf_counter()
             if self._queue.is_cache_to_be_forgotten() or not self._machine.options.cache:
                 self._cache.clear()
@@ -65,17 +64,18 @@ class Worker:
     def _execute(self, run: Run) -> bool:
         self._machine.begin(run.step)
         run.message("execution_start")
-        marks = signatures(run.prompt, run.outputs, self._registry)
+        graph = Graph(run.prompt, self._registry)
+        marks = graph.signatures(run.outputs)
         # Only what this job can use is kept, as ComfyUI's classic cache does: memory stays bounded by one workflow.
         self._cache = {mark: self._cache[mark] for mark in marks.values() if mark in self._cache}
-        run.message("execution_cached", nodes=[node for node in run.prompt if marks.get(node) in self._cache])
-        for node_id in in_order(run.prompt, run.outputs, lambda node: marks[node] in self._cache):
-            if not self._execute_node(run, node_id, marks):
+        run.message("execution_cached", nodes=self._known(marks))
+        for node_id in graph.in_order(run.outputs, lambda node: marks[node] in self._cache):
+            if not self._execute_node(run, graph, node_id, marks):
                 return False
         run.message("execution_success")
         return True
 
-    def _execute_node(self, run: Run, node_id: str, marks: dict[str, str]) -> bool:
+    def _execute_node(self, run: Run, graph: Graph, node_id: str, marks: dict[str, str]) -> bool:
         known = self._cache.get(marks[node_id])
         if known is not None:
             # A result that is there already is shown again: this job's client has not seen it.
@@ -86,7 +86,7 @@ class Worker:
         inputs: dict[str, Any] = {}
         try:
             run.start_node(node_id)
-            inputs |= self._inputs(run, node_id, marks)
+            inputs |= self._inputs(graph, node_id, marks)
             self._machine.check()
             result = self._call(run, node_id, inputs)
         except InterruptProcessingError:
@@ -95,7 +95,9 @@ class Worker:
             return False
         except Exception as error:  # noqa: BLE001 - whatever a node raises is the job's error and not the worker's
             _LOG.exception("!!! Exception during processing !!!")
-            run.message("execution_error", **_where(run, node_id), **_what(error, inputs), current_outputs=list(marks))
+            run.message(
+                "execution_error", **_where(run, node_id), **_what(error, inputs), current_outputs=self._known(marks)
+            )
             return False
         self._cache[marks[node_id]] = result
         if result.ui is not None:
@@ -104,14 +106,13 @@ class Worker:
         run.executed.append(node_id)
         return True
 
-    def _inputs(self, run: Run, node_id: str, marks: dict[str, str]) -> dict[str, Any]:
-        node = run.prompt[node_id]
-        declared = self._registry.classes[node["class_type"]].INPUT_TYPES()
-        known = declared.get("required", {}) | declared.get("optional", {})
+    def _known(self, marks: dict[str, str]) -> list[str]:
+        return [node_id for node_id, mark in marks.items() if mark in self._cache]
+
+    def _inputs(self, graph: Graph, node_id: str, marks: dict[str, str]) -> dict[str, Any]:
         return {
             name: self._cache[marks[value[0]]].values[value[1]] if is_link(value) else value
-            for name, value in node["inputs"].items()
-            if name in known
+            for name, value in graph.inputs(node_id).items()
         }
 
     def _call(self, run: Run, node_id: str, inputs: dict[str, Any]) -> _Result:

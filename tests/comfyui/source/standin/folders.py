@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
+import shutil
 from pathlib import Path
 
 from .arguments import Options
@@ -32,6 +34,8 @@ class Folders:
             "temp": (options.temp or options.base) / "temp",
         }
         self.kinds = tuple(_KINDS.split())
+        # What is temporary does not outlive the process.
+        shutil.rmtree(self.by_type["temp"], ignore_errors=True)
         for folder in (*self.by_type.values(), self.user):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -52,7 +56,7 @@ class Folders:
 
     def input_names(self) -> list[str]:
         """Return the files at the top of the input folder: what the image loaders offer."""
-        return sorted(path.name for path in self.by_type["input"].iterdir() if path.is_file())
+        return sorted(path.name for path in self.by_type["input"].iterdir() if path.is_file() and _is_picture(path))
 
     def annotated(self, name: str) -> Path | None:
         """Return the path of `name`, `name [output]` or `name [temp]`, or None if it is no file inside that folder."""
@@ -90,6 +94,10 @@ def inside(root: Path, name: str) -> Path | None:
     """Return the file `name` below `root`; None if there is none or if links or dots lead out of `root`."""
     path = Path(os.path.realpath(root / name))
     return path if path.is_file() and path.is_relative_to(os.path.realpath(root)) else None
+
+
+def _is_picture(path: Path) -> bool:
+    return (mimetypes.guess_type(path.name)[0] or "").startswith("image/")
 
 
 def _number(file_name: str, prefix: str) -> int | None:

@@ -76,18 +76,20 @@ class Machine:
     def begin(self, report: Callable[[int, int, Image.Image | None], None]) -> None:
         """Get ready for a job; `report` is called with step, steps and perhaps a preview."""
         self._report = report
-        self._interrupted.clear()
         self.muted = False
         self.step_seconds = self.options.step_seconds
 
     def interrupt(self) -> None:
-        """End the running job at its next step; without one, nothing happens to the next."""
+        """End the running job at its next step."""
         self._interrupted.set()
+
+    def calm(self) -> None:
+        """Forget interruptions that were meant for an earlier job."""
+        self._interrupted.clear()
 
     def check(self) -> None:
         """Raise InterruptProcessingError when somebody asked for it since the job began."""
         if self._interrupted.is_set():
-            self._interrupted.clear()
             raise InterruptProcessingError
 
     def step(self, value: int, total: int, preview: Image.Image | None = None) -> None:

@@ -19,6 +19,8 @@ class Node:
     FUNCTION: ClassVar[str] = "run"
     OUTPUT_NODE: ClassVar[bool] = False
     RETURN_TYPES: ClassVar[tuple[str, ...]] = ()
+    RETURN_NAMES: ClassVar[tuple[str, ...]] = ()
+    """Names of the outputs where they differ from their types."""
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:  # noqa: N802 - the name is ComfyUI's

@@ -2,6 +2,7 @@
 
 from .node import Node
 from .nodes_conditioning import CONDITIONING
+from .nodes_custom_sampling import CUSTOM_SAMPLING
 from .nodes_faults import FAULTS
 from .nodes_images import IMAGES
 from .nodes_latents import LATENTS
@@ -9,7 +10,7 @@ from .nodes_loaders import LOADERS
 from .nodes_sampling import SAMPLING
 
 BUILT_IN: dict[str, type[Node]] = {
-    node.__name__: node for node in (*LOADERS, *CONDITIONING, *LATENTS, *SAMPLING, *IMAGES, *FAULTS)
+    node.__name__: node for node in (*LOADERS, *CONDITIONING, *LATENTS, *SAMPLING, *CUSTOM_SAMPLING, *IMAGES, *FAULTS)
 }
 
 __all__ = ["BUILT_IN", "Node"]

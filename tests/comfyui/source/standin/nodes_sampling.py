@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from PIL import Image
 
 from .drawing import draw, preview
-from .machine import fault_in
+from .machine import Machine, fault_in
 from .node import Inputs, Node, integer, number
 from .values import Conditioning, Latent, Model
 
@@ -58,29 +59,41 @@ class KSampler(Node):
         latent_image: Latent,
         denoise: float = 1.0,
     ) -> tuple[Latent]:
-        self.machine.touch_gpu(latent_image.pixels)
         style = f"{model}{steps}{cfg}{sampler_name}{scheduler}{negative.text}{positive.guidance}"
-        drawn = [
-            draw(positive.text, seed + number, latent_image.width, latent_image.height, style)
-            for number in range(latent_image.batch)
-        ]
-        if latent_image.pictures:
-            drawn = [
-                Image.blend(old.convert("RGB"), new, denoise)
-                for old, new in zip(latent_image.pictures, drawn, strict=True)
-            ]
-        self._take_steps(steps, positive.text, drawn[0])
-        return (Latent(latent_image.width, latent_image.height, latent_image.batch, tuple(drawn)),)
+        work = Sampling(positive.text, seed, steps, style, denoise)
+        return (work.run(self.machine, latent_image),)
 
-    def _take_steps(self, steps: int, text: str, picture: Image.Image) -> None:
-        fault = fault_in(text)
-        options = self.machine.options
-        for step in range(1, steps + 1):
+
+@dataclass(frozen=True)
+class Sampling:
+    """What a sampler is to do, however it was put together."""
+
+    text: str
+    seed: int
+    steps: int
+    style: str
+    denoise: float = 1.0
+    """How much of the picture is new: 1.0 leaves nothing of what was there."""
+
+    def run(self, machine: Machine, latent: Latent) -> Latent:
+        """Draw the batch, step by step; raises what the prompt asks for."""
+        machine.touch_gpu(latent.pixels)
+        drawn = [self._draw(latent, number) for number in range(latent.batch)]
+        fault = fault_in(self.text)
+        for step in range(1, self.steps + 1):
             # At the second step, so that a client has seen the job begin before it goes wrong.
-            if fault and step == min(2, steps):
-                self.machine.suffer(fault)
-            shown = preview(picture, step / steps, options.preview_size) if options.previews else None
-            self.machine.step(step, steps, shown)
+            if fault and step == min(2, self.steps):
+                machine.suffer(fault)
+            options = machine.options
+            shown = preview(drawn[0], step / self.steps, options.preview_size) if options.previews else None
+            machine.step(step, self.steps, shown)
+        return replace(latent, pictures=tuple(drawn))
+
+    def _draw(self, latent: Latent, number: int) -> Image.Image:
+        drawn = draw(self.text, self.seed + number, latent.width, latent.height, self.style)
+        if not latent.pictures:
+            return drawn
+        return Image.blend(latent.pictures[number].convert("RGB"), drawn, self.denoise)
 
 
 SAMPLING = (KSampler,)

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from .machine import Machine
+
 Item = tuple[float, str, dict[str, Any], dict[str, Any], list[str], dict[str, Any]]
 """Number, prompt id, prompt, extra data, outputs to make, and what is too secret to show."""
 
@@ -28,15 +30,16 @@ def make_item(
 class PromptQueue:
     """A queue ordered by number, smallest first; safe to use from several threads."""
 
-    def __init__(self, changed: Callable[[], None], interrupt: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], machine: Machine) -> None:
         self._changed = changed
-        self._interrupt = interrupt
+        self._machine = machine
         self._lock = threading.RLock()
         self._not_empty = threading.Condition(self._lock)
         self._waiting: list[Item] = []
         self._running: Item | None = None
         self._history: dict[str, dict[str, Any]] = {}
         self._forget_cache = False
+        self._closed = False
 
     def put(self, item: Item) -> None:
         """Add a job."""
@@ -45,14 +48,25 @@ class PromptQueue:
             self._changed()
             self._not_empty.notify()
 
-    def take(self) -> Item:
-        """Wait for a job, make it the running one, and return it."""
+    def take(self) -> Item | None:
+        """Wait for a job, make it the running one, and return it; None once the queue is closed."""
         with self._not_empty:
-            self._not_empty.wait_for(lambda: bool(self._waiting))
+            self._not_empty.wait_for(lambda: self._closed or bool(self._waiting))
+            if self._closed:
+                return None
             item = heapq.heappop(self._waiting)
+            # Under the lock, so that whoever interrupts this job from now on is not forgotten.
+            self._machine.calm()
             self._running = copy.deepcopy(item)
             self._changed()
             return item
+
+    def close(self) -> None:
+        """Let whoever waits for a job go; the running one ends at its next step."""
+        with self._lock:
+            self._closed = True
+            self._machine.interrupt()
+            self._not_empty.notify_all()
 
     def done(self, result: dict[str, Any]) -> None:
         """Move the running job into the history with its outputs, meta and status."""
@@ -98,7 +112,7 @@ class PromptQueue:
         with self._lock:
             if self._running is None or self._running[1] != prompt_id:
                 return False
-            self._interrupt()
+            self._machine.interrupt()
             return True
 
     def history(

@@ -42,7 +42,7 @@ class Registry:
             "is_input_list": getattr(node, "INPUT_IS_LIST", False),
             "output": outputs,
             "output_is_list": list(getattr(node, "OUTPUT_IS_LIST", [False] * len(outputs))),
-            "output_name": list(getattr(node, "RETURN_NAMES", outputs)),
+            "output_name": list(getattr(node, "RETURN_NAMES", ())) or outputs,
             "name": name,
             "display_name": self.display_names.get(name, name),
             "description": getattr(node, "DESCRIPTION", ""),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import mimetypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 
 from aiohttp import web
-from multidict import MultiDictProxy
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -29,7 +28,7 @@ _ACTIVE_TYPES = {
 }
 """Types that a browser would run; they are only ever downloaded."""
 
-Form = MultiDictProxy[str | bytes | bytearray | web.FileField]
+Form = Mapping[str, object]
 
 
 @ROUTES.get("/view")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import os
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -128,4 +128,4 @@ def _memory() -> tuple[int, int]:
 
 def _version() -> str:
     # The file lies beside main.py, outside this package, as it does in ComfyUI.
-    return str(importlib.import_module("comfyui_version").__version__)
+    return str(runpy.run_path(str(Path(__file__).parents[1] / "comfyui_version.py"))["__version__"])

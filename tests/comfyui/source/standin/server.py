@@ -17,8 +17,11 @@ from .middleware import middlewares
 from .prompt_queue import PromptQueue
 from .registry import Registry
 from .requests import SERVER
-from .routes import ROUTES
+from .routes import ROUTES, below_api
 from .sockets import Sockets
+
+_PATIENCE_SECONDS = 1.0
+"""How long a running job may take to notice that the server ends."""
 
 
 class Server:
@@ -30,14 +33,11 @@ class Server:
         self.machine = Machine(options, self.folders)
         self.registry = Registry(self.machine)
         self.sockets = Sockets(self.queue_info, self.features)
-        self.queue = PromptQueue(self._tell_status, self.machine.interrupt)
+        self.queue = PromptQueue(self._tell_status, self.machine)
         self.app = web.Application(client_max_size=options.max_upload_bytes, middlewares=middlewares(options))
         self.app[SERVER] = self
         self._next_number = 0
-        for route in ROUTES:
-            if isinstance(route, web.RouteDef):
-                self.app.router.add_route(route.method, route.path, route.handler)
-                self.app.router.add_route(route.method, f"/api{route.path}", route.handler)
+        self.app.add_routes([*ROUTES, *below_api(ROUTES)])
         for name, folder in self.registry.web_folders.items():
             self.app.router.add_static(f"/extensions/{name}", folder)
         self.app.cleanup_ctx.append(self._run)
@@ -69,8 +69,11 @@ class Server:
         worker = Worker(self.queue, self.registry, self.machine, self.sockets)
         self.sockets.executing = worker.executing
         # A daemon thread: a node may hang for ever, and the process must end all the same.
-        threading.Thread(target=worker.work, name="prompt worker", daemon=True).start()
+        thread = threading.Thread(target=worker.work, name="prompt worker", daemon=True)
+        thread.start()
         publisher = asyncio.create_task(self.sockets.publish())
         yield
+        self.queue.close()
+        await asyncio.to_thread(thread.join, _PATIENCE_SECONDS)
         publisher.cancel()
         await self.sockets.close()

@@ -168,7 +168,7 @@ def _custom_names(node_class: NodeClass) -> list[str]:
 
 
 def _custom_reasons(node_class: NodeClass, inputs: dict[str, Any]) -> Iterator[Reason]:
-    names = [name for name in _custom_names(node_class) if name in inputs]
+    names = [name for name in _custom_names(node_class) if name in inputs and not isinstance(inputs[name], list)]
     if not names:
         return
     answer = node_class.VALIDATE_INPUTS(**{name: inputs[name] for name in names})
