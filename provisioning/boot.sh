@@ -65,7 +65,7 @@ PrintMotd no
 Subsystem sftp internal-sftp
 PidFile $run/ssh/sshd.pid
 EOF
-  /usr/sbin/sshd -f "$run/ssh/sshd_config" -E "$run/ssh/sshd.log"
+  env -i PATH="$PATH" /usr/sbin/sshd -f "$run/ssh/sshd_config" -E "$run/ssh/sshd.log"
 }
 
 # The process runtime of the emulator (POD_ROOT is set) has an SSH server of its own outside the pod.
