@@ -41,12 +41,17 @@ def mount(source: str, target: str, filesystem: str = "", flags: int = 0, data: 
     _check(_libc.mount(*arguments), f"mounting {filesystem or source} on {target}")
 
 
+def unmount(target: str) -> None:
+    """Take a mount off its place; what is bound elsewhere of it stays."""
+    _check(_libc.umount2(target.encode(), _MNT_DETACH), f"unmounting {target}")
+
+
 def change_root(new_root: str) -> None:
     """Make `new_root`, a mount point, the root of this mount namespace and let go of the old one."""
     os.chdir(new_root)
     # The old root is stacked over the new one and taken off again, so that no directory has to be made for it.
     _check(_libc.pivot_root(b".", b"."), f"pivoting to {new_root}")
-    _check(_libc.umount2(b".", _MNT_DETACH), "letting go of the machine's root")
+    unmount(".")
     os.chdir("/")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.emulator.runtimes import namespace_kernel as kernel
 
 _NO_DEVICES = kernel.MS_NODEV
 _GUARDED = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _DEVICE_LINKS = {
     "fd": "/proc/self/fd",
     "stdin": "/proc/self/fd/0",
@@ -108,18 +109,30 @@ def mount_system(root: Path) -> None:
 
 def _mount_devices(dev: Path) -> None:
     kernel.mount("tmpfs", str(dev), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755,size=64k")
-    for name in _DEVICES:
-        (dev / name).touch()
-        kernel.mount(f"/dev/{name}", str(dev / name), flags=kernel.MS_BIND)
-    for name, target in _DEVICE_LINKS.items():
-        (dev / name).symlink_to(target)
     for name in ("pts", "shm", "mqueue"):
         (dev / name).mkdir()
+    _make_devices(dev, aside=dev / "shm")
+    for name, target in _DEVICE_LINKS.items():
+        (dev / name).symlink_to(target)
     # Group 5 is `tty` in every distribution; sshd and `script` rely on terminals that belong to it.
     options = "newinstance,ptmxmode=0666,mode=0620,gid=5"
     kernel.mount("devpts", str(dev / "pts"), "devpts", kernel.MS_NOSUID | kernel.MS_NOEXEC, options)
     kernel.mount("tmpfs", str(dev / "shm"), "tmpfs", _GUARDED, "mode=1777,size=1g")
     kernel.mount("mqueue", str(dev / "mqueue"), "mqueue", _GUARDED)
+
+
+def _make_devices(dev: Path, aside: Path) -> None:
+    """Make devices of the pod's own: it may change their modes, and can make no other that opens.
+
+    They lie in a file system that allows devices, and of which the pod sees nothing but them.
+    """
+    kernel.mount("tmpfs", str(aside), "tmpfs", kernel.MS_NOSUID | kernel.MS_NOEXEC, "size=64k")
+    for name, (major, minor) in _DEVICES.items():
+        os.mknod(aside / name, stat.S_IFCHR, os.makedev(major, minor))
+        (aside / name).chmod(0o666)
+        (dev / name).touch()
+        kernel.mount(str(aside / name), str(dev / name), flags=kernel.MS_BIND)
+    kernel.unmount(str(aside))
 
 
 def _make_read_only(path: Path) -> None:

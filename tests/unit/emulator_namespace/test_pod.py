@@ -6,6 +6,7 @@ import asyncio
 import os
 import pwd
 import socket
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -72,6 +73,18 @@ async def test_root_in_a_pod_cannot_touch_the_machine(runtime: NamespaceRuntime)
     said = await say(runtime, script)
     assert not {"SYSCTL", "MOUNT", "LINK", "DISK", "ROOT"} & set(said.split())
     assert "00000000a80425fb" in said  # the default of container engines
+
+
+async def test_devices_are_the_pods_own(runtime: NamespaceRuntime) -> None:
+    script = """
+        chmod 600 /dev/null && stat -c %a /dev/null
+        head -c4 /dev/urandom | wc -c
+        mknod /dev/kmsg c 1 11; cat /dev/kmsg
+    """
+    said = await say(runtime, script)
+    assert said.splitlines()[:2] == ["600", "4"]
+    assert "/dev/kmsg: Permission denied" in said
+    assert stat.S_IMODE(os.stat("/dev/null").st_mode) == 0o666  # noqa: PTH116  a coroutine may call this one
 
 
 async def test_it_looks_like_a_machine_of_its_own(runtime: NamespaceRuntime) -> None:
