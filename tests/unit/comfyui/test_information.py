@@ -100,12 +100,12 @@ async def test_another_origin_can_be_allowed(start: Start) -> None:
 
 
 def test_the_command_line_is_comfyuis(tmp_path: Path) -> None:
-    line = (
-        f"--listen --port 9000 --base-directory {tmp_path} --input-directory {tmp_path}/in "
-        f"--output-directory {tmp_path}/out --temp-directory {tmp_path} --user-directory {tmp_path} "
-        "--disable-metadata --preview-method taesd --disable-api-nodes --disable-all-custom-nodes --whitelist-custom-nodes one two "
-        "--max-upload-size 2.5 --verbose DEBUG --log-stdout --multi-user --enable-cors-header --disable-assets --highvram --fast"
-    )
+    line = f"""
+        --listen --port 9000 --base-directory {tmp_path} --input-directory {tmp_path}/in
+        --output-directory {tmp_path}/out --temp-directory {tmp_path} --user-directory {tmp_path} --disable-metadata --preview-method taesd
+        --disable-api-nodes --disable-all-custom-nodes --whitelist-custom-nodes one two --max-upload-size 2.5
+        --verbose DEBUG --log-stdout --multi-user --enable-cors-header --disable-assets --highvram --fast
+    """
     options = read(line.split(), {})
     assert (options.listen, options.port, options.max_upload_bytes) == ("0.0.0.0,::", 9000, 2621440)
     assert (options.metadata, options.previews, options.custom_nodes, options.log_stdout) == (False, True, False, True)

@@ -169,6 +169,8 @@ def test_the_local_stack_names_what_is_published(published: Path) -> None:
     assert {name: comfyui[name] for name in told["comfyui"]} == told["comfyui"]
     nodes = [{name: node[name] for name in told["nodes"][0]} for node in stack["comfyui-runpod:nodes"]]
     assert nodes == told["nodes"]
+    models = (ROOT / stack["comfyui-runpod:models"]).read_text(encoding="utf-8")
+    assert yaml.safe_load(models) == told["models"]
 
 
 def test_the_command_prints_what_it_published(tmp_path: Path) -> None:

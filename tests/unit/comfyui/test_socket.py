@@ -124,6 +124,19 @@ async def test_the_last_socket_with_an_id_has_it(comfy: Comfy) -> None:
     assert (await events(second, "execution_success"))[-1]["type"] == "execution_success"
 
 
+async def test_the_end_of_an_older_socket_silences_the_newer_as_in_comfyui(comfy: Comfy) -> None:
+    first = await comfy.socket("me")
+    second = await comfy.socket("me")
+    other = await comfy.socket("other")
+    await events(second, "status")
+    await first.close()
+    await comfy.submit(small(), client_id="me")
+    await comfy.submit(small(seed=2), client_id="other")
+    await events(other, "execution_success")
+    with pytest.raises(TimeoutError):
+        await second.receive(timeout=0.1)
+
+
 async def test_a_client_that_comes_back_is_told_the_running_node(comfy: Comfy) -> None:
     prompt_id = await comfy.submit(small("[stand-in: slow 30]"), client_id="me")
     watcher = await comfy.socket("me")
