@@ -101,8 +101,8 @@ async def test_another_origin_can_be_allowed(start: Start) -> None:
 
 def test_the_command_line_is_comfyuis(tmp_path: Path) -> None:
     line = f"""
-        --listen --port 9000 --base-directory {tmp_path} --input-directory {tmp_path}/in
-        --output-directory {tmp_path}/out --temp-directory {tmp_path} --user-directory {tmp_path} --disable-metadata --preview-method taesd
+        --listen --port 9000 --base-directory {tmp_path} --user-directory {tmp_path} --temp-directory {tmp_path}
+        --input-directory {tmp_path}/in --output-directory {tmp_path}/out --disable-metadata --preview-method taesd
         --disable-api-nodes --disable-all-custom-nodes --whitelist-custom-nodes one two --max-upload-size 2.5
         --verbose DEBUG --log-stdout --multi-user --enable-cors-header --disable-assets --highvram --fast
     """
