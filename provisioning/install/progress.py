@@ -31,6 +31,10 @@ class Progress:
     def finish(self, state: str, detail: str = "", result: dict[str, Any] | None = None) -> None:
         """Append the last line."""
         self._append({"step": RESULT, "state": state, "detail": detail, "bytes": 0, "total": 0, "result": result or {}})
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; nothing can be emitted afterwards."""
         self._file.close()
 
     def _append(self, line: dict[str, Any]) -> None:

@@ -1,0 +1,132 @@
+"""What services are started with: parsed by supervisor itself, and free of every key."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from supervisor.options import ServerOptions
+
+from provisioning.contract import GatewayPlan
+from provisioning.errors import InstallError
+from provisioning.gateway import settings as gateway_settings
+from provisioning.layout import SOCKET_PATH_LIMIT, Layout
+from provisioning.services import comfyui, desired, gateway, health, start, supervisor
+from provisioning.services.desired import ComfyUIService, Desired, GatewayService
+
+CANARY = "canary-pod-key"
+ENVIRON = {"RUNPOD_POD_ID": "abc123", "RUNPOD_API_KEY": CANARY, "CUDA_VERSION": '12.8 %(x)s "quoted"', "PATH": "/bin"}
+
+
+def wanted(**changes: Any) -> Desired:
+    service = ComfyUIService("venvs/c/bin/python", "sources/c", ("--cache-lru", "10", "100%"), "r1")
+    front = GatewayService("venvs/g/bin/python", GatewayPlan((), 60, 0.5), "p" * 32, "client-key", "admin-key")
+    return Desired(**({"bundle": "digest", "comfyui": service, "gateway": front} | changes))
+
+
+@pytest.fixture
+def parsed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The programs as supervisord would run them."""
+    start.make_directories(layout)
+    for directory in ("sources/c", "bundle/digest"):
+        (layout.home / directory).mkdir(parents=True)
+    start.write_configuration(wanted(), layout, ENVIRON)
+    monkeypatch.setattr("sys.argv", ["supervisord"])
+    options = ServerOptions()
+    options.realize(["-n", "-c", str(layout.supervisor_config)])
+    return {group.name: group.process_configs[0] for group in options.process_group_configs}
+
+
+def test_supervisor_reads_what_was_meant(parsed: dict[str, Any], layout: Layout) -> None:
+    assert set(parsed) == {"comfyui", "gateway"}
+    assert parsed["comfyui"].command.startswith(f"{layout.home}/venvs/c/bin/python main.py --listen 127.0.0.1")
+    assert parsed["comfyui"].command.endswith("--cache-lru 10 100%")
+    assert parsed["comfyui"].environment["CUDA_VERSION"] == "12.8 %(x)s quoted"
+    assert all(program.autorestart for program in parsed.values())
+
+
+def test_no_service_sees_the_pods_key(parsed: dict[str, Any], layout: Layout) -> None:
+    assert not [program for program in parsed.values() if CANARY in str(program.environment)]
+    assert not [name for name in parsed["comfyui"].environment if name.startswith("RUNPOD")]
+    assert "client-key" not in layout.supervisor_config.read_text()
+
+
+def test_secrets_are_readable_by_their_owner_alone(layout: Layout) -> None:
+    start.make_directories(layout)
+    start.write_configuration(wanted(), layout, ENVIRON)
+    desired.store(layout, wanted())
+    for path, mode in ((layout.gateway_config, 0o400), (layout.desired, 0o600), (layout.supervisor_config, 0o600)):
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_desired_survives_being_written_and_read(layout: Layout) -> None:
+    assert desired.read(layout) is None
+    desired.store(layout, wanted())
+    assert desired.read(layout) == wanted()
+
+
+def test_the_gateway_takes_its_configuration(layout: Layout) -> None:
+    text = gateway.render(wanted().gateway, layout, ENVIRON)
+    read = gateway_settings.GatewaySettings.model_validate_json(text)
+    assert read.hosts == ("abc123-8189.proxy.runpod.net",)
+    assert [key.name for key in read.seed_keys] == ["client", "admin"]
+
+
+def test_a_migrated_pod_gets_its_new_name(layout: Layout) -> None:
+    text = gateway.render(wanted().gateway, layout, {"RUNPOD_POD_ID": "moved"})
+    assert json.loads(text)["hosts"] == ["moved-8189.proxy.runpod.net"]
+
+
+def test_ports_of_the_process_runtime_are_used(layout: Layout) -> None:
+    environ: Mapping[str, str] = {"POD_PORT_8189": "40001", "POD_PORT_8188": "40002"}
+    config = json.loads(gateway.render(wanted().gateway, layout, environ))
+    assert (config["port"], config["upstream"]) == (40001, "http://127.0.0.1:40002")
+    assert "40002" in comfyui.command(wanted().comfyui, layout, environ)
+
+
+def test_a_changed_key_changes_the_gateways_section_alone(layout: Layout) -> None:
+    def sections(state: Desired) -> tuple[str, str]:
+        config = gateway.render(state.gateway, layout, ENVIRON)
+        text = supervisor.render(supervisor.programs(state, layout, ENVIRON, config), layout)
+        head, tail = text.split("[program:gateway]")
+        return head, tail
+
+    front = GatewayService("venvs/g/bin/python", GatewayPlan((), 60, 0.5), "p" * 32, "other", "admin-key")
+    before, after = sections(wanted()), sections(wanted(gateway=front))
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+
+
+@pytest.mark.parametrize("argument", ["--listen=0.0.0.0", "--lis", "--port", "--enable-manager", "--enable-cors-header"])
+def test_arguments_that_open_comfyui_are_refused(argument: str) -> None:
+    with pytest.raises(InstallError, match="set by the installer"):
+        comfyui.validate_arguments(["--lowvram", argument])
+
+
+def test_other_arguments_are_taken() -> None:
+    comfyui.validate_arguments(["--lowvram", "--cache-lru", "10", "--cpu"])
+
+
+def test_a_socket_path_that_is_too_long_is_put_elsewhere(layout: Layout) -> None:
+    deep = Layout(layout.root / ("x" * 120))
+    assert len(str(deep.supervisor_socket)) <= SOCKET_PATH_LIMIT
+    assert deep.supervisor_socket != Layout(layout.root / ("y" * 120)).supervisor_socket
+
+
+def test_health_gives_up_with_the_logs_end(layout: Layout) -> None:
+    log = layout.home / "comfyui.log"
+    log.write_text("first\n" * 100 + "CUDA out of memory\n")
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    said: list[str] = []
+    with pytest.raises(InstallError, match="CUDA out of memory"):
+        health.wait_for(
+            "comfyui", lambda: False, log, limit=30, report=said.append, clock=lambda: now[0], sleep=sleep
+        )  # fmt: skip
+    assert said[0] == "comfyui is starting (5 s)"

@@ -1,0 +1,97 @@
+"""A repository arrives at exactly its commit, from a plain file server too, or not at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from provisioning.contract import SourcePin
+from provisioning.errors import InstallError
+from provisioning.install import sources
+
+ENV = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+def _git(directory: Path, *args: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    done = subprocess.run(["git", *identity, *args], cwd=directory, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
+    """A repository of two commits behind a plain file server: its URL, its older and its newer commit."""
+    work = tmp_path / "work"
+    work.mkdir()
+    _git(work, "init", "-q", "-b", "main")
+    commits = []
+    for text in ("old", "new"):
+        (work / "main.py").write_text(text)
+        (work / "settings.default.json").write_text("{}")
+        _git(work, "add", ".")
+        _git(work, "commit", "-q", "-m", text)
+        commits.append(_git(work, "rev-parse", "HEAD"))
+    _git(tmp_path, "clone", "-q", "--bare", "work", "served.git")
+    _git(tmp_path / "served.git", "update-server-info")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/served.git", commits[0], commits[1]
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_older_commit_is_checked_out(repository: tuple[str, str, str], tmp_path: Path) -> None:
+    url, old, _ = repository
+    sources.fetch(SourcePin("c", url, "v1", old), tmp_path / "c" / old, ENV)
+    assert (tmp_path / "c" / old / "main.py").read_text() == "old"
+    assert not (tmp_path / "c" / old / ".git").exists()
+
+
+def test_a_default_setting_is_laid_out_for_a_node_that_may_not_write(
+    repository: tuple[str, str, str], tmp_path: Path
+) -> None:
+    url, _, new = repository
+    sources.fetch(SourcePin("c", url, "v1", new), tmp_path / "t", ENV)
+    assert (tmp_path / "t" / "settings.json").read_text() == "{}"
+
+
+def test_what_an_earlier_run_was_killed_over_does_no_harm(repository: tuple[str, str, str], tmp_path: Path) -> None:
+    url, _, new = repository
+    (tmp_path / ".t.staged" / ".git").mkdir(parents=True)
+    (tmp_path / ".t.staged" / "stray").write_text("")
+    sources.fetch(SourcePin("c", url, "v1", new), tmp_path / "t", ENV)
+    assert not (tmp_path / "t" / "stray").exists()
+
+
+def test_a_commit_the_repository_lacks_is_named(repository: tuple[str, str, str], tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match="has no commit"):
+        sources.fetch(SourcePin("c", repository[0], "v1", "0" * 40), tmp_path / "t", ENV)
+    assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize("url", ["ext::sh -c touch% pwned", "file:///etc", "/etc", "ssh://example.org/x"])
+def test_only_http_is_spoken(tmp_path: Path, url: str) -> None:
+    with pytest.raises(InstallError):
+        sources.fetch(SourcePin("c", url, "v1", "0" * 40), tmp_path / "t", ENV)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [('__version__ = "0.38.1"', (0, 38, 1)), ("__version__ = '0.28'", (0, 28)), ("nothing", None)],
+)
+def test_the_version_is_read(tmp_path: Path, text: str, found: tuple[int, ...] | None) -> None:
+    (tmp_path / "comfyui_version.py").write_text(text)
+    assert sources.version(tmp_path) == found
