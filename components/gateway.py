@@ -34,7 +34,9 @@ class Gateway(Component):
     """First keys, pepper and public address of the gateway."""
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, vars(args), opts)
+        # The address follows from the pod and is an output here.
+        inputs = {"hosts": args.hosts, "rate_limit_per_minute": args.rate_limit_per_minute}
+        super().__init__(name, inputs, opts)
         self.pepper = runpod.RandomSecret(self.child("pepper"), length=64, opts=self.under()).value
         self.client_key = self._key("client-key")
         self.admin_key = self._key("admin-key")
