@@ -153,5 +153,7 @@ def _either(choices: Iterable[str]) -> str:
 
 
 def _hint(wrong: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(wrong, list(known), n=3, cutoff=0.4)
-    return f"; did you mean {_either(map(repr, close))}?" if close else ""
+    words, choices = wrong.lower().split(), sorted(known)
+    fuller = [choice for choice in choices if all(word in choice.lower() for word in words)]
+    close = [*fuller, *difflib.get_close_matches(wrong, choices, n=3, cutoff=0.4)]
+    return f"; did you mean {_either(map(repr, dict.fromkeys(close[:3])))}?" if close else ""

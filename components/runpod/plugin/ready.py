@@ -49,7 +49,7 @@ class Readiness:
         while True:
             elapsed = self._operation.clock() - started
             live = self._look(pod_id, elapsed)
-            missing = "listed" if live is None else self._missing(live, before, elapsed)
+            missing = "an entry in RunPod's list" if live is None else self._missing(live, before, elapsed)
             if live is not None and not missing:
                 return live
             if elapsed >= self._bound:
@@ -74,7 +74,7 @@ class Readiness:
                 "then run `pulumi up` again, or `pulumi destroy` to end it"
             )
         if live.status != "RUNNING":
-            return "RUNNING"
+            return "the status RUNNING"
         if live.runtime is None:
             return "a running container"
         if before is not None and elapsed < _GRACE and not _restarted(before, live):
@@ -106,8 +106,8 @@ class Readiness:
     def _too_slow(self, pod_id: str, live: Pod | None, missing: str, elapsed: float) -> str:
         cost = f" and bills {live.cost:.3f} USD/h" if live else ""
         return (
-            f"pod {pod_id} exists{cost} but has no {missing} after {elapsed:.0f} s. Run `pulumi up` again to wait on, "
-            "raise the bound (readyTimeoutSeconds), or run `pulumi destroy`. A container disk smaller than the image "
+            f"pod {pod_id} exists{cost} but still lacks {missing} after {elapsed:.0f} s. Run `pulumi up` again to wait "
+            "on, raise the bound (readyTimeoutSeconds), or run `pulumi destroy`. A container disk smaller than the image "
             "and a host whose driver is too old for the image's CUDA both look like this"
         )
 

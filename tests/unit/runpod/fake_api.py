@@ -78,6 +78,7 @@ class FakeApi:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # Head and body in one packet: two would wait for each other's acknowledgement.
     api: FakeApi
 
     def handle_any(self) -> None:

@@ -1,0 +1,201 @@
+"""Creation, with RunPod played by a list of things whose answers can be lost or late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from components.runpod.api.errors import BadRequestError, LostAnswerError, PaymentRequiredError
+from components.runpod.intents import Intents
+from components.runpod.marker import Marker, new_marker
+from components.runpod.placement import Candidate, PlacementError
+from components.runpod.plugin.creation import Creation, Shelf
+from components.runpod.plugin.kind import Operation
+from tests.unit.runpod.clock import FakeClock
+from tests.unit.runpod.conftest import URN, Lines
+
+GUARD = "0123456789"
+CANDIDATES = [Candidate("a", ""), Candidate("b", "")]
+
+
+@dataclass(frozen=True)
+class Thing:
+    id: str
+    marker: Marker
+    gpu: str = "a"
+
+
+@dataclass
+class Cloud:
+    """What exists, and what happens to the next POSTs."""
+
+    things: list[Thing] = field(default_factory=list)
+    faults: list[Callable[[Thing], None]] = field(default_factory=list)
+    posts: int = 0
+    wanted: str = ""
+
+    def post(self, marker: Marker, candidate: Candidate) -> Thing:
+        self.posts += 1
+        thing = Thing(f"t{self.posts}", marker, candidate.gpu)
+        if self.faults:
+            self.faults.pop(0)(thing)
+        self.things.append(thing)
+        return thing
+
+    def shelf(self) -> Shelf[Thing]:
+        return Shelf(
+            what="thing",
+            list=lambda: list(self.things),
+            marker=lambda thing: thing.marker,
+            matches=lambda thing: not self.wanted or thing.gpu == self.wanted,
+            post=self.post,
+            end=self.things.remove,
+        )
+
+    def lose_after_effect(self, thing: Thing) -> None:
+        self.things.append(thing)
+        raise LostAnswerError("POST", "reset")
+
+    def lose_before_effect(self, thing: Thing) -> None:
+        raise LostAnswerError("POST", f"reset before {thing.id}")
+
+    def refuse(self, thing: Thing) -> None:
+        raise BadRequestError("POST", f"no {thing.gpu}")
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    return Cloud()
+
+
+def create(operation: Operation, cloud: Cloud) -> Thing:
+    return Creation(operation, cloud.shelf(), GUARD).run(lambda: CANDIDATES)[0]
+
+
+def test_the_intent_is_on_disk_before_the_post(operation: Operation, cloud: Cloud, intents: Intents) -> None:
+    seen: list[int] = []
+    cloud.faults = [lambda _thing: seen.append(len(intents.of(GUARD, URN)))]
+    made = create(operation, cloud)
+    assert seen == [1]
+    (record,) = intents.of(GUARD, URN)
+    assert (record.resource_id, record.in_state) == (made.id, False)
+
+
+def test_a_lost_answer_is_looked_for_before_a_second_post(operation: Operation, cloud: Cloud) -> None:
+    cloud.faults = [cloud.lose_after_effect]
+    assert create(operation, cloud).id == "t1"
+    assert cloud.posts == 1
+
+
+def test_a_late_effect_within_the_bound_is_found(operation: Operation, cloud: Cloud, clock: FakeClock) -> None:
+    late: list[Thing] = []
+
+    def arrive(now: float) -> None:
+        if now >= 1_030 and late:
+            cloud.things.append(late.pop())
+
+    def lose(thing: Thing) -> None:
+        late.append(thing)
+        raise LostAnswerError("POST", "reset")
+
+    clock.on_sleep, cloud.faults = arrive, [lose]
+    assert create(operation, cloud).id == "t1"
+    assert cloud.posts == 1
+    assert 1_030 <= clock.now < 1_060
+
+
+def test_a_post_without_effect_is_repeated_after_the_bound(
+    operation: Operation, cloud: Cloud, clock: FakeClock
+) -> None:
+    cloud.faults = [cloud.lose_before_effect]
+    assert create(operation, cloud).id == "t2"
+    assert clock.now >= 1_060
+
+
+def test_posts_are_bounded_and_the_record_stays(operation: Operation, cloud: Cloud, intents: Intents) -> None:
+    cloud.faults = [cloud.lose_before_effect] * 3
+    with pytest.raises(LostAnswerError):
+        create(operation, cloud)
+    assert cloud.posts == 3
+    assert len(intents.of(GUARD, URN)) == 1
+
+
+def test_what_a_killed_run_left_is_taken_up(operation: Operation, cloud: Cloud, intents: Intents, lines: Lines) -> None:
+    marker = new_marker(GUARD, URN)
+    intents.post(marker, URN)
+    cloud.things.append(Thing("left", marker))
+    assert create(operation, cloud).id == "left"
+    assert cloud.posts == 0
+    assert any("taking up thing left" in line for line in lines.shown)
+
+
+def test_what_a_killed_run_left_is_ended_when_it_does_not_fit(
+    operation: Operation, cloud: Cloud, intents: Intents
+) -> None:
+    marker = new_marker(GUARD, URN)
+    intents.placed(intents.post(marker, URN), "left")
+    cloud.things.append(Thing("left", marker, gpu="b"))
+    cloud.wanted = "a"
+    assert create(operation, cloud).id == "t1"
+    assert [thing.id for thing in cloud.things] == ["t1"]
+    assert [record.resource_id for record in intents.of(GUARD, URN)] == ["t1"]
+
+
+def test_an_effect_of_a_killed_run_that_comes_late_is_awaited(
+    operation: Operation, cloud: Cloud, intents: Intents, clock: FakeClock
+) -> None:
+    marker = new_marker(GUARD, URN)
+    intents.post(marker, URN)
+    clock.on_sleep = lambda now: cloud.things.append(Thing("late", marker)) if now >= 1_040 else None
+    assert create(operation, cloud).id == "late"
+    assert cloud.posts == 0
+
+
+def test_what_the_state_holds_is_never_taken_up(operation: Operation, cloud: Cloud, intents: Intents) -> None:
+    marker = new_marker(GUARD, URN)
+    intents.placed(intents.post(marker, URN), "old")
+    intents.seen_in_state("old")
+    cloud.things.append(Thing("old", marker))
+    assert create(operation, cloud).id == "t1"
+    assert {thing.id for thing in cloud.things} == {"old", "t1"}
+
+
+def test_without_its_record_a_leftover_is_taken_up_all_the_same(operation: Operation, cloud: Cloud) -> None:
+    cloud.things.append(Thing("left", new_marker(GUARD, URN)))
+    assert create(operation, cloud).id == "left"
+
+
+def test_without_a_record_a_replacement_touches_nothing_and_says_so(
+    operation: Operation, cloud: Cloud, lines: Lines
+) -> None:
+    cloud.things.append(Thing("maybe-in-state", new_marker(GUARD, URN)))
+    replacing = replace(operation, ids_in_state=frozenset({"old"}))
+    assert create(replacing, cloud).id == "t1"
+    assert {thing.id for thing in cloud.things} == {"maybe-in-state", "t1"}
+    assert any(line.startswith("warning: thing maybe-in-state") for line in lines.shown)
+
+
+@pytest.mark.parametrize("marker", [new_marker("f" * 10, URN), new_marker(GUARD, "urn:other")])
+def test_other_stacks_and_resources_are_left_alone(operation: Operation, cloud: Cloud, marker: Marker) -> None:
+    cloud.things.append(Thing("theirs", marker))
+    assert create(operation, cloud).id == "t1"
+    assert len(cloud.things) == 2
+
+
+def test_a_refusal_of_all_candidates_leaves_no_record(operation: Operation, cloud: Cloud, intents: Intents) -> None:
+    cloud.faults = [cloud.refuse, cloud.refuse]
+    with pytest.raises(PlacementError):
+        create(operation, cloud)
+    assert intents.of(GUARD, URN) == []
+
+
+def test_an_empty_balance_stops_at_once(operation: Operation, cloud: Cloud) -> None:
+    def broke(_thing: Thing) -> None:
+        raise PaymentRequiredError("POST", "balance too low")
+
+    cloud.faults = [broke]
+    with pytest.raises(PaymentRequiredError, match="add credit"):
+        create(operation, cloud)
+    assert cloud.posts == 1

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+
+from components.runpod.api.client import Client
+from components.runpod.api.errors import NotRunPodError
+from components.runpod.plugin import ending
+from components.runpod.plugin.ending import StillThereError
+from components.runpod.plugin.kind import Operation
+from components.runpod.plugin.stack_guard import StackGuardKind
+from tests.unit.runpod.fake_api import FakeApi, Reply, pod, problem
+
+GONE = problem(404, "pod not found")
+DELETED = Reply(204)
+
+
+def pods(*entries: dict[str, object]) -> Reply:
+    return Reply(body={"pods": list(entries)})
+
+
+def volumes(*entries: dict[str, object]) -> Reply:
+    return Reply(body={"networkVolumes": list(entries)})
+
+
+def methods(api: FakeApi) -> list[str]:
+    return [request.method for request in api.requests]
+
+
+def test_a_pod_is_gone_when_its_id_and_the_list_say_so(api: FakeApi, client: Client, operation: Operation) -> None:
+    api.answer(DELETED, Reply(body=pod()), GONE, pods())
+    ending.end(operation, ending.pod(client, "pod1"))
+    assert methods(api) == ["DELETE", "GET", "GET", "GET"]
+
+
+def test_a_404_while_the_list_still_has_it_is_not_believed(api: FakeApi, client: Client, operation: Operation) -> None:
+    api.answer(GONE, GONE, pods(pod()), GONE, pods())
+    ending.end(operation, ending.pod(client, "pod1"))
+
+
+def test_a_page_that_is_not_runpods_is_not_the_end(api: FakeApi, client: Client, operation: Operation) -> None:
+    api.answer(Reply(404, "404 page not found"))
+    with pytest.raises(NotRunPodError):
+        ending.end(operation, ending.pod(client, "pod1"))
+
+
+def test_a_deletion_that_lies_is_found_out(api: FakeApi, client: Client, operation: Operation) -> None:
+    lie = [DELETED, *[Reply(body=pod())] * 200]
+    api.answer(*lie[:21], *[DELETED, *[Reply(body=pod())] * 20] * 9)
+    with pytest.raises(StillThereError, match=r"pod pod1 still exists, and bills"):
+        ending.end(operation, ending.pod(client, "pod1"))
+    assert methods(api).count("DELETE") == 10
+    api.replies.clear()
+
+
+def test_a_volume_that_a_dying_pod_still_holds_is_asked_again(
+    api: FakeApi, client: Client, operation: Operation
+) -> None:
+    held = problem(400, "You must remove this network volume from all pods before deleting it.")
+    volume = {"id": "vol1", "name": "v", "size": 20, "dataCenter": "EU-RO-1", "type": "STANDARD"}
+    api.answer(held, *[Reply(body=volume)] * 20, DELETED, problem(404, "resource not found"), volumes())
+    ending.end(operation, ending.volume(client, "vol1"))
+
+
+def guarded(name: str = "gpu-0123456789-01234567-89abcdef", **changes: object) -> dict[str, object]:
+    return pod(name=name, **changes)
+
+
+def test_the_guard_ends_what_carries_its_id_and_looks_again(api: FakeApi, operation: Operation) -> None:
+    stray_volume = {
+        "id": "v1",
+        "name": "m-0123456789-01234567-00000000",
+        "size": 20,
+        "dataCenter": "X",
+        "type": "STANDARD",
+    }
+    foreign = pod(id="other", name="gpu-ffffffffff-01234567-89abcdef")
+    api.answer(
+        pods(guarded(), foreign), volumes(stray_volume),
+        DELETED, GONE, pods(foreign),
+        DELETED, problem(404, "resource not found"), volumes(),
+        pods(foreign), volumes(),
+    )  # fmt: skip
+    StackGuardKind().delete(operation, "0123456789", {"keepVolumes": False})
+    assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/pods/pod1", "/v2/network-volumes/v1"]
+
+
+def test_the_guard_keeps_volumes_when_told(api: FakeApi, operation: Operation) -> None:
+    api.answer(pods())
+    StackGuardKind().delete(operation, "0123456789", {"keepVolumes": True})
+
+
+def test_the_guard_finds_a_renamed_pod_by_its_environment(api: FakeApi, operation: Operation) -> None:
+    renamed = guarded(name="renamed", env={"COMFYUI_RUNPOD_MARKER": "0123456789-01234567-89abcdef"})
+    api.answer(pods(renamed), volumes(), DELETED, GONE, pods(), pods(), volumes())
+    StackGuardKind().delete(operation, "0123456789", {})
+
+
+def test_the_guard_fails_while_something_bills(api: FakeApi, operation: Operation) -> None:
+    api.answer(pods(guarded()), volumes(), *[DELETED, *[Reply(body=guarded())] * 20] * 10)
+    with pytest.raises(StillThereError):
+        StackGuardKind().delete(operation, "0123456789", {})
+    api.replies.clear()

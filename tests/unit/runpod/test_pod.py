@@ -1,0 +1,257 @@
+"""A pod's inputs, its differences and its way to readiness."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pulumi.runtime.rpc import UNKNOWN
+
+from components.runpod.api.errors import RunPodError
+from components.runpod.api.models import Pod
+from components.runpod.marker import ENV_NAME, Marker, new_marker
+from components.runpod.plugin.kind import NotReadyError, Operation
+from components.runpod.plugin.pod import PodKind
+from components.runpod.plugin.pod_spec import PodSpec
+from components.runpod.plugin.pod_state import observe
+from components.runpod.plugin.ready import Readiness, UnfitError
+from components.runpod.plugin.settings import Settings
+from tests.unit.runpod.clock import FakeClock
+from tests.unit.runpod.conftest import URN
+from tests.unit.runpod.fake_api import FakeApi, Reply, pod, problem
+
+KIND = PodKind()
+GUARD = "0123456789"
+MARKER = Marker(GUARD, "01234567", "89abcdef")
+DECLARED: dict[str, Any] = {
+    "name": "gpu",
+    "imageName": "image:1",
+    "gpuTypeIdList": ["NVIDIA RTX A5000", "NVIDIA GeForce RTX 4090"],
+    "guard": GUARD,
+    "ports": "8189/http, 22/tcp",
+    "env": {"A": "1"},
+}
+
+
+def checked(operation: Operation, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any input
+    inputs, failures = KIND.check(operation, {}, {**DECLARED, **changes})
+    assert failures == []
+    return inputs
+
+
+def live(**changes: object) -> Pod:
+    env = {"A": "1", ENV_NAME: str(MARKER), "RUNPOD_POD_ID": "pod1", "PUBLIC_KEY": "ssh-rsa theirs"}
+    return Pod.model_validate(pod(**{"name": MARKER.name("gpu"), "env": env, **changes}))
+
+
+@pytest.fixture
+def offline(operation: Operation) -> Operation:
+    return replace(operation, settings=Settings())
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"gpuTypeIdList": ["NVIDIA RTX 4090"]}, "did you mean 'NVIDIA GeForce RTX 4090'"),
+        ({"gpuTypeIdList": []}, "at least one GPU type"),
+        ({"ports": "8189"}, "'8189' is not a port such as 8189/http"),
+        ({"ports": "99999/tcp"}, "is not a port"),
+        ({"containerDiskInGb": 0}, "0 is not 1 to 10000 GB"),
+        ({"gpuCount": 2.5}, "2.5 is not 1 to 16 GPUs"),
+        ({"dataCenterIds": ["eu-ro-1"]}, "'eu-ro-1' is not a data centre id such as"),
+        ({"cloudType": "ALL"}, "not one of SECURE, COMMUNITY"),
+        ({"cloudType": "COMMUNITY", "networkVolumeId": "v"}, "needs SECURE"),
+        ({"minCudaVersion": "12"}, "not a version such as 12.8"),
+        ({"readyTimeoutSeconds": 5}, "5 is not 30 to 7200 seconds"),
+        ({"env": {str(number): "x" for number in range(50)}}, "50 variables"),
+        ({"imageName": None}, "imageName is required"),
+        ({"gpuTypeId": "x"}, "gpuTypeId is not an input"),
+    ],
+)
+def test_bad_input_is_named(offline: Operation, changes: dict[str, Any], reason: str) -> None:
+    _, failures = KIND.check(offline, {}, {**DECLARED, **changes})
+    assert len(failures) == 1
+    assert reason in failures[0][1]
+
+
+def test_a_value_of_the_environment_never_shows(offline: Operation) -> None:
+    _, failures = KIND.check(offline, {}, {**DECLARED, "env": {"KEY": ["canary"]}})
+    assert "KEY" in failures[0][1]
+    assert "canary" not in failures[0][1]
+
+
+def test_what_is_not_known_yet_passes(offline: Operation) -> None:
+    unknown = dict.fromkeys(("guard", "networkVolumeId", "gpuTypeIdList"), UNKNOWN)
+    _, failures = KIND.check(offline, {}, {**DECLARED, **unknown})
+    assert failures == []
+
+
+def test_a_gpu_newer_than_the_price_file_is_looked_up(api: FakeApi, operation: Operation) -> None:
+    gpu = {"id": "NVIDIA X1", "name": "X1", "memory": 99, "secure": True, "community": False}
+    api.answer(Reply(body={"gpus": [{**gpu, "price": {"secure": 1, "community": 0}}]}))
+    checked(operation, gpuTypeIdList=["NVIDIA X1"])
+
+
+def test_a_region_without_the_gpu_is_refused_at_preview(api: FakeApi, operation: Operation) -> None:
+    offers = [{"id": "US-KS-2", "name": "", "availability": "NONE"}]
+    gpu = {"id": "NVIDIA RTX A5000", "name": "A5000", "memory": 24, "secure": True, "community": False}
+    api.answer(Reply(body={"gpus": [{**gpu, "price": {"secure": 1, "community": 0}, "dataCenters": offers}]}))
+    _, failures = KIND.check(operation, {}, {**DECLARED, "dataCenterIds": ["EU-RO-1"]})
+    assert "NVIDIA RTX A5000 is offered in US-KS-2" in failures[0][1]
+
+
+def test_a_running_pod_is_not_checked_against_todays_stock(api: FakeApi, operation: Operation) -> None:
+    declared = {**DECLARED, "dataCenterIds": ["EU-RO-1"], "gpuCount": 1, "cloudType": "SECURE"}
+    _, failures = KIND.check(operation, declared, declared)
+    assert failures == []
+    assert not api.requests
+
+
+def test_what_was_declared_and_runs_differs_in_nothing(offline: Operation) -> None:
+    inputs = checked(offline)
+    assert not KIND.diff(observe(live(), inputs, MARKER, Settings()), inputs)
+
+
+@pytest.mark.parametrize(
+    ("drift", "name"),
+    [
+        ({"image": "other"}, "imageName"),
+        ({"args": "other"}, "dockerArgs"),
+        ({"disk": 31}, "containerDiskInGb"),
+        ({"ports": ["8189/http"]}, "ports"),
+        ({"env": {"A": "2", ENV_NAME: str(MARKER)}}, "env"),
+        ({"env": {"A": "1"}}, "env"),
+        ({"env": {"A": "1", ENV_NAME: str(MARKER), "B": "theirs"}}, "env"),
+        ({"name": "other"}, "name"),
+        ({"status": "EXITED", "runtime": None}, "status"),
+    ],
+)
+def test_drift_shows_in_what_a_refresh_stores(offline: Operation, drift: dict[str, object], name: str) -> None:
+    inputs = checked(offline)
+    changes = KIND.diff(observe(live(**drift), inputs, MARKER, Settings()), inputs)
+    assert changes.updates == (name,)
+    assert not changes.replaces
+
+
+def test_the_order_of_ports_and_candidates_means_nothing(offline: Operation) -> None:
+    state = observe(live(), checked(offline), MARKER, Settings())
+    turned = checked(offline, ports="22/tcp,8189/http", gpuTypeIdList=DECLARED["gpuTypeIdList"][::-1])
+    assert not KIND.diff(state, turned)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"gpuTypeIdList": ["NVIDIA GeForce RTX 4090"]}, "gpuTypeIdList"),
+        ({"gpuCount": 2}, "gpuCount"),
+        ({"dataCenterIds": ["US-KS-2"]}, "dataCenterIds"),
+        ({"networkVolumeId": "other"}, "networkVolumeId"),
+        ({"networkVolumeId": UNKNOWN}, "networkVolumeId"),
+        ({"minCudaVersion": "12.11"}, "minCudaVersion"),
+        ({"allowedCudaVersions": ["12.4"]}, "allowedCudaVersions"),
+        ({"guard": "f" * 10}, "guard"),
+    ],
+)
+def test_what_cannot_be_changed_in_place_replaces(offline: Operation, change: dict[str, Any], name: str) -> None:
+    inputs = checked(offline)
+    state = observe(live(), inputs, MARKER, Settings())
+    assert KIND.diff(state, {**inputs, **change}).replaces == (name,)
+
+
+def test_a_pod_that_came_back_without_gpus_is_replaced(offline: Operation) -> None:
+    inputs = checked(offline)
+    state = observe(live(gpu={"id": "NVIDIA RTX A5000", "count": 0}), inputs, MARKER, Settings())
+    assert KIND.diff(state, inputs).replaces == ("gpuCount",)
+
+
+def test_a_patch_of_the_environment_carries_marker_and_runpods_own(offline: Operation) -> None:
+    body = PodSpec.parse(checked(offline, env={"A": "2"})).patch(live(), MARKER)
+    assert body == {"env": {"A": "2", ENV_NAME: str(MARKER), "PUBLIC_KEY": "ssh-rsa theirs"}}
+
+
+def test_a_preview_of_a_reset_does_not_promise_the_old_port(offline: Operation) -> None:
+    state = observe(live(), checked(offline), MARKER, Settings())
+    preview = KIND.preview_update(state, checked(offline, imageName="image:2"))
+    assert preview["sshPort"] == UNKNOWN
+    assert preview["podId"] == "pod1"
+
+
+def test_urls_follow_the_template(offline: Operation) -> None:
+    inputs = checked(offline)
+    assert observe(live(), inputs, MARKER, Settings())["urls"] == {"8189": "https://pod1-8189.proxy.runpod.net"}
+    local = Settings(proxy_url_template="http://127.0.0.1:{publicPort}")
+    assert observe(live(), inputs, MARKER, local)["urls"] == {"8189": "http://127.0.0.1:30001"}
+
+
+def wait(operation: Operation, before: Pod | None = None) -> Pod:
+    inputs = {**{k: v for k, v in KIND.defaults.items() if v is not None}, **DECLARED}
+    return Readiness(operation, operation.client(), PodSpec.parse(inputs)).wait("pod1", before)
+
+
+def test_running_alone_is_not_ready(api: FakeApi, operation: Operation) -> None:
+    no_ssh = {"proxy": None, "direct": None}
+    api.answer(
+        problem(404, "pod not found"),
+        Reply(body=pod(status="PROVISIONING", runtime=None)),
+        Reply(body=pod(runtime=None)),
+        Reply(body=pod(ssh=no_ssh)),
+        Reply(body=pod()),
+    )
+    assert wait(operation).id == "pod1"
+
+
+def test_the_container_of_before_a_reset_does_not_count(api: FakeApi, operation: Operation) -> None:
+    before = Pod.model_validate(pod())
+    api.answer(Reply(body=pod()), Reply(body=pod(startedAt="2026-11-22T00:01:00Z")))
+    assert wait(operation, before).started_at == "2026-11-22T00:01:00Z"
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (pod(gpu={"id": "NVIDIA RTX A5000", "count": 0}), "0 of 1 GPUs"),
+        (pod(runtime=None), r"bills 0\.270 USD/h but still lacks a running container after"),
+    ],
+)
+def test_waiting_is_bounded_and_says_what_was_missing(
+    api: FakeApi, operation: Operation, reply: dict[str, object], reason: str
+) -> None:
+    api.answer(*[Reply(body=reply)] * 200)
+    with pytest.raises(UnfitError, match=reason):
+        wait(replace(operation, timeout=60.0))
+    api.replies.clear()
+
+
+def test_what_exists_but_is_not_ready_is_told_to_the_engine(
+    api: FakeApi, operation: Operation, clock: FakeClock
+) -> None:
+    inputs = {**{k: v for k, v in KIND.defaults.items() if v is not None}, **DECLARED}
+
+    def interrupt(_now: float) -> None:
+        raise RunPodError("interrupted")
+
+    clock.on_sleep = interrupt
+    created = pod(name=new_marker(GUARD, URN).name("gpu"), status="PROVISIONING", runtime=None)
+    api.answer(Reply(body={"pods": []}), Reply(201, created), Reply(body=created))
+    with pytest.raises(NotReadyError, match="interrupted") as caught:
+        KIND.create(operation, inputs)
+    assert caught.value.resource_id == "pod1"
+    assert caught.value.outputs["status"] == "PROVISIONING"
+
+
+def test_a_late_twin_is_ended_by_the_next_refresh(api: FakeApi, operation: Operation) -> None:
+    name = MARKER.name("gpu")
+    twin = pod(id="twin", name=name)
+    api.answer(
+        Reply(body=pod(name=name)), Reply(body={"pods": [pod(name=name), twin]}),
+        Reply(204), problem(404, "pod not found"), Reply(body={"pods": [pod(name=name)]}),
+    )  # fmt: skip
+    found = KIND.read(operation, "pod1", {"marker": str(MARKER)}, {**DECLARED})
+    assert found is not None
+    assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/pods/twin"]
+
+
+def test_a_vanished_pod_leaves_the_state(api: FakeApi, operation: Operation) -> None:
+    api.answer(problem(404, "pod not found"))
+    assert KIND.read(operation, "pod1", {}, {}) is None
