@@ -22,9 +22,11 @@ from tests.emulator.validation import Operation, published
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-RATE_HEADERS = "rate_headers"
-OPERATION = "operation"
-"""Key of a request: the document's operation it calls."""
+ENTRY: web.RequestKey[dict[str, Any]] = web.RequestKey("entry", dict)
+"""What is remembered of a request."""
+RATE_HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("rate_headers", dict)
+OPERATION = web.RequestKey("operation", Operation)
+"""The document's operation that a request calls."""
 MAX_BODY = 4 * 1024 * 1024
 
 log = logging.getLogger("emulator")
@@ -61,7 +63,7 @@ async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
     entry |= {"at": emu.clock.now(), "status": None, "fault": None}
     if not request.path.startswith("/_emulator"):
         emu.requests.append(entry)
-    request["entry"] = entry
+    request[ENTRY] = entry
     response = await handler(request)
     entry |= {"status": response.status, "seconds": round(time.monotonic() - began, 4)}
     return response
@@ -75,7 +77,7 @@ async def inject(request: web.Request, handler: Handler) -> web.StreamResponse:
     effect = None if controls else emu.faults.choose(request.method, request.path, emu.clock.now())
     if effect is None:
         return await handler(request)
-    request["entry"]["fault"] = effect.label
+    request[ENTRY]["fault"] = effect.label
     await emu.clock.sleep(effect.stall_seconds)
     if effect.reset_before:
         return reset(request)
@@ -122,7 +124,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         await admit(request)
         response = await handler(request)
     except ApiError as error:
-        request["entry"]["errors"] = error.errors or [error.detail]
+        request[ENTRY]["errors"] = error.errors or [error.detail]
         response = to_response(error)
     except web.HTTPException:
         response = problem(501, f"{request.method} {request.path} is in RunPod's API but not in this stand-in")
@@ -136,8 +138,8 @@ async def admit(request: web.Request) -> None:
     """Let a call in when its key, its quota, its path and its content are in order; ApiError otherwise."""
     emu = emulator.of(request)
     caller = accounts.identify(request, emu.state)
-    request[emulator.ACCOUNT], request[emulator.SCOPE] = caller.account, caller.pod_id
-    request["entry"]["account"] = caller.account
+    request[emulator.CALLER] = caller
+    request[ENTRY]["account"] = caller.account
     request[RATE_HEADERS] = emu.quota.take(caller.account, emu.conditions.requests_per_minute, emu.clock.now())
     operation = find_operation(request)
     request[OPERATION] = operation

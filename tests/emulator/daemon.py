@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.emulator import choice
-from tests.emulator.runtimes.processes import Process, start_time
+from tests.emulator.runtimes.processes import Process, let_go, start_time
 from tests.emulator.server import HOST, UnavailableError, port_in_use, settle_runtime, source_hash
 from tests.emulator.state import State, write_atomically
 
@@ -78,9 +78,11 @@ def start(place: Place, runtime: str) -> str:
     child = spawn(place, runtime)
     try:
         facts = wait_until_healthy(place, child, before)
-    except KeyboardInterrupt:
+    except BaseException:
         child.terminate()
         raise
+    finally:
+        let_go(child)
     return f"started: pid {facts['pid']}, runtime {facts['runtime']}, {place.url}"
 
 
@@ -114,7 +116,6 @@ def wait_until_healthy(place: Place, child: subprocess.Popen[bytes], before: int
         if code is not None:
             break
         time.sleep(POLL_SECONDS)
-    child.terminate()
     raise UnavailableError(f"the emulator does not start; {place.log} ends with:\n{last_words(place, before)}")
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.emulator.accounts import Quota
+from tests.emulator.accounts import Caller, Quota
 from tests.emulator.clock import Clock
 from tests.emulator.faults import Conditions, Faults, parse_conditions
 from tests.emulator.lifecycle import Lifecycle
 from tests.emulator.market import Market
 from tests.emulator.podlog import Logs
-from tests.emulator.problems import ApiError, not_found
+from tests.emulator.problems import not_found
 from tests.emulator.runtimes import Runtime
 from tests.emulator.state import Pod, State, Volume
 
@@ -61,10 +61,8 @@ def assemble(state: State, clock: Clock, runtime: Runtime) -> Emulator:
 
 
 EMULATOR = web.AppKey("emulator", Emulator)
-ACCOUNT = "account"
-"""Key of a request: the name of the account whose API key it came with."""
-SCOPE = "scope"
-"""Key of a request: the id of the one pod its key is for, empty for a key of the account."""
+CALLER = web.RequestKey("caller", Caller)
+"""On whose behalf a request is made."""
 
 
 def of(request: web.Request) -> Emulator:
@@ -74,15 +72,12 @@ def of(request: web.Request) -> Emulator:
 
 def account_of(request: web.Request) -> str:
     """Return the name of the account a request speaks for."""
-    return str(request[ACCOUNT])
+    return request[CALLER].account
 
 
 def pod_of(request: web.Request) -> Pod:
     """Return the pod a request names, when it is the account's; else the API's 404."""
     pod_id = request.match_info["id"]
-    scope: str = request[SCOPE]
-    if scope and scope != pod_id:
-        raise ApiError(403, "access denied")
     pod = of(request).state.pods.get(pod_id)
     if pod is None or pod.account != account_of(request) or pod.ended_at is not None:
         raise not_found("pod")

@@ -133,7 +133,7 @@ async def delete_pod(request: web.Request) -> web.Response:
 async def act_on_pod(request: web.Request) -> web.StreamResponse:
     """Start, stop, restart or terminate a pod, where its status allows it."""
     emu, pod, action = emulator.of(request), emulator.pod_of(request), (await request.json())["action"]
-    if request[emulator.SCOPE] and action != "stop":
+    if request[emulator.CALLER].pod_id and action != "stop":
         raise ApiError(403, "access denied")
     if action not in ACTIONS[pod.status]:
         raise ApiError(409, f"action {action} is not valid for a pod that is {pod.status}")

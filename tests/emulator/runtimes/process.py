@@ -140,8 +140,7 @@ class ProcessRuntime:
             if container.server:
                 container.server.close()
             if container.child:
-                # The pod outlives the emulator on purpose, so nobody is to warn that it was not waited for.
-                container.child.returncode = 0
+                processes.let_go(container.child)
         self._containers.clear()
 
     def _root(self, pod_id: str) -> Path:

@@ -40,6 +40,11 @@ class Process:
                 os.kill(self.pid, number)
 
 
+def let_go(child: subprocess.Popen[bytes]) -> None:
+    """Forget a child that is to outlive this process, so that nobody is warned that it was not waited for."""
+    child.returncode = child.poll() or 0
+
+
 def start_time(pid: int) -> str | None:
     """Return when a process started, None when it is gone or only waits to be reaped."""
     if not PROC.joinpath("self/stat").exists():

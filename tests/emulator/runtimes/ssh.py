@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import pty
-import signal
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import asyncssh
+
+from tests.emulator.runtimes.ssh_session import Sessions
 
 AUTHORIZED_KEYS = ("COMFYUI_SSH_AUTHORIZED_KEY", "PUBLIC_KEY")
 KEEPALIVE_SECONDS = 30
@@ -35,67 +32,6 @@ class PodServer(asyncssh.SSHServer):
         """Accept one of the pod's authorized keys for root."""
         authorized = asyncssh.import_authorized_keys(self._keys)
         return username == "root" and authorized.validate(key, "root", "", "") is not None
-
-
-class Sessions:
-    """Runs what comes over SSH; each command is a session of its own, so a detached job outlives the connection."""
-
-    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
-        self._root = root
-        self._environment = dict(environment)
-
-    async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """Run a command, or a login shell when none was given, and pass its exit code on."""
-        run = self._run_terminal if process.term_type else self._run_pipes
-        try:
-            code = await run(process)
-        except OSError as error:
-            process.stderr.write(f"cannot run the command: {error}\n".encode())
-            code = 127
-        if code < 0:
-            process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
-        else:
-            process.exit(code)
-
-    async def _run_pipes(self, process: asyncssh.SSHServerProcess[bytes]) -> int:
-        child = await self._spawn(process, asyncio.subprocess.PIPE)
-        await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
-        code = await child.wait()
-        with suppress(asyncssh.Error, ConnectionError):
-            await process.stdout.drain()
-        return code
-
-    async def _run_terminal(self, process: asyncssh.SSHServerProcess[bytes]) -> int:
-        outer, inner = pty.openpty()
-        try:
-            child = await self._spawn(process, inner)
-        finally:
-            os.close(inner)
-        # The child's end of the terminal is closed on exit; both directions share this one.
-        await process.redirect(stdin=os.dup(outer), stdout=outer)
-        waiting = asyncio.ensure_future(child.wait())
-        closing = asyncio.ensure_future(process.wait_closed())
-        await asyncio.wait((waiting, closing), return_when=asyncio.FIRST_COMPLETED)
-        closing.cancel()
-        if not waiting.done():
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGHUP)
-        return await waiting
-
-    async def _spawn(self, process: asyncssh.SSHServerProcess[bytes], stream: int) -> asyncio.subprocess.Process:
-        command = ["-c", process.command] if process.command else ["-l"]
-        environment = self._environment | {"TERM": process.term_type or "dumb"}
-        # A new session, so that ending the emulator does not end what a user started on the pod.
-        return await asyncio.create_subprocess_exec(
-            "bash",
-            *command,
-            cwd=self._root,
-            env=environment,
-            start_new_session=True,
-            stdin=stream,
-            stdout=stream,
-            stderr=stream,
-        )
 
 
 async def listen(root: Path, keys: Mapping[str, str], environment: Mapping[str, str]) -> asyncssh.SSHAcceptor | None:
