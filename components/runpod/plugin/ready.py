@@ -106,8 +106,8 @@ class Readiness:
     def _too_slow(self, pod_id: str, live: Pod | None, missing: str, elapsed: float) -> str:
         cost = f" and bills {live.cost:.3f} USD/h" if live else ""
         return (
-            f"pod {pod_id} exists{cost} but still lacks {missing} after {elapsed:.0f} s. Run `pulumi up` again to wait "
-            "on, raise the bound (readyTimeoutSeconds), or run `pulumi destroy`. A container disk smaller than the image "
+            f"pod {pod_id} exists{cost} but still lacks {missing} after {elapsed:.0f} s. Run `pulumi up` again to "
+            "wait on, raise the bound (readyTimeoutSeconds), or run `pulumi destroy`. A container disk smaller than the image "
             "and a host whose driver is too old for the image's CUDA both look like this"
         )
 

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.runpod.marker import Marker
+from components.runpod.placement import PlacementError
+from components.runpod.plugin.kind import Operation
+from components.runpod.plugin.network_volume import NetworkVolumeKind
+from components.runpod.plugin.settings import Settings
+from tests.unit.runpod.fake_api import FakeApi, Reply, problem
+
+KIND = NetworkVolumeKind()
+MARKER = Marker("0123456789", "01234567", "89abcdef")
+GPU = "NVIDIA RTX A5000"
+DECLARED: dict[str, Any] = {"name": "models", "size": 50, "guard": MARKER.instance, "gpuTypeIdList": [GPU]}
+NONE_YET = Reply(body={"networkVolumes": []})
+
+
+def volume(**changes: object) -> dict[str, Any]:
+    whole = {"id": "vol1", "name": MARKER.name("models"), "size": 50, "dataCenter": "US-KS-2", "type": "STANDARD"}
+    return {**whole, **changes}
+
+
+def catalogue(**stock: str) -> Reply:
+    entries = [{"id": name.replace("_", "-"), "name": "", "availability": level} for name, level in stock.items()]
+    gpu = {"id": GPU, "name": GPU, "memory": 24, "secure": True, "community": False}
+    return Reply(body={"gpus": [{**gpu, "price": {"secure": 1, "community": 0}, "dataCenters": entries}]})
+
+
+def centers(*names: str) -> Reply:
+    entries = [{"id": name, "name": name, "region": "X", "networkVolumeTypes": ["STANDARD"]} for name in names]
+    return Reply(body={"dataCenters": entries})
+
+
+def checked(operation: Operation, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any input
+    inputs, failures = KIND.check(replace(operation, settings=Settings()), {}, {**DECLARED, **changes})
+    assert failures == []
+    return inputs
+
+
+def test_a_shrink_is_refused_at_preview(operation: Operation) -> None:
+    _, failures = KIND.check(operation, checked(operation), {**DECLARED, "size": 49})
+    assert failures == [("size", "size: the volume has 50 GB and cannot shrink to 49; set 50 or more, or replace it")]
+
+
+@pytest.mark.parametrize(("size", "reason"), [(9, "9 is not 10 to 4096 GB"), ("x", "'x' is not 10 to 4096 GB")])
+def test_sizes_are_bounded(operation: Operation, size: object, reason: str) -> None:
+    _, failures = KIND.check(operation, {}, {**DECLARED, "size": size})
+    assert failures == [("size", f"size: {reason}")]
+
+
+def test_it_goes_where_the_gpu_is(api: FakeApi, operation: Operation) -> None:
+    stock = catalogue(EU_RO_1="NONE", US_KS_2="LOW")
+    api.answer(NONE_YET, stock, centers("EU-RO-1", "US-KS-2"), Reply(201, volume()))
+    _, outputs = KIND.create(operation, checked(operation))
+    assert api.requests[-1].body["dataCenter"] == "US-KS-2"
+    assert outputs["dataCenterId"] == "US-KS-2"
+
+
+def test_a_refused_data_centre_leads_to_the_next(api: FakeApi, operation: Operation) -> None:
+    stock = catalogue(EU_RO_1="HIGH", US_KS_2="LOW")
+    api.answer(NONE_YET, stock, centers("EU-RO-1", "US-KS-2"), problem(400, "full"), Reply(201, volume()))
+    KIND.create(operation, checked(operation))
+    assert [request.body["dataCenter"] for request in api.requests[-2:]] == ["EU-RO-1", "US-KS-2"]
+
+
+def test_no_volume_is_made_where_no_gpu_can_be_had(api: FakeApi, operation: Operation) -> None:
+    api.answer(NONE_YET, catalogue(EU_RO_1="NONE"), centers("EU-RO-1"))
+    with pytest.raises(PlacementError, match=r"NVIDIA RTX A5000 in EU-RO-1  no stock"):
+        KIND.create(operation, checked(operation))
+
+
+def test_it_grows_in_place(api: FakeApi, operation: Operation) -> None:
+    api.answer(Reply(body=volume()), Reply(body=volume(size=80)))
+    outputs = KIND.update(operation, "vol1", {"marker": str(MARKER)}, checked(operation, size=80))
+    assert api.requests[-1].body == {"size": 80}
+    assert outputs["size"] == 80
+
+
+def test_stock_and_ranking_never_move_a_volume(operation: Operation) -> None:
+    state = {**checked(operation), "dataCenterId": "US-KS-2"}
+    assert not KIND.diff(state, checked(operation, gpuTypeIdList=["NVIDIA A40"], gpuCount=2))
+    assert not KIND.diff(state, checked(operation, dataCenterIds=["EU-RO-1", "US-KS-2"]))
+    assert KIND.diff(state, checked(operation, dataCenterIds=["EU-RO-1"])).replaces == ("dataCenterIds",)
+
+
+def test_drift_in_name_and_size_shows(api: FakeApi, operation: Operation) -> None:
+    api.answer(Reply(body=volume(name="other", size=60)), NONE_YET)
+    found = KIND.read(operation, "vol1", {"marker": str(MARKER)}, checked(operation))
+    assert found is not None
+    assert KIND.diff(found.outputs, checked(operation, size=60)).updates == ("name",)
+    assert found.inputs["size"] == 60
+
+
+def test_a_vanished_volume_leaves_the_state(api: FakeApi, operation: Operation) -> None:
+    api.answer(problem(404, "resource not found"))
+    assert KIND.read(operation, "vol1", {}, checked(operation)) is None

@@ -1,0 +1,96 @@
+"""Schema, bindings and plugin know the same properties."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import runpod
+from components.runpod.binding import Resource, camel
+from components.runpod.plugin.kind import REQUIRED
+from components.runpod.plugin.kinds import KINDS
+from components.runpod.plugin.settings import DEFAULT_LATE_EFFECT_SECONDS, DEFAULT_PROXY, KEYS
+from components.runpod.pod import PodInputs
+from components.runpod.volume import VolumeInputs
+
+SCHEMA: dict[str, Any] = json.loads(Path(runpod.__file__).with_name("schema.json").read_text())
+BINDINGS: list[type[Resource]] = [
+    runpod.Pod,
+    runpod.NetworkVolume,
+    runpod.StackGuard,
+    runpod.SshKeyPair,
+    runpod.RandomSecret,
+]
+UNSEEN = {"marker"}
+"""Outputs for the provider's own use, which no binding shows."""
+
+
+def test_every_kind_has_schema_and_binding() -> None:
+    assert set(SCHEMA["resources"]) == set(KINDS) == {binding.token for binding in BINDINGS}
+
+
+@pytest.mark.parametrize("token", list(KINDS))
+def test_the_schema_has_the_plugins_properties(token: str) -> None:
+    resource, kind = SCHEMA["resources"][token], KINDS[token]
+    assert set(resource["inputProperties"]) == set(kind.defaults)
+    assert set(resource["properties"]) == {*kind.defaults, *kind.outputs} == set(resource["required"])
+    required = [name for name, default in kind.defaults.items() if default is REQUIRED]
+    assert sorted(resource["requiredInputs"]) == sorted(required)
+
+
+@pytest.mark.parametrize("token", list(KINDS))
+def test_the_schema_has_the_plugins_defaults_and_secrets(token: str) -> None:
+    resource, kind = SCHEMA["resources"][token], KINDS[token]
+    stated = {name: entry["default"] for name, entry in resource["inputProperties"].items() if "default" in entry}
+    meant = {name: value for name, value in kind.defaults.items() if value is not REQUIRED and value not in ([], {})}
+    assert stated == meant
+    secret = {name for name, entry in resource["properties"].items() if entry.get("secret")}
+    assert secret == set(kind.secrets)
+
+
+@pytest.mark.parametrize("binding", BINDINGS)
+def test_the_bindings_show_every_output(binding: type[Resource]) -> None:
+    kind = KINDS[binding.token]
+    assert set(binding.outputs) == set(kind.outputs) - UNSEEN
+    shown = {camel(name) for name, value in vars(binding).items() if isinstance(value, property)}
+    assert set(binding.outputs) <= shown
+
+
+@pytest.mark.parametrize(
+    ("form", "token"), [(PodInputs, "runpod:index:Pod"), (VolumeInputs, "runpod:index:NetworkVolume")]
+)
+def test_the_bindings_take_every_input(form: type, token: str) -> None:
+    assert {camel(name) for name in form.__annotations__} == set(KINDS[token].defaults)
+
+
+def test_configuration_is_documented() -> None:
+    variables = SCHEMA["config"]["variables"]
+    assert tuple(variables) == KEYS
+    assert variables["apiKey"]["secret"] is True
+    assert variables["proxyUrlTemplate"]["default"] == DEFAULT_PROXY
+    assert float(variables["lateEffectSeconds"]["default"]) == DEFAULT_LATE_EFFECT_SECONDS
+
+
+def every_property(node: object, path: str = "") -> list[tuple[str, dict[str, Any]]]:
+    if not isinstance(node, dict):
+        return []
+    own = [
+        (f"{path}.{name}", entry)
+        for key in ("properties", "inputProperties", "variables")
+        for name, entry in node.get(key, {}).items()
+    ]
+    return own + [found for name, child in node.items() for found in every_property(child, f"{path}/{name}")]
+
+
+def test_every_property_is_described() -> None:
+    properties = every_property(SCHEMA)
+    assert len(properties) > 60
+    assert [path for path, entry in properties if len(entry.get("description", "")) < 10] == []
+
+
+def test_an_input_the_binding_does_not_know_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"VolumeInputs has no sise; it knows cloud_type"):
+        runpod.NetworkVolume("v", name_="v", size=20, guard="g", sise=30)  # type: ignore[call-arg]
