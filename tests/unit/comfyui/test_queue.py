@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.comfyui.conftest import Comfy, Start, new_id, small
+from tests.unit.comfyui.conftest import Comfy, Start, events, new_id, small
 
 SLOW = "[stand-in: slow 30]"
 
 
 async def _busy(comfy: Comfy) -> str:
-    """Start a job that runs until it is interrupted."""
-    running = await comfy.submit(small(SLOW))
-    await comfy.until_running(running)
+    """Start a job and return once its sampler runs, which it does until it is interrupted."""
+    socket = await comfy.socket("busy")
+    running = await comfy.submit(small(SLOW), client_id="busy")
+    await events(socket, "progress")
     return running
 
 
