@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):  # a client may well have seen enough
             self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         return
 
 

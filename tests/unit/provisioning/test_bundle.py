@@ -41,6 +41,8 @@ def test_on_the_pod_it_runs_with_the_standard_library_alone(tmp_path: Path) -> N
         if "gateway" not in path.relative_to(tmp_path).parts[:2] and path.name not in {"__init__.py", "__main__.py"}
     ]
     assert len(modules) > 20
-    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport {', '.join(modules)}, provisioning.install.__main__"
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport {', '.join(modules)}, provisioning.install.__main__"
+    )
     # -I -S: neither this checkout nor any installed package can be seen.
     subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True, timeout=60)

@@ -75,6 +75,6 @@ def test_a_false_gguf_file_is_refused(tmp_path: Path, data: bytes) -> None:
 )
 def test_an_entry_that_could_do_harm_is_refused(changes: dict[str, str]) -> None:
     good = {"name": "a.safetensors", "folder": "loras", "url": "https://example.org/a", "sha256": "a" * 64}
-    formats.validate(ModelPin(**good))
+    formats.validate(ModelPin(**good))  # type: ignore[arg-type]
     with pytest.raises(ModelError):
-        formats.validate(ModelPin(**(good | changes)))
+        formats.validate(ModelPin(**(good | changes)))  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from supervisor.options import ServerOptions
+from supervisor.options import ServerOptions  # type: ignore[import-untyped]
 
 from provisioning.contract import GatewayPlan
 from provisioning.errors import InstallError
@@ -21,10 +21,10 @@ CANARY = "canary-pod-key"
 ENVIRON = {"RUNPOD_POD_ID": "abc123", "RUNPOD_API_KEY": CANARY, "CUDA_VERSION": '12.8 %(x)s "quoted"', "PATH": "/bin"}
 
 
-def wanted(**changes: Any) -> Desired:
+def wanted(front: GatewayService | None = None) -> Desired:
     service = ComfyUIService("venvs/c/bin/python", "sources/c", ("--cache-lru", "10", "100%"), "r1")
-    front = GatewayService("venvs/g/bin/python", GatewayPlan((), 60, 0.5), "p" * 32, "client-key", "admin-key")
-    return Desired(**({"bundle": "digest", "comfyui": service, "gateway": front} | changes))
+    usual = GatewayService("venvs/g/bin/python", GatewayPlan((), 60, 0.5), "p" * 32, "client-key", "admin-key")
+    return Desired("digest", service, front or usual)
 
 
 @pytest.fixture
@@ -95,12 +95,14 @@ def test_a_changed_key_changes_the_gateways_section_alone(layout: Layout) -> Non
         return head, tail
 
     front = GatewayService("venvs/g/bin/python", GatewayPlan((), 60, 0.5), "p" * 32, "other", "admin-key")
-    before, after = sections(wanted()), sections(wanted(gateway=front))
+    before, after = sections(wanted()), sections(wanted(front))
     assert before[0] == after[0]
     assert before[1] != after[1]
 
 
-@pytest.mark.parametrize("argument", ["--listen=0.0.0.0", "--lis", "--port", "--enable-manager", "--enable-cors-header"])
+@pytest.mark.parametrize(
+    "argument", ["--listen=0.0.0.0", "--lis", "--port", "--enable-manager", "--enable-cors-header"]
+)
 def test_arguments_that_open_comfyui_are_refused(argument: str) -> None:
     with pytest.raises(InstallError, match="set by the installer"):
         comfyui.validate_arguments(["--lowvram", argument])

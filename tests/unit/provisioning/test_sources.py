@@ -20,7 +20,7 @@ ENV = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         return
 
 
