@@ -119,12 +119,14 @@ def own_network() -> Iterator[int]:
     """A process that does nothing in a network namespace of its own; its number."""
     ours = Path("/proc/self/ns/net").readlink()
     with subprocess.Popen(["unshare", "--net", "sleep", "600"]) as process:
-        deadline = time.monotonic() + 10
-        while Path(f"/proc/{process.pid}/ns/net").readlink() == ours:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        yield process.pid
-        process.kill()
+        try:
+            deadline = time.monotonic() + 10
+            while Path(f"/proc/{process.pid}/ns/net").readlink() == ours:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            yield process.pid
+        finally:
+            process.kill()
 
 
 def seen_outside(*paths: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,10 @@ STUBBORN = "trap '' HUP INT; setsid sleep 1000 & (trap '' TERM; sleep 1000) & ec
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Path:
-    return (tmp_path / "state").resolve()
+async def state(tmp_path: Path) -> AsyncIterator[Path]:
+    made = (tmp_path / "state").absolute()
+    yield made
+    await NamespaceRuntime(made).adopt({})
 
 
 async def test_removing_a_pod_leaves_nothing(state: Path) -> None:
@@ -168,6 +171,8 @@ async def test_what_a_start_cut_short_left_is_cleaned_away(state: Path) -> None:
 
 def _start_and_kill(state: Path, pod: ContainerSpec) -> None:
     with child_that_starts(state, pod) as emulator:
-        assert emulator.stdout is not None
-        assert emulator.stdout.readline() == b"up\n"
-        emulator.kill()
+        try:
+            assert emulator.stdout is not None
+            assert emulator.stdout.readline() == b"up\n"
+        finally:
+            emulator.kill()

@@ -50,8 +50,10 @@ def outside() -> Iterator[tuple[str, int]]:
 def _inside(pid: int, *command: str) -> Iterator[subprocess.Popen[str]]:
     entered = ["nsenter", f"--net=/proc/{pid}/ns/net", *command]
     with subprocess.Popen(entered, stdout=subprocess.PIPE, text=True) as process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _machine_addresses() -> list[str]:
