@@ -34,8 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, settings: GatewaySettings) -> int:
     if options.command == "serve":
         logs.configure()
-        serve(settings)
-        return 0
+        return 0 if serve(settings) else 2
     database = Database(settings.database, settings.journal)
     try:
         store = KeyStore(database, settings.pepper.get_secret_value(), SystemClock())

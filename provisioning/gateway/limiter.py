@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.problems import whole_seconds
 
+NANOSECONDS = 1_000_000_000
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -18,9 +20,9 @@ class Policy:
     window_seconds: int
 
     @property
-    def interval(self) -> float:
-        """Return the seconds that one unit takes to come back."""
-        return self.window_seconds / self.quota
+    def interval(self) -> int:
+        """Return the nanoseconds that one unit takes to come back; whole, since sums of fractions do not come out."""
+        return self.window_seconds * NANOSECONDS // self.quota
 
 
 @dataclass(frozen=True)
@@ -49,23 +51,22 @@ class Limiter:
     def __init__(self, clock: Clock, *, max_buckets: int = 100_000) -> None:
         self._clock = clock
         self._max_buckets = max_buckets
-        self._arrivals: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._arrivals: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def take(self, policy: Policy, subject: str) -> Verdict:
         """Take one unit of `policy` for `subject`, or say when there is one."""
-        now = self._clock.monotonic()
+        now = round(self._clock.monotonic() * NANOSECONDS)
         # The policy's name is part of the key: two policies must never share a bucket.
         bucket = (policy.name, subject)
         full_again = max(self._arrivals.get(bucket, now), now) + policy.interval
-        excess = full_again - now - policy.window_seconds
-        # A billionth of a second of grace: sums of fractions do not come out even.
-        if excess > 1e-9:
-            return Verdict(policy, allowed=False, remaining=0, reset_seconds=excess)
+        room = policy.interval * policy.quota - (full_again - now)
+        if room < 0:
+            return Verdict(policy, allowed=False, remaining=0, reset_seconds=-room / NANOSECONDS)
         self._remember(bucket, full_again)
-        remaining = int((-excess + 1e-9) / policy.interval)
-        return Verdict(policy, allowed=True, remaining=remaining, reset_seconds=full_again - now)
+        reset = (full_again - now) / NANOSECONDS
+        return Verdict(policy, allowed=True, remaining=room // policy.interval, reset_seconds=reset)
 
-    def _remember(self, bucket: tuple[str, str], full_again: float) -> None:
+    def _remember(self, bucket: tuple[str, str], full_again: int) -> None:
         self._arrivals[bucket] = full_again
         self._arrivals.move_to_end(bucket)
         if len(self._arrivals) > self._max_buckets:

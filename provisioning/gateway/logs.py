@@ -37,3 +37,12 @@ def configure(level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Its access log holds paths and queries; ours holds routes.
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("uvicorn.error").addFilter(is_wanted)
+
+
+def is_wanted(record: logging.LogRecord) -> bool:
+    """Return whether a line of uvicorn's is to be kept: not those with a WebSocket's query, nor a false alarm.
+
+    It takes a handshake that was refused with an answer of its own for one that was forgotten.
+    """
+    return not str(record.msg).startswith(('%s - "WebSocket', "ASGI callable returned without completing handshake"))

@@ -36,8 +36,8 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(settings: GatewaySettings) -> None:
-    """Serve until told to stop; raises sqlite3.Error when the database cannot be used."""
+def serve(settings: GatewaySettings) -> bool:
+    """Serve until told to stop; False when it could not start. Raises sqlite3.Error for a database it cannot use."""
     clock = SystemClock()
     database = Database(settings.database, settings.journal)
     gateway = create_app(
@@ -49,9 +49,11 @@ def serve(settings: GatewaySettings) -> None:
         clock=clock,
     )
     try:
-        Server(server_config(settings, gateway), gateway).run()
+        server = Server(server_config(settings, gateway), gateway)
+        server.run()
     finally:
         database.close()
+    return server.started
 
 
 def server_config(settings: GatewaySettings, gateway: Gateway) -> uvicorn.Config:

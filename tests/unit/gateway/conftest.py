@@ -23,6 +23,9 @@ from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.upstream import ComfyUI
 from tests.unit.gateway.fake import FakeComfyUI
 
+UNKNOWN_KEY = keys.PREFIX + "0" * 40 + keys.checksum(keys.PREFIX + "0" * 40)
+"""Well formed, and never issued."""
+
 HOST = "gateway.test"
 PEPPER = "pepper-of-the-tests-0123456789"
 
@@ -112,16 +115,16 @@ async def submit(client: httpx.AsyncClient, **body: object) -> str:
     return str(answer.json()["prompt_id"])
 
 
-async def until(condition: Callable[[], Any | Awaitable[Any]]) -> None:
+async def until(condition: Callable[[], Any | Awaitable[Any]], seconds: float = 5) -> None:
     """Wait for something that comes over a loopback socket."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(seconds):
         while True:
             found = condition()
             if isinstance(found, Awaitable):
                 found = await found
             if found:
                 return
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from dataclasses import dataclass, field
 from typing import Any
@@ -127,7 +128,9 @@ class FakeComfyUI:
 
     async def _send(self, name: str, data: dict[str, Any]) -> None:
         for socket in self.sockets.values():
-            await socket.send_json({"type": name, "data": data})
+            # A gateway that was killed is not listening any more.
+            with contextlib.suppress(ConnectionError):
+                await socket.send_json({"type": name, "data": data})
 
     async def begin(self, job_id: str) -> None:
         """Start a job that waits."""

@@ -209,13 +209,16 @@ async def test_bad_bodies_never_reach_comfyui(gate: Gate, body: bytes, status: i
     assert gate.comfy.asked("POST", "/prompt") == []
 
 
-async def test_a_comfyui_that_is_away_is_said_to_be_and_the_job_is_final(gate: Gate) -> None:
+async def test_a_comfyui_that_is_away_is_said_to_be_and_the_job_is_final(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await gate.app.services.catalogue.get()
     away = ComfyUI("http://127.0.0.1:9")
     await away.start()
-    gate.app.services.upstream = away
+    monkeypatch.setattr(gate.app.services, "upstream", away)
     answer = await gate.alice.post("/prompt", json={"prompt": workflow()})
     await away.close()
+    monkeypatch.undo()
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (
         503,
         "upstream_unavailable",

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioning.gateway import keys
+from provisioning.gateway.__main__ import main
+from provisioning.gateway.database import Database
+from provisioning.gateway.keystore import KeyStore
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.settings import Scope, SeedKey, SettingsError, load
+from tests.unit.gateway.conftest import PEPPER, ManualClock
+
+
+def seed(name: str, token: str, *scopes: Scope) -> SeedKey:
+    return SeedKey.model_validate({"name": name, "key": token, "scopes": scopes or (Scope.CLIENT,)})
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "keys.db")
+
+
+@pytest.fixture
+def store(database: Database) -> KeyStore:
+    return KeyStore(database, PEPPER, ManualClock())
+
+
+def test_a_key_has_the_agreed_form() -> None:
+    token = keys.mint()
+    assert re.fullmatch(r"cgw_live_[0-9A-Za-z]{46}", token)
+    assert keys.key_id(token) == token[9:17]
+    assert len({keys.mint() for _ in range(100)}) == 100
+
+
+@given(st.text(alphabet=keys.ALPHABET, min_size=40, max_size=40))
+def test_the_checksum_is_the_crc_in_base_62(body: str) -> None:
+    text = keys.PREFIX + body
+    value = 0
+    for digit in keys.checksum(text):
+        value = value * 62 + keys.ALPHABET.index(digit)
+    assert value == zlib.crc32(text.encode())
+    assert keys.key_id(text + keys.checksum(text)) == body[:8]
+
+
+@given(st.text(max_size=80))
+def test_no_other_text_is_a_key(text: str) -> None:
+    assert keys.key_id(text) is None
+    assert keys.key_id(keys.PREFIX + text) is None
+
+
+async def test_one_wrong_character_never_reaches_the_database(store: KeyStore, database: Database) -> None:
+    token = keys.mint()
+    database.close()
+    for place in range(9, len(token)):
+        wrong = token[:place] + ("a" if token[place] != "a" else "b") + token[place + 1 :]
+        with pytest.raises(Problem) as refused:
+            await store.find(wrong)
+        assert refused.value.code is Code.INVALID_KEY
+
+
+async def test_what_is_stored_opens_nothing(store: KeyStore, database: Database, tmp_path: Path) -> None:
+    token = await store.create("name", frozenset({Scope.CLIENT}))
+    database.close()
+    stored = (tmp_path / "keys.db").read_bytes()
+    assert token[17:].encode() not in stored
+    assert token.encode() not in stored
+
+
+async def test_the_same_id_with_another_secret_is_refused(store: KeyStore) -> None:
+    token = await store.create("name", frozenset({Scope.CLIENT}))
+    forged = token[:17] + "0" * 32
+    with pytest.raises(Problem) as refused:
+        await store.find(forged + keys.checksum(forged))
+    assert refused.value.code is Code.INVALID_KEY
+
+
+async def test_a_seed_that_was_revoked_stays_revoked(store: KeyStore) -> None:
+    token = keys.mint()
+    await store.seed([seed("client", token)])
+    assert (await store.find(token)).owner == "client"
+    await store.revoke(keys.key_id(token) or "")
+    await store.seed([seed("client", token)])
+    with pytest.raises(Problem) as refused:
+        await store.find(token)
+    assert refused.value.code is Code.KEY_REVOKED
+
+
+async def test_a_rotated_seed_ends_its_predecessor_and_keeps_the_owner(store: KeyStore) -> None:
+    old, new = keys.mint(), keys.mint()
+    await store.seed([seed("client", old)])
+    await store.seed([seed("client", new)])
+    assert (await store.find(new)).owner == "client"
+    with pytest.raises(Problem) as refused:
+        await store.find(old)
+    assert refused.value.code is Code.KEY_REVOKED
+
+
+async def test_a_seed_of_another_form_stops_the_start(store: KeyStore) -> None:
+    with pytest.raises(SettingsError, match="client") as error:
+        await store.seed([seed("client", "hunter2hunter2")])
+    assert "hunter2" not in str(error.value)
+
+
+async def test_a_key_revoked_by_another_process_is_dead_within_a_second(database: Database, tmp_path: Path) -> None:
+    clock = ManualClock()
+    store = KeyStore(database, PEPPER, clock)
+    token = await store.create("name", frozenset({Scope.CLIENT}))
+    await store.find(token)
+    other = Database(tmp_path / "keys.db")
+    await KeyStore(other, PEPPER, clock).revoke(keys.key_id(token) or "")
+    other.close()
+    clock.advance(1)
+    with pytest.raises(Problem) as refused:
+        await store.find(token)
+    assert refused.value.code is Code.KEY_REVOKED
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "gateway.json"
+    settings = {"upstream": "http://127.0.0.1:8188", "database": str(tmp_path / "keys.db"), "pepper": PEPPER}
+    path.write_text(json.dumps(settings))
+    return path
+
+
+def test_the_command_creates_lists_and_revokes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", "create", "--config", str(config), "--name", "bot"]) == 0
+    token = capsys.readouterr().out.strip()
+    key_id = keys.key_id(token)
+    assert key_id is not None
+    assert main(["keys", "revoke", "--config", str(config), key_id]) == 0
+    assert main(["keys", "revoke", "--config", str(config), key_id]) == 1
+    assert main(["keys", "list", "--config", str(config)]) == 0
+    listing = capsys.readouterr().out
+    assert key_id in listing
+    assert "revoked" in listing
+    assert token not in listing
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"pepper": "short"}, "pepper"),
+        ({"nonsense": 1}, "nonsense"),
+        ({"rate_limit_per_minute": 0}, "rate_limit_per_minute"),
+        ({"upstream": "http://127.0.0.1:8188/x"}, "upstream"),
+        ({"seed_keys": [{"name": "a", "key": "sesame-open", "scopes": ["root"]}]}, "seed_keys.0.scopes"),
+        ({"seed_keys": [{"name": "a", "key": 5, "scopes": []}]}, "seed_keys.0"),
+    ],
+)
+def test_settings_that_are_refused(
+    config: Path, capsys: pytest.CaptureFixture[str], change: dict[str, object], words: str
+) -> None:
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    assert main(["serve", "--config", str(config)]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert str(config) in said
+    assert not any(secret in said for secret in ("sesame", PEPPER, "'short'"))
+
+
+def test_a_settings_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", "list", "--config", str(tmp_path / "absent")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_the_host_is_derived_from_the_pod(config: Path) -> None:
+    raw = json.loads(config.read_text())
+    config.write_text(json.dumps(raw | {"pod_id": "AbC"}))
+    assert load(config).allowed_hosts == {"abc-8189.proxy.runpod.net"}
+    config.write_text(json.dumps(raw | {"pod_id": "AbC", "hosts": ["Own.Test"]}))
+    assert load(config).allowed_hosts == {"own.test"}
+    assert PEPPER not in repr(load(config))

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioning.gateway.limiter import Limiter, Policy
+from tests.unit.gateway.conftest import Gate, ManualClock
+
+
+@given(
+    quota=st.integers(1, 50),
+    window=st.integers(1, 120),
+    pauses=st.lists(st.floats(0, 30, allow_nan=False), max_size=80),
+)
+def test_never_more_than_the_burst_and_the_rate_allow(quota: int, window: int, pauses: list[float]) -> None:
+    clock, policy = ManualClock(), Policy("p", quota, window)
+    limiter, began, allowed = Limiter(clock), clock.now, 0
+    for pause in pauses:
+        clock.advance(pause)
+        verdict = limiter.take(policy, "a")
+        allowed += verdict.allowed
+        assert 0 <= verdict.remaining < quota
+        assert allowed <= quota + (clock.now - began) * quota / window + 1e-3
+
+
+@given(quota=st.integers(1, 100), window=st.integers(1, 3600))
+def test_waiting_as_told_is_enough(quota: int, window: int) -> None:
+    clock, policy = ManualClock(), Policy("p", quota, window)
+    limiter = Limiter(clock)
+    assert [limiter.take(policy, "a").allowed for _ in range(quota)] == [True] * quota
+    refused = limiter.take(policy, "a")
+    assert not refused.allowed
+    clock.advance(math.ceil(refused.reset_seconds))
+    assert limiter.take(policy, "a").allowed
+
+
+def test_subjects_and_policies_have_buckets_of_their_own() -> None:
+    limiter, one = Limiter(ManualClock()), Policy("one", 1, 60)
+    assert limiter.take(one, "a").allowed
+    assert not limiter.take(one, "a").allowed
+    assert limiter.take(one, "b").allowed
+    assert limiter.take(Policy("two", 1, 60), "a").allowed
+
+
+def test_the_number_of_buckets_is_bounded() -> None:
+    limiter = Limiter(ManualClock(), max_buckets=10)
+    for number in range(100):
+        limiter.take(Policy("p", 1, 60), str(number))
+    assert len(limiter._arrivals) == 10
+
+
+@pytest.mark.parametrize("overrides", [{"rate_limit_per_minute": 2}])
+async def test_a_key_that_asks_too_much_is_told_when_to_come_back(gate: Gate) -> None:
+    answers = [await gate.alice.get("/queue") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[0].headers["ratelimit-policy"] == '"perkey";q=2;w=60'
+    assert [answer.headers["ratelimit"] for answer in answers] == [
+        '"perkey";r=1;t=30',
+        '"perkey";r=0;t=60',
+        '"perkey";r=0;t=30',
+    ]
+    assert answers[2].headers["retry-after"] == "30"
+    assert answers[2].json()["retry_after"] == 30
+    assert (await gate.bob.get("/queue")).status_code == 200
+    assert (await gate.client(None).get("/livez")).status_code == 200
+    gate.clock.advance(30)
+    assert (await gate.alice.get("/queue")).status_code == 200

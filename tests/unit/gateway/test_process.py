@@ -1,0 +1,160 @@
+"""The gateway as a process of its own: killed, told to stop, and in front of the stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from provisioning.gateway import keys
+from tests.comfyui.model_files import write_models
+from tests.unit.gateway.conftest import PEPPER, until, workflow
+from tests.unit.gateway.fake import PNG, FakeComfyUI
+
+ROOT = Path(__file__).parents[3]
+STAND_IN = ROOT / "tests" / "comfyui" / "source"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Setup:
+    """What a gateway process is started with."""
+
+    config: Path
+    port: int
+    key: str
+    database: Path
+
+    def client(self) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", headers=headers, trust_env=False)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        connection = sqlite3.connect(self.database)
+        try:
+            return connection.execute(sql).fetchall()
+        finally:
+            connection.close()
+
+
+def prepare(folder: Path, upstream: str) -> Setup:
+    setup = Setup(folder / "gateway.json", free_port(), keys.mint(), folder / "gateway.db")
+    settings = {
+        "port": setup.port, "upstream": upstream, "database": str(setup.database), "pepper": PEPPER,
+        "poll_seconds": 0.2,
+        "seed_keys": [{"name": "client", "key": setup.key, "scopes": ["client"]}], "rate_limit_per_minute": 100000,
+    }  # fmt: skip
+    setup.config.write_text(json.dumps(settings))
+    return setup
+
+
+@asynccontextmanager
+async def process(*command: str, cwd: Path = ROOT) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a command, and end it."""
+    quiet = asyncio.subprocess.DEVNULL
+    started = await asyncio.create_subprocess_exec(*command, cwd=cwd, stdout=quiet, stderr=quiet)
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.wait()
+
+
+@asynccontextmanager
+async def serving(setup: Setup) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a gateway and wait until it is ready."""
+    command = (sys.executable, "-m", "provisioning.gateway", "serve", "--config", str(setup.config))
+    async with process(*command) as started, setup.client() as client:
+        await until(lambda: is_up(client, "/readyz"), seconds=20)
+        yield started
+
+
+async def is_up(client: httpx.AsyncClient, path: str) -> bool:
+    try:
+        return (await client.get(path)).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def test_a_kill_loses_no_job_and_the_next_process_ends_it(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
+    fake, url = comfy
+    setup = prepare(tmp_path, url)
+    async with serving(setup) as gateway, setup.client() as client:
+        answers = [await client.post("/prompt", json={"prompt": workflow()}) for _ in range(5)]
+        jobs = [answer.json()["prompt_id"] for answer in answers]
+        gateway.send_signal(signal.SIGKILL)
+    assert sorted(setup.rows("SELECT id, state FROM jobs")) == sorted((job, "queued") for job in jobs)
+    for job in jobs[:3]:
+        await fake.begin(job)
+        await fake.end(job)
+    del fake.pending[0]
+    async with serving(setup), setup.client() as client:
+        await until(lambda: len(setup.rows("SELECT 1 FROM jobs WHERE finished_at IS NOT NULL")) == 4)
+        assert set((await client.get("/history")).json()) == set(jobs[:3])
+    states = dict(setup.rows("SELECT id, state FROM jobs"))
+    assert [states[job] for job in jobs] == ["completed"] * 3 + ["failed", "queued"]
+    assert setup.rows("SELECT sum(gpu_ms) FROM jobs") == [(4500,)]
+
+
+async def test_sigterm_ends_it_in_order(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
+    setup = prepare(tmp_path, comfy[1])
+    async with serving(setup) as gateway, setup.client() as client:
+        await client.get("/queue")
+        gateway.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            await gateway.wait()
+    assert ("/queue", 200) in setup.rows("SELECT route, status FROM requests")
+
+
+async def test_a_port_in_use_is_a_failure(tmp_path: Path) -> None:
+    setup = prepare(tmp_path, "http://127.0.0.1:9")
+    command = (sys.executable, "-m", "provisioning.gateway", "serve", "--config", str(setup.config))
+    with socket.create_server(("127.0.0.1", setup.port)):
+        async with process(*command) as gateway, asyncio.timeout(20):
+            assert await gateway.wait() != 0
+
+
+@pytest.fixture
+async def stand_in(tmp_path: Path) -> AsyncIterator[str]:
+    write_models(tmp_path)
+    port = free_port()
+    command = (sys.executable, "main.py", "--port", str(port), "--base-directory", str(tmp_path), "--disable-metadata")
+    async with process(*command, cwd=STAND_IN), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        await until(lambda: is_up(client, "/queue"), seconds=20)
+        yield f"http://127.0.0.1:{port}"
+
+
+async def test_the_stand_in_behind_it_draws_an_image(stand_in: str, tmp_path: Path) -> None:
+    setup = prepare(tmp_path, stand_in)
+    async with serving(setup), setup.client() as client:
+        graph = json.loads((STAND_IN.parent / "workflows" / "text_to_image.json").read_text())
+        answer = await client.post("/prompt", json={"prompt": graph})
+        assert answer.status_code == 200, answer.text
+        job = answer.json()["prompt_id"]
+        await until(lambda: finished(client, job), seconds=20)
+        entry = (await client.get(f"/history/{job}")).json()[job]
+        [image] = [image for output in entry["outputs"].values() for image in output["images"]]
+        picture = await client.get("/view", params=image)
+        assert (picture.headers["content-type"], picture.content[:8]) == ("image/png", PNG[:8])
+        assert entry["status"]["status_str"] == "success"
+    assert setup.rows("SELECT state FROM jobs") == [("completed",)]
+
+
+async def finished(client: httpx.AsyncClient, job: str) -> bool:
+    return job in (await client.get(f"/history/{job}")).json()

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from provisioning.gateway import keys
+from provisioning.gateway.events import PREVIEW, PREVIEW_WITH_METADATA, kind
+from provisioning.gateway.hub import BACKLOG, Listener
+from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit
+from tests.unit.gateway.fake import PNG
+
+
+@asynccontextmanager
+async def listening(port: int, token: str, label: str = "tab", **headers: str) -> AsyncIterator[ClientConnection]:
+    """Open a WebSocket and take its greeting."""
+    given = {"Authorization": f"Bearer {token}"} | headers
+    url = f"ws://127.0.0.1:{port}/ws?clientId={label}"
+    async with connect(url, additional_headers=given, proxy=None, compression=None) as socket:
+        greeting = json.loads(await socket.recv())
+        assert (greeting["type"], greeting["data"]["sid"]) == ("status", label)
+        yield socket
+
+
+async def heard(socket: ClientConnection, until: str) -> list[Any]:
+    """Return what arrives up to and including an event; binary messages as they are."""
+    messages: list[Any] = []
+    async with asyncio.timeout(5):
+        while True:
+            message = await socket.recv()
+            messages.append(message if isinstance(message, bytes) else json.loads(message))
+            if isinstance(message, str) and messages[-1]["type"] == until:
+                return messages
+
+
+async def silence(socket: ClientConnection) -> None:
+    """Check that nothing but the listener's own status arrives."""
+    while True:
+        try:
+            async with asyncio.timeout(0.1):
+                message = await socket.recv()
+        except TimeoutError:
+            return
+        assert isinstance(message, str)
+        assert json.loads(message)["type"] == "status", message
+
+
+async def test_one_hears_of_ones_own_jobs_alone(gate: Gate, port: int) -> None:
+    async with listening(port, gate.keyring.alice) as alice, listening(port, gate.keyring.bob) as bob:
+        job = await submit(gate.alice)
+        await gate.comfy.begin(job)
+        await gate.comfy.preview(job)
+        await gate.comfy.end(job)
+        messages = await heard(alice, "executing")
+        await silence(bob)
+    types = [message["type"] for message in messages if isinstance(message, dict)]
+    assert [name for name in types if name != "status"] == [
+        "execution_start", "progress", "executed", "execution_success", "executing",
+    ]  # fmt: skip
+    assert messages[-1]["data"] == {"node": None, "prompt_id": job}
+    assert "u/" not in json.dumps([message for message in messages if isinstance(message, dict)])
+
+
+async def test_the_result_is_there_when_the_end_is_announced(gate: Gate, port: int) -> None:
+    async with listening(port, gate.keyring.alice) as alice:
+        job = await submit(gate.alice)
+        await gate.comfy.begin(job)
+        await gate.comfy.end(job)
+        await heard(alice, "executing")
+        assert gate.rows("SELECT state FROM jobs") == [("completed",)]
+
+
+async def test_an_end_found_by_looking_is_announced_too(gate: Gate, port: int) -> None:
+    async with listening(port, gate.keyring.alice) as alice:
+        job = await submit(gate.alice)
+        gate.comfy.pending.clear()
+        await gate.app.services.tracker.reconcile()
+        assert (await heard(alice, "executing"))[-1]["data"]["prompt_id"] == job
+
+
+async def test_previews_come_in_the_form_the_client_asked_for(gate: Gate, port: int) -> None:
+    async with listening(port, gate.keyring.alice, "old") as old, listening(port, gate.keyring.alice, "new") as new:
+        await new.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
+        job = await submit(gate.alice)
+        await gate.comfy.begin(job)
+        await gate.comfy.preview(job)
+        await gate.comfy.end(job)
+        for socket, form in ((old, PREVIEW), (new, PREVIEW_WITH_METADATA)):
+            [image] = [message for message in await heard(socket, "executing") if isinstance(message, bytes)]
+            assert kind(image) == form
+            assert image.endswith(PNG)
+
+
+async def test_a_job_with_a_label_is_told_to_that_socket(gate: Gate, port: int) -> None:
+    async with listening(port, gate.keyring.alice, "one") as one, listening(port, gate.keyring.alice, "two") as two:
+        job = await submit(gate.alice, client_id="two")
+        await gate.comfy.begin(job)
+        await gate.comfy.end(job)
+        await heard(two, "executing")
+        await silence(one)
+
+
+async def test_another_keys_label_takes_over_nothing(gate: Gate, port: int) -> None:
+    async with listening(port, gate.keyring.alice, "same") as alice, listening(port, gate.keyring.bob, "same") as bob:
+        job = await submit(gate.alice, client_id="same")
+        await gate.comfy.begin(job)
+        await gate.comfy.end(job)
+        await heard(alice, "executing")
+        await silence(bob)
+    assert len(gate.comfy.sockets) == 1, "no client's socket reaches ComfyUI"
+
+
+async def test_an_admin_hears_everything(gate: Gate, port: int) -> None:
+    async with listening(port, gate.keyring.admin) as admin:
+        job = await submit(gate.alice)
+        await gate.comfy.begin(job)
+        await gate.comfy.end(job)
+        assert (await heard(admin, "executing"))[-1]["data"]["prompt_id"] == job
+
+
+@pytest.mark.parametrize(
+    ("token", "headers", "status"),
+    [
+        (None, {}, 401),
+        (UNKNOWN_KEY, {}, 401),
+        ("good", {"Origin": "https://evil.test"}, 403),
+        ("good", {"Origin": "null"}, 403),
+        ("good", {"X-API-Key": "x"}, 400),
+    ],
+)
+async def test_sockets_that_are_refused(
+    gate: Gate, port: int, token: str | None, headers: dict[str, str], status: int
+) -> None:
+    key = gate.keyring.alice if token == "good" else token
+    auth = {"Authorization": f"Bearer {key}"} if key else {}
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(f"ws://127.0.0.1:{port}/ws", additional_headers=auth | headers, proxy=None)
+    assert refused.value.response.status_code == status
+    assert refused.value.response.body is not None
+    assert json.loads(refused.value.response.body)["status"] == status
+
+
+async def test_no_other_path_is_a_socket(gate: Gate, port: int) -> None:
+    for path in ("/queue", "/livez", "/", "/ws/x", "/internal/ws"):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(
+                f"ws://127.0.0.1:{port}{path}", additional_headers={"X-API-Key": gate.keyring.admin}, proxy=None
+            )
+        assert refused.value.response.status_code == 404
+
+
+async def test_a_revoked_key_loses_its_socket(gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provisioning.gateway.handlers.sockets.RECHECK_SECONDS", 0.01)
+    async with listening(port, gate.keyring.alice) as alice:
+        await gate.store.revoke(keys.key_id(gate.keyring.alice) or "")
+        with pytest.raises(ConnectionClosed):
+            async with asyncio.timeout(5):
+                await alice.recv()
+        assert alice.close_code == 1008
+
+
+@pytest.mark.parametrize("overrides", [{"max_sockets_per_owner": 1}])
+async def test_an_owner_has_so_many_sockets(gate: Gate, port: int) -> None:
+    async with listening(port, gate.keyring.alice), listening(port, gate.keyring.bob):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://127.0.0.1:{port}/ws", additional_headers={"X-API-Key": gate.keyring.alice}, proxy=None)
+    assert refused.value.response.status_code == 429
+    assert int(refused.value.response.headers["retry-after"]) >= 1
+
+
+async def test_a_drain_closes_sockets(gate: Gate, port: int) -> None:
+    async with listening(port, gate.keyring.alice) as alice:
+        gate.app.drain()
+        with pytest.raises(ConnectionClosed):
+            async with asyncio.timeout(5):
+                await alice.recv()
+        assert alice.close_code == 1001
+
+
+async def test_a_slow_reader_is_cut_off_and_costs_no_memory(gate: Gate) -> None:
+    actor = await gate.store.find(gate.keyring.alice)
+    listener = Listener(actor, "slow")
+    for number in range(BACKLOG + 10):
+        listener.put(str(number))
+    assert listener.cut.is_set()
+    assert listener.queue.qsize() == BACKLOG
+
+
+async def test_own_origin_may_open_a_socket(gate: Gate, port: int) -> None:
+    async with listening(port, gate.keyring.alice, Origin=f"http://127.0.0.1:{port}"):
+        pass
+    assert HOST in gate.settings.allowed_hosts

@@ -1,0 +1,124 @@
+"""What arrives in bytes: over a real socket, past any client library."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+
+import pytest
+
+from tests.unit.gateway.conftest import Gate
+
+
+async def talk(port: int, data: bytes) -> bytes:
+    """Send bytes and return what comes back until the server hangs up or falls silent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    received = b""
+    try:
+        async with asyncio.timeout(1):
+            while chunk := await reader.read(65536):
+                received += chunk
+    except (TimeoutError, ConnectionResetError):
+        pass
+    finally:
+        writer.close()
+    return received
+
+
+def request(target: str, *headers: str, method: str = "GET", body: str = "") -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", *headers, "Connection: close", "", body]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer else 0
+
+
+async def test_heads_that_are_refused(gate: Gate, port: int) -> None:
+    host, key = "Host: gateway.test", f"X-API-Key: {gate.keyring.admin}"
+    length, chunked = "Content-Length: 2", "Transfer-Encoding: chunked"
+    cases = {
+        "absolute target": request("http://gateway.test/queue", host, key),
+        "absolute target to a public route": request("http://evil.test/livez", host),
+        "authority target": request("gateway.test:443", host, key, method="CONNECT"),
+        "asterisk target": request("*", host, key, method="OPTIONS"),
+        "no host": request("/queue", key),
+        "two hosts": request("/queue", host, "Host: evil.test", key),
+        "host with a line break": request("/queue", "Host: gateway.test\r\n x", key),
+        "length and chunked": request("/queue", host, key, length, chunked, method="POST", body="{}"),
+        "two lengths": request("/queue", host, key, length, "Content-Length: 3", method="POST", body="{}"),
+        "negative length": request("/queue", host, key, "Content-Length: -1", method="POST"),
+        "length with a sign": request("/queue", host, key, "Content-Length: +2", method="POST", body="{}"),
+        "chunked twice": request("/queue", host, key, chunked, chunked, method="POST", body="0\r\n\r\n"),
+        "bare line feeds": b"GET /queue HTTP/1.1\nHost: gateway.test\nX-API-Key: "
+        + gate.keyring.admin.encode()
+        + b"\n\n",
+        "space before the colon": request("/queue", host, f"X-API-Key : {gate.keyring.admin}"),
+        "null in a header": request("/queue", host, key, "X: a\0b"),
+        "an unknown version": b"GET /queue HTTP/9.9\r\nHost: gateway.test\r\n\r\n",
+        "another upgrade": request("/queue", host, key, "Upgrade: h2c").replace(b": close", b": upgrade"),
+        "nonsense": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        "no path": b"GET  HTTP/1.1\r\nHost: gateway.test\r\n\r\n",
+    }
+    for name, data in cases.items():
+        answer = await talk(port, data)
+        assert status(answer) in {400, 401, 405, 0}, (name, answer[:200])
+        assert answer.count(b"HTTP/1.1 ") <= 1, name
+    assert gate.comfy.seen == []
+
+
+async def test_a_refusal_at_the_door_has_the_form_of_every_error(gate: Gate, port: int) -> None:
+    answer = await talk(port, request("http://evil.test/livez", "Host: gateway.test"))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["code"] == "invalid_request"
+
+
+async def test_a_head_has_a_limit(gate: Gate, port: int) -> None:
+    endless = b"GET /livez HTTP/1.1\r\nHost: gateway.test\r\n" + b"X: " + b"a" * 200_000
+    assert status(await talk(port, endless)) == 431
+    many = b"".join(b"X-%d: a\r\n" % number for number in range(20_000))
+    assert status(await talk(port, b"GET /livez HTTP/1.1\r\nHost: a.test\r\n" + many + b"\r\n")) in {400, 431}
+    assert status(await talk(port, request("/livez", "Host: a.test"))) == 200
+
+
+async def test_a_slow_head_is_not_waited_for(gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provisioning.gateway.wire.HEAD_SECONDS", 0.05)
+    assert status(await talk(port, b"GET /livez HTTP/1.1\r\nHost: ga")) == 408
+    assert status(await talk(port, b"")) == 408
+
+
+@pytest.mark.parametrize("overrides", [{"idle_seconds": 0.05}])
+async def test_a_slow_body_is_not_waited_for(gate: Gate, port: int) -> None:
+    head = request(
+        "/queue", "Host: gateway.test", f"X-API-Key: {gate.keyring.alice}", "Content-Length: 10", method="POST"
+    )
+    assert status(await talk(port, head)) == 408
+
+
+async def test_requests_on_one_connection_do_not_mix(gate: Gate, port: int) -> None:
+    first = f"GET /queue HTTP/1.1\r\nHost: gateway.test\r\nX-API-Key: {gate.keyring.alice}\r\n\r\n".encode()
+    answers = await talk(port, first + request("/queue", "Host: gateway.test"))
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answers) == [b"200", b"401"]
+
+
+async def test_loopback_names_are_for_loopback_peers(gate: Gate, port: int) -> None:
+    key = f"X-API-Key: {gate.keyring.alice}"
+    assert status(await talk(port, request("/queue", f"Host: 127.0.0.1:{port}", key))) == 200
+    assert status(await talk(port, request("/queue", "Host: rebound.test", key))) == 421
+
+
+async def test_a_websocket_needs_our_host_too(gate: Gate, port: int) -> None:
+    upgrade = ("Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+    key = f"X-API-Key: {gate.keyring.alice}"
+    for host, expected in (("evil.test", 421), ("gateway.test", 101)):
+        handshake = request("/ws", f"Host: {host}", key, *upgrade).replace(b": close", b": upgrade")
+        assert status(await talk(port, handshake)) == expected
+
+
+async def test_a_websocket_address_asked_for_plainly(gate: Gate, port: int) -> None:
+    key = f"X-API-Key: {gate.keyring.alice}"
+    assert status(await talk(port, request("/ws", "Host: gateway.test", key))) == 426
+    assert status(await talk(port, request("/ws", "Host: gateway.test"))) == 401
