@@ -47,15 +47,16 @@ def seen():
 async def main():
     runtime = NamespaceRuntime(Path(sys.argv[1]))
     before = seen()
-    await runtime.start(spec("pod1", "sleep infinity"))
-    during = seen()
-    assert RECORD.exists()
-    assert "up0/forwarding 1" in during and "lo/forwarding 0" in during, during
-    assert during.count("comfyui-runpod-emulator") == 2, during
-    if sys.argv[2] == "killed":
+    try:
+        await runtime.start(spec("pod1", "sleep infinity"))
+        during = seen()
+        assert RECORD.exists()
+        assert "up0/forwarding 1" in during and "lo/forwarding 0" in during, during
+        assert during.count("comfyui-runpod-emulator") == 2, during
+        if sys.argv[2] == "removed":
+            await runtime.remove("pod1")
+    finally:
         await NamespaceRuntime(Path(sys.argv[1])).adopt({})
-    else:
-        await runtime.remove("pod1")
     assert seen() == before, seen()
     assert not RECORD.parent.exists()
 
