@@ -85,7 +85,7 @@ def run(command: str, place: daemon.Place, options: argparse.Namespace) -> int:
             stop(place, options)
         case "status":
             facts = daemon.health(place)
-            say(f"emulator running: {facts}" if facts else "emulator not running")
+            say(f"emulator running: {daemon.describe(place, facts)}" if facts else "emulator not running")
             return 0 if facts else 3
     return 0
 

@@ -27,17 +27,20 @@ ENTRY: web.RequestKey[dict[str, Any]] = web.RequestKey("entry", dict)
 RATE_HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("rate_headers", dict)
 OPERATION = web.RequestKey("operation", Operation)
 """The document's operation that a request calls."""
+LOCAL_NAMES = ("127.0.0.1", "localhost")
 MAX_BODY = 4 * 1024 * 1024
 
 log = logging.getLogger("emulator")
 
 
-def create_app(emu: Emulator) -> web.Application:
-    """Return the application; `attended` looks after its pods."""
-    app = web.Application(middlewares=[record, inject, guard], client_max_size=MAX_BODY)
+def create_app(emu: Emulator, *, with_control: bool = True) -> web.Application:
+    """Return the application, `with_control` or as a pod sees it; `attended` looks after its pods."""
+    app = web.Application(middlewares=[refuse_foreign_names, record, inject, guard], client_max_size=MAX_BODY)
     app[EMULATOR] = emu
-    for module in (pods, logs, volumes, catalogue, billing, ssh_keys, files, control):
+    for module in (pods, logs, volumes, catalogue, billing, ssh_keys, files):
         app.add_routes(module.routes)
+    if with_control:
+        app.add_routes(control.routes)
     return app
 
 
@@ -51,8 +54,17 @@ async def attended(emu: Emulator) -> AsyncIterator[None]:
     finally:
         watcher.cancel()
         await asyncio.gather(watcher, return_exceptions=True)
+        await emu.faults.close()
         await emu.lifecycle.close()
         await emu.runtime.close()
+
+
+@web.middleware
+async def refuse_foreign_names(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer to loopback's own names alone: a page that has its name point here must not run commands in pods."""
+    if request.host.rpartition(":")[0] not in LOCAL_NAMES:
+        return web.Response(status=421, text=f"this is not {request.host}\n")
+    return await handler(request)
 
 
 @web.middleware
@@ -64,7 +76,14 @@ async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
     if not request.path.startswith("/_emulator"):
         emu.requests.append(entry)
     request[ENTRY] = entry
-    response = await handler(request)
+    try:
+        response = await handler(request)
+    except web.HTTPException:
+        raise
+    except Exception as error:
+        # RunPod would never answer so: whatever test made this call is to fail, and to say where.
+        violate(request, [f"the stand-in itself failed: {error!r}"])
+        raise
     entry |= {"status": response.status, "seconds": round(time.monotonic() - began, 4)}
     return response
 
@@ -73,19 +92,28 @@ async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def inject(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Do to a call what a fault rule says."""
     emu = emulator.of(request)
-    controls = request.path.startswith("/_emulator")
-    effect = None if controls else emu.faults.choose(request.method, request.path, emu.clock.now())
+    if request.path.startswith("/_emulator") or not emu.faults.rules:
+        return await handler(request)
+    effect = emu.faults.choose(request.method, request.path, await request.text(), emu.clock.now())
     if effect is None:
         return await handler(request)
     request[ENTRY]["fault"] = effect.label
     await emu.clock.sleep(effect.stall_seconds)
-    if effect.reset_before:
+    if effect.late_seconds:
+        emu.faults.later(carry_out_late(request, handler, effect.late_seconds))
+    if effect.reset_before or effect.late_seconds:
         return reset(request)
     answered = None if effect.status is not None and not effect.effect else await handler(request)
     await emu.clock.sleep(effect.stall_after_seconds)
     if effect.reset_after:
         return reset(request)
     return answered if answered is not None and effect.status is None else forged(effect)
+
+
+async def carry_out_late(request: web.Request, handler: Handler, seconds: float) -> None:
+    """Carry a call out long after its connection broke."""
+    await emulator.of(request).clock.sleep(seconds)
+    await handler(request)
 
 
 def reset(request: web.Request) -> web.Response:

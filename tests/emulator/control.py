@@ -35,7 +35,13 @@ async def read(request: web.Request) -> Any:  # noqa: ANN401 - JSON can be anyth
 async def health(request: web.Request) -> web.Response:
     """Say that it is there, and which one it is."""
     emu = emulator.of(request)
-    facts = {"pid": os.getpid(), "state": str(emu.state.directory), "runtime": emu.runtime.name, "code": emu.code}
+    facts = {
+        "pid": os.getpid(),
+        "state": str(emu.state.directory),
+        "runtime": emu.runtime.name,
+        "code": emu.code,
+        "reason": emu.reason,
+    }
     return web.json_response({"emulator": "runpod", "pods": len(list(emu.state.living_pods()))} | facts)
 
 

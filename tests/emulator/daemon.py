@@ -72,7 +72,7 @@ def start(place: Place, runtime: str) -> str:
     """Have an emulator running at the place; return what was done. One of an older source is replaced."""
     if facts := health(place):
         if facts["code"] == source_hash():
-            return f"already running: pid {facts['pid']}, runtime {facts['runtime']}, {place.url}"
+            return f"already running: {describe(place, facts)}"
         stop(place)
     before = place.log.stat().st_size if place.log.exists() else 0
     child = spawn(place, runtime)
@@ -83,7 +83,12 @@ def start(place: Place, runtime: str) -> str:
         raise
     finally:
         let_go(child)
-    return f"started: pid {facts['pid']}, runtime {facts['runtime']}, {place.url}"
+    return f"started: {describe(place, facts)}"
+
+
+def describe(place: Place, facts: dict[str, Any]) -> str:
+    """Return one line about a running emulator."""
+    return f"{place.url}, pid {facts['pid']}, runtime {facts['runtime']} ({facts['reason']})"
 
 
 def spawn(place: Place, runtime: str) -> subprocess.Popen[bytes]:

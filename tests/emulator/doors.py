@@ -48,8 +48,10 @@ class Doors:
             await self._open_tcp(pod, private)
 
     async def reopen_tcp(self, pod: Pod) -> None:
-        """Listen again on the numbers that a running pod already has."""
-        for private in pod.tcp_ports:
+        """Listen again on the numbers that a running pod already has, unless somebody took one meanwhile."""
+        for private, public in pod.tcp_ports.items():
+            if not is_free(public):
+                pod.tcp_ports[private] = free_port(self._taken())
             await self._open_tcp(pod, private)
 
     async def _open_tcp(self, pod: Pod, private: int) -> None:

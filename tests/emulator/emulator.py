@@ -43,6 +43,8 @@ class Emulator:
     requests: deque[dict[str, Any]] = field(default_factory=remembered)
     violations: deque[dict[str, Any]] = field(default_factory=remembered)
     quota: Quota = field(default_factory=Quota)
+    reason: str = ""
+    """Why it has this runtime."""
     code: str = ""
     """Hash of the source it runs, so that a newer checkout can tell."""
 

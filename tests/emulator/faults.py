@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
+from collections.abc import Coroutine
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -26,6 +28,8 @@ class Effect:
     """The connection breaks before the call has any effect."""
     reset_after: bool = False
     """The call is carried out, and the connection breaks instead of an answer."""
+    late_seconds: float = 0.0
+    """The connection breaks at once, and the call is carried out so much later."""
     stall_seconds: float = 0.0
     """Waited before the call is carried out, by the emulator's clock."""
     stall_after_seconds: float = 0.0
@@ -46,6 +50,8 @@ class Rule:
     method: str = "*"
     path: str = ".*"
     """Regular expression, searched in the path."""
+    content: str = ""
+    """Regular expression, searched in the request's body."""
     nth: list[int] = field(default_factory=list)
     """Which of the calls that match, counted from 1; empty: all."""
     times: int | None = None
@@ -63,10 +69,11 @@ class Rule:
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - a fault schedule is to be repeatable, not secret
         self._path = re.compile(self.path)
+        self._content = re.compile(self.content)
 
-    def takes(self, method: str, path: str, now: float) -> bool:
+    def takes(self, method: str, path: str, content: str, now: float) -> bool:
         """Count the call when it matches, and say whether the rule acts on it."""
-        if self.method not in ("*", method) or not self._path.search(path):
+        if self.method not in ("*", method) or not (self._path.search(path) and self._content.search(content)):
             return False
         age = now - self.set_at
         if age < self.since or (self.until is not None and age > self.until):
@@ -101,11 +108,24 @@ class Faults:
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []
+        self._late: set[asyncio.Task[None]] = set()
 
-    def choose(self, method: str, path: str, now: float) -> Effect | None:
+    def choose(self, method: str, path: str, content: str, now: float) -> Effect | None:
         """Return what happens to a call, None for nothing; every rule counts the call."""
-        acting = [rule for rule in self.rules if rule.takes(method, path, now)]
+        acting = [rule for rule in self.rules if rule.takes(method, path, content, now)]
         return acting[0].do if acting else None
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for."""
+        task = asyncio.create_task(work)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    async def close(self) -> None:
+        """Drop what has not come about yet."""
+        for task in self._late:
+            task.cancel()
+        await asyncio.gather(*self._late, return_exceptions=True)
 
     def report(self) -> list[dict[str, Any]]:
         """Return the rules with how often each matched and acted."""

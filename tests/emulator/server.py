@@ -37,10 +37,11 @@ class UnavailableError(Exception):
 
 
 def source_hash() -> str:
-    """Return a hash of the emulator's source."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(file.read_bytes())
+    """Return a hash of the emulator's source and of what its file server publishes."""
+    digest, tests = hashlib.sha256(), Path(__file__).parents[1]
+    for package in ("emulator", "comfyui"):
+        for file in sorted((tests / package).rglob("*.py")):
+            digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -71,7 +72,7 @@ def serve(directory: Path, port: int, wanted: str) -> None:
         log.info("runtime %s (%s)", runtime.name, reason)
         for limit in runtime.limits:
             log.info("it does not show: %s", limit)
-        asyncio.run(run(state, port, runtime))
+        asyncio.run(run(state, port, runtime, reason))
 
 
 def settle_runtime(state: State, wanted: str) -> str:
@@ -85,16 +86,18 @@ def settle_runtime(state: State, wanted: str) -> str:
     return made_by or wanted
 
 
-async def run(state: State, port: int, runtime: Runtime) -> None:
+async def run(state: State, port: int, runtime: Runtime, reason: str) -> None:
     """Run the emulator until a signal ends it."""
     emu = assemble(state, Clock(offset=state.clock_offset), runtime)
-    emu.code = source_hash()
+    emu.code, emu.reason = source_hash(), reason
     await files.publish(emu.files)
     runner = web.AppRunner(create_app(emu), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-    emu.lifecycle.inside.serve(runner, port)
+    inner = web.AppRunner(create_app(emu, with_control=False), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    emu.lifecycle.inside.serve(inner, port)
     # The port first: where it cannot be had, the pods are left as they are.
     listener = listen(port)
     await runner.setup()
+    await inner.setup()
     try:
         async with attended(emu):
             await web.SockSite(runner, listener).start()
@@ -102,6 +105,7 @@ async def run(state: State, port: int, runtime: Runtime) -> None:
             await until_signalled()
     finally:
         await runner.cleanup()
+        await inner.cleanup()
 
 
 def listen(port: int) -> socket.socket:

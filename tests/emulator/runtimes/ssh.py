@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,6 +35,18 @@ class PodServer(asyncssh.SSHServer):
         return username == "root" and authorized.validate(key, "root", "", "") is not None
 
 
+class PodFiles(asyncssh.SFTPServer):
+    """Files over SFTP; a relative path begins in the pod's root, which is the user's home."""
+
+    def __init__(self, channel: asyncssh.SSHServerChannel[bytes], root: Path) -> None:
+        super().__init__(channel)
+        self._home = os.fsencode(root)
+
+    def map_path(self, path: bytes) -> bytes:
+        """Return the path on this machine."""
+        return super().map_path(os.path.join(self._home, path))  # noqa: PTH118 - paths are bytes here
+
+
 async def listen(root: Path, keys: Mapping[str, str], environment: Mapping[str, str]) -> asyncssh.SSHAcceptor | None:
     """Serve a pod's SSH on a loopback port; None when the pod has no key, as its image would start no sshd then."""
     authorized = "\n".join(keys[name] for name in AUTHORIZED_KEYS if keys.get(name))
@@ -47,7 +60,7 @@ async def listen(root: Path, keys: Mapping[str, str], environment: Mapping[str, 
         server_factory=lambda: PodServer(authorized),
         server_host_keys=[host_key],
         process_factory=Sessions(root, environment).run,
-        sftp_factory=True,
+        sftp_factory=lambda channel: PodFiles(channel, root),
         allow_scp=True,
         encoding=None,
         keepalive_interval=KEEPALIVE_SECONDS,

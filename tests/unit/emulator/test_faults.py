@@ -36,6 +36,21 @@ async def test_a_broken_connection_before_or_after_the_effect(api: Api, reset: s
     assert api.emu.requests[-2]["fault"] == reset
 
 
+async def test_an_effect_long_after_the_connection_broke(api: Api) -> None:
+    await set_faults(api, {"method": "POST", "path": "/v2/pods", "times": 1, "do": {"late_seconds": 60}})
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await api.call("POST", "/v2/pods", POD)
+    assert len((await api.call("GET", "/v2/pods"))[1]["pods"]) == 0
+    await api.pass_time(61)
+    assert len((await api.call("GET", "/v2/pods"))[1]["pods"]) == 1
+
+
+async def test_a_rule_for_what_a_call_holds(api: Api) -> None:
+    await set_faults(api, {"content": "H100", "do": {"status": 403}})
+    assert (await api.call("POST", "/v2/pods", POD | {"gpu": {"id": "NVIDIA H100 NVL"}}))[0] == 403
+    assert (await api.call("POST", "/v2/pods", POD))[0] == 201
+
+
 async def test_a_lying_delete(api: Api) -> None:
     pod = await api.make_running()
     await set_faults(api, {"method": "DELETE", "do": {"status": 204}})
@@ -130,6 +145,10 @@ async def test_what_happens_to_pods_out_of_band(api: Api) -> None:
     await api.control(f"pods/{pod['id']}", {"do": "lose"})
     assert (await api.call("GET", f"/v2/pods/{pod['id']}"))[0] == 404
     assert (await api.call("POST", f"/_emulator/pods/{pod['id']}", {"do": "lose"}))[0] == 404
+
+
+async def test_a_name_that_was_made_to_point_here_gets_nothing(api: Api) -> None:
+    assert (await api.call("GET", "/v2/pods", headers={"Host": "evil.test:8642"}))[0] == 421
 
 
 async def test_web_pages_do_not_reach_the_control_plane(api: Api) -> None:

@@ -74,6 +74,7 @@ async def test_a_pod_runs_is_reached_and_leaves_nothing(runtime: ProcessRuntime,
         assert (terminal.exit_status, str(terminal.stdout).split()) == (3, ["17", "91"])
         async with connection.start_sftp_client() as sftp, sftp.open(f"{root}/workspace/g", "w") as file:
             await file.write("by sftp")
+            assert await sftp.realpath(".") == str(root)
         await connection.run("setsid sleep 1000 >/dev/null 2>&1 </dev/null & sleep 0.1")
     assert len(processes.having(marker(root))) >= 4
     with pytest.raises(asyncssh.PermissionDenied):
