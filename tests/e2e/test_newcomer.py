@@ -1,0 +1,113 @@
+"""What the README tells a newcomer, done as written: from a bare clone to an image, and to nothing that bills."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import requests
+from PIL import Image
+
+from tests.e2e.checkout import ROOT, Checkout
+
+WORKFLOW = ROOT / "tests/comfyui/workflows/text_to_image.json"
+OUTPUTS = {
+    "gatewayUrl", "apiKey", "adminKey", "podId", "gpu", "dataCenter", "volumeId", "sshCommand", "comfyuiRef",
+    "costPerHour", "costProjection", "costBreakdown",
+}  # fmt: skip
+
+
+class Client:
+    """The bot's backend: an address and a key."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url, self.key = url, key
+
+    def ask(self, path: str, body: object = None) -> requests.Response:
+        method = "GET" if body is None else "POST"
+        headers = {"Authorization": f"Bearer {self.key}"}
+        answer = requests.request(method, self.url + path, json=body, headers=headers, timeout=30)
+        answer.raise_for_status()
+        return answer
+
+    def image(self, workflow: object) -> bytes:
+        job = self.ask("/prompt", {"prompt": workflow}).json()["prompt_id"]
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            entry = self.ask(f"/history/{job}").json().get(job)
+            if entry and entry["outputs"]:
+                picture = next(p for node in entry["outputs"].values() for p in node["images"])
+                return self.ask("/view?" + urlencode(picture)).content
+            time.sleep(0.2)
+        raise AssertionError("no image within 60 s")
+
+
+def _status(url: str) -> int:
+    return requests.get(url, timeout=10).status_code
+
+
+def _walk(checkout: Checkout, runtime: str) -> None:
+    up = checkout.made("up")
+    assert f"runtime {runtime}" in up.text or f"{runtime} runtime" in up.text
+    outputs = checkout.json("output")
+    assert set(outputs) == OUTPUTS
+    key = checkout.made("-s", "key").out.strip()
+    assert key not in up.text
+    _uses_the_gateway(checkout, up.out, outputs["gatewayUrl"], key)
+    _sees_what_bills(checkout, outputs)
+    again = checkout.made("up")
+    assert "nothing changed" in again.text.lower()
+    assert checkout.made("preview").code == 0
+    checkout.made("destroy")
+    assert checkout.json("pods") == []
+    assert checkout.dirty() == ""
+
+
+def _uses_the_gateway(checkout: Checkout, summary: str, url: str, key: str) -> None:
+    printed = re.search(r"^\s*(curl .*\$\(make -s key.*)$", summary, re.MULTILINE)
+    assert printed, f"no curl line in:\n{summary}"
+    assert checkout.shell(printed[1]).code == 0
+    assert _status(f"{url}/livez") == 200
+    assert {_status(url + path) for path in ("/", "/prompt", "/queue", "/history", "/object_info", "/view")} == {401}
+    workflow = json.loads(WORKFLOW.read_text())
+    picture = Image.open(io.BytesIO(Client(url, key).image(workflow)))
+    assert picture.format == "PNG"
+    assert picture.width >= 64
+
+
+def _sees_what_bills(checkout: Checkout, outputs: dict[str, Any]) -> None:
+    billed = checkout.json("pods")
+    assert sorted(entry["type"] for entry in billed) == ["pod", "volume"]
+    assert {entry["id"] for entry in billed} == {outputs["podId"], outputs["volumeId"]}
+    assert sum(entry["usdPerHour"] for entry in billed) == pytest.approx(outputs["costPerHour"], rel=0.05)
+
+
+def _leftovers() -> tuple[str, ...]:
+    """What a pod is made of, as the machine shows it."""
+    commands = (["ip", "-o", "link"], ["cat", "/proc/mounts"], ["iptables-save"], ["nft", "list", "ruleset"])
+    seen = [subprocess.run(command, capture_output=True, text=True, check=False).stdout for command in commands]
+    rules = [re.sub(r"\[\d+:\d+\]|^#.*$", "", text, flags=re.MULTILINE) for text in seen]
+    return (*rules, Path("/proc/sys/net/ipv4/ip_forward").read_text(encoding="ascii"))
+
+
+@pytest.mark.timeout(1500)
+def test_a_newcomer_gets_an_image_and_ends_with_no_bill(checkout: Checkout) -> None:
+    root_on_linux = sys.platform == "linux" and os.geteuid() == 0
+    before = _leftovers() if root_on_linux else ()
+    _walk(checkout, "namespace" if root_on_linux else "process")
+    checkout.made("stop-emulator")
+    assert (_leftovers() if root_on_linux else ()) == before
+
+
+@pytest.mark.timeout(1500)
+def test_the_same_without_any_privilege(unprivileged_checkout: Checkout) -> None:
+    _walk(unprivileged_checkout, "process")
