@@ -1,0 +1,46 @@
+# Every target is one line: set the machine up, then run a command. Each takes ENV= (local dev staging prod).
+ENV ?= local
+PYTHON ?= python3
+READY = @$(PYTHON) -m tools.setup
+VENV = .venv/bin
+export CMD
+RUN = $(READY) && $(VENV)/python -m stacks.cli
+TESTED = $(READY) && $(PYTHON) -m tools.system_packages
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up preview destroy output key pods logs ssh env init lock stop-emulator test test-nightly check
+
+help:           ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /make \1	/' | sed 's/[$$][$$]/$$/' | expand -t 22
+setup:          ## make .venv, the engine and its plugins ready
+	$(READY)
+up:             ## bring ENV up: preview, policies, update, summary
+	$(RUN) up --env $(ENV)
+preview:        ## what `up` would change and cost; works without an account
+	$(RUN) preview --env $(ENV)
+destroy:        ## end ENV and prove that nothing of it bills
+	$(RUN) destroy --env $(ENV)
+output:         ## the stack's outputs, one JSON object, secrets masked
+	$(RUN) output --env $(ENV)
+key:            ## the client key
+	$(RUN) key --env $(ENV)
+pods:           ## what the account really holds and bills, a JSON array
+	$(RUN) pods --env $(ENV)
+logs:           ## the pod's log; FOLLOW=1 goes on with what comes
+	$(RUN) logs --env $(ENV) $(if $(FOLLOW),--follow)
+ssh:            ## a shell on the pod; CMD="id" runs that instead
+	$(RUN) ssh --env $(ENV) --command "$$CMD"
+env:            ## settings for plain pulumi: eval "$$(make -s env ENV=dev)"
+	$(RUN) env --env $(ENV)
+init:           ## prepare a real environment: passphrase, salt, RunPod key as secret
+	$(RUN) init --env $(ENV)
+lock:           ## record hashes and commits that the pod found out
+	$(RUN) lock --env $(ENV)
+stop-emulator:  ## stop the local RunPod stand-in
+	$(RUN) stop-emulator --env $(ENV)
+test:           ## unit, contract, integration and end-to-end tests
+	$(TESTED) && $(VENV)/python -m pytest -m "not live and not nightly" --cov --cov-report=term:skip-covered $(ARGS)
+test-nightly:   ## the long tests
+	$(TESTED) && $(VENV)/python -m pytest -m nightly $(ARGS)
+check:          ## lint, format, types, import directions
+	$(READY) && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/lint-imports

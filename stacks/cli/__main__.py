@@ -1,0 +1,129 @@
+"""`python -m stacks.cli <command> --env ENV`: what the Makefile runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+
+from stacks.cli import destroy, emulator, environment, init, locks, plain, preview, up
+from stacks.cli.engine import Engine
+from stacks.cli.errors import CliError
+from stacks.cli.place import Place, here
+
+DEFAULT_ENV = "local"
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command. 0: done; 1: an error that was said; 130: interrupted; otherwise the engine's own code."""
+    if arguments[:1] == ["pulumi"]:
+        return become_engine(arguments[1:])
+    options = parser().parse_args(arguments)
+    try:
+        return COMMANDS[options.command](here(options.env), options) or 0
+    except CliError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    main_parser = argparse.ArgumentParser(prog="python -m stacks.cli", description=__doc__)
+    main_parser.add_argument("command", choices=sorted(COMMANDS))
+    main_parser.add_argument("--env", default=DEFAULT_ENV, help="environment, that is, stack (default %(default)s)")
+    main_parser.add_argument("--command", dest="remote", default="", help="ssh: run this instead of a shell")
+    main_parser.add_argument("--follow", action="store_true", help="logs: go on with what comes")
+    return main_parser
+
+
+def engine(place: Place) -> Engine:
+    """The engine with the environment's settings."""
+    return Engine(place, environment.for_engine(place, os.environ))
+
+
+def show_output(place: Place, _options: argparse.Namespace) -> None:
+    """Print all outputs as one JSON object, secrets masked."""
+    print(json.dumps(engine(place).ask_json("stack", "output", "--json"), indent=2))
+
+
+def show_key(place: Place, _options: argparse.Namespace) -> None:
+    """Print the client key and nothing else."""
+    print(engine(place).ask("stack", "output", "apiKey", "--show-secrets").strip())
+
+
+def show_pods(place: Place, _options: argparse.Namespace) -> None:
+    """Print what the account holds as a JSON array."""
+    from stacks.cli import account  # noqa: PLC0415  (`make key` need not wait for the API client)
+
+    print(json.dumps([item.public() for item in account.items(engine(place))], indent=2))
+
+
+def show_settings(place: Place, _options: argparse.Namespace) -> None:
+    """Print shell commands after which plain `pulumi` works: `eval "$(make -s env ENV=dev)"`."""
+    for name, value in environment.settings(place, os.environ).items():
+        print(f'export PATH={shlex.quote(value)}:"$PATH"' if name == "PATH" else f"export {name}={shlex.quote(value)}")
+
+
+def show_log(place: Place, options: argparse.Namespace) -> None:
+    """Print the pod's log."""
+    from stacks.cli import pod  # noqa: PLC0415  (likewise)
+
+    pod.show_log(engine(place), follow=options.follow)
+
+
+def open_shell(place: Place, options: argparse.Namespace) -> int:
+    """Log in to the pod."""
+    from stacks.cli import pod  # noqa: PLC0415  (likewise)
+
+    return pod.shell(engine(place), [options.remote] if options.remote else [])
+
+
+def write_lock(place: Place, _options: argparse.Namespace) -> None:
+    """Record hashes and commits."""
+    from stacks.cli import lock  # noqa: PLC0415  (likewise)
+
+    lock.run(engine(place))
+
+
+def stop_emulator(place: Place, _options: argparse.Namespace) -> None:
+    """Stop the stand-in of this environment."""
+    print(emulator.stop(place))
+
+
+def become_engine(arguments: list[str]) -> int:
+    """Plain `pulumi` with the same settings: replace this process by the engine; a return is an error."""
+    root = here(DEFAULT_ENV).root
+    place = here(plain.stack_name(arguments, root, os.environ) or DEFAULT_ENV)
+    try:
+        settings = environment.for_engine(place, os.environ)
+        program = place.setup()["engine"]["folder"] + "/pulumi"
+        locks.break_stale_of(place, settings)
+        os.execve(program, ["pulumi", *arguments], settings)  # noqa: S606  (no shell: the very arguments)
+    except (CliError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    return 1
+
+
+COMMANDS: dict[str, Callable[[Place, argparse.Namespace], int | None]] = {
+    "up": lambda place, _options: up.run(place, DEFAULT_ENV),
+    "preview": lambda place, _options: preview.run(place),
+    "destroy": lambda place, _options: destroy.run(place),
+    "init": lambda place, _options: init.run(place),
+    "output": show_output,
+    "key": show_key,
+    "pods": show_pods,
+    "env": show_settings,
+    "logs": show_log,
+    "ssh": open_shell,
+    "lock": write_lock,
+    "stop-emulator": stop_emulator,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

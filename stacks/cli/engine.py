@@ -1,0 +1,151 @@
+"""Run the engine: followed by a person, or asked for one answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stacks.cli.errors import CliError
+from stacks.cli.place import Place
+
+QUIET_SECONDS = 9.0
+"""After so much silence a line says that it goes on: nothing is silent for ten seconds."""
+STOP_SECONDS = 60.0
+"""How long the engine may take to end the running steps after Ctrl-C."""
+_ANSWER_SECONDS = 60
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The engine, for one stack."""
+
+    place: Place
+    environ: Mapping[str, str]
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line, without a prompt: the person reads, the program does not ask."""
+        return ["pulumi", *arguments, "--stack", self.place.env, "--non-interactive"]
+
+    def follow(self, *arguments: str) -> int:
+        """Run with output shown as it comes; the exit code, 130 when it was interrupted."""
+        colour = "always" if sys.stdout.isatty() and "NO_COLOR" not in self.environ else "never"
+        process = self._start([*self.command(*arguments), "--color", colour], stderr=subprocess.STDOUT)
+        return _Followed(process).run()
+
+    def ask(self, *arguments: str) -> str:
+        """Run without showing anything and return standard output.
+
+        Raises:
+            CliError: it failed or did not answer within a minute; with what it said.
+        """
+        return self.tell("", *arguments)
+
+    def tell(self, text: str, *arguments: str) -> str:
+        """Like `ask`, with `text` on standard input, where a secret is seen by nobody."""
+        process = self._start(self.command(*arguments), stderr=subprocess.PIPE, stdin=subprocess.PIPE)
+        try:
+            out, err = process.communicate(text.encode(), timeout=_ANSWER_SECONDS)
+        except BaseException as error:
+            _end(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise CliError(f"`pulumi {arguments[0]}` gave no answer within {_ANSWER_SECONDS} s") from error
+            raise
+        if process.returncode != 0:
+            raise CliError(f"`pulumi {' '.join(arguments[:2])}` failed: {err.decode(errors='replace').strip()}")
+        return out.decode()
+
+    def ask_json(self, *arguments: str) -> Any:  # noqa: ANN401  (the engine's own documents)
+        """Run without showing anything and return the JSON document it prints."""
+        return json.loads(self.ask(*arguments))
+
+    def _start(self, command: Sequence[str], stderr: int, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        """Start in a session of its own: Ctrl-C reaches it once, through us, and never twice."""
+        program = self.place.setup()["engine"]["folder"] + "/pulumi"
+        return subprocess.Popen(
+            [program, *command[1:]],
+            cwd=self.place.root,
+            env=dict(self.environ),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+        )
+
+
+class _Followed:
+    """One run of the engine that a person watches and may interrupt."""
+
+    def __init__(self, process: subprocess.Popen[bytes], clock: Callable[[], float] = time.monotonic) -> None:
+        self._process, self._clock = process, clock
+        self._started = self._spoke = clock()
+        self._deadline: float | None = None
+        self._line_open = False
+
+    def run(self) -> int:
+        """Copy output until the engine ends; its exit code, or 130 after an interrupt."""
+        before = {number: signal.signal(number, self._interrupt) for number in _INTERRUPTS}
+        try:
+            self._copy()
+            code = self._process.wait()
+        finally:
+            _end(self._process)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return 130 if self._deadline is not None else code
+
+    def _copy(self) -> None:
+        stream = self._process.stdout
+        if stream is None:
+            return
+        with selectors.DefaultSelector() as selector:
+            selector.register(stream, selectors.EVENT_READ)
+            while True:
+                ready = selector.select(timeout=0.5)
+                if ready and not self._show(os.read(stream.fileno(), 65536)):
+                    return
+                self._beat()
+                if self._deadline is not None and self._clock() > self._deadline:
+                    return
+
+    def _show(self, block: bytes) -> bool:
+        """Pass output on; False at its end."""
+        sys.stdout.buffer.write(block)
+        sys.stdout.buffer.flush()
+        if block:
+            self._spoke, self._line_open = self._clock(), not block.endswith(b"\n")
+        return bool(block)
+
+    def _beat(self) -> None:
+        now = self._clock()
+        if now - self._spoke >= QUIET_SECONDS:
+            start = "\n" if self._line_open else ""
+            print(f"{start}  ... at work for {now - self._started:.0f} s", flush=True)
+            self._spoke, self._line_open = now, False
+
+    def _interrupt(self, number: int, _frame: object) -> None:
+        """First time: ask the engine to stop, with a bound. Second time: do not wait any longer."""
+        if self._deadline is None:
+            self._deadline = self._clock() + STOP_SECONDS
+            print("\nstopping: running steps may end; again to stop at once", flush=True)
+            self._process.send_signal(signal.SIGINT)
+        elif number == signal.SIGINT:
+            self._deadline = self._clock()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End whatever of the engine's session is left; its plugins end when they lose it."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()

@@ -1,0 +1,46 @@
+"""The environment variables the engine runs with; the same for `make` and for plain `pulumi` in the activated venv."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from stacks.cli import passphrase
+from stacks.cli.place import Place
+
+
+def for_engine(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
+    """Everything `environ` has, and what the engine needs. What the caller has set stays."""
+    ours = settings(place, environ)
+    return {**environ, **ours, "PATH": _path(ours["PATH"], environ.get("PATH", ""))}
+
+
+def settings(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
+    """Only what the engine needs and the caller has not set; PATH holds just the folders to put in front."""
+    setup, venv = place.setup(), place.root / ".venv"
+    (place.state / "pulumi").mkdir(parents=True, exist_ok=True)
+    defaults = {
+        "PULUMI_BACKEND_URL": f"file://{place.state / 'pulumi'}",
+        # The pack runs with every preview and update, also those of plain `pulumi`: it is no matter of convenience.
+        "PULUMI_OPTION_POLICY_PACK": str(place.root / "policies"),
+        # Our own plugins folder hides a login; the engine finds it where it was.
+        "PULUMI_CREDENTIALS_PATH": str(_login_folder(environ)),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+    chosen = {name: value for name, value in defaults.items() if name not in environ}
+    return {
+        **chosen,
+        **(passphrase.settings(place, environ) or {}),
+        "PATH": f"{setup['engine']['folder']}{os.pathsep}{venv / 'bin'}",
+        "PULUMI_HOME": setup["pulumi_home"],
+        "VIRTUAL_ENV": str(venv),
+    }
+
+
+def _path(front: str, rest: str) -> str:
+    return f"{front}{os.pathsep}{rest}" if rest else front
+
+
+def _login_folder(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi")

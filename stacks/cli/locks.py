@@ -1,0 +1,66 @@
+"""Locks of the file backend that a killed engine left behind."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from stacks.cli.place import PROJECT, Place
+
+
+def folder(place: Place, environ: Mapping[str, str]) -> Path | None:
+    """Where the backend keeps this stack's locks; None when it is no file backend (others look after their own)."""
+    root = backend_folder(environ)
+    return root and root / ".pulumi" / "locks" / "organization" / PROJECT / place.env
+
+
+def backend_folder(environ: Mapping[str, str]) -> Path | None:
+    """The folder of a `file://` backend, or None."""
+    url = urlsplit(environ.get("PULUMI_BACKEND_URL", ""))
+    if url.scheme != "file":
+        return None
+    path = unquote(url.netloc + url.path)
+    return Path(path.replace("~", str(Path.home()), 1) if path.startswith("~") else path)
+
+
+def break_stale_of(place: Place, environ: Mapping[str, str]) -> list[Path]:
+    """Remove this stack's stale locks, where the backend is one of files."""
+    locks = folder(place, environ)
+    return break_stale(locks) if locks else []
+
+
+def break_stale(locks: Path, is_engine: Callable[[int], bool] | None = None) -> list[Path]:
+    """Remove every lock whose owner was on this machine, was this user, and is dead. Return what was removed."""
+    stale = [file for file in sorted(locks.glob("*.json")) if _is_stale(file, is_engine or engine_lives)]
+    for file in stale:
+        file.unlink(missing_ok=True)
+    return stale
+
+
+def engine_lives(pid: int) -> bool:
+    """Whether the process exists and is an engine: a number may have gone to another program since."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    answer = subprocess.run(["ps", "-o", "stat=,comm=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    state, _, program = answer.stdout.strip().partition(" ")
+    return answer.returncode != 0 or (not state.startswith("Z") and "pulumi" in program)
+
+
+def _is_stale(file: Path, is_engine: Callable[[int], bool]) -> bool:
+    """Whether the owner is provably dead; what cannot be read or is not ours stays."""
+    try:
+        owner = json.loads(file.read_text())
+        pid, host, user = int(owner["pid"]), owner["hostname"], owner["username"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return host == socket.gethostname() and user == getpass.getuser() and not is_engine(pid)

@@ -1,0 +1,28 @@
+"""Which stack a plain `pulumi` command means, so that it gets that stack's passphrase."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from stacks.cli.place import PROJECT
+
+
+def stack_name(arguments: Sequence[str], root: Path, environ: Mapping[str, str]) -> str | None:
+    """The stack named on the command line, by PULUMI_STACK, or selected in this checkout; None when there is none."""
+    spaced = (value for flag, value in pairwise(arguments) if flag in {"-s", "--stack"})
+    joined = (word.partition("=")[2] for word in arguments if word.startswith("--stack="))
+    named = next(iter((*spaced, *joined)), "") or environ.get("PULUMI_STACK", "") or _selected(root)
+    return named.rpartition("/")[2] or None
+
+
+def _selected(root: Path) -> str:
+    """What `pulumi stack select` remembered: our plugins folder is of this checkout alone, so there is one file."""
+    for file in sorted((root / ".cache" / "pulumi-home" / "workspaces").glob(f"{PROJECT}-*-workspace.json")):
+        try:
+            return str(json.loads(file.read_text()).get("stack") or "")
+        except (OSError, ValueError):
+            continue
+    return ""

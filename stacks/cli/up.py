@@ -1,0 +1,28 @@
+"""Bring an environment up and say how to use it."""
+
+from __future__ import annotations
+
+import os
+
+from stacks.cli import emulator, environment, passphrase, stack, summary
+from stacks.cli.engine import Engine
+from stacks.cli.errors import CliError
+from stacks.cli.place import Place
+
+
+def run(place: Place, default_env: str) -> int:
+    """Preview, update and summary; the engine's exit code."""
+    if passphrase.settings(place, os.environ) is None:
+        raise CliError(f"{place.env} is not prepared on this machine; run `make init ENV={place.env}`")
+    engine = Engine(place, environment.for_engine(place, os.environ))
+    emulator.start(place)
+    stack.prepare(engine)
+    # The preview stays: a policy that refuses does so before the first resource bills.
+    code = engine.follow("up", "--yes")
+    if code == 0:
+        outputs = engine.ask_json("stack", "output", "--json")
+        history = engine.ask_json("stack", "history", "--json", "--page-size", "1")
+        print(summary.after_up(place.env, default_env, outputs, changed=summary.changed(history)), flush=True)
+    elif code == 130:
+        print(f"interrupted; `make up ENV={place.env}` goes on from here, `make destroy ENV={place.env}` ends it")
+    return code

@@ -1,0 +1,76 @@
+"""System packages that tests need: installed when we may, listed with the reason when we may not."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.errors import SetupError
+from tools.places import find
+from tools.progress import run, say
+
+
+@dataclass(frozen=True)
+class Need:
+    """A program tests start, the Debian package that has it, and which tests go without it."""
+
+    program: str
+    package: str
+    used_for: str
+
+
+NEEDS = (
+    Need("sshd", "openssh-server", "the SSH server of pods in the namespace runtime"),
+    Need("iptables", "iptables", "the network of pods in the namespace runtime"),
+    Need("ip", "iproute2", "the network of pods in the namespace runtime"),
+    Need("unshare", "util-linux", "pods in the namespace runtime"),
+    Need("nsenter", "util-linux", "pods in the namespace runtime"),
+)
+# sbin is not on an ordinary user's PATH and holds most of these.
+_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+def missing(which: Callable[[str], str | None] | None = None) -> list[Need]:
+    """What is not on this machine."""
+    return [need for need in NEEDS if (which or _which)(need.program) is None]
+
+
+def main() -> int:
+    """Install what is missing as root on Debian, else say what is left out; tests skip what they cannot do."""
+    needs = missing()
+    if needs and os.geteuid() == 0 and shutil.which("apt-get"):
+        _install(sorted({need.package for need in needs}))
+        needs = missing()
+    for need in needs:
+        say(f"left out without {need.package}: {need.used_for}")
+    return 0
+
+
+def _which(program: str) -> str | None:
+    return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", ""), *_FOLDERS)))
+
+
+def _install(packages: list[str]) -> None:
+    """Install without starting a single service on this machine."""
+    log = find(dict(os.environ)).cache / "apt.log"
+    policy = Path("/usr/sbin/policy-rc.d")
+    environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    try:
+        run("apt-get update", ["apt-get", "-q", "update"], log=log, env=environ, limit_seconds=300)
+        command = ["apt-get", "-q", "install", "-y", "--no-install-recommends", *packages]
+        run(f"installing {', '.join(packages)}", command, log=log, env=environ, limit_seconds=600)
+    except SetupError as error:
+        say(f"  {error}")
+    finally:
+        if ours:
+            policy.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
