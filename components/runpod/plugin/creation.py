@@ -60,8 +60,7 @@ class Creation(Generic[Made]):
 
     def _adopt(self) -> tuple[Made, Marker] | None:
         """Take up what an earlier run made and the state does not know; end what no longer fits."""
-        waiting = [intent for intent in self._open_intents() if not intent.resource_id]
-        for intent in waiting:
+        for intent in self._open_intents():
             self._await_late_effect(intent)
         adopted: tuple[Made, Marker] | None = None
         for found, marker in self._unclaimed():

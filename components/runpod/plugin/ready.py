@@ -107,8 +107,8 @@ class Readiness:
         cost = f" and bills {live.cost:.3f} USD/h" if live else ""
         return (
             f"pod {pod_id} exists{cost} but still lacks {missing} after {elapsed:.0f} s. Run `pulumi up` again to "
-            "wait on, raise the bound (readyTimeoutSeconds), or run `pulumi destroy`. A container disk smaller than the image "
-            "and a host whose driver is too old for the image's CUDA both look like this"
+            "wait on, raise the bound (readyTimeoutSeconds), or run `pulumi destroy`. A container disk smaller than "
+            "the image and a host whose driver is too old for the image's CUDA both look like this"
         )
 
 
