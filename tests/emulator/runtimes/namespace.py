@@ -28,6 +28,7 @@ from tests.emulator.runtimes.namespace_keeper import CHECKOUT, Keeper
 from tests.emulator.runtimes.namespace_machine import MachineRecord
 from tests.emulator.runtimes.namespace_mounts import Places
 from tests.emulator.runtimes.namespace_network import machine_resolver, pod_side
+from tests.emulator.runtimes.namespace_orphans import orphans
 from tests.emulator.runtimes.namespace_wiring import Wiring
 
 _IDLE = ("sleep", "infinity")
@@ -143,6 +144,8 @@ class NamespaceRuntime:
             shutil.rmtree(self._home(pod_id))
 
     def _adopt(self, known: frozenset[str]) -> None:
+        for orphan in orphans():
+            orphan.end()
         running: dict[str, IPv4Network] = {}
         for home in sorted(self._homes.iterdir()):
             record = records.read(home)

@@ -12,10 +12,10 @@ from typing import Self
 
 from tests.emulator.runtimes import RuntimeFailureError
 from tests.emulator.runtimes.namespace_init import PATH, Order
+from tests.emulator.runtimes.namespace_orphans import KEEPER
 from tests.emulator.runtimes.namespace_processes import ProcessId
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-_PROGRAM = "tests.emulator.runtimes.namespace_init"
 _ANSWER_SECONDS = 60.0
 """Making a disk and mounting it takes a fraction of a second; a busy machine may take its time."""
 
@@ -27,7 +27,7 @@ class Keeper:
         order_end, self._orders = os.pipe()
         self._answers, answer_end = os.pipe()
         try:
-            self.pid = _spawn(order_end, answer_end)
+            self.pid = _spawn(order.home, order_end, answer_end)
         finally:
             os.close(order_end)
             os.close(answer_end)
@@ -81,8 +81,9 @@ class Keeper:
         return heard.decode(errors="replace")
 
 
-def _spawn(order_end: int, answer_end: int) -> int:
-    command = [sys.executable, "-m", _PROGRAM]
+def _spawn(home: str, order_end: int, answer_end: int) -> int:
+    # The directory is for those who look at the machine's processes, `orphans` among them.
+    command = [sys.executable, "-m", KEEPER, home]
     # Nothing of the emulator's own environment: it may hold secrets, and /proc shows it.
     environment = {"PATH": PATH, "PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}
     duplicated = [(os.POSIX_SPAWN_DUP2, *pair) for pair in ((order_end, 0), (answer_end, 1), (answer_end, 2))]

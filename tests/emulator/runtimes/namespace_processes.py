@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,17 @@ def wait_gone(process: ProcessId, seconds: float) -> bool:
             return False
         time.sleep(_POLL_SECONDS)
     return True
+
+
+def children(parent: ProcessId) -> list[ProcessId]:
+    """Return the processes that this very process has started and that still are its children."""
+    found = []
+    for path in PROC.glob("[0-9]*"):
+        fields = _stat_fields(int(path.name))
+        if fields is not None and int(fields[1]) == parent.pid:
+            with suppress(ProcessLookupError):
+                found.append(ProcessId.of(int(path.name)))
+    return found if is_running(parent) else []
 
 
 def _catches(process: ProcessId, number: signal.Signals) -> bool:

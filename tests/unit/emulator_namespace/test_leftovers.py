@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -124,6 +125,15 @@ async def test_pods_that_a_killed_emulator_forgot_are_cleaned_away(state: Path) 
     await NamespaceRuntime(state).adopt({})
     assert traces(state) == []
     assert processes_in(namespace) == []
+
+
+async def test_a_pod_whose_state_folder_was_deleted_is_ended_by_the_next_emulator(state: Path, tmp_path: Path) -> None:
+    _start_and_kill(state, spec("pod1", STUBBORN))
+    namespace = pid_namespace(state, "pod1")
+    shutil.rmtree(state)
+    await NamespaceRuntime(tmp_path / "another").adopt({})
+    assert processes_in(namespace) == []
+    assert traces(state) == []
 
 
 async def test_a_pod_that_died_while_the_emulator_was_down_has_ended(state: Path) -> None:
