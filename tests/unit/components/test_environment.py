@@ -11,7 +11,7 @@ from components.comfyui import plan_hash
 from components.environment import Environment, Machine, Software
 from provisioning import contract
 from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, PushRequest, SourcePin
-from tests.unit.components.conftest import Recorder, settle
+from tests.unit.components.recorder import Recorder, settle
 
 PLAN = ProvisionPlan(
     comfyui=SourcePin("ComfyUI", "https://example.org/c.git", "v0.38.0", "a" * 40, "torch --hash=sha256:0"),

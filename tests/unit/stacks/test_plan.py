@@ -11,7 +11,7 @@ from provisioning.contract import ModelPin, SourcePin
 from stacks import lockfile, plan
 from stacks.lockfile import Lock, LockedModel
 from stacks.settings import Settings, parse
-from tests.unit.stacks.conftest import CONFIG, raw
+from tests.unit.stacks.stack_file import CONFIG, raw
 
 MODEL = CONFIG["models"][0]
 HASH = "c" * 64

@@ -17,7 +17,7 @@ from stacks import sections, settings
 from stacks.settings import from_file, parse
 from tests.comfyui import publish
 from tests.comfyui.pins import pins
-from tests.unit.stacks.conftest import CONFIG, raw
+from tests.unit.stacks.stack_file import CONFIG, raw
 
 POD, GPU, COMFYUI = CONFIG["pod"], CONFIG["gpu"], CONFIG["comfyui"]
 NODE, MODEL = CONFIG["nodes"][0], CONFIG["models"][0]

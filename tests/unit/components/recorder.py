@@ -66,13 +66,15 @@ def settle(program: Callable[[], pulumi.Output[T]], *, preview: bool = False) ->
     async def main(executor: ThreadPoolExecutor) -> T | None:
         asyncio.get_running_loop().set_default_executor(executor)
         pulumi.runtime.set_mocks(recorder, project="comfyui-runpod", stack="dev", preview=preview)
-        value = await program().future()
-        await wait_for_rpcs()
-        return value
+        try:
+            return await program().future()
+        finally:
+            # What a failed program has begun would otherwise be awaited by the next one, on a loop that is gone.
+            await wait_for_rpcs()
 
     # Threads of our own, because the test runner keeps an event loop on its one.
     with ThreadPoolExecutor(4, initializer=give_thread_a_loop) as workers, ThreadPoolExecutor(1) as thread:
-        value = thread.submit(lambda: asyncio.run(main(workers))).result()
+        future = thread.submit(lambda: asyncio.run(main(workers)))
     for loop in loops:
         loop.close()
-    return recorder, value
+    return recorder, future.result()

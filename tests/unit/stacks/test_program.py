@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import date
+
+import pulumi
+import pytest
+
+from components import cost
+from components.errors import PlacementError
+from components.placement import Catalogue, Offer, rank
+from stacks import outputs, plan, program, report
+from stacks.lockfile import Lock
+from stacks.outputs import StackOutputs
+from stacks.settings import Settings, parse
+from tests.unit.components.recorder import Recorder, settle
+from tests.unit.stacks.stack_file import CONFIG, raw
+
+DAY = date(2026, 11, 22)
+OFFERS = (Offer("NVIDIA RTX A5000", 24, 0.27, {"EU-RO-1": "HIGH"}), Offer("NVIDIA A40", 48, 0.49))
+CATALOGUE = Catalogue(OFFERS, frozenset({"EU-RO-1"}), "api", DAY)
+TWO = {"candidates": ["NVIDIA RTX A5000", "NVIDIA A40"]}
+NAMES = [
+    "gatewayUrl",
+    "apiKey",
+    "adminKey",
+    "podId",
+    "gpu",
+    "dataCenter",
+    "volumeId",
+    "sshCommand",
+    "comfyuiRef",
+    "costPerHour",
+    "costProjection",
+    "costBreakdown",
+]
+
+
+def chosen(**changes: object) -> Settings:
+    return parse("dev", raw(**changes), set())
+
+
+def built(settings: Settings, *, preview: bool = False) -> tuple[Recorder, dict[str, object]]:
+    """Declare an environment and return what was asked for and the outputs' values, None where unknown."""
+    exported: dict[str, object] = {}
+
+    def main() -> pulumi.Output[object]:
+        provision = plan.provision(settings, Lock())
+        outs = program.build(settings, provision, catalogue=CATALOGUE, bundle="digest0")
+        values = {name: getattr(outs, field.name) for name, field in zip(NAMES, fields(StackOutputs), strict=True)}
+        return pulumi.Output.all(**values).apply(exported.update)
+
+    recorder, _ = settle(main, preview=preview)
+    return recorder, exported
+
+
+def test_the_outputs_are_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[str] = []
+    monkeypatch.setattr("pulumi.export", lambda name, _: names.append(name))
+    outputs.export(StackOutputs(*[None] * 12))  # type: ignore[arg-type]
+    assert names == NAMES
+
+
+def test_an_environment_says_where_it_is_and_what_it_costs() -> None:
+    _, known = built(chosen())
+    running = cost.price(cost.Plan(0.27, 50, 35)).running
+    assert known["gatewayUrl"] == "https://pod0-8189.proxy.runpod.net"
+    assert (known["podId"], known["gpu"], known["dataCenter"]) == ("pod0", "NVIDIA RTX A5000", "EU-RO-1")
+    assert known["sshCommand"] == "make ssh ENV=dev  # root@10.0.0.1 -p 40022"
+    assert known["comfyuiRef"] == f"v0.38.0@{'a' * 40}"
+    assert known["costPerHour"] == round(running, 4)
+    assert known["costProjection"] == {
+        "24h": round(running * 24, 2),
+        "7d": round(running * 168, 2),
+        "30d": round(running * 720, 2),
+    }
+
+
+def test_the_budget_holds_the_real_price_of_a_running_pod() -> None:
+    recorder, _ = built(chosen(gpu=TWO))
+    budget = recorder.inputs("dev-budget")
+    assert budget["usdPerHour"] == round(cost.price(cost.Plan(0.27, 50, 35)).running, 4)
+    assert (budget["maxUsdPerHour"], budget["environment"]) == (0.6, "dev")
+
+
+def test_what_cannot_be_placed_is_not_declared() -> None:
+    with pytest.raises(PlacementError, match="no GPU is called 'RTX 5000'"):
+        built(chosen(gpu={"candidates": ["RTX 5000"]}))
+
+
+def lines(settings: Settings, catalogue: Catalogue = CATALOGUE) -> str:
+    return "\n".join(report.lines(settings, rank(plan.wanted(settings), catalogue), catalogue))
+
+
+def warned(settings: Settings, catalogue: Catalogue = CATALOGUE, today: date = DAY) -> str:
+    return "\n".join(report.warnings(settings, plan.provision(settings, Lock()), catalogue, today))
+
+
+def test_a_preview_ranks_the_candidates_and_prices_the_first() -> None:
+    said = lines(chosen(gpu=TWO, dataCenters=["EU-RO-1"]))
+    assert "Placement in EU-RO-1, prices from RunPod's API, 2026-11-22:" in said
+    assert "1. NVIDIA RTX A5000 (24 GB, $0.27/h, stock HIGH)\n  2. NVIDIA A40 (48 GB, $0.49/h, stock unknown)" in said
+    assert "With the first: $0.2802/h (24h $6.72" in said
+
+
+MODEL = CONFIG["models"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"unknownHashes": "warn"}, "ae.safetensors: hash not known; record it with `make lock ENV=dev`"),
+        ({"models": [{"name": "a.gguf", "folder": "vae", "optional": True}]}, "a.gguf has no url and will be missing"),
+        ({"nodes": [{"name": "PG-Nodes", "optional": True}]}, "PG-Nodes has no repository and will be missing"),
+        ({"pod": CONFIG["pod"] | {"replace": "after"}}, "the old and the new one bill together"),
+    ],
+)
+def test_a_person_is_warned_of_what_will_be_missing_or_billed_twice(changes: dict[str, object], words: str) -> None:
+    assert words not in warned(chosen())
+    assert words in warned(chosen(**changes))
+
+
+def test_prices_from_the_file_and_old_prices_are_called_so() -> None:
+    assert warned(chosen()) == ""
+    assert "price file of 2026-11-22, not from RunPod" in warned(chosen(), replace(CATALOGUE, source="price-file"))
+    assert "Prices are old: GPUs 2026-11-22" in warned(chosen(), today=date(2027, 3, 1))
