@@ -9,7 +9,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 QUIET_SECONDS = 8.0
-GIGABYTE = 1e9
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if count >= unit:
+            return f"{count / unit:.2f} {name}"
+    return f"{count} bytes"
 
 
 class Console:
@@ -34,7 +41,7 @@ class Console:
 
     def event(self, line: dict[str, Any]) -> None:
         """Print a progress line of the installer."""
-        amount = f" {line['bytes'] / GIGABYTE:.2f} of {line['total'] / GIGABYTE:.2f} GB" if line.get("total") else ""
+        amount = f" {size(line['bytes'])} of {size(line['total'])}" if line.get("total") else ""
         if line["state"] == "running":
             self._doing = f"{line['step']}: {line['detail']}"
         self.say(f"{line['step']}: {line['state']}{amount} {line['detail']}".rstrip())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from provisioning.errors import InstallError
+
 
 def write(path: Path, text: str, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
     """Write a file under a temporary name, with its final mode and owner, then give it its name."""
@@ -25,9 +27,15 @@ def write(path: Path, text: str, *, mode: int = 0o644, owner: tuple[int, int] | 
 def own_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None) -> None:
     """Make a directory with this mode and, where given, this owner; one that is there already is corrected."""
     path.mkdir(parents=True, exist_ok=True)
-    if owner and (path.stat().st_uid, path.stat().st_gid) != owner:
-        os.chown(path, *owner)
-    path.chmod(mode)
+    try:
+        if owner and (path.stat().st_uid, path.stat().st_gid) != owner:
+            os.chown(path, *owner)
+        path.chmod(mode)
+    except PermissionError as error:
+        raise InstallError(
+            f"{path} cannot be given to user {owner[0] if owner else os.geteuid()}: the volume does not let root set "
+            "owners. ComfyUI and the gateway must not share a user, so this volume cannot be used; choose another one"
+        ) from error
 
 
 def link(path: Path, target: Path) -> None:

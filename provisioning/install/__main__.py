@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -15,16 +16,19 @@ from typing import Any
 from provisioning.contract import ProvisionPlan, Secrets
 from provisioning.errors import InstallError, ProvisioningError
 from provisioning.host import environ
-from provisioning.install import job, result
+from provisioning.install import job, result, uv
 from provisioning.install.facts import observe
 from provisioning.install.lease import Lease
 from provisioning.install.progress import DONE, FAILED, RUNNING, SKIPPED, WARNING, Progress
 from provisioning.install.serve import serve
 from provisioning.install.site import Site
 from provisioning.install.steps import STEPS, check_comfyui, decide, validate
+from provisioning.install.targets import Targets
 from provisioning.layout import Layout
 
 KEPT_RUNS = 10
+FORGOTTEN_SECONDS = 86400.0
+"""Environments that nothing wants any more stay for a day: a step back then costs nothing."""
 KEPT_BUNDLES = 3
 """Another pod on the same volume may still run from an earlier one."""
 
@@ -105,6 +109,11 @@ def _tidy(site: Site) -> None:
     for directory in (site.layout.venvs, site.layout.sources / "comfyui", *site.layout.sources.glob("nodes/*")):
         for staged in directory.glob(".*.staged"):
             shutil.rmtree(staged, ignore_errors=True)
+    targets = Targets(site)
+    wanted = {uv.directory(site.layout), *(venv.directory(site.layout) for venv in targets.venvs)}
+    for directory in set(site.layout.venvs.iterdir()) - wanted:
+        if time.time() - directory.stat().st_mtime > FORGOTTEN_SECONDS:
+            shutil.rmtree(directory, ignore_errors=True)
     _keep_latest(site.layout.jobs, KEPT_RUNS)
     _keep_latest(site.layout.bundles, KEPT_BUNDLES)
 

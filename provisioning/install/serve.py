@@ -71,13 +71,19 @@ def check(site: Site) -> None:
     """Wait until ComfyUI and the gateway answer on the pod; raises InstallError with the log's end."""
     upstream = f"http://127.0.0.1:{port(contract.COMFYUI_PORT, site.environ)}/system_stats"
     front = f"http://127.0.0.1:{port(contract.GATEWAY_PORT, site.environ)}/livez"
-    host = {"Host": gateway.hosts(Targets(site).desired.gateway, site.environ)[0]}
+    wanted = Targets(site).desired
+    python = site.layout.home / wanted.gateway.python
+    host = {"Host": gateway.hosts(wanted.gateway, site.environ)[0]}
 
     def wait(name: str, url: str, headers: dict[str, str], limit: float) -> None:
-        health.wait_for(
-            name, lambda: health.answers(url, headers), site.layout.logs / f"{name}.log", limit=limit,
-            report=lambda text: site.progress.emit("health", RUNNING, text),
-        )  # fmt: skip
+        service = health.Awaited(
+            name,
+            answers=lambda: health.answers(url, headers),
+            failing=lambda: supervisor.is_failing(python, site.layout, name),
+            log=site.layout.logs / f"{name}.log",
+            limit=limit,
+        )
+        health.wait_for(service, lambda text: site.progress.emit("health", RUNNING, text))
         site.progress.emit("health", DONE, f"{name} answers")
 
     wait("gateway", front, host, GATEWAY_SECONDS)

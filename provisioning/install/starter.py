@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.install import job
+from provisioning.install.progress import FAILED, Progress
 from provisioning.layout import Layout
 
 START_SECONDS = 20.0
@@ -31,10 +32,16 @@ def start(layout: Layout, request: dict[str, Any], log: Path | None = None) -> d
         if current and current.job == request["job"]:
             return {"run": current.run, "started": False}
         if current:
-            job.stop(layout, current)
+            _end(layout, current)
         run = f"{request['job'][:12]}-{secrets.token_hex(4)}"
         _spawn(layout, request | {"run": run}, log or layout.jobs / run / "output.log")
         return {"run": run, "started": True}
+
+
+def _end(layout: Layout, current: job.JobRecord) -> None:
+    """Stop a run for good: whoever follows it must not take it for one that was lost, and start it again."""
+    job.stop(layout, current)
+    Progress(job.progress_path(layout, current.run)).finish(FAILED, "stopped: another installation was asked for")
 
 
 def _settled(layout: Layout) -> job.JobRecord | None:

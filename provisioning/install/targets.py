@@ -39,6 +39,11 @@ class Targets:
         return Venv("gateway", (lock,), system_site=False)
 
     @property
+    def venvs(self) -> tuple[Venv, Venv]:
+        """Both environments."""
+        return self.comfyui_venv, self.gateway_venv
+
+    @property
     def desired(self) -> Desired:
         """What the services are to be."""
         site, home = self._site, self._site.layout.home

@@ -39,10 +39,9 @@ def ensure(
     for pin in pins:
         if not pin.url:
             progress.emit(STEP, SKIPPED, f"{pin.name}: optional and has no URL; set one in the stack file")
-    missing = _one_per_content([pin for pin in wanted if store.stored(layout, pin) is None])
     layout.model_staging.mkdir(parents=True, exist_ok=True)
-    if missing:
-        _fetch(layout, missing, tokens, progress, sleep)
+    if any(store.stored(layout, pin) is None for pin in wanted):
+        _fetch(layout, wanted, tokens, progress, sleep)
     for pin in wanted:
         have = store.stored(layout, pin)
         if have:
@@ -56,11 +55,18 @@ def _one_per_content(pins: Sequence[ModelPin]) -> list[ModelPin]:
 
 
 def _fetch(
-    layout: Layout, pins: Sequence[ModelPin], tokens: Tokens, progress: Progress, sleep: Callable[[float], None]
+    layout: Layout,
+    wanted: Sequence[ModelPin],
+    tokens: Tokens,
+    progress: Progress,
+    sleep: Callable[[float], None],
 ) -> None:
+    pins = _one_per_content([pin for pin in wanted if store.stored(layout, pin) is None])
     cancelled = threading.Event()
     downloads = [Download(pin, layout.model_staging, tokens, cancelled=cancelled, sleep=sleep) for pin in pins]
-    store.check_room(layout, sum(max(0, download.total - download.done) for download in downloads))
+    needed = sum(max(0, download.total - download.done) for download in downloads)
+    for sha256 in store.make_room(layout, needed, wanted):
+        progress.emit(STEP, RUNNING, f"removed {sha256[:12]}, which no entry names any more, to make room")
 
     def one(pin: ModelPin, download: Download) -> None:
         fetched = download.run()

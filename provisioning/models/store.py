@@ -85,11 +85,30 @@ def remove_others(layout: Layout, pins: Iterable[ModelPin]) -> None:
             path.unlink()
 
 
-def check_room(layout: Layout, missing_bytes: int) -> None:
-    """Raise DiskFullError when the volume cannot hold what is still to be fetched."""
-    free = shutil.disk_usage(layout.volume).free
-    if missing_bytes + RESERVE_BYTES > free:
+def make_room(layout: Layout, missing_bytes: int, wanted: Iterable[ModelPin]) -> tuple[str, ...]:
+    """See that the volume can hold what is still to be fetched, and return the hashes of what had to go for it.
+
+    Models of earlier manifests stay as long as there is room for them. Raises DiskFullError.
+    """
+    kept = {have.sha256 for pin in wanted if (have := stored(layout, pin))}
+    removed = []
+    for file in sorted(layout.model_store.glob("*"), key=lambda path: path.stat().st_size, reverse=True):
+        if _fits(layout, missing_bytes):
+            break
+        if file.name not in kept:
+            file.unlink()
+            removed.append(file.name)
+    if not _fits(layout, missing_bytes):
         raise DiskFullError(
-            f"the volume has {free / 1e9:.1f} GB free and the models need {missing_bytes / 1e9:.1f} GB more; "
+            f"the volume has {_free(layout) / 1e9:.1f} GB free and the models need {missing_bytes / 1e9:.1f} GB more; "
             "raise volume.sizeGb in the stack file"
         )
+    return tuple(removed)
+
+
+def _free(layout: Layout) -> int:
+    return shutil.disk_usage(layout.volume).free
+
+
+def _fits(layout: Layout, missing_bytes: int) -> bool:
+    return missing_bytes + RESERVE_BYTES <= _free(layout)

@@ -6,6 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from provisioning.errors import InstallError
@@ -14,6 +15,8 @@ from provisioning.host.commands import tail
 PROBE_SECONDS = 5.0
 PAUSE_SECONDS = 0.5
 LOG_LINES = 25
+MAX_FAILING = 5
+REPORT_SECONDS = 5.0
 LOG_BYTES = 16384
 
 
@@ -29,27 +32,47 @@ def answers(url: str, headers: Mapping[str, str]) -> bool:
         return False
 
 
+@dataclass(frozen=True)
+class Awaited:
+    """A service that is to answer."""
+
+    name: str
+    answers: Callable[[], bool]
+    failing: Callable[[], bool]
+    """Whether it ends as soon as it is started; asked every five seconds."""
+    log: Path
+    limit: float
+    """Seconds until it is given up."""
+
+
 def wait_for(
-    name: str,
-    probe: Callable[[], bool],
-    log: Path,
-    *,
-    limit: float,
+    service: Awaited,
     report: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Return when the probe says yes; raises InstallError with the log's end after `limit` seconds."""
+    """Return when the service answers.
+
+    Raises:
+        InstallError: It does not within its limit, or was seen failing MAX_FAILING times in a row; with its log's end.
+    """
     began = clock()
-    said = 0.0
-    while not probe():
+    said = in_a_row = 0.0
+    while not service.answers():
         waited = clock() - began
-        if waited > limit:
-            raise InstallError(f"{name} did not answer within {limit:.0f} s; its log ends with:\n{log_tail(log)}")
-        if waited - said >= 5:
+        if waited > service.limit:
+            raise _gave_up(service, f"did not answer within {service.limit:.0f} s")
+        if waited - said >= REPORT_SECONDS:
             said = waited
-            report(f"{name} is starting ({waited:.0f} s)")
+            in_a_row = in_a_row + 1 if service.failing() else 0
+            if in_a_row == MAX_FAILING:
+                raise _gave_up(service, "ends as often as it is started")
+            report(f"{service.name} is starting ({waited:.0f} s)")
         sleep(PAUSE_SECONDS)
+
+
+def _gave_up(service: Awaited, how: str) -> InstallError:
+    return InstallError(f"{service.name} {how}; its log ends with:\n{log_tail(service.log)}")
 
 
 def log_tail(log: Path) -> str:

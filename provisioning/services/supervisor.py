@@ -128,3 +128,8 @@ def control(python: Path, layout: Layout, *command: str) -> tuple[int, str]:
 def answers(python: Path, layout: Layout) -> bool:
     """Say whether supervisord runs and obeys."""
     return python.exists() and layout.supervisor_config.exists() and control(python, layout, "pid")[0] == 0
+
+
+def is_failing(python: Path, layout: Layout, name: str) -> bool:
+    """Say whether a program is between two starts that came to nothing, or was given up."""
+    return any(state in control(python, layout, "status", name)[1] for state in ("BACKOFF", "FATAL"))

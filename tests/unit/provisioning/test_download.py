@@ -208,6 +208,26 @@ def test_too_little_room_is_said_before_anything_is_fetched(serve: Serve, layout
     assert script.requests == []
 
 
+def test_models_of_earlier_manifests_go_when_their_room_is_needed(
+    serve: Serve, layout: Layout, progress: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout.model_store.mkdir(parents=True)
+    for name in ("0" * 64, sha256(BIG)):
+        (layout.model_store / name).write_bytes(BIG)
+
+    def free(layout: Layout) -> int:
+        return store.RESERVE_BYTES + (len(BIG) * 2 - sum(path.stat().st_size for path in layout.model_store.iterdir()))
+
+    monkeypatch.setattr(store, "_free", free)
+    other = safetensors(b"other")
+    pins = [
+        pin("http://127.0.0.1:1/kept"),
+        pin(serve(Script(other)) + "/b", other, name="b.safetensors", size_bytes=len(other)),
+    ]
+    manifest.ensure(layout, pins, Tokens(), progress)
+    assert {path.name for path in layout.model_store.iterdir()} == {sha256(BIG), sha256(other)}
+
+
 def test_one_bad_model_ends_the_others(serve: Serve, layout: Layout, progress: Progress) -> None:
     pins = [
         pin(serve(Script(BIG)) + "/a", name="a.safetensors"),

@@ -118,17 +118,29 @@ def test_a_socket_path_that_is_too_long_is_put_elsewhere(layout: Layout) -> None
     assert deep.supervisor_socket != Layout(layout.root / ("y" * 120)).supervisor_socket
 
 
-def test_health_gives_up_with_the_logs_end(layout: Layout) -> None:
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def read(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(
+    ("failing", "waited", "text"), [(False, 30, "did not answer within 30 s"), (True, 25, "ends as")]
+)
+def test_health_gives_up_with_the_logs_end(layout: Layout, failing: bool, waited: float, text: str) -> None:
     log = layout.home / "comfyui.log"
     log.write_text("first\n" * 100 + "CUDA out of memory\n")
-    now = [0.0]
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
+    clock = Clock()
     said: list[str] = []
-    with pytest.raises(InstallError, match="CUDA out of memory"):
-        health.wait_for(
-            "comfyui", lambda: False, log, limit=30, report=said.append, clock=lambda: now[0], sleep=sleep
-        )  # fmt: skip
+    service = health.Awaited("comfyui", lambda: False, lambda: failing, log, limit=30)
+    with pytest.raises(InstallError, match=f"{text}[^$]*CUDA out of memory"):
+        health.wait_for(service, said.append, clock.read, clock.sleep)
     assert said[0] == "comfyui is starting (5 s)"
+    assert waited <= clock.now <= waited + 1
