@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -24,6 +25,8 @@ Command = Callable[[KeyStore, argparse.Namespace], Coroutine[None, None, int]]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns 0, 1 when it did not find what was asked for, 2 when it could not start."""
     options = _parser().parse_args(arguments)
+    # What the gateway writes is nobody else's to read, ComfyUI's user least of all.
+    os.umask(0o077)
     try:
         return _run(options, load(options.config))
     except (SettingsError, sqlite3.Error, Problem) as error:

@@ -24,6 +24,8 @@ from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.tracker import Tracker
 from provisioning.gateway.upstream import Upstream
 
+DAY_SECONDS = 86_400
+
 _log = logging.getLogger(__name__)
 
 
@@ -72,7 +74,18 @@ class Gateway:
         await services.upstream.start()
         await services.tracker.adopt()
         feed = services.feed
-        self._tasks = [asyncio.create_task(work) for work in (feed.listen(services.client_id), feed.poll())]
+        self._tasks = [
+            asyncio.create_task(work) for work in (feed.listen(services.client_id), feed.poll(), self._prune())
+        ]
+
+    async def _prune(self) -> None:
+        services = self.services
+        while True:
+            with contextlib.suppress(Problem):
+                await services.ledger.prune(
+                    services.clock.now_ms() - services.settings.retention_days * DAY_SECONDS * 1000
+                )
+            await asyncio.sleep(DAY_SECONDS)
 
     def drain(self) -> None:
         """Take no new jobs and close WebSockets; running answers go on, and jobs go on in ComfyUI."""

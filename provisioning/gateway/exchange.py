@@ -93,10 +93,7 @@ class Exchange:
 
     async def json(self, limit: int) -> dict[str, Any]:
         """Return the body as a JSON object; raises Problem."""
-        kind = (self.header("content-type") or "application/json").partition(";")[0].strip().lower()
-        # text/plain and form types are what a foreign web page can send without asking first.
-        if kind != "application/json":
-            raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.")
+        # The content type is not looked at: ComfyUI takes every one, and its own example scripts send a form's.
         text = b"".join([chunk async for chunk in self.chunks(limit)])
         try:
             body = orjson.loads(text or b"{}")
@@ -120,9 +117,10 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def write(self, chunk: bytes, *, more: bool) -> None:
-        """Send a part of the body."""
+        """Send a part of the body; raises TimeoutError when the client has stopped reading."""
         self.bytes_out += len(chunk)
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+        async with asyncio.timeout(self._idle_seconds):
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
 
     async def send(self, status: int, body: bytes, headers: Headers) -> None:
         """Send a whole answer."""

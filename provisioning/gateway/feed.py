@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable
 
 from provisioning.gateway import events
 from provisioning.gateway.hub import Hub, Listener
@@ -38,7 +39,7 @@ class Feed:
                 async with self._upstream.messages(client_id) as messages:
                     self.connected, pause = True, 0.1
                     async for message in messages:
-                        await self._handle(message)
+                        await _guarded(self._handle(message))
             self.connected = False
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
@@ -47,8 +48,7 @@ class Feed:
         """Look at ComfyUI now and then until cancelled: an event can be missed, the truth cannot."""
         while True:
             await asyncio.sleep(self._poll_seconds)
-            with contextlib.suppress(Problem):
-                await self._tracker.reconcile()
+            await _guarded(self._tracker.reconcile())
 
     def send_status(self) -> None:
         """Tell every listener how long its queue is."""
@@ -60,10 +60,7 @@ class Feed:
         return len(self._tracker.of(None if listener.actor.is_admin else listener.actor.owner))
 
     async def _handle(self, message: str | bytes) -> None:
-        try:
-            await (self._handle_bytes(message) if isinstance(message, bytes) else self._handle_text(message))
-        except Problem as problem:
-            _log.warning("event not handled", extra={"code": problem.code.value})
+        await (self._handle_bytes(message) if isinstance(message, bytes) else self._handle_text(message))
 
     async def _handle_text(self, message: str) -> None:
         name, data = events.read_event(message)
@@ -98,3 +95,13 @@ class Feed:
     def _announce_end(self, job: Job) -> None:
         self._tell(job, events.event("executing", {"node": None, "prompt_id": job.id}))
         self.send_status()
+
+
+async def _guarded(work: Awaitable[None]) -> None:
+    """Await `work`; whatever goes wrong with one message or one look must not end the listening."""
+    try:
+        await work
+    except Problem as problem:
+        _log.warning("ComfyUI could not be asked", extra={"code": problem.code.value})
+    except Exception:  # noqa: BLE001 - ComfyUI is not trusted to say only what we expect
+        _log.exception("ComfyUI's message or answer was not understood")

@@ -20,6 +20,9 @@ DENIED_CLASSES = frozenset(
 PREFIX_INPUT = "filename_prefix"
 """The name by which every node of ComfyUI's own takes the place it saves to."""
 
+MAX_DEPTH = 64
+"""Levels of nesting; real workflows have about four."""
+
 _INPUT_ANNOTATION = " [input]"
 
 Graph = dict[str, dict[str, Any]]
@@ -41,6 +44,8 @@ def read(body: Any, max_nodes: int) -> Graph:  # noqa: ANN401 - a client's JSON
         raise Problem(Code.WORKFLOW_FORMAT_UI)
     if not isinstance(graph, dict) or not graph:
         raise Problem(Code.INVALID_REQUEST, "prompt: send the workflow's nodes", members=fault("/prompt", "an object"))
+    if _is_deeper(graph, MAX_DEPTH):
+        raise Problem(Code.WORKFLOW_TOO_LARGE, f"The workflow is nested more than {MAX_DEPTH} levels deep.")
     if len(graph) > max_nodes:
         raise Problem(Code.WORKFLOW_TOO_LARGE, f"The workflow has {len(graph)} nodes; {max_nodes} are allowed.")
     for node_id, node in graph.items():
@@ -53,6 +58,14 @@ def _check_node(node_id: str, node: Any) -> None:  # noqa: ANN401 - a client's J
         refuse(node_id, "", "a node is an object with a class_type")
     if not isinstance(node.get("inputs"), dict):
         refuse(node_id, "", "a node has an object of inputs")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - a client's JSON
+    layer = [value]
+    for _ in range(levels):
+        nested = [item for item in layer if isinstance(item, dict | list)]
+        layer = [inner for item in nested for inner in (item.values() if isinstance(item, dict) else item)]
+    return bool(layer)
 
 
 def rewrite(graph: Graph, rules: Rules) -> Graph:

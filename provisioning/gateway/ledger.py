@@ -121,6 +121,15 @@ class Ledger:
         sql = "SELECT 1 FROM outputs WHERE type = ? AND subfolder = ? AND filename = ? AND owner = ?"
         return bool(await self._all(sql, (file.type, file.subfolder, file.filename, owner)))
 
+    async def prune(self, before: int) -> None:
+        """Forget requests and the contents of jobs that ended before a time; what they took stays."""
+        await self._execute("DELETE FROM requests WHERE received_at < ?", (before,))
+        await self._execute(
+            "DELETE FROM outputs WHERE job_id IN (SELECT id FROM jobs WHERE finished_at < ?)", (before,)
+        )
+        sql = "UPDATE jobs SET workflow = x'', history = NULL WHERE finished_at < ? AND length(workflow) > 0"
+        await self._execute(sql, (before,))
+
     async def usage(self, owner: str | None, since: int) -> list[dict[str, Any]]:
         """Sum up the jobs submitted since a time, by key and state; of everybody when `owner` is None."""
         sql = """SELECT key_id, state, count(*) AS jobs, sum(gpu_ms) AS gpu_ms, sum(usd_micros) AS usd_micros

@@ -62,7 +62,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/object_info", Access.CLIENT, shared.object_info),
     Route("GET", "/object_info/{name}", Access.CLIENT, shared.object_info_of),
     Route("GET", "/models", Access.CLIENT, shared.same_path),
-    Route("GET", "/models/{folder}", Access.CLIENT, shared.same_path),
+    Route("GET", "/models/{folder}", Access.CLIENT, shared.models_in),
     Route("GET", "/embeddings", Access.CLIENT, shared.same_path),
     Route("GET", "/features", Access.CLIENT, shared.same_path),
     Route("GET", "/extensions", Access.CLIENT, shared.same_path),

@@ -81,6 +81,8 @@ class GatewaySettings(BaseModel):
     """Longest silence of a client in the middle of a body."""
     drain_seconds: int = Field(default=20, ge=0)
     """How long running answers may finish after SIGTERM."""
+    retention_days: int = Field(default=30, ge=1)
+    """How long request rows, workflows and results are kept; what a job took is kept for ever."""
     poll_seconds: float = Field(default=2.0, gt=0)
     """How often jobs in flight are compared with ComfyUI, beside its events."""
 

@@ -36,6 +36,14 @@ async def same_path(services: Services, exchange: Exchange) -> None:
     await pass_on(services, exchange, path)
 
 
+async def models_in(services: Services, exchange: Exchange) -> None:
+    """Answer with the names of the models in one folder."""
+    # ComfyUI keeps the nodes' code among its model folders.
+    if exchange.params["folder"] == "custom_nodes":
+        raise Problem(Code.NOT_FOUND)
+    await same_path(services, exchange)
+
+
 async def free(services: Services, exchange: Exchange) -> None:
     """Have ComfyUI unload models and free memory: everybody's next job pays for it, so it is an admin's to do."""
     body = await exchange.json(services.settings.max_body_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import struct
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class FakeComfyUI:
     files: dict[tuple[str, str, str], tuple[bytes, str]] = field(default_factory=dict)
     sockets: dict[str, web.WebSocketResponse] = field(default_factory=dict)
     prompt_answer: tuple[int, Any] | None = None
+    hang: bool = False
+    """Whether it stops in the middle of a /view, and does not answer /models at all."""
 
     def app(self) -> web.Application:
         """Return it as an aiohttp app."""
@@ -83,16 +86,30 @@ class FakeComfyUI:
         self.pending.append(item)
         return web.json_response({"prompt_id": body["prompt_id"], "number": item[0], "node_errors": {}})
 
-    async def _view(self, request: web.Request) -> web.Response:
+    async def _view(self, request: web.Request) -> web.StreamResponse:
         seen = await self._note(request)
         name = (seen.query.get("type", "output"), seen.query.get("subfolder", ""), seen.query["filename"])
         if name not in self.files:
             return web.Response(status=404, text=f"/workspace/ComfyUI/output/{name[2]} is not there")
         content, kind = self.files[name]
+        if self.hang:
+            return await self._half(request, content)
         return web.Response(body=content, content_type=kind)
+
+    @staticmethod
+    async def _half(request: web.Request, content: bytes) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Length": str(len(content))})
+        await answer.prepare(request)
+        await answer.write(content[: len(content) // 2])
+        request.protocol.force_close()
+        if request.transport:
+            request.transport.close()
+        return answer
 
     async def _rest(self, request: web.Request) -> web.Response:
         seen = await self._note(request)
+        if self.hang and seen.path == "/models":
+            await asyncio.sleep(60)
         if (seen.method, seen.path) == ("POST", "/queue"):
             gone = orjson.loads(seen.body).get("delete", [])
             self.pending = [item for item in self.pending if item[1] not in gone]
@@ -139,6 +156,11 @@ class FakeComfyUI:
         self.running.append(item)
         await self._send("execution_start", {"prompt_id": job_id, "timestamp": START_MS})
         await self._send("progress", {"prompt_id": job_id, "node": "9", "value": 1, "max": 2})
+
+    async def say(self, message: str | bytes) -> None:
+        """Send any message."""
+        for socket in self.sockets.values():
+            await (socket.send_bytes(message) if isinstance(message, bytes) else socket.send_str(message))
 
     async def preview(self, job_id: str) -> None:
         """Send a preview image of a job."""
