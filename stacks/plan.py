@@ -54,7 +54,7 @@ def volume_gb(settings: Settings) -> int:
     if settings.volume.size_gb < models:
         raise SettingsError(
             [
-                f"stacks/Pulumi.{settings.environment}.yaml: volume.sizeGb: {settings.volume.size_gb} GB "
+                f"{settings.file}: volume.sizeGb: {settings.volume.size_gb} GB "
                 f"are less than the models' {models:.1f} GB; raise it, or remove it to have it computed"
             ]
         )

@@ -9,6 +9,7 @@ import pulumi
 from components import cost
 from components.budget import Budget, BudgetArgs, known_or
 from components.environment import Environment, Software
+from components.errors import PlacementError
 from components.placement import Candidate, Catalogue, rank
 from provisioning.contract import ProvisionPlan
 from stacks import plan, report
@@ -29,7 +30,7 @@ def build(settings: Settings, provision: ProvisionPlan, *, catalogue: Catalogue,
     Raises:
         DeclarationError: The settings cannot work; the message says what to change.
     """
-    candidates = rank(plan.wanted(settings), catalogue)
+    candidates = _candidates(settings, catalogue)
     if pulumi.runtime.is_dry_run():
         for line in report.lines(settings, candidates, catalogue):
             pulumi.log.info(line)
@@ -42,6 +43,13 @@ def build(settings: Settings, provision: ProvisionPlan, *, catalogue: Catalogue,
     )
     _budget(settings, environment, max(candidate.usd_per_hour for candidate in candidates))
     return _outputs(settings, environment, candidates)
+
+
+def _candidates(settings: Settings, catalogue: Catalogue) -> tuple[Candidate, ...]:
+    try:
+        return rank(plan.wanted(settings), catalogue)
+    except PlacementError as error:
+        raise PlacementError(f"{settings.file}: {error}") from None
 
 
 def _software(settings: Settings, provision: ProvisionPlan, bundle: str) -> Software:

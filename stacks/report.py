@@ -26,15 +26,14 @@ def lines(settings: Settings, candidates: tuple[Candidate, ...], catalogue: Cata
 
 def warnings(settings: Settings, provision: ProvisionPlan, catalogue: Catalogue, today: date) -> Iterator[str]:
     """Yield what a person should know before saying yes."""
-    file = f"stacks/Pulumi.{settings.environment}.yaml"
     for model in provision.models:
         if not model.url:
-            yield f"models: {model.name} has no url and will be missing; set it in {file}, or in the list it names"
+            yield f"models: {model.name} has no url and will be missing; set it where {settings.file} lists its models"
         elif not model.sha256 and settings.unknown_hashes is UnknownHashes.WARN:
             yield f"models: {model.name}: hash not known; record it with `make lock ENV={settings.environment}`"
     for node in settings.nodes:
         if not node.repository:
-            yield f"nodes: {node.name} has no repository and will be missing; set repository and commit in {file}"
+            yield f"nodes: {node.name} has no repository and will be missing; set it and commit in {settings.file}"
     if settings.pod.replace is Replace.AFTER:
         yield "pod.replace: after: when the pod is replaced, the old and the new one bill together for some minutes"
     if catalogue.source != "api":

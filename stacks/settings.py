@@ -69,6 +69,11 @@ class Settings(Section):
     tokens: TokensSection = TokensSection()
     """Download secrets; see TokensSection."""
 
+    @property
+    def file(self) -> str:
+        """The stack file, for messages."""
+        return stack_file(self.environment)
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         for kind, names in (("nodes", [n.name for n in self.nodes]), ("models", [m.name for m in self.models])):
@@ -82,6 +87,11 @@ class Settings(Section):
         if self.volume.id and (len(self.data_centers) != 1 or self.volume.size_gb is None):
             raise ValueError("volume.id: also give volume.sizeGb and, in dataCenters, the one data centre it is in")
         return self
+
+
+def stack_file(stack: str) -> str:
+    """Return the path of a stack's file from the checkout's root."""
+    return f"stacks/Pulumi.{stack}.yaml"
 
 
 def load() -> Settings:
@@ -99,7 +109,7 @@ def from_file(stack: str, root: Path = ROOT) -> Settings:
     Raises:
         SettingsError: There is no such file, or it has faults.
     """
-    name = f"stacks/Pulumi.{stack}.yaml"
+    name = stack_file(stack)
     try:
         config = yaml.safe_load((root / name).read_text(encoding="utf-8"))["config"]
     except OSError:
@@ -122,12 +132,13 @@ def parse(stack: str, raw: Mapping[str, str], secret_keys: Collection[str], root
     Raises:
         SettingsError: With all faults; none of them quotes a value that is secret.
     """
-    where = f"stacks/Pulumi.{stack}.yaml"
+    where = stack_file(stack)
     values = {key: _value(text) for key, text in raw.items()}
     faults = [
         f"{where}: {key}: set it with `pulumi config set --secret --path`, not in clear"
         for key in sorted(SECRET_KEYS & values.keys() - set(secret_keys))
     ]
+    faults += [f"{where}: environment: unknown key; the stack's name says it"] if "environment" in values else []
     manifest = values.get("models")
     if isinstance(manifest, str):
         values["models"] = _manifest(root, manifest, where)

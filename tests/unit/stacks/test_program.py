@@ -84,7 +84,9 @@ def test_the_budget_holds_the_real_price_of_a_running_pod() -> None:
 
 
 def test_what_cannot_be_placed_is_not_declared() -> None:
-    with pytest.raises(PlacementError, match="no GPU is called 'RTX 5000'"):
+    with pytest.raises(
+        PlacementError, match=r"^stacks/Pulumi\.dev\.yaml: gpu\.candidates: no GPU is called 'RTX 5000'"
+    ):
         built(chosen(gpu={"candidates": ["RTX 5000"]}))
 
 

@@ -25,6 +25,7 @@ FILE = "stacks/Pulumi.dev.yaml"
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"pdo": {}}, "pdo: unknown key; remove it or correct its spelling"),
+    ({"environment": "prod"}, "environment: unknown key; the stack's name says it"),
     ({"pod": POD | {"diskGB": 50}}, "pod.diskGB: unknown key"),
     ({"pod": POD | {"diskGb": "fifty"}}, "pod.diskGb: Input should be a valid integer"),
     ({"pod": POD | {"diskGb": 10}}, "pod.diskGb: Input should be greater than or equal to 30 (found 10)"),
