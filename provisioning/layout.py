@@ -10,8 +10,9 @@ from pathlib import Path
 
 from provisioning import contract
 
-# The kernel's limit for the path of a unix socket is 108 bytes with its closing zero.
-SOCKET_PATH_LIMIT = 107
+# The kernel's limit for the path of a unix socket is 108 bytes with its closing zero; supervisord first binds the path
+# with a dot and its process id behind it.
+SOCKET_PATH_LIMIT = 107 - len(".4194304")
 
 
 @dataclass(frozen=True)
