@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from components.cost import HOURS_PER_MONTH
 from stacks.cli import account, emulator, environment, stack
 from stacks.cli.account import Item
-from stacks.cli.engine import Engine
+from stacks.cli.engine import INTERRUPTED, Engine
 from stacks.cli.place import Place
 
 _ROUNDS = 2
@@ -22,7 +22,7 @@ def run(place: Place) -> int:
     marks = stack.instance_ids(stack.deployment(engine))
     for _ in range(_ROUNDS):
         code = engine.follow("destroy", "--yes", "--skip-preview")
-        if code == 130:
+        if code == INTERRUPTED:
             return code
         left = [item for item in account.items(engine) if item.instance in marks]
         if code == 0 and not billing(left, keep_volumes=_keeps_volumes(place)):

@@ -18,6 +18,8 @@ from stacks.cli.place import Place
 
 QUIET_SECONDS = 9.0
 """After so much silence a line says that it goes on: nothing is silent for ten seconds."""
+INTERRUPTED = 130
+"""The exit code of a command that a person stopped, as the shell has it."""
 STOP_SECONDS = 60.0
 """How long the engine may take to end the running steps after Ctrl-C."""
 _ANSWER_SECONDS = 60
@@ -36,7 +38,7 @@ class Engine:
         return ["pulumi", *arguments, "--stack", self.place.env, "--non-interactive"]
 
     def follow(self, *arguments: str) -> int:
-        """Run with output shown as it comes; the exit code, 130 when it was interrupted."""
+        """Run with output shown as it comes; 0, 1 when it failed, 130 when it was interrupted."""
         colour = "always" if sys.stdout.isatty() and "NO_COLOR" not in self.environ else "never"
         process = self._start([*self.command(*arguments), "--color", colour], stderr=subprocess.STDOUT)
         return _Followed(process).run()
@@ -91,7 +93,7 @@ class _Followed:
         self._line_open = False
 
     def run(self) -> int:
-        """Copy output until the engine ends; its exit code, or 130 after an interrupt."""
+        """Copy output until the engine ends; 0, 1 when it failed, or 130 after an interrupt."""
         before = {number: signal.signal(number, self._interrupt) for number in _INTERRUPTS}
         try:
             self._copy()
@@ -100,7 +102,9 @@ class _Followed:
             _end(self._process)
             for number, handler in before.items():
                 signal.signal(number, handler)
-        return 130 if self._deadline is not None else code
+        if self._deadline is not None:
+            return INTERRUPTED
+        return min(abs(code), 1)
 
     def _copy(self) -> None:
         stream = self._process.stdout

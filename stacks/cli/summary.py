@@ -30,7 +30,7 @@ def after_up(env: str, default_env: str, outputs: Mapping[str, Any], *, changed:
             f"  pod      {outputs.get('podId')} ({outputs.get('gpu')}, {outputs.get('dataCenter')})",
             f"  key      {make}",
             f"  cost     {', '.join(costs)}",
-            f'  try      curl -fsS -H "Authorization: Bearer $({make})" {str(url).rstrip("/")}/system_stats',
+            f'  try      curl -fsS -H "Authorization: Bearer $({make})" {str(url).rstrip("/")}/queue',
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from stacks.cli import emulator, environment, passphrase, stack, summary
-from stacks.cli.engine import Engine
+from stacks.cli.engine import INTERRUPTED, Engine
 from stacks.cli.errors import CliError
 from stacks.cli.place import Place
 
@@ -23,6 +23,6 @@ def run(place: Place, default_env: str) -> int:
         outputs = engine.ask_json("stack", "output", "--json")
         history = engine.ask_json("stack", "history", "--json", "--page-size", "1")
         print(summary.after_up(place.env, default_env, outputs, changed=summary.changed(history)), flush=True)
-    elif code == 130:
+    elif code == INTERRUPTED:
         print(f"interrupted; `make up ENV={place.env}` goes on from here, `make destroy ENV={place.env}` ends it")
     return code
