@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import logging
 import uuid
+from collections import Counter
+from collections.abc import Iterator
 
 from provisioning.gateway import admission
 from provisioning.gateway.catalogue import CatalogueCache
@@ -56,6 +58,7 @@ class Gateway:
         self._router = router
         self._policy = Policy("perkey", services.settings.rate_limit_per_minute, 60)
         self._tasks: list[asyncio.Task[None]] = []
+        self._busy: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, request or lifespan."""
@@ -148,7 +151,13 @@ class Gateway:
         if match is None:
             exchange.actor = await admission.authenticate(scope, self.services.keys)
             self._limit(exchange)
-            match = self._router.match(exchange.method, path)
+            with self._place(exchange.who.owner):
+                await self._serve(exchange, self._router.match(exchange.method, path))
+            return
+        await self._serve(exchange, match)
+
+    async def _serve(self, exchange: Exchange, match: Match) -> None:
+        scope, settings = exchange.scope, self.services.settings
         exchange.route, exchange.params = match.route.path, match.params
         admission.check_origin(scope, settings, safe=exchange.method in admission.SAFE_METHODS)
         if match.route.access is Access.ADMIN and not exchange.who.is_admin:
@@ -161,6 +170,17 @@ class Gateway:
             match = self._router.match(method, path)
             return match if match.route.access is Access.PUBLIC else None
         return None
+
+    @contextlib.contextmanager
+    def _place(self, owner: str) -> Iterator[None]:
+        """Hold one of the owner's places; raises Problem when all are taken."""
+        if self._busy[owner] >= self.services.settings.max_requests_per_owner:
+            raise Problem(Code.CONCURRENCY_LIMITED)
+        self._busy[owner] += 1
+        try:
+            yield
+        finally:
+            self._busy[owner] -= 1
 
     def _limit(self, exchange: Exchange) -> None:
         verdict = self.services.limiter.take(self._policy, exchange.who.key_id)

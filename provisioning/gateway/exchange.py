@@ -49,6 +49,7 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._idle_seconds = idle_seconds
+        self._body_read = not _has_body(scope)
 
     @property
     def who(self) -> Actor:
@@ -78,6 +79,7 @@ class Exchange:
             if self.bytes_in > limit:
                 raise _too_large(limit)
             more = message.get("more_body", False)
+            self._body_read = not more
             if body:
                 yield body
 
@@ -132,8 +134,15 @@ class Exchange:
         await self.send(status, orjson.dumps(body), [("content-type", "application/json")])
 
     async def send_problem(self, problem: Problem) -> None:
-        """Send an error."""
-        await self.send(problem.entry.status, orjson.dumps(problem.body(self.request_id)), problem.headers())
+        """Send an error; a body that is still arriving is not waited for."""
+        closing = [] if self._body_read else [("connection", "close")]
+        body = orjson.dumps(problem.body(self.request_id))
+        await self.send(problem.entry.status, body, [*problem.headers(), *closing])
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
 def single_header(scope: Scope, name: str) -> str | None:

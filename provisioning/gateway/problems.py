@@ -34,6 +34,7 @@ class Code(StrEnum):
     WORKFLOW_TOO_LARGE = "workflow_too_large"
     UPGRADE_REQUIRED = "upgrade_required"
     RATE_LIMITED = "rate_limited"
+    CONCURRENCY_LIMITED = "concurrency_limited"
     TOO_MANY_STREAMS = "too_many_streams"
     HEADERS_TOO_LARGE = "headers_too_large"
     INTERNAL_ERROR = "internal_error"
@@ -82,6 +83,7 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.WORKFLOW_TOO_LARGE: Entry(422, "Workflow too large", "Split the workflow into smaller ones."),
     Code.UPGRADE_REQUIRED: Entry(426, "WebSocket only", "Open this address as a WebSocket."),
     Code.RATE_LIMITED: Entry(429, "Too many requests", "Wait as long as Retry-After says."),
+    Code.CONCURRENCY_LIMITED: Entry(429, "Too many requests at once", "Wait for one of yours to be answered."),
     Code.TOO_MANY_STREAMS: Entry(429, "Too many open streams", "Close one of your WebSockets first."),
     Code.HEADERS_TOO_LARGE: Entry(431, "Headers too large", "Send fewer or shorter headers."),
     Code.INTERNAL_ERROR: Entry(500, "Internal error", "Tell the operator the request id; the log has the rest."),
@@ -99,6 +101,7 @@ RETRY_SECONDS: Mapping[Code, float] = {
     Code.UPSTREAM_UNAVAILABLE: 2,
     Code.STORE_UNAVAILABLE: 2,
     Code.DRAINING: 5,
+    Code.CONCURRENCY_LIMITED: 1,
     Code.TOO_MANY_STREAMS: 5,
 }
 """How long a client should wait where the place that raises knows nothing better."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from types import FrameType
 
 import uvicorn
@@ -18,6 +19,9 @@ from provisioning.gateway.wire import GuardedProtocol
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the pauses of a proxy that keeps connections open, so that it is not the one surprised."""
+
+MAX_CONNECTIONS = 4000
+"""Further ones are answered with 503."""
 
 MAX_SOCKET_MESSAGE_BYTES = 64 * 1024
 """Clients have nothing to say on the WebSocket but their features."""
@@ -38,6 +42,7 @@ class Server(uvicorn.Server):
 
 def serve(settings: GatewaySettings) -> bool:
     """Serve until told to stop; False when it could not start. Raises sqlite3.Error for a database it cannot use."""
+    _raise_file_limit()
     clock = SystemClock()
     database = Database(settings.database, settings.journal)
     gateway = create_app(
@@ -54,6 +59,12 @@ def serve(settings: GatewaySettings) -> bool:
     finally:
         database.close()
     return server.started
+
+
+def _raise_file_limit() -> None:
+    # A process of supervisord's may have 1024 files open, and each client and each connection to ComfyUI is one.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 2 * MAX_CONNECTIONS + 1024), most))
 
 
 def server_config(settings: GatewaySettings, gateway: Gateway) -> uvicorn.Config:
@@ -73,6 +84,7 @@ def server_config(settings: GatewaySettings, gateway: Gateway) -> uvicorn.Config
         date_header=True,
         # Who the peer is decides what Host it may use; a header must not be able to say otherwise.
         proxy_headers=False,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.drain_seconds,
     )

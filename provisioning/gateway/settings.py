@@ -74,6 +74,8 @@ class GatewaySettings(BaseModel):
     """Largest upload; ComfyUI's own default."""
     max_nodes: int = Field(default=2000, ge=1)
     """Largest workflow."""
+    max_requests_per_owner: int = Field(default=40, ge=1)
+    """At once; fewer than the connections to ComfyUI, so that one owner's slow downloads leave some for the rest."""
     max_sockets_per_owner: int = Field(default=20, ge=1)
     deadline_seconds: float = Field(default=90.0, gt=0, le=90)
     """Until an answer begins; RunPod's proxy gives up at 100 s."""

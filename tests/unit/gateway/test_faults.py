@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 
@@ -81,6 +82,30 @@ async def test_a_malformed_history_does_not_end_the_following(gate: Gate) -> Non
     assert (await gate.alice.get(f"/history/{job}")).status_code == 500
     gate.comfy.history[job] = {"status": {"status_str": "success", "messages": []}}
     assert job in (await gate.alice.get(f"/history/{job}")).json()
+
+
+@pytest.mark.parametrize("overrides", [{"max_requests_per_owner": 2}])
+async def test_an_owner_has_so_many_requests_at_once(gate: Gate) -> None:
+    gate.comfy.hang = True
+    waiting = [asyncio.create_task(gate.alice.get("/models")) for _ in range(2)]
+    await until(lambda: len(gate.comfy.asked("GET", "/models")) == 2)
+    answer = await gate.alice.get("/queue")
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (
+        429,
+        "concurrency_limited",
+        "1",
+    )
+    assert (await gate.bob.get("/queue")).status_code == 200
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert (await gate.alice.get("/queue")).status_code == 200
+
+
+async def test_a_body_nobody_asked_for_is_not_waited_for(gate: Gate) -> None:
+    answer = await gate.client(None).post("/upload/image", content=b"x" * 1000)
+    assert (answer.status_code, answer.headers["connection"]) == (401, "close")
+    assert "connection" not in (await gate.client(None).get("/queue")).headers
 
 
 async def test_deep_json_is_refused_not_fallen_over(gate: Gate) -> None:
