@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.emulator.harness import NOON, Api
+from tests.unit.emulator.harness import KEY, NOON, Api
 
 
 async def test_a_call_without_a_key_is_401_in_runpods_form(api: Api) -> None:
@@ -88,3 +88,11 @@ async def test_ssh_keys_are_replaced_as_a_list_and_given_to_new_pods(api: Api) -
     pod, plain = await api.make_running(startSsh=True), await api.make_running()
     assert api.runtime.running[pod["id"]].env["PUBLIC_KEY"] == "\n".join(keys)
     assert "PUBLIC_KEY" not in api.runtime.running[plain["id"]].env
+
+
+async def test_a_revoked_key_is_refused_and_another_key_of_its_account_goes_on(api: Api) -> None:
+    pod = await api.make()
+    await api.control("conditions", {"revoked_keys": KEY})
+    old, new = await api.call("GET", "/v2/pods", key=KEY), await api.call("GET", "/v2/pods", key=f"{KEY}+2")
+    assert old[0] == 401
+    assert [seen["id"] for seen in new[1]["pods"]] == [pod["id"]]

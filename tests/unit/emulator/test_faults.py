@@ -140,6 +140,8 @@ async def test_what_happens_to_pods_out_of_band(api: Api) -> None:
     await api.control(f"pods/{pod['id']}", {"do": "drift", "set": {"image": "other", "env": {"X": "1"}}})
     drifted = await api.pod(pod["id"])
     assert (drifted["image"], drifted["env"], drifted["status"]) == ("other", {"X": "1"}, "RUNNING")
+    await api.control(f"pods/{pod['id']}", {"do": "drift", "set": {"status": "EXITED"}})
+    assert (await api.pod(pod["id"]))["runtime"] is None
     await api.control(f"pods/{pod['id']}", {"do": "fail-host"})
     assert (await api.pod(pod["id"]))["status"] == "ERROR"
     await api.control(f"pods/{pod['id']}", {"do": "lose"})

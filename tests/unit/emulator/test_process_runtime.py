@@ -122,7 +122,8 @@ async def test_a_command_that_does_not_exist_is_a_failure_to_start(runtime: Proc
 async def test_a_pid_that_was_given_to_another_is_left_alone() -> None:
     child = await asyncio.create_subprocess_exec("sleep", "1000")
     processes.Process(child.pid, "another start time").send(signal.SIGKILL)
-    assert processes.start_time(child.pid) is not None
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(child.wait(), 0.3)
     mine = processes.start_time(child.pid)
     assert mine is not None
     processes.Process(child.pid, mine).send(signal.SIGKILL)
