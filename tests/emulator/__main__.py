@@ -30,7 +30,7 @@ runtimes:
 {limits}
   auto       namespace where this machine can, else process; the choice is printed at start.
 
-API key: any text; each text is an account of its own. Keys that begin with rpa_invalid are refused.
+API key: any text; what precedes a + in it is the account. Keys that begin with rpa_invalid are refused.
 Control plane, JSON below /_emulator/: health, faults, conditions, clock, stock, prices, requests, violations, pods;
 control.py and faults.py say what each takes.
 Files: GET /files/... serves <state>/files: stand-in repositories and small models."""

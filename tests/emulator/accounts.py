@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -12,7 +13,9 @@ from tests.emulator.problems import BLOCKED_AGENT, ApiError
 from tests.emulator.state import State
 
 REFUSED_KEYS = "rpa_invalid"
-"""Keys that begin so are unknown to this RunPod; every other text is the key of an account of its own."""
+"""Keys that begin so are unknown to this RunPod; every other text is the key of an account."""
+COPY = "+"
+"""What follows it tells several keys of one account apart: `alice+1` and `alice+2` are both keys of `alice`."""
 REFUSED_AGENT = "Python-urllib"
 """As an empty one, answered 403 by the network in front of RunPod."""
 PER_HOUR, PER_DAY = 60, 60 * 24
@@ -37,18 +40,18 @@ def refuse_agent(request: web.Request) -> web.Response | None:
     return None
 
 
-def identify(request: web.Request, state: State) -> Caller:
-    """Return who calls; 401 without a key that is known."""
+def identify(request: web.Request, state: State, revoked: str = "") -> Caller:
+    """Return who calls; 401 without a key that is known, or with one that the pattern `revoked` matches."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise ApiError(401, "missing bearer token")
-    if key.startswith(REFUSED_KEYS):
+    if key.startswith(REFUSED_KEYS) or (revoked and re.fullmatch(revoked, key)):
         raise ApiError(401, "invalid bearer token")
     for pod in state.living_pods():
         if pod.api_key == key:
             return Caller(pod.account, pod.id)
     # The state file never holds a key, only what tells one account from another.
-    return Caller(hashlib.sha256(key.encode()).hexdigest()[:12])
+    return Caller(hashlib.sha256(key.partition(COPY)[0].encode()).hexdigest()[:12])
 
 
 def refuse_scope(caller: Caller, request: web.Request) -> None:

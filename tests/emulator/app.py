@@ -165,7 +165,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def admit(request: web.Request) -> None:
     """Let a call in when its key, its quota, its path and its content are in order; ApiError otherwise."""
     emu = emulator.of(request)
-    caller = accounts.identify(request, emu.state)
+    caller = accounts.identify(request, emu.state, emu.conditions.revoked_keys)
     request[emulator.CALLER] = caller
     request[ENTRY]["account"] = caller.account
     request[RATE_HEADERS] = emu.quota.take(caller.account, emu.conditions.requests_per_minute, emu.clock.now())

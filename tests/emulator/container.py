@@ -61,7 +61,7 @@ def cuda_version(pod: Pod) -> str:
     return max(allowed, key=lambda version: [int(part) for part in version.split(".")])
 
 
-def spec_of(pod: Pod, state: State, *, crashing: bool = False) -> ContainerSpec:
+def spec_of(pod: Pod, state: State, *, crashing: bool = False, volume_mb: int = 0) -> ContainerSpec:
     """Return what the runtime is to run for a pod; ValueError when its args are no command line."""
     volume = state.volume_directory(pod.volume_id) if pod.volume_id else None
     if volume is None and "persistent" in pod.mounts:
@@ -74,4 +74,5 @@ def spec_of(pod: Pod, state: State, *, crashing: bool = False) -> ContainerSpec:
         mount_path=pod.mount_path,
         ports=tuple(pod.private_ports("http") + pod.private_ports("tcp")),
         disk_gb=pod.disk,
+        volume_mb=volume_mb,
     )

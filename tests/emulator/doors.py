@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from tests.emulator.faults import Conditions
 from tests.emulator.http_proxy import HttpProxy
 from tests.emulator.public_ports import free_port, is_free
 from tests.emulator.runtimes import Runtime
@@ -14,9 +15,10 @@ from tests.emulator.tcp_proxy import TcpProxy
 class Doors:
     """Opens and closes the proxies of each pod."""
 
-    def __init__(self, runtime: Runtime, state: State) -> None:
+    def __init__(self, runtime: Runtime, state: State, conditions: Conditions) -> None:
         self._runtime = runtime
         self._state = state
+        self._conditions = conditions
         self._http: dict[tuple[str, int], HttpProxy] = {}
         self._tcp: dict[tuple[str, int], TcpProxy] = {}
 
@@ -55,7 +57,7 @@ class Doors:
             await self._open_tcp(pod, private)
 
     async def _open_tcp(self, pod: Pod, private: int) -> None:
-        proxy = TcpProxy(partial(self._runtime.address, pod.id, private))
+        proxy = TcpProxy(partial(self._runtime.address, pod.id, private), partial(self._refuses, pod))
         await proxy.start(pod.tcp_ports[private])
         self._tcp[pod.id, private] = proxy
 
@@ -76,6 +78,9 @@ class Doors:
             await proxy.stop()
         self._http.clear()
         self._tcp.clear()
+
+    def _refuses(self, pod: Pod) -> bool:
+        return self._conditions.hits(self._conditions.ssh_refused, pod)
 
     def _taken(self) -> set[int]:
         pods = list(self._state.living_pods())

@@ -156,6 +156,12 @@ class Conditions:
     """Pods that come up without a GPU after stop and start."""
     start_fails: str = ""
     """Pods that cannot be started again after a stop: no GPU free."""
+    ssh_refused: str = ""
+    """Pods whose published TCP ports break every new connection."""
+    volume_megabytes: int = 0
+    """What really fits on the volumes of containers started from now on, in the namespace runtime; 0: no such limit."""
+    revoked_keys: str = ""
+    """API keys that are no longer accepted: a pattern for the whole key."""
 
     def hits(self, pattern: str, pod: Pod) -> bool:
         """Say whether a pattern of these conditions means the pod."""

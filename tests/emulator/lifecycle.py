@@ -38,7 +38,7 @@ class Lifecycle:
         self._logs = logs
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._doors = Doors(runtime, state)
+        self._doors = Doors(runtime, state, conditions)
         self.inside = Inside(runtime)
 
     async def resume(self) -> None:
@@ -149,7 +149,8 @@ class Lifecycle:
         crashing = self._conditions.hits(self._conditions.crash_loop, pod)
         try:
             await self._doors.open_tcp(pod)
-            await self._runtime.start(spec_of(pod, self._state, crashing=crashing))
+            room = self._conditions.volume_megabytes
+            await self._runtime.start(spec_of(pod, self._state, crashing=crashing, volume_mb=room))
             await self.inside.open(pod.id)
         except (RuntimeFailureError, OSError, ValueError) as error:
             log.exception("pod %s does not start", pod.id)

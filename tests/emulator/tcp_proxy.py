@@ -16,8 +16,9 @@ CONNECT_SECONDS = 10.0
 class TcpProxy:
     """Listens on a public port of loopback for one private port of a pod."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, refuses: Callable[[], bool] = lambda: False) -> None:
         self._address = address
+        self._refuses = refuses
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -34,6 +35,8 @@ class TcpProxy:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refuses():
+            return writer.transport.abort()
         task = asyncio.current_task()
         if task is not None:
             self._connections.add(task)
@@ -45,6 +48,7 @@ class TcpProxy:
             pass
         finally:
             writer.close()
+        return None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Connect to the pod and pass bytes both ways."""

@@ -32,6 +32,8 @@ class ContainerSpec:
     """The private ports the pod publishes, http and tcp."""
     disk_gb: int
     """Size of the container disk in GB."""
+    volume_mb: int = 0
+    """What really fits on the volume in MB, where the runtime can limit it; 0: no limit of its own."""
 
 
 @dataclass(frozen=True)

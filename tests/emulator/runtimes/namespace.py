@@ -172,6 +172,7 @@ class NamespaceRuntime:
             volume=str(spec.volume.resolve()) if spec.volume is not None else None,
             mount_path=spec.mount_path,
             disk_gb=spec.disk_gb,
+            volume_mb=spec.volume_mb,
         )
 
 

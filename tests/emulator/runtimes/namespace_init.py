@@ -45,6 +45,7 @@ class Order:
     volume: str | None
     mount_path: str
     disk_gb: int
+    volume_mb: int = 0
 
     def to_json(self) -> str:
         """Return the order as one line."""
@@ -117,7 +118,7 @@ def _build(order: Order) -> None:
     mounts.mount_root(places, what)
     mounts.mount_system(places.root)
     if order.volume is not None:
-        mounts.mount_volume(places.root, Path(order.volume), order.mount_path)
+        mounts.mount_volume(places.root, Path(order.volume), order.mount_path, order.volume_mb)
     kernel.change_root(str(places.root))
     kernel.set_hostname(order.hostname)
 

@@ -84,12 +84,16 @@ def mount_root(places: Places, what: disk.Upper) -> None:
         kernel.mount("overlay", str(places.root / point), "overlay", _NO_DEVICES, options)
 
 
-def mount_volume(root: Path, volume: Path, mount_path: str) -> None:
-    """Bind the network volume where the pod expects it."""
+def mount_volume(root: Path, volume: Path, mount_path: str, megabytes: int = 0) -> None:
+    """Bind the network volume where the pod expects it; with a size, in its place a file system that can be full."""
     target = root / mount_path.lstrip("/")
     target.mkdir(parents=True, exist_ok=True)
+    if megabytes:
+        # In memory, so it ends with the container: for faults, not for what is to be kept.
+        return kernel.mount("tmpfs", str(target), "tmpfs", _NO_DEVICES, f"size={megabytes}m,mode=755")
     kernel.mount(str(volume), str(target), flags=kernel.MS_BIND)
     kernel.mount("", str(target), flags=kernel.MS_BIND | kernel.MS_REMOUNT | _NO_DEVICES)
+    return None
 
 
 def mount_system(root: Path) -> None:

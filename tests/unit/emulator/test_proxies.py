@@ -119,13 +119,18 @@ async def test_nothing_behind_the_port_is_502_and_a_closed_tcp_port_is_closed(ap
         assert response.status == 502
 
 
-async def test_ssh_refused_on_request_breaks_new_connections_at_once(api: Api) -> None:
+async def test_ssh_refused_on_request_ends_connections_before_a_byte(api: Api) -> None:
     pod = await api.make_running(ports=["22/tcp"])
-    await api.control("conditions", {"ssh_refused": pod["name"]})
-    reader, writer = await asyncio.open_connection("127.0.0.1", pod["runtime"]["ports"][0]["public"])
-    with pytest.raises(ConnectionResetError):
-        await reader.read()
-    writer.close()
+    server = await asyncio.start_server(lambda _reader, writer: writer.write(b"SSH"), "127.0.0.1", 0)
+    api.runtime.addresses = {(pod["id"], 22): server.sockets[0].getsockname()}
+    said = []
+    for pattern in ("", pod["name"]):
+        await api.control("conditions", {"ssh_refused": pattern})
+        reader, writer = await asyncio.open_connection("127.0.0.1", pod["runtime"]["ports"][0]["public"])
+        said.append(await reader.read(3))
+        writer.close()
+    server.close()
+    assert said == [b"SSH", b""]
 
 
 async def test_tcp_passes_both_ways_and_knows_the_half_closed() -> None:

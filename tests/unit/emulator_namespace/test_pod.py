@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import pwd
 import socket
@@ -133,6 +134,16 @@ async def test_a_full_container_disk_is_full(runtime: NamespaceRuntime) -> None:
     said = await say(runtime, "fallocate -l 3G /tmp/large; echo code $?")
     assert "No space left" in said
     assert "code 1" in said
+
+
+async def test_a_volume_is_as_full_as_was_asked_for(runtime: NamespaceRuntime, tmp_path: Path) -> None:
+    (tmp_path / "volume").mkdir()
+    small = dataclasses.replace(
+        spec("pod1", "fallocate -l 9M /workspace/large; echo code $?", tmp_path / "volume"), volume_mb=8
+    )
+    await runtime.start(small)
+    await finish(runtime, "pod1")
+    assert "No space left" in runtime.log_path("pod1").read_text(encoding="utf-8")
 
 
 async def test_a_stop_is_asked_for_before_it_is_forced(runtime: NamespaceRuntime) -> None:
