@@ -49,6 +49,8 @@ class ComfyUIArgs:
     bundle: str
     """Digest of the program that is uploaded."""
     access: PodAccess
+    unreachable_seconds: int
+    """How long the pod may be without SSH: a wrong image would otherwise bill for as long as the client hopes."""
     secrets: Mapping[str, pulumi.Input[str]]
     """By field name of contract.Secrets."""
 
@@ -58,10 +60,11 @@ class ComfyUI(Component):
 
     def __init__(self, name: str, args: ComfyUIArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, _visible(args), opts)
+        push = f"{PUSH} --unreachable {args.unreachable_seconds}"
         self.command = local.Command(
             self.child("install"),
-            create=PUSH,
-            update=PUSH,
+            create=push,
+            update=push,
             stdin=_standard_input(args),
             triggers=[args.bundle, plan_hash(args.plan), args.access.pod_id],
             logging=local.Logging.STDOUT_AND_STDERR,

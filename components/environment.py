@@ -72,7 +72,7 @@ class Environment(Component):
         self.gpu_pod = self._gpu_pod(name, machine)
         self.pod = self.gpu_pod.pod
         self.gateway = self._gateway(software.plan.gateway)
-        self.comfyui = self._comfyui(software)
+        self.comfyui = self._comfyui(software, machine.ready_timeout_seconds)
         self.register_outputs({"gatewayUrl": self.gateway.url, "podId": self.pod.pod_id})
 
     def _volume(self, name: str, machine: Machine) -> ModelVolume:
@@ -108,13 +108,14 @@ class Environment(Component):
         args = GatewayArgs(self.pod.urls, plan.hosts, plan.rate_limit_per_minute)
         return Gateway(self.child("gateway"), args, self.under())
 
-    def _comfyui(self, software: Software) -> ComfyUI:
+    def _comfyui(self, software: Software, unreachable_seconds: int) -> ComfyUI:
         args = ComfyUIArgs(
             plan=software.plan,
             torch=software.torch,
             unknown_hashes=software.unknown_hashes,
             bundle=software.bundle,
             access=self._access(),
+            unreachable_seconds=unreachable_seconds,
             secrets=self._secrets(software.download_tokens),
         )
         return ComfyUI(self.child("comfyui"), args, self.under())
