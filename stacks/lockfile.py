@@ -58,11 +58,17 @@ class Lock:
 
     def record(self, sources: Iterable[SourcePin], models: Iterable[ModelPin]) -> Lock:
         """Return a lock that also holds what a pod reported; models without a hash say nothing and are left out."""
-        seen = {
-            model.url: LockedModel(model.sha256, model.size_bytes) for model in models if model.url and model.sha256
-        }
-        commits = {f"{source.repository}@{source.ref}": source.commit for source in sources if source.ref}
-        return Lock({**self.models, **seen}, {**self.sources, **commits})
+        found = [model for model in models if model.sha256 and _is_of_the_world(model.url)]
+        named = [source for source in sources if source.ref and _is_of_the_world(source.repository)]
+        return Lock(
+            {**self.models, **{model.url: LockedModel(model.sha256, model.size_bytes) for model in found}},
+            {**self.sources, **{f"{source.repository}@{source.ref}": source.commit for source in named}},
+        )
+
+
+def _is_of_the_world(url: str) -> bool:
+    """Tell whether an address means the same everywhere; what this machine serves is pinned in its own stack file."""
+    return url.startswith("https://")
 
 
 def load(path: Path = PATH) -> Lock:

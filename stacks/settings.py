@@ -103,29 +103,6 @@ def load() -> Settings:
     return parse(pulumi.get_stack(), raw, {key.removeprefix(prefix) for key in secret})
 
 
-def from_file(stack: str, root: Path = ROOT) -> Settings:
-    """Read a stack file without an engine; encrypted values are there, but not what they hold.
-
-    Raises:
-        SettingsError: There is no such file, or it has faults.
-    """
-    name = stack_file(stack)
-    try:
-        config = yaml.safe_load((root / name).read_text(encoding="utf-8"))["config"]
-    except OSError:
-        raise SettingsError([f"{name}: there is no such file; copy another environment's and change it"]) from None
-    prefix = f"{PROJECT}:"
-    keys = {key.removeprefix(prefix): _veiled(value) for key, value in config.items() if key.startswith(prefix)}
-    return parse(stack, {key: v if isinstance(v, str) else json.dumps(v) for key, v in keys.items()}, SECRET_KEYS, root)
-
-
-def _veiled(value: object) -> object:
-    """Return a value as the file holds it, with a word in place of each encrypted one."""
-    if isinstance(value, dict):
-        return "encrypted" if value.keys() == {"secure"} else {key: _veiled(item) for key, item in value.items()}
-    return value
-
-
 def parse(stack: str, raw: Mapping[str, str], secret_keys: Collection[str], root: Path = ROOT) -> Settings:
     """Return the settings that a stack file's keys (without namespace) describe.
 

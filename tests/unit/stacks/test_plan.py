@@ -78,11 +78,20 @@ def test_a_tag_that_moved_is_refused() -> None:
 def test_the_lock_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "pins.lock.json"
     source = SourcePin("ComfyUI", "https://example.org/comfyui.git", "v0.38.0", "a" * 40)
-    known, unknown = ModelPin("a.gguf", "vae", "https://example.org/a", HASH, 5), ModelPin("b.gguf", "vae", "x")
+    known, unknown = (
+        ModelPin("a.gguf", "vae", "https://example.org/a", HASH, 5),
+        ModelPin("b.gguf", "vae", "https://example.org/b"),
+    )
     lock = lockfile.load(path).record([source], [known, unknown])
     lockfile.save(lock, path)
     assert lockfile.load(path) == lock
     assert lock == Lock({known.url: LockedModel(HASH, 5)}, {"https://example.org/comfyui.git@v0.38.0": "a" * 40})
+
+
+def test_what_this_machine_serves_is_no_fact_about_the_world() -> None:
+    source = SourcePin("ComfyUI", "http://127.0.0.1:8642/files/comfyui.git", "v0.38.1", "a" * 40)
+    model = ModelPin("a.gguf", "vae", "http://127.0.0.1:8642/files/a", HASH, 5)
+    assert Lock().record([source], [model]) == Lock()
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"models": [], "sources": {}}', '{"models": {"u": {}}, "sources": {}}'])

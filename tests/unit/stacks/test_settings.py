@@ -14,7 +14,7 @@ import yaml
 
 from components.errors import SettingsError
 from stacks import sections, settings
-from stacks.settings import from_file, parse
+from stacks.settings import ROOT, Settings, parse
 from tests.comfyui import publish
 from tests.comfyui.pins import pins
 from tests.unit.stacks.stack_file import CONFIG, raw
@@ -147,20 +147,14 @@ def test_the_local_environment_runs_the_stand_ins_pins(tmp_path: Path) -> None:
     assert {model.url: model.sha256 for model in chosen.models} == {m["url"]: m["sha256"] for m in known["models"]}
 
 
-def test_a_stack_file_is_read_without_an_engine(tmp_path: Path) -> None:
-    keys = CONFIG | {"models": [], "tokens": {"civitai": {"secure": "v1:abc"}}}
-    config = {f"comfyui-runpod:{key}": value for key, value in keys.items()} | {"runpod:apiUrl": "http://127.0.0.1:1"}
-    (tmp_path / "stacks").mkdir()
-    (tmp_path / "stacks" / "Pulumi.qa.yaml").write_text(yaml.safe_dump({"config": config}))
-    (tmp_path / "tests" / "comfyui").mkdir(parents=True)
-    (tmp_path / "tests" / "comfyui" / "requirements.lock").write_text("x==1 --hash=sha256:0")
-    chosen = from_file("qa", tmp_path)
-    assert (chosen.environment, chosen.tokens.civitai.get_secret_value()) == ("qa", "encrypted")
-
-
-def test_an_environment_without_a_file_is_said_to_have_none(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"stacks/Pulumi\.qa\.yaml: there is no such file; copy another"):
-        from_file("qa", tmp_path)
+def from_file(environment: str) -> Settings:
+    text = (ROOT / "stacks" / f"Pulumi.{environment}.yaml").read_text(encoding="utf-8")
+    keys = {
+        key.removeprefix("comfyui-runpod:"): value if isinstance(value, str) else json.dumps(value)
+        for key, value in yaml.safe_load(text)["config"].items()
+        if key.startswith("comfyui-runpod:")
+    }
+    return parse(environment, keys, set())
 
 
 @pytest.mark.parametrize("module", [sections, settings], ids=lambda module: module.__name__)
