@@ -119,9 +119,15 @@ async def test_nothing_behind_the_port_is_502_and_a_closed_tcp_port_is_closed(ap
         assert response.status == 502
 
 
+async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"SSH")
+    await writer.drain()
+    writer.close()
+
+
 async def test_ssh_refused_on_request_ends_connections_before_a_byte(api: Api) -> None:
     pod = await api.make_running(ports=["22/tcp"])
-    server = await asyncio.start_server(lambda _reader, writer: writer.write(b"SSH"), "127.0.0.1", 0)
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
     api.runtime.addresses = {(pod["id"], 22): server.sockets[0].getsockname()}
     said = []
     for pattern in ("", pod["name"]):
