@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 LOCAL_SETTINGS = "stacks/Pulumi.local.yaml"
+LOCAL_MODELS = "stacks/models/stand-in.yaml"
 DROPPED = ("PULUMI_", "RUNPOD_", "PYTEST_", "COV_", "VIRTUAL_ENV", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 
@@ -86,8 +92,10 @@ class Checkout:
 
     def move_to_port(self, port: int) -> None:
         """Let the emulator of this checkout listen elsewhere, so that a developer's own one is left alone."""
-        moved = re.sub(r"127\.0\.0\.1:8642", f"127.0.0.1:{port}", self.settings())
-        (self.path / LOCAL_SETTINGS).write_text(moved, encoding="utf-8")
+        for name in (LOCAL_SETTINGS, LOCAL_MODELS):
+            file = self.path / name
+            moved = re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{port}", file.read_text(encoding="utf-8"))
+            file.write_text(moved, encoding="utf-8")
         self.run("git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qam", "Another port")
 
 
@@ -97,6 +105,32 @@ def clean_environment(**changes: str) -> dict[str, str]:
     ours = (".venv", "/engine/")
     kept["PATH"] = os.pathsep.join(p for p in kept["PATH"].split(os.pathsep) if not any(part in p for part in ours))
     return kept | changes
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def lent_checkout(revision: str = "HEAD") -> Iterator[Checkout]:
+    """A clone owned by whoever runs the tests, on a port of its own; afterwards nothing of it is left."""
+    folder = Path(tempfile.mkdtemp(prefix="comfyui-runpod-e2e-"))
+    clone(folder / "project", revision)
+    made = Checkout(folder / "project", clean_environment())
+    made.move_to_port(free_port())
+    try:
+        yield made
+    finally:
+        end(made)
+        shutil.rmtree(folder)
+
+
+def end(checkout: Checkout) -> None:
+    """Leave nothing behind, whatever the test did: no pod, no emulator."""
+    checkout.make("destroy", timeout=300)
+    checkout.make("stop-emulator", timeout=120)
 
 
 def clone(target: Path, revision: str = "HEAD") -> None:
