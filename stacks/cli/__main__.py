@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 
 from stacks.cli import destroy, emulator, environment, init, locks, plain, preview, up
-from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 from stacks.cli.place import Place, here
 
@@ -41,26 +40,21 @@ def parser() -> argparse.ArgumentParser:
     return main_parser
 
 
-def engine(place: Place) -> Engine:
-    """The engine with the environment's settings."""
-    return Engine(place, environment.for_engine(place, os.environ))
-
-
 def show_output(place: Place, _options: argparse.Namespace) -> None:
     """Print all outputs as one JSON object, secrets masked."""
-    print(json.dumps(engine(place).ask_json("stack", "output", "--json"), indent=2))
+    print(json.dumps(environment.prepared(place, os.environ).ask_json("stack", "output", "--json"), indent=2))
 
 
 def show_key(place: Place, _options: argparse.Namespace) -> None:
     """Print the client key and nothing else."""
-    print(engine(place).ask("stack", "output", "apiKey", "--show-secrets").strip())
+    print(environment.prepared(place, os.environ).ask("stack", "output", "apiKey", "--show-secrets").strip())
 
 
 def show_pods(place: Place, _options: argparse.Namespace) -> None:
     """Print what the account holds as a JSON array."""
     from stacks.cli import account  # noqa: PLC0415  (`make key` need not wait for the API client)
 
-    print(json.dumps([item.public() for item in account.items(engine(place))], indent=2))
+    print(json.dumps([item.public() for item in account.items(environment.prepared(place, os.environ))], indent=2))
 
 
 def show_settings(place: Place, _options: argparse.Namespace) -> None:
@@ -73,21 +67,21 @@ def show_log(place: Place, options: argparse.Namespace) -> None:
     """Print the pod's log."""
     from stacks.cli import pod  # noqa: PLC0415  (likewise)
 
-    pod.show_log(engine(place), follow=options.follow)
+    pod.show_log(environment.prepared(place, os.environ), follow=options.follow)
 
 
 def open_shell(place: Place, options: argparse.Namespace) -> int:
     """Log in to the pod."""
     from stacks.cli import pod  # noqa: PLC0415  (likewise)
 
-    return pod.shell(engine(place), [options.remote] if options.remote else [])
+    return pod.shell(environment.prepared(place, os.environ), [options.remote] if options.remote else [])
 
 
 def write_lock(place: Place, _options: argparse.Namespace) -> None:
     """Record hashes and commits."""
     from stacks.cli import lock  # noqa: PLC0415  (likewise)
 
-    lock.run(engine(place))
+    lock.run(environment.prepared(place, os.environ))
 
 
 def stop_emulator(place: Place, _options: argparse.Namespace) -> None:

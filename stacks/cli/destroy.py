@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from components.cost import HOURS_PER_MONTH
 from stacks.cli import account, emulator, environment, stack
 from stacks.cli.account import Item
-from stacks.cli.engine import INTERRUPTED, Engine
+from stacks.cli.engine import INTERRUPTED
 from stacks.cli.place import Place
 
 _ROUNDS = 2
@@ -16,7 +16,7 @@ _ROUNDS = 2
 
 def run(place: Place) -> int:
     """Destroy, look, and once more if needed. 0 only when nothing of the stack bills but a volume kept on purpose."""
-    engine = Engine(place, environment.for_engine(place, os.environ))
+    engine = environment.prepared(place, os.environ)
     emulator.start(place)
     stack.prepare(engine)
     marks = stack.instance_ids(stack.deployment(engine))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stacks.cli import passphrase
+from stacks.cli.engine import Engine
+from stacks.cli.errors import CliError
 from stacks.cli.place import Place
 
 
@@ -14,6 +16,18 @@ def for_engine(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
     """Everything `environ` has, and what the engine needs. What the caller has set stays."""
     ours = settings(place, environ)
     return {**environ, **ours, "PATH": _path(ours["PATH"], environ.get("PATH", ""))}
+
+
+def prepared(place: Place, environ: Mapping[str, str]) -> Engine:
+    """The engine for an environment that is ready to be used.
+
+    Raises:
+        CliError: there is no such environment, or its passphrase is not on this machine.
+    """
+    place.stack_yaml()
+    if passphrase.settings(place, environ) is None:
+        raise CliError(f"{place.env} is not prepared on this machine; run `make init ENV={place.env}`")
+    return Engine(place, for_engine(place, environ))
 
 
 def settings(place: Place, environ: Mapping[str, str]) -> dict[str, str]:

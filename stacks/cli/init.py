@@ -21,6 +21,7 @@ def run(place: Place) -> None:
         CliError: the stack file is encrypted with a passphrase that is not here, or no key was given.
     """
     content = place.stack_yaml()
+    key = None if _KEY in (content.get("config") or {}) else _read_key()  # asked first: without it nothing is begun
     if passphrase.settings(place, os.environ) is None:
         if content.get("encryptionsalt"):
             raise CliError(
@@ -28,12 +29,12 @@ def run(place: Place) -> None:
                 f"{passphrase.private_file(place)} or set PULUMI_CONFIG_PASSPHRASE"
             )
         print(f"made a passphrase: {passphrase.create(place)} (keep a copy: without it the secrets are lost)")
-    engine = Engine(place, environment.for_engine(place, os.environ))
+    engine = environment.prepared(place, os.environ)
     stack.prepare(engine)
-    if _KEY in (content.get("config") or {}):
+    if key is None:
         print(f"{place.stack_file.name} has {_KEY} already; `pulumi config set --secret {_KEY}` changes it")
     else:
-        _store(engine, _read_key())
+        _store(engine, key)
     print(f"{place.env} is ready: `make preview ENV={place.env}`, then `make up ENV={place.env}`")
     print(
         f"commit {place.stack_file.relative_to(place.root)}: it holds the salt and the encrypted key, nothing in clear"

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 
-from stacks.cli import emulator, environment, passphrase, stack, summary
-from stacks.cli.engine import INTERRUPTED, Engine
-from stacks.cli.errors import CliError
+from stacks.cli import emulator, environment, stack, summary
+from stacks.cli.engine import INTERRUPTED
 from stacks.cli.place import Place
 
 
 def run(place: Place, default_env: str) -> int:
     """Preview, update and summary; the engine's exit code."""
-    if passphrase.settings(place, os.environ) is None:
-        raise CliError(f"{place.env} is not prepared on this machine; run `make init ENV={place.env}`")
-    engine = Engine(place, environment.for_engine(place, os.environ))
+    engine = environment.prepared(place, os.environ)
     emulator.start(place)
     stack.prepare(engine)
     # The preview stays: a policy that refuses does so before the first resource bills.

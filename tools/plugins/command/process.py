@@ -101,12 +101,17 @@ class _Reader(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        for raw in self._stream or ():
-            line = raw.decode(errors="replace")
-            self._lines.append(line)
-            self._mixed.append(line)
-            if self._show and line.strip():
-                self._show(line.rstrip("\n"))
+        if self._stream is None:
+            return
+        with self._stream:
+            for raw in self._stream:
+                self._take(raw.decode(errors="replace"))
+
+    def _take(self, line: str) -> None:
+        self._lines.append(line)
+        self._mixed.append(line)
+        if self._show and line.strip():
+            self._show(line.rstrip("\n"))
 
     def text(self) -> str:
         self.join()
