@@ -5,7 +5,7 @@ from __future__ import annotations
 from pulumi.runtime.rpc import UNKNOWN
 
 from components.runpod.api.client import Client
-from components.runpod.api.errors import NotFoundError
+from components.runpod.api.errors import NotFoundError, RunPodError
 from components.runpod.api.models import NetworkVolume
 from components.runpod.marker import Marker, marker_of, new_marker, parse, split_name
 from components.runpod.placement import Candidate, PlacementError, volume_candidates
@@ -34,6 +34,10 @@ _RULES: dict[str, checks.Rule] = {
     "cloudType": checks.one_of("SECURE", "COMMUNITY"),
     "isNextGenStorage": checks.flag,
 }
+
+
+class VolumeInUseError(RunPodError):
+    """A volume cannot be deleted while somebody else's pod has it."""
 
 
 class NetworkVolumeKind(Kind):
@@ -99,9 +103,29 @@ class NetworkVolumeKind(Kind):
         updated = client.update_network_volume(resource_id, body) if body else live
         return _observe(updated, inputs, marker)
 
-    def delete(self, operation: Operation, resource_id: str, state: Values) -> None:  # noqa: ARG002
-        """End the volume and look until it is gone."""
-        ending.end(operation, ending.volume(operation.client(), resource_id))
+    def delete(self, operation: Operation, resource_id: str, state: Values) -> None:
+        """End the volume, after the stack's own leftovers that still hold it, and look until it is gone."""
+        client = operation.client()
+        _release(operation, client, resource_id, parse(str(state.get("marker", ""))))
+        ending.end(operation, ending.volume(client, resource_id))
+
+
+def _release(operation: Operation, client: Client, volume_id: str, marker: Marker | None) -> None:
+    """End the pods of this stack that hold the volume.
+
+    The engine has deleted every pod it knows of before it comes here, so those are leftovers. Pods of others are not
+    ours to end; they make the deletion fail at once, by name.
+    """
+    holding = [pod for pod in client.list_pods() if any(m.volume_id == volume_id for m in pod.mounts.network)]
+    for pod in (pod for pod in holding if pod.status != "TERMINATED"):
+        owner = marker_of(pod.name, pod.env)
+        if marker is None or owner is None or owner.instance != marker.instance:
+            raise VolumeInUseError(
+                f"network volume {volume_id} is in use by pod {pod.id} ({pod.name}), which is not of this stack: "
+                "end that pod first, or keep the volume (volume.keep)"
+            )
+        operation.screen.warning(f"pod {pod.id} was left behind, holds the volume and bills: ending it")
+        ending.end(operation, ending.pod(client, pod.id))
 
 
 def _shrink(olds: Values, inputs: Values) -> list[Failure]:

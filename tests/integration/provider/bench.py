@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.runpod.api.client import Client
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 PROGRAM = Path(__file__).with_name("program.py")
 KEY = "rpa_canary_provider_1"
@@ -63,6 +65,15 @@ class Emulator:
         real = self.control("pods")
         return len(real["pods"]) + len(real["volumes"])
 
+    def clear(self) -> None:
+        """End what a failed test has left, so that it fails alone."""
+        for pod in self.pods():
+            self.control(f"pods/{pod['id']}", {"do": "lose"})
+        client = Client(KEY, self.url)
+        for volume in client.list_network_volumes():
+            client.delete_network_volume(volume.id)
+        client.close()
+
     def calls(self, method: str, path: str) -> int:
         return sum(call["method"] == method and call["path"] == path for call in self.requests())
 
@@ -85,8 +96,6 @@ def emulator(folder: Path) -> Iterator[Emulator]:
         until(lambda: _answers(running), "the emulator answers")
         yield running
     finally:
-        for pod in running.pods():
-            running.control(f"pods/{pod['id']}", {"do": "lose"})
         process.terminate()
         process.wait(30)
         log.close()

@@ -25,5 +25,4 @@ def stack(runpod: bench.Emulator, tmp_path: Path) -> Iterator[bench.Stack]:
     yield bench.new_stack(tmp_path, engine, runpod.url)
     runpod.control("faults", [])
     runpod.control("conditions", {})
-    for pod in runpod.pods():
-        runpod.control(f"pods/{pod['id']}", {"do": "lose"})
+    runpod.clear()

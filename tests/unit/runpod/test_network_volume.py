@@ -8,9 +8,9 @@ import pytest
 from components.runpod.marker import Marker
 from components.runpod.placement import PlacementError
 from components.runpod.plugin.kind import Operation
-from components.runpod.plugin.network_volume import NetworkVolumeKind
+from components.runpod.plugin.network_volume import NetworkVolumeKind, VolumeInUseError
 from components.runpod.plugin.settings import Settings
-from tests.unit.runpod.fake_api import FakeApi, Reply, problem
+from tests.unit.runpod.fake_api import FakeApi, Reply, pod, problem
 
 KIND = NetworkVolumeKind()
 MARKER = Marker("0123456789", "01234567", "89abcdef")
@@ -98,3 +98,25 @@ def test_drift_in_name_and_size_shows(api: FakeApi, operation: Operation) -> Non
 def test_a_vanished_volume_leaves_the_state(api: FakeApi, operation: Operation) -> None:
     api.answer(problem(404, "resource not found"))
     assert KIND.read(operation, "vol1", {}, checked(operation)) is None
+
+
+def holder(name: str) -> Reply:
+    mounts = {"network": [{"volumeId": "vol1", "path": "/workspace"}]}
+    return Reply(body={"pods": [pod(name=name, mounts=mounts)]})
+
+
+def test_a_lost_pod_of_the_stack_does_not_keep_the_volume_alive(api: FakeApi, operation: Operation) -> None:
+    no_pods = Reply(body={"pods": []})
+    api.answer(
+        holder(Marker(MARKER.instance, "76543210", "00000000").name("gpu")),
+        Reply(204), problem(404, "pod not found"), no_pods,
+        Reply(204), problem(404, "resource not found"), NONE_YET,
+    )  # fmt: skip
+    KIND.delete(operation, "vol1", {"marker": str(MARKER)})
+    assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/pods/pod1", "/v2/network-volumes/vol1"]
+
+
+def test_somebody_elses_pod_is_named_and_left_alone(api: FakeApi, operation: Operation) -> None:
+    api.answer(holder("theirs"))
+    with pytest.raises(VolumeInUseError, match=r"in use by pod pod1 \(theirs\)"):
+        KIND.delete(operation, "vol1", {"marker": str(MARKER)})
