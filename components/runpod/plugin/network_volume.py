@@ -205,4 +205,5 @@ def _report_twins(operation: Operation, client: Client, live: NetworkVolume, mar
 
 
 def _differs(state: Values, inputs: Values, name: str) -> bool:
-    return unknown(inputs[name]) or state.get(name) != inputs[name]
+    # A state written before an input existed says nothing about it.
+    return name in state and (unknown(inputs[name]) or state[name] != inputs[name])

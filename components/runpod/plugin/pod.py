@@ -5,7 +5,7 @@ from __future__ import annotations
 from pulumi.runtime.rpc import UNKNOWN
 
 from components.runpod.api.client import Client
-from components.runpod.api.errors import ConflictError, NotFoundError, RunPodError
+from components.runpod.api.errors import BadRequestError, ConflictError, NotFoundError, RunPodError
 from components.runpod.api.models import Pod
 from components.runpod.marker import Marker, marker_of, new_marker, parse
 from components.runpod.placement import Candidate, PlacementError, Refusal, pod_candidates
@@ -191,6 +191,11 @@ def _start(client: Client, live: Pod) -> Pod:
         return client.act_on_pod(live.id, "start")
     except ConflictError:
         return client.get_pod(live.id)  # Somebody else, or our own lost call, has started it already.
+    except BadRequestError as refused:
+        raise RunPodError(
+            f"pod {live.id} cannot be started again: {refused.detail}. A stopped pod keeps its machine but not its "
+            "GPUs; `pulumi up --replace` with its URN places it anew (a network volume stays)."
+        ) from refused
 
 
 def _marker(state: Values, live: Pod) -> Marker:

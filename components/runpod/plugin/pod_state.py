@@ -108,7 +108,8 @@ def _env(live: Pod, inputs: Values, marker: Marker) -> dict[str, str]:
 
 
 def _differs(state: Values, inputs: Values, name: str) -> bool:
-    return unknown(inputs.get(name)) or state.get(name) != inputs.get(name)
+    # A state written before an input existed says nothing about it.
+    return name in state and (unknown(inputs.get(name)) or state[name] != inputs.get(name))
 
 
 def _ports(properties: Mapping[str, Any]) -> list[str]:

@@ -177,6 +177,19 @@ def test_a_preview_of_a_reset_does_not_promise_the_old_port(offline: Operation) 
     assert preview["podId"] == "pod1"
 
 
+def test_a_state_of_before_an_input_existed_replaces_nothing(offline: Operation) -> None:
+    inputs = checked(offline)
+    state = observe(live(), inputs, MARKER, Settings())
+    assert not KIND.diff({name: value for name, value in state.items() if name != "gpuCount"}, inputs)
+
+
+def test_a_stopped_pod_whose_gpu_is_taken_says_so(api: FakeApi, operation: Operation) -> None:
+    stopped = live(status="EXITED", runtime=None).model_dump(by_alias=True)
+    api.answer(Reply(body=stopped), problem(400, "There are not enough free GPUs on the host machine"))
+    with pytest.raises(RunPodError, match=r"not enough free GPUs .* `pulumi up --replace` with its URN"):
+        KIND.update(operation, "pod1", {"marker": str(MARKER)}, checked(replace(operation, settings=Settings())))
+
+
 def test_urls_follow_the_template(offline: Operation) -> None:
     inputs = checked(offline)
     assert observe(live(), inputs, MARKER, Settings())["urls"] == {"8189": "https://pod1-8189.proxy.runpod.net"}
