@@ -97,14 +97,15 @@ class _Followed:
         before = {number: signal.signal(number, self._interrupt) for number in _INTERRUPTS}
         try:
             self._copy()
-            code = self._process.wait()
+            while self._process.poll() is None and not self._is_late():
+                time.sleep(0.05)
         finally:
             _end(self._process)
             for number, handler in before.items():
                 signal.signal(number, handler)
         if self._deadline is not None:
             return INTERRUPTED
-        return min(abs(code), 1)
+        return 0 if self._process.returncode == 0 else 1
 
     def _copy(self) -> None:
         stream = self._process.stdout
@@ -117,8 +118,12 @@ class _Followed:
                 if ready and not self._show(os.read(stream.fileno(), 65536)):
                     return
                 self._beat()
-                if self._deadline is not None and self._clock() > self._deadline:
+                if self._is_late():
                     return
+
+    def _is_late(self) -> bool:
+        """Whether the time to end in order is over."""
+        return self._deadline is not None and self._clock() >= self._deadline
 
     def _show(self, block: bytes) -> bool:
         """Pass output on; False at its end."""

@@ -11,6 +11,7 @@ import pytest
 from pulumi.runtime.proto import provider_pb2
 
 from tools.plugins.command import wire
+from tools.plugins.command.enginelog import EngineLog
 from tools.plugins.command.process import CommandFailedError, Commands, Order
 from tools.plugins.command.servicer import TOKEN, CommandServicer, _order
 
@@ -18,7 +19,7 @@ URN = f"urn:pulumi:local::p::{TOKEN}::c"
 GUARD = Path(sys.modules["tools.plugins.command.process"].__file__ or "").with_name("guard.py")
 
 
-class Log:
+class Log(EngineLog):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -100,7 +101,7 @@ def test_a_killed_plugin_takes_its_commands_along(tmp_path: Path) -> None:
 
 def diff(old: dict[str, object], new: dict[str, object]) -> provider_pb2.DiffResponse:
     request = provider_pb2.DiffRequest(urn=URN, old_inputs=wire.write(old), news=wire.write(new))
-    return CommandServicer(Log(), "1.2.1", "about").Diff(request, None)  # type: ignore[arg-type]
+    return CommandServicer(Log(), "1.2.1", "about").Diff(request, None)
 
 
 def test_triggers_replace_and_everything_else_updates_in_place() -> None:

@@ -76,6 +76,6 @@ def test_a_site_out_of_reach_is_said(tmp_path: Path) -> None:
 
 
 def test_a_machine_without_a_release_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(download.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
     with pytest.raises(UnavailableError, match="riscv64"):
         download.official(tmp_path / "engine")

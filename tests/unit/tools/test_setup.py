@@ -150,7 +150,7 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     compiler = tmp_path / "go"
     compiler.write_text("#!/bin/sh\necho cannot find module; exit 1\n")
     compiler.chmod(0o755)
-    monkeypatch.setattr(build.go, "compiler", lambda *_: compiler)
+    monkeypatch.setattr("tools.engine.go.compiler", lambda *_: compiler)
     shop = build.Workshop(tmp_path / "engine" / "v", tmp_path / "shared", tmp_path / "logs", Path("python"))
     with pytest.raises(UnavailableError, match="cannot find module"):
         build.from_source(shop, dict(os.environ))
