@@ -46,7 +46,8 @@ def create_app(
     feed = Feed(upstream, tracker, hub, settings.poll_seconds)
     catalogue = CatalogueCache(upstream, clock)
     return Gateway(
-        Services(settings, keys, limiter, ledger, upstream, clock, catalogue, hub, tracker, feed), Router(ROUTES)
+        Services(settings, keys, limiter, ledger, ledger.assets, upstream, clock, catalogue, hub, tracker, feed),
+        Router(ROUTES),
     )
 
 
@@ -151,8 +152,9 @@ class Gateway:
         if match is None:
             exchange.actor = await admission.authenticate(scope, self.services.keys)
             self._limit(exchange)
-            with self._place(exchange.who.owner):
-                await self._serve(exchange, self._router.match(exchange.method, path))
+            match = self._router.match(exchange.method, path)
+            with contextlib.nullcontext() if match.route.lasting else self._place(exchange.who.owner):
+                await self._serve(exchange, match)
             return
         await self._serve(exchange, match)
 

@@ -47,6 +47,22 @@ MIGRATIONS = (
     CREATE INDEX requests_by_time ON requests (received_at);
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE assets (
+        id TEXT PRIMARY KEY, owner TEXT NOT NULL, job_id TEXT, node_id TEXT NOT NULL, type TEXT NOT NULL,
+        subfolder TEXT NOT NULL, filename TEXT NOT NULL, file_path TEXT NOT NULL, content_type TEXT, size_bytes INTEGER,
+        hash TEXT, created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX assets_by_file ON assets (type, subfolder, filename, owner);
+    CREATE INDEX assets_by_job ON assets (job_id);
+    CREATE INDEX assets_by_hash ON assets (owner, hash) WHERE hash IS NOT NULL;
+    INSERT INTO assets SELECT lower(hex(randomblob(16))), owner, job_id, '', type, subfolder, filename, filename, NULL,
+        NULL, NULL, 0 FROM outputs;
+    DROP TABLE outputs;
+    ALTER TABLE jobs ADD COLUMN idempotency_key TEXT;
+    ALTER TABLE jobs ADD COLUMN request_hash BLOB;
+    CREATE UNIQUE INDEX jobs_by_idempotency ON jobs (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
+    """,
 )
 """Applied in order, each once; `user_version` counts them. Never change one that was released: add another."""
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from provisioning.gateway.jobs import Progress
+
 JOB_EVENTS = frozenset(
     {
         "execution_start", "execution_cached", "executing", "progress", "progress_state", "executed",
@@ -60,6 +62,22 @@ def read_event(message: str) -> tuple[str, dict[str, Any]]:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return "", {}
     return (name, data) if isinstance(name, str) and isinstance(data, dict) else ("", {})
+
+
+def advance(progress: Progress, name: str, data: dict[str, Any]) -> None:
+    """Take note of what an event says about how far its job is."""
+    node = data.get("node")
+    if name == "execution_cached" and isinstance(data.get("nodes"), list):
+        progress.done.update(map(str, data["nodes"]))
+    elif name == "executing" and isinstance(node, str):
+        # One node runs at a time: the one before it is finished.
+        if progress.node not in {None, node}:
+            progress.done.add(str(progress.node))
+        progress.node, progress.step, progress.steps = node, None, None
+    elif name == "progress" and isinstance(data.get("value"), int | float) and isinstance(data.get("max"), int | float):
+        progress.step, progress.steps = int(data["value"]), int(data["max"])
+    elif name == "executed" and isinstance(node, str):
+        progress.done.add(node)
 
 
 def event(name: str, data: dict[str, Any]) -> str:

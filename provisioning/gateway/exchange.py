@@ -93,6 +93,11 @@ class Exchange:
             raise Problem(Code.REQUEST_TIMEOUT)
         return message
 
+    async def until_gone(self) -> None:
+        """Wait until the client hangs up; for answers that last, after the body was read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     async def json(self, limit: int) -> dict[str, Any]:
         """Return the body as a JSON object; raises Problem."""
         # The content type is not looked at: ComfyUI takes every one, and its own example scripts send a form's.
@@ -136,7 +141,8 @@ class Exchange:
     async def send_problem(self, problem: Problem) -> None:
         """Send an error; a body that is still arriving is not waited for."""
         closing = [] if self._body_read else [("connection", "close")]
-        body = orjson.dumps(problem.body(self.request_id))
+        is_v2 = self.scope["path"].startswith("/api/v2/")
+        body = orjson.dumps(problem.v2_body(self.request_id) if is_v2 else problem.body(self.request_id))
         await self.send(problem.entry.status, body, [*problem.headers(), *closing])
 
 

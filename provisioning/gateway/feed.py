@@ -75,6 +75,7 @@ class Feed:
             # The end: written down first, so that whoever hears of it finds the result. See _announce_end.
             await self._tracker.settle(job)
             return
+        events.advance(job.progress, name, data)
         self._tell(job, events.event(name, self._tracker.realm(job).clean(data)))
 
     async def _handle_bytes(self, message: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -42,8 +42,9 @@ class Form:
 class _Reader:
     """Collects the parts as the parser finds them."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: Collection[str]) -> None:
         self.form = Form()
+        self._dropped = dropped
         self._header_name = b""
         self._header_value = b""
         self._headers: dict[bytes, bytes] = {}
@@ -97,19 +98,22 @@ class _Reader:
             raise _malformed(f"a field longer than {MAX_FIELD_BYTES} bytes")
 
     def part_end(self) -> None:
-        if self._is_file:
+        if self._is_file or self._name in self._dropped:
             return
         if self._name in self.form.fields or len(self.form.fields) >= MAX_FIELDS:
             raise _malformed("a field twice, or too many fields")
         self.form.fields[self._name] = _text(bytes(self._text))
 
 
-async def read_form(content_type: str, chunks: AsyncIterator[bytes]) -> Form:
-    """Return a form whose body arrives in `chunks`; the caller closes it. Raises Problem."""
+async def read_form(content_type: str, chunks: AsyncIterator[bytes], *, dropped: Collection[str] = ()) -> Form:
+    """Return a form whose body arrives in `chunks`, without the fields in `dropped`; the caller closes it.
+
+    Raises Problem.
+    """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, "Send the file as multipart/form-data.")
-    reader = _Reader()
+    reader = _Reader(dropped)
     try:
         await _parse(reader, options[b"boundary"], chunks)
     except BaseException:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from provisioning.gateway.problems import Code, Problem, fault
@@ -23,6 +24,9 @@ PREFIX_INPUT = "filename_prefix"
 MAX_DEPTH = 64
 """Levels of nesting; real workflows have about four."""
 
+ASSET_TYPE = "core/ASSET"
+"""Marks an object that stands in place of a file name, in the Comfy API v2."""
+
 _INPUT_ANNOTATION = " [input]"
 
 Graph = dict[str, dict[str, Any]]
@@ -35,15 +39,16 @@ class Rules:
     realm: Realm
     job_id: str
     file_inputs: frozenset[tuple[str, str]]
+    assets: Mapping[str, str] = field(default_factory=dict)
+    """What a loader takes for each of the owner's assets that the workflow names, by id."""
 
 
-def read(body: Any, max_nodes: int) -> Graph:  # noqa: ANN401 - a client's JSON
-    """Return the workflow in a body for /prompt; raises Problem saying what is wrong with its form."""
-    graph = body.get("prompt") if isinstance(body, dict) else None
+def read(graph: Any, max_nodes: int) -> Graph:  # noqa: ANN401 - a client's JSON
+    """Return a workflow whose form is right; raises Problem saying what is wrong with it."""
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
         raise Problem(Code.WORKFLOW_FORMAT_UI)
     if not isinstance(graph, dict) or not graph:
-        raise Problem(Code.INVALID_REQUEST, "prompt: send the workflow's nodes", members=fault("/prompt", "an object"))
+        raise Problem(Code.INVALID_REQUEST, "Send the workflow's nodes, an object.", members=fault("/", "no nodes"))
     if _is_deeper(graph, MAX_DEPTH):
         raise Problem(Code.WORKFLOW_TOO_LARGE, f"The workflow is nested more than {MAX_DEPTH} levels deep.")
     if len(graph) > max_nodes:
@@ -68,22 +73,42 @@ def _is_deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - a client's JS
     return bool(layer)
 
 
+def asset_ids(graph: Graph) -> frozenset[str]:
+    """Return the ids of the assets that stand in place of file names."""
+    values = (value for node in graph.values() for value in node["inputs"].values())
+    return frozenset(asset_id for value in values if (asset_id := _asset_id(value)) is not None)
+
+
+def _asset_id(value: Any) -> str | None:  # noqa: ANN401 - a client's JSON
+    if not isinstance(value, dict) or value.get("__type") != ASSET_TYPE:
+        return None
+    info = value.get("info")
+    return str(info.get("id", "")) if isinstance(info, dict) else ""
+
+
 def rewrite(graph: Graph, rules: Rules) -> Graph:
-    """Return the workflow as ComfyUI gets it; an admin's is left alone. Raises Problem for names out of bounds."""
-    if not rules.realm.root:
-        return graph
+    """Return the workflow as ComfyUI gets it; raises Problem for names out of bounds and assets that are missing."""
     return {node_id: _rewrite_node(node_id, node, rules) for node_id, node in graph.items()}
 
 
 def _rewrite_node(node_id: str, node: dict[str, Any], rules: Rules) -> dict[str, Any]:
     cls = node["class_type"]
-    if cls in DENIED_CLASSES:
+    if cls in DENIED_CLASSES and rules.realm.root:
         raise Problem(Code.NODE_NOT_ALLOWED, f"Node {node_id} ({cls}) reaches files that are not yours.")
     inputs = {name: _rewrite_input(node_id, cls, name, value, rules) for name, value in node["inputs"].items()}
     return node | {"inputs": inputs}
 
 
 def _rewrite_input(node_id: str, cls: str, name: str, value: Any, rules: Rules) -> Any:  # noqa: ANN401
+    if (asset_id := _asset_id(value)) is not None:
+        if asset_id not in rules.assets:
+            raise Problem(Code.MISSING_ASSET, f"Node {node_id}, input {name}: there is no asset {asset_id!r} of yours.")
+        return rules.assets[asset_id]
+    # An admin names files as they are.
+    return _own_names(node_id, cls, name, value, rules) if rules.realm.root else value
+
+
+def _own_names(node_id: str, cls: str, name: str, value: Any, rules: Rules) -> Any:  # noqa: ANN401
     if name == PREFIX_INPUT:
         return f"{rules.realm.root}/{rules.job_id}/{_safe(node_id, name, value)}"
     if (cls, name) in rules.file_inputs:

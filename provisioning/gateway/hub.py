@@ -23,6 +23,8 @@ class Listener:
     actor: Actor
     client_id: str
     previews_with_metadata: bool = False
+    job_id: str | None = None
+    """The only job it wants to hear of; None means all it may."""
     queue: asyncio.Queue[Message | None] = field(default_factory=lambda: asyncio.Queue(BACKLOG))
     """None ends the connection."""
     cut: asyncio.Event = field(default_factory=asyncio.Event)
@@ -33,6 +35,8 @@ class Listener:
 
         `addressed`: another of the owner's sockets bears the name that the job was submitted with.
         """
+        if self.job_id is not None:
+            return self.job_id == job.id
         if self.actor.is_admin:
             return True
         return self.actor.owner == job.owner and (not addressed or self.client_id == job.client_id)

@@ -26,6 +26,17 @@ class JobState(StrEnum):
 
 
 @dataclass
+class Progress:
+    """How far a running job is, as its events tell."""
+
+    done: set[str] = field(default_factory=set)
+    """Ids of the nodes that are finished or came from the cache."""
+    node: str | None = None
+    step: int | None = None
+    steps: int | None = None
+
+
+@dataclass
 class Job:
     """A job that is not final yet, as the gateway holds it in memory."""
 
@@ -44,6 +55,10 @@ class Job:
     state: JobState = JobState.DISPATCHING
     started_at: int | None = None
     cancel_requested: bool = False
+    idempotency_key: str | None = None
+    request_hash: bytes | None = None
+    """Of the whole request that brought the key; another request under the same key is refused."""
+    progress: Progress = field(default_factory=Progress)
     posting: bool = False
     """Its submission is under way: absence at ComfyUI means nothing yet."""
 
@@ -64,6 +79,14 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
+class OutputFile:
+    """A file that a job made, and the node that made it."""
+
+    node_id: str
+    file: StoredFile
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a job ended."""
 
@@ -76,7 +99,7 @@ class Outcome:
     """ComfyUI's record of it, cleaned, in the client's names."""
     error: str | None = None
     """A short machine-readable reason, for a job that did not complete."""
-    files: tuple[StoredFile, ...] = field(default=())
+    files: tuple[OutputFile, ...] = ()
 
 
 def usd_micros(gpu_ms: int, usd_per_hour: float) -> int:

@@ -17,7 +17,9 @@ from typing import Any
 
 import orjson
 
+from provisioning.gateway import assets, jobrows
 from provisioning.gateway.database import Database
+from provisioning.gateway.jobrows import JobRow
 from provisioning.gateway.jobs import Job, JobState, Outcome, StoredFile, usd_micros
 from provisioning.gateway.problems import Problem
 
@@ -48,15 +50,13 @@ class Ledger:
     def __init__(self, database: Database, usd_per_hour: float) -> None:
         self._database = database
         self._usd_per_hour = usd_per_hour
+        self.assets = assets.AssetStore(database)
         self._requests: deque[RequestRow] = deque()
         self._flush: asyncio.Task[None] | None = None
 
-    async def accept(self, job: Job) -> None:
-        """Write down a new job."""
-        values = (job.id, job.key_id, job.owner, job.client_id, job.state, job.workflow, job.submitted_at)
-        sql = """INSERT INTO jobs (id, key_id, owner, client_id, state, workflow, submitted_at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)"""
-        await self._execute(sql, values)
+    async def accept(self, job: Job) -> bool:
+        """Write down a new job; False when its idempotency key is taken."""
+        return await self._database.run(lambda connection: jobrows.accept(connection, job))
 
     async def queued(self, job: Job, now: int) -> None:
         """Write down that ComfyUI has the job."""
@@ -85,15 +85,16 @@ class Ledger:
                error = ? WHERE id = ? AND finished_at IS NULL""",
             (*values, job.id),
         )
-        rows = [(job.owner, file.type, file.subfolder, file.filename, job.id) for file in outcome.files]
-        connection.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)", rows)
+        if changed.rowcount == 1:
+            for output in outcome.files:
+                assets.insert(connection, assets.of_job(job, output, outcome.finished_at))
         return changed.rowcount == 1
 
     async def in_flight(self) -> list[Job]:
         """Return every job without a final state, oldest first."""
         sql = """SELECT jobs.*, keys.scopes LIKE '%"admin"%' AS admin FROM jobs LEFT JOIN keys ON keys.id = jobs.key_id
                  WHERE finished_at IS NULL ORDER BY submitted_at"""
-        return [_job(row) for row in await self._all(sql)]
+        return [jobrows.in_flight(row) for row in await self._all(sql)]
 
     async def history(self, owner: str | None, *, limit: int, offset: int = 0) -> dict[str, Any]:
         """Return the newest `limit` history entries by id, oldest first; of everybody when `owner` is None."""
@@ -109,6 +110,26 @@ class Ledger:
         rows = await self._all(sql, (job_id, owner))
         return orjson.loads(rows[0]["history"]) if rows else None
 
+    async def row(self, job_id: str, owner: str | None) -> JobRow | None:
+        """Return all that is written down of a job, or None when there is none that `owner` may see."""
+        rows = await self._all(f"{jobrows.SELECT} WHERE id = ?1 AND (?2 IS NULL OR owner = ?2)", (job_id, owner))
+        return jobrows.from_row(rows[0]) if rows else None
+
+    async def row_of_key(self, owner: str, idempotency_key: str) -> JobRow | None:
+        """Return the job that was submitted under an idempotency key."""
+        rows = await self._all(f"{jobrows.SELECT} WHERE owner = ? AND idempotency_key = ?", (owner, idempotency_key))
+        return jobrows.from_row(rows[0]) if rows else None
+
+    async def release_key(self, job: Job) -> None:
+        """Forget the idempotency key of a job that never ran, so that it can be tried again."""
+        await self._execute("UPDATE jobs SET idempotency_key = NULL WHERE id = ?", (job.id,))
+
+    async def rows(self, owner: str | None, *, before: int, limit: int) -> list[JobRow]:
+        """Return jobs whose row comes before another, newest first."""
+        newest = "ORDER BY rowid DESC LIMIT ?3"
+        sql = f"{jobrows.SELECT} WHERE rowid < ?1 AND (?2 IS NULL OR owner = ?2) {newest}"
+        return [jobrows.from_row(row) for row in await self._all(sql, (before, owner, limit))]
+
     async def hide(self, owner: str | None, job_ids: Collection[str] | None) -> None:
         """Take finished jobs out of the history, all of them when `job_ids` is None; their usage stays."""
         sql = """UPDATE jobs SET hidden = 1, history = NULL WHERE finished_at IS NOT NULL AND (?1 IS NULL OR owner = ?1)
@@ -118,15 +139,13 @@ class Ledger:
 
     async def owns(self, owner: str, file: StoredFile) -> bool:
         """Return whether a job of `owner` made this file."""
-        sql = "SELECT 1 FROM outputs WHERE type = ? AND subfolder = ? AND filename = ? AND owner = ?"
+        sql = "SELECT 1 FROM assets WHERE type = ? AND subfolder = ? AND filename = ? AND owner = ?"
         return bool(await self._all(sql, (file.type, file.subfolder, file.filename, owner)))
 
     async def prune(self, before: int) -> None:
         """Forget requests and the contents of jobs that ended before a time; what they took stays."""
         await self._execute("DELETE FROM requests WHERE received_at < ?", (before,))
-        await self._execute(
-            "DELETE FROM outputs WHERE job_id IN (SELECT id FROM jobs WHERE finished_at < ?)", (before,)
-        )
+        await self._execute("DELETE FROM assets WHERE job_id IN (SELECT id FROM jobs WHERE finished_at < ?)", (before,))
         sql = "UPDATE jobs SET workflow = x'', history = NULL WHERE finished_at < ? AND length(workflow) > 0"
         await self._execute(sql, (before,))
 
@@ -179,14 +198,3 @@ class Ledger:
 
 def _insert_requests(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
     connection.executemany("INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-
-
-def _job(row: sqlite3.Row) -> Job:
-    return Job(
-        **{
-            name: row[name] for name in ("id", "key_id", "owner", "client_id", "workflow", "submitted_at", "started_at")
-        },
-        admin=bool(row["admin"]),
-        state=JobState(row["state"]),
-        cancel_requested=bool(row["cancel_requested"]),
-    )

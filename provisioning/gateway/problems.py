@@ -24,14 +24,19 @@ class Code(StrEnum):
     INSUFFICIENT_SCOPE = "insufficient_scope"
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"
     NOT_FOUND = "not_found"
+    BLOB_NOT_FOUND = "blob_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TIMEOUT = "request_timeout"
+    IDEMPOTENCY_CONFLICT = "idempotency_conflict"
+    HASH_MISMATCH = "hash_mismatch"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     HOST_NOT_ALLOWED = "host_not_allowed"
     INVALID_WORKFLOW = "invalid_workflow"
     NODE_NOT_ALLOWED = "node_not_allowed"
     WORKFLOW_TOO_LARGE = "workflow_too_large"
+    MISSING_ASSET = "missing_asset"
+    IDEMPOTENCY_KEY_REUSE = "idempotency_key_reuse"
     UPGRADE_REQUIRED = "upgrade_required"
     RATE_LIMITED = "rate_limited"
     CONCURRENCY_LIMITED = "concurrency_limited"
@@ -73,14 +78,19 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.INSUFFICIENT_SCOPE: Entry(403, "Key lacks the scope", "This route needs a key with the scope 'admin'."),
     Code.ORIGIN_NOT_ALLOWED: Entry(403, "Origin not allowed", "A web page of another origin may not call this route."),
     Code.NOT_FOUND: Entry(404, "Not found", "There is nothing here that this key can see."),
+    Code.BLOB_NOT_FOUND: Entry(404, "No such content", "Upload the bytes; nothing of yours has this hash."),
     Code.METHOD_NOT_ALLOWED: Entry(405, "Method not allowed", "Use one of the methods in the Allow header."),
     Code.REQUEST_TIMEOUT: Entry(408, "Request too slow", "The body stopped arriving; send it again."),
+    Code.IDEMPOTENCY_CONFLICT: Entry(409, "Still under way", "The first request with this Idempotency-Key goes on."),
+    Code.HASH_MISMATCH: Entry(409, "Hash does not match", "The bytes that arrived are not those that were announced."),
     Code.BODY_TOO_LARGE: Entry(413, "Body too large", "Send a smaller body."),
     Code.UNSUPPORTED_MEDIA_TYPE: Entry(415, "Unsupported media type", "Send a type that this route accepts."),
     Code.HOST_NOT_ALLOWED: Entry(421, "Unknown host name", "Use the address that the stack prints as gatewayUrl."),
     Code.INVALID_WORKFLOW: Entry(422, "Invalid workflow", "ComfyUI cannot run this workflow; see node_errors."),
     Code.NODE_NOT_ALLOWED: Entry(422, "Node not allowed", "Remove the node: it reaches files that are not yours."),
     Code.WORKFLOW_TOO_LARGE: Entry(422, "Workflow too large", "Split the workflow into smaller ones."),
+    Code.MISSING_ASSET: Entry(422, "No such asset", "The workflow names an asset that is not yours; upload it first."),
+    Code.IDEMPOTENCY_KEY_REUSE: Entry(422, "Idempotency-Key used before", "Use a new key for another request."),
     Code.UPGRADE_REQUIRED: Entry(426, "WebSocket only", "Open this address as a WebSocket."),
     Code.RATE_LIMITED: Entry(429, "Too many requests", "Wait as long as Retry-After says."),
     Code.CONCURRENCY_LIMITED: Entry(429, "Too many requests at once", "Wait for one of yours to be answered."),
@@ -101,10 +111,22 @@ RETRY_SECONDS: Mapping[Code, float] = {
     Code.UPSTREAM_UNAVAILABLE: 2,
     Code.STORE_UNAVAILABLE: 2,
     Code.DRAINING: 5,
+    Code.IDEMPOTENCY_CONFLICT: 1,
     Code.CONCURRENCY_LIMITED: 1,
     Code.TOO_MANY_STREAMS: 5,
 }
 """How long a client should wait where the place that raises knows nothing better."""
+
+
+V2_CODES: Mapping[Code, str] = {
+    Code.MISSING_CREDENTIALS: "unauthorized",
+    Code.INVALID_KEY: "unauthorized",
+    Code.KEY_EXPIRED: "unauthorized",
+    Code.KEY_REVOKED: "unauthorized",
+    Code.INSUFFICIENT_SCOPE: "forbidden",
+    Code.ORIGIN_NOT_ALLOWED: "forbidden",
+}
+"""Where the Comfy API v2 has a coarser name than we do."""
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's own word for it
@@ -137,7 +159,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for it
         return headers
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """Return the JSON object; `error` is there for clients that speak ComfyUI's own form."""
+        """Return the JSON object; its `error` is there for clients that speak ComfyUI's own form."""
         code = self.code.value
         error: dict[str, Any] = {"code": code, "type": code, "message": self.detail, "details": "", "extra_info": {}}
         body: dict[str, Any] = {
@@ -153,6 +175,15 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for it
         if self.retry_after is not None:
             body["retry_after"] = whole_seconds(self.retry_after)
         return body | self.members
+
+    def v2_body(self, request_id: str) -> dict[str, Any]:
+        """Return the JSON object with the `error` that clients of the Comfy API v2 read."""
+        error = {
+            "code": V2_CODES.get(self.code, self.code.value),
+            "message": self.detail,
+            "details": self.members or None,
+        }
+        return self.body(request_id) | {"error": error}
 
 
 def whole_seconds(seconds: float) -> int:

@@ -16,6 +16,9 @@ from provisioning.gateway.exchange import Exchange
 from provisioning.gateway.handlers import files, histories, prompts, queues, shared, status
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
+from provisioning.gateway.v2 import assets as v2_assets
+from provisioning.gateway.v2 import jobs as v2_jobs
+from provisioning.gateway.v2 import stream as v2_stream
 
 Handler = Callable[[Services, Exchange], Awaitable[None]]
 
@@ -41,6 +44,8 @@ class Route:
     handler: Handler
     native: bool = True
     """Whether it is ComfyUI's, and so has a twin below /api."""
+    lasting: bool = False
+    """Whether its answer goes on for as long as the client likes, so that it takes no place of a short one."""
 
 
 ROUTES: tuple[Route, ...] = (
@@ -48,6 +53,17 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/readyz", Access.CLIENT, status.readyz, native=False),
     Route("GET", "/errors/{code}", Access.CLIENT, status.error, native=False),
     Route("GET", "/api/gateway/usage", Access.CLIENT, status.usage, native=False),
+    Route("POST", "/api/v2/jobs", Access.CLIENT, v2_jobs.submit, native=False),
+    Route("GET", "/api/v2/jobs", Access.CLIENT, v2_jobs.page, native=False),
+    Route("GET", "/api/v2/jobs/{id}", Access.CLIENT, v2_jobs.show, native=False),
+    Route("GET", "/api/v2/jobs/{id}/workflow", Access.CLIENT, v2_jobs.show_workflow, native=False),
+    Route("POST", "/api/v2/jobs/{id}/cancel", Access.CLIENT, v2_jobs.cancel, native=False),
+    Route("GET", "/api/v2/jobs/{id}/events", Access.CLIENT, v2_stream.follow, native=False, lasting=True),
+    Route("POST", "/api/v2/assets", Access.CLIENT, v2_assets.upload, native=False),
+    Route("POST", "/api/v2/assets/from-hash", Access.CLIENT, v2_assets.from_hash, native=False),
+    Route("GET", "/api/v2/assets/by-hash/{hash}", Access.CLIENT, v2_assets.has_hash, native=False),
+    Route("GET", "/api/v2/assets/{id}", Access.CLIENT, v2_assets.show, native=False),
+    Route("GET", "/api/v2/assets/{id}/content", Access.CLIENT, v2_assets.content, native=False),
     Route("GET", "/prompt", Access.CLIENT, prompts.waiting),
     Route("POST", "/prompt", Access.CLIENT, prompts.submit),
     Route("GET", "/queue", Access.CLIENT, queues.show),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from provisioning.gateway.assets import AssetStore
 from provisioning.gateway.catalogue import CatalogueCache
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.feed import Feed
@@ -27,6 +28,7 @@ class Services:
     keys: KeyStore
     limiter: Limiter
     ledger: Ledger
+    assets: AssetStore
     upstream: Upstream
     clock: Clock
     catalogue: CatalogueCache

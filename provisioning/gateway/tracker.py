@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from provisioning.gateway.clock import Clock
-from provisioning.gateway.jobs import Job, JobState, Outcome
+from provisioning.gateway.jobs import Job, JobState, Outcome, OutputFile
 from provisioning.gateway.ledger import Ledger
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.realm import Realm, files_in, realm_of
@@ -149,9 +149,12 @@ def finished_outcome(job: Job, entry: dict[str, Any], realm: Realm, now: int) ->
     ended = last.get("timestamp") or now
     gpu_ms = max(0, int(ended) - int(started)) if started else 0
     outputs = entry.get("outputs") or {}
-    return Outcome(
-        state, started, int(ended), gpu_ms, _history(job, entry, realm), error, tuple(dict.fromkeys(files_in(outputs)))
-    )
+    return Outcome(state, started, int(ended), gpu_ms, _history(job, entry, realm), error, _files(outputs))
+
+
+def _files(outputs: dict[str, Any]) -> tuple[OutputFile, ...]:
+    found = (OutputFile(node_id, file) for node_id, output in outputs.items() for file in files_in(output))
+    return tuple({output.file: output for output in found}.values())
 
 
 def _verdict(status: dict[str, Any], events: dict[str, Any]) -> tuple[JobState, str | None, dict[str, Any]]:

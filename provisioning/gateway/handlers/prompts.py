@@ -11,7 +11,7 @@ import orjson
 
 from provisioning.gateway import graph
 from provisioning.gateway.exchange import Exchange
-from provisioning.gateway.jobs import Job
+from provisioning.gateway.jobs import Job, StoredFile
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.upstream import Request
@@ -25,35 +25,53 @@ async def submit(services: Services, exchange: Exchange) -> None:
     Only the graph and the client's label are taken from the body: `number`, `front`, `extra_data` and the rest would
     reach into other people's queue.
     """
-    services.check_not_draining()
     body = await exchange.json(services.settings.max_body_bytes)
-    workflow = graph.read(body, services.settings.max_nodes)
-    job = _new_job(services, exchange, body, workflow)
-    catalogue = await services.catalogue.get()
-    rules = graph.Rules(services.realm(exchange.who), job.id, catalogue.file_inputs)
-    rewritten = graph.rewrite(workflow, rules)
-    exchange.job_id = job.id
-    # Shielded: a client that hangs up must not leave a job half submitted.
-    await exchange.send_json(await asyncio.shield(_dispatch(services, job, rewritten)))
+    job = new_job(services, exchange, body.get("prompt"), body.get("client_id"))
+    await exchange.send_json(await launch(services, exchange, job))
 
 
-def _new_job(services: Services, exchange: Exchange, body: dict[str, Any], workflow: graph.Graph) -> Job:
-    client_id = body.get("client_id")
+def new_job(services: Services, exchange: Exchange, workflow: object, client_id: object = None) -> Job:
+    """Return a job for a workflow of the caller's, not written down yet; raises Problem."""
+    services.check_not_draining()
     return Job(
         id=str(uuid.uuid4()),
         key_id=exchange.who.key_id,
         owner=exchange.who.owner,
         admin=exchange.who.is_admin,
         client_id=client_id if isinstance(client_id, str) and CLIENT_ID.fullmatch(client_id) else "",
-        workflow=orjson.dumps(workflow),
+        workflow=orjson.dumps(graph.read(workflow, services.settings.max_nodes)),
         submitted_at=services.clock.now_ms(),
         posting=True,
     )
 
 
+async def launch(services: Services, exchange: Exchange, job: Job) -> dict[str, Any]:
+    """Write a job down and hand it to ComfyUI; returns ComfyUI's answer. Raises Problem."""
+    rewritten = await _rewritten(services, exchange, job)
+    exchange.job_id = job.id
+    # Shielded: a client that hangs up must not leave a job half submitted.
+    return await asyncio.shield(_dispatch(services, job, rewritten))
+
+
+async def _rewritten(services: Services, exchange: Exchange, job: Job) -> graph.Graph:
+    workflow: graph.Graph = job.graph
+    ids = graph.asset_ids(workflow)
+    found = await services.assets.of_ids(ids, visible_owner(exchange.who)) if ids else {}
+    assets = {asset_id: _loaded_name(asset.file) for asset_id, asset in found.items()}
+    catalogue = await services.catalogue.get()
+    rules = graph.Rules(services.realm(exchange.who), job.id, catalogue.file_inputs, assets)
+    return graph.rewrite(workflow, rules)
+
+
+def _loaded_name(file: StoredFile) -> str:
+    name = "/".join(filter(None, (file.subfolder, file.filename)))
+    return name if file.type == "input" else f"{name} [{file.type}]"
+
+
 async def _dispatch(services: Services, job: Job, rewritten: graph.Graph) -> dict[str, Any]:
     # Written down before ComfyUI hears of it: after a crash the id is looked for there.
-    await services.ledger.accept(job)
+    if not await services.ledger.accept(job):
+        raise Problem(Code.IDEMPOTENCY_CONFLICT)
     services.tracker.follow(job)
     try:
         return await _post(services, job, rewritten)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -65,15 +65,20 @@ async def interrupt(services: Services, exchange: Exchange) -> None:
     """Stop the caller's running job; another's goes on. An admin stops whatever runs."""
     body = await exchange.json(services.settings.max_body_bytes)
     wanted = body.get("prompt_id")
-    jobs = {job.id: job for job in services.tracker.of(visible_owner(exchange.who))}
+    jobs = {job.id: job for job in services.tracker.of(visible_owner(exchange.who)) if wanted in {None, job.id}}
+    await stop(services, jobs)
+    await exchange.send_json({})
+
+
+async def stop(services: Services, jobs: Mapping[str, Job]) -> None:
+    """Stop whichever of these jobs runs."""
     for item in (await services.tracker.queue())["queue_running"]:
         job = jobs.get(item[1])
-        if job is not None and wanted in {None, job.id}:
+        if job is not None:
             job.cancel_requested = True
             await services.ledger.cancel_requested(job)
             # With the id, so that ComfyUI stops nothing when the job has just ended by itself.
             await _post(services, "/interrupt", {"prompt_id": job.id})
-    await exchange.send_json({})
 
 
 async def _post(services: Services, path: str, body: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit
 
 EVERY = [(route, path) for route in ROUTES for path in paths(route)]
 CLOSED = [(route, path) for route, path in EVERY if route.access is not Access.PUBLIC]
-NAMES = {"code": "not_found", "id": "a", "name": "SaveImage", "folder": "loras"}
+NAMES = {"code": "not_found", "id": "a", "name": "SaveImage", "folder": "loras", "hash": "blake3:0"}
 TYPO = UNKNOWN_KEY[:-7] + "1" + UNKNOWN_KEY[-6:]
 
 

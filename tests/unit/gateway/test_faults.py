@@ -123,7 +123,7 @@ async def test_what_is_old_is_forgotten_and_what_it_took_is_not(gate: Gate) -> N
     await gate.ledger.flush()
     await gate.ledger.prune(gate.clock.now_ms() + 86_400_000)
     assert (await gate.alice.get("/history")).json() == {}
-    assert gate.rows("SELECT count(*) FROM outputs") == [(0,)]
+    assert gate.rows("SELECT count(*) FROM assets") == [(0,)]
     assert gate.rows("SELECT state, gpu_ms, length(workflow) FROM jobs") == [("completed", 1500, 0)]
 
 

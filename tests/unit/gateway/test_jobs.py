@@ -96,7 +96,7 @@ async def test_settling_twice_counts_once(gate: Gate) -> None:
     assert held is not None
     await asyncio.gather(*(gate.app.services.tracker.settle(held) for _ in range(10)))
     assert gate.rows("SELECT count(*), sum(gpu_ms) FROM jobs") == [(1, 1500)]
-    assert gate.rows("SELECT count(*) FROM outputs") == [(1,)]
+    assert gate.rows("SELECT count(*) FROM assets") == [(1,)]
 
 
 async def test_errors_of_a_node_come_without_traceback_and_paths(gate: Gate) -> None:

@@ -24,6 +24,7 @@ from tests.unit.gateway.fake import PNG, FakeComfyUI
 
 ROOT = Path(__file__).parents[3]
 STAND_IN = ROOT / "tests" / "comfyui" / "source"
+WORKFLOWS = ROOT / "tests" / "comfyui" / "workflows"
 
 
 def free_port() -> int:
@@ -81,7 +82,7 @@ async def serving(setup: Setup) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a gateway and wait until it is ready."""
     command = (sys.executable, "-m", "provisioning.gateway", "serve", "--config", str(setup.config))
     async with process(*command) as started, setup.client() as client:
-        await until(lambda: is_up(client, "/readyz"), seconds=20)
+        await until(lambda: is_up(client, "/readyz"), seconds=60)
         yield started
 
 
@@ -117,7 +118,7 @@ async def test_sigterm_ends_it_in_order(comfy: tuple[FakeComfyUI, str], tmp_path
     async with serving(setup) as gateway, setup.client() as client:
         await client.get("/queue")
         gateway.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await gateway.wait()
     assert ("/queue", 200) in setup.rows("SELECT route, status FROM requests")
 
@@ -126,7 +127,7 @@ async def test_a_port_in_use_is_a_failure(tmp_path: Path) -> None:
     setup = prepare(tmp_path, "http://127.0.0.1:9")
     command = (sys.executable, "-m", "provisioning.gateway", "serve", "--config", str(setup.config))
     with socket.create_server(("127.0.0.1", setup.port)):
-        async with process(*command) as gateway, asyncio.timeout(20):
+        async with process(*command) as gateway, asyncio.timeout(60):
             assert await gateway.wait() != 0
 
 
@@ -136,18 +137,18 @@ async def stand_in(tmp_path: Path) -> AsyncIterator[str]:
     port = free_port()
     command = (sys.executable, "main.py", "--port", str(port), "--base-directory", str(tmp_path), "--disable-metadata")
     async with process(*command, cwd=STAND_IN), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-        await until(lambda: is_up(client, "/queue"), seconds=20)
+        await until(lambda: is_up(client, "/queue"), seconds=60)
         yield f"http://127.0.0.1:{port}"
 
 
 async def test_the_stand_in_behind_it_draws_an_image(stand_in: str, tmp_path: Path) -> None:
     setup = prepare(tmp_path, stand_in)
     async with serving(setup), setup.client() as client:
-        graph = json.loads((STAND_IN.parent / "workflows" / "text_to_image.json").read_text())
+        graph = json.loads((WORKFLOWS / "text_to_image.json").read_text())
         answer = await client.post("/prompt", json={"prompt": graph})
         assert answer.status_code == 200, answer.text
         job = answer.json()["prompt_id"]
-        await until(lambda: finished(client, job), seconds=20)
+        await until(lambda: finished(client, job), seconds=60)
         entry = (await client.get(f"/history/{job}")).json()[job]
         [image] = [image for output in entry["outputs"].values() for image in output["images"]]
         picture = await client.get("/view", params=image)
@@ -158,3 +159,27 @@ async def test_the_stand_in_behind_it_draws_an_image(stand_in: str, tmp_path: Pa
 
 async def finished(client: httpx.AsyncClient, job: str) -> bool:
     return job in (await client.get(f"/history/{job}")).json()
+
+
+async def test_comfy_orgs_own_client_works_unchanged(
+    stand_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sdk = pytest.importorskip("comfy_sdk")
+    setup = prepare(tmp_path, stand_in)
+    monkeypatch.setenv("COMFY_BASE_URL", f"http://127.0.0.1:{setup.port}")
+    graphs = {
+        name: json.loads((WORKFLOWS / f"{name}.json").read_text()) for name in ("text_to_image", "image_to_image")
+    }
+    async with serving(setup), sdk.AsyncComfy(api_key=setup.key) as client:
+        job = await client.submit(client.workflows.from_json(graphs["text_to_image"]))
+        events = [event async for event in job.events()]
+        assert {type(event).__name__ for event in events} >= {"StatusChange", "Progress", "OutputReady"}
+        drawn = await (await job.result()).outputs[0].to_bytes()
+        assert drawn[:8] == PNG[:8]
+        again = client.workflows.from_json(graphs["image_to_image"])
+        again.set_input("2", "image", client.assets.from_bytes(drawn, filename="drawn.png"))
+        second = await client.run(again)
+        assert await second.outputs[0].to_bytes() != drawn
+        assert [summary.id async for summary in client.list_jobs(limit=1)] == [second.id, job.id]
+        assert (await second.cancel()).status == "succeeded"
+        assert (await (await client.jobs.get(job.id)).get_workflow()).graph == graphs["text_to_image"]

@@ -1,0 +1,142 @@
+"""Assets of the Comfy API v2: uploads, and what jobs made."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import orjson
+from blake3 import blake3
+
+from provisioning.gateway.assets import Asset
+from provisioning.gateway.exchange import Exchange
+from provisioning.gateway.form import CHUNK_BYTES, Form, encode, read_form
+from provisioning.gateway.handlers.passing import pass_on
+from provisioning.gateway.media import is_accepted
+from provisioning.gateway.problems import Code, Problem, fault
+from provisioning.gateway.realm import is_safe_name
+from provisioning.gateway.services import Services, visible_owner
+from provisioning.gateway.upstream import Request
+from provisioning.gateway.v2 import documents
+
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,64}/[a-z0-9.+-]{1,64}", re.ASCII)
+
+
+async def upload(services: Services, exchange: Exchange) -> None:
+    """Store a file; its hash is computed here, whatever the client says of it."""
+    chunks = exchange.chunks(services.settings.max_upload_bytes)
+    form = await read_form(exchange.header("content-type") or "", chunks, dropped=("tags",))
+    try:
+        digest = _digest(form)
+        if form.fields.get("expected_hash", digest) != digest:
+            raise Problem(Code.HASH_MISMATCH)
+        await _answer(services, exchange, await _keep(services, exchange, form, digest), created=True)
+    finally:
+        form.close()
+
+
+def _digest(form: Form) -> str:
+    hasher = blake3()
+    form.file.seek(0)
+    while chunk := form.file.read(CHUNK_BYTES):
+        hasher.update(chunk)
+    return f"blake3:{hasher.hexdigest()}"
+
+
+async def _keep(services: Services, exchange: Exchange, form: Form, digest: str) -> Asset:
+    path = form.fields.get("file_path") or form.filename or ""
+    filename = _checked_name(path, form)
+    asset_id = str(uuid.uuid4())
+    # A folder for each asset: two files of one name are two assets.
+    subfolder = services.realm(exchange.who).inward(f"assets/{asset_id}")
+    encoded = encode({"type": "input", "subfolder": subfolder}, "image", filename, form.file)
+    headers = {"Content-Type": encoded.content_type, "Content-Length": str(encoded.length)}
+    status, answer = await services.upstream.call(
+        Request("POST", "/upload/image", headers=headers, body=encoded.chunks)
+    )
+    if status != 200 or not isinstance(answer, dict) or not isinstance(answer.get("name"), str):
+        raise Problem(Code.UPSTREAM_ERROR)
+    kind, owner, now = form.fields.get("content_type", "").lower(), exchange.who.owner, services.clock.now_ms()
+    kind = kind if _MEDIA_TYPE.fullmatch(kind) else documents.BINARY
+    size = form.file.seek(0, 2)
+    asset = Asset(asset_id, owner, None, "", "input", subfolder, answer["name"], path, kind, size, digest, now)
+    await services.assets.add(asset)
+    return asset
+
+
+def _checked_name(path: str, form: Form) -> str:
+    filename = PurePosixPath(path).name
+    if not is_safe_name(path) or filename.endswith("]"):
+        raise Problem(Code.INVALID_REQUEST, "file_path: a plain path.", members=fault("/file_path", "not plain"))
+    if not is_accepted(filename, form.head()):
+        raise Problem(
+            Code.UNSUPPORTED_MEDIA_TYPE, "Send an image, video or sound whose content fits its name's ending."
+        )
+    return filename
+
+
+async def from_hash(services: Services, exchange: Exchange) -> None:
+    """Make a new asset over bytes that the caller uploaded before."""
+    body = await exchange.json(services.settings.max_body_bytes)
+    known = await services.assets.of_hash(str(body.get("hash")), exchange.who.owner)
+    if known is None:
+        raise Problem(Code.BLOB_NOT_FOUND)
+    path = body.get("file_path") or known.file_path
+    if not isinstance(path, str) or not is_safe_name(path):
+        raise Problem(Code.INVALID_REQUEST, "file_path: a plain path.", members=fault("/file_path", "not plain"))
+    if path == known.file_path:
+        await _answer(services, exchange, known, created=False, status=200)
+        return
+    again = replace(known, id=str(uuid.uuid4()), file_path=path, created_at=services.clock.now_ms())
+    await services.assets.add(again)
+    await _answer(services, exchange, again, created=False)
+
+
+async def has_hash(services: Services, exchange: Exchange) -> None:
+    """Say whether the caller has uploaded these bytes before."""
+    if await services.assets.of_hash(exchange.params["hash"], exchange.who.owner) is None:
+        raise Problem(Code.BLOB_NOT_FOUND)
+    await exchange.send(200, b"", [("content-type", "application/json")])
+
+
+async def show(services: Services, exchange: Exchange) -> None:
+    """Answer with an asset."""
+    asset = await measured(services, await _own(services, exchange))
+    await exchange.send_json(documents.asset(asset, _view(services, exchange)))
+
+
+async def content(services: Services, exchange: Exchange) -> None:
+    """Answer with an asset's bytes, or the range of them that was asked for."""
+    asset = await _own(services, exchange)
+    await pass_on(services, exchange, "/view", _place(asset))
+
+
+async def _own(services: Services, exchange: Exchange) -> Asset:
+    asset = await services.assets.get(exchange.params["id"], visible_owner(exchange.who))
+    if asset is None:
+        raise Problem(Code.NOT_FOUND)
+    return asset
+
+
+async def measured(services: Services, asset: Asset) -> Asset:
+    """Return an asset with its size, asking ComfyUI once; a file that is gone stays without."""
+    if asset.size_bytes is not None:
+        return asset
+    async with services.upstream.stream(Request("HEAD", "/view", _place(asset))) as reply:
+        length = reply.headers.get("Content-Length", "")
+    return await services.assets.measured(asset, int(length)) if reply.status == 200 and length.isdigit() else asset
+
+
+def _place(asset: Asset) -> dict[str, str]:
+    return {"filename": asset.filename, "subfolder": asset.subfolder, "type": asset.type}
+
+
+def _view(services: Services, exchange: Exchange) -> documents.View:
+    return documents.View(documents.base_url(exchange), services.clock.now_ms(), 0)
+
+
+async def _answer(services: Services, exchange: Exchange, asset: Asset, *, created: bool, status: int = 201) -> None:
+    document = documents.asset(asset, _view(services, exchange), created_new=created)
+    await exchange.send(status, orjson.dumps(document), [("content-type", "application/json")])

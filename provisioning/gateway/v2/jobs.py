@@ -1,0 +1,152 @@
+"""Jobs of the Comfy API v2."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+
+import orjson
+
+from provisioning.gateway.exchange import Exchange
+from provisioning.gateway.handlers import queues
+from provisioning.gateway.handlers.prompts import launch, new_job
+from provisioning.gateway.jobrows import JobRow
+from provisioning.gateway.jobs import Job, JobState
+from provisioning.gateway.problems import Code, Problem, fault
+from provisioning.gateway.services import Services, visible_owner
+from provisioning.gateway.v2 import documents
+from provisioning.gateway.v2.assets import measured
+
+RESERVED = ("webhook_url", "inputs")
+"""Members that the contract keeps for later; one that was ignored would be believed to work."""
+
+MAX_PAGE = 100
+_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+
+
+async def submit(services: Services, exchange: Exchange) -> None:
+    """Take a workflow; with an Idempotency-Key, the same request again answers with the same job."""
+    body = await exchange.json(services.settings.max_body_bytes)
+    for name in RESERVED:
+        if name in body:
+            raise Problem(Code.INVALID_REQUEST, f"{name} is not supported.", members=fault(f"/{name}", "not supported"))
+    job = new_job(services, exchange, body.get("workflow"))
+    job.idempotency_key = _idempotency_key(exchange)
+    job.request_hash = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
+    if await _replay(services, exchange, job):
+        return
+    try:
+        await launch(services, exchange, job)
+    except Problem:
+        if services.tracker.get(job.id) is None:
+            # It is final and never ran: the same request may be tried again under the same key.
+            await services.ledger.release_key(job)
+        raise
+    await _send(services, exchange, job.id, status=201)
+
+
+def _idempotency_key(exchange: Exchange) -> str | None:
+    key = exchange.header("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        message = "Idempotency-Key: 1 to 255 visible characters."
+        raise Problem(Code.INVALID_REQUEST, message, members=fault("idempotency-key", "malformed"))
+    return key
+
+
+async def _replay(services: Services, exchange: Exchange, job: Job) -> bool:
+    if job.idempotency_key is None:
+        return False
+    known = await services.ledger.row_of_key(job.owner, job.idempotency_key)
+    if known is None or known.submitted_at < job.submitted_at - documents.DAY_MS:
+        return False
+    if known.request_hash != job.request_hash:
+        raise Problem(Code.IDEMPOTENCY_KEY_REUSE)
+    live = services.tracker.get(known.id)
+    if live is not None and live.posting:
+        raise Problem(Code.IDEMPOTENCY_CONFLICT)
+    exchange.extra_headers.append(("idempotency-replayed", "true"))
+    await _send(services, exchange, known.id, status=201)
+    return True
+
+
+async def show(services: Services, exchange: Exchange) -> None:
+    """Answer with a job."""
+    await _send(services, exchange, exchange.params["id"])
+
+
+async def show_workflow(services: Services, exchange: Exchange) -> None:
+    """Answer with the workflow of a job, as it was sent."""
+    row = await find(services, exchange, exchange.params["id"])
+    if not row.workflow:
+        raise Problem(Code.NOT_FOUND)
+    await exchange.send_json({"workflow": orjson.loads(row.workflow), "format": "api"})
+
+
+async def page(services: Services, exchange: Exchange) -> None:
+    """Answer with the caller's jobs, newest first; `cursor` continues a former page."""
+    limit = _whole(exchange, "limit", 20)
+    before = _whole(exchange, "cursor", 2**53)
+    rows = await services.ledger.rows(visible_owner(exchange.who), before=before, limit=min(limit, MAX_PAGE))
+    jobs = [documents.job(row, await _view(services, exchange, row)) for row in rows]
+    full = len(rows) == min(limit, MAX_PAGE)
+    await exchange.send_json({"jobs": jobs, "next_cursor": str(rows[-1].rowid) if full else None})
+
+
+def _whole(exchange: Exchange, name: str, default: int) -> int:
+    text = exchange.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 17 and int(text) > 0):
+        raise Problem(Code.INVALID_REQUEST, f"{name}: a whole number.", members=fault(name, "not a whole number"))
+    return int(text)
+
+
+async def cancel(services: Services, exchange: Exchange) -> None:
+    """Have a job end, whether it waits or runs; one that has ended stays as it is."""
+    row = await find(services, exchange, exchange.params["id"])
+    live = services.tracker.get(row.id)
+    if live is not None:
+        await asyncio.shield(_end(services, live))
+    await _send(services, exchange, row.id)
+
+
+async def _end(services: Services, live: Job) -> None:
+    await queues.cancel(services, [live])
+    # It may have begun to run meanwhile, or have run all along.
+    if services.tracker.get(live.id) is not None:
+        await queues.stop(services, {live.id: live})
+
+
+async def find(services: Services, exchange: Exchange, job_id: str) -> JobRow:
+    """Return a job that the caller may see, as it is now; raises Problem NOT_FOUND."""
+    owner = visible_owner(exchange.who)
+    live = services.tracker.get(job_id)
+    if live is not None and owner in {None, live.owner} and not live.posting:
+        await services.tracker.settle(live)
+    row = await services.ledger.row(job_id, owner)
+    if row is None:
+        raise Problem(Code.NOT_FOUND)
+    return row
+
+
+async def _send(services: Services, exchange: Exchange, job_id: str, status: int = 200) -> None:
+    row = await find(services, exchange, job_id)
+    await exchange.send_json(documents.job(row, await _view(services, exchange, row)), status)
+
+
+async def _view(services: Services, exchange: Exchange, row: JobRow) -> documents.View:
+    live = services.tracker.get(row.id)
+    found = await services.assets.of_job(row.id) if row.state is JobState.COMPLETED else []
+    return documents.View(
+        base=documents.base_url(exchange),
+        now=services.clock.now_ms(),
+        retention_ms=services.settings.retention_days * documents.DAY_MS,
+        live=live if live is not None and live.state is JobState.RUNNING else None,
+        position=position(services, row.id),
+        assets=tuple([await measured(services, asset) for asset in found]),
+    )
+
+
+def position(services: Services, job_id: str) -> int | None:
+    """Return a waiting job's place in the queue, from 1; None when it does not wait."""
+    waiting = [job.id for job in services.tracker.of(None) if job.state is not JobState.RUNNING]
+    return waiting.index(job_id) + 1 if job_id in waiting else None
