@@ -11,7 +11,7 @@ from provisioning.errors import InstallError
 def write(path: Path, text: str, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
     """Write a file under a temporary name, with its final mode and owner, then give it its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged = path.with_name(f".{path.name}.staged")
     staged.unlink(missing_ok=True)
     descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -41,7 +41,7 @@ def own_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None
 def link(path: Path, target: Path) -> None:
     """Make `path` a relative link to `target`, replacing what it was in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged = path.with_name(f".{path.name}.staged")
     staged.unlink(missing_ok=True)
     staged.symlink_to(os.path.relpath(target, path.parent))
     staged.replace(path)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
-import time
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -16,21 +14,15 @@ from typing import Any
 from provisioning.contract import ProvisionPlan, Secrets
 from provisioning.errors import InstallError, ProvisioningError
 from provisioning.host import environ
-from provisioning.install import job, result, uv
+from provisioning.install import job, result
 from provisioning.install.facts import observe
 from provisioning.install.lease import Lease
 from provisioning.install.progress import DONE, FAILED, RUNNING, SKIPPED, WARNING, Progress
 from provisioning.install.serve import serve
 from provisioning.install.site import Site
 from provisioning.install.steps import STEPS, check_comfyui, decide, validate
-from provisioning.install.targets import Targets
+from provisioning.install.tidy import tidy
 from provisioning.layout import Layout
-
-KEPT_RUNS = 10
-FORGOTTEN_SECONDS = 86400.0
-"""Environments that nothing wants any more stay for a day: a step back then costs nothing."""
-KEPT_BUNDLES = 3
-"""Another pod on the same volume may still run from an earlier one."""
 
 
 def main() -> None:
@@ -84,7 +76,7 @@ def _install(site: Site) -> dict[str, Any]:
         check_comfyui(site)
         site.progress.emit("start", RUNNING, "starting ComfyUI and the gateway")
         serve(site)
-        _tidy(site)
+        tidy(site)
     return result.of(site)
 
 
@@ -102,26 +94,6 @@ def _run_steps(site: Site) -> None:
         site.progress.emit(step.name, RUNNING, step.title)
         step.run(site)
         site.progress.emit(step.name, DONE, step.title)
-
-
-def _tidy(site: Site) -> None:
-    """Remove what earlier runs were killed over, and all but the latest runs' reports."""
-    for directory in (site.layout.venvs, site.layout.sources / "comfyui", *site.layout.sources.glob("nodes/*")):
-        for staged in directory.glob(".*.staged"):
-            shutil.rmtree(staged, ignore_errors=True)
-    targets = Targets(site)
-    wanted = {uv.directory(site.layout), *(venv.directory(site.layout) for venv in targets.venvs)}
-    for directory in set(site.layout.venvs.iterdir()) - wanted:
-        if time.time() - directory.stat().st_mtime > FORGOTTEN_SECONDS:
-            shutil.rmtree(directory, ignore_errors=True)
-    _keep_latest(site.layout.jobs, KEPT_RUNS)
-    _keep_latest(site.layout.bundles, KEPT_BUNDLES)
-
-
-def _keep_latest(directory: Path, count: int) -> None:
-    entries = sorted(directory.iterdir(), key=lambda path: path.stat().st_mtime)
-    for old in entries[:-count]:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,9 @@ class Download:
             self._forget()
         try:
             answer = get(self._pin.url, self._tokens, self.done, self._tag())
-        except RangeError:
+        except RangeError as error:
+            if error.total == self.done:
+                return
             self._forget()
             raise
         with answer.body:

@@ -23,7 +23,12 @@ class PassingError(Exception):
 
 
 class RangeError(PassingError):
-    """What was fetched so far does not fit what the server has."""
+    """The server has nothing behind what was fetched so far."""
+
+    def __init__(self, url: str, total: int) -> None:
+        super().__init__(f"{shown(url)}: HTTP 416")
+        self.total = total
+        """Size of the server's file; 0 when it does not say."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,9 @@ def get(url: str, tokens: Tokens, start: int = 0, tag: str = "") -> Answer:
         response = urllib.request.build_opener(_SameHostOnly()).open(request, timeout=STALL_SECONDS)
     except urllib.error.HTTPError as error:
         with error:
+            if error.code == 416:
+                total = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
+                raise RangeError(url, int(total.group(1)) if total else 0) from None
             raise _refusal(url, error.code, bool(tokens.headers(url))) from None
     except (OSError, http.client.HTTPException) as error:
         raise PassingError(f"{shown(url)}: {error}") from error
@@ -121,8 +129,6 @@ def _answer(url: str, response: http.client.HTTPResponse, start: int) -> Answer:
 
 
 def _refusal(url: str, code: int, with_token: bool) -> Exception:  # noqa: FBT001
-    if code == 416:
-        return RangeError(f"{shown(url)}: HTTP 416")
     if code in {408, 425, 429} or code >= 500:
         return PassingError(f"{shown(url)}: HTTP {code}")
     if code in {401, 403}:

@@ -52,12 +52,12 @@ def _recorded(layout: Layout, pin: ModelPin) -> str:
 def keep(layout: Layout, pin: ModelPin, fetched: Fetched) -> Stored:
     """Give a checked file its name in the store and remember what its URL led to."""
     layout.model_store.mkdir(parents=True, exist_ok=True)
+    record = {"url": pin.url, "sha256": fetched.sha256, "sizeBytes": fetched.size}
+    # The record first: a file in the store that no record names would be fetched again where its hash is not known.
+    write(record_path(layout, pin), json.dumps(record, sort_keys=True))
     # Readable by ComfyUI, writable by nobody but root: a model is never changed in place.
     fetched.path.chmod(0o444)
     fetched.path.replace(layout.model_store / fetched.sha256)
-    fetched.path.with_suffix(".json").unlink(missing_ok=True)
-    record = {"url": pin.url, "sha256": fetched.sha256, "sizeBytes": fetched.size}
-    write(record_path(layout, pin), json.dumps(record, sort_keys=True))
     return Stored(fetched.sha256, fetched.size)
 
 

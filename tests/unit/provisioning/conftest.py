@@ -62,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
         if script.ranges and asked and self.headers.get("If-Range", script.etag) == script.etag:
             start = int(asked.removeprefix("bytes=").rstrip("-"))
         if start >= len(script.content) > 0:
-            self._answer(416, b"")
+            self._answer(416, b"", {"Content-Range": f"bytes */{len(script.content)}"})
             return
         headers = {"ETag": script.etag}
         if start:

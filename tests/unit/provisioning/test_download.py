@@ -67,6 +67,18 @@ def test_a_download_killed_earlier_goes_on_with_its_bytes(serve: Serve, tmp_path
     assert script.requests[0][1]["Range"] == "bytes=4000000-"
 
 
+@pytest.mark.parametrize(("have", "requests"), [(BIG, 1), (BIG + b"x", 2)])
+def test_a_complete_file_of_unknown_hash_is_not_fetched_again(
+    serve: Serve, tmp_path: Path, have: bytes, requests: int
+) -> None:
+    script = Script(BIG)
+    model = pin(serve(script) + "/f", sha256="")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / f"{sha256(model.url.encode())}.part").write_bytes(have)
+    assert fetch(model, tmp_path / "s").sha256 == sha256(BIG)
+    assert len(script.requests) == requests
+
+
 @pytest.mark.parametrize("flip", [0, len(BIG) // 2, len(BIG) - 1])
 def test_one_wrong_bit_is_refused_and_thrown_away(serve: Serve, tmp_path: Path, flip: int) -> None:
     wrong = bytearray(BIG)
