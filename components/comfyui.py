@@ -67,7 +67,7 @@ class ComfyUI(Component):
             update=push,
             stdin=_standard_input(args),
             triggers=[args.bundle, plan_hash(args.plan), args.access.pod_id],
-            logging=local.Logging.STDOUT_AND_STDERR,
+            logging=local.Logging.STDERR,
             opts=self.under(PATIENCE),
         )
         self.ref = f"{args.plan.comfyui.ref}@{args.plan.comfyui.commit}"

@@ -1,8 +1,8 @@
 """`python -m provisioning.push`: reads a PushRequest from standard input and brings that pod to it.
 
-Standard output carries lines for people; the last one is a JSON object with the result. Exit status: 0 when ComfyUI
-and the gateway answer on the pod, 1 when they do not, 2 when the request cannot be read, 130 when interrupted. Killed
-at any moment, the installer goes on by itself, and the next push follows it.
+Standard output carries the result, one JSON object; standard error carries lines for people. Exit status: 0 when
+ComfyUI and the gateway answer on the pod, 1 when they do not, 2 when the request cannot be read, 130 when interrupted.
+Killed at any moment, the installer goes on by itself, and the next push follows it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _line(text: str) -> None:
-    print(text, flush=True)
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _read_request() -> PushRequest | None:
@@ -36,7 +36,7 @@ def _read_request() -> PushRequest | None:
         return PushRequest.from_json(sys.stdin.read())
     except (ValueError, KeyError, TypeError) as error:
         # The kind of error alone: its text could quote the request, which holds secrets.
-        print(f"push: standard input is not a request ({type(error).__name__})", file=sys.stderr)
+        _say(f"push: standard input is not a request ({type(error).__name__})")
         return None
 
 
@@ -44,21 +44,21 @@ def main() -> int:
     """Return the exit status."""
     arguments = _arguments()
     if arguments.bundle_hash:
-        _line(bundle.digest())
+        print(bundle.digest())
         return 0
     request = _read_request()
     if request is None:
         return 2
     bounds = Bounds(arguments.timeout, arguments.unreachable)
     try:
-        result = asyncio.run(Pusher(request, Console(_line), bounds).push())
+        result = asyncio.run(Pusher(request, Console(_say), bounds).push())
     except ProvisioningError as error:
-        print(f"push: {error}", file=sys.stderr, flush=True)
+        _say(f"push: {error}")
         return 1
     except KeyboardInterrupt:
-        print("push: interrupted; the installer goes on, run the command again to follow it", file=sys.stderr)
+        _say("push: interrupted; the installer goes on, run the command again to follow it")
         return 130
-    _line(json.dumps(result, sort_keys=True))
+    print(json.dumps(result, sort_keys=True))
     return 0
 
 

@@ -39,9 +39,9 @@ def start(layout: Layout, request: dict[str, Any], log: Path | None = None) -> d
 
 
 def _end(layout: Layout, current: job.JobRecord) -> None:
-    """Stop a run for good: whoever follows it must not take it for one that was lost, and start it again."""
-    job.stop(layout, current)
+    """Stop a run for good; the result comes first, or whoever follows it takes it for lost and starts it again."""
     Progress(job.progress_path(layout, current.run)).finish(FAILED, "stopped: another installation was asked for")
+    job.stop(layout, current)
 
 
 def _settled(layout: Layout) -> job.JobRecord | None:
