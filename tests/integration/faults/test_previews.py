@@ -1,0 +1,35 @@
+"""Every environment can be previewed without an account: what `.github/workflows/preview.yml` does for each change."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.integration.faults.bench import Bench
+
+pytestmark = pytest.mark.timeout(300)
+WORKFLOW = yaml.safe_load((Path(__file__).parents[3] / ".github/workflows/preview.yml").read_text(encoding="utf-8"))
+JOB = WORKFLOW["jobs"]["preview"]
+STEPS = [step["run"] for step in JOB["steps"] if "run" in step]
+
+
+def test_the_workflow_previews_every_environment() -> None:
+    assert JOB["strategy"]["matrix"]["env"] == ["local", "dev", "staging", "prod"]
+    assert "secrets." not in str(WORKFLOW)
+
+
+@pytest.mark.parametrize("env", ["dev", "staging", "prod"])
+def test_the_steps_of_the_workflow_price_an_environment_from_the_price_file(bench: Bench, env: str) -> None:
+    said = ""
+    for step in STEPS:
+        line = step.replace("${{ matrix.env }}", env)
+        result = bench.checkout.shell(line)
+        said += result.text
+        assert result.code == 0, result.text
+    assert "the price file" in said
+    assert re.search(r"With the first: \$\d+\.\d+/h \(24h \$", said)
+    assert "PlotL9.safetensors has no url and will be missing" in said
+    assert bench.checkout.dirty() == ""
