@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
+import os
 import sys
 
 from provisioning import bundle
@@ -40,6 +42,13 @@ def _read_request() -> PushRequest | None:
         return None
 
 
+def remedy(fault: str) -> str:
+    """Return what to change when a tool on the pod only said that a disk is full; empty otherwise."""
+    if os.strerror(errno.ENOSPC) not in fault:
+        return ""
+    return "\nThe disk is full: raise volume.sizeGb (for paths below /workspace) or pod.diskGb in the stack file"
+
+
 def main() -> int:
     """Return the exit status."""
     arguments = _arguments()
@@ -53,7 +62,7 @@ def main() -> int:
     try:
         result = asyncio.run(Pusher(request, Console(_say), bounds).push())
     except ProvisioningError as error:
-        _say(f"push: {error}")
+        _say(f"push: {error}{remedy(str(error))}")
         return 1
     except KeyboardInterrupt:
         _say("push: interrupted; the installer goes on, run the command again to follow it")
