@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.checkout import Checkout, clean_environment, clone, end, free_port, lent_checkout
-
-ENGINE_NAMES = ("pulumi", "pulumi-language-python")
+from tests.e2e.checkout import ROOT, Checkout, clean_environment, clone, end, free_port, lent_checkout
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +40,5 @@ def unprivileged_checkout() -> Iterator[Checkout]:
 
 
 def _copy_engine(target: Path) -> None:
-    found = shutil.which("pulumi")
-    assert found, "make test puts the engine on PATH"
-    shutil.copytree(Path(found).parent, target)
+    chosen = json.loads((ROOT / ".cache/setup.json").read_text(encoding="utf-8"))
+    shutil.copytree(chosen["engine"]["folder"], target)
