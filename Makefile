@@ -3,12 +3,15 @@ ENV ?= local
 PYTHON ?= python3
 READY = @$(PYTHON) -m tools.setup
 VENV = .venv/bin
-export CMD
+export CMD IDS VOLUMES INSTANCE
+# The way out in need waits for no engine to be built, where the packages are already there.
+KEY_ALONE = @{ test -x $(VENV)/python || $(PYTHON) -m tools.setup; } && $(VENV)/python -m stacks.cli
 RUN = $(READY) && $(VENV)/python -m stacks.cli
+ACT = $(if $(filter 1 yes true,$(YES)),--yes)
 TESTED = $(READY) && $(PYTHON) -m tools.system_packages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview destroy output key pods logs ssh env init lock stop-emulator test test-nightly check
+.PHONY: help setup up preview destroy output key pods doctor sweep break-glass logs ssh env init lock stop-emulator test test-nightly check
 
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /make \1	/' | sed 's/[$$][$$]/$$/' | expand -t 22
@@ -26,6 +29,12 @@ key:            ## the client key
 	$(RUN) key --env $(ENV)
 pods:           ## what the account really holds and bills, a JSON array
 	$(RUN) pods --env $(ENV)
+doctor:         ## what is wrong with ENV, what that costs, which command helps; JSON=1 for machines
+	$(RUN) doctor --env $(ENV) $(if $(JSON),--json)
+sweep:          ## list pods that no state holds; YES=1 ends them, IDS="a b" and VOLUMES="c" also those named
+	$(RUN) sweep --env $(ENV) --ids "$$IDS" --volumes "$$VOLUMES" $(ACT)
+break-glass:    ## end ENV with only RUNPOD_API_KEY, no state; YES=1 acts, INSTANCE=id chooses, KEEP_VOLUMES=1
+	$(KEY_ALONE) break-glass --env $(ENV) --instance "$$INSTANCE" $(if $(KEEP_VOLUMES),--keep-volumes) $(ACT)
 logs:           ## the pod's log; FOLLOW=1 goes on with what comes
 	$(RUN) logs --env $(ENV) $(if $(FOLLOW),--follow)
 ssh:            ## a shell on the pod; CMD="id" runs that instead

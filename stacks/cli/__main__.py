@@ -37,6 +37,14 @@ def parser() -> argparse.ArgumentParser:
     main_parser.add_argument("--env", default=DEFAULT_ENV, help="environment, that is, stack (default %(default)s)")
     main_parser.add_argument("--command", dest="remote", default="", help="ssh: run this instead of a shell")
     main_parser.add_argument("--follow", action="store_true", help="logs: go on with what comes")
+    main_parser.add_argument("--json", action="store_true", help="doctor: print one JSON object")
+    main_parser.add_argument("--yes", action="store_true", help="sweep, break-glass: act; without it they only look")
+    main_parser.add_argument(
+        "--ids", default="", help="sweep: end these pods too, whosever they are; ids, separated by spaces"
+    )
+    main_parser.add_argument("--volumes", default="", help="sweep: delete these volumes; ids, separated by spaces")
+    main_parser.add_argument("--instance", default="", help="break-glass: which of several stacks of that name")
+    main_parser.add_argument("--keep-volumes", action="store_true", help="break-glass: leave volumes alone")
     return main_parser
 
 
@@ -84,6 +92,28 @@ def write_lock(place: Place, _options: argparse.Namespace) -> None:
     lock.run(environment.prepared(place, os.environ))
 
 
+def look_over(place: Place, options: argparse.Namespace) -> int:
+    """Say what is wrong with an environment and which command helps."""
+    from stacks.cli import doctor  # noqa: PLC0415  (likewise)
+
+    return doctor.run(place, as_json=options.json)
+
+
+def end_orphans(place: Place, options: argparse.Namespace) -> int:
+    """End what belongs to nobody any more."""
+    from stacks.cli import standing, sweep  # noqa: PLC0415  (likewise)
+
+    named = standing.Named(frozenset(options.ids.split()), frozenset(options.volumes.split()))
+    return sweep.run(place, named, act=options.yes)
+
+
+def end_without_state(place: Place, options: argparse.Namespace) -> int:
+    """End an environment with nothing but the API key."""
+    from stacks.cli import break_glass  # noqa: PLC0415  (likewise)
+
+    return break_glass.run(place, instance=options.instance, keep_volumes=options.keep_volumes, act=options.yes)
+
+
 def stop_emulator(place: Place, _options: argparse.Namespace) -> None:
     """Stop the stand-in of this environment."""
     print(emulator.stop(place))
@@ -115,6 +145,9 @@ COMMANDS: dict[str, Callable[[Place, argparse.Namespace], int | None]] = {
     "logs": show_log,
     "ssh": open_shell,
     "lock": write_lock,
+    "doctor": look_over,
+    "sweep": end_orphans,
+    "break-glass": end_without_state,
     "stop-emulator": stop_emulator,
 }
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from components import cost
 from components.runpod.api import Client
@@ -14,11 +12,9 @@ from components.runpod.api.client import DEFAULT_URL
 from components.runpod.api.errors import RunPodError
 from components.runpod.api.models import NetworkVolume, Pod
 from components.runpod.marker import Marker, marker_of
-from stacks.cli import locks
+from stacks.cli import known
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
-from stacks.cli.place import PROJECT
-from stacks.cli.stack import instance_ids
 
 _IDLE = frozenset(("EXITED", "TERMINATED"))  # no GPU bills; the container disk is gone
 
@@ -34,6 +30,16 @@ class Item:
     owner: str
     instance: str | None
     usdPerHour: float  # noqa: N815  (the JSON's own spelling)
+
+    @property
+    def label(self) -> str:
+        """What it is called in a line of text."""
+        return f"{self.type} {self.id} ({self.name}, {self.status})"
+
+    @property
+    def usd_per_day(self) -> float:
+        """What a day of it costs."""
+        return self.usdPerHour * 24
 
     def public(self) -> dict[str, object]:
         """What `make pods` prints of it."""
@@ -55,22 +61,41 @@ def client_settings(engine: Engine) -> tuple[str, str]:
     return key, (place.setting("runpod:apiUrl") or DEFAULT_URL).rstrip("/")
 
 
+@contextmanager
+def api(engine: Engine) -> Iterator[Client]:
+    """The API with the environment's own key, its errors as ours."""
+    with opened(*client_settings(engine)) as client:
+        yield client
+
+
+@contextmanager
+def opened(key: str, url: str) -> Iterator[Client]:
+    """The API with a key, its errors as ours.
+
+    Raises:
+        CliError: the API cannot be asked, or refuses.
+    """
+    try:
+        with closing(Client(key, url)) as client:
+            yield client
+    except RunPodError as error:
+        raise CliError(str(error)) from error
+
+
 def items(engine: Engine) -> list[Item]:
     """Every pod and volume of the account.
 
     Raises:
         CliError: the API cannot be asked.
     """
-    return ask(engine, lambda api: listed(api.list_pods(), api.list_network_volumes(), owners(engine.environ)))
+    owned = known.read(engine).owners()
+    with api(engine) as client:
+        return look(client, owned)
 
 
-def ask(engine: Engine, question: Callable[[Client], list[Item]]) -> list[Item]:
-    """Ask the API once, with its errors as ours."""
-    try:
-        with closing(Client(*client_settings(engine))) as api:
-            return question(api)
-    except RunPodError as error:
-        raise CliError(str(error)) from error
+def look(client: Client, owned: Mapping[str, str]) -> list[Item]:
+    """What the account holds now."""
+    return listed(client.list_pods(), client.list_network_volumes(), owned)
 
 
 def listed(pods: Iterable[Pod], volumes: Iterable[NetworkVolume], owned: Mapping[str, str]) -> list[Item]:
@@ -93,20 +118,3 @@ def _item(
     instance = marker.instance if marker else None
     owner = owned.get(instance, f"instance {instance}") if instance else "unknown"
     return Item(identity, kind, name, status, owner, instance, round(usd, 6))
-
-
-def owners(environ: Mapping[str, str]) -> dict[str, str]:
-    """Stack by instance id, of every stack in this checkout's file backend; none for another kind of backend."""
-    backend = locks.backend_folder(environ)
-    known: dict[str, str] = {}
-    for file in sorted((backend / ".pulumi" / "stacks" / PROJECT).glob("*.json")) if backend else []:
-        known.update(dict.fromkeys(_instances(file), file.stem))
-    return known
-
-
-def _instances(file: Path) -> set[str]:
-    try:
-        checkpoint = json.loads(file.read_text()).get("checkpoint") or {}
-    except (OSError, ValueError):
-        return set()
-    return instance_ids(checkpoint.get("latest") or {})

@@ -1,15 +1,17 @@
-"""End an environment and prove that nothing of it bills any more."""
+"""End an environment, prove that nothing of it bills any more, and say what it has cost."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from components.cost import HOURS_PER_MONTH
-from stacks.cli import account, emulator, environment, stack
+from stacks.cli import account, emulator, ending, environment, known, receipt, stack
 from stacks.cli.account import Item
-from stacks.cli.engine import INTERRUPTED
+from stacks.cli.engine import INTERRUPTED, Engine
 from stacks.cli.place import Place
+from stacks.cli.receipt import Metered
 
 _ROUNDS = 2
 
@@ -19,18 +21,24 @@ def run(place: Place) -> int:
     engine = environment.prepared(place, os.environ)
     emulator.start(place)
     stack.prepare(engine)
-    marks = stack.instance_ids(stack.deployment(engine))
+    state = stack.deployment(engine)
+    marks = stack.instance_ids(state) | known.past_instances(place.env, engine.environ)
+    ran = _meter(engine, state, marks)
     for _ in range(_ROUNDS):
         code = engine.follow("destroy", "--yes", "--skip-preview")
         if code == INTERRUPTED:
             return code
-        left = [item for item in account.items(engine) if item.instance in marks]
-        if code == 0 and not billing(left, keep_volumes=_keeps_volumes(place)):
+        left = _left(engine, marks)
+        if code == 0:
+            _end_leftovers(engine, left, stack.instance_ids(state), keep_volumes=keeps_volumes(place))
+            left = _left(engine, marks)
+        if code == 0 and not billing(left, keep_volumes=keeps_volumes(place)):
             break
     else:
         _report_failure(left)
         return code or 1
-    print(receipt(place.env, left))
+    _print_receipt(engine, ran, datetime.now(UTC))
+    print(verdict(place.env, left))
     return 0
 
 
@@ -39,7 +47,7 @@ def billing(left: Iterable[Item], *, keep_volumes: bool) -> list[Item]:
     return [item for item in left if not (keep_volumes and item.type == "volume")]
 
 
-def receipt(env: str, left: Iterable[Item]) -> str:
+def verdict(env: str, left: Iterable[Item]) -> str:
     """What the account still pays for this environment."""
     kept = [
         f"  kept: volume {item.id} ({item.name}), ${item.usdPerHour * HOURS_PER_MONTH:.2f} per month until deleted"
@@ -49,7 +57,42 @@ def receipt(env: str, left: Iterable[Item]) -> str:
                      [f"{env} is gone but for what volume.keep asked for:", *kept])  # fmt: skip
 
 
-def _keeps_volumes(place: Place) -> bool:
+def _left(engine: Engine, marks: set[str]) -> list[Item]:
+    with account.api(engine) as client:
+        items = account.look(client, dict.fromkeys(marks, engine.place.env))
+    return [item for item in items if item.instance in marks and item.status != "TERMINATED"]
+
+
+def leftovers(left: Iterable[Item], instances: set[str], *, keep_volumes: bool) -> list[Item]:
+    """What to end although the engine is done: our own pods, and volumes of the stack's present instance.
+
+    A volume of an earlier instance was kept on purpose then, so it is named and not deleted.
+    """
+    return [item for item in left if item.type == "pod" or (item.instance in instances and not keep_volumes)]
+
+
+def _end_leftovers(engine: Engine, left: Iterable[Item], instances: set[str], *, keep_volumes: bool) -> None:
+    targets = leftovers(left, instances, keep_volumes=keep_volumes)
+    if targets:
+        with account.api(engine) as client:
+            ending.end_all(client, targets)
+
+
+def _meter(engine: Engine, state: dict[str, object], marks: set[str]) -> list[Metered]:
+    """What runs now, noted before it ends: afterwards nobody could say how long it ran."""
+    if not marks:
+        return []
+    with account.api(engine) as client:
+        return receipt.meter(client.list_pods(), client.list_network_volumes(), state, marks)
+
+
+def _print_receipt(engine: Engine, ran: list[Metered], now: datetime) -> None:
+    with account.api(engine) as client:
+        print("\n".join(receipt.lines(receipt.bill(client, ran), now)), flush=True)
+
+
+def keeps_volumes(place: Place) -> bool:
+    """Whether the stack file asks for the volume to stay."""
     volume = (place.stack_yaml().get("config") or {}).get("comfyui-runpod:volume") or {}
     return isinstance(volume, dict) and volume.get("keep") is True
 
@@ -57,5 +100,7 @@ def _keeps_volumes(place: Place) -> bool:
 def _report_failure(left: Iterable[Item]) -> None:
     print("destroy did not end everything; still there:")
     for item in left:
-        print(f"  {item.type} {item.id} ({item.name}, {item.status}): ${item.usdPerHour:.4f} per hour")
+        print(f"  {item.label}: ${item.usdPerHour:.4f} per hour")
+        if item.type == "volume":
+            print(f"    VOLUMES={item.id} YES=1 make sweep deletes it, if an earlier destroy kept it")
     print("run the same command again; `make pods` lists what the account holds")

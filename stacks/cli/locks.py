@@ -37,10 +37,20 @@ def break_stale_of(place: Place, environ: Mapping[str, str]) -> list[Path]:
 
 def break_stale(locks: Path, is_engine: Callable[[int], bool] | None = None) -> list[Path]:
     """Remove every lock whose owner was on this machine, was this user, and is dead. Return what was removed."""
-    stale = [file for file in sorted(locks.glob("*.json")) if _is_stale(file, is_engine or engine_lives)]
-    for file in stale:
+    dead = stale(locks, is_engine)
+    for file in dead:
         file.unlink(missing_ok=True)
-    return stale
+    return dead
+
+
+def stale(locks: Path, is_engine: Callable[[int], bool] | None = None) -> list[Path]:
+    """Every lock whose owner was on this machine, was this user, and is dead."""
+    return [file for file in sorted(locks.glob("*.json")) if _is_stale(file, is_engine or engine_lives)]
+
+
+def living(locks: Path, is_engine: Callable[[int], bool] | None = None) -> list[Path]:
+    """Every lock whose owner is at work, or may be."""
+    return sorted(set(locks.glob("*.json")) - set(stale(locks, is_engine)))
 
 
 def engine_lives(pid: int) -> bool:

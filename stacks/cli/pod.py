@@ -19,7 +19,7 @@ from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 from stacks.cli.stack import clear
 
-_POD, _KEY_PAIR = "runpod:index:Pod", "runpod:index:SshKeyPair"
+_KEY_PAIR = "runpod:index:SshKeyPair"
 _AGENT = "comfyui-runpod-cli/1"
 # The log is a stream without an end; what is there comes at once, and a pause means that all of it came.
 _PAUSE_SECONDS = 3
@@ -42,8 +42,8 @@ def find_login(state: Mapping[str, Any], env: str) -> Login:
     Raises:
         CliError: the stack has no pod that runs.
     """
-    pods = [item["outputs"] for item in _resources(state, _POD) if item.get("outputs", {}).get("sshHost")]
-    pairs = {item["urn"].rpartition("::")[2]: item.get("outputs", {}) for item in _resources(state, _KEY_PAIR)}
+    pods = [item["outputs"] for item in stack.resources(state, stack.POD) if item.get("outputs", {}).get("sshHost")]
+    pairs = {item["urn"].rpartition("::")[2]: item.get("outputs", {}) for item in stack.resources(state, _KEY_PAIR)}
     login = next((pair for name, pair in pairs.items() if "login" in name), None)
     host = next((pair for name, pair in pairs.items() if "host" in name), None)
     if not pods or login is None or host is None:
@@ -110,10 +110,6 @@ def log_lines(stream: Iterator[str]) -> Iterator[str]:
             continue
         if isinstance(event, dict) and "line" in event:
             yield f"{event.get('ts', '')} {event.get('source', '')} {event['line']}".strip()
-
-
-def _resources(state: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
-    return [item for item in state.get("resources") or [] if item.get("type") == kind]
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 
 GUARD = "runpod:index:StackGuard"
+POD = "runpod:index:Pod"
+VOLUME = "runpod:index:NetworkVolume"
+STACK = "pulumi:pulumi:Stack"
 
 
 def exists(engine: Engine) -> bool:
@@ -37,10 +41,15 @@ def deployment(engine: Engine, *, secrets: bool = False) -> dict[str, Any]:
     return dict(document.get("deployment") or {})
 
 
-def instance_ids(state: dict[str, Any]) -> set[str]:
+def resources(state: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+    """The state's resources of one type."""
+    return [item for item in state.get("resources") or [] if item.get("type") == kind]
+
+
+def instance_ids(state: Mapping[str, Any]) -> set[str]:
     """The random ids that mark what belongs to the stack."""
-    guards = (item for item in state.get("resources") or [] if item.get("type") == GUARD)
-    return {guard["outputs"]["instanceId"] for guard in guards if "instanceId" in (guard.get("outputs") or {})}
+    outputs = (guard.get("outputs") or {} for guard in resources(state, GUARD))
+    return {found["instanceId"] for found in outputs if "instanceId" in found}
 
 
 def clear(value: Any) -> str:  # noqa: ANN401  (a property of the state)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import JsonValue, ValidationError
 
 from components.runpod.api.errors import NotRunPodError
-from components.runpod.api.models import Answer, DataCenter, GpuType, NetworkVolume, Pod
+from components.runpod.api.models import Answer, BillingRecord, DataCenter, GpuType, NetworkVolume, Pod
 from components.runpod.api.transport import Call, Pace, Transport
 
 DEFAULT_URL = "https://api.runpod.io"
@@ -88,6 +88,16 @@ class Client:
     def list_data_centers(self) -> list[DataCenter]:
         """Return the data centres with their storage tiers and GPU stock."""
         return self._list("/v2/catalog/datacenters", "dataCenters", DataCenter, {"include": "GPU_AVAILABILITY"})
+
+    def bill_of_pod(self, pod_id: str, since: str) -> list[BillingRecord]:
+        """Return what RunPod has billed for a pod since a moment (RFC 3339), by day; empty when nothing came yet."""
+        query = {"podId": pod_id, "startTime": since}
+        return self._list("/v2/billing/pods", "records", BillingRecord, query)
+
+    def bill_of_network_volume(self, volume_id: str, since: str) -> list[BillingRecord]:
+        """Return what RunPod has billed for a volume since a moment (RFC 3339), by day; empty when nothing came yet."""
+        query = {"networkVolumeId": volume_id, "startTime": since}
+        return self._list("/v2/billing/network-volumes", "records", BillingRecord, query)
 
     def _one(self, call: Call, model: type[Model]) -> Model:
         return _parsed(call, self._transport.send(call), model)

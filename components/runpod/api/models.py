@@ -88,6 +88,7 @@ class Pod(Answer):
     ssh: Ssh = Ssh()
     cost: float = 0.0
     runtime: Runtime | None = None
+    created_at: str | None = Field(default=None, alias="createdAt")
     started_at: str | None = Field(default=None, alias="startedAt")
 
 
@@ -99,6 +100,12 @@ class NetworkVolume(Answer):
     size: int
     data_center: str = Field(alias="dataCenter")
     type: str = "STANDARD"
+
+
+class BillingRecord(Answer):
+    """What one pod or volume has cost in one span of time, in USD; records come some hours late."""
+
+    total: float = Field(alias="totalAmount")
 
 
 class Price(Answer):

@@ -8,7 +8,7 @@ import pytest
 from components.runpod.api import NetworkVolume, Pod
 from components.runpod.marker import Marker
 from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, PushRequest, Secrets, SourcePin, SshTarget
-from stacks.cli import account, destroy, emulator, lock, pod, preview, stack, summary
+from stacks.cli import account, destroy, emulator, lock, pod, preview, summary
 from stacks.cli.__main__ import COMMANDS, parser
 from stacks.cli.errors import CliError
 from stacks.cli.place import Place
@@ -74,20 +74,9 @@ def test_a_kept_volume_is_named_with_its_price_and_fails_nothing() -> None:
     left = [item for item in item_list() if item.instance == OURS.instance and item.type == "volume"]
     assert destroy.billing(left, keep_volumes=False) == left
     assert destroy.billing(left, keep_volumes=True) == []
-    assert "kept: volume v1" in destroy.receipt("local", left)
-    assert "$7.00 per month" in destroy.receipt("local", left)
-    assert "nothing of it that bills" in destroy.receipt("local", [])
-
-
-def test_owners_are_read_from_every_state_of_the_checkout(tmp_path: Path) -> None:
-    folder = tmp_path / ".pulumi" / "stacks" / "comfyui-runpod"
-    folder.mkdir(parents=True)
-    guard = {"type": stack.GUARD, "outputs": {"instanceId": "0123456789"}}
-    (folder / "dev.json").write_text(json.dumps({"checkpoint": {"latest": {"resources": [guard]}}}))
-    (folder / "broken.json").write_text("{")
-    (folder / "empty.json").write_text(json.dumps({"checkpoint": {"latest": None}}))
-    assert account.owners({"PULUMI_BACKEND_URL": f"file://{tmp_path}"}) == {"0123456789": "dev"}
-    assert account.owners({"PULUMI_BACKEND_URL": "s3://bucket"}) == {}
+    assert "kept: volume v1" in destroy.verdict("local", left)
+    assert "$7.00 per month" in destroy.verdict("local", left)
+    assert "nothing of it that bills" in destroy.verdict("local", [])
 
 
 def test_a_stack_file_without_secrets_keeps_everything_else() -> None:

@@ -1,0 +1,203 @@
+"""What is wrong with an environment, found by comparing its state, the account and what answers. Pure rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from components.runpod.api.models import NetworkVolume, Pod
+from stacks.cli.stack import POD, VOLUME, resources
+from stacks.cli.standing import Judged, Standing
+
+_SAME_PRICE = 0.00005  # USD per hour; prices have four digits
+
+
+class Severity(StrEnum):
+    """What a finding does."""
+
+    COSTS = "costs"
+    """Money is spent for nothing, or more than was said."""
+    BREAKS = "breaks"
+    """The environment does not work, or its next update will not."""
+    NOTE = "note"
+    """Good to know."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know, with what it costs and what to do."""
+
+    kind: str
+    severity: Severity
+    what: str
+    fix: str
+    """A command."""
+    usd_per_day: float = 0.0
+
+    def public(self) -> dict[str, object]:
+        """The finding in the form of `make doctor JSON=1`."""
+        return {
+            "kind": self.kind, "severity": self.severity.value, "what": self.what,
+            "usdPerDay": round(self.usd_per_day, 4), "fix": self.fix,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that was looked up."""
+
+    env: str
+    state: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    pods: tuple[Pod, ...] = ()
+    volumes: tuple[NetworkVolume, ...] = ()
+    judged: tuple[Judged, ...] = ()
+    """Everything the account holds, with its standing."""
+    unreadable: tuple[str, ...] = ()
+    """Stacks whose state could not be read."""
+    api_fault: str = ""
+    """Why the account could not be asked; then nothing is known of pods and volumes."""
+    silence: str = ""
+    """Why the gateway does not answer; empty when it does, or when nobody asked it."""
+    keeps_volumes: bool = False
+    stale_locks: tuple[str, ...] = ()
+    living_locks: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
+    """Where what runs differs from what the stack file and the lock file say."""
+    refusal: str = ""
+    """Why the next update will refuse its settings."""
+
+
+def find(facts: Facts) -> list[Finding]:
+    """Apply every rule; what costs or breaks comes first, the dearest first."""
+    order = list(Severity)
+    found = [finding for rule in _RULES for finding in rule(facts)]
+    return sorted(found, key=lambda finding: (order.index(finding.severity), -finding.usd_per_day))
+
+
+def is_healthy(found: Iterable[Finding]) -> bool:
+    """Whether nothing costs or breaks."""
+    return all(finding.severity is Severity.NOTE for finding in found)
+
+
+def _api(facts: Facts) -> Iterator[Finding]:
+    if facts.api_fault:
+        yield Finding("api", Severity.BREAKS, facts.api_fault, f"make up ENV={facts.env}")
+
+
+def _loose(facts: Facts) -> Iterator[Finding]:
+    """Pods and volumes that no state holds."""
+    mounted = _mounted(facts.pods)
+    for judged in facts.judged:
+        if judged.standing is not Standing.HELD and not (judged.item.id in mounted and not judged.item.instance):
+            yield _loose_one(facts, judged)
+
+
+def _loose_one(facts: Facts, judged: Judged) -> Finding:
+    item, env = judged.item, facts.env
+    kept = facts.keeps_volumes and item.type == "volume" and judged.stack == env
+    calm = judged.standing in {Standing.BUSY, Standing.FOREIGN} or kept or not item.usdPerHour
+    name = {"pod": "IDS", "volume": "VOLUMES"}[item.type]
+    by_name = f"make sweep ENV={env} {name}={item.id} YES=1"
+    fixes = {
+        Standing.ORPHAN: f"make sweep ENV={env} YES=1" if item.type == "pod" else by_name,
+        Standing.BUSY: f"make doctor ENV={env}",
+        Standing.UNMARKED: by_name,
+        Standing.FOREIGN: by_name,
+    }
+    kind = "orphan" if judged.standing in {Standing.ORPHAN, Standing.BUSY} else "unknown"
+    text = f"{item.label} {judged.standing}{f' ({judged.stack})' if judged.stack else ''}"
+    text += "; volume.keep kept it" if kept else ""
+    return Finding(kind, Severity.NOTE if calm else Severity.COSTS, text, fixes[judged.standing], item.usd_per_day)
+
+
+def _lost(facts: Facts) -> Iterator[Finding]:
+    """What the state holds and the account does not."""
+    there = {pod.id for pod in facts.pods} | {volume.id for volume in facts.volumes}
+    for what, kind in (("pod", POD), ("volume", VOLUME)):
+        for item in [] if facts.api_fault else resources(facts.state, kind):
+            if item.get("id") not in there:
+                text = f"{what} {item.get('id')} is in the state and not in the account"
+                yield Finding("lost", Severity.BREAKS, text, f"make up ENV={facts.env}")
+
+
+def _silent(facts: Facts) -> Iterator[Finding]:
+    """Pods of ours that do not do what they are paid for."""
+    fix = f"make up ENV={facts.env}"
+    for pod in _own(facts):
+        if pod.status != "RUNNING":
+            text = f"pod {pod.id} is {pod.status}"
+        elif pod.gpu and pod.gpu.count == 0:
+            text = f"pod {pod.id} runs without a GPU: none was free when it was started again"
+        elif facts.silence:
+            text, fix = (
+                f"pod {pod.id} runs and its gateway does not answer: {facts.silence}",
+                f"make logs ENV={facts.env}",
+            )
+        else:
+            continue
+        yield Finding("silent", Severity.BREAKS, text, fix, pod.cost * 24)
+
+
+def _unused(facts: Facts) -> Iterator[Finding]:
+    """Volumes that a state holds and no pod mounts."""
+    mounted, has_pod = _mounted(facts.pods), bool(resources(facts.state, POD))
+    for judged in facts.judged:
+        loose = judged.item.type == "volume" and judged.standing is Standing.HELD and judged.item.id not in mounted
+        # With a pod in the state the volume only waits for it; that the pod is lost is another finding.
+        if loose and not (has_pod and judged.stack == facts.env):
+            severity = Severity.NOTE if facts.keeps_volumes and judged.stack == facts.env else Severity.COSTS
+            text, fix = f"{judged.item.label} is used by no pod ({judged.stack})", f"make destroy ENV={judged.stack}"
+            yield Finding("unused-volume", severity, text, fix, judged.item.usd_per_day)
+
+
+def _interrupted(facts: Facts) -> Iterator[Finding]:
+    """Traces of runs that were killed, or are under way."""
+    fix = f"make up ENV={facts.env}"
+    for name in facts.living_locks:
+        yield Finding("lock", Severity.NOTE, f"an update is under way ({name})", f"make doctor ENV={facts.env}")
+    for name in facts.stale_locks:
+        yield Finding("lock", Severity.BREAKS, f"the lock of a run that was killed is still there ({name})", fix)
+    for entry in facts.state.get("pending_operations") or []:
+        urn = (entry.get("resource") or {}).get("urn", "")
+        text = f"{entry.get('type')} of {urn.rpartition('::')[2]} was begun and not finished"
+        severity = Severity.NOTE if facts.living_locks else Severity.BREAKS
+        yield Finding("pending", severity, text, fix)
+
+
+def _dearer(facts: Facts) -> Iterator[Finding]:
+    """Pods whose price is another than the state says."""
+    believed = {item.get("id"): (item.get("outputs") or {}).get("costPerHr") for item in resources(facts.state, POD)}
+    for pod in _own(facts):
+        before = believed.get(pod.id)
+        if before is None or pod.status != "RUNNING" or abs(pod.cost - float(before)) < _SAME_PRICE:
+            continue
+        severity = Severity.COSTS if pod.cost > float(before) else Severity.NOTE
+        text = f"pod {pod.id} costs ${pod.cost:.4f}/h now; the state says ${float(before):.4f}/h"
+        yield Finding("price", severity, text, f"make up ENV={facts.env}", (pod.cost - float(before)) * 24)
+
+
+def _old(facts: Facts) -> Iterator[Finding]:
+    """What runs and what the files say."""
+    for text in facts.pins:
+        yield Finding("pin", Severity.NOTE, text, f"make up ENV={facts.env}")
+    if facts.refusal:
+        yield Finding("settings", Severity.BREAKS, facts.refusal, f"make preview ENV={facts.env}")
+    for name in facts.unreadable:
+        text = f"the state of {name} cannot be read, so what belongs to it looks unknown"
+        yield Finding("state", Severity.BREAKS, text, f"make output ENV={name}")
+
+
+_RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    _api, _loose, _lost, _silent, _unused, _interrupted, _dearer, _old,
+)  # fmt: skip
+
+
+def _own(facts: Facts) -> list[Pod]:
+    ids = {item.get("id") for item in resources(facts.state, POD)}
+    return [pod for pod in facts.pods if pod.id in ids]
+
+
+def _mounted(pods: Iterable[Pod]) -> set[str]:
+    return {mount.volume_id for pod in pods if pod.status != "TERMINATED" for mount in pod.mounts.network}

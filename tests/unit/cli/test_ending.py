@@ -1,0 +1,97 @@
+"""Ending from outside of a stack: looked at, not believed."""
+
+from __future__ import annotations
+
+import pytest
+
+from components.runpod.api import Client
+from components.runpod.api.errors import AccessDeniedError, BadRequestError, NotFoundError
+from components.runpod.api.models import NetworkVolume, Pod
+from stacks.cli.ending import Patience, end, end_all
+from tests.unit.cli.things import a_pod, a_volume, an_item
+
+
+class Account(Client):
+    """An API that answers as told; `lasts` is how many looks a deleted pod still lives."""
+
+    def __init__(self, *, lasts: int = 0, busy: int = 0, denied: str = "", lists_for_ever: bool = False) -> None:
+        super().__init__("key", "http://127.0.0.1:1")
+        self.things: dict[str, Pod | NetworkVolume] = {"p1": a_pod(), "v1": a_volume()}
+        self.lasts, self.busy, self.denied, self.lists_for_ever = lasts, busy, denied, lists_for_ever
+        self.asked: list[str] = []
+        self.dying: set[str] = set()
+
+    def delete_pod(self, pod_id: str) -> None:
+        self._delete(pod_id)
+
+    def delete_network_volume(self, volume_id: str) -> None:
+        self._delete(volume_id)
+
+    def get_pod(self, pod_id: str) -> Pod:
+        return Pod.model_validate(self._get(pod_id).model_dump(by_alias=True))
+
+    def get_network_volume(self, volume_id: str) -> NetworkVolume:
+        return NetworkVolume.model_validate(self._get(volume_id).model_dump(by_alias=True))
+
+    def list_pods(self) -> list[Pod]:
+        return [a_pod()] if self.lists_for_ever or "p1" in self.things else []
+
+    def list_network_volumes(self) -> list[NetworkVolume]:
+        return [a_volume()] if "v1" in self.things else []
+
+    def _delete(self, identity: str) -> None:
+        self.asked.append(identity)
+        if identity == self.denied:
+            raise AccessDeniedError("DELETE", "no")
+        if identity == "v1" and self.busy:
+            self.busy -= 1
+            raise BadRequestError("DELETE", "in use")
+        self.dying.add(identity)
+
+    def _get(self, identity: str) -> Pod | NetworkVolume:
+        self.lasts -= identity in self.dying
+        if self.lasts < 0:
+            self.things.pop(identity, None)
+        if identity not in self.things:
+            raise NotFoundError("GET", "no such id")
+        return self.things[identity]
+
+
+@pytest.fixture
+def patience() -> Patience:
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    return Patience(clock=lambda: now[0], sleep=sleep)
+
+
+def test_pods_end_before_the_volumes_they_use(patience: Patience) -> None:
+    account = Account()
+    assert end_all(account, [an_item(a_volume()), an_item(a_pod())], patience) == []
+    assert account.asked == ["p1", "v1"]
+
+
+def test_a_slow_end_is_waited_for_and_asked_for_again(patience: Patience) -> None:
+    account = Account(lasts=30)
+    assert end(account, an_item(a_pod()), patience) == ""
+    assert account.asked == ["p1", "p1"]
+
+
+def test_a_volume_that_a_dying_pod_still_has_is_asked_for_again(patience: Patience) -> None:
+    account = Account(busy=2)
+    assert end(account, an_item(a_volume()), patience) == ""
+    assert len(account.asked) == 3
+
+
+@pytest.mark.parametrize("lie", [{"lasts": 10**6}, {"lists_for_ever": True}])
+def test_a_deletion_that_lies_is_not_believed(patience: Patience, lie: dict[str, int]) -> None:
+    assert "did not carry it out" in end(Account(**lie), an_item(a_pod()), patience)  # type: ignore[arg-type]
+
+
+def test_a_refusal_of_one_does_not_keep_the_others_alive(patience: Patience) -> None:
+    pod, volume = an_item(a_pod()), an_item(a_volume())
+    account = Account(denied="p1")
+    assert end_all(account, [pod, volume], patience) == [pod]
+    assert account.asked == ["p1", "v1"]

@@ -1,0 +1,72 @@
+"""What a receipt says, and what is left to end after a destroy."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from components.runpod.api.errors import AccessDeniedError
+from components.runpod.api.models import BillingRecord
+from stacks.cli import destroy, receipt
+from stacks.cli.receipt import Entry, Metered
+from tests.unit.cli.things import OTHERS, OURS, a_pod, a_volume, an_item
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+GPU = {"id": "NVIDIA RTX A5000", "count": 1}
+STATE = {"resources": [{"type": "runpod:index:NetworkVolume", "id": "v1", "created": "2026-11-12T12:00:00.123456789Z"}]}
+POD = a_pod("p1", OURS.name("g"), gpu=GPU, cost=0.27, disk=73, createdAt="2026-11-22T09:30:00Z")
+VOLUME = a_volume("v1", OURS.name("m"), 100)
+
+
+def test_everything_with_the_mark_is_metered_with_its_age() -> None:
+    ended = a_pod("p2", OURS.name("g"), status="TERMINATED")
+    pods, volumes = [POD, ended, a_pod("p3", OTHERS.name("g"))], [VOLUME, a_volume("v2")]
+    pod, volume = receipt.meter(pods, volumes, STATE, {OURS.instance})
+    assert (pod.id, pod.what) == ("p1", "1 x NVIDIA RTX A5000")
+    assert pod.usd_per_hour == pytest.approx(0.28)
+    assert pod.usd(NOW) == pytest.approx(0.7)
+    assert volume.id == "v1"
+    assert volume.usd(NOW) == pytest.approx(240 * 7 / 730, rel=1e-3)
+
+
+def test_the_receipt_names_time_price_both_sums_and_what_is_not_billed_yet() -> None:
+    pod, volume = receipt.meter([POD], [VOLUME], STATE, {OURS.instance})
+    text = "\n".join(receipt.lines([Entry(pod), Entry(volume, 2.5)], NOW))
+    assert "pod p1 (1 x NVIDIA RTX A5000): 2 h 30 min at $0.2800/h = $0.7000; not yet billed" in text
+    assert "volume v1 (100 GB): 10 d 0 h 0 min at $0.0096/h = $2.3014; $2.5000 billed by RunPod so far" in text
+    assert text.endswith("together $3.0014 by our meter")
+
+
+def test_what_has_no_known_time_is_said_and_not_guessed() -> None:
+    stopped = Metered("pod", "p1", "CPU", 0.1, NOW, stopped=True)
+    old = Metered("volume", "v1", "10 GB", 0.001, None)
+    text = "\n".join(receipt.lines([Entry(stopped), Entry(old)], NOW))
+    assert "stopped before" in text
+    assert "since an unknown time at $0.0010/h" in text
+    assert text.endswith("together $0.0000 by our meter, without what has no known time")
+    assert receipt.lines([], NOW) == ["receipt: nothing of it ran"]
+
+
+class Billing:
+    """RunPod's bill, of which some is missing and some is forbidden."""
+
+    def bill_of_pod(self, pod_id: str, since: str) -> list[BillingRecord]:
+        assert since == "2026-11-22T09:30:00Z"
+        return [BillingRecord(totalAmount=0.25), BillingRecord(totalAmount=0.5)]
+
+    def bill_of_network_volume(self, volume_id: str, since: str) -> list[BillingRecord]:
+        if volume_id == "forbidden":
+            raise AccessDeniedError("GET", "no")
+        return []
+
+
+def test_runpods_bill_is_added_where_it_is_there_and_stops_nothing() -> None:
+    things = receipt.meter([POD], [VOLUME], STATE, {OURS.instance})
+    things.append(Metered("volume", "forbidden", "10 GB", 0.1, None))
+    entries = receipt.bill(Billing(), things)  # type: ignore[arg-type]
+    assert [entry.billed for entry in entries] == [0.75, None, None]
+
+
+@pytest.mark.parametrize(("keep", "ends"), [(False, ["p1", "v1"]), (True, ["p1"])])
+def test_a_volume_kept_by_an_earlier_destroy_is_never_deleted_by_this_one(keep: bool, ends: list[str]) -> None:
+    left = [an_item(thing) for thing in (POD, VOLUME, a_volume("old", OTHERS.name("m")))]
+    assert [item.id for item in destroy.leftovers(left, {OURS.instance}, keep_volumes=keep)] == ends
