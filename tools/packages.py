@@ -1,18 +1,20 @@
 """The virtual environment with exactly the locked packages, and this project in it, editable."""
 
 import hashlib
+import re
 import shutil
 import sys
 import venv
 from collections.abc import Mapping
 from pathlib import Path
 
+from tools import pip_settings
+from tools.errors import SetupError
 from tools.places import Places
 from tools.progress import run, say
 
 # setuptools is locked with the rest, so the editable install needs no build environment from the index.
 _EDITABLE = ["--no-deps", "--no-build-isolation", "--quiet", "--editable"]
-# Nothing the user has set for pip is overridden: mirrors, certificates and offline folders stay in force.
 _LOCKED = ["--require-hashes", "--no-deps", "--quiet", "--requirement"]
 
 
@@ -32,12 +34,7 @@ def install(places: Places, environ: Mapping[str, str]) -> None:
         venv.create(places.venv, with_pip=True, symlinks=True, prompt="comfyui-runpod")
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
     say("installing the locked Python packages")
-    run(
-        "installing the locked packages",
-        [*pip, *_LOCKED, str(places.checkout / "requirements.lock")],
-        log=places.cache / "pip.log",
-        env=environ,
-    )
+    _fill(places, pip, environ)
     run(
         "installing this project, editable",
         [*pip, *_EDITABLE, str(places.checkout)],
@@ -45,6 +42,32 @@ def install(places: Places, environ: Mapping[str, str]) -> None:
         env=environ,
     )
     stamp.write_text(wanted)
+
+
+def _fill(places: Places, pip: list[str], environ: Mapping[str, str]) -> None:
+    """Install the lock with uv, in a tenth of pip's time; with pip where uv cannot work."""
+    lock = places.checkout / "requirements.lock"
+    try:
+        run(
+            "installing uv", [*pip, *_LOCKED, str(_only_uv(places, lock))], log=places.cache / "pip-uv.log", env=environ
+        )
+        uv = [str(places.venv / "bin" / "uv"), "pip", "install", "--python", pip[0]]
+        settings = pip_settings.for_uv(Path(pip[0]), environ)
+        run("installing the locked packages", [*uv, *_LOCKED, str(lock)], log=places.cache / "uv.log", env=settings)
+    except SetupError as error:
+        say(f"uv cannot install here, pip takes over: {error}")
+        run("installing the locked packages", [*pip, *_LOCKED, str(lock)], log=places.cache / "pip.log", env=environ)
+
+
+def _only_uv(places: Places, lock: Path) -> Path:
+    """Write uv's own lines of the lock, with their hashes, to a file for pip."""
+    found = re.search(r"^uv==.*?(?<!\\)$", lock.read_text(), re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise SetupError(f"{lock.name} does not hold uv; lock the packages again as pyproject.toml says")
+    places.cache.mkdir(parents=True, exist_ok=True)
+    target = places.cache / "uv.requirements"
+    target.write_text(found[0] + "\n")
+    return target
 
 
 def _fingerprint(places: Places) -> str:
