@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from provisioning.contract import SourcePin
 from provisioning.errors import InstallError
@@ -29,7 +29,8 @@ DENIED = {
 
 def refuse_denied(pin: SourcePin) -> None:
     """Raise InstallError for a node on the deny list, whatever it is called in the stack file."""
-    repository = re.sub(r"\.git$", "", pin.repository.rstrip("/")).rsplit("/", 1)[-1]
+    path = unquote(urlsplit(pin.repository).path).rstrip("/")
+    repository = path.removesuffix(".git").rsplit("/", 1)[-1]
     for name in (pin.name, repository):
         reason = DENIED.get(name.lower().replace("_", "-"))
         if reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from provisioning.host.commands import run
 GIT_TIMEOUT = 900.0
 COMMIT = re.compile(r"[0-9a-f]{40}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+ADDRESS = re.compile(r"https?://[\x21-\x7e]+")
 
 # A repository is only fetched, never asked to run anything: no hooks, no configuration of the machine's users, no
 # prompts, and no transport that starts a program.
@@ -32,6 +34,8 @@ def validate(pin: SourcePin) -> None:
         raise InstallError(f"{pin.name}: commit must be 40 hexadecimal digits; pin it with `make lock`")
     if not NAME.fullmatch(pin.name):
         raise InstallError(f"{pin.name!r} cannot be a directory's name; rename it in the stack file")
+    if not ADDRESS.fullmatch(pin.repository):
+        raise InstallError(f"{pin.name}: the repository's address must begin with https:// and hold no blanks")
 
 
 def fetch(pin: SourcePin, target: Path, env: Mapping[str, str]) -> None:
@@ -41,7 +45,9 @@ def fetch(pin: SourcePin, target: Path, env: Mapping[str, str]) -> None:
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
     _check_out(pin, staged, dict(env) | GIT_ENV)
-    _prepare_read_only(staged)
+    shutil.rmtree(staged / ".git")
+    refuse_links_out(staged, pin.name)
+    _lay_out_defaults(staged)
     staged.rename(target)
 
 
@@ -67,9 +73,17 @@ def _check_out(pin: SourcePin, directory: Path, env: Mapping[str, str]) -> None:
         raise InstallError(f"{pin.name}: {pin.repository} gave {head} where {pin.commit} is pinned; nothing was kept")
 
 
-def _prepare_read_only(directory: Path) -> None:
-    """Leave only what runs, and do what some nodes do at their first import, when they may not write any more."""
-    shutil.rmtree(directory / ".git")
+def refuse_links_out(directory: Path, name: str) -> None:
+    """Raise InstallError for a link that leads out of a checkout: root would read and write through it."""
+    top = Path(os.path.realpath(directory))
+    for path in directory.rglob("*"):
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(top):
+            where = path.relative_to(directory)
+            raise InstallError(f"{name}: the link {where} leads out of the repository; nothing of it was kept")
+
+
+def _lay_out_defaults(directory: Path) -> None:
+    """Do what some nodes do at their first import, when they may not write any more."""
     for default in directory.glob("*.default.json"):
         own = default.with_name(default.name.replace(".default.json", ".json"))
         if not own.exists():

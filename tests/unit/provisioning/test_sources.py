@@ -82,6 +82,49 @@ def test_a_commit_the_repository_lacks_is_named(repository: tuple[str, str, str]
     assert not (tmp_path / "t").exists()
 
 
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_repository_cannot_make_root_write_outside_its_directory(tmp_path: Path, absolute: bool) -> None:
+    """The installer is root: a link laid where a default setting is copied to would let a repository write anywhere."""
+    checkout, outside = tmp_path / "checkout", tmp_path / "ld.so.preload"
+    checkout.mkdir()
+    (checkout / "x.default.json").write_text("/evil.so")
+    (checkout / "x.json").symlink_to(outside if absolute else "../ld.so.preload")
+    with pytest.raises(InstallError, match=r"x\.json leads out of the repository"):
+        sources.refuse_links_out(checkout, "c")
+    assert not outside.exists()
+
+
+def test_a_fetched_repository_with_a_link_out_of_it_is_not_kept(
+    repository: tuple[str, str, str], tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    (work / "x.default.json").write_text("/evil.so")
+    (work / "x.json").symlink_to(tmp_path / "ld.so.preload")
+    _git(work, "add", ".")
+    _git(work, "commit", "-q", "-m", "evil")
+    _git(tmp_path / "served.git", "fetch", "-q", str(work), "main:main")
+    _git(tmp_path / "served.git", "update-server-info")
+    pin = SourcePin("c", repository[0], "v1", _git(work, "rev-parse", "HEAD"))
+    with pytest.raises(InstallError, match="leads out"):
+        sources.fetch(pin, tmp_path / "t", ENV)
+    assert not (tmp_path / "ld.so.preload").exists()
+    assert not (tmp_path / "t").exists()
+
+
+def test_links_within_a_repository_are_fine(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "up").symlink_to("../real")
+    (tmp_path / "dangling").symlink_to("real/nothing")
+    (tmp_path / "loop").symlink_to("loop")
+    sources.refuse_links_out(tmp_path, "c")
+
+
+@pytest.mark.parametrize("url", ["--upload-pack=touch pwned", "-x", "ext::sh -c x", "file:///etc", "https://a b", ""])
+def test_an_address_that_git_could_take_for_something_else_is_refused(url: str) -> None:
+    with pytest.raises(InstallError, match="address"):
+        sources.validate(SourcePin("c", url, "v1", "0" * 40))
+
+
 @pytest.mark.parametrize("url", ["ext::sh -c touch% pwned", "file:///etc", "/etc", "ssh://example.org/x"])
 def test_only_http_is_spoken(tmp_path: Path, url: str) -> None:
     with pytest.raises(InstallError):

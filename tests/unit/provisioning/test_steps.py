@@ -74,8 +74,11 @@ def test_the_manager_is_refused_under_any_spelling(layout: Layout, progress: Pro
         validate(site(layout, progress, nodes=(pin,)))
 
 
-def test_a_renamed_manager_is_refused_by_its_repository(layout: Layout, progress: Progress) -> None:
-    pin = SourcePin("harmless", "https://github.com/Comfy-Org/ComfyUI-Manager.git/", "main", COMMIT)
+@pytest.mark.parametrize(
+    "end", ["ComfyUI-Manager.git/", "ComfyUI%2DManager", "ComfyUI-Manager.git?a=b", "ComfyUI-Manager#x"]
+)
+def test_a_renamed_manager_is_refused_by_its_repository(layout: Layout, progress: Progress, end: str) -> None:
+    pin = SourcePin("harmless", f"https://github.com/Comfy-Org/{end}", "main", COMMIT)
     with pytest.raises(InstallError, match="refused"):
         validate(site(layout, progress, nodes=(pin,)))
 
