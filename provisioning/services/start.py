@@ -31,7 +31,8 @@ PYTHONPATH=$home/bundle/{bundle} PYTHONDONTWRITEBYTECODE=1 exec python3 -m provi
 def directories(layout: Layout) -> tuple[tuple[Path, int, users.User | None], ...]:
     """Return the directories services need, with mode and owner; no owner means root."""
     base = layout.base
-    read_only = [layout.home, base, layout.nodes, layout.model_folders, layout.run]
+    # The volume itself too: it may come writable for everybody, and who may rename our home decides what root starts.
+    read_only = [layout.volume, layout.home, base, layout.nodes, layout.model_folders, layout.run]
     # A socket whose path is too long lies elsewhere, in a directory of its own (see Layout.supervisor_socket).
     elsewhere = [layout.supervisor_socket.parent] if layout.supervisor_socket.parent != layout.run else []
     return (

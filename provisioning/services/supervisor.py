@@ -112,7 +112,7 @@ def _program(program: Program, layout: Layout, *, root: bool) -> str:
 
 def _text(value: object) -> str:
     """Escape what supervisor would expand; its values have no way to hold a quote or a line's end."""
-    return str(value).replace("%", "%%").replace('"', "").replace("\n", " ")
+    return " ".join(str(value).splitlines()).replace("%", "%%").replace('"', "")
 
 
 def control(python: Path, layout: Layout, *command: str) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 import sys
 import time
@@ -48,6 +49,13 @@ def test_a_running_job_is_known_and_a_dead_one_is_not(layout: Layout) -> None:
     assert job.running(layout) == job.JobRecord("job", "run", child.pid)
     _end(child)
     assert job.running(layout) is None
+
+
+def test_no_other_user_can_touch_the_lock(layout: Layout) -> None:
+    """Whoever can open the file can lock it, and a held lock means "an installer runs, as this process"."""
+    job.lock_path(layout).touch(0o644)
+    job.hold(layout, "job", "run").close()
+    assert stat.S_IMODE(job.lock_path(layout).stat().st_mode) == 0o600
 
 
 def test_two_jobs_cannot_hold_the_lock(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

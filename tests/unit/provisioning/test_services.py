@@ -13,6 +13,7 @@ from supervisor.options import ServerOptions  # type: ignore[import-untyped]
 from provisioning.contract import GatewayPlan
 from provisioning.errors import InstallError
 from provisioning.gateway import settings as gateway_settings
+from provisioning.host import users
 from provisioning.layout import SOCKET_PATH_LIMIT, Layout
 from provisioning.services import comfyui, desired, gateway, health, start, supervisor
 from provisioning.services.desired import ComfyUIService, Desired, GatewayService
@@ -60,6 +61,23 @@ def test_secrets_are_readable_by_their_owner_alone(layout: Layout) -> None:
     desired.store(layout, wanted())
     for path, mode in ((layout.gateway_config, 0o400), (layout.desired, 0o600), (layout.supervisor_config, 0o600)):
         assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_nobody_else_can_put_another_tree_in_the_place_of_ours(layout: Layout) -> None:
+    """Volumes come mounted as 0777: whoever may rename our directory decides what root starts at the next boot."""
+    layout.volume.chmod(0o777)
+    assert not start.directories_ready(layout)
+    start.make_directories(layout)
+    assert stat.S_IMODE(layout.volume.stat().st_mode) == 0o755
+    assert start.directories_ready(layout)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\x0c", "\x85", "\u2028"])
+def test_no_value_can_add_a_line_to_supervisors_configuration(layout: Layout, end: str) -> None:
+    evil = supervisor.Program(
+        "comfyui", ["x", f"y{end}user=root"], layout.home, users.COMFYUI, {"A": f"b{end}user=root"}
+    )
+    assert not [line for line in supervisor.render([evil], layout).splitlines() if line.startswith("user=root")]
 
 
 def test_desired_survives_being_written_and_read(layout: Layout) -> None:
