@@ -127,7 +127,7 @@ def become_engine(arguments: list[str]) -> int:
         settings = environment.for_engine(place, os.environ)
         program = place.setup()["engine"]["folder"] + "/pulumi"
         locks.break_stale_of(place, settings)
-        os.execve(program, ["pulumi", *arguments], settings)  # noqa: S606  (no shell: the very arguments)
+        os.execve(program, ["pulumi", *arguments], plain.own_settings(arguments) | settings)  # noqa: S606  (no shell: the very arguments)
     except (CliError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
     return 1

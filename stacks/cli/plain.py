@@ -9,6 +9,10 @@ from pathlib import Path
 
 from stacks.cli.place import PROJECT
 
+CURRENT_SETTINGS = "--run-program"
+"""Makes the refresh before `up` and `preview` use the key and address of now: those of the last `up` may be revoked."""
+_REFRESHING = frozenset(("up", "update", "preview", "pre"))
+
 
 def stack_name(arguments: Sequence[str], root: Path, environ: Mapping[str, str]) -> str | None:
     """The stack named on the command line, by PULUMI_STACK, or selected in this checkout; None when there is none."""
@@ -16,6 +20,12 @@ def stack_name(arguments: Sequence[str], root: Path, environ: Mapping[str, str])
     joined = (word.partition("=")[2] for word in arguments if word.startswith("--stack="))
     named = next(iter((*spaced, *joined)), "") or environ.get("PULUMI_STACK", "") or _selected(root)
     return named.rpartition("/")[2] or None
+
+
+def own_settings(arguments: Sequence[str]) -> dict[str, str]:
+    """The environment variables that a plain command needs: none for `destroy`, which must not need a program."""
+    refreshes = "destroy" not in arguments and not _REFRESHING.isdisjoint(arguments)
+    return {"PULUMI_RUN_PROGRAM": "true"} if refreshes else {}
 
 
 def _selected(root: Path) -> str:

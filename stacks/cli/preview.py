@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from stacks.cli import emulator, environment, passphrase, stack
+from stacks.cli import emulator, environment, passphrase, plain, stack
 from stacks.cli.engine import Engine
 from stacks.cli.place import PROJECT, Place
 
@@ -26,7 +26,7 @@ def run(place: Place) -> int:
     engine = Engine(place, environment.for_engine(place, os.environ))
     emulator.start(place)
     stack.prepare(engine)
-    return engine.follow("preview")
+    return engine.follow("preview", plain.CURRENT_SETTINGS)
 
 
 def _without_secrets(place: Place) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from stacks.cli import emulator, environment, stack, summary
+from stacks.cli import emulator, environment, plain, stack, summary
 from stacks.cli.engine import INTERRUPTED
 from stacks.cli.place import Place
 
@@ -15,7 +15,7 @@ def run(place: Place, default_env: str) -> int:
     emulator.start(place)
     stack.prepare(engine)
     # The preview stays: a policy that refuses does so before the first resource bills.
-    code = engine.follow("up", "--yes")
+    code = engine.follow("up", "--yes", plain.CURRENT_SETTINGS)
     if code == 0:
         outputs = engine.ask_json("stack", "output", "--json")
         history = engine.ask_json("stack", "history", "--json", "--page-size", "1")

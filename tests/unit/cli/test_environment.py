@@ -63,6 +63,13 @@ def test_the_engine_gets_plugins_policies_and_a_backend_of_this_checkout(place: 
     assert environ["PATH"] == f"/engine/bin:{place.root}/.venv/bin:/usr/bin"
 
 
+def test_state_is_for_its_owner_alone(place: Place) -> None:
+    """The engine writes its files readable for all, and the passphrase of `local` is public."""
+    (place.state / "pulumi").mkdir(parents=True, mode=0o755)
+    environment.settings(place, {})
+    assert stat.S_IMODE(place.state.stat().st_mode) == 0o700
+
+
 def test_a_backend_and_a_login_of_the_caller_stay(place: Place) -> None:
     own = {"PULUMI_BACKEND_URL": "s3://bucket", "PULUMI_HOME": "/mine"}
     environ = environment.for_engine(place, own)
@@ -99,3 +106,18 @@ def test_a_selected_stack_is_meant_when_none_is_named(tmp_path: Path) -> None:
     (folder / "comfyui-runpod-0a1b-workspace.json").write_text('{"stack": "organization/comfyui-runpod/dev"}')
     assert plain.stack_name(["up"], tmp_path, {}) == "dev"
     assert plain.stack_name(["up"], tmp_path, {"PULUMI_STACK": "prod"}) == "prod"
+
+
+@pytest.mark.parametrize(
+    ("words", "runs"),
+    [
+        (["up", "-s", "dev"], True),
+        (["-s", "dev", "preview"], True),
+        (["destroy", "-s", "up"], False),
+        (["logs"], False),
+    ],
+)
+def test_plain_up_and_preview_refresh_with_the_key_of_now_and_destroy_needs_no_program(
+    words: list[str], runs: bool
+) -> None:
+    assert bool(plain.own_settings(words)) is runs
