@@ -66,7 +66,9 @@ class ComfyUI(Component):
             create=push,
             update=push,
             stdin=_standard_input(args),
-            triggers=[args.bundle, plan_hash(args.plan), args.access.pod_id],
+            # A change of any of these runs the installer again, in place: `triggers` would call it a replacement.
+            # The command itself sees none of them, its environment is empty.
+            environment={"BUNDLE": args.bundle, "PLAN": plan_hash(args.plan), "POD": args.access.pod_id},
             logging=local.Logging.STDERR,
             opts=self.under(PATIENCE),
         )

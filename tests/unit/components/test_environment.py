@@ -70,9 +70,9 @@ def test_the_installer_is_told_everything_on_a_secret_standard_input(recorder: R
 
 def test_the_installer_runs_again_for_a_new_program_plan_or_pod(recorder: Recorder) -> None:
     command = recorder.inputs("dev-comfyui-install")
-    assert command["triggers"] == ["digest0", plan_hash(PLAN), "pod0"]
+    assert command["environment"] == {"BUNDLE": "digest0", "PLAN": plan_hash(PLAN), "POD": "pod0"}
     assert "delete" not in command, "an unreachable pod must not keep destroy from ending it"
-    assert "cgw_live" not in json.dumps([command["create"], command["update"], command["triggers"]])
+    assert "cgw_live" not in json.dumps([command["create"], command["update"], command["environment"]])
 
 
 def test_policies_see_pins_and_models_and_no_secret(recorder: Recorder) -> None:
