@@ -80,7 +80,7 @@ class Bench:
         preview = self.pulumi("preview", "--json")
         assert preview.code == 0, preview.text
         steps = json.loads(preview.out)["steps"]
-        return {step["urn"].rpartition("::")[2]: step["op"] for step in steps if step["op"] != "same"}
+        return {step["urn"].rpartition("::")[2]: step["op"] for step in steps if step["op"] not in ("same", "refresh")}
 
 
 def new_bench(checkout: Checkout) -> Bench:

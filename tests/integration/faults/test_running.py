@@ -15,7 +15,7 @@ from tests.integration.faults.account import wait_until
 from tests.integration.faults.bench import Bench, refusal
 
 pytestmark = pytest.mark.timeout(600)
-IN_PLACE = {"update", "refresh", "read"}
+IN_PLACE = {"update"}
 
 
 @dataclass(frozen=True)
