@@ -34,6 +34,8 @@ def settings(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
     """Only what the engine needs and the caller has not set; PATH holds just the folders to put in front."""
     setup, venv = place.setup(), place.root / ".venv"
     (place.state / "pulumi").mkdir(parents=True, exist_ok=True)
+    # The engine writes its files readable for all, and the passphrase of `local` is public.
+    place.state.chmod(0o700)
     defaults = {
         "PULUMI_BACKEND_URL": f"file://{place.state / 'pulumi'}",
         # The pack runs with every preview and update, also those of plain `pulumi`: it is no matter of convenience.
