@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
+
+# What becomes part of an address, a file or a command line of ours has to look like what it is.
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Host = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9.:-]{0,252})?$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Answer(BaseModel):
@@ -30,7 +37,7 @@ class Gpu(Answer):
 class NetworkMount(Answer):
     """A network volume in a pod."""
 
-    volume_id: str = Field(alias="volumeId")
+    volume_id: Id = Field(alias="volumeId")
     path: str
 
 
@@ -43,8 +50,8 @@ class Mounts(Answer):
 class RuntimePort(Answer):
     """A port as it is reachable now."""
 
-    private: int
-    public: int | None = None
+    private: Port
+    public: Port | None = None
     type: str
     ip: str | None = None
 
@@ -59,8 +66,8 @@ class Runtime(Answer):
 class SshEndpoint(Answer):
     """Where sshd is reached."""
 
-    host: str
-    port: int
+    host: Host
+    port: Port
 
 
 class Ssh(Answer):
@@ -72,7 +79,7 @@ class Ssh(Answer):
 class Pod(Answer):
     """A pod."""
 
-    id: str
+    id: Id
     name: str
     status: str
     image: str
@@ -95,7 +102,7 @@ class Pod(Answer):
 class NetworkVolume(Answer):
     """A network volume; it bills from creation to deletion."""
 
-    id: str
+    id: Id
     name: str
     size: int
     data_center: str = Field(alias="dataCenter")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import socket
 
 import pytest
@@ -111,6 +112,34 @@ def test_an_answer_of_another_form_is_refused_without_its_content(api: FakeApi, 
     with pytest.raises(errors.NotRunPodError, match="unexpected form at name") as caught:
         client.get_pod("pod1")
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"id": "../../v2/keys"}, "id"),
+        ({"id": "a.evil.test/#"}, "id"),
+        ({"ssh": {"direct": {"host": "1.2.3.4\n[x]:1 ssh-ed25519 AAAA", "port": 1}}}, "ssh.direct.host"),
+        ({"ssh": {"direct": {"host": "-oProxyCommand=x", "port": 1}}}, "ssh.direct.host"),
+        ({"ssh": {"direct": {"host": "$(x)", "port": 1}}}, "ssh.direct.host"),
+        ({"ssh": {"direct": {"host": "1.2.3.4", "port": 70000}}}, "ssh.direct.port"),
+        ({"runtime": {"ports": [{"private": 1, "public": -1, "type": "http"}]}}, "runtime.ports.0.public"),
+    ],
+)
+def test_nothing_that_could_change_an_address_or_a_command_is_taken_from_an_answer(
+    api: FakeApi, client: Client, changes: dict[str, object], where: str
+) -> None:
+    api.answer(Reply(body=pod(**changes)))
+    with pytest.raises(errors.NotRunPodError, match=rf"unexpected form at {re.escape(where)}\. "):
+        client.get_pod("pod1")
+
+
+@pytest.mark.parametrize("host", ["194.26.196.6", "ssh.runpod.io", "2001:db8::1"])
+def test_hosts_are_names_and_addresses(api: FakeApi, client: Client, host: str) -> None:
+    api.answer(Reply(body=pod(ssh={"direct": {"host": host, "port": 22}})))
+    direct = client.get_pod("pod1").ssh.direct
+    assert direct is not None
+    assert direct.host == host
 
 
 def test_no_call_goes_out_once_the_engine_is_gone(api: FakeApi, clock: FakeClock) -> None:
