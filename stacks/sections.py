@@ -5,9 +5,10 @@ Keys are written in camelCase in the file; the string under each field is its do
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic.alias_generators import to_camel
@@ -45,6 +46,21 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
 
 
+_CREDENTIAL = re.compile(r"token|key|secret|password|auth|signature|credential", re.IGNORECASE)
+"""Names of query parameters that hold what is nobody's business."""
+
+
+def _without_credential(url: str) -> str:
+    # An address lies in the state and in records on the volume in clear, and git shows it in the list of processes.
+    parts = urlsplit(url)
+    named = any(_CREDENTIAL.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+    if parts.username is not None or named:
+        raise ValueError(
+            "holds a credential, which would lie in the state in clear; take it out, and set tokens.* instead"
+        )
+    return url
+
+
 def _encrypted_or_loopback(url: str) -> str:
     parts = urlsplit(url)
     if url and parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
@@ -52,7 +68,7 @@ def _encrypted_or_loopback(url: str) -> str:
     return url
 
 
-Url = Annotated[str, AfterValidator(_encrypted_or_loopback)]
+Url = Annotated[str, AfterValidator(_without_credential), AfterValidator(_encrypted_or_loopback)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 DataCenter = Annotated[str, Field(pattern=r"^[A-Z]{2,4}-[A-Z]{2,3}-[0-9]+$")]

@@ -153,9 +153,14 @@ def _fault(detail: ErrorDetails, where: str, models_file: str) -> str:
         message = "unknown key; remove it or correct its spelling"
     elif detail["type"] == "missing":
         message = "missing; add it"
-    elif path[:1] != ["tokens"] and isinstance(detail["input"], str | int | float):
+    elif not _is_private(path) and isinstance(detail["input"], str | int | float):
         message = f"{message} (found {detail['input']!r})"
     return f"{file}: {key}: {message}" if key else f"{file}: {message}"
+
+
+def _is_private(path: list[int | str]) -> bool:
+    """Say whether a value is never quoted: tokens, and addresses, which may hold one by mistake."""
+    return path[:1] == ["tokens"] or path[-1:] in (["url"], ["repository"])
 
 
 def _missing_files(settings: Settings, root: Path, where: str) -> Iterable[str]:

@@ -86,6 +86,30 @@ def test_a_fault_in_a_secret_does_not_quote_it() -> None:
     assert "hunter2" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://civitai.com/api/download/models/1?type=Model&token=hunter2",
+        "https://example.org/m?API_KEY=hunter2",
+        "https://example.org/m?X-Amz-Signature=hunter2",
+        "https://user:hunter2@example.org/m",
+        "https://hunter2@example.org/m",
+        "http://user:hunter2@example.org/m",
+    ],
+)
+def test_a_credential_in_an_address_is_refused_and_not_quoted(url: str) -> None:
+    changed = {"models": [MODEL | {"url": url}], "nodes": [NODE | {"repository": url}]}
+    with pytest.raises(SettingsError) as error:
+        parse("dev", raw(**changed), set())
+    assert len(error.value.faults) == 2
+    assert "hunter2" not in str(error.value)
+
+
+def test_an_address_may_have_a_query() -> None:
+    url = "https://civitai.com/api/download/models/1?type=Model&format=SafeTensor"
+    assert parse("dev", raw(models=[MODEL | {"url": url}]), set()).models[0].url == url
+
+
 def test_secrets_stay_wrapped() -> None:
     chosen = parse("dev", raw(tokens={"civitai": "hunter2"}), {"tokens"})
     assert chosen.tokens.civitai.get_secret_value() == "hunter2"
