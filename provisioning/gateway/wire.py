@@ -48,6 +48,11 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(Problem(Code.HEADERS_TOO_LARGE))
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what comes behind a body in the form of one is none."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Look at the whole head; an exception here makes uvicorn answer through send_400_response."""
         self._in_head, self._head_bytes = False, 0
@@ -56,7 +61,10 @@ class GuardedProtocol(HttpToolsProtocol):
         upgrade = self._get_upgrade()
         # An absolute target would name another host than the Host header, and uvicorn would not tell us.
         odd_upgrade = b"upgrade" in names and (upgrade != b"websocket" or self.parser.get_method() != b"GET")
-        if not self.url.startswith(b"/") or odd_upgrade or sum(map(len, names)) > MAX_HEAD_BYTES:
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        # The parser reads on with other codings in front, and with the chunks of an HTTP/1.0 client.
+        odd_body = codings not in ([], [b"chunked"]) or (codings and self.parser.get_http_version() != "1.1")
+        if not self.url.startswith(b"/") or odd_upgrade or odd_body or sum(map(len, names)) > MAX_HEAD_BYTES:
             raise RefusedHeadError
         super().on_headers_complete()
 

@@ -104,6 +104,27 @@ async def test_requests_on_one_connection_do_not_mix(gate: Gate, port: int) -> N
     assert re.findall(rb"HTTP/1\.1 (\d+)", answers) == [b"200", b"401"]
 
 
+async def test_what_follows_a_body_is_no_header(gate: Gate, port: int) -> None:
+    chunks = f"2\r\n{{}}\r\n0\r\nX-API-Key: {gate.keyring.alice}\r\n\r\n"
+    sent = request("/queue", "Host: gateway.test", "Transfer-Encoding: chunked", method="POST", body=chunks)
+    assert status(await talk(port, sent)) == 401
+
+
+@pytest.mark.parametrize("coding", ["identity\r\nTransfer-Encoding: chunked", "gzip, chunked", "chunked, chunked"])
+async def test_a_body_is_coded_in_one_way_alone(gate: Gate, port: int, coding: str) -> None:
+    """Two readers of such a request could see its end in different places."""
+    head = ("Host: gateway.test", f"X-API-Key: {gate.keyring.alice}", f"Transfer-Encoding: {coding}")
+    sent = request("/queue", *head, method="POST", body="2\r\n{}\r\n0\r\n\r\n")
+    assert status(await talk(port, sent)) == 400
+
+
+async def test_chunks_are_for_http_1_1(gate: Gate, port: int) -> None:
+    head = ("Host: gateway.test", f"X-API-Key: {gate.keyring.alice}", "Transfer-Encoding: chunked")
+    sent = request("/queue", *head, method="POST", body="2\r\n{}\r\n0\r\n\r\n")
+    assert status(await talk(port, sent.replace(b"HTTP/1.1", b"HTTP/1.0"))) == 400
+    assert status(await talk(port, sent)) == 200
+
+
 async def test_loopback_names_are_for_loopback_peers(gate: Gate, port: int) -> None:
     key = f"X-API-Key: {gate.keyring.alice}"
     assert status(await talk(port, request("/queue", f"Host: 127.0.0.1:{port}", key))) == 200
