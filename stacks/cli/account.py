@@ -12,7 +12,7 @@ from components.runpod.api.client import DEFAULT_URL
 from components.runpod.api.errors import RunPodError
 from components.runpod.api.models import NetworkVolume, Pod
 from components.runpod.marker import Marker, marker_of
-from stacks.cli import known
+from stacks.cli import known, stack
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 
@@ -55,6 +55,7 @@ def client_settings(engine: Engine) -> tuple[str, str]:
     place = engine.place
     key = engine.environ.get("RUNPOD_API_KEY") or ""
     if "runpod:apiKey" in (place.stack_yaml().get("config") or {}):
+        stack.ensure(engine)
         key = engine.ask("config", "get", "runpod:apiKey").strip()
     if not key:
         raise CliError(f"no RunPod API key for {place.env}: run `make init ENV={place.env}`, or set RUNPOD_API_KEY")

@@ -23,10 +23,13 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
 
 
-def end_all(client: Client, items: Iterable[Item], patience: Patience = Patience()) -> list[Item]:
+BOUND = Patience()
+
+
+def end_all(client: Client, items: Iterable[Item], patience: Patience | None = None) -> list[Item]:
     """End everything, pods first because a volume in use cannot be deleted; return what is still there."""
     ordered = sorted(items, key=lambda item: item.type != "pod")
-    return [item for item in ordered if not _ended(client, item, patience)]
+    return [item for item in ordered if not _ended(client, item, patience or BOUND)]
 
 
 def _ended(client: Client, item: Item, patience: Patience) -> bool:
@@ -40,7 +43,7 @@ def _ended(client: Client, item: Item, patience: Patience) -> bool:
     return not refusal
 
 
-def end(client: Client, item: Item, patience: Patience = Patience()) -> str:
+def end(client: Client, item: Item, patience: Patience) -> str:
     """Delete and look until it is gone; empty, or why it is still there after the bound."""
     started, asked, refusal = patience.clock(), None, ""
     while True:

@@ -25,6 +25,12 @@ def exists(engine: Engine) -> bool:
     return any(entry["name"].rpartition("/")[2] == engine.place.env for entry in listed)
 
 
+def ensure(engine: Engine) -> None:
+    """Make the stack if it is missing: without one the engine reads no settings."""
+    if not exists(engine):
+        engine.ask("stack", "init")
+
+
 def prepare(engine: Engine) -> None:
     """Break a dead run's lock, make the stack if it is missing, and drop operations that a killed run left pending."""
     for lock in locks.break_stale_of(engine.place, engine.environ):

@@ -1,0 +1,113 @@
+"""Orphans, colleagues and lost passphrases: what sweep, break-glass and doctor do with a real state and real pods."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+
+from components.runpod.marker import Marker
+from stacks.cli import break_glass, doctor, ending, locks, sweep
+from stacks.cli.errors import CliError
+from stacks.cli.stack import POD, VOLUME
+from stacks.cli.standing import Named
+from tests.integration.operations.site import Site
+from tests.integration.provider import bench
+
+OURS = Marker("0123456789", "aaaaaaaa", "11111111")
+ORPHAN = Marker("0123456789", "aaaaaaaa", "22222222")
+COLLEAGUES = Marker("9876543210", "aaaaaaaa", "33333333")
+
+
+def test_an_orphan_is_swept_and_nothing_else_is(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    held, volume, orphan = site.pod(OURS), site.volume(OURS), site.pod(ORPHAN)
+    colleagues, hand, lost = site.pod(COLLEAGUES), site.pod(None, "by-hand"), site.volume(ORPHAN)
+    site.record(OURS.instance, {held: POD, volume: VOLUME})
+    everything = {held, volume, orphan, colleagues, hand, lost}
+
+    assert sweep.run(site.place, Named(), act=False) == 1
+    said = capsys.readouterr().out
+    assert f"would end pod {orphan}" in said
+    assert f"leaves pod {colleagues}" in said
+    assert "/day" in said
+    assert site.holds() == everything
+
+    assert sweep.run(site.place, Named(), act=True) == 0
+    assert site.holds() == everything - {orphan}
+    assert sweep.run(site.place, Named(), act=False) == 0
+
+    with pytest.raises(CliError, match="make destroy ENV=local"):
+        sweep.run(site.place, Named(frozenset({held})), act=True)
+    assert sweep.run(site.place, Named(frozenset({hand}), frozenset({lost})), act=True) == 0
+    assert site.holds() == {held, volume, colleagues}
+
+
+def test_what_an_update_is_making_is_no_orphan(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.record(OURS.instance, {})
+    making = site.pod(OURS)
+    monkeypatch.setattr(locks, "living", lambda _folder: ["lock.json"])
+    assert sweep.run(site.place, Named(), act=True) == 0
+    assert site.holds() == {making}
+
+
+def test_a_stack_that_was_destroyed_still_owns_what_it_left(site: Site) -> None:
+    site.record(OURS.instance, {})
+    site.destroy()
+    late = site.pod(ORPHAN)
+    assert sweep.run(site.place, Named(), act=False) == 1
+    assert sweep.run(site.place, Named(), act=True) == 0
+    assert late not in site.holds()
+
+
+def test_a_deletion_that_lies_fails_the_sweep(
+    site: Site, runpod: bench.Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.record(OURS.instance, {})
+    orphan = site.pod(ORPHAN)
+    runpod.control("faults", [{"method": "DELETE", "path": "^/v2/pods/", "do": {"status": 204}}])
+    monkeypatch.setattr(ending, "BOUND", dataclasses.replace(ending.BOUND, seconds=2.0))
+    try:
+        assert sweep.run(site.place, Named(), act=True) == 1
+    finally:
+        runpod.control("faults", [])
+    assert "still exists and bills" in capsys.readouterr().out
+    assert site.holds() == {orphan}
+
+
+def test_break_glass_needs_no_passphrase_and_spares_colleagues(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {site.pod(OURS), site.volume(OURS), site.pod(ORPHAN)}
+    theirs = site.pod(COLLEAGUES)
+    site.record(OURS.instance, {})
+    shutil.rmtree(site.place.state)
+    shutil.rmtree(site.place.root / ".cache")
+    with pytest.raises(CliError, match="RUNPOD_API_KEY"):
+        break_glass.run(site.place, instance="", keep_volumes=False, act=True)
+    monkeypatch.setenv("RUNPOD_API_KEY", site.key)
+    with pytest.raises(CliError, match=f"several instances.*{OURS.instance}, {COLLEAGUES.instance}"):
+        break_glass.run(site.place, instance="", keep_volumes=False, act=True)
+    assert break_glass.run(site.place, instance=OURS.instance, keep_volumes=False, act=False) == 1
+    assert site.holds() == own | {theirs}
+    assert break_glass.run(site.place, instance=OURS.instance, keep_volumes=True, act=True) == 0
+    assert [volume.id for volume in site.client.list_network_volumes()] == sorted(own & site.holds())
+    assert break_glass.run(site.place, instance=OURS.instance, keep_volumes=False, act=True) == 0
+    assert site.holds() == {theirs}
+    assert site.key not in "".join(capsys.readouterr())
+
+
+def test_the_doctor_compares_state_and_account(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    held, orphan = site.pod(OURS), site.pod(ORPHAN)
+    site.record(OURS.instance, {held: POD, "vanished": VOLUME})
+    assert doctor.run(site.place, as_json=True) == 1
+    report = json.loads(capsys.readouterr().out)
+    found = {(finding["kind"], finding["severity"]): finding for finding in report["findings"]}
+    assert orphan in found["orphan", "costs"]["what"]
+    assert found["orphan", "costs"]["usdPerDay"] > 1
+    assert "volume vanished" in found["lost", "breaks"]["what"]
+    assert report["healthy"] is False
+    sweep.run(site.place, Named(), act=True)
+    site.record(OURS.instance, {held: POD})
+    assert doctor.run(site.place, as_json=False) == 0
