@@ -1,7 +1,7 @@
 """What a plan costs: one pure function from prices and sizes to dollars per hour.
 
-All amounts are USD. RunPod bills GPUs and container disks by the second and network volumes by the hour;
-a volume's price is monthly, and a month is taken as 730 hours, which RunPod does not state.
+All amounts are USD. RunPod bills GPUs and container disks by the second and network volumes by the hour; storage prices
+are monthly, and what a month has of hours stands beside them in the price file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 
-HOURS_PER_MONTH = 730
+from components.runpod.prices import StoragePrices, storage_prices
+
 HORIZONS: Mapping[str, int] = {"24h": 24, "7d": 7 * 24, "30d": 30 * 24}
 """Hours behind each key of `costProjection`."""
 
@@ -18,24 +19,8 @@ STALE_AFTER_DAYS = 90
 """GPU prices moved about four times a year in 2025 and 2026; older ones are said to be old."""
 
 
-@dataclass(frozen=True)
-class StoragePrices:
-    """RunPod's storage prices, USD per GB and month."""
-
-    container_disk: float
-    """While the pod runs; a stopped pod has no container disk and pays nothing for it."""
-    volume_tiers: tuple[tuple[int | None, float], ...]
-    """Graduated: (upper bound in GB or None, price of what lies below it and above the previous bound)."""
-    as_of: date
-    source: str
-
-
-STORAGE = StoragePrices(
-    container_disk=0.10,
-    volume_tiers=((1000, 0.07), (None, 0.05)),
-    as_of=date(2026, 11, 22),
-    source="https://docs.runpod.io/pods/pricing",
-)
+STORAGE = storage_prices()
+HOURS_PER_MONTH = STORAGE.hours_per_month
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,33 @@ def price_file() -> PriceFile:
     """Return the GPU price file."""
     raw = _load("gpu-prices.json")
     return PriceFile(raw["asOf"], tuple(map(_listed, raw["gpus"])))
+
+
+@dataclass(frozen=True)
+class StoragePrices:
+    """RunPod's storage prices, USD per GB and month."""
+
+    container_disk: float
+    """While the pod runs; a stopped pod has no container disk and pays nothing for it."""
+    volume_tiers: tuple[tuple[int | None, float], ...]
+    """Graduated: (upper bound in GB or None, price of what lies below it and above the previous bound)."""
+    hours_per_month: int
+    """What a monthly price is divided by; RunPod does not state it."""
+    as_of: date
+    source: str
+
+
+@cache
+def storage_prices() -> StoragePrices:
+    """Return what disks and standard network volumes cost."""
+    raw = _load("storage-prices.json")
+    return StoragePrices(
+        container_disk=raw["containerDisk"]["runningUsdPerGbMonth"],
+        volume_tiers=tuple((t["uptoGb"], t["usdPerGbMonth"]) for t in raw["networkVolume"]["standardTiers"]),
+        hours_per_month=raw["hoursPerMonth"],
+        as_of=date.fromisoformat(raw["asOf"]),
+        source=raw["source"]["url"],
+    )
 
 
 @cache
