@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.emulator import accounts, billing, catalogue, control, emulator, files, logs, pods, ssh_keys, volumes
+from tests.emulator.callers import is_ours
 from tests.emulator.emulator import EMULATOR, Emulator
 from tests.emulator.faults import Effect
 from tests.emulator.problems import ApiError, invalid, problem, to_response
@@ -35,7 +36,10 @@ log = logging.getLogger("emulator")
 
 def create_app(emu: Emulator, *, with_control: bool = True) -> web.Application:
     """Return the application, `with_control` or as a pod sees it; `attended` looks after its pods."""
-    app = web.Application(middlewares=[refuse_foreign_names, record, inject, guard], client_max_size=MAX_BODY)
+    # Inside a pod there are only the pod's own users, whose connections this machine's list does not show.
+    own = [refuse_other_users] if with_control else []
+    middlewares = [refuse_foreign_names, *own, record, inject, guard]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app[EMULATOR] = emu
     for module in (pods, logs, volumes, catalogue, billing, ssh_keys, files):
         app.add_routes(module.routes)
@@ -64,6 +68,15 @@ async def refuse_foreign_names(request: web.Request, handler: Handler) -> web.St
     """Answer to loopback's own names alone: a page that has its name point here must not run commands in pods."""
     if request.host.rpartition(":")[0] not in LOCAL_NAMES:
         return web.Response(status=421, text=f"this is not {request.host}\n")
+    return await handler(request)
+
+
+@web.middleware
+async def refuse_other_users(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer to our own user's programs alone: a pod runs whatever it is told, as we."""
+    link = request.transport
+    if link is None or not is_ours(link.get_extra_info("peername"), link.get_extra_info("sockname")):
+        return web.Response(status=403, text="this stand-in belongs to another user of this machine\n")
     return await handler(request)
 
 
