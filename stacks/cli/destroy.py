@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from components.cost import HOURS_PER_MONTH
 from stacks.cli import account, emulator, ending, environment, known, receipt, stack
@@ -23,7 +23,7 @@ def run(place: Place) -> int:
     stack.prepare(engine)
     state = stack.deployment(engine)
     marks = stack.instance_ids(state) | known.past_instances(place.env, engine.environ)
-    ran = _meter(engine, state, marks)
+    ran, ahead = _meter(engine, state, marks)
     for _ in range(_ROUNDS):
         code = engine.follow("destroy", "--yes", "--skip-preview")
         if code == INTERRUPTED:
@@ -37,7 +37,7 @@ def run(place: Place) -> int:
     else:
         _report_failure(left)
         return code or 1
-    _print_receipt(engine, ran, datetime.now(UTC))
+    _print_receipt(engine, ran, datetime.now(UTC) + ahead)
     print(verdict(place.env, left))
     return 0
 
@@ -78,12 +78,13 @@ def _end_leftovers(engine: Engine, left: Iterable[Item], instances: set[str], *,
             ending.end_all(client, targets)
 
 
-def _meter(engine: Engine, state: dict[str, object], marks: set[str]) -> list[Metered]:
-    """What runs now, noted before it ends: afterwards nobody could say how long it ran."""
+def _meter(engine: Engine, state: dict[str, object], marks: set[str]) -> tuple[list[Metered], timedelta]:
+    """What runs now, noted before it ends, and how far RunPod's clock is ahead of ours."""
     if not marks:
-        return []
+        return [], timedelta()
     with account.api(engine) as client:
-        return receipt.meter(client.list_pods(), client.list_network_volumes(), state, marks)
+        pods, volumes = client.list_pods(), client.list_network_volumes()
+    return receipt.meter(pods, volumes, state, marks), receipt.ahead(pods, datetime.now(UTC))
 
 
 def _print_receipt(engine: Engine, ran: list[Metered], now: datetime) -> None:

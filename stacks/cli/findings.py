@@ -109,6 +109,7 @@ def _loose_one(facts: Facts, judged: Judged) -> Finding:
     kind = "orphan" if judged.standing in {Standing.ORPHAN, Standing.BUSY} else "unknown"
     text = f"{item.label} {judged.standing}{f' ({judged.stack})' if judged.stack else ''}"
     text += "; volume.keep kept it" if kept else ""
+    text += "; ask whose it is before you end it" if judged.standing is Standing.FOREIGN else ""
     return Finding(kind, Severity.NOTE if calm else Severity.COSTS, text, fixes[judged.standing], item.usd_per_day)
 
 

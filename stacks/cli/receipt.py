@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from components import cost
@@ -51,6 +51,13 @@ def meter(
     own_pods = [pod for pod in pods if _instance(pod.name, pod.env) in marks and pod.status != "TERMINATED"]
     own_volumes = [volume for volume in volumes if _instance(volume.name, {}) in marks]
     return [_pod(pod) for pod in own_pods] + [_volume(volume, made.get(volume.id)) for volume in own_volumes]
+
+
+def ahead(pods: Iterable[Pod], now: datetime) -> timedelta:
+    """How far RunPod's clock, by which it bills, is ahead of ours; a container's restart would only seem to lag."""
+    running = ((_moment(pod.started_at), pod.runtime) for pod in pods if pod.status == "RUNNING")
+    shown = [begin + timedelta(seconds=runtime.uptime) for begin, runtime in running if begin and runtime]
+    return max([now, *shown]) - now
 
 
 def bill(client: Client, things: Iterable[Metered]) -> list[Entry]:

@@ -31,7 +31,7 @@ def run(place: Place, named: Named, *, act: bool) -> int:
     """List everything that no state holds, and end what may be ended when `act` says so.
 
     Returns:
-        0 when nothing is left that a sweep should end; 1 otherwise, also when it only looked.
+        0, or 1 when something that was to end is still there. `make doctor` is what fails on a mere find.
 
     Raises:
         CliError: the API or the backend cannot be asked, or a name means nothing.
@@ -44,7 +44,7 @@ def run(place: Place, named: Named, *, act: bool) -> int:
         for line in lines(survey, named, act=act):
             print(line, flush=True)
         targets = [judged for judged in survey.judged if may_end(judged, named)]
-        return _act(client, look, targets, named) if act else int(bool(targets))
+        return _act(client, look, targets, named) if act else 0
 
 
 def _survey(engine: Engine, client: Client) -> Survey:

@@ -1,6 +1,6 @@
 """What a receipt says, and what is left to end after a destroy."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -44,6 +44,14 @@ def test_what_has_no_known_time_is_said_and_not_guessed() -> None:
     assert "since an unknown time at $0.0010/h" in text
     assert text.endswith("together $0.0000 by our meter, without what has no known time")
     assert receipt.lines([], NOW) == ["receipt: nothing of it ran"]
+
+
+@pytest.mark.parametrize(
+    ("uptime", "hours"), [(3600 * 3, 1), (60, 0)], ids=["RunPod's clock is ahead", "the container was restarted"]
+)
+def test_time_is_runpods(uptime: int, hours: int) -> None:
+    pod = a_pod("p1", runtime={"uptime": uptime}, startedAt="2026-11-22T10:00:00Z")
+    assert receipt.ahead([pod, a_pod("p2")], NOW) == timedelta(hours=hours)
 
 
 class Billing:
