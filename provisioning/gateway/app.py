@@ -147,16 +147,19 @@ class Gateway:
     async def _handle(self, exchange: Exchange) -> None:
         scope, settings = exchange.scope, self.services.settings
         path = admission.plain_path(scope)
-        match = self._public(exchange.method, path)
-        admission.check_host(scope, settings, public=match is not None)
-        if match is None:
+        match = self._router.find(exchange.method, path)
+        public = isinstance(match, Match) and match.route.access is Access.PUBLIC
+        admission.check_host(scope, settings, public=public)
+        if not public:
             exchange.actor = await admission.authenticate(scope, self.services.keys)
             self._limit(exchange)
-            match = self._router.match(exchange.method, path)
-            with contextlib.nullcontext() if match.route.lasting else self._place(exchange.who.owner):
-                await self._serve(exchange, match)
+        if isinstance(match, Problem):
+            raise match
+        if public or match.route.lasting:
+            await self._serve(exchange, match)
             return
-        await self._serve(exchange, match)
+        with self._place(exchange.who.owner):
+            await self._serve(exchange, match)
 
     async def _serve(self, exchange: Exchange, match: Match) -> None:
         scope, settings = exchange.scope, self.services.settings
@@ -166,12 +169,6 @@ class Gateway:
             raise Problem(Code.INSUFFICIENT_SCOPE)
         exchange.query = admission.read_query(scope)
         await match.route.handler(self.services, exchange)
-
-    def _public(self, method: str, path: str) -> Match | None:
-        with contextlib.suppress(Problem):
-            match = self._router.match(method, path)
-            return match if match.route.access is Access.PUBLIC else None
-        return None
 
     @contextlib.contextmanager
     def _place(self, owner: str) -> Iterator[None]:
@@ -198,7 +195,7 @@ class Gateway:
         )  # fmt: skip
         if key_id:
             self.services.ledger.record(row)
-        _log.info("request", extra=vars(row) | {"id": None, "request_id": row.id})
+        _log.info("request", extra=row._asdict() | {"id": None, "request_id": row.id})
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         services = self.services

@@ -28,6 +28,9 @@ SECURITY_HEADERS = (
 
 NO_STORE = ("cache-control", "no-store")
 
+_DEFAULTS = {name: (name.encode(), value.encode()) for name, value in (*SECURITY_HEADERS, NO_STORE)}
+"""Encoded once: they are on every answer."""
+
 
 class Exchange:
     """Reads a request within its limits and writes exactly one answer."""
@@ -112,15 +115,14 @@ class Exchange:
 
     async def start(self, status: int, headers: Headers) -> None:
         """Begin the answer."""
-        own = list(headers)
+        own = [*headers, ("x-request-id", self.request_id), *self.extra_headers]
         names = {name for name, _ in own}
-        own += [pair for pair in (*SECURITY_HEADERS, NO_STORE) if pair[0] not in names]
-        own += [("x-request-id", self.request_id), *self.extra_headers]
         self.status = status
         if self.deadline is not None:
             # The bound is on silence: RunPod's proxy lets an answer that has begun go on.
             self.deadline.reschedule(None)
         encoded = [(name.encode(), value.encode("latin-1", "replace")) for name, value in own]
+        encoded += [pair for name, pair in _DEFAULTS.items() if name not in names]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def write(self, chunk: bytes, *, more: bool) -> None:

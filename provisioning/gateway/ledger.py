@@ -1,7 +1,7 @@
 """What was asked and what it took: jobs, their outputs and requests, in rows that survive a kill at any moment.
 
-A job's row is committed before ComfyUI hears of it, and its end before anybody is told; request rows are committed by
-the database's thread as fast as it can, so a kill may lose those of the last few milliseconds, and no job ever.
+A job's row is committed before ComfyUI hears of it, and its end before anybody is told. Request rows are committed
+together once in FLUSH_SECONDS: a kill may lose those of the last FLUSH_SECONDS, and no job ever.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import Collection
-from dataclasses import astuple, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -26,10 +25,15 @@ from provisioning.gateway.problems import Problem
 HISTORY_LIMIT = 1000
 """Most history entries in one answer."""
 
+FLUSH_SECONDS = 1.0
+"""How long a request's row may wait to be committed with others: a commit costs more than most requests do."""
 
-@dataclass(frozen=True)
-class RequestRow:
-    """One authenticated request."""
+MAX_WAITING = 10_000
+"""Request rows in memory; what cannot be written is in the log all the same."""
+
+
+class RequestRow(NamedTuple):
+    """One authenticated request; a tuple, since there is one for every request."""
 
     id: str
     key_id: str
@@ -51,7 +55,7 @@ class Ledger:
         self._database = database
         self._usd_per_hour = usd_per_hour
         self.assets = assets.AssetStore(database)
-        self._requests: deque[RequestRow] = deque()
+        self._requests: deque[RequestRow] = deque(maxlen=MAX_WAITING)
         self._flush: asyncio.Task[None] | None = None
 
     async def accept(self, job: Job) -> bool:
@@ -164,22 +168,25 @@ class Ledger:
         return str(rows[0]["value"])
 
     def record(self, row: RequestRow) -> None:
-        """Have a request written down soon; rows that arrive during one commit share the next."""
+        """Have a request written down within FLUSH_SECONDS, together with those that come meanwhile."""
         self._requests.append(row)
         if self._flush is None or self._flush.done():
-            self._flush = asyncio.get_running_loop().create_task(self._write_requests())
+            self._flush = asyncio.get_running_loop().create_task(self._flush_later())
 
     async def flush(self) -> None:
-        """Wait until every recorded request is committed."""
-        if self._flush is not None:
-            await self._flush
+        """Commit every recorded request."""
+        with contextlib.suppress(Problem):
+            await self._write_requests()
+
+    async def _flush_later(self) -> None:
+        await asyncio.sleep(FLUSH_SECONDS)
+        await self.flush()
 
     async def _write_requests(self) -> None:
-        # A database that is away must not fill the memory: what cannot be written is in the log all the same.
-        with contextlib.suppress(Problem):
-            while self._requests:
-                rows = [astuple(self._requests.popleft()) for _ in range(len(self._requests))]
-                await self._database.run(partial(_insert_requests, rows=rows))
+        rows = list(self._requests)
+        self._requests.clear()
+        if rows:
+            await self._database.run(partial(_insert_requests, rows=rows))
 
     async def writable(self) -> bool:
         """Return whether a row can be written now."""
@@ -196,5 +203,5 @@ class Ledger:
         return await self._database.read(lambda connection: connection.execute(sql, values).fetchall())
 
 
-def _insert_requests(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+def _insert_requests(connection: sqlite3.Connection, rows: list[RequestRow]) -> None:
     connection.executemany("INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)

@@ -113,15 +113,18 @@ class Router:
             if "{" in path:
                 self._patterns.append((_pattern(path), methods))
 
-    def match(self, method: str, path: str) -> Match:
-        """Return the route for a decoded path; raises Problem NOT_FOUND or METHOD_NOT_ALLOWED."""
+    def find(self, method: str, path: str) -> Match | Problem:
+        """Return the route for a decoded path, or why there is none: NOT_FOUND or METHOD_NOT_ALLOWED.
+
+        Returned, not raised: nobody without a key is to learn which paths there are.
+        """
         methods, params = self._find(path)
         if methods is None:
-            raise Problem(Code.UPGRADE_REQUIRED if path in SOCKET_PATHS else Code.NOT_FOUND)
+            return Problem(Code.UPGRADE_REQUIRED if path in SOCKET_PATHS else Code.NOT_FOUND)
         # HEAD is GET without the body.
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
-            raise Problem(Code.METHOD_NOT_ALLOWED, headers=(("allow", ", ".join(sorted(methods))),))
+            return Problem(Code.METHOD_NOT_ALLOWED, headers=(("allow", ", ".join(sorted(methods))),))
         return Match(route, params)
 
     def socket(self, path: str) -> str:

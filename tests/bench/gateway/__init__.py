@@ -1,0 +1,1 @@
+"""What the gateway costs, against ComfyUI asked directly: `python -m tests.bench.gateway`."""
