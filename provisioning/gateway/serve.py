@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import socket
 from types import FrameType
 
 import uvicorn
@@ -13,7 +14,7 @@ from provisioning.gateway.database import Database
 from provisioning.gateway.keystore import KeyStore
 from provisioning.gateway.ledger import Ledger
 from provisioning.gateway.limiter import Limiter
-from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.settings import GatewaySettings, SettingsError
 from provisioning.gateway.upstream import ComfyUI
 from provisioning.gateway.wire import GuardedProtocol
 
@@ -41,8 +42,16 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: GatewaySettings) -> bool:
-    """Serve until told to stop; False when it could not start. Raises sqlite3.Error for a database it cannot use."""
+    """Serve until told to stop; False when it could not start.
+
+    Raises sqlite3.Error for a database it cannot use, and SettingsError for a port it cannot have.
+    """
     _raise_file_limit()
+    with _listener(settings.host, settings.port) as listener:
+        return _serve(settings, listener)
+
+
+def _serve(settings: GatewaySettings, listener: socket.socket) -> bool:
     clock = SystemClock()
     database = Database(settings.database, settings.journal)
     gateway = create_app(
@@ -55,10 +64,23 @@ def serve(settings: GatewaySettings) -> bool:
     )
     try:
         server = Server(server_config(settings, gateway), gateway)
-        server.run()
+        server.run(sockets=[listener])
     finally:
         database.close()
     return server.started
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Return a socket bound beside the one that keeps the port for this user between two starts."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        listener.setsockopt(socket.SOL_SOCKET, option, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(f"{host}:{port} cannot be had ({error.strerror}); end what listens there") from error
+    return listener
 
 
 def _raise_file_limit() -> None:

@@ -12,12 +12,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from provisioning import contract
 from provisioning.errors import InstallError
 from provisioning.host import environ as pod_environ
 from provisioning.host import packages, users
 from provisioning.host.files import own_directory, write
-from provisioning.layout import Layout
-from provisioning.services import gateway, supervisor
+from provisioning.layout import Layout, port
+from provisioning.services import gateway, reservation, supervisor
 from provisioning.services.desired import Desired, read
 
 START_SCRIPT = """\
@@ -89,11 +90,21 @@ def main() -> None:
         _restore(layout, pod_environ.for_tools(environ))
     make_directories(layout)
     write_configuration(desired, layout, environ)
+    if users.in_charge(layout):
+        _reserve(port(contract.GATEWAY_PORT, environ))
     _say("starting ComfyUI and the gateway under supervisord")
     python = str(layout.home / desired.gateway.python)
     arguments = [python, "-m", "supervisor.supervisord", "-n", "-c", str(layout.supervisor_config)]
     # Its children inherit this environment: nothing of the pod's own is in it.
     os.execve(python, arguments, {"PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8"})  # noqa: S606
+
+
+def _reserve(number: int) -> None:
+    try:
+        reservation.hold(number, users.GATEWAY.uid)
+    except OSError as error:
+        # supervisord starts all the same: it goes on trying, and the gateway's log says what is wrong.
+        _say(f"port {number} cannot be kept for the gateway: {error}")
 
 
 def _restore(layout: Layout, env: Mapping[str, str]) -> None:

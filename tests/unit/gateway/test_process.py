@@ -131,6 +131,15 @@ async def test_a_port_in_use_is_a_failure(tmp_path: Path) -> None:
             assert await gateway.wait() != 0
 
 
+async def test_it_listens_beside_what_keeps_its_port_for_it(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
+    setup = prepare(tmp_path, comfy[1])
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(("0.0.0.0", setup.port))  # noqa: S104  (as on a pod)
+        async with serving(setup), setup.client() as client:
+            assert (await client.get("/queue")).status_code == 200
+
+
 @pytest.fixture
 async def stand_in(tmp_path: Path) -> AsyncIterator[str]:
     write_models(tmp_path)
