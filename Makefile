@@ -3,7 +3,7 @@ ENV ?= local
 PYTHON ?= python3
 READY = @$(PYTHON) -m tools.setup
 VENV = .venv/bin
-export CMD IDS VOLUMES INSTANCE
+export CMD IDS VOLUMES INSTANCE FILE PLACEMENT
 # The way out in need waits for no engine to be built, where the packages are already there.
 KEY_ALONE = @{ test -x $(VENV)/python || $(PYTHON) -m tools.setup; } && $(VENV)/python -m stacks.cli
 RUN = $(READY) && $(VENV)/python -m stacks.cli
@@ -11,16 +11,18 @@ ACT = $(if $(filter 1 yes true,$(YES)),--yes)
 TESTED = $(READY) && $(PYTHON) -m tools.system_packages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview destroy output key pods doctor sweep break-glass logs ssh env init lock stop-emulator test test-nightly check
+.PHONY: help setup up preview destroy output key pods placement doctor sweep break-glass logs ssh env init lock stop-emulator test test-nightly check
 
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /make \1	/' | sed 's/[$$][$$]/$$/' | expand -t 22
 setup:          ## make .venv, the engine and its plugins ready
 	$(READY)
-up:             ## bring ENV up: preview, policies, update, summary
-	$(RUN) up --env $(ENV)
+up:             ## bring ENV up: preview, policies, update, summary; PLACEMENT=file uses a saved plan
+	$(RUN) up --env $(ENV) --placement "$$PLACEMENT"
 preview:        ## what `up` would change and cost; works without an account
 	$(RUN) preview --env $(ENV)
+placement:      ## which GPU would be tried where, for how much, why not the others; FILE=plan.json saves it
+	$(RUN) placement --env $(ENV) --file "$$FILE"
 destroy:        ## end ENV and prove that nothing of it bills
 	$(RUN) destroy --env $(ENV)
 output:         ## the stack's outputs, one JSON object, secrets masked

@@ -38,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
     main_parser.add_argument("--command", dest="remote", default="", help="ssh: run this instead of a shell")
     main_parser.add_argument("--follow", action="store_true", help="logs: go on with what comes")
     main_parser.add_argument("--json", action="store_true", help="doctor: print one JSON object")
+    main_parser.add_argument("--file", default="", help="placement: save the plan here, as JSON")
+    main_parser.add_argument("--placement", default="", help="up: place the pod by this saved plan")
     main_parser.add_argument("--yes", action="store_true", help="sweep, break-glass: act; without it they only look")
     main_parser.add_argument(
         "--ids", default="", help="sweep: end these pods too, whosever they are; ids, separated by spaces"
@@ -92,6 +94,13 @@ def write_lock(place: Place, _options: argparse.Namespace) -> None:
     lock.run(environment.prepared(place, os.environ))
 
 
+def show_placement(place: Place, options: argparse.Namespace) -> None:
+    """Say where a pod would go."""
+    from stacks.cli import placement  # noqa: PLC0415  (likewise)
+
+    placement.run(place, options.file)
+
+
 def look_over(place: Place, options: argparse.Namespace) -> int:
     """Say what is wrong with an environment and which command helps."""
     from stacks.cli import doctor  # noqa: PLC0415  (likewise)
@@ -134,7 +143,7 @@ def become_engine(arguments: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[Place, argparse.Namespace], int | None]] = {
-    "up": lambda place, _options: up.run(place, DEFAULT_ENV),
+    "up": lambda place, options: up.run(place, DEFAULT_ENV, options.placement),
     "preview": lambda place, _options: preview.run(place),
     "destroy": lambda place, _options: destroy.run(place),
     "init": lambda place, _options: init.run(place),
@@ -145,6 +154,7 @@ COMMANDS: dict[str, Callable[[Place, argparse.Namespace], int | None]] = {
     "logs": show_log,
     "ssh": open_shell,
     "lock": write_lock,
+    "placement": show_placement,
     "doctor": look_over,
     "sweep": end_orphans,
     "break-glass": end_without_state,

@@ -22,20 +22,22 @@ def run(place: Place) -> int:
     emulator.start(place)
     stack.prepare(engine)
     state = stack.deployment(engine)
-    marks = stack.instance_ids(state) | known.past_instances(place.env, engine.environ)
-    ran, ahead = _meter(engine, state, marks)
+    present = stack.instance_ids(state)
+    marks = present | known.past_instances(place.env, engine.environ)
+    ran, ahead = _meter(engine, state, present)
     for _ in range(_ROUNDS):
         code = engine.follow("destroy", "--yes", "--skip-preview")
         if code == INTERRUPTED:
             return code
         left = _left(engine, marks)
         if code == 0:
-            _end_leftovers(engine, left, stack.instance_ids(state), keep_volumes=keeps_volumes(place))
+            _end_leftovers(engine, left, present, keep_volumes=keeps_volumes(place))
             left = _left(engine, marks)
         if code == 0 and not billing(left, keep_volumes=keeps_volumes(place)):
             break
     else:
-        _report_failure(left)
+        _print_receipt(engine, ran, datetime.now(UTC) + ahead)
+        _report_failure(place.env, left, present)
         return code or 1
     _print_receipt(engine, ran, datetime.now(UTC) + ahead)
     print(verdict(place.env, left))
@@ -98,10 +100,12 @@ def keeps_volumes(place: Place) -> bool:
     return isinstance(volume, dict) and volume.get("keep") is True
 
 
-def _report_failure(left: Iterable[Item]) -> None:
+def _report_failure(env: str, left: Iterable[Item], present: set[str]) -> None:
     print("destroy did not end everything; still there:")
     for item in left:
-        print(f"  {item.label}: ${item.usdPerHour:.4f} per hour")
-        if item.type == "volume":
-            print(f"    VOLUMES={item.id} YES=1 make sweep deletes it, if an earlier destroy kept it")
+        kept = item.type == "volume" and item.instance not in present
+        advice = (
+            f"; an earlier destroy kept it: `make sweep ENV={env} VOLUMES={item.id} YES=1` deletes it" if kept else ""
+        )
+        print(f"  {item.label}: ${item.usdPerHour:.4f} per hour{advice}")
     print("run the same command again; `make pods` lists what the account holds")

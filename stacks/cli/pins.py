@@ -7,11 +7,10 @@ from typing import Any
 
 from components.errors import DeclarationError
 from provisioning.contract import ModelPin, ProvisionPlan, SourcePin
-from stacks import lockfile, plan, settings
-from stacks.cli import lock
+from stacks import lockfile, plan
+from stacks.cli import chosen, lock
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
-from stacks.cli.place import PROJECT
 
 
 def compare(engine: Engine, state: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
@@ -52,11 +51,5 @@ def _model(pin: ModelPin | None) -> str:
 
 
 def _wanted(engine: Engine) -> ProvisionPlan:
-    config = engine.ask_json("config", "--json", "--show-secrets")
-    prefix = f"{PROJECT}:"
-    own = {key.removeprefix(prefix): entry for key, entry in config.items() if key.startswith(prefix)}
-    raw = {key: str(entry["value"]) for key, entry in own.items()}
-    secret = {key for key, entry in own.items() if entry.get("secret")}
     root = engine.place.root
-    chosen = settings.parse(engine.place.env, raw, secret, root)
-    return plan.provision(chosen, lockfile.load(root / "stacks" / lockfile.PATH.name), root)
+    return plan.provision(chosen.read(engine), lockfile.load(root / "stacks" / lockfile.PATH.name), root)

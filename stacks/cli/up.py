@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 
-from stacks.cli import emulator, environment, plain, stack, summary
+from stacks.cli import emulator, environment, placement, plain, stack, summary
 from stacks.cli.engine import INTERRUPTED
 from stacks.cli.place import Place
 
 
-def run(place: Place, default_env: str) -> int:
-    """Preview, update and summary; the engine's exit code."""
+def run(place: Place, default_env: str, saved_plan: str = "") -> int:
+    """Preview, update and summary; the engine's exit code. A saved placement plan replaces the settings' own."""
     engine = environment.prepared(place, os.environ)
     emulator.start(place)
     stack.prepare(engine)
     # The preview stays: a policy that refuses does so before the first resource bills.
-    code = engine.follow("up", "--yes", plain.CURRENT_SETTINGS)
+    with placement.settings_file(place, saved_plan) as settings:
+        code = engine.follow("up", "--yes", plain.CURRENT_SETTINGS, *settings)
     if code == 0:
         outputs = engine.ask_json("stack", "output", "--json")
         history = engine.ask_json("stack", "history", "--json", "--page-size", "1")
