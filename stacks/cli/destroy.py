@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from components.cost import HOURS_PER_MONTH
-from stacks.cli import account, emulator, ending, environment, known, receipt, stack
+from stacks.cli import account, emulator, ending, environment, known, plain, receipt, stack
 from stacks.cli.account import Item
 from stacks.cli.engine import INTERRUPTED, Engine
 from stacks.cli.place import Place
@@ -25,7 +25,10 @@ def run(place: Place) -> int:
     present = stack.instance_ids(state)
     marks = present | known.past_instances(place.env, engine.environ)
     ran, ahead = _meter(engine, state, present)
-    for _ in range(_ROUNDS):
+    for earlier in range(_ROUNDS):
+        if earlier:
+            # Destroy believes the key and the address of the last `up`; a revoked key or a moved API ended it.
+            engine.follow("refresh", "--yes", "--skip-preview", plain.CURRENT_SETTINGS)
         code = engine.follow("destroy", "--yes", "--skip-preview")
         if code == INTERRUPTED:
             return code

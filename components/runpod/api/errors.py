@@ -49,8 +49,8 @@ class UnauthorizedError(CallError):
 
     advice = (
         "The API key is missing, wrong or revoked: set it with `pulumi config set --secret runpod:apiKey`. "
-        "`refresh` and `destroy` use the key of the last `up`; after a rotation run `make up` "
-        "(or `pulumi up --run-program`) first."
+        "`refresh` and `destroy` use the key of the last `up`; after a rotation run "
+        "`pulumi refresh --run-program` first (`make` does)."
     )
 
 
