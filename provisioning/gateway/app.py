@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections import Counter
-from collections.abc import Iterator
 
 from provisioning.gateway import admission
 from provisioning.gateway.catalogue import CatalogueCache
@@ -16,11 +14,13 @@ from provisioning.gateway.exchange import Exchange, Receive, Scope, Send
 from provisioning.gateway.feed import Feed
 from provisioning.gateway.handlers.sockets import Socket
 from provisioning.gateway.hub import Hub
+from provisioning.gateway.keys import Actor
 from provisioning.gateway.keystore import KeyStore
 from provisioning.gateway.ledger import Ledger, RequestRow
-from provisioning.gateway.limiter import Limiter, Policy
+from provisioning.gateway.limiter import Limiter
+from provisioning.gateway.limits import Limits
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.routes import ROUTES, Access, Match, Router
+from provisioning.gateway.routes import ROUTES, Access, Kind, Match, Router
 from provisioning.gateway.services import Services
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.tracker import Tracker
@@ -41,7 +41,7 @@ def create_app(
     clock: Clock,
 ) -> Gateway:
     """Put the gateway together; it begins to work when its lifespan starts."""
-    tracker = Tracker(ledger, upstream, clock, settings.pepper.get_secret_value())
+    tracker = Tracker(ledger, upstream, clock, settings)
     hub = Hub(settings.max_sockets_per_owner)
     feed = Feed(upstream, tracker, hub, settings.poll_seconds)
     catalogue = CatalogueCache(upstream, clock)
@@ -57,9 +57,8 @@ class Gateway:
     def __init__(self, services: Services, router: Router) -> None:
         self.services = services
         self._router = router
-        self._policy = Policy("perkey", services.settings.rate_limit_per_minute, 60)
+        self._limits = Limits(services.settings, services.limiter)
         self._tasks: list[asyncio.Task[None]] = []
-        self._busy: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, request or lifespan."""
@@ -151,15 +150,22 @@ class Gateway:
         public = isinstance(match, Match) and match.route.access is Access.PUBLIC
         admission.check_host(scope, settings, public=public)
         if not public:
-            exchange.actor = await admission.authenticate(scope, self.services.keys)
-            self._limit(exchange)
+            exchange.actor = await self._authenticate(scope)
+            self._limits.admit(exchange, match.route.kind if isinstance(match, Match) else Kind.PLAIN)
         if isinstance(match, Problem):
             raise match
         if public or match.route.lasting:
             await self._serve(exchange, match)
             return
-        with self._place(exchange.who.owner):
+        with self._limits.place(exchange.who.owner):
             await self._serve(exchange, match)
+
+    async def _authenticate(self, scope: Scope) -> Actor:
+        try:
+            return await admission.authenticate(scope, self.services.keys)
+        except Problem as problem:
+            self._limits.failed(scope, problem)
+            raise
 
     async def _serve(self, exchange: Exchange, match: Match) -> None:
         scope, settings = exchange.scope, self.services.settings
@@ -169,23 +175,6 @@ class Gateway:
             raise Problem(Code.INSUFFICIENT_SCOPE)
         exchange.query = admission.read_query(scope)
         await match.route.handler(self.services, exchange)
-
-    @contextlib.contextmanager
-    def _place(self, owner: str) -> Iterator[None]:
-        """Hold one of the owner's places; raises Problem when all are taken."""
-        if self._busy[owner] >= self.services.settings.max_requests_per_owner:
-            raise Problem(Code.CONCURRENCY_LIMITED)
-        self._busy[owner] += 1
-        try:
-            yield
-        finally:
-            self._busy[owner] -= 1
-
-    def _limit(self, exchange: Exchange) -> None:
-        verdict = self.services.limiter.take(self._policy, exchange.who.key_id)
-        exchange.extra_headers += verdict.headers()
-        if not verdict.allowed:
-            raise Problem(Code.RATE_LIMITED, retry_after=verdict.reset_seconds)
 
     def _record(self, exchange: Exchange, received_at: int, duration_ms: int) -> None:
         key_id = exchange.actor.key_id if exchange.actor else ""
@@ -218,8 +207,8 @@ class Gateway:
         scope, services = exchange.scope, self.services
         path = admission.plain_path(scope)
         admission.check_host(scope, services.settings, public=False)
-        exchange.actor = await admission.authenticate(scope, services.keys)
-        self._limit(exchange)
+        exchange.actor = await self._authenticate(scope)
+        self._limits.admit(exchange, Kind.PLAIN)
         exchange.route = self._router.socket(path)
         admission.check_origin(scope, services.settings, safe=False)
         services.check_not_draining()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.problems import whole_seconds
@@ -19,14 +22,23 @@ class Policy:
     quota: int
     window_seconds: int
 
-    @property
+    @cached_property
     def interval(self) -> int:
         """Return the nanoseconds that one unit takes to come back; whole, since sums of fractions do not come out."""
         return self.window_seconds * NANOSECONDS // self.quota
 
+    @cached_property
+    def span(self) -> int:
+        """Return the nanoseconds that all units take to come back."""
+        return self.interval * self.quota
 
-@dataclass(frozen=True)
-class Verdict:
+    @cached_property
+    def text(self) -> str:
+        """Return the policy as the RateLimit-Policy header names it."""
+        return f'"{self.name}";q={self.quota};w={self.window_seconds}'
+
+
+class Verdict(NamedTuple):
     """What the limiter says to one request."""
 
     policy: Policy
@@ -36,13 +48,20 @@ class Verdict:
     reset_seconds: float
     """When allowed: until all units are back. When refused: until one is."""
 
-    def headers(self) -> list[tuple[str, str]]:
-        """Return the RateLimit headers of the IETF draft (draft-ietf-httpapi-ratelimit-headers-10)."""
-        policy, reset = self.policy, whole_seconds(self.reset_seconds)
-        return [
-            ("ratelimit-policy", f'"{policy.name}";q={policy.quota};w={policy.window_seconds}'),
-            ("ratelimit", f'"{policy.name}";r={self.remaining};t={reset}'),
-        ]
+
+def headers(verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
+    """Return the RateLimit headers of the IETF draft (draft-ietf-httpapi-ratelimit-headers-10).
+
+    Every policy is named; what is left is told of the one that would refuse first.
+    """
+    policies = ", ".join([verdict.policy.text for verdict in verdicts])
+    least = min(verdicts, key=_nearness)
+    reset = whole_seconds(least.reset_seconds)
+    return [("ratelimit-policy", policies), ("ratelimit", f'"{least.policy.name}";r={least.remaining};t={reset}')]
+
+
+def _nearness(verdict: Verdict) -> tuple[bool, int, float]:
+    return verdict.allowed, verdict.remaining, -verdict.reset_seconds
 
 
 class Limiter:
@@ -55,19 +74,35 @@ class Limiter:
 
     def take(self, policy: Policy, subject: str) -> Verdict:
         """Take one unit of `policy` for `subject`, or say when there is one."""
+        return self.take_all([(policy, subject)])[0]
+
+    def take_all(self, wanted: Sequence[tuple[Policy, str]]) -> list[Verdict]:
+        """Take one unit of every policy for its subject, or none at all when one of them has none left."""
         now = round(self._clock.monotonic() * NANOSECONDS)
         # The policy's name is part of the key: two policies must never share a bucket.
-        bucket = (policy.name, subject)
-        full_again = max(self._arrivals.get(bucket, now), now) + policy.interval
-        room = policy.interval * policy.quota - (full_again - now)
-        if room < 0:
-            return Verdict(policy, allowed=False, remaining=0, reset_seconds=-room / NANOSECONDS)
-        self._remember(bucket, full_again)
-        reset = (full_again - now) / NANOSECONDS
-        return Verdict(policy, allowed=True, remaining=room // policy.interval, reset_seconds=reset)
+        buckets = [(policy.name, subject) for policy, subject in wanted]
+        ends = [max(self._arrivals.get(bucket, now), now) for bucket in buckets]
+        taken = [end + policy.interval for end, (policy, _) in zip(ends, wanted, strict=True)]
+        if not all(end - now <= policy.span for end, (policy, _) in zip(taken, wanted, strict=True)):
+            return [_looked(policy, end - now) for end, (policy, _) in zip(ends, wanted, strict=True)]
+        for bucket, end in zip(buckets, taken, strict=True):
+            self._remember(bucket, end)
+        return [_verdict(policy, end - now, allowed=True) for end, (policy, _) in zip(taken, wanted, strict=True)]
 
     def _remember(self, bucket: tuple[str, str], full_again: int) -> None:
         self._arrivals[bucket] = full_again
         self._arrivals.move_to_end(bucket)
         if len(self._arrivals) > self._max_buckets:
             self._arrivals.popitem(last=False)
+
+
+def _looked(policy: Policy, filled: int) -> Verdict:
+    """Return what a policy says to a request that takes nothing, since it or another policy refuses."""
+    lacking = filled + policy.interval - policy.span
+    if lacking > 0:
+        return Verdict(policy, allowed=False, remaining=0, reset_seconds=lacking / NANOSECONDS)
+    return _verdict(policy, filled, allowed=True)
+
+
+def _verdict(policy: Policy, filled: int, *, allowed: bool) -> Verdict:
+    return Verdict(policy, allowed, (policy.span - filled) // policy.interval, filled / NANOSECONDS)

@@ -41,6 +41,7 @@ class Code(StrEnum):
     RATE_LIMITED = "rate_limited"
     CONCURRENCY_LIMITED = "concurrency_limited"
     TOO_MANY_STREAMS = "too_many_streams"
+    QUEUE_FULL = "queue_full"
     HEADERS_TOO_LARGE = "headers_too_large"
     INTERNAL_ERROR = "internal_error"
     UPSTREAM_ERROR = "upstream_error"
@@ -95,6 +96,7 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.RATE_LIMITED: Entry(429, "Too many requests", "Wait as long as Retry-After says."),
     Code.CONCURRENCY_LIMITED: Entry(429, "Too many requests at once", "Wait for one of yours to be answered."),
     Code.TOO_MANY_STREAMS: Entry(429, "Too many open streams", "Close one of your WebSockets first."),
+    Code.QUEUE_FULL: Entry(429, "Queue full", "Wait until one of the unfinished jobs has ended, or cancel one."),
     Code.HEADERS_TOO_LARGE: Entry(431, "Headers too large", "Send fewer or shorter headers."),
     Code.INTERNAL_ERROR: Entry(500, "Internal error", "Tell the operator the request id; the log has the rest."),
     Code.UPSTREAM_ERROR: Entry(
@@ -114,6 +116,7 @@ RETRY_SECONDS: Mapping[Code, float] = {
     Code.IDEMPOTENCY_CONFLICT: 1,
     Code.CONCURRENCY_LIMITED: 1,
     Code.TOO_MANY_STREAMS: 5,
+    Code.QUEUE_FULL: 5,
 }
 """How long a client should wait where the place that raises knows nothing better."""
 

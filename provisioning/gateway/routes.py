@@ -34,6 +34,16 @@ class Access(Enum):
     """Keys with the scope admin."""
 
 
+class Kind(Enum):
+    """What a route costs; some kinds have limits of their own."""
+
+    PLAIN = "plain"
+    SUBMIT = "submit"
+    """Takes the GPU."""
+    UPLOAD = "upload"
+    """Takes the disk."""
+
+
 @dataclass(frozen=True)
 class Route:
     """One method on one path; `{name}` stands for one segment."""
@@ -46,6 +56,7 @@ class Route:
     """Whether it is ComfyUI's, and so has a twin below /api."""
     lasting: bool = False
     """Whether its answer goes on for as long as the client likes, so that it takes no place of a short one."""
+    kind: Kind = Kind.PLAIN
 
 
 ROUTES: tuple[Route, ...] = (
@@ -53,19 +64,19 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/readyz", Access.CLIENT, status.readyz, native=False),
     Route("GET", "/errors/{code}", Access.CLIENT, status.error, native=False),
     Route("GET", "/api/gateway/usage", Access.CLIENT, status.usage, native=False),
-    Route("POST", "/api/v2/jobs", Access.CLIENT, v2_jobs.submit, native=False),
+    Route("POST", "/api/v2/jobs", Access.CLIENT, v2_jobs.submit, kind=Kind.SUBMIT, native=False),
     Route("GET", "/api/v2/jobs", Access.CLIENT, v2_jobs.page, native=False),
     Route("GET", "/api/v2/jobs/{id}", Access.CLIENT, v2_jobs.show, native=False),
     Route("GET", "/api/v2/jobs/{id}/workflow", Access.CLIENT, v2_jobs.show_workflow, native=False),
     Route("POST", "/api/v2/jobs/{id}/cancel", Access.CLIENT, v2_jobs.cancel, native=False),
     Route("GET", "/api/v2/jobs/{id}/events", Access.CLIENT, v2_stream.follow, native=False, lasting=True),
-    Route("POST", "/api/v2/assets", Access.CLIENT, v2_assets.upload, native=False),
+    Route("POST", "/api/v2/assets", Access.CLIENT, v2_assets.upload, kind=Kind.UPLOAD, native=False),
     Route("POST", "/api/v2/assets/from-hash", Access.CLIENT, v2_assets.from_hash, native=False),
     Route("GET", "/api/v2/assets/by-hash/{hash}", Access.CLIENT, v2_assets.has_hash, native=False),
     Route("GET", "/api/v2/assets/{id}", Access.CLIENT, v2_assets.show, native=False),
     Route("GET", "/api/v2/assets/{id}/content", Access.CLIENT, v2_assets.content, native=False),
     Route("GET", "/prompt", Access.CLIENT, prompts.waiting),
-    Route("POST", "/prompt", Access.CLIENT, prompts.submit),
+    Route("POST", "/prompt", Access.CLIENT, prompts.submit, kind=Kind.SUBMIT),
     Route("GET", "/queue", Access.CLIENT, queues.show),
     Route("POST", "/queue", Access.CLIENT, queues.change),
     Route("POST", "/interrupt", Access.CLIENT, queues.interrupt),
@@ -73,8 +84,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/history", Access.CLIENT, histories.change),
     Route("GET", "/history/{id}", Access.CLIENT, histories.show_one),
     Route("GET", "/view", Access.CLIENT, files.view),
-    Route("POST", "/upload/image", Access.CLIENT, files.upload_image),
-    Route("POST", "/upload/mask", Access.CLIENT, files.upload_mask),
+    Route("POST", "/upload/image", Access.CLIENT, files.upload_image, kind=Kind.UPLOAD),
+    Route("POST", "/upload/mask", Access.CLIENT, files.upload_mask, kind=Kind.UPLOAD),
     Route("GET", "/object_info", Access.CLIENT, shared.object_info),
     Route("GET", "/object_info/{name}", Access.CLIENT, shared.object_info_of),
     Route("GET", "/models", Access.CLIENT, shared.same_path),

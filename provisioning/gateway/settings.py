@@ -61,7 +61,21 @@ class GatewaySettings(BaseModel):
     """Host names it answers to, with or without a port; empty means the pod's own name at RunPod's proxy."""
     pod_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
     rate_limit_per_minute: int = Field(default=600, ge=1, le=1_000_000)
-    """Requests per key and minute; as many may come at once."""
+    """Requests per key and minute; as many may come at once, as with every limit per minute."""
+    owner_rate_limit_per_minute: int = Field(default=0, ge=0, le=1_000_000)
+    """Requests of all keys of an owner together; 0 means twice what one key may."""
+    address_rate_limit_per_minute: int = Field(default=6000, ge=1, le=1_000_000)
+    """Requests per network address, loopback left out; behind a proxy many clients have its address."""
+    submits_per_minute: int = Field(default=300, ge=1, le=1_000_000)
+    """Submitted workflows per owner."""
+    uploads_per_minute: int = Field(default=300, ge=1, le=1_000_000)
+    """Uploaded files per owner."""
+    failed_logins_per_minute: int = Field(default=60, ge=1, le=1_000_000)
+    """Refused keys per network address that are told why; further ones are told to wait."""
+    max_queued_per_owner: int = Field(default=100, ge=1)
+    """Unfinished jobs."""
+    max_queued: int = Field(default=1000, ge=1)
+    """Unfinished jobs of everybody together."""
     usd_per_hour: float = Field(default=0.0, ge=0)
     """The pod's price, for usage rows."""
     pepper: SecretStr = Field(min_length=16)

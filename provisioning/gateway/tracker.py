@@ -12,6 +12,7 @@ from provisioning.gateway.jobs import Job, JobState, Outcome, OutputFile
 from provisioning.gateway.ledger import Ledger
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.realm import Realm, files_in, realm_of
+from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.upstream import Upstream
 
 LOST = "upstream_lost"
@@ -28,12 +29,14 @@ class Tracker:
     ended: Callable[[Job], None]
     """Called once for every job that ran or was to run, when its end is written down."""
 
-    def __init__(self, ledger: Ledger, upstream: Upstream, clock: Clock, pepper: str) -> None:
+    def __init__(self, ledger: Ledger, upstream: Upstream, clock: Clock, settings: GatewaySettings) -> None:
         self.ended = _nobody_listens
         self._ledger = ledger
         self._upstream = upstream
         self._clock = clock
-        self._pepper = pepper
+        self._pepper = settings.pepper.get_secret_value()
+        self._max_per_owner = settings.max_queued_per_owner
+        self._max_queued = settings.max_queued
         self._live: dict[str, Job] = {}
         self._recent: OrderedDict[str, Job] = OrderedDict()
         self._settling: dict[str, asyncio.Lock] = {}
@@ -43,8 +46,14 @@ class Tracker:
         self._live = {job.id: job for job in await self._ledger.in_flight()}
 
     def follow(self, job: Job) -> None:
-        """Take up a new job."""
+        """Take up a new job; raises Problem QUEUE_FULL when its owner, or everybody, has too many."""
+        if len(self._live) >= self._max_queued or len(self.of(job.owner)) >= self._max_per_owner:
+            raise Problem(Code.QUEUE_FULL)
         self._live[job.id] = job
+
+    def forget(self, job: Job) -> None:
+        """Let go of a job that was not written down after all."""
+        self._live.pop(job.id, None)
 
     def get(self, job_id: str) -> Job | None:
         """Return a job that is not final yet."""

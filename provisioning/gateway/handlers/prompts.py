@@ -69,14 +69,25 @@ def _loaded_name(file: StoredFile) -> str:
 
 
 async def _dispatch(services: Services, job: Job, rewritten: graph.Graph) -> dict[str, Any]:
-    # Written down before ComfyUI hears of it: after a crash the id is looked for there.
-    if not await services.ledger.accept(job):
-        raise Problem(Code.IDEMPOTENCY_CONFLICT)
+    # Counted first, in one step with the check, so that parallel requests find no more room than there is.
     services.tracker.follow(job)
+    await _accept(services, job)
     try:
         return await _post(services, job, rewritten)
     finally:
         job.posting = False
+
+
+async def _accept(services: Services, job: Job) -> None:
+    try:
+        # Written down before ComfyUI hears of it: after a crash the id is looked for there.
+        accepted = await services.ledger.accept(job)
+    except Problem:
+        services.tracker.forget(job)
+        raise
+    if not accepted:
+        services.tracker.forget(job)
+        raise Problem(Code.IDEMPOTENCY_CONFLICT)
 
 
 async def _post(services: Services, job: Job, rewritten: graph.Graph) -> dict[str, Any]:

@@ -152,6 +152,7 @@ async def gate(comfy: tuple[FakeComfyUI, str], tmp_path: Path, overrides: dict[s
         "database": tmp_path / "gateway.db",
         "hosts": [HOST],
         "rate_limit_per_minute": 100_000,
+        "failed_logins_per_minute": 100_000,
         "usd_per_hour": 3.6,
         "pepper": PEPPER,
         "seed_keys": keyring.seeds(),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -45,6 +46,37 @@ def test_subjects_and_policies_have_buckets_of_their_own() -> None:
     assert limiter.take(Policy("two", 1, 60), "a").allowed
 
 
+POLICIES = [Policy("one", 3, 60), Policy("two", 5, 30), Policy("three", 2, 7)]
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(1, 7), st.sampled_from("ab"), st.floats(0, 20, allow_nan=False)), max_size=60)
+)
+def test_a_request_counts_against_all_its_policies_or_none(steps: list[tuple[int, str, float]]) -> None:
+    clock = ManualClock()
+    limiter, began, taken = Limiter(clock), clock.now, Counter[tuple[str, str]]()
+    for chosen, subject, pause in steps:
+        clock.advance(pause)
+        wanted = [(policy, subject) for bit, policy in enumerate(POLICIES) if chosen >> bit & 1]
+        before = dict(limiter._arrivals)
+        verdicts = limiter.take_all(wanted)
+        if not all(verdict.allowed for verdict in verdicts):
+            assert dict(limiter._arrivals) == before
+            assert all(verdict.allowed == (verdict.remaining > 0) for verdict in verdicts)
+            continue
+        taken.update((policy.name, subject) for policy, _ in wanted)
+        for policy in POLICIES:
+            most = policy.quota + (clock.now - began) * policy.quota / policy.window_seconds + 1e-3
+            assert taken[policy.name, subject] <= most
+
+
+@given(subjects=st.lists(st.sampled_from("abc"), max_size=40))
+def test_what_one_subject_asks_takes_nothing_from_another(subjects: list[str]) -> None:
+    limiter, policy = Limiter(ManualClock()), Policy("p", 5, 60)
+    allowed = Counter(subject for subject in subjects if limiter.take(policy, subject).allowed)
+    assert allowed == {subject: min(5, count) for subject, count in Counter(subjects).items()}
+
+
 def test_the_number_of_buckets_is_bounded() -> None:
     limiter = Limiter(ManualClock(), max_buckets=10)
     for number in range(100):
@@ -56,7 +88,7 @@ def test_the_number_of_buckets_is_bounded() -> None:
 async def test_a_key_that_asks_too_much_is_told_when_to_come_back(gate: Gate) -> None:
     answers = [await gate.alice.get("/queue") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
-    assert answers[0].headers["ratelimit-policy"] == '"perkey";q=2;w=60'
+    assert answers[0].headers["ratelimit-policy"] == '"perkey";q=2;w=60, "perowner";q=4;w=60'
     assert [answer.headers["ratelimit"] for answer in answers] == [
         '"perkey";r=1;t=30',
         '"perkey";r=0;t=60',
