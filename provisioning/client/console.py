@@ -19,6 +19,11 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
+def plain(text: str) -> str:
+    """Return what a pod sent without what would make a terminal do anything but show it."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+
+
 class Console:
     """Prints progress; never a secret, since it is given none."""
 
@@ -32,7 +37,7 @@ class Console:
     def say(self, text: str) -> None:
         """Print one line with the seconds since the beginning."""
         self._last = self._clock()
-        self._write(f"[{self._last - self._began:4.0f} s] {text}")
+        self._write(f"[{self._last - self._began:4.0f} s] {plain(text)}")
 
     def doing(self, text: str) -> None:
         """Print a line and remember it as what goes on."""

@@ -25,6 +25,8 @@ START_SCRIPT = """\
 #!/bin/sh
 # Written by the installer; boot.sh runs it on every container start.
 home=${{POD_ROOT:-}}{home}
+# Python looks for modules in the working directory first; the image's may be anybody's to write to.
+cd "${{POD_ROOT:-/}}" || exit 1
 PYTHONPATH=$home/bundle/{bundle} PYTHONDONTWRITEBYTECODE=1 exec python3 -m provisioning.services.start
 """
 

@@ -326,6 +326,15 @@ async def test_no_secret_is_shown_or_left_behind(pod: Pod, layout: Layout) -> No
     assert not [path for path in layout.root.rglob("*") if path.is_file() and CANARY in path.read_text("utf-8")]
 
 
+def test_a_pod_cannot_write_to_the_terminal_but_text() -> None:
+    shown: list[str] = []
+    detail = "done \x1b]0;owned\x07\x1b[2J\r\x9b31m\u202e\nsecond\tline: é"
+    Console(shown.append).event({"step": "health", "state": "running", "detail": detail})
+    text = shown[0]
+    assert all(letter.isprintable() or letter in "\n\t" for letter in text)
+    assert "\nsecond\tline: é" in text
+
+
 async def test_nothing_is_silent_for_long() -> None:
     now = [0.0]
     said: list[str] = []

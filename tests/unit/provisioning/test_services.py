@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from supervisor.options import ServerOptions  # type: ignore[import-untyped]
 
+from provisioning import contract
 from provisioning.contract import GatewayPlan
 from provisioning.errors import InstallError
 from provisioning.gateway import settings as gateway_settings
@@ -78,6 +82,17 @@ def test_no_value_can_add_a_line_to_supervisors_configuration(layout: Layout, en
         "comfyui", ["x", f"y{end}user=root"], layout.home, users.COMFYUI, {"A": f"b{end}user=root"}
     )
     assert not [line for line in supervisor.render([evil], layout).splitlines() if line.startswith("user=root")]
+
+
+def test_what_lies_in_the_images_working_directory_is_not_run(layout: Layout, tmp_path: Path) -> None:
+    """`python -m` looks there first, and others than root may write there."""
+    for place, says in ((tmp_path / "elsewhere", "evil"), (layout.bundles / "b", "ours")):
+        (place / "provisioning" / "services").mkdir(parents=True)
+        (place / "provisioning" / "services" / "start.py").write_text(f"print({says!r})")
+    script = start.START_SCRIPT.format(home=contract.HOME, bundle="b")
+    env = {"POD_ROOT": str(layout.root), "PATH": os.environ["PATH"]}
+    ran = subprocess.run(["sh", "-c", script], cwd=tmp_path / "elsewhere", env=env, capture_output=True, check=True)
+    assert ran.stdout == b"ours\n"
 
 
 def test_desired_survives_being_written_and_read(layout: Layout) -> None:
