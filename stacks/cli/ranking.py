@@ -96,11 +96,18 @@ def lines(ranking: Ranking) -> Iterator[str]:
     """The plan for a person."""
     yield f"{ranking.environment}: {ranking.count} GPU(s), prices and stock of {ranking.asOf} ({ranking.source})"
     for number, choice in enumerate(ranking.candidates, start=1):
-        places = ", ".join(f"{center.id} {center.stock}" for center in choice.dataCenters) or "data centres not known"
-        yield f"  {number}. {choice.gpu} ({choice.vramGb} GB), ${choice.usdPerHour:.2f}/h: {places}"
-    yield "not the others:"
-    for refusal in ranking.refused:
-        yield f"  {refusal.gpu}: {refusal.reason}"
+        places = _grouped((center.stock, center.id) for center in choice.dataCenters)
+        where = "; ".join(f"{stock} in {', '.join(ids)}" for stock, ids in places.items()) or "data centres not known"
+        yield f"  {number}. {choice.gpu} ({choice.vramGb} GB), ${choice.usdPerHour:.2f}/h, {where}"
+    for reason, gpus in _grouped((refusal.reason, refusal.gpu) for refusal in ranking.refused).items():
+        yield f"  not tried, {reason}: {', '.join(gpus)}"
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
 
 
 def override(content: Mapping[str, Any], saved: Any, environment: str) -> dict[str, Any]:  # noqa: ANN401  (JSON)

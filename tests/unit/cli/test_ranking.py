@@ -52,8 +52,8 @@ def test_a_requirement_says_of_every_other_gpu_why_not() -> None:
         "FAR": "in none of US-GA-1, EU-RO-1",
     }
     text = "\n".join(ranking.lines(plan))
-    assert "1. A (24 GB), $0.30/h: EU-RO-1 LOW" in text
-    assert "  SMALL: 16 GB are less than 24 GB" in text
+    assert "1. A (24 GB), $0.30/h, LOW in EU-RO-1" in text
+    assert "  not tried, 16 GB are less than 24 GB: SMALL" in text
 
 
 def test_a_data_centre_without_stock_stays_when_there_is_no_other() -> None:
