@@ -78,4 +78,6 @@ def build(venv: Venv, layout: Layout, env: Mapping[str, str]) -> None:
     full = [file for file, text in zip(files, venv.requirements, strict=True) if text.strip()]
     if full:
         uv.install(program, staged / "bin" / "python", full, env)
+    # uv leaves a lock that everybody may write to; nothing is installed here any more.
+    (staged / ".lock").unlink(missing_ok=True)
     staged.rename(target)

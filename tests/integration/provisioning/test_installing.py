@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,6 +48,7 @@ def test_a_pod_is_installed_once_restarts_by_itself_and_changes_only_what_change
     assert ran.isdisjoint({step.name for step in STEPS})
 
     _secrets_stay_where_they_belong(pod)
+    _nothing_is_everybodys_to_write(pod)
     pod.halt()
     assert not pod.answers(contract.GATEWAY_PORT, "/livez")
     pod.boot()
@@ -68,6 +70,14 @@ def _secrets_stay_where_they_belong(pod: DirectoryPod) -> None:
         if path.is_file() and "venvs" not in path.parts and SECRETS.client_key.encode() in path.read_bytes()
     }
     assert holders == {"run/comfyui-runpod/gateway.json", "workspace/comfyui-runpod/services.json"}
+
+
+def _nothing_is_everybodys_to_write(pod: DirectoryPod) -> None:
+    """ComfyUI's user would reach it, and could hold what the installer locks."""
+    found = [
+        path for path in pod.layout.home.rglob("*") if not path.is_symlink() and path.stat().st_mode & stat.S_IWOTH
+    ]
+    assert found == []
 
 
 def test_a_model_with_a_wrong_hash_fails_and_says_so(pods: Pods, plan: ProvisionPlan) -> None:
