@@ -17,6 +17,9 @@ from provisioning.services.desired import Desired
 
 CONTROL_SECONDS = 90.0
 
+# No set-uid program makes a service more than it is; setpriv comes with util-linux, which every Debian and Ubuntu has.
+CONFINED = ("setpriv", "--no-new-privs")
+
 HEAD = """\
 [supervisord]
 nodaemon=true
@@ -102,7 +105,7 @@ def render(wanted: Sequence[Program], layout: Layout) -> str:
 def _program(program: Program, layout: Layout, *, root: bool) -> str:
     return PROGRAM.format(
         name=program.name,
-        command=_text(shlex.join(program.command)),
+        command=_text(shlex.join([*(CONFINED if root else ()), *program.command])),
         directory=_text(program.directory),
         user=f"user={program.user.name}\n" if root else "",
         environment=",".join(f'{name}="{_text(value)}"' for name, value in sorted(program.environment.items())),

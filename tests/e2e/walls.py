@@ -58,6 +58,12 @@ def steals(port):
                 time.sleep(0.0005)
     return False
 
+def is_confined():
+    pids = [pid for pid in os.listdir("/proc") if pid.isdigit() and os.stat("/proc/" + pid).st_uid in (10001, 10002)]
+    states = [content("/proc/%s/status" % pid) for pid in pids]
+    return bool(states) and all(b"NoNewPrivs:\\t1" in state for state in states)
+
+confined = is_confined()
 reader, writer = os.pipe()
 if os.fork() == 0:
     become()
@@ -69,13 +75,13 @@ os.close(writer)
 time.sleep(1)
 subprocess.run([*control, "restart", "gateway"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 with os.fdopen(reader) as told:
-    print(told.read())
+    print(json.dumps(json.loads(told.read()) | {"confined": confined}))
 """
 
 
 def hold(checkout: Checkout) -> None:
     """Fail when ComfyUI's user can do on the running pod what it is not meant to."""
-    assert _tried(checkout) == {"reads": [], "writes": [], "key": False, "steals": False}
+    assert _tried(checkout) == {"reads": [], "writes": [], "key": False, "steals": False, "confined": True}
 
 
 def _tried(checkout: Checkout) -> Any:  # noqa: ANN401  (what the intruder reports)
