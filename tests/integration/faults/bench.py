@@ -9,7 +9,7 @@ import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +119,8 @@ def end(process: subprocess.Popen[str], number: signal.Signals, said: str = "") 
     """Interrupt `make` as a terminal does, or kill it with everything it started."""
     if number == signal.SIGKILL:
         for pid in descendants(process.pid):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # plugins end by themselves as soon as their engine is gone
+                os.kill(pid, number)
     else:
         os.killpg(process.pid, number)
     out, err = process.communicate(timeout=150)

@@ -155,7 +155,7 @@ def test_a_model_with_a_wrong_hash_is_refused_and_the_service_goes_on(up: Runnin
     said = refusal(up.bench.checkout.make("up"))
     assert "model stand-in-sd.safetensors: " in said
     assert f"has SHA-256 {right}, the manifest says {WRONG}" in said
-    assert "correct the manifest" in said
+    assert "Correct the manifest" in said
     assert up.serves()
     up.bench.edit_models(WRONG, right)
     up.bench.checkout.made("up")
