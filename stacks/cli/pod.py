@@ -13,6 +13,7 @@ from typing import Any
 
 import requests
 
+from provisioning.client.console import plain
 from stacks.cli import stack
 from stacks.cli.account import client_settings
 from stacks.cli.engine import Engine
@@ -109,7 +110,7 @@ def log_lines(stream: Iterator[str]) -> Iterator[str]:
         except ValueError:
             continue
         if isinstance(event, dict) and "line" in event:
-            yield f"{event.get('ts', '')} {event.get('source', '')} {event['line']}".strip()
+            yield plain(f"{event.get('ts', '')} {event.get('source', '')} {event['line']}".strip())
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -163,3 +163,8 @@ def test_before_an_installation_there_is_nothing_to_lock() -> None:
 def test_every_command_is_on_the_command_line() -> None:
     for name in COMMANDS:
         assert parser().parse_args([name, "--env", "dev"]).env == "dev"
+
+
+def test_a_log_line_cannot_drive_the_terminal() -> None:
+    event = json.dumps({"ts": "t", "source": "container", "line": "\x1b]0;owned\x07 red\x1b[31m"})
+    assert list(pod.log_lines(iter([f"data: {event}"]))) == ["t container ?]0;owned? red?[31m"]
