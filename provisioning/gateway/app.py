@@ -10,6 +10,7 @@ import uuid
 from provisioning.gateway import admission
 from provisioning.gateway.catalogue import CatalogueCache
 from provisioning.gateway.clock import Clock
+from provisioning.gateway.dispatch import Dispatch
 from provisioning.gateway.exchange import Exchange, Receive, Scope, Send
 from provisioning.gateway.feed import Feed
 from provisioning.gateway.handlers.sockets import Socket
@@ -21,6 +22,7 @@ from provisioning.gateway.limiter import Limiter
 from provisioning.gateway.limits import Limits
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.routes import ROUTES, Access, Kind, Match, Router
+from provisioning.gateway.scheduler import Scheduler
 from provisioning.gateway.services import Services
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.tracker import Tracker
@@ -43,10 +45,13 @@ def create_app(
     """Put the gateway together; it begins to work when its lifespan starts."""
     tracker = Tracker(ledger, upstream, clock, settings)
     hub = Hub(settings.max_sockets_per_owner)
-    feed = Feed(upstream, tracker, hub, settings.poll_seconds)
     catalogue = CatalogueCache(upstream, clock)
+    dispatch = Dispatch(tracker, ledger, ledger.assets, upstream, catalogue)
+    scheduler = Scheduler(tracker, ledger, dispatch, clock)
+    feed = Feed(upstream, tracker, hub, settings.poll_seconds, connected=scheduler.restarted)
+    parts = (upstream, clock, catalogue, hub, tracker, dispatch, scheduler, feed)
     return Gateway(
-        Services(settings, keys, limiter, ledger, ledger.assets, upstream, clock, catalogue, hub, tracker, feed),
+        Services(settings, keys, limiter, ledger, ledger.assets, *parts),
         Router(ROUTES),
     )
 
@@ -73,13 +78,14 @@ class Gateway:
         """Seed the keys, take up unfinished jobs and connect to ComfyUI, whether it is up yet or not."""
         services = self.services
         await services.keys.seed(services.settings.seed_keys)
-        services.client_id = await services.ledger.remember("client_id", uuid.uuid4().hex)
+        # The same after a restart, so that running jobs still report.
+        client_id = services.dispatch.client_id = await services.ledger.remember("client_id", uuid.uuid4().hex)
         await services.upstream.start()
         await services.tracker.adopt()
         feed = services.feed
-        self._tasks = [
-            asyncio.create_task(work) for work in (feed.listen(services.client_id), feed.poll(), self._prune())
-        ]
+        running = services.scheduler.run(services.settings.poll_seconds)
+        works = (feed.listen(client_id), feed.poll(), running, self._prune())
+        self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _prune(self) -> None:
         services = self.services
@@ -92,7 +98,7 @@ class Gateway:
 
     def drain(self) -> None:
         """Take no new jobs and close WebSockets; running answers go on, and jobs go on in ComfyUI."""
-        self.services.draining = True
+        self.services.draining = self.services.scheduler.draining = True
         self.services.hub.close()
 
     async def stop(self) -> None:

@@ -63,6 +63,10 @@ MIGRATIONS = (
     ALTER TABLE jobs ADD COLUMN request_hash BLOB;
     CREATE UNIQUE INDEX jobs_by_idempotency ON jobs (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """Applied in order, each once; `user_version` counts them. Never change one that was released: add another."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from provisioning.gateway import events
 from provisioning.gateway.hub import Hub, Listener
@@ -23,8 +23,11 @@ _log = logging.getLogger(__name__)
 class Feed:
     """Hears everything ComfyUI says to the gateway and hands each listener what is its own."""
 
-    def __init__(self, upstream: Upstream, tracker: Tracker, hub: Hub, poll_seconds: float) -> None:
+    def __init__(
+        self, upstream: Upstream, tracker: Tracker, hub: Hub, poll_seconds: float, *, connected: Callable[[], None]
+    ) -> None:
         self.connected = False
+        self._on_connected = connected
         self._upstream = upstream
         self._tracker = tracker
         self._hub = hub
@@ -38,8 +41,9 @@ class Feed:
             with contextlib.suppress(Problem):
                 async with self._upstream.messages(client_id) as messages:
                     self.connected, pause = True, 0.1
+                    self._on_connected()
                     async for message in messages:
-                        await _guarded(self._handle(message))
+                        await guarded(self._handle(message))
             self.connected = False
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
@@ -48,7 +52,7 @@ class Feed:
         """Look at ComfyUI now and then until cancelled: an event can be missed, the truth cannot."""
         while True:
             await asyncio.sleep(self._poll_seconds)
-            await _guarded(self._tracker.reconcile())
+            await guarded(self._tracker.reconcile())
 
     def send_status(self) -> None:
         """Tell every listener how long its queue is."""
@@ -98,11 +102,14 @@ class Feed:
         self.send_status()
 
 
-async def _guarded(work: Awaitable[None]) -> None:
-    """Await `work`; whatever goes wrong with one message or one look must not end the listening."""
+async def guarded(work: Awaitable[None]) -> bool:
+    """Await `work`; whatever goes wrong with one message or one look must not end the loop. False if any did."""
     try:
         await work
     except Problem as problem:
         _log.warning("ComfyUI could not be asked", extra={"code": problem.code.value})
     except Exception:  # noqa: BLE001 - ComfyUI is not trusted to say only what we expect
         _log.exception("ComfyUI's message or answer was not understood")
+    else:
+        return True
+    return False

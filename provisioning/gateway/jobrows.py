@@ -43,12 +43,12 @@ def accept(connection: sqlite3.Connection, job: Job) -> bool:
         )
     values = (
         job.id, job.key_id, job.owner, job.client_id, job.state, job.workflow, job.submitted_at, job.idempotency_key,
-        job.request_hash,
+        job.request_hash, job.priority,
     )  # fmt: skip
     added = connection.execute(
-        """INSERT INTO jobs (id, key_id, owner, client_id, state, workflow, submitted_at, idempotency_key, request_hash)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL
-           DO NOTHING""",
+        """INSERT INTO jobs (id, key_id, owner, client_id, state, workflow, submitted_at, idempotency_key, request_hash,
+           priority) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (owner, idempotency_key)
+           WHERE idempotency_key IS NOT NULL DO NOTHING""",
         values,
     )
     return added.rowcount == 1
@@ -61,10 +61,9 @@ def from_row(row: sqlite3.Row) -> JobRow:
 
 def in_flight(row: sqlite3.Row) -> Job:
     """Return an unfinished job from its row, joined with whether its key is an admin's."""
+    names = ("id", "key_id", "owner", "client_id", "workflow", "submitted_at", "started_at", "priority", "attempts")
     return Job(
-        **{
-            name: row[name] for name in ("id", "key_id", "owner", "client_id", "workflow", "submitted_at", "started_at")
-        },
+        **{name: row[name] for name in names},
         admin=bool(row["admin"]),
         state=JobState(row["state"]),
         cancel_requested=bool(row["cancel_requested"]),

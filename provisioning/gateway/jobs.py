@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import orjson
+
+from provisioning.gateway.problems import Problem
 
 MILLISECONDS_PER_HOUR = 3_600_000
 
@@ -14,6 +17,8 @@ MILLISECONDS_PER_HOUR = 3_600_000
 class JobState(StrEnum):
     """Where a job is; the last four are final."""
 
+    ACCEPTED = "accepted"
+    """Written down; waits in the gateway's own queue."""
     DISPATCHING = "dispatching"
     """Written down, perhaps at ComfyUI: it is looked for there before anything is concluded."""
     QUEUED = "queued"
@@ -23,6 +28,9 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
     REJECTED = "rejected"
     """ComfyUI refused the workflow; it never ran."""
+
+
+FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.REJECTED})
 
 
 @dataclass
@@ -52,7 +60,11 @@ class Job:
     """The graph as the client sent it, JSON."""
     submitted_at: int
     """Milliseconds since the epoch, as all times here."""
-    state: JobState = JobState.DISPATCHING
+    state: JobState = JobState.ACCEPTED
+    priority: int = 0
+    """Its class: the higher goes first."""
+    attempts: int = 0
+    """How often it was handed to ComfyUI."""
     started_at: int | None = None
     cancel_requested: bool = False
     idempotency_key: str | None = None
@@ -60,7 +72,20 @@ class Job:
     """Of the whole request that brought the key; another request under the same key is refused."""
     progress: Progress = field(default_factory=Progress)
     posting: bool = False
-    """Its submission is under way: absence at ComfyUI means nothing yet."""
+    """It is being written down or sent: absence at ComfyUI means nothing yet."""
+    awaited: bool = False
+    """Somebody waits for ComfyUI's verdict on it and would rather hear that ComfyUI is away than wait on."""
+    decided: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when ComfyUI has taken or refused it, or it has ended."""
+    answer: dict[str, Any] = field(default_factory=dict)
+    """What ComfyUI said when it took the job, in the owner's names."""
+    refusal: Problem | None = None
+    error: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the state is final."""
+        return self.state in FINAL
 
     @property
     def graph(self) -> Any:  # noqa: ANN401 - a client's JSON

@@ -62,6 +62,16 @@ class Ledger:
         """Write down a new job; False when its idempotency key is taken."""
         return await self._database.run(lambda connection: jobrows.accept(connection, job))
 
+    async def dispatching(self, job: Job) -> None:
+        """Write down that ComfyUI may have the job from now on."""
+        sql = "UPDATE jobs SET state = ?, attempts = ? WHERE id = ? AND finished_at IS NULL"
+        await self._execute(sql, (JobState.DISPATCHING, job.attempts, job.id))
+
+    async def requeued(self, job: Job) -> None:
+        """Write down that ComfyUI does not have the job after all."""
+        sql = "UPDATE jobs SET state = ?, attempts = ?, started_at = NULL WHERE id = ? AND finished_at IS NULL"
+        await self._execute(sql, (JobState.ACCEPTED, job.attempts, job.id))
+
     async def queued(self, job: Job, now: int) -> None:
         """Write down that ComfyUI has the job."""
         sql = "UPDATE jobs SET state = ?, queued_at = ? WHERE id = ? AND state = ?"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from provisioning.gateway.assets import AssetStore
 from provisioning.gateway.catalogue import CatalogueCache
 from provisioning.gateway.clock import Clock
+from provisioning.gateway.dispatch import Dispatch
 from provisioning.gateway.feed import Feed
 from provisioning.gateway.hub import Hub
 from provisioning.gateway.keys import Actor
@@ -15,6 +16,7 @@ from provisioning.gateway.ledger import Ledger
 from provisioning.gateway.limiter import Limiter
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.realm import Realm, realm_of
+from provisioning.gateway.scheduler import Scheduler
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.tracker import Tracker
 from provisioning.gateway.upstream import Upstream
@@ -34,9 +36,9 @@ class Services:
     catalogue: CatalogueCache
     hub: Hub
     tracker: Tracker
+    dispatch: Dispatch
+    scheduler: Scheduler
     feed: Feed
-    client_id: str = ""
-    """The name under which the gateway talks to ComfyUI; the same after a restart, so running jobs still report."""
     draining: bool = False
 
     def realm(self, actor: Actor) -> Realm:

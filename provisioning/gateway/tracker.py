@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from provisioning.gateway.clock import Clock
-from provisioning.gateway.jobs import Job, JobState, Outcome, OutputFile
+from provisioning.gateway.jobs import Job, JobState, Outcome, OutputFile, Progress
 from provisioning.gateway.ledger import Ledger
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.realm import Realm, files_in, realm_of
@@ -19,6 +19,9 @@ LOST = "upstream_lost"
 """ComfyUI no longer knows the job and never said how it ended: it was restarted. Absence is never success."""
 
 
+MAX_ATTEMPTS = 2
+"""A job that ComfyUI lost is handed to it once more; one that kills ComfyUI twice is not."""
+
 RECENT = 256
 """How many finished jobs are kept in mind for events that arrive after their end was found by looking."""
 
@@ -28,9 +31,11 @@ class Tracker:
 
     ended: Callable[[Job], None]
     """Called once for every job that ran or was to run, when its end is written down."""
+    moved: Callable[[Job], None]
+    """Called when a job has started, ended or come back to the queue."""
 
     def __init__(self, ledger: Ledger, upstream: Upstream, clock: Clock, settings: GatewaySettings) -> None:
-        self.ended = _nobody_listens
+        self.ended = self.moved = _nobody_listens
         self._ledger = ledger
         self._upstream = upstream
         self._clock = clock
@@ -79,7 +84,20 @@ class Tracker:
         """Take note that ComfyUI began to work on the job."""
         if job.state is not JobState.RUNNING:
             job.state, job.started_at = JobState.RUNNING, at_ms
+            self.moved(job)
             await self._ledger.started(job)
+
+    async def queued(self, job: Job) -> None:
+        """Take note that ComfyUI has the job."""
+        if job.state is JobState.DISPATCHING:
+            job.state = JobState.QUEUED
+        await self._ledger.queued(job, self._clock.now_ms())
+
+    async def requeue(self, job: Job) -> None:
+        """Take note that ComfyUI does not have the job, so that it waits again."""
+        job.state, job.started_at, job.progress = JobState.ACCEPTED, None, Progress()
+        self.moved(job)
+        await self._ledger.requeued(job)
 
     async def reject(self, job: Job, error: str) -> None:
         """Take note that the job will never run."""
@@ -102,6 +120,11 @@ class Tracker:
                 await self.settle(job)
 
     async def _outcome(self, job: Job) -> Outcome | None:
+        if job.state is JobState.ACCEPTED:
+            return self._cancelled(job) if job.cancel_requested else None
+        return await self._found(job)
+
+    async def _found(self, job: Job) -> Outcome | None:
         posting = job.posting
         for attempt in range(2):
             entry = (await self._upstream.get_json(f"/history/{job.id}")).get(job.id)
@@ -113,8 +136,14 @@ class Tracker:
         if posting:
             return None
         if job.cancel_requested:
-            return Outcome(JobState.CANCELLED, job.started_at, self._clock.now_ms(), 0, error="cancelled")
+            return self._cancelled(job)
+        if job.attempts < MAX_ATTEMPTS:
+            await self.requeue(job)
+            return None
         return Outcome(JobState.FAILED, job.started_at, self._clock.now_ms(), 0, error=LOST)
+
+    def _cancelled(self, job: Job) -> Outcome:
+        return Outcome(JobState.CANCELLED, job.started_at, self._clock.now_ms(), 0, error="cancelled")
 
     async def _is_queued(self, job: Job) -> bool:
         queue = await self.queue()
@@ -132,9 +161,10 @@ class Tracker:
 
     async def _end(self, job: Job, outcome: Outcome) -> None:
         await self._ledger.finished(job, outcome)
-        job.state = outcome.state
+        job.state, job.error = outcome.state, outcome.error
         self._live.pop(job.id, None)
         self._settling.pop(job.id, None)
+        self.moved(job)
         if outcome.state is not JobState.REJECTED:
             self._remember(job)
             self.ended(job)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from provisioning.gateway.exchange import Exchange
-from provisioning.gateway.jobs import Job
+from provisioning.gateway.jobs import Job, JobState
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.upstream import Request
@@ -18,7 +18,10 @@ async def show(services: Services, exchange: Exchange) -> None:
     """Answer with ComfyUI's queue as far as it is the caller's, each entry cut to five items."""
     queue = await services.tracker.queue()
     jobs = {job.id: job for job in services.tracker.of(visible_owner(exchange.who))}
-    await exchange.send_json({name: _entries(items, jobs) for name, items in queue.items()})
+    entries = {name: _entries(items, jobs) for name, items in queue.items()}
+    waiting = enumerate((job for job in services.scheduler.waiting() if job.id in jobs), 1)
+    entries["queue_pending"] += [[place, job.id, job.graph, {"client_id": job.client_id}, []] for place, job in waiting]
+    await exchange.send_json(entries)
 
 
 def _entries(items: Iterable[Any], jobs: dict[str, Job]) -> list[list[Any]]:
@@ -48,8 +51,21 @@ def id_list(body: dict[str, Any]) -> frozenset[str]:
     return frozenset(ids)
 
 
-async def cancel(services: Services, jobs: Iterable[Job]) -> None:
-    """Take waiting jobs out of ComfyUI's queue; running ones go on."""
+async def cancel(services: Services, jobs: Sequence[Job]) -> None:
+    """Take waiting jobs out of our queue and ComfyUI's; running ones go on."""
+    held = [job for job in jobs if job.state is JobState.ACCEPTED]
+    for job in held:
+        # Marked before anything is awaited: from here on the scheduler passes it by.
+        job.cancel_requested = True
+    for job in held:
+        await services.ledger.cancel_requested(job)
+        await services.tracker.settle(job)
+    sent = [job for job in jobs if not job.ended]
+    if sent:
+        await _unstage(services, sent)
+
+
+async def _unstage(services: Services, jobs: Iterable[Job]) -> None:
     running = {item[1] for item in (await services.tracker.queue())["queue_running"]}
     waiting = [job for job in jobs if job.id not in running]
     for job in waiting:

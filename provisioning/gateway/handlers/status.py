@@ -17,6 +17,8 @@ async def livez(_services: Services, exchange: Exchange) -> None:
 async def readyz(services: Services, exchange: Exchange) -> None:
     """Say whether jobs can be taken; raises Problem with the reason when not."""
     services.check_not_draining()
+    if services.scheduler.faulty:
+        raise Problem(Code.GPU_FAULT)
     if not services.feed.connected:
         raise Problem(Code.UPSTREAM_UNAVAILABLE)
     if not await services.ledger.writable():

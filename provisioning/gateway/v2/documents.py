@@ -21,6 +21,7 @@ URL_MS = DAY_MS
 BINARY = "application/octet-stream"
 
 _STATUSES = {
+    JobState.ACCEPTED: "queued",
     JobState.DISPATCHING: "queued",
     JobState.QUEUED: "queued",
     JobState.RUNNING: "running",
@@ -42,6 +43,7 @@ class View:
     retention_ms: int
     live: Job | None = None
     position: int | None = None
+    wait_seconds: int | None = None
     assets: tuple[Asset, ...] = ()
 
 
@@ -77,6 +79,7 @@ def job(row: JobRow, view: View) -> dict[str, Any]:
         "completed_at": moment(row.finished_at),
         "expires_at": moment(row.submitted_at + view.retention_ms),
         "queue_position": view.position,
+        "queue_wait_seconds": view.wait_seconds,
         "progress": progress(view.live) if view.live else None,
         "outputs": [output(asset, view) for asset in view.assets],
         "error": _error(row),

@@ -22,6 +22,7 @@ RESERVED = ("webhook_url", "inputs")
 """Members that the contract keeps for later; one that was ignored would be believed to work."""
 
 MAX_PAGE = 100
+MAX_PRIORITY = 10
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
@@ -32,6 +33,7 @@ async def submit(services: Services, exchange: Exchange) -> None:
         if name in body:
             raise Problem(Code.INVALID_REQUEST, f"{name} is not supported.", members=fault(f"/{name}", "not supported"))
     job = new_job(services, exchange, body.get("workflow"))
+    job.priority = _priority(exchange, body.get("priority"))
     job.idempotency_key = _idempotency_key(exchange)
     job.request_hash = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
     if await _replay(services, exchange, job):
@@ -44,6 +46,13 @@ async def submit(services: Services, exchange: Exchange) -> None:
             await services.ledger.release_key(job)
         raise
     await _send(services, exchange, job.id, status=201)
+
+
+def _priority(exchange: Exchange, given: object) -> int:
+    """Return a job's class: everybody may stand back, and only an admin may push in; other values are advice."""
+    if not isinstance(given, int) or isinstance(given, bool):
+        return 0
+    return max(-MAX_PRIORITY, min(given, MAX_PRIORITY if exchange.who.is_admin else 0))
 
 
 def _idempotency_key(exchange: Exchange) -> str | None:
@@ -141,12 +150,7 @@ async def _view(services: Services, exchange: Exchange, row: JobRow) -> document
         now=services.clock.now_ms(),
         retention_ms=services.settings.retention_days * documents.DAY_MS,
         live=live if live is not None and live.state is JobState.RUNNING else None,
-        position=position(services, row.id),
+        position=services.scheduler.position(row.id),
+        wait_seconds=services.scheduler.wait_seconds(row.id),
         assets=tuple([await measured(services, asset) for asset in found]),
     )
-
-
-def position(services: Services, job_id: str) -> int | None:
-    """Return a waiting job's place in the queue, from 1; None when it does not wait."""
-    waiting = [job.id for job in services.tracker.of(None) if job.state is not JobState.RUNNING]
-    return waiting.index(job_id) + 1 if job_id in waiting else None

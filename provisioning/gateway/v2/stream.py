@@ -16,7 +16,7 @@ from provisioning.gateway.jobs import Job
 from provisioning.gateway.services import Services
 from provisioning.gateway.v2 import documents
 from provisioning.gateway.v2.assets import measured
-from provisioning.gateway.v2.jobs import find, position
+from provisioning.gateway.v2.jobs import find
 
 KEEP_ALIVE_SECONDS = 15.0
 """Well below what proxies take for a dead connection."""
@@ -80,7 +80,7 @@ def _translated(services: Services, live: Job, message: Message) -> list[tuple[s
 
 def _status(services: Services, live: Job) -> dict[str, Any]:
     word = documents.status(live.state, cancelling=live.cancel_requested)
-    return {"status": word, "queue_position": position(services, live.id)}
+    return {"status": word, "queue_position": services.scheduler.position(live.id)}
 
 
 def _preview(live: Job, preview: events.Preview) -> dict[str, Any]:

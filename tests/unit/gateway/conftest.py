@@ -115,6 +115,29 @@ async def submit(client: httpx.AsyncClient, **body: object) -> str:
     return str(answer.json()["prompt_id"])
 
 
+async def taken(gate: Gate, job: str) -> None:
+    """Wait until ComfyUI has a job, and the gateway knows."""
+    await until(lambda: any(item[1] == job for item in gate.comfy.pending + gate.comfy.running))
+    live = gate.app.services.tracker.get(job)
+    await until(lambda: live is None or not live.posting)
+
+
+async def lose(gate: Gate, job: str) -> None:
+    """Have ComfyUI forget a job, as when it is started anew."""
+    await taken(gate, job)
+    gate.comfy.pending.clear()
+    gate.comfy.running.clear()
+    await gate.app.services.tracker.reconcile()
+
+
+async def finish(gate: Gate, job: str, error: dict[str, Any] | None = None) -> None:
+    """Have ComfyUI run a job to its end."""
+    await taken(gate, job)
+    await gate.comfy.begin(job)
+    await gate.comfy.end(job, error=error)
+    await until(lambda: gate.app.services.tracker.get(job) is None)
+
+
 async def until(condition: Callable[[], Any | Awaitable[Any]], seconds: float = 5) -> None:
     """Wait for something that comes over a loopback socket."""
     async with asyncio.timeout(seconds):

@@ -32,7 +32,7 @@ async def test_half_an_answer_is_never_taken_for_a_whole(gate: Gate, port: int) 
 
 async def test_the_gateways_socket_is_made_again(gate: Gate) -> None:
     [first] = gate.comfy.sockets.values()
-    label = gate.app.services.client_id
+    label = gate.app.services.dispatch.client_id
     await first.close()
     await until(lambda: gate.comfy.sockets.get(label) not in {None, first})
     await until(lambda: gate.app.services.feed.connected)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from provisioning.gateway.realm import is_safe_name, without_paths
-from tests.unit.gateway.conftest import Gate, submit, workflow
+from tests.unit.gateway.conftest import Gate, finish, submit, workflow
 from tests.unit.gateway.fake import PNG
 
 
@@ -33,6 +33,7 @@ async def test_an_upload_is_what_a_workflow_of_the_same_key_loads(gate: Gate) ->
     assert gate.comfy.submitted(job)["prompt"]["1"]["inputs"]["image"] == f"{folder}/a.png"
     answer = await gate.bob.get("/view", params={"filename": "a.png", "type": "input", "subfolder": folder})
     assert answer.status_code == 404
+    await finish(gate, job)
     job = await submit(gate.admin, prompt=workflow(image="any.png"))
     assert gate.comfy.submitted(job)["prompt"]["1"]["inputs"]["image"] == "any.png"
 

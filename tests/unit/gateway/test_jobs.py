@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from provisioning.gateway.upstream import ComfyUI
-from tests.unit.gateway.conftest import Gate, opened, submit, workflow
+from tests.unit.gateway.conftest import Gate, lose, opened, submit, taken, workflow
 from tests.unit.gateway.fake import PNG
 
 
@@ -72,9 +72,11 @@ async def test_a_finished_job_outlives_comfyui(gate: Gate) -> None:
 
 async def test_a_job_comfyui_forgot_is_failed_never_completed(gate: Gate) -> None:
     job = await submit(gate.alice)
-    gate.comfy.pending.clear()
-    await gate.app.services.tracker.reconcile()
-    assert gate.rows("SELECT state, error FROM jobs") == [("failed", "upstream_lost")]
+    await lose(gate, job)
+    assert gate.rows("SELECT finished_at FROM jobs") == [(None,)], "it is given to ComfyUI once more"
+    await lose(gate, job)
+    assert gate.rows("SELECT state, error, attempts FROM jobs") == [("failed", "upstream_lost", 2)]
+    assert len(gate.comfy.asked("POST", "/prompt")) == 2
     assert (await gate.alice.get(f"/history/{job}")).json() == {}
 
 
@@ -150,11 +152,13 @@ async def test_a_refused_workflow_is_explained_and_not_charged(gate: Gate) -> No
 
 async def test_cancelling_takes_only_ones_own_jobs(gate: Gate) -> None:
     mine, theirs = await submit(gate.alice), await submit(gate.bob)
+    waiting = await submit(gate.alice)
     await gate.alice.post("/queue", json={"delete": [mine, theirs]})
-    assert [item[1] for item in gate.comfy.pending] == [theirs]
+    await taken(gate, theirs)
     await gate.alice.post("/queue", json={"clear": True})
     assert [item[1] for item in gate.comfy.pending] == [theirs]
-    assert sorted(gate.rows("SELECT id, state FROM jobs")) == sorted([(mine, "cancelled"), (theirs, "queued")])
+    states = sorted([(mine, "cancelled", 1), (theirs, "queued", 1), (waiting, "cancelled", 0)])
+    assert sorted(gate.rows("SELECT id, state, attempts FROM jobs")) == states
 
 
 async def test_interrupting_stops_only_ones_own_job(gate: Gate) -> None:
@@ -215,7 +219,7 @@ async def test_a_comfyui_that_is_away_is_said_to_be_and_the_job_is_final(
     await gate.app.services.catalogue.get()
     away = ComfyUI("http://127.0.0.1:9")
     await away.start()
-    monkeypatch.setattr(gate.app.services, "upstream", away)
+    monkeypatch.setattr(gate.app.services.dispatch, "_upstream", away)
     answer = await gate.alice.post("/prompt", json={"prompt": workflow()})
     await away.close()
     monkeypatch.undo()

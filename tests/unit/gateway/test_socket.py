@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from provisioning.gateway import keys
 from provisioning.gateway.events import PREVIEW, PREVIEW_WITH_METADATA, kind
 from provisioning.gateway.hub import BACKLOG, Listener
-from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit
+from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, lose, submit
 from tests.unit.gateway.fake import PNG
 
 
@@ -79,8 +79,8 @@ async def test_the_result_is_there_when_the_end_is_announced(gate: Gate, port: i
 async def test_an_end_found_by_looking_is_announced_too(gate: Gate, port: int) -> None:
     async with listening(port, gate.keyring.alice) as alice:
         job = await submit(gate.alice)
-        gate.comfy.pending.clear()
-        await gate.app.services.tracker.reconcile()
+        await lose(gate, job)
+        await lose(gate, job)
         assert (await heard(alice, "executing"))[-1]["data"]["prompt_id"] == job
 
 

@@ -1,0 +1,104 @@
+"""Handing one job to ComfyUI, so that it is known at every moment whether ComfyUI may have it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from provisioning.gateway import graph
+from provisioning.gateway.assets import AssetStore
+from provisioning.gateway.catalogue import CatalogueCache
+from provisioning.gateway.jobs import Job, JobState, StoredFile
+from provisioning.gateway.ledger import Ledger
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.tracker import Tracker
+from provisioning.gateway.upstream import Request, Upstream
+
+AWAY = frozenset({Code.UPSTREAM_UNAVAILABLE, Code.STORE_UNAVAILABLE})
+"""No connection, or nothing written down: nothing was sent."""
+
+UNKNOWN = frozenset({Code.UPSTREAM_TIMEOUT, Code.UPSTREAM_ERROR})
+"""The job may run: it is followed until it is known."""
+
+
+class Dispatch:
+    """Rewrites, sends and writes down."""
+
+    client_id = ""
+    """The name under which the gateway listens to ComfyUI."""
+
+    def __init__(
+        self, tracker: Tracker, ledger: Ledger, assets: AssetStore, upstream: Upstream, catalogue: CatalogueCache
+    ) -> None:
+        self._tracker = tracker
+        self._ledger = ledger
+        self._assets = assets
+        self._upstream = upstream
+        self._catalogue = catalogue
+
+    async def rewritten(self, job: Job) -> graph.Graph:
+        """Return a job's workflow as ComfyUI gets it; raises Problem when it names what is not its owner's."""
+        workflow: graph.Graph = job.graph
+        ids = graph.asset_ids(workflow)
+        found = await self._assets.of_ids(ids, None if job.admin else job.owner) if ids else {}
+        assets = {asset_id: _loaded_name(asset.file) for asset_id, asset in found.items()}
+        catalogue = await self._catalogue.get()
+        return graph.rewrite(workflow, graph.Rules(self._tracker.realm(job), job.id, catalogue.file_inputs, assets))
+
+    async def send(self, job: Job) -> None:
+        """Hand a waiting job over; raises Problem, and the job waits on, when ComfyUI or the database is away."""
+        job.state, job.posting, job.attempts = JobState.DISPATCHING, True, job.attempts + 1
+        try:
+            await self._send(job)
+        except Problem as problem:
+            await self._failed(job, problem)
+        finally:
+            job.posting = False
+            if job.state is not JobState.ACCEPTED:
+                job.decided.set()
+
+    async def _send(self, job: Job) -> None:
+        await self._ledger.dispatching(job)
+        payload = {"prompt": await self.rewritten(job), "prompt_id": job.id, "client_id": self.client_id}
+        headers = {"Content-Type": "application/json"}
+        request = Request("POST", "/prompt", headers=headers, body=orjson.dumps(payload))
+        status, answer = await self._upstream.call(request)
+        answer = self._tracker.realm(job).clean(answer) if isinstance(answer, dict) else {}
+        if status != 200:
+            raise _refusal(status, answer)
+        if answer.get("prompt_id") != job.id:
+            raise Problem(Code.UPSTREAM_ERROR)
+        job.answer = answer
+        await self._tracker.queued(job)
+        if job.cancel_requested:
+            await self._upstream.call(Request("POST", "/queue", headers=headers, body=_delete(job)))
+
+    async def _failed(self, job: Job, problem: Problem) -> None:
+        if problem.code in UNKNOWN and not problem.members:
+            job.refusal = problem
+        elif problem.code in AWAY and not job.awaited:
+            job.attempts -= 1
+            await self._tracker.requeue(job)
+            raise problem
+        else:
+            job.refusal = problem
+            await self._tracker.reject(job, problem.code.value)
+
+
+def _loaded_name(file: StoredFile) -> str:
+    name = "/".join(filter(None, (file.subfolder, file.filename)))
+    return name if file.type == "input" else f"{name} [{file.type}]"
+
+
+def _delete(job: Job) -> bytes:
+    return orjson.dumps({"delete": [job.id]})
+
+
+def _refusal(status: int, answer: dict[str, Any]) -> Problem:
+    given = answer.get("error")
+    error: dict[str, Any] = given if isinstance(given, dict) else {}
+    code = Code.INVALID_WORKFLOW if status == 400 else Code.UPSTREAM_ERROR
+    detail = " ".join(filter(None, (str(error.get("message", "")), str(error.get("details", ""))))).strip()
+    members = {"node_errors": answer.get("node_errors") or {}, "error": error | {"code": code.value}}
+    return Problem(code, (detail or None) if status == 400 else None, members=members)
