@@ -61,7 +61,8 @@ class Route:
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/livez", Access.PUBLIC, status.livez, native=False),
-    Route("GET", "/readyz", Access.CLIENT, status.readyz, native=False),
+    Route("GET", "/readyz", Access.PUBLIC, status.readyz, native=False),
+    Route("GET", "/api/gateway/ready", Access.CLIENT, status.ready, native=False),
     Route("GET", "/errors/{code}", Access.CLIENT, status.error, native=False),
     Route("GET", "/api/gateway/usage", Access.CLIENT, status.usage, native=False),
     Route("POST", "/api/v2/jobs", Access.CLIENT, v2_jobs.submit, kind=Kind.SUBMIT, native=False),

@@ -40,6 +40,9 @@ class Services:
     scheduler: Scheduler
     feed: Feed
     draining: bool = False
+    probed_at: float = float("-inf")
+    """When it was last tried whether the database can be written, by the monotonic clock."""
+    writable: bool = False
 
     def realm(self, actor: Actor) -> Realm:
         """Return the realm of the caller's files."""

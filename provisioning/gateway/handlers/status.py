@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from provisioning.gateway.exchange import Exchange
 from provisioning.gateway.problems import CATALOGUE, Code, Problem
 from provisioning.gateway.services import Services, visible_owner
 
 DAY_MS = 86_400_000
+PROBE_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 async def livez(_services: Services, exchange: Exchange) -> None:
@@ -15,15 +20,38 @@ async def livez(_services: Services, exchange: Exchange) -> None:
 
 
 async def readyz(services: Services, exchange: Exchange) -> None:
+    """Say whether jobs can be taken, to anybody, and so without the reason; raises Problem when not."""
+    try:
+        await _check(services)
+    except Problem as problem:
+        _log.warning("not ready", extra={"code": problem.code.value})
+        raise Problem(Code.NOT_READY) from problem
+    await exchange.send_json({"status": "ready"})
+
+
+async def ready(services: Services, exchange: Exchange) -> None:
     """Say whether jobs can be taken; raises Problem with the reason when not."""
+    await _check(services)
+    await exchange.send_json({"status": "ready"})
+
+
+async def _check(services: Services) -> None:
     services.check_not_draining()
     if services.scheduler.faulty:
         raise Problem(Code.GPU_FAULT)
     if not services.feed.connected:
         raise Problem(Code.UPSTREAM_UNAVAILABLE)
-    if not await services.ledger.writable():
+    if not await _writable(services):
         raise Problem(Code.STORE_UNAVAILABLE)
-    await exchange.send_json({"status": "ready"})
+
+
+async def _writable(services: Services) -> bool:
+    # Anybody may ask, and each look is a commit: one a second is enough.
+    now = services.clock.monotonic()
+    if now - services.probed_at >= PROBE_SECONDS:
+        services.probed_at = now
+        services.writable = await services.ledger.writable()
+    return services.writable
 
 
 async def error(_services: Services, exchange: Exchange) -> None:

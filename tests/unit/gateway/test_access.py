@@ -277,3 +277,26 @@ async def test_a_database_that_is_away_lets_nobody_in(gate: Gate) -> None:
 async def test_query_parameters_come_once(gate: Gate) -> None:
     answer = await gate.alice.get("/view?filename=a.png&filename=b.png")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+
+
+PUBLIC = {("GET", "/livez"), ("GET", "/readyz")}
+
+
+async def test_what_needs_no_key_is_this_and_tells_nothing(gate: Gate) -> None:
+    assert {(route.method, path) for route, path in EVERY if route.access is Access.PUBLIC} == PUBLIC
+    nobody = gate.client(None)
+    assert (await nobody.get("/readyz")).json() == {"status": "ready"}
+    gate.app.drain()
+    answer = await nobody.get("/readyz")
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "not_ready", "2")
+    assert "draining" not in answer.text
+    assert (await gate.alice.get("/api/gateway/ready")).json()["code"] == "draining"
+
+
+async def test_probes_of_strangers_write_at_most_once_a_second(gate: Gate) -> None:
+    nobody = gate.client(None)
+    assert (await nobody.get("/readyz")).status_code == 200
+    gate.database.run_now(lambda connection: connection.execute("DROP TABLE meta").rowcount)
+    assert (await nobody.get("/readyz")).status_code == 200
+    gate.clock.advance(1)
+    assert (await nobody.get("/readyz")).status_code == 503

@@ -202,3 +202,49 @@ async def test_comfy_orgs_own_client_works_unchanged(
         assert [summary.id async for summary in client.list_jobs(limit=1)] == [second.id, job.id]
         assert (await second.cancel()).status == "succeeded"
         assert (await (await client.jobs.get(job.id)).get_workflow()).graph == graphs["text_to_image"]
+
+
+def marked(marker: str) -> dict[str, Any]:
+    """Return a workflow that makes the stand-in fail, as its README says."""
+    text = (WORKFLOWS / "text_to_image.json").read_text()
+    graph: dict[str, Any] = json.loads(text)
+    for node in graph.values():
+        if node["class_type"] == "CLIPTextEncode":
+            node["inputs"]["text"] += f" [stand-in: {marker}]"
+    return graph
+
+
+async def test_every_job_has_an_end_whatever_comfyui_does(tmp_path: Path) -> None:
+    write_models(tmp_path)
+    port = free_port()
+    command = (sys.executable, "main.py", "--port", str(port), "--base-directory", str(tmp_path), "--disable-metadata")
+    setup = prepare(tmp_path, f"http://127.0.0.1:{port}")
+    async with serving_while(setup, command) as client:
+        jobs = []
+        for marker in ("oom", "crash", "slow 0"):
+            answer = await client.post("/prompt", json={"prompt": marked(marker)})
+            assert answer.status_code == 200, answer.text
+            jobs.append(answer.json()["prompt_id"])
+        await until(lambda: len(setup.rows("SELECT 1 FROM jobs WHERE finished_at IS NOT NULL")) == 3, seconds=90)
+    ends = {row[0]: row[1:] for row in setup.rows("SELECT id, state, error, attempts FROM jobs")}
+    assert ends[jobs[0]] == ("failed", "gpu_out_of_memory", 1)
+    assert ends[jobs[1]] == ("failed", "upstream_lost", 2)
+    assert ends[jobs[2]][:2] == ("completed", None)
+
+
+@asynccontextmanager
+async def serving_while(setup: Setup, command: tuple[str, ...]) -> AsyncIterator[httpx.AsyncClient]:
+    """Run a gateway in front of a stand-in that is started again whenever it ends, as supervisord does."""
+
+    async def keep_up() -> None:
+        while True:
+            async with process(*command, cwd=STAND_IN) as started:
+                await started.wait()
+
+    keeping = asyncio.create_task(keep_up())
+    try:
+        async with serving(setup), setup.client() as client:
+            yield client
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)

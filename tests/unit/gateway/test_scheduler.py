@@ -164,8 +164,9 @@ async def test_a_cuda_fault_holds_the_queue_until_comfyui_is_new(gate: Gate, mes
     first, staged, second = [await submit(gate.alice) for _ in range(3)]
     await finish(gate, first, {"exception_message": message})
     await finish(gate, staged, {"exception_message": message})
-    answer = await gate.alice.get("/readyz")
+    answer = await gate.alice.get("/api/gateway/ready")
     assert answer.status_code == status
+    assert (await gate.client(None).get("/readyz")).status_code == status
     if status == 200:
         await taken(gate, second)
         return
