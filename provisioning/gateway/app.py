@@ -188,6 +188,7 @@ class Gateway:
             exchange.request_id, key_id, exchange.job_id, exchange.method, exchange.route, exchange.status, received_at,
             duration_ms, exchange.bytes_in, exchange.bytes_out,
         )  # fmt: skip
+        self.services.counts.add(row.method, row.route, row.status, duration_ms)
         if key_id:
             self.services.ledger.record(row)
         _log.info("request", extra=row._asdict() | {"id": None, "request_id": row.id})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from provisioning.gateway.exchange import Exchange
-from provisioning.gateway.handlers import files, histories, prompts, queues, shared, status
+from provisioning.gateway.handlers import files, histories, measuring, prompts, queues, shared, status
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
 from provisioning.gateway.v2 import assets as v2_assets
@@ -94,6 +94,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/embeddings", Access.CLIENT, shared.same_path),
     Route("GET", "/features", Access.CLIENT, shared.same_path),
     Route("GET", "/extensions", Access.CLIENT, shared.same_path),
+    Route("GET", "/metrics", Access.ADMIN, measuring.show, native=False),
     Route("GET", "/system_stats", Access.ADMIN, shared.same_path),
     Route("GET", "/experiment/models", Access.ADMIN, shared.same_path),
     Route("GET", "/experiment/models/{folder}", Access.ADMIN, shared.same_path),

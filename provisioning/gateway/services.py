@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from provisioning.gateway.assets import AssetStore
 from provisioning.gateway.catalogue import CatalogueCache
@@ -14,6 +14,7 @@ from provisioning.gateway.keys import Actor
 from provisioning.gateway.keystore import KeyStore
 from provisioning.gateway.ledger import Ledger
 from provisioning.gateway.limiter import Limiter
+from provisioning.gateway.metrics import RequestCounts
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.realm import Realm, realm_of
 from provisioning.gateway.scheduler import Scheduler
@@ -39,6 +40,7 @@ class Services:
     dispatch: Dispatch
     scheduler: Scheduler
     feed: Feed
+    counts: RequestCounts = field(default_factory=RequestCounts)
     draining: bool = False
     probed_at: float = float("-inf")
     """When it was last tried whether the database can be written, by the monotonic clock."""

@@ -80,7 +80,8 @@ async def test_a_stranger_sees_nothing_of_another(gate: Gate) -> None:
 UNKNOWN_PATHS = [
     "/", "/internal/logs", "/internal/logs/raw", "/internal/folder_paths", "/manager/reboot", "/customnode/install",
     "/userdata", "/userdata/a.json", "/users", "/settings", "/api/api/prompt", "/api/assets", "/api/assets/download",
-    "/api/jobs", "/api/v2/userdata", "/docs", "/openapi.json", "/metrics", "/PROMPT", "/prompt/", "/queue/x", "/api",
+    "/api/jobs", "/api/v2/userdata", "/docs", "/openapi.json", "/api/metrics",
+    "/PROMPT", "/prompt/", "/queue/x", "/api",
     "/api/livez", "/{code}", "/errors/{code}/x",
 ]  # fmt: skip
 
