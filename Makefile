@@ -11,7 +11,7 @@ ACT = $(if $(filter 1 yes true,$(YES)),--yes)
 TESTED = $(READY) && $(PYTHON) -m tools.system_packages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview destroy output key pods placement doctor sweep break-glass logs ssh env init lock stop-emulator test test-nightly check
+.PHONY: help setup up preview destroy output key pods placement doctor sweep break-glass logs ssh env init lock stop-emulator test test-nightly bench check
 
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /make \1	/' | sed 's/[$$][$$]/$$/' | expand -t 22
@@ -53,5 +53,7 @@ test:           ## unit, contract, integration and end-to-end tests
 	$(TESTED) && $(VENV)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not live and not nightly" --cov --cov-report=term:skip-covered $(ARGS)
 test-nightly:   ## the long tests
 	$(TESTED) && $(VENV)/python -m pytest -m nightly $(ARGS)
+bench:          ## what the gateway costs a request, as one table with ratios
+	$(READY) && $(VENV)/python -m tests.bench.gateway
 check:          ## lint, format, types, import directions
 	$(READY) && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/lint-imports

@@ -23,13 +23,14 @@ def test_the_workflow_previews_every_environment() -> None:
 
 @pytest.mark.parametrize("env", ["dev", "staging", "prod"])
 def test_the_steps_of_the_workflow_price_an_environment_from_the_price_file(bench: Bench, env: str) -> None:
-    said = ""
-    for step in STEPS:
-        line = step.replace("${{ matrix.env }}", env)
-        result = bench.checkout.shell(line)
-        said += result.text
-        assert result.code == 0, result.text
+    results = [bench.checkout.shell(step.replace("${{ matrix.env }}", env)) for step in STEPS]
+    said = "".join(result.text for result in results)
     assert "the price file" in said
     assert re.search(r"With the first: \$\d+\.\d+/h \(24h \$", said)
     assert "PlotL9.safetensors has no url and will be missing" in said
+    # A preview must not pass where `up` would refuse: one model's hash is still to be recorded in dev.
+    refused = re.findall(r"^ +- \[(\w+)\]  comfyui-runpod\S* +(\S+)", said, re.MULTILINE)
+    mandatory = {name for level, name in refused if level == "mandatory"}
+    assert mandatory == (set() if env == "dev" else {"model-hashes-are-known"}), said
+    assert all((result.code == 0) is (env == "dev") for result in results)
     assert bench.checkout.dirty() == ""
