@@ -14,6 +14,7 @@ from stacks.cli import emulator, environment, passphrase, plain, stack
 from stacks.cli.engine import Engine
 from stacks.cli.place import PROJECT, Place
 
+
 def run(place: Place) -> int:
     """Preview; the engine's exit code."""
     if passphrase.settings(place, os.environ) is None:
