@@ -18,3 +18,7 @@ def child(parent: str, suffix: str) -> str:
 def physical(environment: str, role: str) -> str:
     """Return the name a person reads in RunPod's console; the provider appends its marker to it."""
     return f"comfyui-{environment}-{role}"
+
+
+RUNNING_COST = "COMFYUI_RUNPOD_RUNNING_USD_PER_HOUR"
+"""Environment variable by which the commands tell the program what the stack costs now; empty when nothing runs."""

@@ -1,14 +1,12 @@
 """The Pulumi program: settings in, outputs out."""
 
+import os
+
 from provisioning import bundle
 from stacks import lockfile, lookup, outputs, plan, program, settings
 
 chosen = settings.load()
-outputs.export(
-    program.build(
-        chosen,
-        plan.provision(chosen, lockfile.load()),
-        catalogue=lookup.catalogue(chosen.gpu.count),
-        bundle=bundle.digest(),
-    )
-)
+provision = plan.provision(chosen, lockfile.load())
+catalogue = lookup.catalogue(chosen.gpu.count)
+running = lookup.running_usd_per_hour(os.environ)
+outputs.export(program.build(chosen, provision, catalogue=catalogue, bundle=bundle.digest(), running=running))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 from components import runpod
 from components.errors import CatalogueError
+from components.naming import RUNNING_COST
 from components.placement import Catalogue, Offer
 
 
@@ -26,3 +28,9 @@ def catalogue(gpu_count: int) -> Catalogue:
         source=gpus.source,
         as_of=date.fromisoformat(gpus.as_of),
     )
+
+
+def running_usd_per_hour(environ: Mapping[str, str]) -> float | None:
+    """Return what the stack costs now, 0 when nothing runs; None where only the engine was started and nobody asked."""
+    told = environ.get(RUNNING_COST)
+    return None if told is None else float(told or 0)

@@ -18,7 +18,9 @@ from stacks.sections import TokensSection
 from stacks.settings import Settings
 
 
-def build(settings: Settings, provision: ProvisionPlan, *, catalogue: Catalogue, bundle: str) -> StackOutputs:
+def build(
+    settings: Settings, provision: ProvisionPlan, *, catalogue: Catalogue, bundle: str, running: float | None = None
+) -> StackOutputs:
     """Declare an environment.
 
     Args:
@@ -26,6 +28,7 @@ def build(settings: Settings, provision: ProvisionPlan, *, catalogue: Catalogue,
         provision: What is installed.
         catalogue: Prices, stock and data centres; looked up by the caller.
         bundle: Digest of the program that is uploaded to the pod.
+        running: What the stack costs now, USD per hour; a preview sets the plan against it. None: not known.
 
     Raises:
         DeclarationError: The settings cannot work; the message says what to change.
@@ -42,7 +45,12 @@ def build(settings: Settings, provision: ProvisionPlan, *, catalogue: Catalogue,
         software=_software(settings, provision, bundle),
     )
     _budget(settings, environment, max(candidate.usd_per_hour for candidate in candidates))
-    return _outputs(settings, environment, candidates)
+    outputs = _outputs(settings, environment, candidates)
+    if pulumi.runtime.is_dry_run() and running is not None:
+        pulumi.Output.from_input(outputs.cost_per_hour).apply(
+            lambda planned: pulumi.log.info(f"Cost: {cost.difference(planned, running or None)}")
+        )
+    return outputs
 
 
 def _candidates(settings: Settings, catalogue: Catalogue) -> tuple[Candidate, ...]:

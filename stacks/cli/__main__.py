@@ -9,7 +9,8 @@ import shlex
 import sys
 from collections.abc import Callable
 
-from stacks.cli import destroy, emulator, environment, init, locks, plain, preview, up
+from stacks.cli import destroy, emulator, environment, init, locks, plain, preview, stack, up
+from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 from stacks.cli.place import Place, here
 
@@ -136,7 +137,10 @@ def become_engine(arguments: list[str]) -> int:
         settings = environment.for_engine(place, os.environ)
         program = place.setup()["engine"]["folder"] + "/pulumi"
         locks.break_stale_of(place, settings)
-        os.execve(program, ["pulumi", *arguments], plain.own_settings(arguments) | settings)  # noqa: S606  (no shell: the very arguments)
+        own = plain.own_settings(arguments)
+        if own:
+            settings = dict(stack.knowing_its_cost(Engine(place, settings)).environ)
+        os.execve(program, ["pulumi", *arguments], own | settings)  # noqa: S606  (no shell: the very arguments)
     except (CliError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
     return 1

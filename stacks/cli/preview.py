@@ -22,7 +22,7 @@ def run(place: Place) -> int:
     engine = Engine(place, environment.for_engine(place, os.environ))
     emulator.start(place)
     stack.prepare(engine)
-    return engine.follow("preview", plain.CURRENT_SETTINGS)
+    return stack.knowing_its_cost(engine).follow("preview", plain.CURRENT_SETTINGS)
 
 
 def _without_secrets(place: Place) -> int:

@@ -14,6 +14,7 @@ def run(place: Place, default_env: str, saved_plan: str = "") -> int:
     engine = environment.prepared(place, os.environ)
     emulator.start(place)
     stack.prepare(engine)
+    engine = stack.knowing_its_cost(engine)
     # The preview stays: a policy that refuses does so before the first resource bills.
     with placement.settings_file(place, saved_plan) as settings:
         code = engine.follow("up", "--yes", plain.CURRENT_SETTINGS, *settings)

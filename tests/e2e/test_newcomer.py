@@ -68,7 +68,7 @@ def _walk(checkout: Checkout, runtime: str) -> None:
     _sees_what_bills(checkout, outputs)
     again = checkout.made("up")
     assert "nothing changed" in again.text.lower()
-    checkout.made("preview")
+    assert "/h; unchanged" in checkout.made("preview").text
 
 
 def _ends(checkout: Checkout) -> None:
@@ -116,6 +116,13 @@ def _processes(mark: bytes) -> list[str]:
         if any(mark in text for text in told):
             found.append(f"{folder.name}: {told[0].decode(errors='replace')}")
     return found
+
+
+def _breaches(checkout: Checkout) -> object:
+    """Where a call or an answer was not what RunPod's published document says."""
+    api = re.search(r"runpod:apiUrl: (\S+)", checkout.settings())
+    assert api
+    return requests.get(f"{api[1]}/_emulator/violations", timeout=10).json()
 
 
 @pytest.mark.timeout(1500)

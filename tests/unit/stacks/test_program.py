@@ -40,13 +40,15 @@ def chosen(**changes: object) -> Settings:
     return parse("dev", raw(**changes), set())
 
 
-def built(settings: Settings, *, preview: bool = False) -> tuple[Recorder, dict[str, object]]:
+def built(
+    settings: Settings, *, preview: bool = False, running: float | None = None
+) -> tuple[Recorder, dict[str, object]]:
     """Declare an environment and return what was asked for and the outputs' values, None where unknown."""
     exported: dict[str, object] = {}
 
     def main() -> pulumi.Output[object]:
         provision = plan.provision(settings, Lock())
-        outs = program.build(settings, provision, catalogue=CATALOGUE, bundle="digest0")
+        outs = program.build(settings, provision, catalogue=CATALOGUE, bundle="digest0", running=running)
         values = {name: getattr(outs, field.name) for name, field in zip(NAMES, fields(StackOutputs), strict=True)}
         return pulumi.Output.all(**values).apply(exported.update)
 
@@ -59,6 +61,18 @@ def test_the_outputs_are_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pulumi.export", lambda name, _: names.append(name))
     outputs.export(StackOutputs(*[None] * 12))  # type: ignore[arg-type]
     assert names == NAMES
+
+
+@pytest.mark.parametrize(("running", "said"), [(None, None), (0.0, "nothing runs now"), (0.1, "against $0.1000/h now")])
+def test_a_preview_sets_the_cost_against_what_runs(
+    monkeypatch: pytest.MonkeyPatch, running: float | None, said: str | None
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr("pulumi.log.info", lambda line, *_: lines.append(line))
+    built(chosen(), preview=True, running=running)
+    costs = [line for line in lines if line.startswith("Cost: ")]
+    assert len(costs) == (said is not None)
+    assert all(str(said) in line for line in costs)
 
 
 def test_an_environment_says_where_it_is_and_what_it_costs() -> None:

@@ -1,0 +1,15 @@
+"""What the program is told by the commands that start the engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from components.naming import RUNNING_COST
+from stacks.lookup import running_usd_per_hour
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"), [({}, None), ({RUNNING_COST: ""}, 0.0), ({RUNNING_COST: "0.2751"}, 0.2751)]
+)
+def test_nobody_asked_nothing_runs_and_a_price_are_told_apart(environ: dict[str, str], expected: float | None) -> None:
+    assert running_usd_per_hour(environ) == expected
