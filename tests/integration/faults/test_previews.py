@@ -29,7 +29,7 @@ def test_the_steps_of_the_workflow_price_an_environment_from_the_price_file(benc
     assert re.search(r"With the first: \$\d+\.\d+/h \(24h \$", said)
     assert "PlotL9.safetensors has no url and will be missing" in said
     # A preview must not pass where `up` would refuse: one model's hash is still to be recorded in dev.
-    refused = re.findall(r"^ +- \[(\w+)\]  comfyui-runpod\S* +(\S+)", said, re.MULTILINE)
+    refused = re.findall(r"^ +- \[(\w+)\]  (\S+)  \(", said, re.MULTILINE)
     mandatory = {name for level, name in refused if level == "mandatory"}
     assert mandatory == (set() if env == "dev" else {"model-hashes-are-known"}), said
     assert all((result.code == 0) is (env == "dev") for result in results)
