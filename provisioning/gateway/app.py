@@ -7,26 +7,26 @@ import contextlib
 import logging
 import uuid
 
-from provisioning.gateway import admission
-from provisioning.gateway.catalogue import CatalogueCache
+from provisioning.gateway.access import admission
+from provisioning.gateway.access.keys import Actor
+from provisioning.gateway.access.keystore import KeyStore
+from provisioning.gateway.access.limiter import Limiter
+from provisioning.gateway.access.limits import Limits
 from provisioning.gateway.clock import Clock
-from provisioning.gateway.dispatch import Dispatch
-from provisioning.gateway.exchange import Exchange, Receive, Scope, Send
-from provisioning.gateway.feed import Feed
+from provisioning.gateway.comfyui.catalogue import CatalogueCache
+from provisioning.gateway.comfyui.feed import Feed
+from provisioning.gateway.comfyui.upstream import Upstream
+from provisioning.gateway.events.hub import Hub
 from provisioning.gateway.handlers.sockets import Socket
-from provisioning.gateway.hub import Hub
-from provisioning.gateway.keys import Actor
-from provisioning.gateway.keystore import KeyStore
-from provisioning.gateway.ledger import Ledger, RequestRow
-from provisioning.gateway.limiter import Limiter
-from provisioning.gateway.limits import Limits
+from provisioning.gateway.jobs.dispatch import Dispatch
+from provisioning.gateway.jobs.ledger import Ledger, RequestRow
+from provisioning.gateway.jobs.scheduler import Scheduler
+from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.routes import ROUTES, Access, Kind, Match, Router
-from provisioning.gateway.scheduler import Scheduler
 from provisioning.gateway.services import Services
 from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.tracker import Tracker
-from provisioning.gateway.upstream import Upstream
+from provisioning.gateway.web.exchange import Exchange, Receive, Scope, Send
 
 DAY_SECONDS = 86_400
 

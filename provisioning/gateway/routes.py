@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from provisioning.gateway.exchange import Exchange
 from provisioning.gateway.handlers import files, histories, measuring, prompts, queues, shared, status
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
 from provisioning.gateway.v2 import assets as v2_assets
 from provisioning.gateway.v2 import jobs as v2_jobs
 from provisioning.gateway.v2 import stream as v2_stream
+from provisioning.gateway.web.exchange import Exchange
 
 Handler = Callable[[Services, Exchange], Awaitable[None]]
 

@@ -8,15 +8,15 @@ from types import FrameType
 
 import uvicorn
 
+from provisioning.gateway.access.keystore import KeyStore
+from provisioning.gateway.access.limiter import Limiter
 from provisioning.gateway.app import Gateway, create_app
 from provisioning.gateway.clock import SystemClock
-from provisioning.gateway.database import Database
-from provisioning.gateway.keystore import KeyStore
-from provisioning.gateway.ledger import Ledger
-from provisioning.gateway.limiter import Limiter
+from provisioning.gateway.comfyui.upstream import ComfyUI
+from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.settings import GatewaySettings, SettingsError
-from provisioning.gateway.upstream import ComfyUI
-from provisioning.gateway.wire import GuardedProtocol
+from provisioning.gateway.storage.database import Database
+from provisioning.gateway.web.wire import GuardedProtocol
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the pauses of a proxy that keeps connections open, so that it is not the one surprised."""

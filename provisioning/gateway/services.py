@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from provisioning.gateway.assets import AssetStore
-from provisioning.gateway.catalogue import CatalogueCache
+from provisioning.gateway.access.keys import Actor
+from provisioning.gateway.access.keystore import KeyStore
+from provisioning.gateway.access.limiter import Limiter
 from provisioning.gateway.clock import Clock
-from provisioning.gateway.dispatch import Dispatch
-from provisioning.gateway.feed import Feed
-from provisioning.gateway.hub import Hub
-from provisioning.gateway.keys import Actor
-from provisioning.gateway.keystore import KeyStore
-from provisioning.gateway.ledger import Ledger
-from provisioning.gateway.limiter import Limiter
+from provisioning.gateway.comfyui.catalogue import CatalogueCache
+from provisioning.gateway.comfyui.feed import Feed
+from provisioning.gateway.comfyui.realm import Realm, realm_of
+from provisioning.gateway.comfyui.upstream import Upstream
+from provisioning.gateway.events.hub import Hub
+from provisioning.gateway.jobs.dispatch import Dispatch
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.scheduler import Scheduler
+from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.metrics import RequestCounts
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.realm import Realm, realm_of
-from provisioning.gateway.scheduler import Scheduler
 from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.tracker import Tracker
-from provisioning.gateway.upstream import Upstream
+from provisioning.gateway.storage.assets import AssetStore
 
 
 @dataclass

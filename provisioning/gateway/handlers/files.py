@@ -7,15 +7,15 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.exchange import Exchange
-from provisioning.gateway.form import Form, encode, read_form
+from provisioning.gateway.comfyui.realm import Realm, is_safe_name
+from provisioning.gateway.comfyui.upstream import Request
 from provisioning.gateway.handlers.passing import pass_on
-from provisioning.gateway.jobs import StoredFile
-from provisioning.gateway.media import is_accepted
+from provisioning.gateway.jobs.job import StoredFile
 from provisioning.gateway.problems import Code, Problem, fault
-from provisioning.gateway.realm import Realm, is_safe_name
 from provisioning.gateway.services import Services
-from provisioning.gateway.upstream import Request
+from provisioning.gateway.web.exchange import Exchange
+from provisioning.gateway.web.form import Form, encode, read_form
+from provisioning.gateway.web.media import is_accepted
 
 _TYPES = frozenset({"input", "output", "temp"})
 _OPTIONS = {"preview": re.compile(r"(webp|jpeg)(;[0-9]{1,3})?"), "channel": re.compile(r"rgba|rgb|a")}

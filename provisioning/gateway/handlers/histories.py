@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from provisioning.gateway.exchange import Exchange
 from provisioning.gateway.handlers.queues import id_list
-from provisioning.gateway.ledger import HISTORY_LIMIT
+from provisioning.gateway.jobs.ledger import HISTORY_LIMIT
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
+from provisioning.gateway.web.exchange import Exchange
 
 DEFAULT_ITEMS = 64
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from provisioning.gateway import metrics
-from provisioning.gateway.exchange import Exchange
-from provisioning.gateway.jobs import FINAL
+from provisioning.gateway.jobs.job import FINAL
 from provisioning.gateway.services import Services
+from provisioning.gateway.web.exchange import Exchange
 
 
 async def show(services: Services, exchange: Exchange) -> None:

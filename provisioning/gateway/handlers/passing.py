@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from provisioning.gateway.exchange import Exchange
+from provisioning.gateway.comfyui.upstream import Request
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
-from provisioning.gateway.upstream import Request
+from provisioning.gateway.web.exchange import Exchange
 
 FORWARDED_REQUEST_HEADERS = ("range", "if-range", "if-none-match", "if-modified-since")
 """All that ComfyUI gets to see of a client's headers: no origin, cookie, key or `comfy-user`."""

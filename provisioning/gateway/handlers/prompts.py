@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway import graph
-from provisioning.gateway.exchange import Exchange
-from provisioning.gateway.jobs import Job
+from provisioning.gateway.jobs import graph
+from provisioning.gateway.jobs.job import Job
 from provisioning.gateway.services import Services, visible_owner
+from provisioning.gateway.web.exchange import Exchange
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 

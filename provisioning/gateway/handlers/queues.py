@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.exchange import Exchange
-from provisioning.gateway.jobs import Job, JobState
+from provisioning.gateway.comfyui.upstream import Request
+from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
-from provisioning.gateway.upstream import Request
+from provisioning.gateway.web.exchange import Exchange
 
 
 async def show(services: Services, exchange: Exchange) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import orjson
 
-from provisioning.gateway.exchange import Exchange
+from provisioning.gateway.comfyui.upstream import Request
 from provisioning.gateway.handlers.passing import pass_on, segment
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
-from provisioning.gateway.upstream import Request
+from provisioning.gateway.web.exchange import Exchange
 
 
 async def object_info(services: Services, exchange: Exchange) -> None:

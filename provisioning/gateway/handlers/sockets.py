@@ -7,13 +7,13 @@ import contextlib
 import uuid
 from collections.abc import Awaitable, Callable
 
-from provisioning.gateway import events
-from provisioning.gateway.exchange import Receive, Send
+from provisioning.gateway.access.keys import Actor
+from provisioning.gateway.events import messages
+from provisioning.gateway.events.hub import Listener
 from provisioning.gateway.handlers.prompts import CLIENT_ID
-from provisioning.gateway.hub import Listener
-from provisioning.gateway.keys import Actor
 from provisioning.gateway.problems import Problem
 from provisioning.gateway.services import Services
+from provisioning.gateway.web.exchange import Receive, Send
 
 GOING_AWAY = 1001
 TOO_SLOW = 1013
@@ -41,7 +41,7 @@ class Socket:
         self._services.hub.join(listener)
         try:
             await self._send({"type": "websocket.accept"})
-            listener.put(events.status_event(self._services.feed.queue_length(listener), label))
+            listener.put(messages.status_event(self._services.feed.queue_length(listener), label))
             await self._run(listener, check)
         finally:
             self._services.hub.leave(listener)
@@ -74,7 +74,7 @@ class Socket:
 
     async def _read(self, listener: Listener) -> None:
         while (message := await self._receive())["type"] != "websocket.disconnect":
-            name, data = events.read_event(message.get("text") or "")
+            name, data = messages.read_event(message.get("text") or "")
             if name == "feature_flags":
                 listener.previews_with_metadata = data.get("supports_preview_metadata") is True
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from provisioning.gateway.exchange import Exchange
 from provisioning.gateway.problems import CATALOGUE, Code, Problem
 from provisioning.gateway.services import Services, visible_owner
+from provisioning.gateway.web.exchange import Exchange
 
 DAY_MS = 86_400_000
 PROBE_SECONDS = 1.0

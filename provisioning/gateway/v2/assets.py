@@ -10,16 +10,16 @@ from pathlib import PurePosixPath
 import orjson
 from blake3 import blake3
 
-from provisioning.gateway.assets import Asset
-from provisioning.gateway.exchange import Exchange
-from provisioning.gateway.form import CHUNK_BYTES, Form, encode, read_form
+from provisioning.gateway.comfyui.realm import is_safe_name
+from provisioning.gateway.comfyui.upstream import Request
 from provisioning.gateway.handlers.passing import pass_on
-from provisioning.gateway.media import is_accepted
 from provisioning.gateway.problems import Code, Problem, fault
-from provisioning.gateway.realm import is_safe_name
 from provisioning.gateway.services import Services, visible_owner
-from provisioning.gateway.upstream import Request
+from provisioning.gateway.storage.assets import Asset
 from provisioning.gateway.v2 import documents
+from provisioning.gateway.web.exchange import Exchange
+from provisioning.gateway.web.form import CHUNK_BYTES, Form, encode, read_form
+from provisioning.gateway.web.media import is_accepted
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,64}/[a-z0-9.+-]{1,64}", re.ASCII)
 

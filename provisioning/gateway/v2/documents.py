@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.admission import LOOPBACK_NAMES
-from provisioning.gateway.assets import Asset
-from provisioning.gateway.exchange import Exchange
-from provisioning.gateway.jobrows import JobRow
-from provisioning.gateway.jobs import Job, JobState
+from provisioning.gateway.access.admission import LOOPBACK_NAMES
+from provisioning.gateway.jobs.job import Job, JobState
+from provisioning.gateway.jobs.rows import JobRow
+from provisioning.gateway.storage.assets import Asset
+from provisioning.gateway.web.exchange import Exchange
 
 DAY_MS = 86_400_000
 URL_MS = DAY_MS

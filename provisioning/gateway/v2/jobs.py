@@ -8,15 +8,15 @@ import re
 
 import orjson
 
-from provisioning.gateway.exchange import Exchange
 from provisioning.gateway.handlers import queues
 from provisioning.gateway.handlers.prompts import launch, new_job
-from provisioning.gateway.jobrows import JobRow
-from provisioning.gateway.jobs import Job, JobState
+from provisioning.gateway.jobs.job import Job, JobState
+from provisioning.gateway.jobs.rows import JobRow
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.v2 import documents
 from provisioning.gateway.v2.assets import measured
+from provisioning.gateway.web.exchange import Exchange
 
 RESERVED = ("webhook_url", "inputs")
 """Members that the contract keeps for later; one that was ignored would be believed to work."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway import events
-from provisioning.gateway.exchange import Exchange
-from provisioning.gateway.hub import Listener, Message
-from provisioning.gateway.jobs import Job
+from provisioning.gateway.events import messages
+from provisioning.gateway.events.hub import Listener, Message
+from provisioning.gateway.jobs.job import Job
 from provisioning.gateway.services import Services
 from provisioning.gateway.v2 import documents
 from provisioning.gateway.v2.assets import measured
 from provisioning.gateway.v2.jobs import find
+from provisioning.gateway.web.exchange import Exchange
 
 KEEP_ALIVE_SECONDS = 15.0
 """Well below what proxies take for a dead connection."""
@@ -70,12 +70,12 @@ async def _messages(exchange: Exchange, listener: Listener) -> AsyncIterator[Mes
 
 def _translated(services: Services, live: Job, message: Message) -> list[tuple[str, dict[str, Any]]]:
     if isinstance(message, bytes):
-        preview = events.read_preview(message)
+        preview = messages.read_preview(message)
         return [("preview", _preview(live, preview))] if preview else []
-    name, _ = events.read_event(message)
+    name, _ = messages.read_event(message)
     if name in {"status", "execution_start"}:
         return [("status", _status(services, live))]
-    return [("progress", documents.progress(live))] if name in events.JOB_EVENTS else []
+    return [("progress", documents.progress(live))] if name in messages.JOB_EVENTS else []
 
 
 def _status(services: Services, live: Job) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _status(services: Services, live: Job) -> dict[str, Any]:
     return {"status": word, "queue_position": services.scheduler.position(live.id)}
 
 
-def _preview(live: Job, preview: events.Preview) -> dict[str, Any]:
+def _preview(live: Job, preview: messages.Preview) -> dict[str, Any]:
     return {
         "node_id": live.progress.node or "",
         "content_type": _IMAGE_TYPES[preview.image_format],

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioning.gateway import keys
+from provisioning.gateway.access import keys
 from tests.bench.gateway.load import Run, load
 
 ROOT = Path(__file__).parents[3]

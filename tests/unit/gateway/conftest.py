@@ -12,15 +12,15 @@ import httpx
 import pytest
 from aiohttp.test_utils import TestServer
 
-from provisioning.gateway import keys
+from provisioning.gateway.access import keys
+from provisioning.gateway.access.keystore import KeyStore
+from provisioning.gateway.access.limiter import Limiter
 from provisioning.gateway.app import Gateway, create_app
-from provisioning.gateway.database import Database
-from provisioning.gateway.keystore import KeyStore
-from provisioning.gateway.ledger import Ledger
-from provisioning.gateway.limiter import Limiter
+from provisioning.gateway.comfyui.upstream import ComfyUI
+from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.serve import Server, server_config
 from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.upstream import ComfyUI
+from provisioning.gateway.storage.database import Database
 from tests.unit.gateway.fake import FakeComfyUI
 
 UNKNOWN_KEY = keys.PREFIX + "0" * 40 + keys.checksum(keys.PREFIX + "0" * 40)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.gateway import keys
+from provisioning.gateway.access import keys
 from provisioning.gateway.routes import ROUTES, Access, Route, paths
 from provisioning.gateway.settings import Scope
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.gateway.realm import is_safe_name, without_paths
+from provisioning.gateway.comfyui.realm import is_safe_name, without_paths
 from tests.unit.gateway.conftest import Gate, finish, submit, workflow
 from tests.unit.gateway.fake import PNG
 

@@ -5,7 +5,7 @@ import asyncio
 import orjson
 import pytest
 
-from provisioning.gateway.upstream import ComfyUI
+from provisioning.gateway.comfyui.upstream import ComfyUI
 from tests.unit.gateway.conftest import Gate, lose, opened, submit, taken, workflow
 from tests.unit.gateway.fake import PNG
 

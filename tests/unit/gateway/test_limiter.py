@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.gateway.limiter import Limiter, Policy
+from provisioning.gateway.access.limiter import Limiter, Policy
 from tests.unit.gateway.conftest import Gate, ManualClock
 
 

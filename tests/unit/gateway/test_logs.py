@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import logging
 
-from provisioning.gateway import keys
+from provisioning.gateway.access import keys
 from provisioning.gateway.logs import JsonFormatter, is_wanted
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from provisioning.gateway import keys
+from provisioning.gateway.access import keys
 from tests.comfyui.model_files import write_models
 from tests.unit.gateway.conftest import PEPPER, until, workflow
 from tests.unit.gateway.fake import PNG, FakeComfyUI

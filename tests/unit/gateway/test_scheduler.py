@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.gateway.jobs import Job, JobState
-from provisioning.gateway.scheduler import AGEING_MS, Scheduler
+from provisioning.gateway.jobs.job import Job, JobState
+from provisioning.gateway.jobs.scheduler import AGEING_MS, Scheduler
 from tests.unit.gateway.conftest import Gate, ManualClock, finish, lose, opened, submit, taken, until, workflow
 
 

@@ -10,9 +10,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from provisioning.gateway import keys
-from provisioning.gateway.events import PREVIEW, PREVIEW_WITH_METADATA, kind
-from provisioning.gateway.hub import BACKLOG, Listener
+from provisioning.gateway.access import keys
+from provisioning.gateway.events.hub import BACKLOG, Listener
+from provisioning.gateway.events.messages import PREVIEW, PREVIEW_WITH_METADATA, kind
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, lose, submit
 from tests.unit.gateway.fake import PNG
 

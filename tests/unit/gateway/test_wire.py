@@ -85,7 +85,7 @@ async def test_a_head_has_a_limit(gate: Gate, port: int) -> None:
 
 
 async def test_a_slow_head_is_not_waited_for(gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.gateway.wire.HEAD_SECONDS", 0.05)
+    monkeypatch.setattr("provisioning.gateway.web.wire.HEAD_SECONDS", 0.05)
     assert status(await talk(port, b"GET /livez HTTP/1.1\r\nHost: ga")) == 408
     assert status(await talk(port, b"")) == 408
 

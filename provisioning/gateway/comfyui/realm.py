@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.gateway.jobs import StoredFile
+from provisioning.gateway.jobs.job import StoredFile
 
 REALM_PATTERN = re.compile(r"\bu[/\\]+[0-9a-f]{20}\b")
 """Any owner's folder; a client that writes one has no business to."""

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from provisioning.gateway import assets, jobrows
-from provisioning.gateway.database import Database
-from provisioning.gateway.jobrows import JobRow
-from provisioning.gateway.jobs import Job, JobState, Outcome, StoredFile, usd_micros
+from provisioning.gateway.jobs import rows as jobrows
+from provisioning.gateway.jobs.job import Job, JobState, Outcome, StoredFile, usd_micros
+from provisioning.gateway.jobs.rows import JobRow
 from provisioning.gateway.problems import Problem
+from provisioning.gateway.storage import assets
+from provisioning.gateway.storage.database import Database
 
 HISTORY_LIMIT = 1000
 """Most history entries in one answer."""

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from provisioning.gateway.clock import Clock
+from provisioning.gateway.comfyui.upstream import Upstream
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.upstream import Upstream
 
 FRESH_SECONDS = 30.0
 """The answer is megabytes long and changes only when models or nodes do."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.jobs import Progress
+from provisioning.gateway.jobs.job import Progress
 
 JOB_EVENTS = frozenset(
     {

@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 
 from provisioning.gateway.clock import Clock
-from provisioning.gateway.dispatch import Dispatch
-from provisioning.gateway.feed import guarded
-from provisioning.gateway.jobs import Job, JobState
-from provisioning.gateway.ledger import Ledger
+from provisioning.gateway.comfyui.feed import guarded
+from provisioning.gateway.jobs.dispatch import Dispatch
+from provisioning.gateway.jobs.job import Job, JobState
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.tracker import Tracker
 
 AGEING_MS = 60_000
 """Waiting this long is worth one priority class, so that no class waits for ever."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from provisioning.gateway.clock import Clock
-from provisioning.gateway.jobs import Job, JobState, Outcome, OutputFile, Progress
-from provisioning.gateway.ledger import Ledger
+from provisioning.gateway.comfyui.realm import Realm, files_in, realm_of
+from provisioning.gateway.comfyui.upstream import Upstream
+from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile, Progress
+from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.realm import Realm, files_in, realm_of
 from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.upstream import Upstream
 
 LOST = "upstream_lost"
 """ComfyUI no longer knows the job and never said how it ended: it was restarted. Absence is never success."""

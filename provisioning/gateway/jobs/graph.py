@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from provisioning.gateway.comfyui.realm import REALM_PATTERN, Realm, is_safe_name
 from provisioning.gateway.problems import Code, Problem, fault
-from provisioning.gateway.realm import REALM_PATTERN, Realm, is_safe_name
 
 DENIED_CLASSES = frozenset(
     {

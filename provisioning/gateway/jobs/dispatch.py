@@ -6,14 +6,14 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway import graph
-from provisioning.gateway.assets import AssetStore
-from provisioning.gateway.catalogue import CatalogueCache
-from provisioning.gateway.jobs import Job, JobState, StoredFile
-from provisioning.gateway.ledger import Ledger
+from provisioning.gateway.comfyui.catalogue import CatalogueCache
+from provisioning.gateway.comfyui.upstream import Request, Upstream
+from provisioning.gateway.jobs import graph
+from provisioning.gateway.jobs.job import Job, JobState, StoredFile
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.tracker import Tracker
-from provisioning.gateway.upstream import Request, Upstream
+from provisioning.gateway.storage.assets import AssetStore
 
 AWAY = frozenset({Code.UPSTREAM_UNAVAILABLE, Code.STORE_UNAVAILABLE})
 """No connection, or nothing written down: nothing was sent."""

@@ -9,12 +9,12 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from provisioning.gateway import keys
+from provisioning.gateway.access import keys
+from provisioning.gateway.access.keys import Actor
 from provisioning.gateway.clock import Clock
-from provisioning.gateway.database import Database
-from provisioning.gateway.keys import Actor
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import Scope, SeedKey, SettingsError
+from provisioning.gateway.storage.database import Database
 
 REFRESH_SECONDS = 0.5
 """How long a key revoked by another process may still live."""

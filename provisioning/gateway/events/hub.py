@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from provisioning.gateway.jobs import Job
-from provisioning.gateway.keys import Actor
+from provisioning.gateway.access.keys import Actor
+from provisioning.gateway.jobs.job import Job
 from provisioning.gateway.problems import Code, Problem
 
 BACKLOG = 512

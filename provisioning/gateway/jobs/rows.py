@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, fields
 
-from provisioning.gateway.jobs import Job, JobState
+from provisioning.gateway.jobs.job import Job, JobState
 
 IDEMPOTENCY_MS = 86_400_000
 """How long an idempotency key is remembered."""

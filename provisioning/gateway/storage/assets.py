@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.database import Database
-from provisioning.gateway.jobs import Job, OutputFile, StoredFile
+from provisioning.gateway.jobs.job import Job, OutputFile, StoredFile
+from provisioning.gateway.storage.database import Database
 
 
 @dataclass(frozen=True)

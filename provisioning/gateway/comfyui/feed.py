@@ -7,12 +7,12 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
-from provisioning.gateway import events
-from provisioning.gateway.hub import Hub, Listener
-from provisioning.gateway.jobs import Job
+from provisioning.gateway.comfyui.upstream import Upstream
+from provisioning.gateway.events import messages
+from provisioning.gateway.events.hub import Hub, Listener
+from provisioning.gateway.jobs.job import Job
+from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.problems import Problem
-from provisioning.gateway.tracker import Tracker
-from provisioning.gateway.upstream import Upstream
 
 LONGEST_PAUSE = 5.0
 """Seconds between attempts while ComfyUI is away; the first comes after a tenth of one."""
@@ -57,7 +57,7 @@ class Feed:
     def send_status(self) -> None:
         """Tell every listener how long its queue is."""
         for listener in self._hub:
-            listener.put(events.status_event(self.queue_length(listener)))
+            listener.put(messages.status_event(self.queue_length(listener)))
 
     def queue_length(self, listener: Listener) -> int:
         """Return how many unfinished jobs the listener may know of."""
@@ -67,10 +67,10 @@ class Feed:
         await (self._handle_bytes(message) if isinstance(message, bytes) else self._handle_text(message))
 
     async def _handle_text(self, message: str) -> None:
-        name, data = events.read_event(message)
+        name, data = messages.read_event(message)
         if name == "status":
             self.send_status()
-        job = self._tracker.recall(str(data.get("prompt_id"))) if name in events.JOB_EVENTS else None
+        job = self._tracker.recall(str(data.get("prompt_id"))) if name in messages.JOB_EVENTS else None
         if job is None:
             return
         if name == "execution_start":
@@ -79,26 +79,26 @@ class Feed:
             # The end: written down first, so that whoever hears of it finds the result. See _announce_end.
             await self._tracker.settle(job)
             return
-        events.advance(job.progress, name, data)
-        self._tell(job, events.event(name, self._tracker.realm(job).clean(data)))
+        messages.advance(job.progress, name, data)
+        self._tell(job, messages.event(name, self._tracker.realm(job).clean(data)))
 
     async def _handle_bytes(self, message: bytes) -> None:
-        kind = events.kind(message)
-        if kind == events.PREVIEW_WITH_METADATA and (preview := events.read_preview(message)):
+        kind = messages.kind(message)
+        if kind == messages.PREVIEW_WITH_METADATA and (preview := messages.read_preview(message)):
             job = self._tracker.recall(preview.job_id)
             for listener in self._hub.audience(job) if job else ():
                 listener.put(message if listener.previews_with_metadata else preview.plain())
-        elif kind in {events.PREVIEW, events.TEXT} and (running := self._tracker.running()):
+        elif kind in {messages.PREVIEW, messages.TEXT} and (running := self._tracker.running()):
             # These carry no id: they can only be of the job that is running.
             root = self._tracker.realm(running).root.encode()
-            self._tell(running, message.replace(root + b"/", b"") if root and kind == events.TEXT else message)
+            self._tell(running, message.replace(root + b"/", b"") if root and kind == messages.TEXT else message)
 
     def _tell(self, job: Job, message: str | bytes) -> None:
         for listener in self._hub.audience(job):
             listener.put(message)
 
     def _announce_end(self, job: Job) -> None:
-        self._tell(job, events.event("executing", {"node": None, "prompt_id": job.id}))
+        self._tell(job, messages.event("executing", {"node": None, "prompt_id": job.id}))
         self.send_status()
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, unquote
 
-from provisioning.gateway.exchange import Scope, single_header
-from provisioning.gateway.keys import Actor
-from provisioning.gateway.keystore import KeyStore
+from provisioning.gateway.access.keys import Actor
+from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.web.exchange import Scope, single_header
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 LOOPBACK_PEERS = frozenset({"127.0.0.1", "::1"})

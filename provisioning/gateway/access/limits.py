@@ -6,12 +6,12 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 
-from provisioning.gateway.admission import LOOPBACK_PEERS
-from provisioning.gateway.exchange import Exchange, Scope
-from provisioning.gateway.limiter import Limiter, Policy, Verdict, headers
+from provisioning.gateway.access.admission import LOOPBACK_PEERS
+from provisioning.gateway.access.limiter import Limiter, Policy, Verdict, headers
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.routes import Kind
 from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.web.exchange import Exchange, Scope
 
 MINUTE = 60
 

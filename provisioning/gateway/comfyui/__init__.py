@@ -1,0 +1,1 @@
+"""The ComfyUI behind the gateway, and what it is told and asked."""

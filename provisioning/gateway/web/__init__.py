@@ -1,0 +1,1 @@
+"""HTTP on the wire: requests in, answers out."""
