@@ -105,7 +105,7 @@ class Environment(Component):
         return GpuPod(self.child("gpu"), args, self.under())
 
     def _gateway(self, plan: contract.GatewayPlan) -> Gateway:
-        args = GatewayArgs(self.pod.urls, plan.hosts, plan.rate_limit_per_minute)
+        args = GatewayArgs(self.pod.urls, plan.options)
         return Gateway(self.child("gateway"), args, self.under())
 
     def _comfyui(self, software: Software, unreachable_seconds: int) -> ComfyUI:

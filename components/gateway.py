@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -24,10 +25,8 @@ class GatewayArgs:
 
     urls: pulumi.Input[Mapping[str, str]]
     """The pod's public addresses by port."""
-    hosts: tuple[str, ...]
-    """Host names it answers to; empty means RunPod's proxy name of the pod."""
-    rate_limit_per_minute: int
-    """Requests per key and minute."""
+    options: Mapping[str, Any]
+    """What is set about it, by the names in `provisioning.gateway.options`."""
 
 
 class Gateway(Component):
@@ -35,8 +34,7 @@ class Gateway(Component):
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         # The address follows from the pod and is an output here.
-        inputs = {"hosts": args.hosts, "rate_limit_per_minute": args.rate_limit_per_minute}
-        super().__init__(name, inputs, opts)
+        super().__init__(name, {"options": dict(args.options)}, opts)
         self.pepper = runpod.RandomSecret(self.child("pepper"), length=64, opts=self.under()).value
         self.client_key = self._key("client-key")
         self.admin_key = self._key("admin-key")

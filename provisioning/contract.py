@@ -105,10 +105,8 @@ class ModelPin:
 class GatewayPlan:
     """Settings of the gateway that are not secret."""
 
-    hosts: tuple[str, ...]
-    """Host names it answers to; empty means `<pod id>-<port>.proxy.runpod.net` alone, derived on the pod."""
-    rate_limit_per_minute: int
-    """Requests per key and minute."""
+    options: Mapping[str, Any]
+    """The gateway's own options, as far as they are set, by their names in `provisioning.gateway.options`."""
     usd_per_hour: float
     """The pod's price, for usage rows."""
 
@@ -132,12 +130,11 @@ class ProvisionPlan:
     def from_json(cls, text: str) -> ProvisionPlan:
         """Read a plan back; raises TypeError or KeyError on a form it does not know."""
         raw: dict[str, Any] = json.loads(text)
-        gateway = raw["gateway"] | {"hosts": tuple(raw["gateway"]["hosts"])}
         return cls(
             comfyui=SourcePin(**raw["comfyui"]),
             nodes=tuple(SourcePin(**node) for node in raw["nodes"]),
             models=tuple(ModelPin(**model) for model in raw["models"]),
-            gateway=GatewayPlan(**gateway),
+            gateway=GatewayPlan(**raw["gateway"]),
             comfyui_args=tuple(raw["comfyui_args"]),
         )
 
@@ -151,6 +148,8 @@ class Secrets:
     admin_key: str = field(repr=False)
     hugging_face_token: str = field(default="", repr=False)
     civitai_token: str = field(default="", repr=False)
+    gateway_database: str = field(default="", repr=False)
+    """URL of a PostgreSQL that several gateways share; empty means a file on the volume."""
 
 
 @dataclass(frozen=True)

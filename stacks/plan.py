@@ -87,7 +87,7 @@ def provision(settings: Settings, lock: Lock, root: Path = ROOT) -> ProvisionPla
         comfyui=comfyui,
         nodes=nodes,
         models=tuple(lock.pin_model(_model(model)) for model in settings.models),
-        gateway=GatewayPlan(settings.gateway.hosts, settings.gateway.rate_limit_per_minute, 0.0),
+        gateway=GatewayPlan(settings.gateway.model_dump(mode="json", exclude_unset=True), 0.0),
         comfyui_args=settings.comfyui.args,
     )
 

@@ -74,6 +74,7 @@ def _tokens(tokens: TokensSection) -> dict[str, pulumi.Output[str]]:
     return {
         "hugging_face_token": pulumi.Output.secret(tokens.hugging_face.get_secret_value()),
         "civitai_token": pulumi.Output.secret(tokens.civitai.get_secret_value()),
+        "gateway_database": pulumi.Output.secret(tokens.gateway_database.get_secret_value()),
     }
 
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from pydantic.alias_generators import to_camel
 
 from components.placement import Tier
+from provisioning.gateway.options import Options
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -204,13 +205,10 @@ class ModelSection(Section):
         return self
 
 
-class GatewaySection(Section):
-    """The only door."""
+class GatewaySection(Options):
+    """The only door; see Options for what can be set."""
 
-    hosts: tuple[str, ...] = ()
-    """Host names it answers to; empty means RunPod's proxy name of the pod alone."""
-    rate_limit_per_minute: int = Field(default=300, ge=1, le=100_000)
-    """Requests per key and minute."""
+    model_config = ConfigDict(validate_by_name=False, validate_by_alias=True)
 
 
 class BudgetSection(Section):
@@ -221,9 +219,14 @@ class BudgetSection(Section):
 
 
 class TokensSection(Section):
-    """Secrets for downloads; set with `pulumi config set --secret --path 'comfyui-runpod:tokens.<name>'`."""
+    """Secrets for downloads and for the gateway's database.
+
+    Set them with `pulumi config set --secret --path 'comfyui-runpod:tokens.<name>'`.
+    """
 
     hugging_face: SecretStr = SecretStr("")
     """Token for gated Hugging Face repositories."""
     civitai: SecretStr = SecretStr("")
     """Civitai API key."""
+    gateway_database: SecretStr = SecretStr("")
+    """URL of a PostgreSQL (postgresql+psycopg://...) that several gateways share; empty means a file on the volume."""

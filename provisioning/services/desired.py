@@ -31,6 +31,8 @@ class GatewayService:
     pepper: str = field(repr=False)
     client_key: str = field(repr=False)
     admin_key: str = field(repr=False)
+    database: str = field(default="", repr=False)
+    """URL of a shared PostgreSQL; empty means a file on the volume."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,7 @@ class Desired:
         """Read it back; raises KeyError or TypeError on another form."""
         raw: dict[str, Any] = json.loads(text)
         comfyui = raw["comfyui"] | {"arguments": tuple(raw["comfyui"]["arguments"])}
-        plan = raw["gateway"]["plan"] | {"hosts": tuple(raw["gateway"]["plan"]["hosts"])}
-        gateway = raw["gateway"] | {"plan": GatewayPlan(**plan)}
+        gateway = raw["gateway"] | {"plan": GatewayPlan(**raw["gateway"]["plan"])}
         return cls(raw["bundle"], ComfyUIService(**comfyui), GatewayService(**gateway))
 
 
@@ -70,4 +71,5 @@ def store(layout: Layout, desired: Desired) -> None:
 
 def gateway_service(python: str, plan: GatewayPlan, secrets: Secrets) -> GatewayService:
     """Return the gateway's part."""
-    return GatewayService(python, plan, secrets.gateway_pepper, secrets.client_key, secrets.admin_key)
+    keys = (secrets.gateway_pepper, secrets.client_key, secrets.admin_key)
+    return GatewayService(python, plan, *keys, secrets.gateway_database)

@@ -13,21 +13,22 @@ PROXY_HOST = "{pod_id}-{port}.proxy.runpod.net"
 
 
 def hosts(service: GatewayService, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names the gateway answers to: the plan's, or the one RunPod's proxy gives this pod."""
+    """Return the names the gateway answers to: the one RunPod's proxy gives this pod, and those that were set."""
     pod_id = environ.get("RUNPOD_POD_ID", "")
-    return service.plan.hosts or (PROXY_HOST.format(pod_id=pod_id, port=contract.GATEWAY_PORT),)
+    own = PROXY_HOST.format(pod_id=pod_id.lower(), port=contract.GATEWAY_PORT)
+    return (own, *service.plan.options.get("hosts", ()))
 
 
 def render(service: GatewayService, layout: Layout, environ: Mapping[str, str]) -> str:
     """Return the configuration as JSON; it holds the pepper and the first keys."""
     config = {
+        **service.plan.options,
         "host": "0.0.0.0",  # noqa: S104  (RunPod's proxy reaches it from outside; it is the one thing meant to be reached)
         "port": port(contract.GATEWAY_PORT, environ),
         "upstream": f"http://127.0.0.1:{port(contract.COMFYUI_PORT, environ)}",
-        "database": str(layout.gateway_data / "gateway.db"),
+        "database": service.database or str(layout.gateway_data / "gateway.db"),
         "hosts": list(hosts(service, environ)),
         "pod_id": environ.get("RUNPOD_POD_ID", ""),
-        "rate_limit_per_minute": service.plan.rate_limit_per_minute,
         "usd_per_hour": service.plan.usd_per_hour,
         "pepper": service.pepper,
         "seed_keys": [

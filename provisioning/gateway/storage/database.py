@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from provisioning.gateway.options import Journal
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.settings import Journal
 
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]

@@ -100,7 +100,7 @@ def plan(published: tuple[str, Published]) -> ProvisionPlan:
         comfyui=SourcePin("comfyui", f"{url}/{made.comfyui.path}", made.comfyui.tag, made.comfyui.commit, lock),
         nodes=(SourcePin("stand-in-border", f"{url}/{node.path}", node.tag, node.commit),),
         models=tuple(ModelPin(m.name, m.folder, f"{url}/{m.path}", m.sha256, m.size_bytes) for m in made.models),
-        gateway=GatewayPlan(("127.0.0.1",), 600, 0.5),
+        gateway=GatewayPlan({"hosts": ["127.0.0.1"], "rate_limit_per_minute": 600}, 0.5),
     )
 
 

@@ -54,7 +54,7 @@ def test_a_pod_is_installed_once_restarts_by_itself_and_changes_only_what_change
     pod.boot()
     _until(lambda: pod.answers(contract.COMFYUI_PORT, "/system_stats") and pod.answers(contract.GATEWAY_PORT, "/livez"))
 
-    changed = replace(plan, gateway=replace(plan.gateway, rate_limit_per_minute=7), models=plan.models[:1])
+    changed = replace(plan, gateway=replace(plan.gateway, options={"rate_limit_per_minute": 7}), models=plan.models[:1])
     third = pod.start(changed)
     assert pod.finish(third)["state"] == "done"
     events = pod.events(third)

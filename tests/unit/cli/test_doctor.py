@@ -132,7 +132,7 @@ def test_the_report_for_people_and_the_one_for_machines_say_the_same() -> None:
 
 def a_plan(**more: object) -> ProvisionPlan:
     model = ModelPin("a.safetensors", "vae", "https://x/a", "f" * 64)
-    plan = ProvisionPlan(SourcePin("ComfyUI", "r", "v1", "c" * 40), (), (model,), GatewayPlan((), 60, 0.3))
+    plan = ProvisionPlan(SourcePin("ComfyUI", "r", "v1", "c" * 40), (), (model,), GatewayPlan({}, 0.3))
     return dataclasses.replace(plan, **more)  # type: ignore[arg-type]
 
 

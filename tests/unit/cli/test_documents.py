@@ -137,7 +137,7 @@ def installation() -> dict[str, object]:
         SourcePin("ComfyUI", "r", "v1", "c" * 40),
         (),
         (ModelPin("a.safetensors", "vae", "http://x/a"), ModelPin("b.safetensors", "vae", "http://x/b")),
-        GatewayPlan((), 60, 0.3),
+        GatewayPlan({}, 0.3),
     )
     request = PushRequest(SshTarget("h", 1, "k", "p"), plan, Secrets("p", "c", "a"))
     result = {"models": [{"name": "a.safetensors", "sha256": "f" * 64, "sizeBytes": 7}]}

@@ -17,7 +17,7 @@ PLAN = ProvisionPlan(
     comfyui=SourcePin("ComfyUI", "https://example.org/c.git", "v0.38.0", "a" * 40, "torch --hash=sha256:0"),
     nodes=(SourcePin("scripts", "https://example.org/n.git", "main", "b" * 40),),
     models=(ModelPin("ae.safetensors", "vae", "https://example.org/ae", "c" * 64, 5),),
-    gateway=GatewayPlan(("127.0.0.1",), 300, 0.0),
+    gateway=GatewayPlan({"hosts": ["127.0.0.1"], "rate_limit_per_minute": 300}, 0.0),
 )
 MACHINE = Machine(
     image="runpod/pytorch:1.0.2",

@@ -176,5 +176,5 @@ def test_the_host_is_derived_from_the_pod(config: Path) -> None:
     config.write_text(json.dumps(raw | {"pod_id": "AbC"}))
     assert load(config).allowed_hosts == {"abc-8189.proxy.runpod.net"}
     config.write_text(json.dumps(raw | {"pod_id": "AbC", "hosts": ["Own.Test"]}))
-    assert load(config).allowed_hosts == {"own.test"}
+    assert load(config).allowed_hosts == {"abc-8189.proxy.runpod.net", "own.test"}
     assert PEPPER not in repr(load(config))

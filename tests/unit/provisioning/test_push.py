@@ -160,7 +160,7 @@ def request(pod: Pod, ref: str = "v1") -> PushRequest:
     target = SshTarget(
         "127.0.0.1", pod.port, pod.host_key.export_public_key().decode(), pod.client_key.export_private_key().decode()
     )
-    plan = ProvisionPlan(SourcePin("c", "https://example.org", ref, "c" * 40), (), (), GatewayPlan((), 60, 0.5))
+    plan = ProvisionPlan(SourcePin("c", "https://example.org", ref, "c" * 40), (), (), GatewayPlan({}, 0.5))
     return PushRequest(target, plan, Secrets(CANARY, CANARY, CANARY))
 
 
@@ -347,7 +347,7 @@ async def test_nothing_is_silent_for_long() -> None:
 
 
 def test_two_plans_or_secrets_are_two_jobs(tmp_path: Path) -> None:
-    plan = ProvisionPlan(SourcePin("c", "u", "r", "c" * 40), (), (), GatewayPlan((), 60, 0.5))
+    plan = ProvisionPlan(SourcePin("c", "u", "r", "c" * 40), (), (), GatewayPlan({}, 0.5))
     target = SshTarget("h", 1, "k", "p")
     base = PushRequest(target, plan, Secrets("a", "b", "c"))
     moved = replace(base, target=replace(target, port=2))

@@ -28,7 +28,7 @@ ENVIRON = {"RUNPOD_POD_ID": "abc123", "RUNPOD_API_KEY": CANARY, "CUDA_VERSION": 
 
 def wanted(front: GatewayService | None = None) -> Desired:
     service = ComfyUIService("venvs/c/bin/python", "sources/c", ("--cache-lru", "10", "100%"), "r1")
-    usual = GatewayService("venvs/g/bin/python", GatewayPlan((), 60, 0.5), "p" * 32, "client-key", "admin-key")
+    usual = GatewayService("venvs/g/bin/python", GatewayPlan({}, 0.5), "p" * 32, "client-key", "admin-key")
     return Desired("digest", service, front or usual)
 
 
@@ -108,6 +108,16 @@ def test_the_gateway_takes_its_configuration(layout: Layout) -> None:
     assert [key.name for key in read.seed_keys] == ["client", "admin"]
 
 
+def test_the_gateways_options_and_a_shared_database_reach_it(layout: Layout) -> None:
+    shared = "postgresql+psycopg://gateway:canary@db.example.org/gateway"
+    plan = GatewayPlan({"hosts": ["api.example.org"], "max_queued": 7}, 0.5)
+    service = GatewayService("venvs/g/bin/python", plan, "p" * 32, "client-key", "admin-key", shared)
+    config = json.loads(gateway.render(service, layout, ENVIRON))
+    assert config["hosts"] == ["abc123-8189.proxy.runpod.net", "api.example.org"]
+    assert (config["max_queued"], config["database"]) == (7, shared)
+    assert "canary" not in repr(service)
+
+
 def test_a_migrated_pod_gets_its_new_name(layout: Layout) -> None:
     text = gateway.render(wanted().gateway, layout, {"RUNPOD_POD_ID": "moved"})
     assert json.loads(text)["hosts"] == ["moved-8189.proxy.runpod.net"]
@@ -127,7 +137,7 @@ def test_a_changed_key_changes_the_gateways_section_alone(layout: Layout) -> Non
         head, tail = text.split("[program:gateway]")
         return head, tail
 
-    front = GatewayService("venvs/g/bin/python", GatewayPlan((), 60, 0.5), "p" * 32, "other", "admin-key")
+    front = GatewayService("venvs/g/bin/python", GatewayPlan({}, 0.5), "p" * 32, "other", "admin-key")
     before, after = sections(wanted()), sections(wanted(front))
     assert before[0] == after[0]
     assert before[1] != after[1]

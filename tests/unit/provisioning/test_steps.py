@@ -29,7 +29,7 @@ def site(layout: Layout, progress: Progress, **changes: object) -> Site:
         comfyui=SourcePin("comfyui", "https://example.org/c.git", "v0.38.0", COMMIT),
         nodes=(SourcePin("border", "https://example.org/n.git", "v1", COMMIT),),
         models=(ModelPin("a.safetensors", "loras", "https://example.org/a", "a" * 64),),
-        gateway=GatewayPlan((), 60, 0.5),
+        gateway=GatewayPlan({}, 0.5),
     )
     bundle = layout.bundles / "digest"
     (bundle / "provisioning/gateway").mkdir(parents=True, exist_ok=True)

@@ -100,3 +100,8 @@ def test_a_damaged_lock_file_is_said_to_be_damaged(tmp_path: Path, text: str) ->
     path.write_text(text)
     with pytest.raises(LockError, match="is damaged; restore it from git"):
         lockfile.load(path)
+
+
+def test_gateway_options_reach_the_plan_by_the_gateways_own_names() -> None:
+    settings = chosen(gateway={"hosts": ["Api.Example.org"], "maxQueuedPerOwner": 5})
+    assert plan.provision(settings, Lock()).gateway.options == {"hosts": ["api.example.org"], "max_queued_per_owner": 5}

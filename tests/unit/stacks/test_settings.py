@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from components.errors import SettingsError
+from provisioning.gateway import options
 from stacks import sections, settings
 from stacks.settings import ROOT, Settings, parse
 from tests.comfyui import publish
@@ -181,7 +182,7 @@ def from_file(environment: str) -> Settings:
     return parse(environment, keys, set())
 
 
-@pytest.mark.parametrize("module", [sections, settings], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [options, sections, settings], ids=lambda module: module.__name__)
 def test_every_setting_is_documented(module: ModuleType) -> None:
     classes = [node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ClassDef)]
     fields = [pair for node in classes for pair in itertools.pairwise([*node.body, None])]

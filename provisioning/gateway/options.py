@@ -1,0 +1,72 @@
+"""What may be set about the gateway, in the stack file's `gateway:` section and in the gateway's own file alike."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+MEBIBYTE = 1024 * 1024
+
+HostName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z0-9.\[\]:-]{1,255}$")]
+
+
+class Journal(StrEnum):
+    """How SQLite keeps a transaction apart until it is whole."""
+
+    TRUNCATE = "truncate"
+    """A rollback journal: right for a network volume, where WAL's shared memory does not work."""
+    WAL = "wal"
+    """Faster, for a database on the pod's own disk; such a disk does not survive a stop."""
+
+
+class Options(BaseModel):
+    """Every option has a default that is right for a small team; the string under each is its documentation.
+
+    The stack file writes them in camelCase, the gateway's own file as they stand here.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, alias_generator=to_camel, validate_by_name=True
+    )
+
+    hosts: tuple[HostName, ...] = ()
+    """Host names it answers to beside the pod's own name at RunPod's proxy: a custom domain, with or without a port."""
+    rate_limit_per_minute: int = Field(default=300, ge=1, le=1_000_000)
+    """Requests per key and minute; as many may come at once, as with every limit per minute."""
+    owner_rate_limit_per_minute: int = Field(default=0, ge=0, le=1_000_000)
+    """Requests of all keys of an owner together; 0 means twice what one key may."""
+    address_rate_limit_per_minute: int = Field(default=3000, ge=1, le=1_000_000)
+    """Requests per network address, loopback left out; behind a proxy many clients have its address."""
+    submits_per_minute: int = Field(default=300, ge=1, le=1_000_000)
+    """Submitted workflows per owner."""
+    uploads_per_minute: int = Field(default=300, ge=1, le=1_000_000)
+    """Uploaded files per owner."""
+    failed_logins_per_minute: int = Field(default=60, ge=1, le=1_000_000)
+    """Refused keys per network address that are told why; further ones are told to wait."""
+    max_queued_per_owner: int = Field(default=100, ge=1)
+    """Unfinished jobs."""
+    max_queued: int = Field(default=1000, ge=1)
+    """Unfinished jobs of everybody together."""
+    journal: Journal = Journal.TRUNCATE
+    max_body_bytes: int = Field(default=10 * MEBIBYTE, ge=1024)
+    """Largest JSON body."""
+    max_upload_bytes: int = Field(default=100 * MEBIBYTE, ge=1024)
+    """Largest upload; ComfyUI's own default."""
+    max_nodes: int = Field(default=2000, ge=1)
+    """Largest workflow."""
+    max_requests_per_owner: int = Field(default=40, ge=1)
+    """At once; fewer than the connections to ComfyUI, so that one owner's slow downloads leave some for the rest."""
+    max_sockets_per_owner: int = Field(default=20, ge=1)
+    deadline_seconds: float = Field(default=90.0, gt=0, le=90)
+    """Until an answer begins; RunPod's proxy gives up at 100 s."""
+    idle_seconds: float = Field(default=30.0, gt=0)
+    """Longest silence of a client in the middle of a body."""
+    drain_seconds: int = Field(default=20, ge=0)
+    """How long running answers may finish after SIGTERM."""
+    retention_days: int = Field(default=30, ge=1)
+    """How long request rows, workflows and results are kept; what a job took is kept for ever."""
+    poll_seconds: float = Field(default=2.0, gt=0)
+    """How often jobs in flight are compared with ComfyUI, beside its events."""
