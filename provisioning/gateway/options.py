@@ -51,6 +51,7 @@ class Options(BaseModel):
     max_queued: int = Field(default=1000, ge=1)
     """Unfinished jobs of everybody together."""
     journal: Journal = Journal.TRUNCATE
+    """`truncate` or `wal`: how the database file is kept whole; see Journal."""
     max_body_bytes: int = Field(default=10 * MEBIBYTE, ge=1024)
     """Largest JSON body."""
     max_upload_bytes: int = Field(default=100 * MEBIBYTE, ge=1024)
@@ -60,6 +61,7 @@ class Options(BaseModel):
     max_requests_per_owner: int = Field(default=40, ge=1)
     """At once; fewer than the connections to ComfyUI, so that one owner's slow downloads leave some for the rest."""
     max_sockets_per_owner: int = Field(default=20, ge=1)
+    """Open WebSockets and event streams."""
     deadline_seconds: float = Field(default=90.0, gt=0, le=90)
     """Until an answer begins; RunPod's proxy gives up at 100 s."""
     idle_seconds: float = Field(default=30.0, gt=0)
