@@ -13,10 +13,11 @@ from pathlib import Path
 
 from provisioning.gateway import logs
 from provisioning.gateway.access.keystore import KeyRecord, KeyStore
+from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.clock import SystemClock
 from provisioning.gateway.problems import Problem
 from provisioning.gateway.serve import serve
-from provisioning.gateway.settings import GatewaySettings, Scope, SettingsError, load
+from provisioning.gateway.settings import GatewaySettings, SettingsError, load
 from provisioning.gateway.storage.database import Database
 
 Command = Callable[[KeyStore, argparse.Namespace], Coroutine[None, None, int]]

@@ -7,8 +7,8 @@ import contextlib
 import logging
 import uuid
 
-from provisioning.gateway.access import admission
-from provisioning.gateway.access.keys import Actor
+from provisioning.gateway.access import admission, scopes
+from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.access.limiter import Limiter
 from provisioning.gateway.access.limits import Limits
@@ -177,8 +177,8 @@ class Gateway:
         scope, settings = exchange.scope, self.services.settings
         exchange.route, exchange.params = match.route.path, match.params
         admission.check_origin(scope, settings, safe=exchange.method in admission.SAFE_METHODS)
-        if match.route.access is Access.ADMIN and not exchange.who.is_admin:
-            raise Problem(Code.INSUFFICIENT_SCOPE)
+        if isinstance(match.route.access, scopes.Scope):
+            admission.check_scope(exchange.who, match.route.access)
         exchange.query = admission.read_query(scope)
         await match.route.handler(self.services, exchange)
 
@@ -217,6 +217,7 @@ class Gateway:
         exchange.actor = await self._authenticate(scope)
         self._limits.admit(exchange, Kind.PLAIN)
         exchange.route = self._router.socket(path)
+        admission.check_scope(exchange.who, scopes.Scope.READ)
         admission.check_origin(scope, services.settings, safe=False)
         services.check_not_draining()
         return admission.read_query(scope).get("clientId", "")

@@ -78,7 +78,7 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.INVALID_KEY: Entry(401, "Unknown API key", "The key is mistyped or was never issued here."),
     Code.KEY_EXPIRED: Entry(401, "API key expired", "Ask the operator for a new key."),
     Code.KEY_REVOKED: Entry(401, "API key revoked", "Ask the operator for a new key."),
-    Code.INSUFFICIENT_SCOPE: Entry(403, "Key lacks the scope", "This route needs a key with the scope 'admin'."),
+    Code.INSUFFICIENT_SCOPE: Entry(403, "Key lacks the scope", "Ask an admin for a key that has it."),
     Code.ORIGIN_NOT_ALLOWED: Entry(403, "Origin not allowed", "A web page of another origin may not call this route."),
     Code.NOT_FOUND: Entry(404, "Not found", "There is nothing here that this key can see."),
     Code.BLOB_NOT_FOUND: Entry(404, "No such content", "Upload the bytes; nothing of yours has this hash."),

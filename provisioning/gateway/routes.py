@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.handlers import files, histories, measuring, prompts, queues, shared, status
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
@@ -24,14 +25,12 @@ Handler = Callable[[Services, Exchange], Awaitable[None]]
 
 
 class Access(Enum):
-    """Who may use a route."""
+    """Who may use a route that no scope is for."""
 
     PUBLIC = "public"
     """Anybody, without a key."""
-    CLIENT = "client"
-    """Every key, for what is its own."""
-    ADMIN = "admin"
-    """Keys with the scope admin."""
+    ANY = "any"
+    """Every living credential."""
 
 
 class Kind(Enum):
@@ -50,7 +49,8 @@ class Route:
 
     method: str
     path: str
-    access: Access
+    access: Access | Scope
+    """The scope that a caller needs."""
     handler: Handler
     native: bool = True
     """Whether it is ComfyUI's, and so has a twin below /api."""
@@ -62,47 +62,47 @@ class Route:
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/livez", Access.PUBLIC, status.livez, native=False),
     Route("GET", "/readyz", Access.PUBLIC, status.readyz, native=False),
-    Route("GET", "/api/gateway/ready", Access.CLIENT, status.ready, native=False),
-    Route("GET", "/errors/{code}", Access.CLIENT, status.error, native=False),
-    Route("GET", "/api/gateway/usage", Access.CLIENT, status.usage, native=False),
-    Route("POST", "/api/v2/jobs", Access.CLIENT, v2_jobs.submit, kind=Kind.SUBMIT, native=False),
-    Route("GET", "/api/v2/jobs", Access.CLIENT, v2_jobs.page, native=False),
-    Route("GET", "/api/v2/jobs/{id}", Access.CLIENT, v2_jobs.show, native=False),
-    Route("GET", "/api/v2/jobs/{id}/workflow", Access.CLIENT, v2_jobs.show_workflow, native=False),
-    Route("POST", "/api/v2/jobs/{id}/cancel", Access.CLIENT, v2_jobs.cancel, native=False),
-    Route("GET", "/api/v2/jobs/{id}/events", Access.CLIENT, v2_stream.follow, native=False, lasting=True),
-    Route("POST", "/api/v2/assets", Access.CLIENT, v2_assets.upload, kind=Kind.UPLOAD, native=False),
-    Route("POST", "/api/v2/assets/from-hash", Access.CLIENT, v2_assets.from_hash, native=False),
-    Route("GET", "/api/v2/assets/by-hash/{hash}", Access.CLIENT, v2_assets.has_hash, native=False),
-    Route("GET", "/api/v2/assets/{id}", Access.CLIENT, v2_assets.show, native=False),
-    Route("GET", "/api/v2/assets/{id}/content", Access.CLIENT, v2_assets.content, native=False),
-    Route("GET", "/prompt", Access.CLIENT, prompts.waiting),
-    Route("POST", "/prompt", Access.CLIENT, prompts.submit, kind=Kind.SUBMIT),
-    Route("GET", "/queue", Access.CLIENT, queues.show),
-    Route("POST", "/queue", Access.CLIENT, queues.change),
-    Route("POST", "/interrupt", Access.CLIENT, queues.interrupt),
-    Route("GET", "/history", Access.CLIENT, histories.show),
-    Route("POST", "/history", Access.CLIENT, histories.change),
-    Route("GET", "/history/{id}", Access.CLIENT, histories.show_one),
-    Route("GET", "/view", Access.CLIENT, files.view),
-    Route("POST", "/upload/image", Access.CLIENT, files.upload_image, kind=Kind.UPLOAD),
-    Route("POST", "/upload/mask", Access.CLIENT, files.upload_mask, kind=Kind.UPLOAD),
-    Route("GET", "/object_info", Access.CLIENT, shared.object_info),
-    Route("GET", "/object_info/{name}", Access.CLIENT, shared.object_info_of),
-    Route("GET", "/models", Access.CLIENT, shared.same_path),
-    Route("GET", "/models/{folder}", Access.CLIENT, shared.models_in),
-    Route("GET", "/embeddings", Access.CLIENT, shared.same_path),
-    Route("GET", "/features", Access.CLIENT, shared.same_path),
-    Route("GET", "/extensions", Access.CLIENT, shared.same_path),
-    Route("GET", "/metrics", Access.ADMIN, measuring.show, native=False),
-    Route("GET", "/system_stats", Access.ADMIN, shared.same_path),
-    Route("GET", "/experiment/models", Access.ADMIN, shared.same_path),
-    Route("GET", "/experiment/models/{folder}", Access.ADMIN, shared.same_path),
-    Route("POST", "/free", Access.ADMIN, shared.free),
+    Route("GET", "/api/gateway/ready", Access.ANY, status.ready, native=False),
+    Route("GET", "/errors/{code}", Access.ANY, status.error, native=False),
+    Route("GET", "/api/gateway/usage", Scope.READ, status.usage, native=False),
+    Route("POST", "/api/v2/jobs", Scope.JOBS, v2_jobs.submit, kind=Kind.SUBMIT, native=False),
+    Route("GET", "/api/v2/jobs", Scope.READ, v2_jobs.page, native=False),
+    Route("GET", "/api/v2/jobs/{id}", Scope.READ, v2_jobs.show, native=False),
+    Route("GET", "/api/v2/jobs/{id}/workflow", Scope.READ, v2_jobs.show_workflow, native=False),
+    Route("POST", "/api/v2/jobs/{id}/cancel", Scope.JOBS, v2_jobs.cancel, native=False),
+    Route("GET", "/api/v2/jobs/{id}/events", Scope.READ, v2_stream.follow, native=False, lasting=True),
+    Route("POST", "/api/v2/assets", Scope.ASSETS, v2_assets.upload, kind=Kind.UPLOAD, native=False),
+    Route("POST", "/api/v2/assets/from-hash", Scope.ASSETS, v2_assets.from_hash, native=False),
+    Route("GET", "/api/v2/assets/by-hash/{hash}", Scope.READ, v2_assets.has_hash, native=False),
+    Route("GET", "/api/v2/assets/{id}", Scope.READ, v2_assets.show, native=False),
+    Route("GET", "/api/v2/assets/{id}/content", Scope.READ, v2_assets.content, native=False),
+    Route("GET", "/prompt", Scope.READ, prompts.waiting),
+    Route("POST", "/prompt", Scope.JOBS, prompts.submit, kind=Kind.SUBMIT),
+    Route("GET", "/queue", Scope.READ, queues.show),
+    Route("POST", "/queue", Scope.JOBS, queues.change),
+    Route("POST", "/interrupt", Scope.JOBS, queues.interrupt),
+    Route("GET", "/history", Scope.READ, histories.show),
+    Route("POST", "/history", Scope.JOBS, histories.change),
+    Route("GET", "/history/{id}", Scope.READ, histories.show_one),
+    Route("GET", "/view", Scope.READ, files.view),
+    Route("POST", "/upload/image", Scope.ASSETS, files.upload_image, kind=Kind.UPLOAD),
+    Route("POST", "/upload/mask", Scope.ASSETS, files.upload_mask, kind=Kind.UPLOAD),
+    Route("GET", "/object_info", Scope.READ, shared.object_info),
+    Route("GET", "/object_info/{name}", Scope.READ, shared.object_info_of),
+    Route("GET", "/models", Scope.READ, shared.same_path),
+    Route("GET", "/models/{folder}", Scope.READ, shared.models_in),
+    Route("GET", "/embeddings", Scope.READ, shared.same_path),
+    Route("GET", "/features", Scope.READ, shared.same_path),
+    Route("GET", "/extensions", Scope.READ, shared.same_path),
+    Route("GET", "/metrics", Scope.MONITOR, measuring.show, native=False),
+    Route("GET", "/system_stats", Scope.MONITOR, shared.same_path),
+    Route("GET", "/experiment/models", Scope.ADMIN, shared.same_path),
+    Route("GET", "/experiment/models/{folder}", Scope.ADMIN, shared.same_path),
+    Route("POST", "/free", Scope.OPERATE, shared.free),
 )
 
 SOCKET_PATHS = frozenset({"/ws", "/api/ws"})
-"""The WebSocket; every key may open it."""
+"""The WebSocket; it needs the scope READ."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from provisioning.gateway.access.keys import Actor
+from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.access.limiter import Limiter
 from provisioning.gateway.clock import Clock
@@ -58,4 +58,4 @@ class Services:
 
 def visible_owner(actor: Actor) -> str | None:
     """Return whose things the caller may see; None means everybody's."""
-    return None if actor.is_admin else actor.owner
+    return None if actor.sees_all else actor.owner

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 
 from provisioning.contract import GATEWAY_PORT
+from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.options import Options
 
 
 class SettingsError(Exception):
     """The settings file cannot be used; the text names the file, the keys and the faults, never a value."""
-
-
-class Scope(StrEnum):
-    """What a key may do."""
-
-    CLIENT = "client"
-    """Run jobs and see its own."""
-    ADMIN = "admin"
-    """See everybody's jobs and use the routes that act on the machine."""
 
 
 class SeedKey(BaseModel):

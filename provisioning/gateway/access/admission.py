@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, unquote
 
-from provisioning.gateway.access.keys import Actor
+from provisioning.gateway.access import scopes
+from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.settings import GatewaySettings
@@ -52,6 +53,16 @@ def check_origin(scope: Scope, settings: GatewaySettings, *, safe: bool) -> None
     same = host == (single_header(scope, "host") or "").lower()
     if not (separator and scheme in {"http", "https"} and named and same):
         raise Problem(Code.ORIGIN_NOT_ALLOWED)
+
+
+def check_scope(actor: Actor, needed: scopes.Scope) -> None:
+    """Refuse a caller that was not given what a route needs; raises Problem INSUFFICIENT_SCOPE, which names it."""
+    if needed not in actor.scopes:
+        raise Problem(
+            Code.INSUFFICIENT_SCOPE,
+            f"This route needs the scope '{needed}'; ask an admin for a key that has it.",
+            members={"needed_scope": needed.value},
+        )
 
 
 def plain_path(scope: Scope) -> str:

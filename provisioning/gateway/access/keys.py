@@ -8,9 +8,6 @@ import re
 import secrets
 import string
 import zlib
-from dataclasses import dataclass
-
-from provisioning.gateway.settings import Scope
 
 PREFIX = "cgw_live_"
 """Lets secret scanners recognise a key that was published by mistake."""
@@ -22,22 +19,6 @@ SECRET_LENGTH = 32
 CHECKSUM_LENGTH = 6
 
 _FORM = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{ID_LENGTH + SECRET_LENGTH + CHECKSUM_LENGTH}}}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who is asking."""
-
-    key_id: str
-    name: str
-    owner: str
-    """Whose jobs and files these are; several keys may share one."""
-    scopes: frozenset[Scope]
-
-    @property
-    def is_admin(self) -> bool:
-        """Return whether the actor sees everything."""
-        return Scope.ADMIN in self.scopes
 
 
 def mint() -> str:

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from provisioning.gateway.access import keys
-from provisioning.gateway.access.keys import Actor
+from provisioning.gateway.access.actor import Actor
+from provisioning.gateway.access.scopes import Scope, expand
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.settings import Scope, SeedKey, SettingsError
+from provisioning.gateway.settings import SeedKey, SettingsError
 from provisioning.gateway.storage.database import Database
 
 REFRESH_SECONDS = 0.5
@@ -37,7 +38,7 @@ class KeyRecord:
     @property
     def actor(self) -> Actor:
         """Return who holds this key."""
-        return Actor(self.id, self.name, self.owner, self.scopes)
+        return Actor(self.id, self.name, self.owner, expand(self.scopes))
 
 
 class KeyStore:

@@ -61,7 +61,7 @@ class Feed:
 
     def queue_length(self, listener: Listener) -> int:
         """Return how many unfinished jobs the listener may know of."""
-        return len(self._tracker.of(None if listener.actor.is_admin else listener.actor.owner))
+        return len(self._tracker.of(None if listener.actor.sees_all else listener.actor.owner))
 
     async def _handle(self, message: str | bytes) -> None:
         await (self._handle_bytes(message) if isinstance(message, bytes) else self._handle_text(message))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from provisioning.gateway.access.keys import Actor
+from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.jobs.job import Job
 from provisioning.gateway.problems import Code, Problem
 
@@ -37,7 +37,7 @@ class Listener:
         """
         if self.job_id is not None:
             return self.job_id == job.id
-        if self.actor.is_admin:
+        if self.actor.sees_all:
             return True
         return self.actor.owner == job.owner and (not addressed or self.client_id == job.client_id)
 

@@ -7,7 +7,7 @@ import contextlib
 import uuid
 from collections.abc import Awaitable, Callable
 
-from provisioning.gateway.access.keys import Actor
+from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.events import messages
 from provisioning.gateway.events.hub import Listener
 from provisioning.gateway.handlers.prompts import CLIENT_ID

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.access.keys import Actor
+from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.problems import Code, Problem, fault
 
 Scope = MutableMapping[str, Any]

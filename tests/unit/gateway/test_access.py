@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from provisioning.gateway.access import keys
+from provisioning.gateway.access.scopes import ROLES, Role, Scope, expand
 from provisioning.gateway.routes import ROUTES, Access, Route, paths
-from provisioning.gateway.settings import Scope
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit
 
 EVERY = [(route, path) for route in ROUTES for path in paths(route)]
@@ -37,12 +37,25 @@ async def test_nobody_gets_in_without_a_key(gate: Gate, token: str | None) -> No
     assert gate.comfy.seen == []
 
 
-@pytest.mark.parametrize("pair", [pair for pair in EVERY if pair[0].access is Access.ADMIN], ids=ids)
-async def test_admin_routes_need_the_scope(gate: Gate, pair: tuple[Route, str]) -> None:
-    answer = await gate.alice.request(pair[0].method, concrete(pair[1]), json={})
-    assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope")
-    assert gate.comfy.seen == []
-    assert (await gate.admin.request(pair[0].method, concrete(pair[1]), json={})).status_code == 200
+@pytest.mark.parametrize("scope", sorted(Scope))
+async def test_a_route_opens_to_its_scope_and_to_no_other(gate: Gate, scope: Scope) -> None:
+    client = gate.client(await gate.store.create("one scope", frozenset({scope})))
+    for route, path in CLOSED:
+        answer = await client.request(route.method, concrete(path), json={})
+        if route.access is Access.ANY or route.access in expand({scope}):
+            assert answer.status_code not in {401, 403}, (route.method, path)
+            continue
+        body = answer.json()
+        assert (answer.status_code, body["code"]) == (403, "insufficient_scope"), (route.method, path)
+        assert body["needed_scope"] == str(route.access.value)
+        assert str(route.access.value) in body["detail"]
+
+
+def test_roles_grow_and_bundles_stay_what_seeded_keys_were_given() -> None:
+    assert ROLES[Role.MEMBER] < ROLES[Role.OPERATOR] < ROLES[Role.ADMIN]
+    assert ROLES[Role.VIEWER] < ROLES[Role.OPERATOR]
+    assert expand({Scope.CLIENT}) == {Scope.READ, Scope.JOBS, Scope.ASSETS}
+    assert expand({Scope.ADMIN}) == set(Scope) - {Scope.CLIENT}
 
 
 @pytest.mark.parametrize("pair", EVERY, ids=ids)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from provisioning.gateway.__main__ import main
 from provisioning.gateway.access import keys
 from provisioning.gateway.access.keystore import KeyStore
+from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.settings import Scope, SeedKey, SettingsError, load
+from provisioning.gateway.settings import SeedKey, SettingsError, load
 from provisioning.gateway.storage.database import Database
 from tests.unit.gateway.conftest import PEPPER, ManualClock
 

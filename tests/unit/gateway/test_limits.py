@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from provisioning.gateway.access import keys
-from provisioning.gateway.settings import Scope
+from provisioning.gateway.access.scopes import Scope
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit, workflow
 from tests.unit.gateway.test_access import bearer, raw_request
 

@@ -1,0 +1,30 @@
+"""Who is asking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from provisioning.gateway.access.scopes import Scope
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The caller of one request, whatever credential it came with."""
+
+    key_id: str
+    """The key's id, or `user:<name>` for a person who logged in."""
+    name: str
+    owner: str
+    """The user whose jobs and files these are; several keys may share one."""
+    scopes: frozenset[Scope]
+    """Single scopes, no bundles."""
+
+    @property
+    def is_admin(self) -> bool:
+        """Return whether the actor may do everything, in everybody's files as well."""
+        return Scope.ADMIN in self.scopes
+
+    @property
+    def sees_all(self) -> bool:
+        """Return whether everybody's jobs are shown to the actor, beside its own."""
+        return Scope.OPERATE in self.scopes
