@@ -15,6 +15,7 @@ class Code(StrEnum):
     """The machine-readable name of an error."""
 
     INVALID_REQUEST = "invalid_request"
+    INVALID_FIELD = "invalid_field"
     MALFORMED_JSON = "malformed_json"
     WORKFLOW_FORMAT_UI = "workflow_format_ui"
     MISSING_CREDENTIALS = "missing_credentials"
@@ -66,11 +67,12 @@ class Entry:
 
 CATALOGUE: Mapping[Code, Entry] = {
     Code.INVALID_REQUEST: Entry(400, "Invalid request", "The request is not well formed; see the errors member."),
+    Code.INVALID_FIELD: Entry(422, "Invalid value", "The request is well formed and says what cannot be; see errors."),
     Code.MALFORMED_JSON: Entry(
         400, "Malformed JSON", "The body is not a JSON object; check commas, quotes and encoding."
     ),
     Code.WORKFLOW_FORMAT_UI: Entry(
-        400, "Workflow in editor format", "Export the workflow with 'Export (API)' in ComfyUI and send that."
+        422, "Workflow in editor format", "Export the workflow with 'Export (API)' in ComfyUI and send that."
     ),
     Code.MISSING_CREDENTIALS: Entry(
         401, "API key needed", "Send the key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
@@ -134,6 +136,8 @@ V2_CODES: Mapping[Code, str] = {
     Code.KEY_REVOKED: "unauthorized",
     Code.INSUFFICIENT_SCOPE: "forbidden",
     Code.ORIGIN_NOT_ALLOWED: "forbidden",
+    Code.INVALID_FIELD: "invalid_request",
+    Code.MALFORMED_JSON: "invalid_request",
 }
 """Where the Comfy API v2 has a coarser name than we do."""
 

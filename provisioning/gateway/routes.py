@@ -72,6 +72,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/v2/jobs/{id}/cancel", Scope.JOBS, v2_jobs.cancel, native=False),
     Route("GET", "/api/v2/jobs/{id}/events", Scope.READ, v2_stream.follow, native=False, lasting=True),
     Route("POST", "/api/v2/assets", Scope.ASSETS, v2_assets.upload, kind=Kind.UPLOAD, native=False),
+    Route("GET", "/api/v2/health", Access.ANY, status.health, native=False),
+    Route("POST", "/api/v2/assets/from-path", Scope.ASSETS, v2_assets.from_path, native=False),
     Route("POST", "/api/v2/assets/from-hash", Scope.ASSETS, v2_assets.from_hash, native=False),
     Route("GET", "/api/v2/assets/by-hash/{hash}", Scope.READ, v2_assets.has_hash, native=False),
     Route("GET", "/api/v2/assets/{id}", Scope.READ, v2_assets.show, native=False),

@@ -19,6 +19,11 @@ async def livez(_services: Services, exchange: Exchange) -> None:
     await exchange.send_json({"status": "alive"})
 
 
+async def health(_services: Services, exchange: Exchange) -> None:
+    """Say that the Comfy API v2 answers here; like the contract's own, without a look at ComfyUI."""
+    await exchange.send_json({"status": "healthy"})
+
+
 async def readyz(services: Services, exchange: Exchange) -> None:
     """Say whether jobs can be taken, to anybody, and so without the reason; raises Problem when not."""
     try:

@@ -48,7 +48,7 @@ def read(graph: Any, max_nodes: int) -> Graph:  # noqa: ANN401 - a client's JSON
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
         raise Problem(Code.WORKFLOW_FORMAT_UI)
     if not isinstance(graph, dict) or not graph:
-        raise Problem(Code.INVALID_REQUEST, "Send the workflow's nodes, an object.", members=fault("/", "no nodes"))
+        raise Problem(Code.INVALID_WORKFLOW, "Send the workflow's nodes, an object.", members=fault("/", "no nodes"))
     if _is_deeper(graph, MAX_DEPTH):
         raise Problem(Code.WORKFLOW_TOO_LARGE, f"The workflow is nested more than {MAX_DEPTH} levels deep.")
     if len(graph) > max_nodes:
@@ -102,7 +102,8 @@ def _rewrite_node(node_id: str, node: dict[str, Any], rules: Rules) -> dict[str,
 def _rewrite_input(node_id: str, cls: str, name: str, value: Any, rules: Rules) -> Any:  # noqa: ANN401
     if (asset_id := _asset_id(value)) is not None:
         if asset_id not in rules.assets:
-            raise Problem(Code.MISSING_ASSET, f"Node {node_id}, input {name}: there is no asset {asset_id!r} of yours.")
+            message = f"Node {node_id}, input {name}: there is no asset {asset_id!r} of yours."
+            raise Problem(Code.MISSING_ASSET, message, members={"missing_ids": [asset_id]})
         return rules.assets[asset_id]
     # An admin names files as they are.
     return _own_names(node_id, cls, name, value, rules) if rules.realm.root else value

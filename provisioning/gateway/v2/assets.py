@@ -25,14 +25,20 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,64}/[a-z0-9.+-]{1,64}", re.ASCII)
 
 
 async def upload(services: Services, exchange: Exchange) -> None:
-    """Store a file; its hash is computed here, whatever the client says of it."""
+    """Store a file, unless its bytes are here already; its hash is computed here, whatever the client says of it."""
     chunks = exchange.chunks(services.settings.max_upload_bytes)
     form = await read_form(exchange.header("content-type") or "", chunks, dropped=("tags",))
     try:
         digest = _digest(form)
         if form.fields.get("expected_hash", digest) != digest:
             raise Problem(Code.HASH_MISMATCH)
-        await _answer(services, exchange, await _keep(services, exchange, form, digest), created=True)
+        path = form.fields.get("file_path", "")
+        filename = _checked_name(path, form)
+        known = await services.assets.of_hash(digest, exchange.who.owner)
+        if known is not None:
+            await _again(services, exchange, known, path)
+            return
+        await _answer(services, exchange, await _keep(services, exchange, form, digest, filename), created=True)
     finally:
         form.close()
 
@@ -45,9 +51,7 @@ def _digest(form: Form) -> str:
     return f"blake3:{hasher.hexdigest()}"
 
 
-async def _keep(services: Services, exchange: Exchange, form: Form, digest: str) -> Asset:
-    path = form.fields.get("file_path") or form.filename or ""
-    filename = _checked_name(path, form)
+async def _keep(services: Services, exchange: Exchange, form: Form, digest: str, filename: str) -> Asset:
     asset_id = str(uuid.uuid4())
     # A folder for each asset: two files of one name are two assets.
     subfolder = services.realm(exchange.who).inward(f"assets/{asset_id}")
@@ -61,15 +65,16 @@ async def _keep(services: Services, exchange: Exchange, form: Form, digest: str)
     kind, owner, now = form.fields.get("content_type", "").lower(), exchange.who.owner, services.clock.now_ms()
     kind = kind if _MEDIA_TYPE.fullmatch(kind) else documents.BINARY
     size = form.file.seek(0, 2)
-    asset = Asset(asset_id, owner, None, "", "input", subfolder, answer["name"], path, kind, size, digest, now)
+    asset = Asset(
+        asset_id, owner, None, "", "input", subfolder, answer["name"], form.fields["file_path"], kind, size, digest, now
+    )
     await services.assets.add(asset)
     return asset
 
 
 def _checked_name(path: str, form: Form) -> str:
     filename = PurePosixPath(path).name
-    if not is_safe_name(path) or filename.endswith("]"):
-        raise Problem(Code.INVALID_REQUEST, "file_path: a plain path.", members=fault("/file_path", "not plain"))
+    _check_path(path)
     if not is_accepted(filename, form.head()):
         raise Problem(
             Code.UNSUPPORTED_MEDIA_TYPE, "Send an image, video or sound whose content fits its name's ending."
@@ -77,21 +82,40 @@ def _checked_name(path: str, form: Form) -> str:
     return filename
 
 
+def _check_path(path: object) -> None:
+    if not isinstance(path, str) or not is_safe_name(path) or path.endswith("]"):
+        message = "file_path: a plain relative path, without '..'."
+        raise Problem(Code.INVALID_FIELD, message, members=fault("/file_path", "missing or not plain"))
+
+
 async def from_hash(services: Services, exchange: Exchange) -> None:
     """Make a new asset over bytes that the caller uploaded before."""
     body = await exchange.json(services.settings.max_body_bytes)
-    known = await services.assets.of_hash(str(body.get("hash")), exchange.who.owner)
+    digest = body.get("hash")
+    if not isinstance(digest, str):
+        raise Problem(Code.INVALID_FIELD, "hash: 'blake3:' and 64 digits.", members=fault("/hash", "missing"))
+    known = await services.assets.of_hash(digest, exchange.who.owner)
     if known is None:
         raise Problem(Code.BLOB_NOT_FOUND)
     path = body.get("file_path") or known.file_path
-    if not isinstance(path, str) or not is_safe_name(path):
-        raise Problem(Code.INVALID_REQUEST, "file_path: a plain path.", members=fault("/file_path", "not plain"))
+    _check_path(path)
+    await _again(services, exchange, known, path)
+
+
+async def _again(services: Services, exchange: Exchange, known: Asset, path: str) -> None:
+    """Answer with the asset that these bytes are, or, under another path, with a new one over the same bytes."""
     if path == known.file_path:
         await _answer(services, exchange, known, created=False, status=200)
         return
     again = replace(known, id=str(uuid.uuid4()), file_path=path, created_at=services.clock.now_ms())
     await services.assets.add(again)
     await _answer(services, exchange, again, created=False)
+
+
+async def from_path(_services: Services, _exchange: Exchange) -> None:
+    """Refuse to register a file of the machine by its path, as a proxy does that shares no disk with ComfyUI."""
+    message = "path: files of the machine are not taken; upload the bytes."
+    raise Problem(Code.INVALID_FIELD, message, members=fault("/path", "not taken"))
 
 
 async def has_hash(services: Services, exchange: Exchange) -> None:

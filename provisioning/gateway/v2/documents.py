@@ -132,9 +132,10 @@ def asset(found: Asset, view: View, *, created_new: bool | None = None) -> dict[
         "content_type": found.content_type or BINARY,
         "file_path": found.file_path,
         "created_at": moment(found.created_at),
-        "job_id": found.job_id,
         **_url(found, view),
     }
+    # The contract leaves out what does not apply.
+    document |= {} if found.job_id is None else {"job_id": found.job_id}
     return document if created_new is None else document | {"created_new": created_new}
 
 

@@ -14,11 +14,11 @@ from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.jobs.rows import JobRow
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
-from provisioning.gateway.v2 import documents
+from provisioning.gateway.v2 import bodies, documents
 from provisioning.gateway.v2.assets import measured
 from provisioning.gateway.web.exchange import Exchange
 
-RESERVED = ("webhook_url", "inputs")
+RESERVED = ("webhook_url",)
 """Members that the contract keeps for later; one that was ignored would be believed to work."""
 
 MAX_PAGE = 100
@@ -32,8 +32,9 @@ async def submit(services: Services, exchange: Exchange) -> None:
     for name in RESERVED:
         if name in body:
             raise Problem(Code.INVALID_REQUEST, f"{name} is not supported.", members=fault(f"/{name}", "not supported"))
-    job = new_job(services, exchange, body.get("workflow"))
-    job.priority = _priority(exchange, body.get("priority"))
+    given = bodies.read(body)
+    job = new_job(services, exchange, given.workflow)
+    job.priority = _class(exchange, given.priority)
     job.idempotency_key = _idempotency_key(exchange)
     job.request_hash = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
     if await _replay(services, exchange, job):
@@ -48,10 +49,8 @@ async def submit(services: Services, exchange: Exchange) -> None:
     await _send(services, exchange, job.id, status=201)
 
 
-def _priority(exchange: Exchange, given: object) -> int:
+def _class(exchange: Exchange, given: int) -> int:
     """Return a job's class: everybody may stand back, and only an admin may push in; other values are advice."""
-    if not isinstance(given, int) or isinstance(given, bool):
-        return 0
     return max(-MAX_PRIORITY, min(given, MAX_PRIORITY if exchange.who.is_admin else 0))
 
 

@@ -173,4 +173,4 @@ def _text(data: bytes) -> str:
 
 
 def _malformed(what: str) -> Problem:
-    return Problem(Code.INVALID_REQUEST, f"The form holds {what}.", members=fault("body", what))
+    return Problem(Code.INVALID_FIELD, f"The form holds {what}.", members=fault("body", what))

@@ -56,7 +56,7 @@ async def test_an_upload_is_what_a_workflow_of_the_same_key_loads(gate: Gate) ->
         ("a.png", PNG, {"type": "nonsense"}, 400),
         ("a.png", PNG, {"original_ref": "nonsense"}, 400),
         ("a.png", PNG, {"original_ref": '{"filename": "theirs.png", "type": "output"}'}, 404),
-        ("a.png", PNG, {"x": "y" * 10_000}, 400),
+        ("a.png", PNG, {"x": "y" * 10_000}, 422),
     ],
 )
 async def test_uploads_that_are_refused(
@@ -95,7 +95,7 @@ async def test_bodies_have_a_limit_to_the_byte(gate: Gate) -> None:
 )
 async def test_broken_forms_are_refused(gate: Gate, broken: bytes) -> None:
     headers = {"content-type": "multipart/form-data; boundary=b"}
-    assert (await gate.alice.post("/upload/image", content=broken, headers=headers)).status_code == 400
+    assert (await gate.alice.post("/upload/image", content=broken, headers=headers)).status_code == 422
     assert (await gate.alice.post("/upload/image", json={})).status_code == 415
 
 

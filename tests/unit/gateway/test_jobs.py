@@ -200,9 +200,9 @@ async def test_history_is_forgotten_for_oneself_alone_and_usage_stays(gate: Gate
     [
         (b"{", 400, "malformed_json"),
         (b"[]", 400, "malformed_json"),
-        (b"{}", 400, "invalid_request"),
-        (b'{"prompt": {}}', 400, "invalid_request"),
-        (b'{"prompt": {"nodes": [], "links": []}}', 400, "workflow_format_ui"),
+        (b"{}", 422, "invalid_workflow"),
+        (b'{"prompt": {}}', 422, "invalid_workflow"),
+        (b'{"prompt": {"nodes": [], "links": []}}', 422, "workflow_format_ui"),
         (b'{"prompt": {"1": {"inputs": {}}}}', 422, "invalid_workflow"),
         (b'{"prompt": {"1": {"class_type": "X"}}}', 422, "invalid_workflow"),
     ],

@@ -115,8 +115,9 @@ async def test_bytes_that_are_known_need_not_be_sent(gate: Gate) -> None:
         ("photo.png", PNG, {"expected_hash": "blake3:00"}, 409),
         ("models/checkpoints/x.safetensors", PNG, {}, 415),
         ("photo.png", b"<html>", {}, 415),
-        ("../photo.png", PNG, {}, 400),
-        ("/etc/photo.png", PNG, {}, 400),
+        ("../photo.png", PNG, {}, 422),
+        ("/etc/photo.png", PNG, {}, 422),
+        ("photo.png", PNG, {"file_path": ""}, 422),
     ],
 )
 async def test_uploads_that_are_refused(
@@ -195,11 +196,28 @@ async def test_jobs_are_listed_page_by_page(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"workflow": {}}, {"workflow": workflow(), "webhook_url": "http://x"}, {"workflow": 5}]
+    ("body", "status", "code"),
+    [
+        ({}, 422, "invalid_workflow"),
+        ({"workflow": {}}, 422, "invalid_workflow"),
+        ({"workflow": 5}, 422, "invalid_workflow"),
+        ({"workflow": {"nodes": []}}, 422, "workflow_format_ui"),
+        ({"workflow": workflow(), "inputs": {"1": 2}}, 422, "invalid_workflow"),
+        ({"workflow": workflow(), "webhook_url": "http://x"}, 400, "invalid_request"),
+        ({"workflow": workflow(), "extra_data": {"api_key_comfy_org": "x"}}, 400, "invalid_request"),
+        ({"workflow": workflow(), "priority": "high"}, 422, "invalid_request"),
+        ({"workflow": workflow(), "priority": True}, 422, "invalid_request"),
+        ({"workflow": workflow(), "priority": 1_000_001}, 422, "invalid_request"),
+        ({"workflow": workflow(), "metadata": 5}, 422, "invalid_request"),
+        ({"workflow": workflow(), "metadata": {"a": 1}}, 422, "invalid_request"),
+        ({"workflow": workflow(), "metadata": "x" * 1025}, 422, "invalid_request"),
+        ({"workflow": workflow(), "metadata": {"a": "x" * 1025}}, 422, "invalid_request"),
+    ],
 )
-async def test_bodies_that_are_refused(gate: Gate, body: dict[str, Any]) -> None:
+async def test_bodies_that_are_refused(gate: Gate, body: dict[str, Any], status: int, code: str) -> None:
     answer = await gate.alice.post("/api/v2/jobs", json=body)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert gate.comfy.pending == []
 
 
 async def test_credentials_are_refused_in_the_words_of_the_contract(gate: Gate) -> None:
