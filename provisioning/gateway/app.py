@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import uuid
 
+from provisioning.gateway import logs
 from provisioning.gateway.access import admission, scopes
 from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.access.keystore import KeyStore
@@ -191,7 +193,7 @@ class Gateway:
         self.services.counts.add(row.method, row.route, row.status, duration_ms)
         if key_id:
             self.services.ledger.record(row)
-        _log.info("request", extra=row._asdict() | {"id": None, "request_id": row.id})
+        logs.write_request(row._asdict())
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         services = self.services
@@ -223,7 +225,7 @@ class Gateway:
         return admission.read_query(scope).get("clientId", "")
 
     def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
-        request_id = f"req_{uuid.uuid4().hex}"
+        request_id = f"req_{os.urandom(16).hex()}"
         return Exchange(scope, receive, send, request_id=request_id, idle_seconds=self.services.settings.idle_seconds)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import orjson
 
+_log = logging.getLogger("provisioning.gateway.requests")
 _KEY = re.compile(r"cgw_live_[0-9A-Za-z]+")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
@@ -28,6 +31,17 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return _KEY.sub("cgw_live_***", orjson.dumps(line, default=str).decode())
+
+
+def write_request(row: Mapping[str, object]) -> None:
+    """Write a request's line: made without a LogRecord, which would cost more than the rest of a short answer.
+
+    Nothing in it comes from the client but the method; routes are patterns.
+    """
+    if _log.isEnabledFor(logging.INFO):
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"time": time, "level": "info", "logger": _log.name, "event": "request", **row}
+        os.write(1, orjson.dumps(line) + b"\n")
 
 
 def configure(level: int = logging.INFO) -> None:

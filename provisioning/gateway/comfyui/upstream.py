@@ -14,6 +14,8 @@ from yarl import URL
 from provisioning.gateway.problems import Code, Problem
 
 CHUNK_BYTES = 256 * 1024
+SMALL_BYTES = 64 * 1024
+"""A body up to this length goes on in one piece: cheaper than to hand it on as it arrives."""
 MAX_JSON_BYTES = 64 * 1024 * 1024
 """Longest JSON answer that is read: ComfyUI is not trusted with the gateway's memory."""
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -29,7 +31,17 @@ class Reply:
 
     status: int
     headers: Mapping[str, str]
-    chunks: AsyncIterator[bytes]
+    content: aiohttp.StreamReader
+
+    @property
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body, piece by piece."""
+        return self.content.iter_chunked(CHUNK_BYTES)
+
+    async def small(self) -> bytes | None:
+        """Return the whole body when it is known to be short, else None."""
+        length = self.headers.get("content-length", "")
+        return await self.content.read() if length.isdigit() and int(length) <= SMALL_BYTES else None
 
 
 @dataclass(frozen=True)
@@ -101,7 +113,7 @@ class ComfyUI:
                 data=request.body,
                 allow_redirects=False,
             ) as answer:
-                yield Reply(answer.status, answer.headers, answer.content.iter_chunked(CHUNK_BYTES))
+                yield Reply(answer.status, answer.headers, answer.content)
 
     async def call(self, request: Request) -> tuple[int, Any]:
         """Send a request and return status and parsed JSON."""

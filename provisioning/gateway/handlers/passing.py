@@ -30,7 +30,11 @@ async def pass_on(services: Services, exchange: Exchange, path: str, params: Map
         if reply.status not in {200, 206, 304}:
             raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR))
         kept = [(name, reply.headers[name]) for name in FORWARDED_REPLY_HEADERS if name in reply.headers]
-        await exchange.start(reply.status, kept + display_headers(reply.headers.get("content-type", "")))
+        kept += display_headers(reply.headers.get("content-type", ""))
+        if (body := await reply.small()) is not None:
+            await exchange.send(reply.status, body, [pair for pair in kept if pair[0] != "content-length"])
+            return
+        await exchange.start(reply.status, kept)
         async for chunk in reply.chunks:
             await exchange.write(chunk, more=True)
         await exchange.write(b"", more=False)

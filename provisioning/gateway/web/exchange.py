@@ -114,13 +114,16 @@ class Exchange:
         return body
 
     async def start(self, status: int, headers: Headers) -> None:
-        """Begin the answer."""
-        own = [*headers, ("x-request-id", self.request_id), *self.extra_headers]
-        names = {name for name, _ in own}
-        self.status = status
+        """Begin an answer that may last."""
         if self.deadline is not None:
             # The bound is on silence: RunPod's proxy lets an answer that has begun go on.
             self.deadline.reschedule(None)
+        await self._begin(status, headers)
+
+    async def _begin(self, status: int, headers: Headers) -> None:
+        own = [*headers, ("x-request-id", self.request_id), *self.extra_headers]
+        names = {name for name, _ in own}
+        self.status = status
         encoded = [(name.encode(), value.encode("latin-1", "replace")) for name, value in own]
         encoded += [pair for name, pair in _DEFAULTS.items() if name not in names]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
@@ -132,9 +135,11 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
 
     async def send(self, status: int, body: bytes, headers: Headers) -> None:
-        """Send a whole answer."""
-        await self.start(status, [*headers, ("content-length", str(len(body)))])
-        await self.write(b"" if self.method == "HEAD" else body, more=False)
+        """Send a whole answer, within the deadline that is on the request."""
+        await self._begin(status, [*headers, ("content-length", str(len(body)))])
+        body = b"" if self.method == "HEAD" else body
+        self.bytes_out += len(body)
+        await self._send({"type": "http.response.body", "body": body})
 
     async def send_json(self, body: Any, status: int = 200) -> None:  # noqa: ANN401 - any JSON
         """Send a JSON answer."""

@@ -143,3 +143,15 @@ async def test_a_websocket_address_asked_for_plainly(gate: Gate, port: int) -> N
     key = f"X-API-Key: {gate.keyring.alice}"
     assert status(await talk(port, request("/ws", "Host: gateway.test", key))) == 426
     assert status(await talk(port, request("/ws", "Host: gateway.test"))) == 401
+
+
+async def test_head_and_body_of_an_answer_come_in_one_piece(gate: Gate, port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
+    async with asyncio.timeout(10):
+        piece = await reader.read(65536)
+    writer.close()
+    head, _, body = piece.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    assert length is not None
+    assert len(body) == int(length[1]) > 0
