@@ -24,6 +24,7 @@ from provisioning.gateway.jobs.dispatch import Dispatch
 from provisioning.gateway.jobs.ledger import Ledger, RequestRow
 from provisioning.gateway.jobs.scheduler import Scheduler
 from provisioning.gateway.jobs.tracker import Tracker
+from provisioning.gateway.openapi.reference import Reference
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.routes import ROUTES, Access, Kind, Match, Router
 from provisioning.gateway.services import Services
@@ -53,7 +54,7 @@ def create_app(
     feed = Feed(upstream, tracker, hub, settings.poll_seconds, connected=scheduler.restarted)
     parts = (upstream, clock, catalogue, hub, tracker, dispatch, scheduler, feed)
     return Gateway(
-        Services(settings, keys, limiter, ledger, ledger.assets, *parts),
+        Services(settings, keys, limiter, ledger, ledger.assets, *parts, reference=Reference(ROUTES)),
         Router(ROUTES),
     )
 

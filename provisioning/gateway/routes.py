@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from enum import Enum
 
 from provisioning.gateway.access.scopes import Scope
-from provisioning.gateway.handlers import files, histories, measuring, prompts, queues, shared, status
+from provisioning.gateway.handlers import (
+    files,
+    histories,
+    measuring,
+    prompts,
+    queues,
+    reference,
+    shared,
+    sockets,
+    status,
+)
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
 from provisioning.gateway.v2 import assets as v2_assets
@@ -64,6 +74,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/readyz", Access.PUBLIC, status.readyz, native=False),
     Route("GET", "/api/gateway/ready", Access.ANY, status.ready, native=False),
     Route("GET", "/errors/{code}", Access.ANY, status.error, native=False),
+    Route("GET", "/openapi.json", Access.ANY, reference.openapi, native=False),
     Route("GET", "/api/gateway/usage", Scope.READ, status.usage, native=False),
     Route("POST", "/api/v2/jobs", Scope.JOBS, v2_jobs.submit, kind=Kind.SUBMIT, native=False),
     Route("GET", "/api/v2/jobs", Scope.READ, v2_jobs.page, native=False),
@@ -96,6 +107,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/embeddings", Scope.READ, shared.same_path),
     Route("GET", "/features", Scope.READ, shared.same_path),
     Route("GET", "/extensions", Scope.READ, shared.same_path),
+    Route("GET", "/ws", Scope.READ, sockets.plain),
     Route("GET", "/metrics", Scope.MONITOR, measuring.show, native=False),
     Route("GET", "/system_stats", Scope.MONITOR, shared.same_path),
     Route("GET", "/experiment/models", Scope.ADMIN, shared.same_path),
@@ -135,7 +147,7 @@ class Router:
         """
         methods, params = self._find(path)
         if methods is None:
-            return Problem(Code.UPGRADE_REQUIRED if path in SOCKET_PATHS else Code.NOT_FOUND)
+            return Problem(Code.NOT_FOUND)
         # HEAD is GET without the body.
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:

@@ -18,6 +18,7 @@ from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.scheduler import Scheduler
 from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.metrics import RequestCounts
+from provisioning.gateway.openapi.reference import Reference
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage.assets import AssetStore
@@ -40,6 +41,7 @@ class Services:
     dispatch: Dispatch
     scheduler: Scheduler
     feed: Feed
+    reference: Reference
     counts: RequestCounts = field(default_factory=RequestCounts)
     draining: bool = False
     probed_at: float = float("-inf")

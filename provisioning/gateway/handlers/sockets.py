@@ -11,9 +11,9 @@ from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.events import messages
 from provisioning.gateway.events.hub import Listener
 from provisioning.gateway.handlers.prompts import CLIENT_ID
-from provisioning.gateway.problems import Problem
+from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
-from provisioning.gateway.web.exchange import Receive, Send
+from provisioning.gateway.web.exchange import Exchange, Receive, Send
 
 GOING_AWAY = 1001
 TOO_SLOW = 1013
@@ -24,6 +24,11 @@ RECHECK_SECONDS = 1.0
 
 Check = Callable[[], Awaitable[object]]
 """Raises Problem once the caller may no longer be here."""
+
+
+async def plain(_services: Services, _exchange: Exchange) -> None:
+    """Refuse a request at the WebSocket's address that does not ask for one; raises Problem."""
+    raise Problem(Code.UPGRADE_REQUIRED)
 
 
 class Socket:

@@ -21,6 +21,7 @@ from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.serve import Server, server_config
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage.database import Database
+from tests.unit.gateway.conformance import CheckedTransport
 from tests.unit.gateway.fake import FakeComfyUI
 
 UNKNOWN_KEY = keys.PREFIX + "0" * 40 + keys.checksum(keys.PREFIX + "0" * 40)
@@ -77,7 +78,9 @@ class Gate:
         """Return an HTTP client that bears a key."""
         auth = {"Authorization": f"Bearer {token}"} if token else {}
         client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=self.app), base_url=f"http://{HOST}", headers=auth | headers
+            transport=CheckedTransport(httpx.ASGITransport(app=self.app)),
+            base_url=f"http://{HOST}",
+            headers=auth | headers,
         )
         self.clients.append(client)
         return client

@@ -120,6 +120,11 @@ class FakeComfyUI:
             "/queue": {"queue_running": self.running, "queue_pending": self.pending},
             "/object_info": OBJECT_INFO,
             "/models": ["checkpoints"],
+            "/models/loras": ["a.safetensors"],
+            "/embeddings": ["easy.pt"],
+            "/extensions": ["/extensions/core/a.js"],
+            "/experiment/models": [{"name": "loras", "folders": ["/workspace/models/loras"]}],
+            "/experiment/models/loras": [{"name": "a.safetensors", "pathIndex": 0}],
             "/system_stats": {"system": {"argv": ["main.py"]}},
         }
         if seen.path.startswith("/history/"):

@@ -93,7 +93,7 @@ async def test_a_stranger_sees_nothing_of_another(gate: Gate) -> None:
 UNKNOWN_PATHS = [
     "/", "/internal/logs", "/internal/logs/raw", "/internal/folder_paths", "/manager/reboot", "/customnode/install",
     "/userdata", "/userdata/a.json", "/users", "/settings", "/api/api/prompt", "/api/assets", "/api/assets/download",
-    "/api/jobs", "/api/v2/userdata", "/docs", "/openapi.json", "/api/metrics",
+    "/api/jobs", "/api/v2/userdata", "/docs", "/openapi.yaml", "/api/metrics",
     "/PROMPT", "/prompt/", "/queue/x", "/api",
     "/api/livez", "/{code}", "/errors/{code}/x",
 ]  # fmt: skip

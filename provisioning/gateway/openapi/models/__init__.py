@@ -1,0 +1,1 @@
+"""What requests and answers look like, as pydantic models; the fields' descriptions are the reference's words."""

@@ -1,0 +1,49 @@
+"""One request for every route as a command that can be pasted into a shell."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from provisioning.gateway.openapi import parameters, refusals
+from provisioning.gateway.openapi.operation import EVENTS, FORM, Body, Operation
+
+if TYPE_CHECKING:
+    from provisioning.gateway.routes import Route
+
+FILES = frozenset({"file", "image"})
+"""Fields of forms whose value is a file's content."""
+
+
+def curl(route: Route, operation: Operation) -> str:
+    """Return the command; it takes server and key from the variables GATEWAY and KEY."""
+    parts = ["curl"]
+    parts += ["-N"] if any(answer.media == EVENTS for answer in operation.answers) else []
+    implied = "GET" if operation.body is None else "POST"
+    parts += ["-X", route.method] if route.method != implied else []
+    lines = [" ".join([*parts, f'"$GATEWAY{_target(route, operation)}"'])]
+    if not refusals.is_public(route):
+        lines.append('-H "Authorization: Bearer $KEY"')
+    return " \\\n  ".join(lines + (_body(operation.body) if operation.body else []))
+
+
+def _target(route: Route, operation: Operation) -> str:
+    path, query = route.path, {}
+    for parameter in parameters.of(route, operation):
+        if parameter.place == "path":
+            path = path.replace(f"{{{parameter.name}}}", quote(str(parameter.example), safe=":"))
+        elif parameter.place == "query" and parameter.required:
+            query[parameter.name] = parameter.example
+    return path + (f"?{urlencode(query)}" if query else "")
+
+
+def _body(body: Body) -> list[str]:
+    if body.media == FORM:
+        return [f"-F {shlex.quote(_field(name, value))}" for name, value in body.example.items()]
+    return ["-H 'Content-Type: application/json'", f"-d {shlex.quote(json.dumps(body.example))}"]
+
+
+def _field(name: str, value: str) -> str:
+    return f"{name}=@{value}" if name in FILES else f"{name}={value}"

@@ -1,0 +1,19 @@
+"""One Operation for every route, by method and path as the route table has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from provisioning.gateway.openapi.operation import Operation
+from provisioning.gateway.openapi.tables import assets, files, gateway, jobs, machine, prompts, shared
+
+OPERATIONS: Mapping[str, Operation] = {
+    **jobs.TABLE,
+    **assets.TABLE,
+    **gateway.TABLE,
+    **prompts.TABLE,
+    **files.TABLE,
+    **shared.TABLE,
+    **machine.TABLE,
+}
+"""Keyed `METHOD /path`, the path without `/api` for ComfyUI's own; `GET /ws` is the WebSocket."""
