@@ -116,6 +116,7 @@ def opened(folder: Path, *, flags: tuple[str, ...] = (), **settings: object) -> 
 
 
 def _site(folder: Path, flags: tuple[str, ...], settings: dict[str, object]) -> Site:
+    folder.mkdir(parents=True, exist_ok=True)
     write_models(folder)
     comfyui, gateway = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
     keyring = {name: keys.mint() for name in ("alice", "bob", "admin")}
