@@ -125,6 +125,11 @@ class Layout:
         return self.home / "gateway"
 
     @property
+    def requests(self) -> Path:
+        """What the gateway asks of the caretaker; the gateway's user alone. On the volume: it outlives a stop."""
+        return self.home / "requests"
+
+    @property
     def gateway_config(self) -> Path:
         """The gateway's configuration with its secrets, rendered at every start."""
         return self.run / "gateway.json"

@@ -17,13 +17,18 @@ from provisioning.gateway.access.limits import Limits
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.catalogue import CatalogueCache
 from provisioning.gateway.comfyui.feed import Feed
+from provisioning.gateway.comfyui.requests import Requests
 from provisioning.gateway.comfyui.upstream import Upstream
 from provisioning.gateway.events.hub import Hub
 from provisioning.gateway.handlers.sockets import Socket
+from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.dispatch import Dispatch
+from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.ledger import Ledger, RequestRow
+from provisioning.gateway.jobs.pool import SinglePool
 from provisioning.gateway.jobs.scheduler import Scheduler
 from provisioning.gateway.jobs.tracker import Tracker
+from provisioning.gateway.jobs.warden import Warden
 from provisioning.gateway.openapi.reference import Reference
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.routes import ROUTES, Access, Kind, Match, Router
@@ -46,13 +51,16 @@ def create_app(
     clock: Clock,
 ) -> Gateway:
     """Put the gateway together; it begins to work when its lifespan starts."""
-    tracker = Tracker(ledger, upstream, clock, settings)
+    latch = Latch(upstream, clock, Requests(settings.requests).restart)
+    tracker = Tracker(ledger, upstream, latch, clock, settings)
     hub = Hub(settings.max_sockets_per_owner)
     catalogue = CatalogueCache(upstream, clock)
-    dispatch = Dispatch(tracker, ledger, ledger.assets, upstream, catalogue)
-    scheduler = Scheduler(tracker, ledger, dispatch, clock)
-    feed = Feed(upstream, tracker, hub, settings.poll_seconds, connected=scheduler.restarted)
-    parts = (upstream, clock, catalogue, hub, tracker, dispatch, scheduler, feed)
+    dispatch = Dispatch(tracker, ledger, ledger.assets, catalogue)
+    scheduler = Scheduler(tracker, ledger, dispatch, SinglePool(upstream, latch), latch, clock)
+    canceller = Canceller(tracker, ledger, upstream)
+    warden = Warden(tracker, canceller, latch, clock)
+    feed = Feed(upstream, tracker, hub, connected=scheduler.wake)
+    parts = (upstream, clock, catalogue, hub, tracker, dispatch, scheduler, canceller, warden, feed)
     return Gateway(
         Services(settings, keys, limiter, ledger, ledger.assets, *parts, reference=Reference(ROUTES)),
         Router(ROUTES),
@@ -86,8 +94,8 @@ class Gateway:
         await services.upstream.start()
         await services.tracker.adopt()
         feed = services.feed
-        running = services.scheduler.run(services.settings.poll_seconds)
-        works = (feed.listen(client_id), feed.poll(), running, self._prune())
+        pause = services.settings.poll_seconds
+        works = (feed.listen(client_id), services.warden.run(pause), services.scheduler.run(pause), self._prune())
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _prune(self) -> None:

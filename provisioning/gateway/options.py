@@ -50,6 +50,8 @@ class Options(BaseModel):
     """Unfinished jobs."""
     max_queued: int = Field(default=1000, ge=1)
     """Unfinished jobs of everybody together."""
+    job_timeout_seconds: float = Field(default=3600, ge=1, le=86_400)
+    """How long ComfyUI may work on a job that does not say itself how long it may take."""
     journal: Journal = Journal.TRUNCATE
     """`truncate` or `wal`: how the database file is kept whole; see Journal."""
     max_body_bytes: int = Field(default=10 * MEBIBYTE, ge=1024)

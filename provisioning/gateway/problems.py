@@ -49,6 +49,7 @@ class Code(StrEnum):
     UPSTREAM_UNAVAILABLE = "upstream_unavailable"
     STORE_UNAVAILABLE = "store_unavailable"
     GPU_FAULT = "gpu_fault"
+    UPSTREAM_STUCK = "upstream_stuck"
     NOT_READY = "not_ready"
     DRAINING = "draining"
     UPSTREAM_TIMEOUT = "upstream_timeout"
@@ -108,7 +109,8 @@ CATALOGUE: Mapping[Code, Entry] = {
     ),
     Code.UPSTREAM_UNAVAILABLE: Entry(503, "ComfyUI is not up", "It is starting or restarting; try again shortly."),
     Code.STORE_UNAVAILABLE: Entry(503, "Database not available", "Nothing is let in without it; try again shortly."),
-    Code.GPU_FAULT: Entry(503, "GPU fault", "Jobs wait until ComfyUI has been restarted; ask the operator."),
+    Code.GPU_FAULT: Entry(503, "GPU fault", "Jobs wait while ComfyUI is restarted."),
+    Code.UPSTREAM_STUCK: Entry(503, "ComfyUI is stuck", "Jobs wait until ComfyUI, which is stuck, was restarted."),
     Code.NOT_READY: Entry(503, "Not ready", "No jobs are taken now; with a key, /api/gateway/ready says why."),
     Code.DRAINING: Entry(503, "Shutting down", "The gateway is restarting; try again shortly."),
     Code.UPSTREAM_TIMEOUT: Entry(504, "ComfyUI did not answer in time", "Try again; long work belongs in a job."),
@@ -119,6 +121,7 @@ RETRY_SECONDS: Mapping[Code, float] = {
     Code.UPSTREAM_UNAVAILABLE: 2,
     Code.STORE_UNAVAILABLE: 2,
     Code.GPU_FAULT: 30,
+    Code.UPSTREAM_STUCK: 30,
     Code.NOT_READY: 2,
     Code.DRAINING: 5,
     Code.IDEMPOTENCY_CONFLICT: 1,

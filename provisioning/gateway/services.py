@@ -13,10 +13,12 @@ from provisioning.gateway.comfyui.feed import Feed
 from provisioning.gateway.comfyui.realm import Realm, realm_of
 from provisioning.gateway.comfyui.upstream import Upstream
 from provisioning.gateway.events.hub import Hub
+from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.dispatch import Dispatch
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.scheduler import Scheduler
 from provisioning.gateway.jobs.tracker import Tracker
+from provisioning.gateway.jobs.warden import Warden
 from provisioning.gateway.metrics import RequestCounts
 from provisioning.gateway.openapi.reference import Reference
 from provisioning.gateway.problems import Code, Problem
@@ -40,6 +42,8 @@ class Services:
     tracker: Tracker
     dispatch: Dispatch
     scheduler: Scheduler
+    canceller: Canceller
+    warden: Warden
     feed: Feed
     reference: Reference
     counts: RequestCounts = field(default_factory=RequestCounts)

@@ -35,6 +35,8 @@ class GatewaySettings(Options):
     """ComfyUI's base URL, without a path."""
     database: Path
     pod_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
+    requests: Path | None = None
+    """Directory in which the pod's caretaker is asked for things; without it nobody is asked."""
     usd_per_hour: float = Field(default=0.0, ge=0)
     """The pod's price, for usage rows."""
     pepper: SecretStr = Field(min_length=16)

@@ -27,6 +27,7 @@ def render(service: GatewayService, layout: Layout, environ: Mapping[str, str]) 
         "port": port(contract.GATEWAY_PORT, environ),
         "upstream": f"http://127.0.0.1:{port(contract.COMFYUI_PORT, environ)}",
         "database": service.database or str(layout.gateway_data / "gateway.db"),
+        "requests": str(layout.requests),
         "hosts": list(hosts(service, environ)),
         "pod_id": environ.get("RUNPOD_POD_ID", ""),
         "usd_per_hour": service.plan.usd_per_hour,

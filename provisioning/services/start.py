@@ -43,6 +43,7 @@ def directories(layout: Layout) -> tuple[tuple[Path, int, users.User | None], ..
         *((path, 0o700, None) for path in [layout.logs, *elsewhere]),
         *((base / name, 0o700, users.COMFYUI) for name in ("input", "output", "temp", "user")),
         (layout.gateway_data, 0o700, users.GATEWAY),
+        (layout.requests, 0o700, users.GATEWAY),
     )
 
 
@@ -70,7 +71,8 @@ def _is_ready(path: Path, mode: int, owner: tuple[int, int] | None) -> bool:
 def rendered(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> tuple[str, str]:
     """Return the texts of the gateway's and supervisord's configuration."""
     config = gateway.render(desired.gateway, layout, environ)
-    return config, supervisor.render(supervisor.programs(desired, layout, environ, config), layout)
+    programs = supervisor.render(supervisor.programs(desired, layout, environ, config), layout)
+    return config, programs + supervisor.caretaker(desired, layout)
 
 
 def write_configuration(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> None:

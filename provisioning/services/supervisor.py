@@ -62,6 +62,25 @@ stdout_logfile_maxbytes=20MB
 stdout_logfile_backups=3
 """
 
+# It does for the gateway what that has no right to; supervisord's own user, since only that may speak to the socket.
+CARETAKER = """\
+
+[eventlistener:caretaker]
+command={python} -m provisioning.services.caretaker
+directory={directory}
+umask=077
+environment={environment}
+events=TICK_5
+buffer_size=100
+autorestart=true
+startsecs=3
+startretries=100
+stdout_logfile=NONE
+stderr_logfile={log}
+stderr_logfile_maxbytes=1MB
+stderr_logfile_backups=1
+"""
+
 
 @dataclass(frozen=True)
 class Program:
@@ -92,6 +111,21 @@ def programs(desired: Desired, layout: Layout, environ: Mapping[str, str], gatew
     )
 
 
+def caretaker(desired: Desired, layout: Layout) -> str:
+    """Return the caretaker's section."""
+    bundle = layout.bundles / desired.bundle
+    environment = {
+        "PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8", "POD_ROOT": str(layout.root), "PYTHONPATH": str(bundle),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }  # fmt: skip
+    return CARETAKER.format(
+        python=_text(shlex.quote(str(layout.home / desired.gateway.python))),
+        directory=_text(bundle),
+        environment=_environment(environment),
+        log=_text(layout.logs / "caretaker.log"),
+    )
+
+
 def render(wanted: Sequence[Program], layout: Layout) -> str:
     """Return supervisord's configuration; it holds no secret."""
     root = users.in_charge(layout)
@@ -108,9 +142,13 @@ def _program(program: Program, layout: Layout, *, root: bool) -> str:
         command=_text(shlex.join([*(CONFINED if root else ()), *program.command])),
         directory=_text(program.directory),
         user=f"user={program.user.name}\n" if root else "",
-        environment=",".join(f'{name}="{_text(value)}"' for name, value in sorted(program.environment.items())),
+        environment=_environment(program.environment),
         log=_text(layout.logs / f"{program.name}.log"),
     )
+
+
+def _environment(values: Mapping[str, str]) -> str:
+    return ",".join(f'{name}="{_text(value)}"' for name, value in sorted(values.items()))
 
 
 def _text(value: object) -> str:

@@ -23,15 +23,12 @@ _log = logging.getLogger(__name__)
 class Feed:
     """Hears everything ComfyUI says to the gateway and hands each listener what is its own."""
 
-    def __init__(
-        self, upstream: Upstream, tracker: Tracker, hub: Hub, poll_seconds: float, *, connected: Callable[[], None]
-    ) -> None:
+    def __init__(self, upstream: Upstream, tracker: Tracker, hub: Hub, *, connected: Callable[[], None]) -> None:
         self.connected = False
         self._on_connected = connected
         self._upstream = upstream
         self._tracker = tracker
         self._hub = hub
-        self._poll_seconds = poll_seconds
         tracker.ended = self._announce_end
 
     async def listen(self, client_id: str) -> None:
@@ -47,12 +44,6 @@ class Feed:
             self.connected = False
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
-
-    async def poll(self) -> None:
-        """Look at ComfyUI now and then until cancelled: an event can be missed, the truth cannot."""
-        while True:
-            await asyncio.sleep(self._poll_seconds)
-            await guarded(self._tracker.reconcile())
 
     def send_status(self) -> None:
         """Tell every listener how long its queue is."""

@@ -30,7 +30,7 @@ async def show(services: Services, exchange: Exchange) -> None:
         metrics.family("gateway_cost_usd_total", "counter", "What that cost.", {(): dollars}),
         metrics.family("gateway_listeners", "gauge", "Open event streams.", {(): len(list(services.hub))}),
         metrics.family("gateway_comfyui_up", "gauge", "Is ComfyUI connected?", {(): int(services.feed.connected)}),
-        metrics.family("gateway_gpu_fault", "gauge", "Is the queue held?", {(): int(services.scheduler.faulty)}),
+        metrics.family("gateway_gpu_fault", "gauge", "Is the queue held?", {(): int(services.scheduler.latch.closed)}),
     )
     await exchange.send(200, metrics.page(families), [("content-type", metrics.CONTENT_TYPE)])
 

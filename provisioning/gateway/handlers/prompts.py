@@ -30,7 +30,7 @@ async def submit(services: Services, exchange: Exchange) -> None:
 def new_job(services: Services, exchange: Exchange, workflow: object, client_id: object = None) -> Job:
     """Return a job for a workflow of the caller's, not written down yet; raises Problem."""
     services.check_not_draining()
-    return Job(
+    job = Job(
         id=str(uuid.uuid4()),
         key_id=exchange.who.key_id,
         owner=exchange.who.owner,
@@ -38,8 +38,10 @@ def new_job(services: Services, exchange: Exchange, workflow: object, client_id:
         client_id=client_id if isinstance(client_id, str) and CLIENT_ID.fullmatch(client_id) else "",
         workflow=orjson.dumps(graph.read(workflow, services.settings.max_nodes)),
         submitted_at=services.clock.now_ms(),
-        posting=True,
+        timeout_ms=round(services.settings.job_timeout_seconds * 1000),
     )
+    job.posting = True
+    return job
 
 
 async def launch(services: Services, exchange: Exchange, job: Job) -> dict[str, Any]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
-from provisioning.gateway.comfyui.upstream import Request
-from provisioning.gateway.jobs.job import Job, JobState
+from provisioning.gateway.jobs.job import Job
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.web.exchange import Exchange
@@ -37,7 +34,7 @@ async def change(services: Services, exchange: Exchange) -> None:
     if body.get("clear") is not True:
         wanted = id_list(body)
         jobs = [job for job in jobs if job.id in wanted]
-    await cancel(services, jobs)
+    await services.canceller.withdraw(jobs)
     await exchange.send_json({})
 
 
@@ -51,54 +48,10 @@ def id_list(body: dict[str, Any]) -> frozenset[str]:
     return frozenset(ids)
 
 
-async def cancel(services: Services, jobs: Sequence[Job]) -> None:
-    """Take waiting jobs out of our queue and ComfyUI's; running ones go on."""
-    held = [job for job in jobs if job.state is JobState.ACCEPTED]
-    for job in held:
-        # Marked before anything is awaited: from here on the scheduler passes it by.
-        job.cancel_requested = True
-    for job in held:
-        await services.ledger.cancel_requested(job)
-        await services.tracker.settle(job)
-    sent = [job for job in jobs if not job.ended]
-    if sent:
-        await _unstage(services, sent)
-
-
-async def _unstage(services: Services, jobs: Iterable[Job]) -> None:
-    running = {item[1] for item in (await services.tracker.queue())["queue_running"]}
-    waiting = [job for job in jobs if job.id not in running]
-    for job in waiting:
-        job.cancel_requested = True
-        await services.ledger.cancel_requested(job)
-    if waiting:
-        await _post(services, "/queue", {"delete": [job.id for job in waiting]})
-    for job in waiting:
-        await services.tracker.settle(job)
-
-
 async def interrupt(services: Services, exchange: Exchange) -> None:
     """Stop the caller's running job; another's goes on. An admin stops whatever runs."""
     body = await exchange.json(services.settings.max_body_bytes)
     wanted = body.get("prompt_id")
     jobs = {job.id: job for job in services.tracker.of(visible_owner(exchange.who)) if wanted in {None, job.id}}
-    await stop(services, jobs)
+    await services.canceller.interrupt(jobs)
     await exchange.send_json({})
-
-
-async def stop(services: Services, jobs: Mapping[str, Job]) -> None:
-    """Stop whichever of these jobs runs."""
-    for item in (await services.tracker.queue())["queue_running"]:
-        job = jobs.get(item[1])
-        if job is not None:
-            job.cancel_requested = True
-            await services.ledger.cancel_requested(job)
-            # With the id, so that ComfyUI stops nothing when the job has just ended by itself.
-            await _post(services, "/interrupt", {"prompt_id": job.id})
-
-
-async def _post(services: Services, path: str, body: dict[str, Any]) -> None:
-    request = Request("POST", path, headers={"Content-Type": "application/json"}, body=orjson.dumps(body))
-    status, _ = await services.upstream.call(request)
-    if status != 200:
-        raise Problem(Code.UPSTREAM_ERROR)

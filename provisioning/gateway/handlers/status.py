@@ -42,8 +42,8 @@ async def ready(services: Services, exchange: Exchange) -> None:
 
 async def _check(services: Services) -> None:
     services.check_not_draining()
-    if services.scheduler.faulty:
-        raise Problem(Code.GPU_FAULT)
+    if (reason := services.scheduler.latch.reason) is not None:
+        raise Problem(reason)
     if not services.feed.connected:
         raise Problem(Code.UPSTREAM_UNAVAILABLE)
     if not await _writable(services):

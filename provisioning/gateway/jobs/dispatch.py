@@ -28,13 +28,10 @@ class Dispatch:
     client_id = ""
     """The name under which the gateway listens to ComfyUI."""
 
-    def __init__(
-        self, tracker: Tracker, ledger: Ledger, assets: AssetStore, upstream: Upstream, catalogue: CatalogueCache
-    ) -> None:
+    def __init__(self, tracker: Tracker, ledger: Ledger, assets: AssetStore, catalogue: CatalogueCache) -> None:
         self._tracker = tracker
         self._ledger = ledger
         self._assets = assets
-        self._upstream = upstream
         self._catalogue = catalogue
 
     async def rewritten(self, job: Job) -> graph.Graph:
@@ -46,11 +43,11 @@ class Dispatch:
         catalogue = await self._catalogue.get()
         return graph.rewrite(workflow, graph.Rules(self._tracker.realm(job), job.id, catalogue.file_inputs, assets))
 
-    async def send(self, job: Job) -> None:
+    async def send(self, job: Job, upstream: Upstream) -> None:
         """Hand a waiting job over; raises Problem, and the job waits on, when ComfyUI or the database is away."""
         job.state, job.posting, job.attempts = JobState.DISPATCHING, True, job.attempts + 1
         try:
-            await self._send(job)
+            await self._send(job, upstream)
         except Problem as problem:
             await self._failed(job, problem)
         finally:
@@ -58,12 +55,12 @@ class Dispatch:
             if job.state is not JobState.ACCEPTED:
                 job.decided.set()
 
-    async def _send(self, job: Job) -> None:
+    async def _send(self, job: Job, upstream: Upstream) -> None:
         await self._ledger.dispatching(job)
         payload = {"prompt": await self.rewritten(job), "prompt_id": job.id, "client_id": self.client_id}
         headers = {"Content-Type": "application/json"}
         request = Request("POST", "/prompt", headers=headers, body=orjson.dumps(payload))
-        status, answer = await self._upstream.call(request)
+        status, answer = await upstream.call(request)
         answer = self._tracker.realm(job).clean(answer) if isinstance(answer, dict) else {}
         if status != 200:
             raise _refusal(status, answer)
@@ -71,8 +68,6 @@ class Dispatch:
             raise Problem(Code.UPSTREAM_ERROR)
         job.answer = answer
         await self._tracker.queued(job)
-        if job.cancel_requested:
-            await self._upstream.call(Request("POST", "/queue", headers=headers, body=_delete(job)))
 
     async def _failed(self, job: Job, problem: Problem) -> None:
         if problem.code in UNKNOWN and not problem.members:
@@ -89,10 +84,6 @@ class Dispatch:
 def _loaded_name(file: StoredFile) -> str:
     name = "/".join(filter(None, (file.subfolder, file.filename)))
     return name if file.type == "input" else f"{name} [{file.type}]"
-
-
-def _delete(job: Job) -> bytes:
-    return orjson.dumps({"delete": [job.id]})
 
 
 def _refusal(status: int, answer: dict[str, Any]) -> Problem:

@@ -30,6 +30,9 @@ class JobState(StrEnum):
     """ComfyUI refused the workflow; it never ran."""
 
 
+STAGED = frozenset({JobState.DISPATCHING, JobState.QUEUED})
+"""At ComfyUI, perhaps, and not running yet."""
+
 FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.REJECTED})
 
 
@@ -42,6 +45,12 @@ class Progress:
     node: str | None = None
     step: int | None = None
     steps: int | None = None
+
+
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
 
 
 @dataclass
@@ -71,8 +80,12 @@ class Job:
     request_hash: bytes | None = None
     """Of the whole request that brought the key; another request under the same key is refused."""
     progress: Progress = field(default_factory=Progress)
-    posting: bool = False
-    """It is being written down or sent: absence at ComfyUI means nothing yet."""
+    timeout_ms: int = 0
+    """How long ComfyUI may work on it; 0 means as long as it likes."""
+    interrupted_at: int | None = None
+    """When ComfyUI was told to stop it because its time was over."""
+    at_rest: asyncio.Event = field(default_factory=_set)
+    """Clear while it is being written down or sent."""
     awaited: bool = False
     """Somebody waits for ComfyUI's verdict on it and would rather hear that ComfyUI is away than wait on."""
     decided: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,6 +94,15 @@ class Job:
     """What ComfyUI said when it took the job, in the owner's names."""
     refusal: Problem | None = None
     error: str | None = None
+
+    @property
+    def posting(self) -> bool:
+        """Return whether it is being written down or sent: absence at ComfyUI then means nothing yet."""
+        return not self.at_rest.is_set()
+
+    @posting.setter
+    def posting(self, under_way: bool) -> None:
+        (self.at_rest.clear if under_way else self.at_rest.set)()
 
     @property
     def ended(self) -> bool:

@@ -13,8 +13,10 @@ import contextlib
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.feed import guarded
 from provisioning.gateway.jobs.dispatch import Dispatch
-from provisioning.gateway.jobs.job import Job, JobState
+from provisioning.gateway.jobs.job import STAGED, Job, JobState
+from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.pool import Pool
 from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.problems import Code, Problem
 
@@ -24,21 +26,19 @@ AGEING_MS = 60_000
 FIRST_GUESS_MS = 10_000.0
 """What a job is taken to need before one has ended."""
 
-GPU_FAULT = "gpu_fault"
-
-_STAGED = frozenset({JobState.DISPATCHING, JobState.QUEUED})
-
 
 class Scheduler:
     """Hands waiting jobs to ComfyUI, one at a time."""
 
-    def __init__(self, tracker: Tracker, ledger: Ledger, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(
+        self, tracker: Tracker, ledger: Ledger, dispatch: Dispatch, pool: Pool, latch: Latch, clock: Clock
+    ) -> None:
         self.draining = False
-        self.faulty = False
-        """Whether the GPU failed a job in a way that only a restart of ComfyUI heals."""
+        self.latch = latch
         self._tracker = tracker
         self._ledger = ledger
         self._dispatch = dispatch
+        self._pool = pool
         self._clock = clock
         self._woken = asyncio.Event()
         self._machine_ms = 0.0
@@ -55,7 +55,7 @@ class Scheduler:
         self._tag(job)
         # Shielded: a client that hangs up must not leave a job half written down.
         await asyncio.shield(self._accept(job))
-        if alone and not (self.faulty or self.draining):
+        if alone and not (self.latch.closed or self.draining):
             job.awaited = True
             self.wake()
             await job.decided.wait()
@@ -80,11 +80,6 @@ class Scheduler:
         """Have the queue looked at."""
         self._woken.set()
 
-    def restarted(self) -> None:
-        """Take note that ComfyUI was connected to anew: a fault of its GPU is over."""
-        self.faulty = False
-        self.wake()
-
     async def run(self, pause_seconds: float) -> None:
         """Hand out jobs until cancelled; looks at least every `pause_seconds`, since ComfyUI may have been away."""
         for job in self._tracker.of(None):
@@ -100,14 +95,14 @@ class Scheduler:
 
     async def pump(self) -> None:
         """Hand out as many jobs as may go now; raises Problem when ComfyUI or the database is away."""
-        while (job := self._next()) is not None:
+        await self.latch.look()
+        while not self.draining and (upstream := self._pool.free(self._tracker.of(None))) is not None:
+            if (job := self._next()) is None:
+                return
             self._machine_ms = max(self._machine_ms, self._tags.get(job.id, 0.0))
-            await self._dispatch.send(job)
+            await self._dispatch.send(job, upstream)
 
     def _next(self) -> Job | None:
-        staged = any(job.state in _STAGED for job in self._tracker.of(None))
-        if self.draining or self.faulty or staged:
-            return None
         return next((job for job in self.waiting() if not job.posting and not job.cancel_requested), None)
 
     def waiting(self) -> list[Job]:
@@ -124,7 +119,7 @@ class Scheduler:
 
     def position(self, job_id: str) -> int | None:
         """Return a job's place among those that do not run yet, from 1; None when it is not among them."""
-        staged = [job for job in self._tracker.of(None) if job.state in _STAGED]
+        staged = [job for job in self._tracker.of(None) if job.state in STAGED]
         ids = [job.id for job in (*staged, *self.waiting())]
         return ids.index(job_id) + 1 if job_id in ids else None
 
@@ -146,7 +141,6 @@ class Scheduler:
         if job.ended:
             self._tags.pop(job.id, None)
             self._learn(job)
-            self.faulty = self.faulty or job.error == GPU_FAULT
             job.decided.set()
         self.wake()
 

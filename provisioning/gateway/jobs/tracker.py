@@ -8,16 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from provisioning.gateway.clock import Clock
-from provisioning.gateway.comfyui.realm import Realm, files_in, realm_of
+from provisioning.gateway.comfyui.realm import Realm, realm_of
 from provisioning.gateway.comfyui.upstream import Upstream
-from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile, Progress
+from provisioning.gateway.jobs import reasons
+from provisioning.gateway.jobs.job import Job, JobState, Outcome, Progress
+from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.results import finished_outcome
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
-
-LOST = "upstream_lost"
-"""ComfyUI no longer knows the job and never said how it ended: it was restarted. Absence is never success."""
-
 
 MAX_ATTEMPTS = 2
 """A job that ComfyUI lost is handed to it once more; one that kills ComfyUI twice is not."""
@@ -34,10 +33,13 @@ class Tracker:
     moved: Callable[[Job], None]
     """Called when a job has started, ended or come back to the queue."""
 
-    def __init__(self, ledger: Ledger, upstream: Upstream, clock: Clock, settings: GatewaySettings) -> None:
+    def __init__(
+        self, ledger: Ledger, upstream: Upstream, latch: Latch, clock: Clock, settings: GatewaySettings
+    ) -> None:
         self.ended = self.moved = _nobody_listens
         self._ledger = ledger
         self._upstream = upstream
+        self._latch = latch
         self._clock = clock
         self._pepper = settings.pepper.get_secret_value()
         self._max_per_owner = settings.max_queued_per_owner
@@ -103,6 +105,11 @@ class Tracker:
         """Take note that the job will never run."""
         await self._end(job, Outcome(JobState.REJECTED, None, self._clock.now_ms(), 0, error=error))
 
+    async def abandon(self, job: Job) -> None:
+        """Take note that the job's time is over, whatever ComfyUI still does with it."""
+        now = self._clock.now_ms()
+        await self._end(job, Outcome(JobState.FAILED, job.started_at, now, _since(job, now), error=reasons.JOB_TIMEOUT))
+
     async def settle(self, job: Job) -> bool:
         """Look at ComfyUI for the job's end and write it down; returns whether the job is final."""
         async with self._settling.setdefault(job.id, asyncio.Lock()):
@@ -129,7 +136,7 @@ class Tracker:
         for attempt in range(2):
             entry = (await self._upstream.get_json(f"/history/{job.id}")).get(job.id)
             if entry is not None:
-                return finished_outcome(job, entry, self.realm(job), self._clock.now_ms())
+                return await self._finished(job, entry)
             # It may have moved from the queue to the history between the two looks: hence the second attempt.
             if attempt == 0 and await self._is_queued(job):
                 return None
@@ -140,10 +147,18 @@ class Tracker:
         if job.attempts < MAX_ATTEMPTS:
             await self.requeue(job)
             return None
-        return Outcome(JobState.FAILED, job.started_at, self._clock.now_ms(), 0, error=LOST)
+        return Outcome(JobState.FAILED, job.started_at, self._clock.now_ms(), 0, error=reasons.LOST)
+
+    async def _finished(self, job: Job, entry: dict[str, Any]) -> Outcome | None:
+        outcome = finished_outcome(job, entry, self.realm(job), self._clock.now_ms())
+        if outcome.error == reasons.GPU_FAULT and not self._latch.blames(job.id) and job.attempts < MAX_ATTEMPTS:
+            # The GPU was broken before it began, by another job: it has its turn when ComfyUI is back.
+            await self.requeue(job)
+            return None
+        return outcome
 
     def _cancelled(self, job: Job) -> Outcome:
-        return Outcome(JobState.CANCELLED, job.started_at, self._clock.now_ms(), 0, error="cancelled")
+        return Outcome(JobState.CANCELLED, job.started_at, self._clock.now_ms(), 0, error=reasons.CANCELLED)
 
     async def _is_queued(self, job: Job) -> bool:
         queue = await self.queue()
@@ -162,6 +177,8 @@ class Tracker:
     async def _end(self, job: Job, outcome: Outcome) -> None:
         await self._ledger.finished(job, outcome)
         job.state, job.error = outcome.state, outcome.error
+        if outcome.error == reasons.GPU_FAULT:
+            self._latch.close(job.id, Code.GPU_FAULT)
         self._live.pop(job.id, None)
         self._settling.pop(job.id, None)
         self.moved(job)
@@ -179,46 +196,5 @@ def _nobody_listens(_job: Job) -> None:
     """Stand in until a feed is there."""
 
 
-def finished_outcome(job: Job, entry: dict[str, Any], realm: Realm, now: int) -> Outcome:
-    """Return how a job ended, from ComfyUI's history entry of it."""
-    status = entry.get("status") or {}
-    events = {name: data for name, data in status.get("messages", []) if isinstance(data, dict)}
-    state, error, last = _verdict(status, events)
-    started = events.get("execution_start", {}).get("timestamp") or job.started_at
-    ended = last.get("timestamp") or now
-    gpu_ms = max(0, int(ended) - int(started)) if started else 0
-    outputs = entry.get("outputs") or {}
-    return Outcome(state, started, int(ended), gpu_ms, _history(job, entry, realm), error, _files(outputs))
-
-
-def _files(outputs: dict[str, Any]) -> tuple[OutputFile, ...]:
-    found = (OutputFile(node_id, file) for node_id, output in outputs.items() for file in files_in(output))
-    return tuple({output.file: output for output in found}.values())
-
-
-def _verdict(status: dict[str, Any], events: dict[str, Any]) -> tuple[JobState, str | None, dict[str, Any]]:
-    if "execution_interrupted" in events:
-        return JobState.CANCELLED, "cancelled", events["execution_interrupted"]
-    if "execution_error" in events or status.get("status_str") == "error":
-        last = events.get("execution_error", {})
-        return JobState.FAILED, _reason(last), last
-    return JobState.COMPLETED, None, events.get("execution_success", {})
-
-
-def _reason(error: dict[str, Any]) -> str:
-    text = f"{error.get('exception_type', '')} {error.get('exception_message', '')}".lower()
-    if "outofmemory" in text or "out of memory" in text:
-        return "gpu_out_of_memory"
-    return "gpu_fault" if "cuda error" in text else "execution_error"
-
-
-def _history(job: Job, entry: dict[str, Any], realm: Realm) -> dict[str, Any]:
-    prompt = entry.get("prompt") or []
-    number, targets = (prompt[0], prompt[4]) if len(prompt) > 4 else (0, [])
-    # The client's own graph, not ComfyUI's copy: that one has our names in it.
-    return {
-        "prompt": [number, job.id, job.graph, {"client_id": job.client_id}, targets],
-        "outputs": realm.clean(entry.get("outputs") or {}),
-        "status": realm.clean(entry.get("status") or {}),
-        "meta": realm.clean(entry.get("meta") or {}),
-    }
+def _since(job: Job, now: int) -> int:
+    return max(0, now - job.started_at) if job.started_at is not None else 0

@@ -9,8 +9,10 @@ from typing import Any
 import orjson
 
 from provisioning.gateway.access.admission import LOOPBACK_NAMES
+from provisioning.gateway.jobs import reasons
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.jobs.rows import JobRow
+from provisioning.gateway.problems import CATALOGUE, Code
 from provisioning.gateway.storage.assets import Asset
 from provisioning.gateway.web.exchange import Exchange
 
@@ -150,11 +152,16 @@ def _error(row: JobRow) -> dict[str, Any] | None:
     history = orjson.loads(row.history) if row.history else {}
     events = dict(history.get("status", {}).get("messages", []))
     told = events.get("execution_error", {})
+    reason = row.error or reasons.EXECUTION_ERROR
     return {
-        "code": row.error or "execution_error",
-        "message": str(told.get("exception_message") or row.error or "The job failed."),
+        "code": reason,
+        "message": str(told.get("exception_message") or reasons.TEXTS.get(reason) or _title(reason)),
         "node_id": told.get("node_id"),
         "class_type": told.get("node_type"),
         # ComfyUI's traceback names files of the machine: it is for the operator's log alone.
         "traceback": None,
     }
+
+
+def _title(code: str) -> str:
+    return CATALOGUE[Code(code)].detail if code in set(Code) else "The job failed."

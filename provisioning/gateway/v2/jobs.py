@@ -8,7 +8,6 @@ import re
 
 import orjson
 
-from provisioning.gateway.handlers import queues
 from provisioning.gateway.handlers.prompts import launch, new_job
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.jobs.rows import JobRow
@@ -113,15 +112,8 @@ async def cancel(services: Services, exchange: Exchange) -> None:
     row = await find(services, exchange, exchange.params["id"])
     live = services.tracker.get(row.id)
     if live is not None:
-        await asyncio.shield(_end(services, live))
+        await asyncio.shield(services.canceller.cancel(live))
     await _send(services, exchange, row.id)
-
-
-async def _end(services: Services, live: Job) -> None:
-    await queues.cancel(services, [live])
-    # It may have begun to run meanwhile, or have run all along.
-    if services.tracker.get(live.id) is not None:
-        await queues.stop(services, {live.id: live})
 
 
 async def find(services: Services, exchange: Exchange, job_id: str) -> JobRow:

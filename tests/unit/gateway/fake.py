@@ -173,7 +173,9 @@ class FakeComfyUI:
         for socket in self.sockets.values():
             await socket.send_bytes(struct.pack(">II", 4, len(metadata)) + metadata + PNG)
 
-    async def end(self, job_id: str, *, gpu_ms: int = 1500, error: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def end(
+        self, job_id: str, *, gpu_ms: int = 1500, error: dict[str, Any] | None = None, interrupted: bool = False
+    ) -> dict[str, Any]:
         """Finish a running job; returns the file it made."""
         item = next(item for item in self.running if item[1] == job_id)
         self.running.remove(item)
@@ -181,12 +183,15 @@ class FakeComfyUI:
         subfolder = prefix.rpartition("/")[0]
         file = {"filename": "ComfyUI_00001_.png", "subfolder": subfolder, "type": "output"}
         self.files["output", subfolder, file["filename"]] = (PNG, "image/png")
-        last = "execution_error" if error else "execution_success"
+        error = error or ({} if interrupted else None)
+        failed = error is not None
+        last = "execution_error" if failed else "execution_success"
+        last = "execution_interrupted" if interrupted else last
         start = ["execution_start", {"prompt_id": job_id, "timestamp": START_MS}]
         told: dict[str, Any] = {**(error or {}), "prompt_id": job_id, "timestamp": START_MS + gpu_ms}
         messages = [start, [last, told]]
-        status = {"status_str": "error" if error else "success", "completed": not error, "messages": messages}
-        outputs = {} if error else {"9": {"images": [file]}}
+        status = {"status_str": "error" if failed else "success", "completed": not failed, "messages": messages}
+        outputs = {} if failed else {"9": {"images": [file]}}
         await self._send("executed", {"prompt_id": job_id, "node": "9", "output": {"images": [file]}})
         await self._send(last, told)
         self.history[job_id] = {"prompt": item, "outputs": outputs, "status": status}

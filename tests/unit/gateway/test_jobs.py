@@ -219,7 +219,7 @@ async def test_a_comfyui_that_is_away_is_said_to_be_and_the_job_is_final(
     await gate.app.services.catalogue.get()
     away = ComfyUI("http://127.0.0.1:9")
     await away.start()
-    monkeypatch.setattr(gate.app.services.dispatch, "_upstream", away)
+    monkeypatch.setattr(gate.app.services.scheduler._pool, "_upstream", away)
     answer = await gate.alice.post("/prompt", json={"prompt": workflow()})
     await away.close()
     monkeypatch.undo()

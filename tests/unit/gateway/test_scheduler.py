@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +30,7 @@ class Queue:
 
     def __init__(self) -> None:
         self.clock, self.tracker, self._ids = ManualClock(), Jobs(), itertools.count()
-        self.scheduler = Scheduler(self.tracker, None, None, self.clock)  # type: ignore[arg-type]
+        self.scheduler = Scheduler(self.tracker, None, None, None, None, self.clock)  # type: ignore[arg-type]
 
     def add(self, owner: str, priority: int = 0) -> str:
         job = Job(str(next(self._ids)), owner, owner, False, "", b"{}", self.clock.now_ms(), priority=priority)
@@ -157,22 +156,3 @@ async def test_the_job_after_a_lost_one_runs(gate: Gate) -> None:
             await until(lambda: gate.comfy.pending)
             await finish(gate, gate.comfy.pending[0][1])
     assert gate.rows("SELECT DISTINCT state FROM jobs") == [("completed",)]
-
-
-@pytest.mark.parametrize(("message", "status"), [("CUDA error: illegal access", 503), ("CUDA out of memory", 200)])
-async def test_a_cuda_fault_holds_the_queue_until_comfyui_is_new(gate: Gate, message: str, status: int) -> None:
-    first, staged, second = [await submit(gate.alice) for _ in range(3)]
-    await finish(gate, first, {"exception_message": message})
-    await finish(gate, staged, {"exception_message": message})
-    answer = await gate.alice.get("/api/gateway/ready")
-    assert answer.status_code == status
-    assert (await gate.client(None).get("/readyz")).status_code == status
-    if status == 200:
-        await taken(gate, second)
-        return
-    assert answer.json()["code"] == "gpu_fault"
-    assert gate.app.services.tracker.get(second) is not None
-    assert gate.comfy.pending == []
-    [socket] = gate.comfy.sockets.values()
-    await socket.close()
-    await taken(gate, second)

@@ -162,6 +162,7 @@ async def test_a_request_that_was_refused_may_be_tried_again(gate: Gate) -> None
 
 async def test_cancelling_a_waiting_a_running_and_a_finished_job(gate: Gate) -> None:
     first, second = await submit(gate.alice), await submit(gate.alice)
+    # The second is handed over in the moment in which it is cancelled.
     await gate.comfy.begin(first["id"])
     assert (await gate.alice.post(second["urls"]["cancel"])).json()["status"] == "canceled"
     assert (await gate.alice.post(first["urls"]["cancel"])).json()["status"] == "canceling"

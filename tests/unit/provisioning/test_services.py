@@ -46,7 +46,7 @@ def parsed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_supervisor_reads_what_was_meant(parsed: dict[str, Any], layout: Layout) -> None:
-    assert set(parsed) == {"comfyui", "gateway"}
+    assert set(parsed) == {"comfyui", "gateway", "caretaker"}
     assert parsed["comfyui"].command.startswith(f"{layout.home}/venvs/c/bin/python main.py --listen 127.0.0.1")
     assert parsed["comfyui"].command.endswith("--cache-lru 10 100%")
     assert parsed["comfyui"].environment["CUDA_VERSION"] == "12.8 %(x)s quoted"

@@ -1,0 +1,39 @@
+"""Why a job did not complete: the short words that are written down, and what they tell its owner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+CANCELLED = "cancelled"
+EXECUTION_ERROR = "execution_error"
+GPU_FAULT = "gpu_fault"
+GPU_OUT_OF_MEMORY = "gpu_out_of_memory"
+JOB_TIMEOUT = "job_timeout"
+LOST = "upstream_lost"
+"""ComfyUI no longer knows the job and never said how it ended: it was restarted. Absence is never success."""
+
+TEXTS: Mapping[str, str] = {
+    CANCELLED: "The job was cancelled.",
+    EXECUTION_ERROR: "A node of the workflow failed.",
+    GPU_FAULT: "The GPU failed while the job ran; ComfyUI is started anew. Submit the job again.",
+    GPU_OUT_OF_MEMORY: "The GPU's memory was not enough; make the pictures smaller or fewer, or use a smaller model.",
+    JOB_TIMEOUT: "The job ran longer than it may and was stopped; ask for fewer steps, or for a longer time-out.",
+    LOST: "ComfyUI ended while it worked on the job, twice; the workflow may be more than the machine can bear.",
+}
+"""Reasons that are not here are codes of the catalogue of errors."""
+
+_OUT_OF_MEMORY = ("outofmemory", "out of memory", "cublas_status_alloc_failed", "defaultcpuallocator")
+_FAULT = (
+    "cuda error", "acceleratorerror", "cudaerror", "device-side assert", "cudnn_status_execution_failed",
+    "cublas_status_execution_failed", "hip error", "unspecified launch failure", "illegal memory access",
+)  # fmt: skip
+"""After these the process cannot use its GPU again (CUDA C Programming Guide, "sticky" errors)."""
+
+
+def of_error(error: Mapping[str, Any]) -> str:
+    """Return the reason that an `execution_error` of ComfyUI's tells; memory comes first, since it heals by itself."""
+    text = f"{error.get('exception_type', '')} {error.get('exception_message', '')}".lower()
+    if any(word in text for word in _OUT_OF_MEMORY):
+        return GPU_OUT_OF_MEMORY
+    return GPU_FAULT if any(word in text for word in _FAULT) else EXECUTION_ERROR

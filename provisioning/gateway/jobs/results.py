@@ -1,0 +1,55 @@
+"""How a job ended, read from ComfyUI's history entry of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.gateway.comfyui.realm import Realm, files_in
+from provisioning.gateway.jobs import reasons
+from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile
+
+
+def finished_outcome(job: Job, entry: dict[str, Any], realm: Realm, now: int) -> Outcome:
+    """Return how a job ended, from ComfyUI's history entry of it."""
+    status = entry.get("status") or {}
+    events = {name: data for name, data in status.get("messages", []) if isinstance(data, dict)}
+    state, error, last = _verdict(status, events)
+    started = events.get("execution_start", {}).get("timestamp") or job.started_at
+    ended = last.get("timestamp") or now
+    gpu_ms = max(0, int(ended) - int(started)) if started else 0
+    if state is JobState.CANCELLED and _ran_out_of_time(job, gpu_ms):
+        state, error = JobState.FAILED, reasons.JOB_TIMEOUT
+    outputs = entry.get("outputs") or {}
+    return Outcome(state, started, int(ended), gpu_ms, _history(job, entry, realm), error, _files(outputs))
+
+
+def _files(outputs: dict[str, Any]) -> tuple[OutputFile, ...]:
+    found = (OutputFile(node_id, file) for node_id, output in outputs.items() for file in files_in(output))
+    return tuple({output.file: output for output in found}.values())
+
+
+def _verdict(status: dict[str, Any], events: dict[str, Any]) -> tuple[JobState, str | None, dict[str, Any]]:
+    if "execution_interrupted" in events:
+        return JobState.CANCELLED, reasons.CANCELLED, events["execution_interrupted"]
+    if "execution_error" in events or status.get("status_str") == "error":
+        last = events.get("execution_error", {})
+        return JobState.FAILED, reasons.of_error(last), last
+    return JobState.COMPLETED, None, events.get("execution_success", {})
+
+
+def _ran_out_of_time(job: Job, gpu_ms: int) -> bool:
+    # By the time it took as well: a former process may have been the one that stopped it.
+    overdue = job.interrupted_at is not None or 0 < job.timeout_ms <= gpu_ms
+    return overdue and not job.cancel_requested
+
+
+def _history(job: Job, entry: dict[str, Any], realm: Realm) -> dict[str, Any]:
+    prompt = entry.get("prompt") or []
+    number, targets = (prompt[0], prompt[4]) if len(prompt) > 4 else (0, [])
+    # The client's own graph, not ComfyUI's copy: that one has our names in it.
+    return {
+        "prompt": [number, job.id, job.graph, {"client_id": job.client_id}, targets],
+        "outputs": realm.clean(entry.get("outputs") or {}),
+        "status": realm.clean(entry.get("status") or {}),
+        "meta": realm.clean(entry.get("meta") or {}),
+    }

@@ -1,0 +1,62 @@
+"""Looks after the jobs in flight, now and then: an event can be missed, the truth cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from provisioning.gateway.clock import Clock
+from provisioning.gateway.comfyui.feed import guarded
+from provisioning.gateway.jobs.canceller import Canceller
+from provisioning.gateway.jobs.job import Job, JobState
+from provisioning.gateway.jobs.latch import Latch
+from provisioning.gateway.jobs.tracker import Tracker
+from provisioning.gateway.problems import Code
+
+GRACE_MS = 30_000
+"""How long ComfyUI may take to stop a job: it looks between two steps of a sampler, and big ones take seconds."""
+
+_log = logging.getLogger(__name__)
+
+
+class Warden:
+    """Settles, cancels and stops what events did not."""
+
+    def __init__(self, tracker: Tracker, canceller: Canceller, latch: Latch, clock: Clock) -> None:
+        self._tracker = tracker
+        self._canceller = canceller
+        self._latch = latch
+        self._clock = clock
+
+    async def run(self, pause_seconds: float) -> None:
+        """Look after the jobs once in `pause_seconds` until cancelled."""
+        while True:
+            await asyncio.sleep(pause_seconds)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look after every job once; one trouble does not keep the others from being looked at."""
+        await guarded(self._tracker.reconcile())
+        await guarded(self._canceller.enforce())
+        await guarded(self._stop_overdue())
+
+    async def _stop_overdue(self) -> None:
+        for job in self._tracker.of(None):
+            if job.state is JobState.RUNNING and job.timeout_ms and self._ran(job) > job.timeout_ms:
+                await self._stop(job)
+
+    def _ran(self, job: Job) -> int:
+        return self._clock.now_ms() - (job.started_at or self._clock.now_ms())
+
+    async def _stop(self, job: Job) -> None:
+        now = self._clock.now_ms()
+        if job.interrupted_at is None:
+            _log.warning("a job ran out of time", extra={"job_id": job.id, "timeout_ms": job.timeout_ms})
+            job.interrupted_at = now
+        elif now - job.interrupted_at > GRACE_MS:
+            # It does not listen: only the end of the process ends it.
+            self._latch.close(job.id, Code.UPSTREAM_STUCK)
+            await self._tracker.abandon(job)
+            return
+        await self._canceller.stop(job)
+        await self._tracker.settle(job)

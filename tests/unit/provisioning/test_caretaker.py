@@ -1,0 +1,239 @@
+"""What the gateway may ask of the pod, and what becomes of it: with the real supervisord, and one request at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from provisioning import contract
+from provisioning.contract import GatewayPlan
+from provisioning.gateway.access import keys
+from provisioning.gateway.comfyui.requests import Requests
+from provisioning.layout import Layout
+from provisioning.requests import MAX_BYTES, RESTART
+from provisioning.services import caretaker, start, supervisor, sweep
+from provisioning.services.desired import ComfyUIService, Desired, GatewayService
+from tests.comfyui.model_files import write_models
+
+ROOT = Path(__file__).parents[3]
+STAND_IN = ROOT / "tests" / "comfyui" / "source"
+WORKFLOW = ROOT / "tests" / "comfyui" / "workflows" / "text_to_image.json"
+
+
+Found = TypeVar("Found")
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def pod(layout: Layout) -> Layout:
+    start.make_directories(layout)
+    layout.bundles.mkdir()
+    (layout.bundles / "digest").symlink_to(ROOT)
+    return layout
+
+
+def caretaking(layout: Layout) -> tuple[caretaker.Caretaker, list[float], Time]:
+    restarts: list[float] = []
+    clock = Time()
+    return caretaker.Caretaker(layout, lambda: restarts.append(clock.now), clock), restarts, clock
+
+
+def test_one_request_is_one_restart_and_not_too_many_of_them(pod: Layout) -> None:
+    made, restarts, clock = caretaking(pod)
+    made.look()
+    assert restarts == []
+    for _ in range(3):
+        Requests(pod.requests).restart("gpu_fault")
+        made.look()
+    assert restarts == [1000.0]
+    clock.now += caretaker.BETWEEN_RESTARTS_SECONDS
+    made.look()
+    made.look()
+    assert restarts == [1000.0, clock.now]
+
+
+def test_what_a_former_life_of_the_pod_asked_for_is_forgotten(pod: Layout) -> None:
+    Requests(pod.requests).restart("gpu_fault")
+    made, restarts, _ = caretaking(pod)
+    made.look()
+    assert restarts == []
+
+
+def put(layout: Layout, name: str) -> Path:
+    path = layout.base / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
+
+
+def test_files_and_folders_go_and_the_empty_folders_above_them(pod: Layout) -> None:
+    gone = [put(pod, name) for name in ("output/u/a/1/x.png", "output/u/a/1/deep/y.png", "input/u/a/z.png")]
+    kept = put(pod, "output/u/b/1/x.png")
+    assert Requests(pod.requests).delete([("output", "u/a/1"), ("input", "u/a/z.png"), ("temp", "absent/x.png")])
+    caretaking(pod)[0].look()
+    assert [path for path in gone if path.exists()] == []
+    assert kept.exists()
+    assert not (pod.base / "output/u/a").exists()
+    assert (pod.base / "input").is_dir()
+    assert list(pod.requests.iterdir()) == [], "the request is gone: that is the answer"
+
+
+EVIL: list[Any] = [
+    [["output", "../gateway/gateway.db"]], [["output", "u/../../gateway/gateway.db"]], [["gateway", "gateway.db"]],
+    [["output", "/etc/passwd"]], [["output", ""]], [["output", "."]], [["output", "link/gateway.db"]],
+    [["..", "gateway/gateway.db"]], ["output"], 5, [["output", 5]],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("paths", EVIL)
+def test_nothing_outside_the_three_folders_can_be_deleted(pod: Layout, paths: object) -> None:
+    database = pod.gateway_data / "gateway.db"
+    database.write_bytes(b"x")
+    (pod.base / "output" / "link").symlink_to(pod.gateway_data)
+    (pod.requests / "x.delete").write_text(json.dumps(paths))
+    made, _, clock = caretaking(pod)
+    made.look()
+    assert database.exists()
+    assert (pod.requests / "x.delete").exists(), "it is not said to be done"
+    clock.now += 1
+    made.look()
+
+
+def test_a_link_is_deleted_and_not_what_it_leads_to(pod: Layout) -> None:
+    database = pod.gateway_data / "gateway.db"
+    database.write_bytes(b"x")
+    (pod.base / "output" / "link").symlink_to(pod.gateway_data)
+    sweep.sweep(str(pod.base), "output", "link")
+    assert database.exists()
+    assert not (pod.base / "output" / "link").is_symlink()
+
+
+def test_requests_that_are_no_plain_small_files_are_thrown_away_unread(pod: Layout) -> None:
+    os.mkfifo(pod.requests / "fifo.delete")
+    (pod.requests / "link.delete").symlink_to(pod.desired)
+    (pod.requests / "big.delete").write_bytes(b" " * (MAX_BYTES + 1))
+    caretaking(pod)[0].look()
+    assert list(pod.requests.iterdir()) == []
+
+
+def test_the_directory_is_the_gateways_alone(pod: Layout) -> None:
+    assert stat.S_IMODE(pod.requests.stat().st_mode) == 0o700
+    assert pod.requests.parent == pod.home
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def running(layout: Layout, key: str) -> Iterator[str]:
+    """Run supervisord with the stand-in, the gateway and the caretaker, as a pod does; yields the gateway's URL."""
+    ports = {f"POD_PORT_{private}": str(free_port()) for private in (contract.COMFYUI_PORT, contract.GATEWAY_PORT)}
+    plan = GatewayPlan({"hosts": ["127.0.0.1"], "rate_limit_per_minute": 100_000}, 0.5)
+    wanted = Desired(
+        "digest", ComfyUIService(sys.executable, str(STAND_IN), (), "r"),
+        GatewayService(sys.executable, plan, "p" * 32, key, keys.mint()),
+    )  # fmt: skip
+    start.write_configuration(wanted, layout, ports)
+    command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(layout.supervisor_config)]
+    daemon = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={"PATH": os.environ["PATH"]})
+    try:
+        yield f"http://127.0.0.1:{ports[f'POD_PORT_{contract.GATEWAY_PORT}']}"
+    finally:
+        daemon.terminate()
+        daemon.wait(timeout=60)
+
+
+def until(condition: Callable[[], Found | None], seconds: float = 120) -> Found:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return found
+
+
+def test_a_cuda_fault_has_supervisord_restart_comfyui_and_the_next_job_runs(pod: Layout) -> None:
+    write_models(pod.base)
+    key = keys.mint()
+    with running(pod, key) as url, httpx.Client(base_url=url, headers={"X-API-Key": key}, trust_env=False) as client:
+        until(lambda: answers(client, "/readyz"))
+        before = comfyui_pid(pod)
+        broken, innocent = submit(client, " [stand-in: cuda]"), submit(client, "")
+        assert ended(client, broken)["error"]["code"] == "gpu_fault"
+        assert ended(client, innocent)["status"] == "succeeded"
+        until(lambda: answers(client, "/readyz"))
+        after = comfyui_pid(pod)
+    assert before != after
+    assert "restarting comfyui" in (pod.logs / "caretaker.log").read_text()
+
+
+def answers(client: httpx.Client, path: str) -> bool:
+    try:
+        return client.get(path).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def comfyui_pid(layout: Layout) -> str:
+    return supervisor.control(Path(sys.executable), layout, "pid", "comfyui")[1].strip()
+
+
+def submit(client: httpx.Client, marker: str) -> str:
+    graph = json.loads(WORKFLOW.read_text())
+    for node in graph.values():
+        if node["class_type"] == "CLIPTextEncode":
+            node["inputs"]["text"] += marker
+    answer = client.post("/api/v2/jobs", json={"workflow": graph})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["urls"]["self"])
+
+
+def ended(client: httpx.Client, path: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        document: dict[str, Any] = client.get(path).json()
+        return document if document["completed_at"] else None
+
+    return until(look)
+
+
+def test_the_listener_speaks_supervisords_protocol(pod: Layout) -> None:
+    """It says READY before each event and RESULT behind it, and nothing else on its standard output."""
+    command = [sys.executable, "-m", "provisioning.services.caretaker"]
+    env = {"PATH": os.environ["PATH"], "POD_ROOT": str(pod.root), "SUPERVISOR_SERVER_URL": "unix:///absent"}
+    event = "ver:3.0 server:x serial:1 pool:caretaker poolserial:1 eventname:TICK_5 len:9\nwhen:1234"
+    (pod.requests / RESTART).touch()
+
+    async def talk() -> bytes:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=env, stdin=pipe, stdout=pipe)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        said = await process.stdout.readexactly(len("READY\n"))
+        process.stdin.write(event.encode())
+        said += await process.stdout.readexactly(len("RESULT 2\nOKREADY\n"))
+        process.kill()
+        await process.wait()
+        return said
+
+    assert asyncio.run(talk()) == b"READY\nRESULT 2\nOKREADY\n"
