@@ -151,6 +151,9 @@ class Tracker:
 
     async def _finished(self, job: Job, entry: dict[str, Any]) -> Outcome | None:
         outcome = finished_outcome(job, entry, self.realm(job), self._clock.now_ms())
+        if outcome.error == reasons.GPU_FAULT:
+            # Before anything is awaited: whoever is looked at next ran on the same broken GPU.
+            self._latch.close(job.id, Code.GPU_FAULT)
         if outcome.error == reasons.GPU_FAULT and not self._latch.blames(job.id) and job.attempts < MAX_ATTEMPTS:
             # The GPU was broken before it began, by another job: it has its turn when ComfyUI is back.
             await self.requeue(job)
@@ -177,8 +180,6 @@ class Tracker:
     async def _end(self, job: Job, outcome: Outcome) -> None:
         await self._ledger.finished(job, outcome)
         job.state, job.error = outcome.state, outcome.error
-        if outcome.error == reasons.GPU_FAULT:
-            self._latch.close(job.id, Code.GPU_FAULT)
         self._live.pop(job.id, None)
         self._settling.pop(job.id, None)
         self.moved(job)
