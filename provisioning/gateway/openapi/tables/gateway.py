@@ -22,7 +22,7 @@ TABLE = {
         Tag.GATEWAY,
         "Ask whether jobs are taken, and why not",
         (Answer("They are.", Ready, {"status": "ready"}),),
-        problems=(Code.DRAINING, Code.GPU_FAULT, *UPSTREAM),
+        problems=(Code.DRAINING, Code.GPU_FAULT, Code.UPSTREAM_STUCK, *UPSTREAM),
     ),
     "GET /api/gateway/usage": Operation(
         Tag.GATEWAY,

@@ -25,6 +25,7 @@ SUBMITTING = (
     Code.MISSING_ASSET,
     Code.QUEUE_FULL,
     Code.GPU_FAULT,
+    Code.UPSTREAM_STUCK,
     Code.DRAINING,
     *UPSTREAM,
 )
