@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 from pathlib import Path
 
 from provisioning.errors import InstallError
@@ -22,6 +24,18 @@ def write(path: Path, text: str, *, mode: int = 0o644, owner: tuple[int, int] | 
         file.flush()
         os.fsync(file.fileno())
     staged.replace(path)
+
+
+def staging(target: Path) -> Path:
+    """Return the name of a directory to make `target` in, new in every run.
+
+    What killed runs left is removed as far as it goes: tools they had started may still write there, and must not meet
+    this run's.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.*.staged"):
+        shutil.rmtree(left, ignore_errors=True)
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.staged")
 
 
 def own_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from provisioning.contract import SourcePin
 from provisioning.errors import InstallError
 from provisioning.host.commands import run
+from provisioning.host.files import staging
 
 GIT_TIMEOUT = 900.0
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -41,8 +42,7 @@ def validate(pin: SourcePin) -> None:
 def fetch(pin: SourcePin, target: Path, env: Mapping[str, str]) -> None:
     """Check out `pin` at `target`, which must not exist yet; killed anywhere, `target` is whole or absent."""
     validate(pin)
-    staged = target.with_name(f".{target.name}.staged")
-    shutil.rmtree(staged, ignore_errors=True)
+    staged = staging(target)
     staged.mkdir(parents=True)
     _check_out(pin, staged, dict(env) | GIT_ENV)
     shutil.rmtree(staged / ".git")

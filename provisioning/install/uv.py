@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from provisioning.errors import InstallError
 from provisioning.host.commands import run
+from provisioning.host.files import staging
 from provisioning.layout import Layout
 
 LOCK = Path(__file__).with_name("uv.lock")
@@ -40,9 +40,7 @@ def ensure(layout: Layout, env: Mapping[str, str]) -> Path:
     """Return the uv program, installing it with pip where it is missing; raises InstallError."""
     target = directory(layout)
     if not target.is_dir():
-        staged = target.with_name(f".{target.name}.staged")
-        shutil.rmtree(staged, ignore_errors=True)
-        staged.parent.mkdir(parents=True, exist_ok=True)
+        staged = staging(target)
         python = _python_with_pip(staged, env)
         rules = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "--no-cache-dir", "--no-input", "--quiet"]
         pip = [python, "-m", "pip", "--disable-pip-version-check", "install", *rules, "--target", str(staged / "uv")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from provisioning.errors import InstallError
 from provisioning.host.commands import run
-from provisioning.host.files import write
+from provisioning.host.files import staging, write
 from provisioning.install import uv
 from provisioning.layout import Layout
 
@@ -67,8 +66,7 @@ def build(venv: Venv, layout: Layout, env: Mapping[str, str]) -> None:
     """
     program = uv.ensure(layout, env)
     target = venv.directory(layout)
-    staged = target.with_name(f".{target.name}.staged")
-    shutil.rmtree(staged, ignore_errors=True)
+    staged = staging(target)
     site = ["--system-site-packages"] if venv.system_site else []
     command = [str(program), "venv", "--quiet", "--python", sys.executable, *site, str(staged)]
     run(command, env=uv.settings(env), timeout=VENV_SECONDS)

@@ -14,6 +14,7 @@ import pytest
 
 from provisioning.contract import SourcePin
 from provisioning.errors import InstallError
+from provisioning.host.files import staging
 from provisioning.install import sources
 
 ENV = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
@@ -70,10 +71,18 @@ def test_a_default_setting_is_laid_out_for_a_node_that_may_not_write(
 
 def test_what_an_earlier_run_was_killed_over_does_no_harm(repository: tuple[str, str, str], tmp_path: Path) -> None:
     url, _, new = repository
-    (tmp_path / ".t.staged" / ".git").mkdir(parents=True)
-    (tmp_path / ".t.staged" / "stray").write_text("")
+    earlier = staging(tmp_path / "t")
+    (earlier / ".git").mkdir(parents=True)
+    (earlier / "stray").write_text("")
     sources.fetch(SourcePin("c", url, "v1", new), tmp_path / "t", ENV)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".t", "t"))] == ["t"]
     assert not (tmp_path / "t" / "stray").exists()
+
+
+def test_a_tool_of_a_killed_run_that_still_writes_meets_no_other_run(tmp_path: Path) -> None:
+    earlier = staging(tmp_path / "t")
+    earlier.mkdir()
+    assert staging(tmp_path / "t") != earlier
 
 
 def test_a_commit_the_repository_lacks_is_named(repository: tuple[str, str, str], tmp_path: Path) -> None:
