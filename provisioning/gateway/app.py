@@ -29,6 +29,7 @@ from provisioning.gateway.jobs.pool import SinglePool
 from provisioning.gateway.jobs.scheduler import Scheduler
 from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.jobs.warden import Warden
+from provisioning.gateway.monitoring.metrics import Metrics
 from provisioning.gateway.openapi.reference import Reference
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.routes import ROUTES, Access, Kind, Match, Router
@@ -60,9 +61,19 @@ def create_app(
     canceller = Canceller(tracker, ledger, upstream)
     warden = Warden(tracker, canceller, latch, clock)
     feed = Feed(upstream, tracker, hub, connected=scheduler.wake)
+    lasting = {route.path for route in ROUTES if route.lasting}
     parts = (upstream, clock, catalogue, hub, tracker, dispatch, scheduler, canceller, warden, feed)
     return Gateway(
-        Services(settings, keys, limiter, ledger, ledger.assets, *parts, reference=Reference(ROUTES)),
+        Services(
+            settings,
+            keys,
+            limiter,
+            ledger,
+            ledger.assets,
+            *parts,
+            reference=Reference(ROUTES),
+            metrics=Metrics(lasting),
+        ),
         Router(ROUTES),
     )
 
@@ -139,7 +150,7 @@ class Gateway:
         try:
             await self._answer(exchange)
         finally:
-            self._record(exchange, received_at, round((services.clock.monotonic() - began) * 1000))
+            self._record(exchange, received_at, services.clock.monotonic() - began)
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
@@ -193,13 +204,15 @@ class Gateway:
         exchange.query = admission.read_query(scope)
         await match.route.handler(self.services, exchange)
 
-    def _record(self, exchange: Exchange, received_at: int, duration_ms: int) -> None:
+    def _record(self, exchange: Exchange, received_at: int, seconds: float) -> None:
         key_id = exchange.actor.key_id if exchange.actor else ""
         row = RequestRow(
             exchange.request_id, key_id, exchange.job_id, exchange.method, exchange.route, exchange.status, received_at,
-            duration_ms, exchange.bytes_in, exchange.bytes_out,
+            round(seconds * 1000), exchange.bytes_in, exchange.bytes_out,
         )  # fmt: skip
-        self.services.counts.add(row.method, row.route, row.status, duration_ms)
+        self.services.metrics.answered(row.method, row.route, row.status, seconds)
+        if exchange.problem is not None:
+            self.services.metrics.refused(exchange.problem)
         if key_id:
             self.services.ledger.record(row)
         logs.write_request(row._asdict())
@@ -218,7 +231,7 @@ class Gateway:
         except Problem as problem:
             await exchange.send_problem(problem)
         finally:
-            self._record(exchange, received_at, round((services.clock.monotonic() - began) * 1000))
+            self._record(exchange, received_at, services.clock.monotonic() - began)
 
     async def _admit_socket(self, exchange: Exchange) -> str:
         """Check a WebSocket as a request that changes something; returns the label the client gave itself."""

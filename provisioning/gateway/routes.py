@@ -107,7 +107,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/embeddings", Scope.READ, shared.same_path),
     Route("GET", "/features", Scope.READ, shared.same_path),
     Route("GET", "/extensions", Scope.READ, shared.same_path),
-    Route("GET", "/ws", Scope.READ, sockets.plain),
+    Route("GET", "/ws", Scope.READ, sockets.plain, lasting=True),
     Route("GET", "/metrics", Scope.MONITOR, measuring.show, native=False),
     Route("GET", "/system_stats", Scope.MONITOR, shared.same_path),
     Route("GET", "/experiment/models", Scope.ADMIN, shared.same_path),

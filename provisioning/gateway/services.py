@@ -19,7 +19,8 @@ from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.scheduler import Scheduler
 from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.jobs.warden import Warden
-from provisioning.gateway.metrics import RequestCounts
+from provisioning.gateway.monitoring.gpu import Gpus
+from provisioning.gateway.monitoring.metrics import Metrics
 from provisioning.gateway.openapi.reference import Reference
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
@@ -46,7 +47,8 @@ class Services:
     warden: Warden
     feed: Feed
     reference: Reference
-    counts: RequestCounts = field(default_factory=RequestCounts)
+    metrics: Metrics
+    gpus: Gpus = field(default_factory=Gpus)
     draining: bool = False
     probed_at: float = float("-inf")
     """When it was last tried whether the database can be written, by the monotonic clock."""

@@ -46,6 +46,7 @@ class Exchange:
         self.job_id: str | None = None
         self.extra_headers: list[tuple[str, str]] = []
         self.status = 0
+        self.problem: Problem | None = None
         self.bytes_in = 0
         self.bytes_out = 0
         self.deadline: asyncio.Timeout | None = None
@@ -147,6 +148,7 @@ class Exchange:
 
     async def send_problem(self, problem: Problem) -> None:
         """Send an error; a body that is still arriving is not waited for."""
+        self.problem = problem
         closing = [] if self._body_read else [("connection", "close")]
         is_v2 = self.scope["path"].startswith("/api/v2/")
         body = orjson.dumps(problem.v2_body(self.request_id) if is_v2 else problem.body(self.request_id))

@@ -52,6 +52,7 @@ class _Problem(BaseModel):
     retry_after: int = Field(default=1, ge=1, description="Seconds, as in the Retry-After header.")
     node_errors: dict[str, Any] = Field(default={}, description="Faults of a workflow by node id, in ComfyUI's form.")
     missing_ids: list[str] = Field(default=[], description="Assets that a workflow names and the caller lacks.")
+    needed_scope: str = Field(default="", description="The scope that the key lacks.")
     violated_policies: list[str] = Field(
         default=[], alias="violated-policies", description="The limits that refused, as RateLimit-Policy names them."
     )
