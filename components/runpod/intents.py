@@ -77,14 +77,17 @@ class Intents:
 
     def drop_instance(self, instance: str) -> None:
         """Drop every record of a stack instance that is gone."""
-        for intent in self._all():
-            if intent.parsed.instance == instance:
-                self.drop(intent)
+        for intent in self.of_instance(instance):
+            self.drop(intent)
 
     def of(self, instance: str, urn: str) -> list[Intent]:
         """Return the records of one declared resource."""
         wanted = (instance, urn_hash(urn))
         return [i for i in self._all() if (i.parsed.instance, i.parsed.urn) == wanted]
+
+    def of_instance(self, instance: str) -> list[Intent]:
+        """Return the records of one stack instance."""
+        return [intent for intent in self._all() if intent.parsed.instance == instance]
 
     def age(self, intent: Intent) -> float:
         """Return the seconds since the latest POST."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.runpod.checkpoint import backend_folder
 from stacks.cli import locks
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
@@ -87,7 +88,7 @@ def of_state(name: str, state: Mapping[str, Any], *, past: Iterable[str] = (), b
 
 def past_instances(name: str, environ: Mapping[str, str]) -> set[str]:
     """Instance ids in a stack's earlier states; a file backend keeps them, of another kind none are known."""
-    backend = locks.backend_folder(environ)
+    backend = backend_folder(environ)
     found: set[str] = set()
     for file in (backend / ".pulumi" / "history" / PROJECT / name).glob("*.checkpoint.json") if backend else []:
         found |= _instances(file)

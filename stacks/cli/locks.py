@@ -9,8 +9,8 @@ import socket
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
+from components.runpod.checkpoint import backend_folder
 from stacks.cli.place import PROJECT, Place
 
 
@@ -18,15 +18,6 @@ def folder(place: Place, environ: Mapping[str, str]) -> Path | None:
     """Where the backend keeps this stack's locks; None when it is no file backend (others look after their own)."""
     root = backend_folder(environ)
     return root and root / ".pulumi" / "locks" / "organization" / PROJECT / place.env
-
-
-def backend_folder(environ: Mapping[str, str]) -> Path | None:
-    """The folder of a `file://` backend, or None."""
-    url = urlsplit(environ.get("PULUMI_BACKEND_URL", ""))
-    if url.scheme != "file":
-        return None
-    path = unquote(url.netloc + url.path)
-    return Path(path.replace("~", str(Path.home()), 1) if path.startswith("~") else path)
 
 
 def break_stale_of(place: Place, environ: Mapping[str, str]) -> list[Path]:

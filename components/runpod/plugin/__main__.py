@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from components.runpod.checkpoint import Checkpoint, backend_folder
 from components.runpod.intents import Intents
 from components.runpod.plugin.engine import EngineLog
 from components.runpod.plugin.life import Lifeline
@@ -25,7 +26,8 @@ def main(arguments: list[str]) -> int:
     lifeline = Lifeline(int(os.environ.get("RUNPOD_PLUGIN_PARENT", os.getppid())))
     lifeline.watch()
     folder = Path(os.environ.get("COMFYUI_RUNPOD_STATE", _CHECKOUT / ".state")) / "intents"
-    provider = RunPodProvider(EngineLog(addresses[0]), Intents(folder), lifeline.check)
+    checkpoint = Checkpoint(backend_folder(os.environ))
+    provider = RunPodProvider(EngineLog(addresses[0]), Intents(folder), lifeline.check, checkpoint)
     asyncio.run(serve(provider, addresses[0]))
     return 0
 

@@ -74,12 +74,12 @@ class Creation(Generic[Made]):
     def _unclaimed(self) -> list[tuple[Made, Marker]]:
         """Return what carries our marker and is not in the state."""
         records = self._operation.intents.of(self._guard, self._operation.urn)
-        claimed = {record.resource_id for record in records if record.in_state} | self._operation.ids_in_state
         wanted = new_marker(self._guard, self._operation.urn)
+        claimed = self._operation.ids_in_state | {record.resource_id for record in records if self._is_claimed(record)}
         found = [(thing, self._shelf.marker(thing)) for thing in self._shelf.list() if thing.id not in claimed]
         ours = [(thing, marker) for thing, marker in found if marker and wanted.same_resource(marker)]
         recorded = {record.marker for record in records}
-        if self._operation.ids_in_state:
+        if self._operation.ids_in_state and not self._operation.state_was_read:
             # Of two that carry our marker without a record, one may be in the state as waiting for its deletion.
             for thing, _ in (pair for pair in ours if str(pair[1]) not in recorded):
                 self._report(thing)
@@ -92,7 +92,7 @@ class Creation(Generic[Made]):
 
     def _end_or_report(self, found: Made, marker: Marker) -> None:
         recorded = {intent.marker for intent in self._open_intents()}
-        if str(marker) not in recorded:
+        if str(marker) not in recorded and not self._operation.state_was_read:
             self._report(found)
             return
         self._operation.screen.info(f"ending {self._shelf.what} {found.id}, which an interrupted run left")
@@ -107,7 +107,13 @@ class Creation(Generic[Made]):
 
     def _open_intents(self) -> list[Intent]:
         records = self._operation.intents.of(self._guard, self._operation.urn)
-        return sorted((record for record in records if not record.in_state), key=lambda record: record.posted_at)
+        return sorted((one for one in records if not self._is_claimed(one)), key=lambda record: record.posted_at)
+
+    def _is_claimed(self, record: Intent) -> bool:
+        """Say whether the state holds what a record is about; the state itself, where it was read, knows better."""
+        if self._operation.state_was_read:
+            return record.resource_id in self._operation.ids_in_state
+        return record.in_state or record.resource_id in self._operation.ids_in_state
 
     def _place(self, marker: Marker, candidates: list[Candidate]) -> Made:
         try:

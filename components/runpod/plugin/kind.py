@@ -46,7 +46,9 @@ class Operation:
     sleep: Callable[[float], None]
     clock: Callable[[], float]
     ids_in_state: frozenset[str] = frozenset()
-    """Ids under which the engine has asked about this resource, so that they are in its state."""
+    """Ids of this resource that are in the engine's state: read there, or asked about by the engine."""
+    state_was_read: bool = False
+    """Those are all of them; otherwise the state may hold more than the engine has asked about."""
     timeout: float = 0.0
     """The program's customTimeouts in seconds; 0 when it sets none."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pulumi.runtime.rpc import UNKNOWN
 
 from components.runpod.api.client import Client
@@ -105,9 +107,14 @@ class NetworkVolumeKind(Kind):
 
     def delete(self, operation: Operation, resource_id: str, state: Values) -> None:
         """End the volume, after the stack's own leftovers that still hold it, and look until it is gone."""
-        client = operation.client()
-        _release(operation, client, resource_id, parse(str(state.get("marker", ""))))
-        ending.end(operation, ending.volume(client, resource_id))
+        client, marker = operation.client(), parse(str(state.get("marker", "")))
+
+        def release_and_delete(volume_id: str) -> None:
+            # Before every attempt: a list that lags behind does not show a killed run's pod at first.
+            _release(operation, client, volume_id, marker)
+            client.delete_network_volume(volume_id)
+
+        ending.end(operation, replace(ending.volume(client, resource_id), delete=release_and_delete))
 
 
 def _release(operation: Operation, client: Client, volume_id: str, marker: Marker | None) -> None:

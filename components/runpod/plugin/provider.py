@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,7 @@ from pulumi.provider.experimental import provider as sdk
 
 from components.runpod.api.client import Client
 from components.runpod.api.transport import Pace
+from components.runpod.checkpoint import Checkpoint
 from components.runpod.intents import Intents
 from components.runpod.plugin import settings as config
 from components.runpod.plugin.engine import CURRENT_URN
@@ -22,7 +24,7 @@ from components.runpod.plugin.functions import invoke
 from components.runpod.plugin.kind import Changes, Kind, Operation, Screen, Stop, token_of
 from components.runpod.plugin.kinds import KINDS
 from components.runpod.plugin.settings import Settings
-from components.runpod.plugin.values import decode, encode
+from components.runpod.plugin.values import Values, decode, encode
 
 Result = TypeVar("Result")
 _SCHEMA = Path(__file__).parent.parent / "schema.json"
@@ -31,10 +33,19 @@ _SCHEMA = Path(__file__).parent.parent / "schema.json"
 class RunPodProvider(sdk.Provider):
     """Holds what lives as long as the plugin process."""
 
-    def __init__(self, screen: Screen, intents: Intents, before_send: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        screen: Screen,
+        intents: Intents,
+        before_send: Callable[[], None],
+        checkpoint: Checkpoint,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.stop = Stop()
         self._screen = screen
         self._intents = intents
+        self._checkpoint = checkpoint
+        self._clock = clock
         self._before_send = before_send
         self._settings = Settings()
         self._client: Client | None = None
@@ -93,7 +104,7 @@ class RunPodProvider(sdk.Provider):
         secrets = kind.secrets | news.secrets
         if request.preview:
             return sdk.CreateResponse("", encode(kind.preview_create(news.values), secrets))
-        work = partial(kind.create, self._operation(request.urn, request.timeout), news.values)
+        work = partial(self._make, kind, self._operation(request.urn, request.timeout), news.values)
         resource_id, outputs = await self._run(request.urn, work)
         self._born.add(resource_id)
         return sdk.CreateResponse(resource_id, encode(outputs, secrets))
@@ -141,6 +152,13 @@ class RunPodProvider(sdk.Provider):
         self._ids[urn] = self._ids.get(urn, frozenset()) | {resource_id}
         await self._run(urn, partial(self._intents.seen_in_state, resource_id))
 
+    def _make(self, kind: Kind, operation: Operation, inputs: Values) -> tuple[str, Values]:
+        """Create, knowing what the state holds already where that can be known."""
+        saved = self._checkpoint.ids(operation.urn)
+        if saved is not None:
+            operation = replace(operation, ids_in_state=operation.ids_in_state | saved, state_was_read=True)
+        return kind.create(operation, inputs)
+
     def _operation(self, urn: str, timeout: float = 0.0) -> Operation:
         return Operation(
             urn=urn,
@@ -149,14 +167,14 @@ class RunPodProvider(sdk.Provider):
             screen=self._screen,
             intents=self._intents,
             sleep=self.stop.sleep,
-            clock=time.monotonic,
+            clock=self._clock,
             ids_in_state=self._ids.get(urn, frozenset()),
             timeout=timeout,
         )
 
     def _connected(self) -> Client:
         if self._client is None:
-            pace = Pace(sleep=self.stop.sleep, before_send=self._may_send, waiting=self._screen.status)
+            pace = Pace(self.stop.sleep, self._clock, before_send=self._may_send, waiting=self._screen.status)
             self._client = Client(self._settings.key(), self._settings.api_url, pace)
         return self._client
 

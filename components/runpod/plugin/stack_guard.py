@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from components.runpod.api.client import Client
 from components.runpod.api.errors import RunPodError
+from components.runpod.intents import Intent
 from components.runpod.marker import marker_of, new_instance
 from components.runpod.plugin import checks, ending
-from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Kind, Operation
+from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Kind, Operation, token_of
 from components.runpod.plugin.values import Values
 
 _DEFAULTS = {"stack": REQUIRED, "keepVolumes": False}
 _LOOKS = 3
+_LOOK_EVERY = 2.0
+_POD, _VOLUME = "runpod:index:Pod", "runpod:index:NetworkVolume"
 
 
 class StillBillingError(RunPodError):
@@ -45,6 +48,8 @@ class StackGuardKind(Kind):
     def delete(self, operation: Operation, resource_id: str, state: Values) -> None:
         """End everything that carries the instance id, and look again; fails while anything bills."""
         client, keep = operation.client(), bool(state.get("keepVolumes"))
+        _await_late_effects(operation, client, resource_id)
+        _end_recorded(operation, client, resource_id, keep_volumes=keep)
         for _ in range(_LOOKS):
             targets = _living(client, resource_id, keep_volumes=keep)
             if not targets:
@@ -57,6 +62,37 @@ class StackGuardKind(Kind):
         if left:
             raise StillBillingError(f"still there and billing: {left}. Run `pulumi destroy` again.")
         operation.intents.drop_instance(resource_id)
+
+
+def _await_late_effects(operation: Operation, client: Client, instance: str) -> None:
+    """Wait while a killed run's creation, of which no answer came, may still take effect and bill unseen."""
+    bound = operation.settings.late_effect_seconds
+    while waiting := [one for one in operation.intents.of_instance(instance) if not one.resource_id]:
+        left = bound - min(operation.intents.age(one) for one in waiting)
+        if left <= 0 or {one.marker for one in waiting} <= _shown(client):
+            return
+        operation.screen.status(f"an interrupted creation may still show for {left:.0f} s; waiting for it")
+        operation.sleep(min(_LOOK_EVERY, left))
+
+
+def _shown(client: Client) -> set[str]:
+    """Return the markers of all that the account lists."""
+    pods = {str(marker_of(pod.name, pod.env)) for pod in client.list_pods()}
+    return pods | {str(marker_of(volume.name)) for volume in client.list_network_volumes()}
+
+
+def _end_recorded(operation: Operation, client: Client, instance: str, *, keep_volumes: bool) -> None:
+    """End by id what the records name and the engine has not ended: a list may not show it yet."""
+    records = [one for one in operation.intents.of_instance(instance) if one.resource_id]
+    for intent in sorted(records, key=lambda one: _kind_of(one) != _POD):  # A pod holds its volume.
+        if _kind_of(intent) == _POD:
+            ending.end(operation, ending.pod(client, intent.resource_id))
+        elif _kind_of(intent) == _VOLUME and not keep_volumes:
+            ending.end(operation, ending.volume(client, intent.resource_id))
+
+
+def _kind_of(intent: Intent) -> str:
+    return token_of(intent.urn)
 
 
 def _living(client: Client, instance: str, *, keep_volumes: bool) -> list[ending.Target]:

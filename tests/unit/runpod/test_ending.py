@@ -4,10 +4,14 @@ import pytest
 
 from components.runpod.api.client import Client
 from components.runpod.api.errors import NotRunPodError
+from components.runpod.intents import Intents
+from components.runpod.marker import Marker
 from components.runpod.plugin import ending
 from components.runpod.plugin.ending import StillThereError
 from components.runpod.plugin.kind import Operation
 from components.runpod.plugin.stack_guard import StackGuardKind
+from tests.unit.runpod.clock import FakeClock
+from tests.unit.runpod.conftest import URN
 from tests.unit.runpod.fake_api import FakeApi, Reply, pod, problem
 
 GONE = problem(404, "pod not found")
@@ -100,3 +104,23 @@ def test_the_guard_fails_while_something_bills(api: FakeApi, operation: Operatio
     with pytest.raises(StillThereError):
         StackGuardKind().delete(operation, "0123456789", {})
     api.replies.clear()
+
+
+def test_the_guard_waits_for_what_a_killed_run_may_still_make(
+    api: FakeApi, operation: Operation, intents: Intents, clock: FakeClock
+) -> None:
+    marker = Marker("0123456789", "01234567", "89abcdef")
+    intents.post(marker, URN)
+    late = guarded()
+    api.answer(*[Reply(body={"pods": []}), volumes()] * 5, pods(late), volumes())
+    api.answer(pods(late), volumes(), DELETED, GONE, pods(), pods(), volumes())
+    StackGuardKind().delete(operation, marker.instance, {})
+    assert clock.now == 1_010
+    assert intents.of_instance(marker.instance) == []
+
+
+def test_the_guard_ends_by_id_what_no_list_shows_yet(api: FakeApi, operation: Operation, intents: Intents) -> None:
+    intents.placed(intents.post(Marker("0123456789", "01234567", "89abcdef"), URN), "pod1")
+    api.answer(DELETED, GONE, pods(), pods(), volumes())
+    StackGuardKind().delete(operation, "0123456789", {})
+    assert [request.path for request in api.requests[:2]] == ["/v2/pods/pod1"] * 2

@@ -1,0 +1,129 @@
+"""SIGKILL at a chosen moment of `up`, and what was really hit."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from tests.integration.proof.runpod import RunPod
+from tests.integration.proof.site import BOUND, Site
+from tests.integration.provider.bench import alive, until
+
+MOMENTS = ("before POST", "in flight", "after the effect", "waiting for ready", "provisioning")
+VICTIMS = ("tree", "cli", "provider")
+_POD = ("POST", "/v2/pods")
+_VOLUME = ("POST", "/v2/network-volumes")
+_HELD = 2.0
+"""Seconds a POST is held, below the stack's lateEffectSeconds: an effect that comes later than that is another test."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One kill: what was aimed at, and what was hit."""
+
+    aimed: str
+    victim: str
+    moment: str
+
+
+def kill_up(site: Site, runpod: RunPod, draw: random.Random, aimed: str, victim: str) -> Hit:
+    """Start `up`, kill it at a random point of a moment, and wait until nothing of it is left."""
+    _hold(runpod, aimed)
+    process = site.start("up", "--yes", "--skip-preview")
+    try:
+        _await_moment(site, runpod, draw, aimed, victim, process)
+        moment = observed(site, runpod)
+        _kill(process, victim)
+    finally:
+        runpod.faults()
+        runpod.conditions(provisioning_seconds=0.3)
+    return Hit(aimed, victim, moment)
+
+
+def observed(site: Site, runpod: RunPod) -> str:
+    """Say where an `up` is, by what the account and the engine's state show."""
+    posts = runpod.requests(*_POD)
+    if not posts:
+        return MOMENTS[0]
+    if site.ids():
+        return MOMENTS[4]
+    if not runpod.pods():
+        return MOMENTS[1]
+    return MOMENTS[2] if posts[-1]["status"] is None else MOMENTS[3]
+
+
+def _hold(runpod: RunPod, aimed: str) -> None:
+    """Stretch the moment that is aimed at, so that it can be hit."""
+    runpod.forget_requests()
+    held = {
+        "in flight": {"method": "POST", "path": "^/v2/pods$", "do": {"stall_seconds": _HELD}},
+        "after the effect": {"method": "POST", "path": "^/v2/pods$", "do": {"stall_after_seconds": _HELD}},
+        "provisioning": {"method": "POST", "path": "^/v2/network-volumes$", "do": {"stall_seconds": _HELD}},
+    }
+    runpod.faults(*([held[aimed]] if aimed in held else []))
+    runpod.conditions(provisioning_seconds=30.0 if aimed == "waiting for ready" else 0.3)
+
+
+def _await_moment(
+    site: Site, runpod: RunPod, draw: random.Random, aimed: str, victim: str, process: subprocess.Popen[bytes]
+) -> None:
+    reached: dict[str, Callable[[], Any]] = {
+        # The provider has to be there to be killed.
+        "before POST": lambda: victim != "provider" or provider_of(process.pid),
+        "in flight": lambda: runpod.requests(*_POD),
+        "after the effect": runpod.pods,
+        "waiting for ready": lambda: [call for call in runpod.requests(*_POD) if call["status"] == 201],
+        "provisioning": lambda: runpod.requests(*_VOLUME),
+    }
+    until(lambda: reached[aimed]() or process.poll() is not None, aimed, BOUND)
+    time.sleep(draw.uniform(0, {"before POST": 1.5, "waiting for ready": 2.0}.get(aimed, 0.8 * _HELD)))
+
+
+def _kill(process: subprocess.Popen[bytes], victim: str) -> None:
+    family = [process.pid, *descendants(process.pid)]
+    provider = provider_of(process.pid)
+    victims = {"tree": family, "cli": [process.pid], "provider": [provider] if provider else family}[victim]
+    for pid in victims:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=BOUND)
+    assert process.returncode != 0, "the kill came too late"
+    if provider:
+        until(lambda: not alive(provider), "the end of the provider", 30)
+    _clear_away(family)
+
+
+def _clear_away(family: list[int]) -> None:
+    """The language host and the program can make no resource without their engine; they end, or are ended here."""
+    try:
+        until(lambda: not any(alive(pid) for pid in family), "the end of the engine's other children", 15)
+    except AssertionError:
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def provider_of(pid: int) -> int:
+    """The provider's process below another, 0 while there is none."""
+    programs = {child: program for child, _, program in _processes()}
+    return next((child for child in descendants(pid) if "components.runpod.plugin" in programs.get(child, "")), 0)
+
+
+def descendants(pid: int) -> list[int]:
+    found, processes = [pid], _processes()
+    for one in found:
+        found += [child for child, parent, _ in processes if parent == one]
+    return found[1:]
+
+
+def _processes() -> list[tuple[int, int, str]]:
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split(maxsplit=2) for line in listed.splitlines())
+    return [(int(row[0]), int(row[1]), row[2]) for row in rows if len(row) == 3]

@@ -1,0 +1,329 @@
+"""The engine in small: it keeps a state, asks the real provider what the real engine would, and can die anywhere.
+
+Thousands of runs of the real one would take days. This one does the steps of `pulumi up`, `refresh` and `destroy` in
+the engine's order and saves its state after each in the file backend's form, which the provider reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pulumi.provider.experimental import provider as sdk
+
+from components.runpod.api.client import Client
+from components.runpod.api.errors import CallError, RunPodError
+from components.runpod.api.transport import Pace
+from components.runpod.checkpoint import Checkpoint
+from components.runpod.intents import Intents
+from components.runpod.plugin.kind import NotReadyError, Stop, token_of
+from components.runpod.plugin.kinds import KINDS
+from components.runpod.plugin.provider import RunPodProvider
+from components.runpod.plugin.values import Values, decode, encode
+from stacks.cli import account, ending, standing
+from stacks.cli.known import Known, of_state
+from stacks.cli.standing import Named
+from tests.integration.proof.runpod import RunPod
+
+KEY = "rpa_canary_model"
+STACK, PROJECT = "local", "comfyui-runpod"
+URN = f"urn:pulumi:{STACK}::{PROJECT}::runpod:index:"
+GUARD, VOLUME, POD = f"{URN}StackGuard::guard", f"{URN}NetworkVolume::volume", f"{URN}Pod::pod"
+LATE_EFFECT = 60.0
+Result = TypeVar("Result")
+
+
+class KilledError(BaseException):
+    """SIGKILL: nothing below may catch it."""
+
+
+@dataclass
+class Entry:
+    """One resource in the state."""
+
+    urn: str
+    id: str
+    inputs: Values
+    outputs: Values
+    doomed: bool = False
+    """Replaced, and waiting for its deletion."""
+    unfit: bool = False
+    """Its creation or update failed after it existed."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is declared."""
+
+    image: str = "image:1"
+    gpus: tuple[str, ...] = ("NVIDIA RTX A5000", "NVIDIA GeForce RTX 4090")
+    size: int = 20
+    before: bool = True
+    """Whether a pod to be replaced ends before the new one comes."""
+
+    def inputs(self, urn: str, outputs: dict[str, Values]) -> Values:
+        guard = outputs.get(GUARD, {}).get("instanceId", "")
+        if urn == GUARD:
+            return {"stack": STACK}
+        if urn == VOLUME:
+            return {"name": "models", "size": self.size, "guard": guard, "gpuTypeIdList": list(self.gpus)}
+        volume = outputs[VOLUME]["networkVolumeId"]
+        own: Values = {"name": "gpu", "imageName": self.image, "gpuTypeIdList": list(self.gpus), "guard": guard}
+        return own | {"networkVolumeId": volume, "ports": "8189/http", "env": {"X": "1"}, "readyTimeoutSeconds": 120}
+
+
+class VirtualStop(Stop):
+    """Waits pass on the emulator's clock."""
+
+    def __init__(self, runpod: RunPod) -> None:
+        super().__init__()
+        self._runpod = runpod
+
+    def sleep(self, seconds: float) -> None:
+        self.check()
+        self._runpod.pass_time(seconds)
+
+
+@dataclass
+class Screen:
+    """What the commands have said, which is what a person knows."""
+
+    said: list[str] = field(default_factory=list)
+
+    def info(self, text: str) -> None:
+        self.said.append(text)
+
+    def status(self, text: str) -> None:
+        """Nobody remembers what stood there for a moment."""
+
+    def warning(self, text: str) -> None:
+        self.said.append(text)
+
+
+@dataclass(frozen=True)
+class Death:
+    """When the process ends: before so many calls, or after a creation at a step of the engine's own."""
+
+    calls: int = -1
+    """Calls that still go out; negative: it lives."""
+    step: str = ""
+    """`unsaved`: a creation was answered and not saved; `unacknowledged`: saved, and the provider not told."""
+
+
+class Engine:
+    """One stack of one checkout."""
+
+    def __init__(self, folder: Path, runpod: RunPod, *, reads_state: bool = True) -> None:
+        self._runpod = runpod
+        self._backend = folder / "pulumi"
+        self._reads_state = reads_state
+        self.intents = Intents(folder / "intents", runpod.emu.clock.now)
+        self.state: list[Entry] = []
+        self.screen = Screen()
+        self._death = Death()
+        self._calls = 0
+        self._provider: RunPodProvider | None = None
+        self._born: list[str] = []
+
+    # --- commands: each returns whether it succeeded -------------------------------------------------------------
+
+    def up(
+        self, program: Program, death: Death | None = None, *, refresh: bool = False, target_replace: bool = False
+    ) -> bool:
+        return self._command(self._up(program, refresh=refresh, target_replace=target_replace), death)
+
+    def refresh(self, death: Death | None = None) -> bool:
+        return self._command(self._refresh(), death)
+
+    def destroy(self, death: Death | None = None) -> bool:
+        return self._command(self._destroy(), death)
+
+    def sweep(self) -> bool:
+        """Do what `make sweep YES=1` does, by its own rules."""
+        self.screen.said.clear()
+        client = Client(KEY, self._runpod.url, self._pace())
+        patience = ending.Patience(clock=self._runpod.emu.clock.now, sleep=self._runpod.pass_time)
+        try:
+            items = account.look(client, {})
+            targets = [j for j in standing.judge_all(items, self._known()) if standing.may_end(j, Named())]
+            self.screen.said += [judged.line for judged in standing.judge_all(items, self._known())]
+            return not ending.end_all(client, [judged.item for judged in targets], patience)
+        except CallError as error:
+            self.screen.said.append(str(error))
+            return False
+        finally:
+            client.close()
+
+    def ids(self) -> set[str]:
+        return {entry.id for entry in self.state if entry.urn != GUARD}
+
+    def _known(self) -> Known:
+        return Known((of_state(STACK, self._document()["checkpoint"]["latest"], past=self._past()),))
+
+    def _past(self) -> set[str]:
+        return set(self._born)
+
+    # --- the engine's steps ---------------------------------------------------------------------------------------
+
+    def _command(self, steps: Awaitable[None], death: Death | None) -> bool:
+        """Run in a new provider process; a death ends it as it is."""
+        self._death, self._calls = death or Death(), 0
+        self.screen.said.clear()
+        asyncio.run(self._alive(steps))
+        return not any(line.startswith("error: ") for line in self.screen.said)
+
+    async def _alive(self, steps: Awaitable[None]) -> None:
+        checkpoint = Checkpoint(self._backend if self._reads_state else None)
+        provider = RunPodProvider(self.screen, self.intents, self._before_send, checkpoint, self._runpod.emu.clock.now)
+        provider.stop = VirtualStop(self._runpod)
+        self._provider = provider
+        settings = {"apiKey": KEY, "apiUrl": self._runpod.url, "lateEffectSeconds": str(LATE_EFFECT)}
+        await provider.configure(
+            sdk.ConfigureRequest({}, encode(settings, ()), accept_secrets=True, accept_resources=True)
+        )
+        try:
+            await steps
+        except RunPodError as error:
+            self.screen.said.append(f"error: {error}")
+        except KilledError:
+            self.screen.said.append("error: killed")
+        finally:
+            provider._threads.shutdown()
+            if provider._client:
+                provider._client.close()
+
+    def _before_send(self) -> None:
+        if self._calls == self._death.calls:
+            raise KilledError
+        self._calls += 1
+
+    def _may_die_at(self, step: str) -> None:
+        if self._death.step == step:
+            raise KilledError
+
+    @property
+    def _asked(self) -> RunPodProvider:
+        assert self._provider
+        return self._provider
+
+    async def _up(self, program: Program, *, refresh: bool, target_replace: bool) -> None:
+        for waiting in [entry for entry in self.state if entry.doomed]:
+            await self._delete(waiting)
+        if refresh:
+            await self._refresh()
+        outputs: dict[str, Values] = {}
+        doomed: list[Entry] = []
+        for urn in (GUARD, VOLUME, POD):
+            inputs = program.inputs(urn, outputs)
+            doomed += await self._step(urn, inputs, before=program.before, forced=target_replace and urn == POD)
+            entry = self._entry(urn)
+            assert entry
+            outputs[urn] = entry.outputs
+            await self._acknowledge(entry)
+        for replaced in reversed(doomed):
+            await self._delete(replaced)
+
+    async def _step(self, urn: str, declared: Values, *, before: bool, forced: bool) -> list[Entry]:
+        """Bring one resource to what is declared; return what is to be deleted at the end."""
+        old = self._entry(urn)
+        olds = old.inputs if old and not forced else {}
+        answer = await self._asked.check(sdk.CheckRequest(urn, encode(olds, ()), encode(declared, ()), b""))
+        if answer.failures:
+            raise RunPodError("; ".join(failure.reason for failure in answer.failures))
+        inputs = decode(answer.inputs or {}).values
+        if old is None:
+            await self._create(urn, inputs)
+            return []
+        if not forced:
+            asked = sdk.DiffRequest(urn, old.id, encode(old.outputs, ()), encode(inputs, ()), [])
+            diff = await self._asked.diff(asked)
+            if not diff.replaces:
+                if diff.changes or old.unfit:
+                    await self._update(old, inputs)
+                return []
+        if before:
+            await self._delete(old)
+            await self._create(urn, inputs)
+            return []
+        await self._create(urn, inputs, replacing=old)
+        return [old]
+
+    async def _create(self, urn: str, inputs: Values, replacing: Entry | None = None) -> None:
+        try:
+            made = await self._asked.create(sdk.CreateRequest(urn, encode(inputs, ()), 0.0, preview=False))
+        except NotReadyError as error:
+            self._save(Entry(urn, error.resource_id, inputs, error.outputs, unfit=True), replacing)
+            raise
+        assert made.resource_id
+        if urn == GUARD:
+            self._born.append(made.resource_id)
+        self._may_die_at("unsaved")
+        self._save(Entry(urn, made.resource_id, inputs, decode(made.properties or {}).values), replacing)
+        self._may_die_at("unacknowledged")
+
+    def _save(self, made: Entry, replacing: Entry | None) -> None:
+        if replacing:
+            replacing.doomed = True
+        self.state.append(made)
+        self._write()
+
+    async def _update(self, entry: Entry, inputs: Values) -> None:
+        request = sdk.UpdateRequest(
+            entry.urn, entry.id, encode(entry.outputs, ()), encode(inputs, ()), 0.0, [], preview=False
+        )
+        try:
+            answer = await self._asked.update(request)
+        except NotReadyError as error:
+            entry.inputs, entry.outputs, entry.unfit = inputs, error.outputs, True
+            self._write()
+            raise
+        entry.inputs, entry.outputs, entry.unfit = inputs, decode(answer.properties or {}).values, False
+        self._write()
+
+    async def _delete(self, entry: Entry) -> None:
+        await self._asked.delete(sdk.DeleteRequest(entry.urn, entry.id, encode(entry.outputs, ()), 0.0))
+        self.state.remove(entry)
+        self._write()
+
+    async def _refresh(self) -> None:
+        for entry in list(self.state):
+            properties, inputs = encode(entry.outputs, ()), encode(entry.inputs, ())
+            found = await self._asked.read(sdk.ReadRequest(entry.urn, entry.id, properties, inputs))
+            if found.resource_id:
+                entry.outputs, entry.inputs = decode(found.properties or {}).values, decode(found.inputs or {}).values
+            else:
+                self.state.remove(entry)
+            self._write()
+
+    async def _destroy(self) -> None:
+        for entry in sorted(self.state, key=lambda entry: (POD, VOLUME, GUARD).index(entry.urn)):
+            await self._delete(entry)
+
+    async def _acknowledge(self, entry: Entry) -> None:
+        if entry.urn != GUARD:
+            arguments = encode({"resourceId": entry.id}, ())
+            await self._asked.invoke(sdk.InvokeRequest("runpod:index:acknowledge", arguments))
+
+    def _entry(self, urn: str) -> Entry | None:
+        return next((entry for entry in self.state if entry.urn == urn and not entry.doomed), None)
+
+    def _pace(self) -> Pace:
+        return Pace(self._runpod.pass_time, self._runpod.emu.clock.now)
+
+    def _write(self) -> None:
+        file = self._backend / ".pulumi" / "stacks" / PROJECT / f"{STACK}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(self._document()))
+
+    def _document(self) -> dict[str, Any]:
+        return {"checkpoint": {"latest": {"resources": list(self._resources())}}}
+
+    def _resources(self) -> Iterator[dict[str, Any]]:
+        for entry in self.state:
+            kept = KINDS[token_of(entry.urn)].outputs
+            shown = {name: value for name, value in entry.outputs.items() if name in kept}
+            yield {"urn": entry.urn, "id": entry.id, "type": token_of(entry.urn), "outputs": shown}

@@ -1,0 +1,32 @@
+"""The smallest stack with all that can be doubled: a guard, a pod, and a volume made after the pod.
+
+The volume stands for what comes after the pod is in the state, as the installation does in the real program.
+"""
+
+import pulumi
+
+from components import runpod
+
+config = pulumi.Config("proof")
+guard = runpod.StackGuard("guard", stack=pulumi.get_stack())
+pod = runpod.Pod(
+    "pod",
+    name_="comfyui-local-gpu",
+    image_name=config.get("image") or "image:1",
+    gpu_type_id_list=(config.get("gpus") or "NVIDIA RTX A5000,NVIDIA GeForce RTX 4090").split(","),
+    guard=guard.instance_id,
+    ports="8189/http",
+    env={"X": config.get("x") or "1"},
+    ready_timeout_seconds=60,
+    opts=pulumi.ResourceOptions(delete_before_replace=config.get("replace") == "before"),
+)
+if config.get_bool("volume"):
+    volume = runpod.NetworkVolume(
+        "volume",
+        name_="comfyui-local-models",
+        size=20,
+        guard=guard.instance_id,
+        data_center_ids=["EU-RO-1"],
+        opts=pulumi.ResourceOptions(depends_on=[pod]),
+    )
+pulumi.export("podId", pod.pod_id)
