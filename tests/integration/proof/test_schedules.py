@@ -168,6 +168,7 @@ def play(runpod: RunPod, sequence: list[Step], *, converge: bool, reads_state: b
         assert runpod.holds() == set(), engine.screen.said
 
 
+@pytest.mark.timeout(1200)
 @seed(SEED)
 @settings(QUICK, max_examples=int(os.environ.get("PROOF_EXAMPLES", "40")))
 @given(sequence=st.lists(steps, min_size=1, max_size=6), converge=st.booleans(), reads_state=st.booleans())
