@@ -27,14 +27,17 @@ NEEDS = (
     Need("ip", "iproute2", "the network of pods in the namespace runtime"),
     Need("unshare", "util-linux", "pods in the namespace runtime"),
     Need("nsenter", "util-linux", "pods in the namespace runtime"),
+    Need("postgres", "postgresql", "the gateway's database on PostgreSQL"),
 )
 # sbin is not on an ordinary user's PATH and holds most of these.
 _FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+# Debian keeps PostgreSQL's programs by version.
+_POSTGRESQL = Path("/usr/lib/postgresql")
 
 
 def missing(which: Callable[[str], str | None] | None = None) -> list[Need]:
     """What is not on this machine."""
-    return [need for need in NEEDS if (which or _which)(need.program) is None]
+    return [need for need in NEEDS if (which or where)(need.program) is None]
 
 
 def main() -> int:
@@ -48,8 +51,10 @@ def main() -> int:
     return 0
 
 
-def _which(program: str) -> str | None:
-    return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", ""), *_FOLDERS)))
+def where(program: str) -> str | None:
+    """Return a program's path, also where it is not on the PATH of an ordinary user."""
+    folders = (os.environ.get("PATH", ""), *_FOLDERS, *map(str, sorted(_POSTGRESQL.glob("*/bin"))))
+    return shutil.which(program, path=os.pathsep.join(folders))
 
 
 def _install(packages: list[str]) -> None:

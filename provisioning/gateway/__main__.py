@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sqlite3
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from provisioning.gateway.clock import SystemClock
 from provisioning.gateway.problems import Problem
 from provisioning.gateway.serve import serve
 from provisioning.gateway.settings import GatewaySettings, SettingsError, load
-from provisioning.gateway.storage.database import Database
+from provisioning.gateway.storage.database import DatabaseError, open_database
 
 Command = Callable[[KeyStore, argparse.Namespace], Coroutine[None, None, int]]
 
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     try:
         return _run(options, load(options.config))
-    except (SettingsError, sqlite3.Error, Problem) as error:
+    except (SettingsError, DatabaseError, Problem) as error:
         sys.stderr.write(f"{error}\n")
         return 2
 
@@ -39,7 +38,7 @@ def _run(options: argparse.Namespace, settings: GatewaySettings) -> int:
     if options.command == "serve":
         logs.configure()
         return 0 if serve(settings) else 2
-    database = Database(settings.database, settings.journal)
+    database = open_database(settings)
     try:
         store = KeyStore(database, settings.pepper.get_secret_value(), SystemClock())
         return asyncio.run(_COMMANDS[options.action](store, options))

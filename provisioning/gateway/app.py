@@ -24,7 +24,7 @@ from provisioning.gateway.handlers.sockets import Socket
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.dispatch import Dispatch
 from provisioning.gateway.jobs.latch import Latch
-from provisioning.gateway.jobs.ledger import Ledger, RequestRow
+from provisioning.gateway.jobs.ledger import Ledger, RequestRecord
 from provisioning.gateway.jobs.pool import SinglePool
 from provisioning.gateway.jobs.scheduler import Scheduler
 from provisioning.gateway.jobs.tracker import Tracker
@@ -206,7 +206,7 @@ class Gateway:
 
     def _record(self, exchange: Exchange, received_at: int, seconds: float) -> None:
         key_id = exchange.actor.key_id if exchange.actor else ""
-        row = RequestRow(
+        row = RequestRecord(
             exchange.request_id, key_id, exchange.job_id, exchange.method, exchange.route, exchange.status, received_at,
             round(seconds * 1000), exchange.bytes_in, exchange.bytes_out,
         )  # fmt: skip

@@ -54,6 +54,8 @@ class Options(BaseModel):
     """How long ComfyUI may work on a job that does not say itself how long it may take."""
     journal: Journal = Journal.TRUNCATE
     """`truncate` or `wal`: how the database file is kept whole; see Journal."""
+    encrypt_at_rest: bool = False
+    """Whether workflows, histories, webhook secrets and the names of keys are encrypted in the database."""
     max_body_bytes: int = Field(default=10 * MEBIBYTE, ge=1024)
     """Largest JSON body."""
     max_upload_bytes: int = Field(default=100 * MEBIBYTE, ge=1024)

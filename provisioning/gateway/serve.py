@@ -15,7 +15,7 @@ from provisioning.gateway.clock import SystemClock
 from provisioning.gateway.comfyui.upstream import ComfyUI
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.settings import GatewaySettings, SettingsError
-from provisioning.gateway.storage.database import Database
+from provisioning.gateway.storage.database import open_database
 from provisioning.gateway.web.wire import GuardedProtocol
 
 KEEP_ALIVE_SECONDS = 75
@@ -44,7 +44,7 @@ class Server(uvicorn.Server):
 def serve(settings: GatewaySettings) -> bool:
     """Serve until told to stop; False when it could not start.
 
-    Raises sqlite3.Error for a database it cannot use, and SettingsError for a port it cannot have.
+    Raises DatabaseError for a database it cannot use, and SettingsError for a port it cannot have.
     """
     _raise_file_limit()
     with _listener(settings.host, settings.port) as listener:
@@ -53,7 +53,7 @@ def serve(settings: GatewaySettings) -> bool:
 
 def _serve(settings: GatewaySettings, listener: socket.socket) -> bool:
     clock = SystemClock()
-    database = Database(settings.database, settings.journal)
+    database = open_database(settings)
     gateway = create_app(
         settings,
         keys=KeyStore(database, settings.pepper.get_secret_value(), clock),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, StringConstraints, ValidationError
+from sqlalchemy import URL
 
 from provisioning.contract import GATEWAY_PORT
 from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.options import Options
+from provisioning.gateway.storage import address
 
 
 class SettingsError(Exception):
@@ -29,11 +31,18 @@ class SeedKey(BaseModel):
 class GatewaySettings(Options):
     """Everything the gateway is told; a key it does not know stops it."""
 
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
     host: str = "127.0.0.1"
     port: int = Field(default=GATEWAY_PORT, ge=0, le=65535)
     upstream: Annotated[str, StringConstraints(pattern=r"^http://[A-Za-z0-9.\[\]:-]+$")]
     """ComfyUI's base URL, without a path."""
-    database: Path
+    database: Annotated[URL, PlainValidator(address.parse)]
+    """An SQLite file's path, or a PostgreSQL: `postgresql://user:password@host:port/name`."""
+    encryption_key: SecretStr | None = Field(default=None, min_length=16)
+    """What `encrypt_at_rest` encrypts with; the pepper when this is left out."""
+    former_encryption_keys: tuple[SecretStr, ...] = ()
+    """What encrypted rows that are still to be read: a former `encryption_key`, or a former pepper."""
     pod_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
     requests: Path | None = None
     """Directory in which the pod's caretaker is asked for things; without it nobody is asked."""
@@ -42,6 +51,12 @@ class GatewaySettings(Options):
     pepper: SecretStr = Field(min_length=16)
     """Keeps a stolen database useless: keys are stored as HMACs under it."""
     seed_keys: tuple[SeedKey, ...] = ()
+
+    @property
+    def encryption_keys(self) -> tuple[str, ...]:
+        """Return the secret that encrypts from now on, then those that may have before."""
+        newest = self.encryption_key or self.pepper
+        return tuple(key.get_secret_value() for key in (newest, self.pepper, *self.former_encryption_keys))
 
     @property
     def allowed_hosts(self) -> frozenset[str]:

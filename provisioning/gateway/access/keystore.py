@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-import sqlite3
+import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
 
 from provisioning.gateway.access import keys
 from provisioning.gateway.access.actor import Actor
@@ -15,10 +18,15 @@ from provisioning.gateway.access.scopes import Scope, expand
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import SeedKey, SettingsError
+from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database
+from provisioning.gateway.storage.tables import KeyRow
 
 REFRESH_SECONDS = 0.5
 """How long a key revoked by another process may still live."""
+
+CHANGED = "keys_changed"
+"""Under this name stands a word that is another one after every change to the keys, whoever made it."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +49,14 @@ class KeyRecord:
         return Actor(self.id, self.name, self.owner, expand(self.scopes))
 
 
+_COLUMNS = tuple(getattr(KeyRow, field.name) for field in fields(KeyRecord))
+
+
 class KeyStore:
-    """All keys, in memory, and looked for again in the file when somebody else changed it.
+    """All keys, in memory, and read again when somebody else changed one.
 
     So a request with a wrong key never reaches the database, and a revoked key is dead within REFRESH_SECONDS.
-    When the file cannot be read nobody is let in.
+    When the database cannot be read nobody is let in.
     """
 
     def __init__(self, database: Database, pepper: str, clock: Clock) -> None:
@@ -54,7 +65,7 @@ class KeyStore:
         self._clock = clock
         self._records: dict[str, KeyRecord] = {}
         self._looked_at = float("-inf")
-        self._version = -1
+        self._version: str | None = None
         self._refreshing = asyncio.Lock()
 
     async def find(self, token: str) -> Actor:
@@ -81,7 +92,7 @@ class KeyStore:
             started = self._clock.monotonic()
             if started - self._looked_at < REFRESH_SECONDS:
                 return
-            version = await self._database.read(_data_version)
+            version = await self._database.read(_version)
             if version != self._version or self._looked_at == float("-inf"):
                 self._records = {record.id: record for record in await self._database.read(all_keys)}
             self._version, self._looked_at = version, started
@@ -90,7 +101,7 @@ class KeyStore:
         """Issue a key and return it; this is the only time it can be seen."""
         token = keys.mint()
         record = self._record(token, name, scopes, owner)
-        await self._database.run(lambda connection: insert(connection, record))
+        await self._database.run(lambda connection: add(connection, record))
         self._looked_at = float("-inf")
         return token
 
@@ -113,7 +124,7 @@ class KeyStore:
         records = [self._seed_record(seed) for seed in seeds]
         now = self._clock.now_ms()
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             for record in records:
                 _seed(connection, record, now)
 
@@ -135,48 +146,49 @@ class KeyStore:
         return KeyRecord(key_id, name, owner or key_id, scopes, digest, seeded, self._clock.now_ms(), None, None)
 
 
-def all_keys(connection: sqlite3.Connection) -> list[KeyRecord]:
+def all_keys(connection: Connection) -> list[KeyRecord]:
     """Return every key, oldest first."""
-    return [_from_row(row) for row in connection.execute("SELECT * FROM keys ORDER BY created_at, id")]
+    rows = connection.execute(select(*_COLUMNS).order_by(KeyRow.created_at, KeyRow.id))
+    return [_from_row(row) for row in rows]
 
 
-def insert(connection: sqlite3.Connection, record: KeyRecord) -> None:
+def add(connection: Connection, record: KeyRecord) -> None:
     """Store a new key."""
-    scopes = json.dumps(sorted(record.scopes))
-    values = (record.id, record.name, record.owner, scopes, record.digest, int(record.seeded), record.created_at)
-    connection.execute(
-        "INSERT INTO keys (id, name, owner, scopes, digest, seeded, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)", values
-    )
+    values = {field.name: getattr(record, field.name) for field in fields(KeyRecord)}
+    connection.execute(insert(KeyRow).values(**values | {"scopes": _scopes(record)}))
+    announce(connection)
 
 
-def revoke(connection: sqlite3.Connection, key_id: str, now: int) -> bool:
+def revoke(connection: Connection, key_id: str, now: int) -> bool:
     """Mark a living key as revoked; returns whether there was one."""
-    changed = connection.execute("UPDATE keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (now, key_id))
-    return changed.rowcount == 1
+    living = update(KeyRow).where(KeyRow.id == key_id, KeyRow.revoked_at.is_(None))
+    announce(connection)
+    return connection.execute(living.values(revoked_at=now)).rowcount == 1
 
 
-def _seed(connection: sqlite3.Connection, record: KeyRecord, now: int) -> None:
-    connection.execute(
-        "UPDATE keys SET revoked_at = ? WHERE seeded = 1 AND name = ? AND id <> ? AND revoked_at IS NULL",
-        (now, record.name, record.id),
-    )
-    if connection.execute("SELECT 1 FROM keys WHERE id = ?", (record.id,)).fetchone() is None:
-        insert(connection, record)
-        return
+def announce(connection: Connection) -> None:
+    """Have every process read the keys again; belongs into each transaction that changes one."""
+    statements.put(connection, CHANGED, secrets.token_hex(8))
+
+
+def _seed(connection: Connection, record: KeyRecord, now: int) -> None:
+    former = (KeyRow.seeded.is_(True), KeyRow.name == record.name, KeyRow.id != record.id, KeyRow.revoked_at.is_(None))
+    connection.execute(update(KeyRow).where(*former).values(revoked_at=now))
     # The same key under a new pepper, or with other scopes: the settings are right.
-    connection.execute(
-        "UPDATE keys SET digest = ?, scopes = ? WHERE id = ?",
-        (record.digest, json.dumps(sorted(record.scopes)), record.id),
-    )
+    known = update(KeyRow).where(KeyRow.id == record.id)
+    if connection.execute(known.values(digest=record.digest, scopes=_scopes(record))).rowcount == 0:
+        add(connection, record)
+    announce(connection)
 
 
-def _data_version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+def _version(connection: Connection) -> str | None:
+    return statements.word(connection, CHANGED)
 
 
-def _from_row(row: sqlite3.Row) -> KeyRecord:
-    scopes = frozenset(Scope(scope) for scope in json.loads(row["scopes"]))
-    fields = ("digest", "created_at", "expires_at", "revoked_at")
-    return KeyRecord(
-        row["id"], row["name"], row["owner"], scopes, seeded=bool(row["seeded"]), **{name: row[name] for name in fields}
-    )
+def _scopes(record: KeyRecord) -> str:
+    return json.dumps(sorted(record.scopes))
+
+
+def _from_row(row: Row[Any]) -> KeyRecord:
+    values = row._asdict()
+    return KeyRecord(**values | {"scopes": frozenset(Scope(scope) for scope in json.loads(values["scopes"]))})

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
 
 from provisioning.gateway.jobs.job import Job, JobState
+from provisioning.gateway.storage import statements
+from provisioning.gateway.storage.tables import JobRow, KeyRow
 
 IDEMPOTENCY_MS = 86_400_000
 """How long an idempotency key is remembered."""
 
+_ACCEPTED = (
+    "id", "key_id", "owner", "client_id", "state", "workflow", "submitted_at", "idempotency_key", "request_hash",
+    "priority",
+)  # fmt: skip
+_HELD = ("id", "key_id", "owner", "client_id", "workflow", "submitted_at", "started_at", "priority", "attempts")
+
 
 @dataclass(frozen=True)
-class JobRow:
+class JobRecord:
     """A job as it is written down."""
 
-    rowid: int
+    sequence: int
     """Counts up with every job: where a page of jobs ends and the next begins."""
     id: str
     owner: str
@@ -27,44 +37,45 @@ class JobRow:
     gpu_ms: int
     history: bytes | None
     error: str | None
-    cancel_requested: int
+    cancel_requested: bool
     request_hash: bytes | None
 
 
-SELECT = f"SELECT {', '.join(field.name for field in fields(JobRow))} FROM jobs"  # noqa: S608 - our own names
+RECORD = select(*(getattr(JobRow, field.name) for field in fields(JobRecord)))
+"""Finds jobs as records."""
+
+IN_FLIGHT = (
+    select(
+        *(getattr(JobRow, name) for name in (*_HELD, "state", "cancel_requested")),
+        KeyRow.scopes.like('%"admin"%').label("admin"),
+    )
+    .outerjoin(KeyRow, KeyRow.id == JobRow.key_id)
+    .where(JobRow.finished_at.is_(None))
+    .order_by(JobRow.sequence)
+)
+"""Finds every job without a final state, oldest first, with whether its key is an admin's."""
 
 
-def accept(connection: sqlite3.Connection, job: Job) -> bool:
+def accept(connection: Connection, job: Job) -> bool:
     """Write down a new job, within a transaction; False when its idempotency key is taken."""
     if job.idempotency_key is not None:
-        connection.execute(
-            "UPDATE jobs SET idempotency_key = NULL WHERE owner = ? AND idempotency_key = ? AND submitted_at < ?",
-            (job.owner, job.idempotency_key, job.submitted_at - IDEMPOTENCY_MS),
-        )
-    values = (
-        job.id, job.key_id, job.owner, job.client_id, job.state, job.workflow, job.submitted_at, job.idempotency_key,
-        job.request_hash, job.priority,
-    )  # fmt: skip
-    added = connection.execute(
-        """INSERT INTO jobs (id, key_id, owner, client_id, state, workflow, submitted_at, idempotency_key, request_hash,
-           priority) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (owner, idempotency_key)
-           WHERE idempotency_key IS NOT NULL DO NOTHING""",
-        values,
-    )
-    return added.rowcount == 1
+        stale = (JobRow.owner == job.owner) & (JobRow.idempotency_key == job.idempotency_key)
+        forget = update(JobRow).where(stale, JobRow.submitted_at < job.submitted_at - IDEMPOTENCY_MS)
+        connection.execute(forget.values(idempotency_key=None))
+    return statements.add_new(connection, JobRow, {name: getattr(job, name) for name in _ACCEPTED})
 
 
-def from_row(row: sqlite3.Row) -> JobRow:
-    """Return a row that SELECT found."""
-    return JobRow(**{**dict(row), "state": JobState(row["state"])})
+def from_row(row: Row[Any]) -> JobRecord:
+    """Return the record of a row that RECORD found."""
+    values = row._asdict()
+    return JobRecord(**{**values, "state": JobState(values["state"])})
 
 
-def in_flight(row: sqlite3.Row) -> Job:
-    """Return an unfinished job from its row, joined with whether its key is an admin's."""
-    names = ("id", "key_id", "owner", "client_id", "workflow", "submitted_at", "started_at", "priority", "attempts")
+def in_flight(row: Row[Any]) -> Job:
+    """Return an unfinished job from a row that IN_FLIGHT found."""
     return Job(
-        **{name: row[name] for name in names},
-        admin=bool(row["admin"]),
-        state=JobState(row["state"]),
-        cancel_requested=bool(row["cancel_requested"]),
+        **{name: getattr(row, name) for name in _HELD},
+        admin=bool(row.admin),
+        state=JobState(row.state),
+        cancel_requested=row.cancel_requested,
     )

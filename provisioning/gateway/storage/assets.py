@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import mimetypes
-import sqlite3
 import uuid
 from collections.abc import Collection
-from dataclasses import astuple, dataclass, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, fields, replace
 
-import orjson
+from sqlalchemy import ColumnElement, Connection, insert, select, true, update
 
 from provisioning.gateway.jobs.job import Job, OutputFile, StoredFile
+from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database
+from provisioning.gateway.storage.tables import AssetRow
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,9 @@ class Asset:
         return StoredFile(self.type, self.subfolder, self.filename)
 
 
+_COLUMNS = tuple(getattr(AssetRow, field.name) for field in fields(Asset))
+
+
 class AssetStore:
     """Finds and keeps assets; every method may raise Problem(STORE_UNAVAILABLE)."""
 
@@ -50,44 +53,48 @@ class AssetStore:
 
     async def add(self, asset: Asset) -> None:
         """Keep a new asset."""
-        await self._database.run(lambda connection: insert(connection, asset))
+        await self._database.run(lambda connection: add(connection, asset))
 
     async def get(self, asset_id: str, owner: str | None) -> Asset | None:
         """Return an asset, or None when there is none that `owner` may see; None as owner sees all."""
-        found = await self._select("id = ?1 AND (?2 IS NULL OR owner = ?2)", (asset_id, owner))
+        found = await self._select(AssetRow.id == asset_id, _of(owner))
         return found[0] if found else None
 
     async def of_ids(self, asset_ids: Collection[str], owner: str | None) -> dict[str, Asset]:
         """Return those of the assets that exist and that `owner` may see, by id."""
-        chosen = orjson.dumps(list(asset_ids)).decode()
-        where = "id IN (SELECT value FROM json_each(?1)) AND (?2 IS NULL OR owner = ?2)"
-        return {asset.id: asset for asset in await self._select(where, (chosen, owner))}
+        found: dict[str, Asset] = {}
+        for part in statements.in_parts(asset_ids):
+            found |= {asset.id: asset for asset in await self._select(AssetRow.id.in_(part), _of(owner))}
+        return found
 
     async def of_hash(self, digest: str, owner: str) -> Asset | None:
         """Return an upload of the owner's with this content."""
-        found = await self._select("owner = ? AND hash = ?", (owner, digest))
+        found = await self._select(AssetRow.owner == owner, AssetRow.hash == digest)
         return found[0] if found else None
 
     async def of_job(self, job_id: str) -> list[Asset]:
         """Return what a job made."""
-        return await self._select("job_id = ?", (job_id,))
+        return await self._select(AssetRow.job_id == job_id)
 
     async def measured(self, asset: Asset, size_bytes: int) -> Asset:
         """Keep the size of an asset and return it with that."""
-        sql = "UPDATE assets SET size_bytes = ? WHERE id = ?"
-        await self._database.run(lambda connection: connection.execute(sql, (size_bytes, asset.id)).rowcount)
+        change = update(AssetRow).where(AssetRow.id == asset.id).values(size_bytes=size_bytes)
+        await self._database.run(lambda connection: connection.execute(change).close())
         return replace(asset, size_bytes=size_bytes)
 
-    async def _select(self, where: str, values: tuple[Any, ...]) -> list[Asset]:
-        sql = f"SELECT * FROM assets WHERE {where} ORDER BY rowid"  # noqa: S608 - constants of this module
-        rows = await self._database.read(lambda connection: connection.execute(sql, values).fetchall())
-        return [Asset(**dict(row)) for row in rows]
+    async def _select(self, *where: ColumnElement[bool]) -> list[Asset]:
+        statement = select(*_COLUMNS).where(*where).order_by(AssetRow.sequence)
+        rows = await self._database.read(lambda connection: list(connection.execute(statement)))
+        return [Asset(*row) for row in rows]
 
 
-def insert(connection: sqlite3.Connection, asset: Asset) -> None:
+def add(connection: Connection, asset: Asset) -> None:
     """Keep a new asset, within somebody's transaction."""
-    places = ", ".join("?" * len(fields(Asset)))
-    connection.execute(f"INSERT INTO assets VALUES ({places})", astuple(asset))  # noqa: S608 - question marks
+    connection.execute(insert(AssetRow).values(**asdict(asset)))
+
+
+def _of(owner: str | None) -> ColumnElement[bool]:
+    return true() if owner is None else AssetRow.owner == owner
 
 
 def of_job(job: Job, output: OutputFile, now: int) -> Asset:

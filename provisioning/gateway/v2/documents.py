@@ -11,7 +11,7 @@ import orjson
 from provisioning.gateway.access.admission import LOOPBACK_NAMES
 from provisioning.gateway.jobs import reasons
 from provisioning.gateway.jobs.job import Job, JobState
-from provisioning.gateway.jobs.rows import JobRow
+from provisioning.gateway.jobs.rows import JobRecord
 from provisioning.gateway.problems import CATALOGUE, Code
 from provisioning.gateway.storage.assets import Asset
 from provisioning.gateway.web.exchange import Exchange
@@ -68,7 +68,7 @@ def status(state: JobState, *, cancelling: bool) -> str:
     return "canceling" if cancelling and state is JobState.RUNNING else _STATUSES[state]
 
 
-def job(row: JobRow, view: View) -> dict[str, Any]:
+def job(row: JobRecord, view: View) -> dict[str, Any]:
     """Return a job."""
     started = row.started_at
     waited = started - row.submitted_at if started else None
@@ -146,7 +146,7 @@ def _url(found: Asset, view: View) -> dict[str, Any]:
     return {"url": url, "url_expires_at": moment(view.now + URL_MS)}
 
 
-def _error(row: JobRow) -> dict[str, Any] | None:
+def _error(row: JobRecord) -> dict[str, Any] | None:
     if row.state not in {JobState.FAILED, JobState.REJECTED}:
         return None
     history = orjson.loads(row.history) if row.history else {}

@@ -10,7 +10,7 @@ import orjson
 
 from provisioning.gateway.handlers.prompts import launch, new_job
 from provisioning.gateway.jobs.job import Job, JobState
-from provisioning.gateway.jobs.rows import JobRow
+from provisioning.gateway.jobs.rows import JobRecord
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.v2 import bodies, documents
@@ -97,7 +97,7 @@ async def page(services: Services, exchange: Exchange) -> None:
     rows = await services.ledger.rows(visible_owner(exchange.who), before=before, limit=min(limit, MAX_PAGE))
     jobs = [documents.job(row, await _view(services, exchange, row)) for row in rows]
     full = len(rows) == min(limit, MAX_PAGE)
-    await exchange.send_json({"jobs": jobs, "next_cursor": str(rows[-1].rowid) if full else None})
+    await exchange.send_json({"jobs": jobs, "next_cursor": str(rows[-1].sequence) if full else None})
 
 
 def _whole(exchange: Exchange, name: str, default: int) -> int:
@@ -116,7 +116,7 @@ async def cancel(services: Services, exchange: Exchange) -> None:
     await _send(services, exchange, row.id)
 
 
-async def find(services: Services, exchange: Exchange, job_id: str) -> JobRow:
+async def find(services: Services, exchange: Exchange, job_id: str) -> JobRecord:
     """Return a job that the caller may see, as it is now; raises Problem NOT_FOUND."""
     owner = visible_owner(exchange.who)
     live = services.tracker.get(job_id)
@@ -133,7 +133,7 @@ async def _send(services: Services, exchange: Exchange, job_id: str, status: int
     await exchange.send_json(documents.job(row, await _view(services, exchange, row)), status)
 
 
-async def _view(services: Services, exchange: Exchange, row: JobRow) -> documents.View:
+async def _view(services: Services, exchange: Exchange, row: JobRecord) -> documents.View:
     live = services.tracker.get(row.id)
     found = await services.assets.of_job(row.id) if row.state is JobState.COMPLETED else []
     return documents.View(

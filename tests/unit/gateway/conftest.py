@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from aiohttp.test_utils import TestServer
+from sqlalchemy import URL, make_url
 
 from provisioning.gateway.access import keys
 from provisioning.gateway.access.keystore import KeyStore
@@ -20,7 +22,8 @@ from provisioning.gateway.comfyui.upstream import ComfyUI
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.serve import Server, server_config
 from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.storage.database import Database
+from provisioning.gateway.storage.database import Database, open_database
+from tests.unit.gateway import postgres
 from tests.unit.gateway.conformance import CheckedTransport
 from tests.unit.gateway.fake import FakeComfyUI
 
@@ -98,7 +101,7 @@ class Gate:
         return self.client(self.keyring.admin)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        return self.database.run_now(lambda connection: [tuple(row) for row in connection.execute(sql)])
+        return self.database.run_now(lambda connection: [tuple(row) for row in connection.exec_driver_sql(sql)])
 
 
 def workflow(prefix: object = "ComfyUI", **load: str) -> dict[str, Any]:
@@ -164,6 +167,39 @@ async def comfy() -> AsyncIterator[tuple[FakeComfyUI, str]]:
     await server.close()
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgres.Server]:
+    """Return a PostgreSQL that serves this session alone."""
+    with postgres.serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an SQLite file in the newest form without rows: to migrate one costs as much as most tests."""
+    path = tmp_path_factory.mktemp("empty") / "gateway.db"
+    Database(path).close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, empty_file: Path, tmp_path: Path) -> URL:
+    """Return where an empty database is, of each kind in turn."""
+    if request.param == "postgresql":
+        server: postgres.Server = request.getfixturevalue("postgresql")
+        return server.fresh()
+    shutil.copy(empty_file, tmp_path / "gateway.db")
+    return make_url(f"sqlite:///{tmp_path / 'gateway.db'}")
+
+
+@pytest.fixture
+def database(address: URL) -> Iterator[Database]:
+    """Return a database, of each kind in turn."""
+    database = Database(address)
+    yield database
+    database.close()
+
+
 @pytest.fixture
 def overrides() -> dict[str, Any]:
     """Return settings that a test module or test may override."""
@@ -171,8 +207,11 @@ def overrides() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def gate(comfy: tuple[FakeComfyUI, str], tmp_path: Path, overrides: dict[str, Any]) -> AsyncIterator[Gate]:
+async def gate(
+    comfy: tuple[FakeComfyUI, str], tmp_path: Path, empty_file: Path, overrides: dict[str, Any]
+) -> AsyncIterator[Gate]:
     keyring, clock = Keyring(), ManualClock()
+    shutil.copy(empty_file, tmp_path / "gateway.db")
     base: dict[str, Any] = {
         "upstream": comfy[1],
         "database": tmp_path / "gateway.db",
@@ -198,7 +237,7 @@ async def opened(
     settings: GatewaySettings, clock: ManualClock
 ) -> AsyncIterator[tuple[Gateway, Database, KeyStore, Ledger]]:
     """Start a gateway and stop it."""
-    database = Database(settings.database, settings.journal)
+    database = open_database(settings)
     store = KeyStore(database, PEPPER, clock)
     ledger = Ledger(database, settings.usd_per_hour)
     upstream = ComfyUI(settings.upstream)

@@ -282,7 +282,7 @@ async def test_a_revoked_key_is_dead(gate: Gate) -> None:
 async def test_a_database_that_is_away_lets_nobody_in(gate: Gate) -> None:
     assert (await gate.alice.get("/queue")).status_code == 200
     gate.rows("SELECT 1")
-    gate.database.run_now(lambda connection: connection.execute("DROP TABLE keys").rowcount)
+    gate.database.run_now(lambda connection: connection.exec_driver_sql("DROP TABLE keys").rowcount)
     gate.store._looked_at = float("-inf")  # as if time had passed
     answer = await gate.alice.get("/queue")
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
@@ -310,7 +310,7 @@ async def test_what_needs_no_key_is_this_and_tells_nothing(gate: Gate) -> None:
 async def test_probes_of_strangers_write_at_most_once_a_second(gate: Gate) -> None:
     nobody = gate.client(None)
     assert (await nobody.get("/readyz")).status_code == 200
-    gate.database.run_now(lambda connection: connection.execute("DROP TABLE meta").rowcount)
+    gate.database.run_now(lambda connection: connection.exec_driver_sql("DROP TABLE meta").rowcount)
     assert (await nobody.get("/readyz")).status_code == 200
     gate.clock.advance(1)
     assert (await nobody.get("/readyz")).status_code == 503

@@ -24,11 +24,6 @@ def seed(name: str, token: str, *scopes: Scope) -> SeedKey:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(tmp_path / "keys.db")
-
-
-@pytest.fixture
 def store(database: Database) -> KeyStore:
     return KeyStore(database, PEPPER, ManualClock())
 
@@ -66,8 +61,9 @@ async def test_one_wrong_character_never_reaches_the_database(store: KeyStore, d
         assert refused.value.code is Code.INVALID_KEY
 
 
-async def test_what_is_stored_opens_nothing(store: KeyStore, database: Database, tmp_path: Path) -> None:
-    token = await store.create("name", frozenset({Scope.CLIENT}))
+async def test_what_is_stored_opens_nothing(tmp_path: Path) -> None:
+    database = Database(tmp_path / "keys.db")
+    token = await KeyStore(database, PEPPER, ManualClock()).create("name", frozenset({Scope.CLIENT}))
     database.close()
     stored = (tmp_path / "keys.db").read_bytes()
     assert token[17:].encode() not in stored
@@ -109,12 +105,12 @@ async def test_a_seed_of_another_form_stops_the_start(store: KeyStore) -> None:
     assert "hunter2" not in str(error.value)
 
 
-async def test_a_key_revoked_by_another_process_is_dead_within_a_second(database: Database, tmp_path: Path) -> None:
+async def test_a_key_revoked_by_another_process_is_dead_within_a_second(database: Database) -> None:
     clock = ManualClock()
     store = KeyStore(database, PEPPER, clock)
     token = await store.create("name", frozenset({Scope.CLIENT}))
     await store.find(token)
-    other = Database(tmp_path / "keys.db")
+    other = Database(database.url)
     await KeyStore(other, PEPPER, clock).revoke(keys.key_id(token) or "")
     other.close()
     clock.advance(1)

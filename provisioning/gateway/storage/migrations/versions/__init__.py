@@ -1,0 +1,1 @@
+"""The revisions, `rNNNN_what.py`: each says which one it follows."""
