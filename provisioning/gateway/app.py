@@ -19,6 +19,7 @@ from provisioning.gateway.comfyui.catalogue import CatalogueCache
 from provisioning.gateway.comfyui.feed import Feed
 from provisioning.gateway.comfyui.requests import Requests
 from provisioning.gateway.comfyui.upstream import Upstream
+from provisioning.gateway.editor import EDITOR_ROUTES, EDITOR_SOCKET
 from provisioning.gateway.events.hub import Hub
 from provisioning.gateway.handlers.sockets import Socket
 from provisioning.gateway.jobs.canceller import Canceller
@@ -74,7 +75,7 @@ def create_app(
             reference=Reference(ROUTES),
             metrics=Metrics(lasting),
         ),
-        Router(ROUTES),
+        Router((*ROUTES, *EDITOR_ROUTES)),
     )
 
 
@@ -241,7 +242,7 @@ class Gateway:
         exchange.actor = await self._authenticate(scope)
         self._limits.admit(exchange, Kind.PLAIN)
         exchange.route = self._router.socket(path)
-        admission.check_scope(exchange.who, scopes.Scope.READ)
+        admission.check_scope(exchange.who, scopes.Scope.ADMIN if path == EDITOR_SOCKET else scopes.Scope.READ)
         admission.check_origin(scope, services.settings, safe=False)
         services.check_not_draining()
         return admission.read_query(scope).get("clientId", "")

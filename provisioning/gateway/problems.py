@@ -30,6 +30,7 @@ class Code(StrEnum):
     REQUEST_TIMEOUT = "request_timeout"
     IDEMPOTENCY_CONFLICT = "idempotency_conflict"
     HASH_MISMATCH = "hash_mismatch"
+    FILE_EXISTS = "file_exists"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     HOST_NOT_ALLOWED = "host_not_allowed"
@@ -89,6 +90,7 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.REQUEST_TIMEOUT: Entry(408, "Request too slow", "The body stopped arriving; send it again."),
     Code.IDEMPOTENCY_CONFLICT: Entry(409, "Still under way", "The first request with this Idempotency-Key goes on."),
     Code.HASH_MISMATCH: Entry(409, "Hash does not match", "The bytes that arrived are not those that were announced."),
+    Code.FILE_EXISTS: Entry(409, "File exists", "Choose another name, or send overwrite=true."),
     Code.BODY_TOO_LARGE: Entry(413, "Body too large", "Send a smaller body."),
     Code.UNSUPPORTED_MEDIA_TYPE: Entry(415, "Unsupported media type", "Send a type that this route accepts."),
     Code.HOST_NOT_ALLOWED: Entry(421, "Unknown host name", "Use the address that the stack prints as gatewayUrl."),

@@ -1,8 +1,8 @@
 """Every route there is: what is not in this table does not exist for a client, whatever ComfyUI would answer to it.
 
 ComfyUI has each of its routes twice, with and without `/api` before it; so do we. Left out on purpose, for everybody:
-`/userdata`, `/users` and `/settings` (files on the machine, by an identity the client chooses), `/internal/*` (logs),
-ComfyUI's own assets and tasks (downloads from anywhere), ComfyUI-Manager's and all other custom nodes' routes.
+`/internal/*` (everybody's logs and file names), ComfyUI's own assets, tags and tasks (no owners, scans of the disk,
+downloads from anywhere), making users, ComfyUI-Manager's and all other custom nodes' routes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from provisioning.gateway.handlers import (
     files,
     histories,
     measuring,
+    newer_jobs,
     prompts,
     queues,
     reference,
     shared,
     sockets,
     status,
+    workspace,
 )
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
@@ -107,6 +109,29 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/embeddings", Scope.READ, shared.same_path),
     Route("GET", "/features", Scope.READ, shared.same_path),
     Route("GET", "/extensions", Scope.READ, shared.same_path),
+    Route("GET", "/i18n", Scope.READ, shared.same_path),
+    Route("GET", "/node_replacements", Scope.READ, shared.same_path),
+    Route("GET", "/global_subgraphs", Scope.READ, shared.same_path),
+    Route("GET", "/global_subgraphs/{id}", Scope.READ, shared.same_path),
+    Route("GET", "/workflow_templates", Scope.READ, shared.same_path),
+    Route("GET", "/workflow_templates/{folder}/{name}", Scope.READ, shared.same_path),
+    Route("GET", "/view_metadata/{folder}", Scope.READ, shared.metadata_of),
+    Route("GET", "/api/jobs", Scope.READ, newer_jobs.page, native=False),
+    Route("POST", "/api/jobs/cancel", Scope.JOBS, newer_jobs.cancel_several, native=False),
+    Route("GET", "/api/jobs/{id}", Scope.READ, newer_jobs.show, native=False),
+    Route("POST", "/api/jobs/{id}/cancel", Scope.JOBS, newer_jobs.cancel, native=False),
+    Route("GET", "/users", Scope.ADMIN, workspace.forward),
+    Route("GET", "/settings", Scope.ADMIN, workspace.forward),
+    Route("POST", "/settings", Scope.ADMIN, workspace.forward),
+    Route("GET", "/settings/{id}", Scope.ADMIN, workspace.forward),
+    Route("POST", "/settings/{id}", Scope.ADMIN, workspace.forward),
+    Route("GET", "/userdata", Scope.ADMIN, workspace.forward),
+    # Without a twin: on /api/v2 the Comfy API wins.
+    Route("GET", "/v2/userdata", Scope.ADMIN, workspace.forward, native=False),
+    Route("GET", "/userdata/{file}", Scope.ADMIN, workspace.forward),
+    Route("POST", "/userdata/{file}", Scope.ADMIN, workspace.forward),
+    Route("DELETE", "/userdata/{file}", Scope.ADMIN, workspace.forward),
+    Route("POST", "/userdata/{file}/move/{dest}", Scope.ADMIN, workspace.forward),
     Route("GET", "/ws", Scope.READ, sockets.plain, lasting=True),
     Route("GET", "/metrics", Scope.MONITOR, measuring.show, native=False),
     Route("GET", "/system_stats", Scope.MONITOR, shared.same_path),
@@ -115,7 +140,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/free", Scope.OPERATE, shared.free),
 )
 
-SOCKET_PATHS = frozenset({"/ws", "/api/ws"})
+SOCKET_PATHS = frozenset({"/ws", "/api/ws", "/comfy/ws"})
 """The WebSocket; it needs the scope READ."""
 
 

@@ -20,6 +20,8 @@ _HOST = re.compile(r"(?P<name>[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(:(?
 _BEARER = re.compile(r"bearer ([\x21-\x7e]+)", re.IGNORECASE | re.ASCII)
 _PLAIN_PATH = re.compile(rb"(/[A-Za-z0-9._~!$&'()*+,=:@%-]*)+", re.ASCII)
 _ESCAPE = re.compile(rb"%(.{0,2})", re.DOTALL)
+_SLASH = re.compile(rb"%2f", re.IGNORECASE)
+_USER_FILE = re.compile(rb"(/comfy/api|/api)?/userdata/")
 _FORBIDDEN_ESCAPES = frozenset({b"2f", b"5c", b"2e", b"25", b"3b", b"23", b"3f", b"7f"})
 """Slash, backslash, dot, percent, semicolon, hash, question mark, delete: a path has no honest use for them escaped."""
 
@@ -66,19 +68,26 @@ def check_scope(actor: Actor, needed: scopes.Scope) -> None:
 
 
 def plain_path(scope: Scope) -> str:
-    """Return the decoded path without `/api` before it; raises Problem for every trick a path can play."""
+    """Return the decoded path; raises Problem for every trick a path can play.
+
+    Below `userdata/` ComfyUI's clients write a whole path as one segment, with its slashes escaped: there they stay as
+    `%2F`, so that the segments are what they were, and nothing else can be spelt that way.
+    """
     raw = scope.get("raw_path") or scope["path"].encode()
+    slashed = _USER_FILE.match(raw) is not None
     escapes = [escape.lower() for escape in _ESCAPE.findall(raw)]
-    if not _PLAIN_PATH.fullmatch(raw) or not all(map(_is_plain_escape, escapes)):
+    if not _PLAIN_PATH.fullmatch(raw) or not all(_is_plain_escape(escape, slashed=slashed) for escape in escapes):
         raise _bad_path()
-    path = _decoded(raw)
+    path = _decoded(_SLASH.sub(b"%252F", raw) if slashed else raw)
     parts = path.split("/")[1:]
     if any(part in {"", ".", ".."} for part in parts[:-1]) or parts[-1] in {".", ".."}:
         raise _bad_path()
     return path
 
 
-def _is_plain_escape(escape: bytes) -> bool:
+def _is_plain_escape(escape: bytes, *, slashed: bool) -> bool:
+    if slashed and escape == b"2f":
+        return True
     is_hex = len(escape) == 2 and all(digit in b"0123456789abcdef" for digit in escape)
     return is_hex and escape not in _FORBIDDEN_ESCAPES and escape >= b"20"
 

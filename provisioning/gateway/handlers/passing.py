@@ -23,6 +23,15 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
+def asked_path(exchange: Exchange) -> str:
+    """Return the path of ComfyUI's that a route of the same name stands for, with the parameters in it."""
+    path = exchange.route.removeprefix("/comfy/api")
+    for name, value in exchange.params.items():
+        # No parameter can hold an escaped slash but the path of a user's file, which is one segment for ComfyUI, too.
+        path = path.replace(f"{{{name}}}", segment(value.replace("%2F", "/")))
+    return path
+
+
 async def pass_on(services: Services, exchange: Exchange, path: str, params: Mapping[str, str] | None = None) -> None:
     """Answer with what ComfyUI says to a GET; its error texts stay inside. Raises Problem."""
     headers = {name: value for name in FORWARDED_REQUEST_HEADERS if (value := exchange.header(name)) is not None}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import orjson
 
+from provisioning.gateway.comfyui.realm import is_safe_name
 from provisioning.gateway.comfyui.upstream import Request
-from provisioning.gateway.handlers.passing import pass_on, segment
+from provisioning.gateway.handlers.passing import asked_path, pass_on
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
 from provisioning.gateway.web.exchange import Exchange
@@ -30,10 +31,7 @@ async def _classes(services: Services, exchange: Exchange) -> dict[str, object]:
 
 async def same_path(services: Services, exchange: Exchange) -> None:
     """Pass a GET on to the same path, without the query."""
-    path = exchange.route
-    for name, value in exchange.params.items():
-        path = path.replace(f"{{{name}}}", segment(value))
-    await pass_on(services, exchange, path)
+    await pass_on(services, exchange, asked_path(exchange))
 
 
 async def models_in(services: Services, exchange: Exchange) -> None:
@@ -42,6 +40,14 @@ async def models_in(services: Services, exchange: Exchange) -> None:
     if exchange.params["folder"] == "custom_nodes":
         raise Problem(Code.NOT_FOUND)
     await same_path(services, exchange)
+
+
+async def metadata_of(services: Services, exchange: Exchange) -> None:
+    """Answer with the metadata in the header of a model file."""
+    filename = exchange.query.get("filename", "")
+    if exchange.params["folder"] == "custom_nodes" or not is_safe_name(filename):
+        raise Problem(Code.NOT_FOUND)
+    await pass_on(services, exchange, asked_path(exchange), {"filename": filename})
 
 
 async def free(services: Services, exchange: Exchange) -> None:

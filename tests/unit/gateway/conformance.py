@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 from jsonschema import Draft202012Validator
 
+from provisioning.gateway.access.admission import plain_path
 from provisioning.gateway.openapi.document import build
-from provisioning.gateway.problems import CONTENT_TYPE
+from provisioning.gateway.problems import CONTENT_TYPE, Problem
 from provisioning.gateway.routes import ROUTES, Match, Router
 
 DOCUMENT = build(ROUTES)
@@ -31,11 +32,19 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         response.request = request
         if "json" in response.headers.get("content-type", ""):
             await response.aread()
-        check(request.method, request.url.path, response)
+        check(request.method, _path(request), response)
         return response
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _path(request: httpx.Request) -> str:
+    try:
+        # An escaped slash is part of a name, and httpx's own path has it as a slash.
+        return plain_path({"raw_path": request.url.raw_path.partition(b"?")[0]})
+    except Problem:
+        return request.url.path
 
 
 def check(method: str, path: str, response: httpx.Response) -> None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from provisioning.gateway.openapi.operation import Operation
-from provisioning.gateway.openapi.tables import assets, files, gateway, jobs, machine, prompts, shared
+from provisioning.gateway.openapi.tables import (
+    assets,
+    files,
+    gateway,
+    jobs,
+    machine,
+    newer_jobs,
+    prompts,
+    shared,
+    workspace,
+)
 
 OPERATIONS: Mapping[str, Operation] = {
     **jobs.TABLE,
@@ -15,5 +25,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **files.TABLE,
     **shared.TABLE,
     **machine.TABLE,
+    **newer_jobs.TABLE,
+    **workspace.TABLE,
 }
 """Keyed `METHOD /path`, the path without `/api` for ComfyUI's own; `GET /ws` is the WebSocket."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from provisioning.gateway.openapi.models.base import Nothing
 from provisioning.gateway.openapi.models.native import Free, ModelFile, ModelFolder, NodeClasses
-from provisioning.gateway.openapi.operation import UPSTREAM, Answer, Body, Operation, Tag
+from provisioning.gateway.openapi.operation import ANY_MEDIA, UPSTREAM, Answer, Body, Operation, Parameter, Tag
 
 _CLASSES = {
     "EmptyImage": {
@@ -36,6 +36,25 @@ TABLE = {
     ),
     "GET /extensions": _passed(
         Tag.NATIVE, "List the frontend's extensions", list[str], ["/extensions/core/noteNode.js"]
+    ),
+    "GET /i18n": _passed(Tag.NATIVE, "Show what custom nodes call things", dict[str, Any], {"en": {}}),
+    "GET /node_replacements": _passed(Tag.NATIVE, "List replacements of nodes", dict[str, Any], {}),
+    "GET /global_subgraphs": _passed(Tag.NATIVE, "List subgraphs of custom nodes", dict[str, Any], {}),
+    "GET /global_subgraphs/{id}": _passed(Tag.NATIVE, "Show a subgraph", dict[str, Any], {}),
+    "GET /workflow_templates": _passed(Tag.NATIVE, "List templates of custom nodes", dict[str, list[str]], {}),
+    "GET /workflow_templates/{folder}/{name}": Operation(
+        Tag.NATIVE,
+        "Get a template or its picture",
+        (Answer("The file.", media=ANY_MEDIA),),
+        parameters=(Parameter("name", "A file of the custom node's.", "portrait.json", "path", required=True),),
+        problems=UPSTREAM,
+    ),
+    "GET /view_metadata/{folder}": Operation(
+        Tag.NATIVE,
+        "Show a model's metadata",
+        (Answer("As its header says.", dict[str, Any], {"format": "pt"}),),
+        parameters=(Parameter("filename", "A `.safetensors` file in the folder.", "paper.safetensors", required=True),),
+        problems=UPSTREAM,
     ),
     "GET /system_stats": _passed(
         Tag.OPERATIONS,

@@ -57,7 +57,6 @@ _VALUES: Mapping[str, Mapping[str, Any]] = {
     "disabled-nodes-config": {},
     "verbose": {"nargs": "*", "action": "append", "default": []},
     "front-end-version": {},
-    "front-end-root": {"type": Path},
     "comfy-api-base": {},
     "database-url": {},
     "feature-flag": {"action": "append"},
@@ -77,6 +76,8 @@ class Options:
     input: Path | None
     user: Path | None
     models: Path | None
+    front_end: Path | None
+    """The editor's files; without them the page says that there is no editor."""
     cors_origin: str | None
     max_upload_bytes: int
     previews: bool
@@ -106,6 +107,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         input=_path(found.input_directory),
         user=found.user_directory,
         models=found.models_directory,
+        front_end=found.front_end_root,
         cors_origin=found.enable_cors_header,
         max_upload_bytes=round(found.max_upload_size * 1024 * 1024),
         previews=found.preview_method != "none",
@@ -126,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", action="store_true")
     for name, form in _VALUES.items():
         parser.add_argument(f"--{name}", **form)
-    for name in ("user-directory", "models-directory"):
+    for name in ("user-directory", "models-directory", "front-end-root"):
         parser.add_argument(f"--{name}", type=_existing_directory)
     return parser
 

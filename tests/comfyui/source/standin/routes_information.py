@@ -26,10 +26,11 @@ There is no editor here; submit workflows in API form to <code>/prompt</code>.</
 
 
 @ROUTES.get("/")
-async def page(request: web.Request) -> web.Response:
-    """Say what this is."""
-    del request
+async def page(request: web.Request) -> web.StreamResponse:
+    """Give the editor's page, or say what this is."""
     headers = {"Cache-Control": "no-store, must-revalidate"}
+    if (editor := server_of(request).options.front_end) is not None:
+        return web.FileResponse(editor / "index.html", headers=headers)
     return web.Response(text=_PAGE, content_type="text/html", headers=headers)
 
 
@@ -91,6 +92,16 @@ async def extensions(request: web.Request) -> web.Response:
             for path in sorted(folder.rglob("*.js"))
         ]
     )
+
+
+@ROUTES.get("/i18n")
+@ROUTES.get("/node_replacements")
+@ROUTES.get("/global_subgraphs")
+@ROUTES.get("/workflow_templates")
+async def nothing(request: web.Request) -> web.Response:
+    """Tell what custom nodes bring for the editor (languages, replacements, subgraphs, templates): nothing."""
+    del request
+    return web.json_response({})
 
 
 @ROUTES.get("/features")

@@ -35,6 +35,23 @@ async def post_settings(request: web.Request) -> web.Response:
     return web.Response()
 
 
+@ROUTES.get("/settings/{name}")
+async def get_setting(request: web.Request) -> web.Response:
+    """Tell one of the editor's settings."""
+    path = _root(request) / "comfy.settings.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return web.json_response(known.get(request.match_info["name"]))
+
+
+@ROUTES.post("/settings/{name}")
+async def post_setting(request: web.Request) -> web.Response:
+    """Change one of the editor's settings."""
+    path = _root(request) / "comfy.settings.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    path.write_text(json.dumps(known | {request.match_info["name"]: await request.json()}), encoding="utf-8")
+    return web.Response()
+
+
 @ROUTES.get("/userdata")
 async def list_files(request: web.Request) -> web.Response:
     """List the files of one folder."""
@@ -42,8 +59,10 @@ async def list_files(request: web.Request) -> web.Response:
     if not folder.is_dir():
         return web.Response(status=404)
     pattern = "**/*" if request.query.get("recurse") == "true" else "*"
-    names = [path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file()]
-    return web.json_response(sorted(names))
+    paths = sorted(path for path in folder.glob(pattern) if path.is_file())
+    if request.query.get("full_info") == "true":
+        return web.json_response([_info(path, folder) for path in paths])
+    return web.json_response([path.relative_to(folder).as_posix() for path in paths])
 
 
 @ROUTES.get("/userdata/{file}")
@@ -61,7 +80,22 @@ async def post_file(request: web.Request) -> web.Response:
         return web.Response(status=409, text="File already exists")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(await request.read())
+    if request.query.get("full_info") == "true":
+        return web.json_response(_info(path, _root(request)))
     return web.json_response(path.relative_to(_root(request)).as_posix())
+
+
+@ROUTES.post("/userdata/{file}/move/{dest}")
+async def move_file(request: web.Request) -> web.Response:
+    """Give a file another name."""
+    path, target = (_path(request, request.match_info[name]) for name in ("file", "dest"))
+    if not path.is_file():
+        return web.Response(status=404)
+    if request.query.get("overwrite") == "false" and target.exists():
+        return web.Response(status=409, text="File already exists")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(target)
+    return web.json_response(target.relative_to(_root(request)).as_posix())
 
 
 @ROUTES.delete("/userdata/{file}")
@@ -72,6 +106,12 @@ async def delete_file(request: web.Request) -> web.Response:
         return web.Response(status=404)
     path.unlink()
     return web.Response(status=204)
+
+
+def _info(path: Path, folder: Path) -> dict[str, object]:
+    found = path.stat()
+    times = {"modified": int(found.st_mtime * 1000), "created": int(found.st_ctime * 1000)}
+    return {"path": path.relative_to(folder).as_posix(), "size": found.st_size, **times}
 
 
 def _root(request: web.Request) -> Path:

@@ -40,6 +40,8 @@ class Server:
         self.app.add_routes([*ROUTES, *below_api(ROUTES)])
         for name, folder in self.registry.web_folders.items():
             self.app.router.add_static(f"/extensions/{name}", folder)
+        if options.front_end is not None:
+            self.app.router.add_static("/", options.front_end)
         self.app.cleanup_ctx.append(self._run)
 
     def take_number(self, *, front: bool) -> float:

@@ -1,0 +1,49 @@
+"""ComfyUI's own store for its editor: settings and saved workflows, files on the machine, for an admin alone.
+
+ComfyUI tells users apart by a header that the client chooses, which never gets past us: there is one store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from provisioning.gateway.comfyui.realm import is_safe_name
+from provisioning.gateway.comfyui.upstream import Request
+from provisioning.gateway.handlers.passing import asked_path, display_headers
+from provisioning.gateway.problems import Code, Problem, fault
+from provisioning.gateway.services import Services
+from provisioning.gateway.web.exchange import Exchange
+
+_QUERY = frozenset({"dir", "path", "recurse", "full_info", "split", "overwrite"})
+_ERRORS: Mapping[int, Code] = {
+    400: Code.INVALID_REQUEST,
+    403: Code.INVALID_REQUEST,
+    404: Code.NOT_FOUND,
+    409: Code.FILE_EXISTS,
+}
+
+
+async def forward(services: Services, exchange: Exchange) -> None:
+    """Hand a request for the store to ComfyUI and its answer back; raises Problem."""
+    _check_names(exchange)
+    params = {name: value for name, value in exchange.query.items() if name in _QUERY}
+    body = b"".join([chunk async for chunk in exchange.chunks(services.settings.max_body_bytes)])
+    headers = {"Content-Type": "application/json"} if body else {}
+    request = Request(exchange.method, asked_path(exchange), params, headers, body or None)
+    async with services.upstream.stream(request) as reply:
+        if reply.status not in {200, 201, 204}:
+            raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR))
+        content = b"".join([chunk async for chunk in reply.chunks])
+        kind = reply.headers.get("content-type", "application/octet-stream")
+    if exchange.method == "DELETE":
+        await exchange.send(204, b"", [])
+        return
+    await exchange.send(reply.status, content, [("content-type", kind), *display_headers(kind)])
+
+
+def _check_names(exchange: Exchange) -> None:
+    names = [exchange.params[name].replace("%2F", "/") for name in ("file", "dest") if name in exchange.params]
+    names += [exchange.query[name] for name in ("dir", "path") if exchange.query.get(name)]
+    for name in names:
+        if not is_safe_name(name.removesuffix("/")):
+            raise Problem(Code.INVALID_REQUEST, "Give a plain relative path.", members=fault("file", "not plain"))
