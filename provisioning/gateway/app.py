@@ -32,6 +32,7 @@ from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.jobs.warden import Warden
 from provisioning.gateway.monitoring.metrics import Metrics
 from provisioning.gateway.openapi.reference import Reference
+from provisioning.gateway.pages.site import Site
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.routes import ROUTES, Access, Kind, Match, Router
 from provisioning.gateway.services import Services
@@ -62,6 +63,7 @@ def create_app(
     canceller = Canceller(tracker, ledger, upstream)
     warden = Warden(tracker, canceller, latch, clock)
     feed = Feed(upstream, tracker, hub, connected=scheduler.wake)
+    reference = Reference(ROUTES)
     lasting = {route.path for route in ROUTES if route.lasting}
     parts = (upstream, clock, catalogue, hub, tracker, dispatch, scheduler, canceller, warden, feed)
     return Gateway(
@@ -72,7 +74,8 @@ def create_app(
             ledger,
             ledger.assets,
             *parts,
-            reference=Reference(ROUTES),
+            reference=reference,
+            site=Site(reference, settings),
             metrics=Metrics(lasting),
         ),
         Router((*ROUTES, *EDITOR_ROUTES)),

@@ -22,6 +22,7 @@ from provisioning.gateway.jobs.warden import Warden
 from provisioning.gateway.monitoring.gpu import Gpus
 from provisioning.gateway.monitoring.metrics import Metrics
 from provisioning.gateway.openapi.reference import Reference
+from provisioning.gateway.pages.site import Site
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage.assets import AssetStore
@@ -47,6 +48,7 @@ class Services:
     warden: Warden
     feed: Feed
     reference: Reference
+    site: Site
     metrics: Metrics
     gpus: Gpus = field(default_factory=Gpus)
     draining: bool = False

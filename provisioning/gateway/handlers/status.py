@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from provisioning.gateway.problems import CATALOGUE, Code, Problem
+from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.web.exchange import Exchange
 
@@ -57,16 +57,6 @@ async def _writable(services: Services) -> bool:
         services.probed_at = now
         services.writable = await services.ledger.writable()
     return services.writable
-
-
-async def error(_services: Services, exchange: Exchange) -> None:
-    """Explain an error code."""
-    try:
-        code = Code(exchange.params["code"])
-    except ValueError:
-        raise Problem(Code.NOT_FOUND) from None
-    entry = CATALOGUE[code]
-    await exchange.send_json({"code": code.value, "status": entry.status, "title": entry.title, "detail": entry.detail})
 
 
 async def usage(services: Services, exchange: Exchange) -> None:

@@ -15,6 +15,9 @@ from provisioning.gateway.openapi.tables import OPERATIONS
 if TYPE_CHECKING:
     from provisioning.gateway.routes import Route
 
+PAGE = "<!doctype html>..."
+"""Stands for a page in an example."""
+
 VERSION = "3.1.0"
 API_VERSION = "2.0.0"
 """Of our own routes; the Comfy API's version is in its paths."""
@@ -103,7 +106,7 @@ class _Builder:
                 content["schema"] = self.schemas.answer(key_of(route), answer.status)
             if answer.example is not None:
                 content["example"] = answer.example
-            made["content"] = {answer.media: content}
+            made["content"] = {answer.media: content} | ({answer.also: {"example": PAGE}} if answer.also else {})
         return made
 
     def _refusals(self, route: Route, operation: Operation) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from provisioning.gateway.problems import Code
 
 JSON = "application/json"
 FORM = "multipart/form-data"
+HTML = "text/html"
 EVENTS = "text/event-stream"
 ANY_MEDIA = "*/*"
 
@@ -72,6 +73,8 @@ class Answer:
     status: int = 200
     media: str | None = JSON
     """None for an answer without a body."""
+    also: str | None = None
+    """Another form that the caller may ask for, without a model."""
     headers: tuple[str, ...] = ()
     """Names from headers.HEADERS that it always carries."""
 

@@ -95,7 +95,7 @@ async def test_a_stranger_sees_nothing_of_another(gate: Gate) -> None:
 UNKNOWN_PATHS = [
     "/", "/internal/logs", "/internal/logs/raw", "/internal/folder_paths", "/manager/reboot", "/customnode/install",
     "/api/api/prompt", "/api/assets", "/api/assets/download",
-    "/api/v2/userdata", "/docs", "/openapi.yaml", "/api/metrics",
+    "/api/v2/userdata", "/docs/", "/openapi.yaml", "/api/metrics",
     "/PROMPT", "/prompt/", "/queue/x", "/api",
     "/api/livez", "/{code}", "/errors/{code}/x",
 ]  # fmt: skip

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from provisioning.gateway.openapi.models.gateway import ErrorEntry, Healthy, Ready, Usage
-from provisioning.gateway.openapi.operation import UPSTREAM, Answer, Operation, Tag
+from provisioning.gateway.openapi.operation import HTML, UPSTREAM, Answer, Operation, Tag
 from provisioning.gateway.openapi.parameters import whole
 from provisioning.gateway.problems import CATALOGUE, Code
 
 _LIMITED = CATALOGUE[Code.RATE_LIMITED]
+
+
+def _page(summary: str, text: str) -> Operation:
+    answer = Answer("A page that works without scripts.", example="<!doctype html>...", media=HTML)
+    return Operation(Tag.GATEWAY, summary, (answer,), text)
+
 
 TABLE = {
     "GET /api/v2/health": Operation(
@@ -60,9 +66,13 @@ TABLE = {
                     "title": _LIMITED.title,
                     "detail": _LIMITED.detail,
                 },
+                also=HTML,
             ),
         ),
     ),
+    "GET /docs": _page("Read the guide", "How to submit, follow and fetch, with this gateway's own limits."),
+    "GET /docs/reference": _page("Read this reference as a person", "Every route with examples."),
+    "GET /docs/errors": _page("Read the error catalogue", "Every code, and what to do about it."),
     "GET /openapi.json": Operation(
         Tag.GATEWAY,
         "Read this reference as a machine",
