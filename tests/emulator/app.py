@@ -18,7 +18,15 @@ from tests.emulator import accounts, billing, catalogue, control, emulator, file
 from tests.emulator.callers import is_ours
 from tests.emulator.emulator import EMULATOR, Emulator
 from tests.emulator.faults import Effect
-from tests.emulator.problems import ApiError, invalid, problem, to_response
+from tests.emulator.problems import (
+    SOMETHING_WENT_WRONG,
+    USUAL,
+    USUAL_ERRORS,
+    ApiError,
+    invalid,
+    problem,
+    to_response,
+)
 from tests.emulator.validation import Operation, published
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -111,6 +119,7 @@ async def inject(request: web.Request, handler: Handler) -> web.StreamResponse:
     if effect is None:
         return await handler(request)
     request[ENTRY]["fault"] = effect.label
+    await control.change_world(emu, effect)
     await emu.clock.sleep(effect.stall_seconds)
     if effect.late_seconds:
         emu.faults.later(carry_out_late(request, handler, effect.late_seconds))
@@ -142,7 +151,7 @@ def forged(effect: Effect) -> web.Response:
     """Return the answer a rule gives in place of the real one."""
     status = effect.status or 500
     if effect.body is None and status >= 400:
-        response = problem(status, "Something went wrong. Please try again later or contact support.")
+        response = problem(status, USUAL.get(status, SOMETHING_WENT_WRONG), USUAL_ERRORS.get(status))
     elif isinstance(effect.body, str):
         response = web.Response(status=status, text=effect.body, content_type=effect.content_type or "text/html")
     elif effect.body is None:

@@ -10,7 +10,8 @@ from typing import Any
 from aiohttp import web
 
 from tests.emulator import emulator
-from tests.emulator.faults import parse_conditions, parse_rule
+from tests.emulator.emulator import Emulator
+from tests.emulator.faults import Effect, parse_conditions, parse_rule
 from tests.emulator.market import catalogue, holds
 from tests.emulator.pod_view import view
 from tests.emulator.state import Pod
@@ -70,11 +71,16 @@ async def set_conditions(request: web.Request) -> web.Response:
         parse_conditions(body)
     except ValueError as error:
         raise web.HTTPBadRequest(text=f"{error}\n") from error
-    for name, value in body.items():
-        setattr(emu.conditions, name, value)
-    emu.state.conditions |= body
-    emu.state.save()
+    change_conditions(emu, body)
     return web.json_response(asdict(emu.conditions))
+
+
+def change_conditions(emu: Emulator, changes: dict[str, Any]) -> None:
+    """Let the named conditions hold from now on."""
+    for name, value in changes.items():
+        setattr(emu.conditions, name, value)
+    emu.state.conditions |= changes
+    emu.state.save()
 
 
 @routes.post("/_emulator/clock")
@@ -91,10 +97,23 @@ async def advance(request: web.Request) -> web.Response:
 async def set_stock(request: web.Request) -> web.Response:
     """Set stock by a list of {gpu, dataCenter, available}; `*` is all, null is plenty."""
     emu = emulator.of(request)
-    for item in await read(request):
+    change_stock(emu, await read(request))
+    return web.json_response(emu.state.market)
+
+
+def change_stock(emu: Emulator, items: list[dict[str, Any]]) -> None:
+    """Let there be so much stock from now on."""
+    for item in items:
         emu.market.set_stock(item.get("gpu", "*"), item.get("dataCenter", "*"), item["available"])
     emu.state.save()
-    return web.json_response(emu.state.market)
+
+
+async def change_world(emu: Emulator, effect: Effect) -> None:
+    """Do what a fault rule says of everything but its call."""
+    change_conditions(emu, effect.conditions)
+    change_stock(emu, effect.stock)
+    for pod in list(emu.state.living_pods()) if effect.pods else []:
+        await befall(emu, pod, effect.pods)
 
 
 @routes.post("/_emulator/prices")
@@ -144,19 +163,25 @@ async def disturb(request: web.Request) -> web.Response:
     pod = emu.state.pods.get(request.match_info["id"])
     if pod is None or pod.ended_at is not None:
         raise web.HTTPNotFound(text="no such pod\n")
-    match body.get("do"):
+    if body.get("do") == "drift":
+        drift(pod, body["set"])
+        emu.state.save()
+    else:
+        await befall(emu, pod, body.get("do"))
+    return web.json_response(view(pod, emu.clock.now()) | {"holdsCompute": holds(pod)})
+
+
+async def befall(emu: Emulator, pod: Pod, what: object) -> None:
+    """Do something to a pod that its owner did not ask for."""
+    match what:
         case "lose":
             await emu.lifecycle.terminate(pod)
         case "stop" | "fail-host":
-            await emu.lifecycle.halt(pod, "EXITED" if body["do"] == "stop" else "ERROR")
+            await emu.lifecycle.halt(pod, "EXITED" if what == "stop" else "ERROR")
         case "crash":
             await emu.runtime.stop(pod.id)
-        case "drift":
-            drift(pod, body["set"])
-            emu.state.save()
         case other:
             raise web.HTTPBadRequest(text=f"do: {other!r} is none of drift, lose, crash, stop, fail-host\n")
-    return web.json_response(view(pod, emu.clock.now()) | {"holdsCompute": holds(pod)})
 
 
 def drift(pod: Pod, changes: dict[str, Any]) -> None:

@@ -34,6 +34,12 @@ class Effect:
     """Waited before the call is carried out, by the emulator's clock."""
     stall_after_seconds: float = 0.0
     """Waited between the effect and the answer, by the emulator's clock."""
+    conditions: dict[str, Any] = field(default_factory=dict)
+    """Conditions that hold from this call on, as for /_emulator/conditions."""
+    stock: list[dict[str, Any]] = field(default_factory=list)
+    """Stock from this call on, as for /_emulator/stock."""
+    pods: str = ""
+    """What becomes of every pod before this call is carried out: lose, crash, stop or fail-host."""
 
     @property
     def label(self) -> str:
@@ -89,6 +95,7 @@ def parse_rule(raw: dict[str, Any], now: float) -> Rule:
     """Return a rule from JSON; ValueError names a member that is not known or a pattern that is none."""
     refuse_unknown(raw, Rule, "rule")
     refuse_unknown(raw.get("do", {}), Effect, "do")
+    parse_conditions(raw.get("do", {}).get("conditions", {}))
     nth = raw.get("nth", [])
     try:
         return Rule(**raw | {"do": Effect(**raw["do"]), "nth": [nth] if isinstance(nth, int) else nth, "set_at": now})

@@ -17,6 +17,20 @@ BLOCKED_AGENT = (
 )
 """What the edge in front of RunPod's API sends to a User-Agent that it does not like."""
 
+SOMETHING_WENT_WRONG = "Something went wrong. Please try again later or contact support."
+USUAL = {
+    400: NO_CAPACITY,
+    401: "missing bearer token",
+    402: "insufficient balance: credit for one hour is required",
+    403: "access denied",
+    404: "resource not found",
+    409: "action is not valid for the present status",
+    422: "Request validation failed.",
+    429: "rate limit exceeded for the minute window",
+}
+"""What RunPod says most often with a status; with any other, that something went wrong."""
+USUAL_ERRORS = {422: ["$: additional properties are not allowed"]}
+
 
 class ApiError(Exception):
     """A refusal the API answers with; `status` is the HTTP status, the text becomes `detail`."""

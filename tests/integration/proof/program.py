@@ -6,8 +6,12 @@ The volume stands for what comes after the pod is in the state, as the installat
 import pulumi
 
 from components import runpod
+from components.runpod.binding import Resource
 
 config = pulumi.Config("proof")
+if config.get_bool("silent"):
+    # As if the engine died between saving the pod and telling anybody of it.
+    Resource.acknowledge = lambda _self, _id: None  # type: ignore[method-assign]
 guard = runpod.StackGuard("guard", stack=pulumi.get_stack())
 pod = runpod.Pod(
     "pod",
@@ -16,9 +20,13 @@ pod = runpod.Pod(
     gpu_type_id_list=(config.get("gpus") or "NVIDIA RTX A5000,NVIDIA GeForce RTX 4090").split(","),
     guard=guard.instance_id,
     ports="8189/http",
-    env={"X": config.get("x") or "1"},
+    env={"X": config.get("x") or "1", "SECRET": config.get_secret("secret") or ""},
     ready_timeout_seconds=60,
-    opts=pulumi.ResourceOptions(delete_before_replace=config.get("replace") == "before"),
+    opts=pulumi.ResourceOptions(
+        delete_before_replace=config.get("replace") == "before",
+        # A deletion that lies is told from a slow one by this bound, minutes long outside of tests.
+        custom_timeouts=pulumi.CustomTimeouts(delete="10s"),
+    ),
 )
 if config.get_bool("volume"):
     volume = runpod.NetworkVolume(

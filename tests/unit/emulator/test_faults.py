@@ -58,6 +58,29 @@ async def test_a_lying_delete(api: Api) -> None:
     assert (await api.pod(pod["id"]))["status"] == "RUNNING"
 
 
+@pytest.mark.parametrize(
+    ("status", "words"), [(400, "no longer any instances"), (402, "balance"), (422, "validation"), (503, "went wrong")]
+)
+async def test_a_status_comes_with_runpods_words(api: Api, status: int, words: str) -> None:
+    await set_faults(api, {"do": {"status": status}})
+    code, problem = await api.call("GET", "/v2/pods")
+    assert (code, problem["status"]) == (status, status)
+    assert words in problem["detail"]
+
+
+async def test_a_schedule_changes_the_world_at_a_call(api: Api) -> None:
+    pod = await api.make_running()
+    world = {"conditions": {"balance": 0}, "stock": [{"available": 0}], "pods": "fail-host"}
+    await set_faults(api, {"method": "GET", "path": "^/v2/pods$", "nth": 2, "do": world})
+    seen = [(await api.call("GET", "/v2/pods"))[1]["pods"][0]["status"] for _ in range(3)]
+    assert seen == ["RUNNING", "ERROR", "ERROR"]
+    assert (await api.call("POST", "/v2/pods", POD))[0] == 402
+    await api.control("conditions", {"balance": 100})
+    assert (await api.call("POST", "/v2/pods", POD))[0] == 400
+    assert (await api.call("DELETE", f"/v2/pods/{pod['id']}"))[0] == 204
+    assert (await api.call("POST", "/_emulator/faults", [{"do": {"conditions": {"weather": 1}}}]))[0] == 400
+
+
 async def test_a_page_where_json_is_expected(api: Api) -> None:
     await set_faults(api, {"path": "/v2/pods", "do": {"status": 404, "body": "<html>not found</html>"}})
     assert await api.call("GET", "/v2/pods/x") == (404, "<html>not found</html>")
