@@ -101,8 +101,9 @@ class RunPod:
         self.tell(lambda: vars(pod).update(changes))
 
     def calm(self) -> None:
-        """End all faults and conditions."""
+        """End all faults, conditions and shortages."""
         self.faults()
+        self.tell(self.emu.state.market.clear)
         self.conditions(**asdict(Conditions()))
 
     def clear(self) -> None:

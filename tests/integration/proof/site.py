@@ -42,7 +42,13 @@ class Site:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start plain `pulumi` as the leader of a session of its own, so that a test can end its whole tree."""
         return subprocess.Popen(
-            [f"{self.place.setup()['engine']['folder']}/pulumi", *arguments, "--stack", "local", "--non-interactive"],
+            [
+                f"{self.place.setup()['engine']['folder']}/pulumi",
+                *arguments,
+                "--stack",
+                self.place.env,
+                "--non-interactive",
+            ],
             cwd=self.place.root,
             env=self.environ,
             stdin=subprocess.DEVNULL,
@@ -104,7 +110,7 @@ def new_site(folder: Path, engine: Path, url: str, *, plugin: Path = PLUGIN, **s
     (folder / ".cache" / "setup.json").write_text(json.dumps(setup))
     (folder / "stacks" / "Pulumi.local.yaml").write_text("config: {}\n")
     place = Place(folder, "local")
-    site = Site(place, _environ(place))
+    site = Site(place, prepared_environ(place))
     site.run("stack", "init")
     site.run("config", "set-all", "--secret", f"runpod:apiKey={KEY}", *_plain(url, settings))
     return site
@@ -116,7 +122,8 @@ def _plain(url: str, settings: dict[str, str]) -> Iterable[str]:
     return [part for name, value in values.items() for part in ("--plaintext", f"{name}={value}")]
 
 
-def _environ(place: Place) -> dict[str, str]:
+def prepared_environ(place: Place) -> dict[str, str]:
+    """Return the environment of an engine, with a passphrase, without policies, and with the stack's own records."""
     # Without cached bytecode every start of a plugin would compile the whole SDK again.
     left_out = ("PULUMI_", "RUNPOD_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}

@@ -154,8 +154,7 @@ def test_make_destroy_fails_while_a_pod_lives(
 ) -> None:
     account.faults(*LIES[lie])
     try:
-        with pytest.MonkeyPatch.context():
-            code = one_up.make_destroy(monkeypatch)
+        code = one_up.make_destroy(monkeypatch)
     except Exception as error:  # noqa: BLE001 - what the command would end with
         code, said = 1, f"error: {error}"
     else:
