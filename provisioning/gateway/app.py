@@ -19,8 +19,10 @@ from provisioning.gateway.comfyui.catalogue import CatalogueCache
 from provisioning.gateway.comfyui.feed import Feed
 from provisioning.gateway.comfyui.requests import Requests
 from provisioning.gateway.comfyui.upstream import Upstream
-from provisioning.gateway.editor import EDITOR_ROUTES, EDITOR_SOCKET
+from provisioning.gateway.editor import EDITOR_ROUTES
+from provisioning.gateway.events.channels import Channels
 from provisioning.gateway.events.hub import Hub
+from provisioning.gateway.events.streams import Bounds, Streams
 from provisioning.gateway.handlers.sockets import Socket
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.dispatch import Dispatch
@@ -34,12 +36,18 @@ from provisioning.gateway.monitoring.metrics import Metrics
 from provisioning.gateway.openapi.reference import Reference
 from provisioning.gateway.pages.site import Site
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.routes import ROUTES, Access, Kind, Match, Router
+from provisioning.gateway.routes import ROUTES, Access, Kind, Match, Router, SocketRoute
 from provisioning.gateway.services import Services
 from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.telling import costs, endings, pod, setup
+from provisioning.gateway.telling.jobs import JobTeller
+from provisioning.gateway.telling.news import News
 from provisioning.gateway.web.exchange import Exchange, Receive, Scope, Send
 
 DAY_SECONDS = 86_400
+
+TELLING = (endings.tell, pod.watch, costs.watch, setup.watch)
+"""What goes on in the background so that listeners hear of it."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,30 +64,33 @@ def create_app(
     """Put the gateway together; it begins to work when its lifespan starts."""
     latch = Latch(upstream, clock, Requests(settings.requests).restart)
     tracker = Tracker(ledger, upstream, latch, clock, settings)
-    hub = Hub(settings.max_sockets_per_owner)
+    hub, channels = Hub(), Channels(clock, settings.event_buffer_bytes)
+    bounds = Bounds(settings.max_streams, settings.max_sockets_per_owner, settings.max_streams_per_key)
     catalogue = CatalogueCache(upstream, clock)
     dispatch = Dispatch(tracker, ledger, ledger.assets, catalogue)
     scheduler = Scheduler(tracker, ledger, dispatch, SinglePool(upstream, latch), latch, clock)
     canceller = Canceller(tracker, ledger, upstream)
     warden = Warden(tracker, canceller, latch, clock)
-    feed = Feed(upstream, tracker, hub, connected=scheduler.wake)
+    teller = JobTeller(channels, tracker, scheduler, clock)
+    feed = Feed(upstream, tracker, hub, teller, connected=scheduler.wake)
     reference = Reference(ROUTES)
     lasting = {route.path for route in ROUTES if route.lasting}
-    parts = (upstream, clock, catalogue, hub, tracker, dispatch, scheduler, canceller, warden, feed)
-    return Gateway(
-        Services(
-            settings,
-            keys,
-            limiter,
-            ledger,
-            ledger.assets,
-            *parts,
-            reference=reference,
-            site=Site(reference, settings),
-            metrics=Metrics(lasting),
-        ),
-        Router((*ROUTES, *EDITOR_ROUTES)),
+    listening = (hub, channels, Streams(bounds))
+    running = (tracker, dispatch, scheduler, canceller, warden, feed, teller)
+    parts = (upstream, clock, catalogue, *listening, *running, News(channels))
+    services = Services(
+        settings,
+        keys,
+        limiter,
+        ledger,
+        ledger.assets,
+        *parts,
+        started_at=_started_at(settings, clock),
+        reference=reference,
+        site=Site(reference, settings),
+        metrics=Metrics(lasting),
     )
+    return Gateway(services, Router((*ROUTES, *EDITOR_ROUTES)))
 
 
 class Gateway:
@@ -110,7 +121,9 @@ class Gateway:
         await services.tracker.adopt()
         feed = services.feed
         pause = services.settings.poll_seconds
-        works = (feed.listen(client_id), services.warden.run(pause), services.scheduler.run(pause), self._prune())
+        telling = (services.teller.tell_positions(), *(tell(services) for tell in TELLING))
+        jobs = (feed.listen(client_id), services.warden.run(pause), services.scheduler.run(pause))
+        works = (*jobs, self._prune(), services.streams.watch(), *telling)
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _prune(self) -> None:
@@ -123,9 +136,11 @@ class Gateway:
             await asyncio.sleep(DAY_SECONDS)
 
     def drain(self) -> None:
-        """Take no new jobs and close WebSockets; running answers go on, and jobs go on in ComfyUI."""
-        self.services.draining = self.services.scheduler.draining = True
-        self.services.hub.close()
+        """Take no new jobs and end every stream; other answers go on, and jobs go on in ComfyUI."""
+        services = self.services
+        services.draining = services.scheduler.draining = True
+        services.news.tell_pod(pod.status(services))
+        services.streams.end_all()
 
     async def stop(self) -> None:
         """End the work in the background and write down what is left."""
@@ -227,32 +242,41 @@ class Gateway:
         await receive()
         exchange = self._exchange(scope, receive, _refusing(send))
         try:
-            client_id = await self._admit_socket(exchange)
-            await Socket(services, receive, send).serve(
-                exchange.who, lambda: admission.authenticate(scope, services.keys), client_id
-            )
+            route = await self._admit_socket(exchange)
+            socket = Socket(services, exchange, receive, send)
+            await route.handler(services, exchange, socket, lambda: admission.authenticate(scope, services.keys))
             exchange.status = 101
         except Problem as problem:
             await exchange.send_problem(problem)
         finally:
             self._record(exchange, received_at, services.clock.monotonic() - began)
 
-    async def _admit_socket(self, exchange: Exchange) -> str:
-        """Check a WebSocket as a request that changes something; returns the label the client gave itself."""
+    async def _admit_socket(self, exchange: Exchange) -> SocketRoute:
+        """Check a WebSocket as a request that changes something."""
         scope, services = exchange.scope, self.services
         path = admission.plain_path(scope)
         admission.check_host(scope, services.settings, public=False)
         exchange.actor = await self._authenticate(scope)
         self._limits.admit(exchange, Kind.PLAIN)
-        exchange.route = self._router.socket(path)
-        admission.check_scope(exchange.who, scopes.Scope.ADMIN if path == EDITOR_SOCKET else scopes.Scope.READ)
+        route = self._router.socket(path)
+        exchange.route = route.path
+        admission.check_scope(exchange.who, route.scope)
         admission.check_origin(scope, services.settings, safe=False)
         services.check_not_draining()
-        return admission.read_query(scope).get("clientId", "")
+        exchange.query = admission.read_query(scope)
+        return route
 
     def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
         request_id = f"req_{os.urandom(16).hex()}"
         return Exchange(scope, receive, send, request_id=request_id, idle_seconds=self.services.settings.idle_seconds)
+
+
+def _started_at(settings: GatewaySettings, clock: Clock) -> int:
+    """Return when the container started: boot.sh writes that file then, and nobody does later."""
+    try:
+        return round(settings.boot_file.stat().st_mtime * 1000) if settings.boot_file else clock.now_ms()
+    except OSError:
+        return clock.now_ms()
 
 
 def _refusing(send: Send) -> Send:

@@ -38,5 +38,3 @@ EDITOR_ROUTES: tuple[Route, ...] = (
     Route("GET", "/comfy/api/v2/userdata", Scope.ADMIN, workspace.forward, native=False),
     *(_file(depth) for depth in range(1, DEPTH + 1)),
 )
-
-EDITOR_SOCKET = "/comfy/ws"

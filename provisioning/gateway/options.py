@@ -66,6 +66,18 @@ class Options(BaseModel):
     """At once; fewer than the connections to ComfyUI, so that one owner's slow downloads leave some for the rest."""
     max_sockets_per_owner: int = Field(default=20, ge=1)
     """Open WebSockets and event streams."""
+    max_streams_per_key: int = Field(default=20, ge=1)
+    """Open WebSockets and event streams of one key."""
+    max_streams: int = Field(default=2000, ge=1, le=3500)
+    """Open WebSockets and event streams of everybody together; each takes some 50 kB."""
+    keep_alive_seconds: float = Field(default=15.0, gt=0, le=60)
+    """Silence after which an event stream says that it lives; RunPod's proxy cuts what is silent for 100 s."""
+    cost_update_seconds: float = Field(default=60.0, gt=0)
+    """How often listeners are told what was spent; whoever's job has ended is told at once."""
+    event_buffer_bytes: int = Field(default=32 * MEBIBYTE, ge=MEBIBYTE)
+    """Events of everybody that are kept for those who lost the connection; of one owner at most 512 KiB."""
+    socket_messages_per_minute: int = Field(default=60, ge=1)
+    """What a key's WebSockets may send; ComfyUI's own clients send one message each."""
     deadline_seconds: float = Field(default=90.0, gt=0, le=90)
     """Until an answer begins; RunPod's proxy gives up at 100 s."""
     idle_seconds: float = Field(default=30.0, gt=0)

@@ -8,12 +8,14 @@ downloads from anywhere), making users, ComfyUI-Manager's and all other custom n
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from provisioning.gateway.access.scopes import Scope
+from provisioning.gateway.events.streams import Check
 from provisioning.gateway.handlers import (
+    events,
     files,
     histories,
     measuring,
@@ -81,6 +83,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs/errors", Access.ANY, reference.errors, native=False),
     Route("GET", "/openapi.json", Access.ANY, reference.openapi, native=False),
     Route("GET", "/api/gateway/usage", Scope.READ, status.usage, native=False),
+    Route("GET", "/api/gateway/events", Scope.READ, events.follow, native=False, lasting=True),
+    Route("GET", "/api/gateway/ws", Scope.READ, sockets.plain, native=False),
     Route("POST", "/api/v2/jobs", Scope.JOBS, v2_jobs.submit, kind=Kind.SUBMIT, native=False),
     Route("GET", "/api/v2/jobs", Scope.READ, v2_jobs.page, native=False),
     Route("GET", "/api/v2/jobs/{id}", Scope.READ, v2_jobs.show, native=False),
@@ -143,8 +147,29 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/free", Scope.OPERATE, shared.free),
 )
 
-SOCKET_PATHS = frozenset({"/ws", "/api/ws", "/comfy/ws"})
-"""The WebSocket; it needs the scope READ."""
+SocketHandler = Callable[[Services, Exchange, sockets.Socket, Check], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class SocketRoute:
+    """A WebSocket."""
+
+    path: str
+    handler: SocketHandler
+    scope: Scope = Scope.READ
+
+
+_NATIVE = SocketRoute("/ws", sockets.native)
+_OWN = SocketRoute("/api/gateway/ws", events.converse)
+
+SOCKETS: Mapping[str, SocketRoute] = {
+    "/ws": _NATIVE,
+    "/api/ws": _NATIVE,
+    "/comfy/ws": SocketRoute("/ws", sockets.native, Scope.ADMIN),
+    "/api/gateway/ws": _OWN,
+    "/api/gateway/events": _OWN,
+}
+"""Where WebSockets are opened."""
 
 
 @dataclass(frozen=True)
@@ -182,11 +207,11 @@ class Router:
             return Problem(Code.METHOD_NOT_ALLOWED, headers=(("allow", ", ".join(sorted(methods))),))
         return Match(route, params)
 
-    def socket(self, path: str) -> str:
+    def socket(self, path: str) -> SocketRoute:
         """Return the route of a WebSocket; raises Problem NOT_FOUND."""
-        if path not in SOCKET_PATHS:
+        if path not in SOCKETS:
             raise Problem(Code.NOT_FOUND)
-        return "/ws"
+        return SOCKETS[path]
 
     def _find(self, path: str) -> tuple[dict[str, Route] | None, dict[str, str]]:
         if "{" not in path and path in self._by_path:

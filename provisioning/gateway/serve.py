@@ -24,6 +24,12 @@ KEEP_ALIVE_SECONDS = 75
 MAX_CONNECTIONS = 4000
 """Further ones are answered with 503."""
 
+USER_TIMEOUT_MS = 60_000
+"""A client that has acknowledged nothing for so long is cut off by the kernel (tcp(7), TCP_USER_TIMEOUT).
+
+A connection that is closed while its client reads nothing would otherwise stay for ever, with what it did not read.
+"""
+
 MAX_SOCKET_MESSAGE_BYTES = 64 * 1024
 """Clients have nothing to say on the WebSocket but their features."""
 
@@ -75,6 +81,8 @@ def _listener(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
         listener.setsockopt(socket.SOL_SOCKET, option, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
     try:
         listener.bind((host, port))
     except OSError as error:

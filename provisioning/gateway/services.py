@@ -12,7 +12,9 @@ from provisioning.gateway.comfyui.catalogue import CatalogueCache
 from provisioning.gateway.comfyui.feed import Feed
 from provisioning.gateway.comfyui.realm import Realm, realm_of
 from provisioning.gateway.comfyui.upstream import Upstream
+from provisioning.gateway.events.channels import Channels
 from provisioning.gateway.events.hub import Hub
+from provisioning.gateway.events.streams import Streams
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.dispatch import Dispatch
 from provisioning.gateway.jobs.ledger import Ledger
@@ -26,6 +28,8 @@ from provisioning.gateway.pages.site import Site
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage.assets import AssetStore
+from provisioning.gateway.telling.jobs import JobTeller
+from provisioning.gateway.telling.news import News
 
 
 @dataclass
@@ -41,12 +45,18 @@ class Services:
     clock: Clock
     catalogue: CatalogueCache
     hub: Hub
+    channels: Channels
+    streams: Streams
     tracker: Tracker
     dispatch: Dispatch
     scheduler: Scheduler
     canceller: Canceller
     warden: Warden
     feed: Feed
+    teller: JobTeller
+    news: News
+    started_at: int
+    """When the pod's container started, in milliseconds since the epoch: from then on it costs."""
     reference: Reference
     site: Site
     metrics: Metrics

@@ -48,6 +48,10 @@ class GatewaySettings(Options):
     """Directory in which the pod's caretaker is asked for things; without it nobody is asked."""
     usd_per_hour: float = Field(default=0.0, ge=0)
     """The pod's price, for usage rows."""
+    boot_file: Path | None = None
+    """A file that the pod's container writes when it starts, and never again: since then it costs."""
+    setup_dir: Path | None = None
+    """Where the installer keeps the progress of its runs."""
     pepper: SecretStr = Field(min_length=16)
     """Keeps a stolen database useless: keys are stored as HMACs under it."""
     seed_keys: tuple[SeedKey, ...] = ()

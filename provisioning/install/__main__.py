@@ -13,7 +13,8 @@ from typing import Any
 
 from provisioning.contract import ProvisionPlan, Secrets
 from provisioning.errors import InstallError, ProvisioningError
-from provisioning.host import environ
+from provisioning.host import environ, users
+from provisioning.host.files import own_directory
 from provisioning.install import job, result
 from provisioning.install.facts import observe
 from provisioning.install.lease import Lease
@@ -36,8 +37,16 @@ def main() -> None:
         _finish(progress, layout, order)
 
 
+def _show_to_gateway(layout: Layout, run: str) -> None:
+    """Let the gateway's user, and no other service, read how far this run is: it tells those who listen."""
+    gateway = users.owner(users.GATEWAY, layout)
+    for directory in (layout.jobs, layout.jobs / run):
+        own_directory(directory, mode=0o750, owner=(0, gateway[1]) if gateway else None)
+
+
 def _finish(progress: Progress, layout: Layout, order: dict[str, Any]) -> None:
     try:
+        _show_to_gateway(layout, order["run"])
         site = _site(progress, layout, order)
         outcome = _install(site)
     except ProvisioningError as error:

@@ -31,6 +31,8 @@ def render(service: GatewayService, layout: Layout, environ: Mapping[str, str]) 
         "hosts": list(hosts(service, environ)),
         "pod_id": environ.get("RUNPOD_POD_ID", ""),
         "usd_per_hour": service.plan.usd_per_hour,
+        "boot_file": str(layout.environ),
+        "setup_dir": str(layout.jobs),
         "pepper": service.pepper,
         "seed_keys": [
             {"name": "client", "key": service.client_key, "scopes": ["client"]},

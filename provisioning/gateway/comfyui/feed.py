@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from provisioning.gateway.comfyui.upstream import Upstream
 from provisioning.gateway.events import messages
 from provisioning.gateway.events.hub import Hub, Listener
+from provisioning.gateway.events.witness import Witness
 from provisioning.gateway.jobs.job import Job
 from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.problems import Problem
@@ -23,8 +24,11 @@ _log = logging.getLogger(__name__)
 class Feed:
     """Hears everything ComfyUI says to the gateway and hands each listener what is its own."""
 
-    def __init__(self, upstream: Upstream, tracker: Tracker, hub: Hub, *, connected: Callable[[], None]) -> None:
+    def __init__(
+        self, upstream: Upstream, tracker: Tracker, hub: Hub, witness: Witness, *, connected: Callable[[], None]
+    ) -> None:
         self.connected = False
+        self._witness = witness
         self._on_connected = connected
         self._upstream = upstream
         self._tracker = tracker
@@ -71,18 +75,27 @@ class Feed:
             await self._tracker.settle(job)
             return
         messages.advance(job.progress, name, data)
+        self._witness.progressed(job)
         self._tell(job, messages.event(name, self._tracker.realm(job).clean(data)))
 
     async def _handle_bytes(self, message: bytes) -> None:
         kind = messages.kind(message)
         if kind == messages.PREVIEW_WITH_METADATA and (preview := messages.read_preview(message)):
-            job = self._tracker.recall(preview.job_id)
-            for listener in self._hub.audience(job) if job else ():
-                listener.put(message if listener.previews_with_metadata else preview.plain())
+            self._show(message, preview)
         elif kind in {messages.PREVIEW, messages.TEXT} and (running := self._tracker.running()):
             # These carry no id: they can only be of the job that is running.
             root = self._tracker.realm(running).root.encode()
             self._tell(running, message.replace(root + b"/", b"") if root and kind == messages.TEXT else message)
+
+    def _show(self, message: bytes, preview: messages.Preview) -> None:
+        job = self._tracker.recall(preview.job_id)
+        if job is None:
+            return
+        self._witness.previewed(job, preview)
+        # Made once: a slow reader then keeps no copy of its own.
+        plain = preview.plain()
+        for listener in self._hub.audience(job):
+            listener.put(message if listener.previews_with_metadata else plain)
 
     def _tell(self, job: Job, message: str | bytes) -> None:
         for listener in self._hub.audience(job):

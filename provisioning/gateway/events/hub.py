@@ -3,89 +3,97 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from provisioning.gateway.access.actor import Actor
+from provisioning.gateway.events.reader import DRAINING, TOO_SLOW
 from provisioning.gateway.jobs.job import Job
-from provisioning.gateway.problems import Code, Problem
 
-BACKLOG = 512
-"""Messages a slow reader may be behind; then it is cut off, since memory is everybody's."""
+MAX_MESSAGES = 512
+MAX_BYTES = 4 * 1024 * 1024
+"""What a slow reader may be behind; then it is cut off, since memory is everybody's."""
+
+PICTURE_BYTES = 1024 * 1024
+"""Behind by more, a reader gets no previews until it has caught up: the next one says more than this one."""
 
 Message = str | bytes
 
 
 @dataclass(eq=False)
 class Listener:
-    """One open WebSocket of a client."""
+    """One open WebSocket of a client that speaks ComfyUI's protocol."""
 
     actor: Actor
     client_id: str
     previews_with_metadata: bool = False
-    job_id: str | None = None
-    """The only job it wants to hear of; None means all it may."""
-    queue: asyncio.Queue[Message | None] = field(default_factory=lambda: asyncio.Queue(BACKLOG))
-    """None ends the connection."""
-    cut: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the reader fell too far behind."""
+    reason: str | None = None
+    """Why the connection ends; None while it does not."""
+    _waiting: deque[Message] = field(default_factory=deque)
+    _bytes: int = 0
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def hears(self, job: Job, *, addressed: bool) -> bool:
         """Return whether events of this job are for this socket.
 
         `addressed`: another of the owner's sockets bears the name that the job was submitted with.
         """
-        if self.job_id is not None:
-            return self.job_id == job.id
         if self.actor.sees_all:
             return True
         return self.actor.owner == job.owner and (not addressed or self.client_id == job.client_id)
 
     def put(self, message: Message) -> None:
         """Hand a message over without waiting."""
-        if self.cut.is_set():
+        if self.reason is not None or (isinstance(message, bytes) and self._bytes > PICTURE_BYTES):
             return
-        try:
-            self.queue.put_nowait(message)
-        except asyncio.QueueFull:
-            self.cut.set()
+        if len(self._waiting) >= MAX_MESSAGES or self._bytes + len(message) > MAX_BYTES:
+            self.end(TOO_SLOW)
+            return
+        self._waiting.append(message)
+        self._bytes += len(message)
+        self._woken.set()
 
-    def end(self) -> None:
-        """Have the connection closed after what is waiting."""
-        if self.queue.full():
-            self.cut.set()
-            return
-        self.queue.put_nowait(None)
+    def end(self, reason: str) -> None:
+        """Have the connection closed: for DRAINING behind what is waiting, for every other reason at once."""
+        self.reason = self.reason or reason
+        if reason != DRAINING:
+            self._waiting.clear()
+        self._woken.set()
+
+    async def next(self) -> Message | None:
+        """Return the next message when there is one; None at the end."""
+        while not self._waiting:
+            if self.reason is not None:
+                return None
+            self._woken.clear()
+            await self._woken.wait()
+        message = self._waiting.popleft()
+        self._bytes -= len(message)
+        return message
 
 
 class Hub:
     """All listeners."""
 
-    def __init__(self, max_per_owner: int) -> None:
-        self._max_per_owner = max_per_owner
+    def __init__(self) -> None:
         self._listeners: set[Listener] = set()
 
     def __iter__(self) -> Iterator[Listener]:
         return iter(tuple(self._listeners))
 
-    def join(self, listener: Listener) -> None:
-        """Add a listener; raises Problem when its owner has too many."""
-        owner = listener.actor.owner
-        if sum(other.actor.owner == owner for other in self._listeners) >= self._max_per_owner:
-            raise Problem(Code.TOO_MANY_STREAMS)
+    @contextlib.contextmanager
+    def joined(self, listener: Listener) -> Iterator[None]:
+        """Have a listener hear."""
         self._listeners.add(listener)
-
-    def leave(self, listener: Listener) -> None:
-        """Remove a listener."""
-        self._listeners.discard(listener)
+        try:
+            yield
+        finally:
+            self._listeners.discard(listener)
 
     def audience(self, job: Job) -> list[Listener]:
         """Return the listeners that may hear of a job."""
         mine = [listener for listener in self._listeners if listener.actor.owner == job.owner]
         addressed = bool(job.client_id) and any(listener.client_id == job.client_id for listener in mine)
         return [listener for listener in self._listeners if listener.hears(job, addressed=addressed)]
-
-    def close(self) -> None:
-        """Have every connection closed."""
-        for listener in self._listeners:
-            listener.end()

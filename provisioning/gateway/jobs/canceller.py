@@ -61,6 +61,7 @@ class Canceller:
             job = jobs.get(item[1])
             if job is not None:
                 job.cancel_requested = True
+                self._tracker.moved(job)
                 await self._ledger.cancel_requested(job)
                 await self.stop(job)
 

@@ -157,6 +157,12 @@ class Ledger:
         newest = page.order_by(JobRow.sequence.desc()).limit(limit)
         return [jobrows.from_row(row) for row in await self._all(newest)]
 
+    async def ended(self, owner: str | None, *, since: int, limit: int) -> list[JobRecord]:
+        """Return the jobs that ended after a time, the newest `limit` of them, oldest first."""
+        ended = jobrows.RECORD.where(JobRow.finished_at > since, _of(owner))
+        rows = await self._all(ended.order_by(JobRow.finished_at.desc(), JobRow.sequence.desc()).limit(limit))
+        return [jobrows.from_row(row) for row in reversed(rows)]
+
     async def hide(self, owner: str | None, job_ids: Collection[str] | None) -> None:
         """Take finished jobs out of the history, all of them when `job_ids` is None; their usage stays."""
         finished = update(JobRow).where(JobRow.finished_at.is_not(None), _of(owner)).values(hidden=True, history=None)

@@ -75,6 +75,7 @@ class Scheduler:
                 self._tags.pop(job.id, None)
         if not accepted:
             raise Problem(Code.IDEMPOTENCY_CONFLICT)
+        self._tracker.moved(job)
 
     def wake(self) -> None:
         """Have the queue looked at."""

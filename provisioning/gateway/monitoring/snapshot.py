@@ -29,7 +29,7 @@ def _now(services: Services) -> Iterator[Metric]:
     yield _gauge("gateway_queue_length", "Jobs that ComfyUI has not been given.", len(waiting))
     age = (services.clock.now_ms() - oldest) / 1000
     yield _gauge("gateway_queue_oldest_seconds", "How long the oldest of them has waited.", age)
-    yield _gauge("gateway_listeners", "Open event streams and WebSockets.", len(list(services.hub)))
+    yield _gauge("gateway_listeners", "Open event streams and WebSockets.", len(services.streams))
     yield _gauge("gateway_comfyui_up", "Is ComfyUI connected?", services.feed.connected)
     yield _gauge("gateway_gpu_fault", "Is the queue held because of the GPU?", services.scheduler.latch.closed)
     yield _gauge("gateway_draining", "Is the gateway shutting down?", services.draining)

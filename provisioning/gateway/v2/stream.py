@@ -1,107 +1,92 @@
-"""A job's events as server-sent events: its state on connecting, then what happens, until its end."""
+"""A job's events as the Comfy API v2 has them: its state on connecting, then what happens, until its end.
+
+The contract's own clients ignore ids and connect anew for the state as it is; others go on with Last-Event-ID.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-from collections.abc import AsyncIterator
-from typing import Any
+from functools import lru_cache
 
 import orjson
 
-from provisioning.gateway.events import messages
-from provisioning.gateway.events.hub import Listener, Message
-from provisioning.gateway.jobs.job import Job
-from provisioning.gateway.services import Services
+from provisioning.gateway.events import sse
+from provisioning.gateway.events.channels import Event
+from provisioning.gateway.handlers.listening import RESET, Stream, opened
+from provisioning.gateway.jobs.rows import JobRecord
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.services import Services, visible_owner
+from provisioning.gateway.telling import endings
+from provisioning.gateway.telling import jobs as telling
 from provisioning.gateway.v2 import documents
-from provisioning.gateway.v2.assets import measured
-from provisioning.gateway.v2.jobs import find
 from provisioning.gateway.web.exchange import Exchange
 
-KEEP_ALIVE_SECONDS = 15.0
-"""Well below what proxies take for a dead connection."""
-
-_IMAGE_TYPES = {1: "image/jpeg", 2: "image/png"}
-_HEADERS = [("content-type", "text/event-stream"), ("cache-control", "no-store"), ("x-accel-buffering", "no")]
+_OWN_MEMBERS = {
+    telling.STATUS: frozenset({"job_id", "error", "completed_at", "metrics"}),
+    telling.PROGRESS: frozenset({"job_id", "percent"}),
+    telling.PREVIEW: frozenset({"job_id"}),
+}
+"""What the gateway's own stream says beside what the contract has."""
 
 
 async def follow(services: Services, exchange: Exchange) -> None:
     """Stream a job's events; raises Problem when there is no such job of the caller's."""
-    listener = Listener(exchange.who, "", previews_with_metadata=True, job_id=exchange.params["id"])
-    # Joined before the state is read, so that nothing happens unheard in between.
-    services.hub.join(listener)
-    watching = asyncio.create_task(exchange.until_gone())
-    watching.add_done_callback(lambda _: listener.end())
-    try:
-        row = await find(services, exchange, exchange.params["id"])
-        live = services.tracker.get(row.id)
-        await exchange.start(200, _HEADERS)
-        if live is not None:
-            await _follow_live(services, exchange, live, listener)
-        await _write_end(services, exchange, row.id)
-    finally:
-        watching.cancel()
-        services.hub.leave(listener)
-
-
-async def _follow_live(services: Services, exchange: Exchange, live: Job, listener: Listener) -> None:
-    await _write(exchange, "status", _status(services, live))
-    if live.progress.node is not None:
-        await _write(exchange, "progress", documents.progress(live))
-    async for message in _messages(exchange, listener):
-        if services.tracker.get(live.id) is None:
+    job_id, owner = exchange.params["id"], (await _row(services, exchange)).owner
+    async with opened(services, exchange, owner) as stream:
+        place = stream.place
+        if place.resumed and stream.channel.has_told_end(job_id, place.number):
+            # A browser's EventSource comes back for ever unless it is told that there is nothing more.
+            await exchange.send(204, b"", [])
             return
-        for name, data in _translated(services, live, message):
-            await _write(exchange, name, data)
+        # Read when the stream has its place, so that nothing happens unheard in between.
+        row = await _row(services, exchange)
+        await stream.start()
+        if not place.resumed:
+            await _write_state(services, stream, row)
+        if place.resumed or row.finished_at is None:
+            await _pass_on(stream, job_id)
+        await exchange.write(b"", more=False)
 
 
-async def _messages(exchange: Exchange, listener: Listener) -> AsyncIterator[Message]:
-    while not listener.cut.is_set():
-        try:
-            async with asyncio.timeout(KEEP_ALIVE_SECONDS):
-                message = await listener.queue.get()
-        except TimeoutError:
-            await exchange.write(b": keep-alive\n\n", more=True)
-            continue
-        if message is None:
-            return
-        yield message
+async def _row(services: Services, exchange: Exchange) -> JobRecord:
+    row = await services.ledger.row(exchange.params["id"], visible_owner(exchange.who))
+    if row is None:
+        raise Problem(Code.NOT_FOUND)
+    return row
 
 
-def _translated(services: Services, live: Job, message: Message) -> list[tuple[str, dict[str, Any]]]:
-    if isinstance(message, bytes):
-        preview = messages.read_preview(message)
-        return [("preview", _preview(live, preview))] if preview else []
-    name, _ = messages.read_event(message)
-    if name in {"status", "execution_start"}:
-        return [("status", _status(services, live))]
-    return [("progress", documents.progress(live))] if name in messages.JOB_EVENTS else []
+async def _write_state(services: Services, stream: Stream, row: JobRecord) -> None:
+    """Write what has happened so far, under the id of the place where the stream goes on."""
+    events = await _state(services, row)
+    base, state_id = documents.base_url(stream.exchange), stream.state_id(services.clock.now_ms())
+    frames = [sse.frame(RESET, b"{}", state_id)] if stream.place.lost else []
+    await stream.write(b"".join(frames + [_frame(event, base, state_id) for event in events]))
 
 
-def _status(services: Services, live: Job) -> dict[str, Any]:
-    word = documents.status(live.state, cancelling=live.cancel_requested)
-    return {"status": word, "queue_position": services.scheduler.position(live.id)}
-
-
-def _preview(live: Job, preview: messages.Preview) -> dict[str, Any]:
-    return {
-        "node_id": live.progress.node or "",
-        "content_type": _IMAGE_TYPES[preview.image_format],
-        "data_base64": base64.b64encode(preview.image).decode(),
-    }
-
-
-async def _write_end(services: Services, exchange: Exchange, job_id: str) -> None:
-    """Write the outputs and the final status, unless the stream ended before the job did."""
-    row = await find(services, exchange, job_id)
+async def _state(services: Services, row: JobRecord) -> list[Event]:
     if row.finished_at is not None:
-        view = documents.View(documents.base_url(exchange), services.clock.now_ms(), 0)
-        for asset in await services.assets.of_job(row.id):
-            found = await measured(services, asset)
-            await _write(exchange, "output", documents.output(found, view))
-        await _write(exchange, "status", {"status": documents.status(row.state, cancelling=False)})
-    await exchange.write(b"", more=False)
+        return await endings.of_row(services, row)
+    live = services.tracker.get(row.id)
+    return [] if live is None else services.teller.state(live)
 
 
-async def _write(exchange: Exchange, name: str, data: dict[str, Any]) -> None:
-    await exchange.write(b"event: " + name.encode() + b"\ndata: " + orjson.dumps(data) + b"\n\n", more=True)
+async def _pass_on(stream: Stream, job_id: str) -> None:
+    base = documents.base_url(stream.exchange)
+    async for entries in stream.entries():
+        own = [entry for entry in entries if entry.event.job_id == job_id]
+        await stream.write(b"".join(_frame(entry.event, base, stream.id_of(entry)) for entry in own))
+        if any(entry.event.last for entry in own):
+            return
+
+
+def _frame(event: Event, base: str, event_id: str) -> bytes:
+    return sse.frame(event.name.removeprefix("job_"), _translated(event, base), event_id)
+
+
+@lru_cache(maxsize=16)
+def _translated(event: Event, base: str) -> bytes:
+    """Return an event's data in the contract's words; often the same for many listeners at once."""
+    data = orjson.loads(event.data)
+    if event.name == telling.OUTPUT:
+        return orjson.dumps(data | {"url": base + data["url"]})
+    own = _OWN_MEMBERS[event.name]
+    return orjson.dumps({name: value for name, value in data.items() if name not in own})

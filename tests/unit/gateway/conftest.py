@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.serve import Server, server_config
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage.database import Database, open_database
+from provisioning.gateway.web.exchange import Receive, Send
 from tests.unit.gateway import postgres
 from tests.unit.gateway.conformance import CheckedTransport
 from tests.unit.gateway.fake import FakeComfyUI
@@ -81,7 +82,7 @@ class Gate:
         """Return an HTTP client that bears a key."""
         auth = {"Authorization": f"Bearer {token}"} if token else {}
         client = httpx.AsyncClient(
-            transport=CheckedTransport(httpx.ASGITransport(app=self.app)),
+            transport=CheckedTransport(httpx.ASGITransport(app=hanging_up(self.app))),
             base_url=f"http://{HOST}",
             headers=auth | headers,
         )
@@ -102,6 +103,32 @@ class Gate:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self.database.run_now(lambda connection: [tuple(row) for row in connection.exec_driver_sql(sql)])
+
+
+def hanging_up(app: Gateway) -> Callable[..., Awaitable[None]]:
+    """Return the app as seen by a client that hangs up once an endless stream has begun."""
+
+    async def serve(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["path"] != "/api/gateway/events":
+            await app(scope, receive, send)
+            return
+        begun, last = asyncio.Event(), {"more_body": False}
+
+        async def hang_up() -> MutableMapping[str, Any]:
+            await begun.wait()
+            return {"type": "http.disconnect"}
+
+        async def note(message: MutableMapping[str, Any]) -> None:
+            last.update(more_body=message.get("more_body", False))
+            await send(message)
+            if last["more_body"]:
+                begun.set()
+
+        await app(scope, hang_up, note)
+        if last["more_body"]:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return serve
 
 
 def workflow(prefix: object = "ComfyUI", **load: str) -> dict[str, Any]:

@@ -167,11 +167,11 @@ class FakeComfyUI:
         for socket in self.sockets.values():
             await (socket.send_bytes(message) if isinstance(message, bytes) else socket.send_str(message))
 
-    async def preview(self, job_id: str) -> None:
-        """Send a preview image of a job."""
+    async def preview(self, job_id: str, size: int = 0) -> None:
+        """Send a preview image of a job, made longer by `size` bytes."""
         metadata = orjson.dumps({"prompt_id": job_id, "node_id": "9", "image_type": "image/png"})
         for socket in self.sockets.values():
-            await socket.send_bytes(struct.pack(">II", 4, len(metadata)) + metadata + PNG)
+            await socket.send_bytes(struct.pack(">II", 4, len(metadata)) + metadata + PNG + bytes(size))
 
     async def end(
         self, job_id: str, *, gpu_ms: int = 1500, error: dict[str, Any] | None = None, interrupted: bool = False

@@ -8,7 +8,7 @@ import pytest
 
 from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.problems import Problem
-from provisioning.gateway.routes import ROUTES, SOCKET_PATHS, Match, Router
+from provisioning.gateway.routes import ROUTES, SOCKETS, Match, Router
 from tests.unit.gateway.conftest import Gate, finish, submit
 
 OWN = frozenset({Scope.READ, Scope.JOBS, Scope.ASSETS})
@@ -82,7 +82,7 @@ def test_no_native_route_is_unclassed() -> None:
     known = [ROUTER.find(method, path) for method, path, scopes in everything() if scopes]
     classed = {id(match.route) for match in known if isinstance(match, Match)}
     assert [route.path for route in ROUTES if route.native and id(route) not in classed] == ["/ws"]
-    assert {"/ws", "/api/ws"} <= SOCKET_PATHS
+    assert {"/ws", "/api/ws"} <= set(SOCKETS)
 
 
 async def test_jobs_in_the_newer_form_are_the_callers_own(gate: Gate) -> None:

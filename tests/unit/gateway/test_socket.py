@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from provisioning.gateway.access import keys
-from provisioning.gateway.events.hub import BACKLOG, Listener
+from provisioning.gateway.events.hub import MAX_BYTES, MAX_MESSAGES, PICTURE_BYTES, Listener
 from provisioning.gateway.events.messages import PREVIEW, PREVIEW_WITH_METADATA, kind
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, lose, submit
 from tests.unit.gateway.fake import PNG
@@ -156,7 +156,7 @@ async def test_no_other_path_is_a_socket(gate: Gate, port: int) -> None:
 
 
 async def test_a_revoked_key_loses_its_socket(gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.gateway.handlers.sockets.RECHECK_SECONDS", 0.01)
+    monkeypatch.setattr("provisioning.gateway.events.streams.RECHECK_SECONDS", 0.01)
     async with listening(port, gate.keyring.alice) as alice:
         await gate.store.revoke(keys.key_id(gate.keyring.alice) or "")
         with pytest.raises(ConnectionClosed):
@@ -185,11 +185,19 @@ async def test_a_drain_closes_sockets(gate: Gate, port: int) -> None:
 
 async def test_a_slow_reader_is_cut_off_and_costs_no_memory(gate: Gate) -> None:
     actor = await gate.store.find(gate.keyring.alice)
-    listener = Listener(actor, "slow")
-    for number in range(BACKLOG + 10):
-        listener.put(str(number))
-    assert listener.cut.is_set()
-    assert listener.queue.qsize() == BACKLOG
+    by_count, by_bytes, behind = (Listener(actor, "slow") for _ in range(3))
+    for number in range(MAX_MESSAGES + 10):
+        by_count.put(str(number))
+    for _ in range(5):
+        by_bytes.put("x" * (MAX_BYTES // 4))
+    for listener in (by_count, by_bytes):
+        assert (listener.reason, await listener.next()) == ("too_slow", None)
+    for _ in range(100):
+        behind.put(bytes(PICTURE_BYTES // 2))
+    assert behind.reason is None, "pictures that it cannot take are left out"
+    assert len([await behind.next() for _ in range(3)]) == 3
+    behind.end("draining")
+    assert await behind.next() is None
 
 
 async def test_own_origin_may_open_a_socket(gate: Gate, port: int) -> None:

@@ -254,18 +254,19 @@ async def test_a_jobs_events_end_with_its_outputs_and_final_status(gate: Gate, p
     assert {name for name, _ in seen} == {"status", "progress", "preview", "output"}
     assert seen[-1] == ("status", {"status": "succeeded"})
     assert seen[-2][0] == "output"
-    await until(lambda: not list(gate.app.services.hub))
+    await until(lambda: not len(gate.app.services.streams))
 
 
 async def test_a_finished_jobs_events_are_its_end(gate: Gate, port: int) -> None:
     job = await submit(gate.alice)
     await gate.comfy.begin(job["id"])
     await gate.comfy.end(job["id"])
+    await until(lambda: gate.app.services.tracker.get(job["id"]) is None)
     assert [name async for name, _ in frames(gate, port, job)] == ["output", "status"]
 
 
-async def test_a_listener_that_hangs_up_is_let_go(gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.gateway.v2.stream.KEEP_ALIVE_SECONDS", 0.05)
+@pytest.mark.parametrize("overrides", [{"keep_alive_seconds": 0.05}])
+async def test_a_listener_that_hangs_up_is_let_go(gate: Gate, port: int) -> None:
     job = await submit(gate.alice)
     headers = {"X-API-Key": gate.keyring.alice}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False) as client:
@@ -273,4 +274,4 @@ async def test_a_listener_that_hangs_up_is_let_go(gate: Gate, port: int, monkeyp
             async for line in answer.aiter_lines():
                 if line.startswith(": keep-alive"):
                     break
-        await until(lambda: not list(gate.app.services.hub))
+        await until(lambda: not len(gate.app.services.streams))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from provisioning.gateway.openapi.operation import Operation
 from provisioning.gateway.openapi.tables import (
     assets,
+    events,
     files,
     gateway,
     jobs,
@@ -21,6 +22,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **jobs.TABLE,
     **assets.TABLE,
     **gateway.TABLE,
+    **events.TABLE,
     **prompts.TABLE,
     **files.TABLE,
     **shared.TABLE,

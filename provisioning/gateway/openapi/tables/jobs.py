@@ -6,6 +6,7 @@ from provisioning.gateway.openapi.examples import JOB, PROGRESS_EVENTS, WORKFLOW
 from provisioning.gateway.openapi.models.comfy_api import Job, JobPage, JobWorkflow, SubmitJob
 from provisioning.gateway.openapi.operation import EVENTS, UPSTREAM, Answer, Body, Operation, Parameter, Tag
 from provisioning.gateway.openapi.parameters import whole
+from provisioning.gateway.openapi.tables.events import LAST_EVENT_ID, STREAMING
 from provisioning.gateway.problems import Code
 
 IDEMPOTENCY_KEY = Parameter(
@@ -71,9 +72,15 @@ TABLE = {
     "GET /api/v2/jobs/{id}/events": Operation(
         Tag.JOBS,
         "Follow a job",
-        (Answer("Server-sent events until the job's end.", None, PROGRESS_EVENTS, media=EVENTS),),
+        (
+            Answer("Server-sent events until the job's end.", None, PROGRESS_EVENTS, media=EVENTS),
+            Answer("The job has ended, and the client has had all of it.", status=204, media=None),
+        ),
         "The state on connecting, then `status`, `progress`, `preview` and `output` events as they happen, and a "
-        "comment every 15 s to keep proxies from closing the connection.",
-        problems=UPSTREAM,
+        "comment every 15 s to keep proxies from closing the connection. With `Last-Event-ID`, what came behind that "
+        "event instead of the state; `reset` says that it is no longer kept, and the state follows. `end` says why the "
+        "stream ends before the job does.",
+        (LAST_EVENT_ID,),
+        problems=(*STREAMING, *UPSTREAM),
     ),
 }

@@ -1,0 +1,91 @@
+"""Every answer that lasts, whatever its form: how many there may be, and when they must end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from provisioning.gateway.access.actor import Actor
+from provisioning.gateway.events.reader import DRAINING
+from provisioning.gateway.problems import Code, Problem
+
+RECHECK_SECONDS = 1.0
+"""How often the keys of open streams are looked at again, so that revoking one closes what it opened."""
+
+Check = Callable[[], Awaitable[object]]
+"""Raises Problem once the caller may no longer be here."""
+
+End = Callable[[str], None]
+"""Has a stream end; is told why: `draining`, or the code of the refusal."""
+
+
+class Bounds(NamedTuple):
+    """How many streams may be open at once."""
+
+    in_all: int
+    per_owner: int
+    per_key: int
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """One that is open."""
+
+    actor: Actor
+    check: Check
+    end: End
+
+
+class Streams:
+    """All that are open."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._open: set[Stream] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @contextlib.contextmanager
+    def place(self, actor: Actor, check: Check, end: End) -> Iterator[None]:
+        """Hold a place; raises Problem TOO_MANY_STREAMS when there is none."""
+        self._refuse_more(actor)
+        stream = Stream(actor, check, end)
+        self._open.add(stream)
+        try:
+            yield
+        finally:
+            self._open.discard(stream)
+
+    def _refuse_more(self, actor: Actor) -> None:
+        of_owner = sum(stream.actor.owner == actor.owner for stream in self._open)
+        of_key = sum(stream.actor.key_id == actor.key_id for stream in self._open)
+        bounds = self._bounds
+        if len(self._open) >= bounds.in_all or of_owner >= bounds.per_owner or of_key >= bounds.per_key:
+            raise Problem(Code.TOO_MANY_STREAMS)
+
+    def end_all(self, reason: str = DRAINING) -> None:
+        """Have every stream end."""
+        for stream in tuple(self._open):
+            stream.end(reason)
+
+    async def watch(self) -> None:
+        """End the streams of keys that no longer live, until cancelled."""
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            # One look for each key, however many streams it opened.
+            for key_id, check in {stream.actor.key_id: stream.check for stream in self._open}.items():
+                await self._recheck(key_id, check)
+
+    async def _recheck(self, key_id: str, check: Check) -> None:
+        try:
+            await check()
+        except Problem as problem:
+            # A database that is away for a moment says nothing about the key.
+            if problem.entry.status in {401, 403}:
+                for stream in tuple(self._open):
+                    if stream.actor.key_id == key_id:
+                        stream.end(problem.code.value)
