@@ -22,3 +22,6 @@ def physical(environment: str, role: str) -> str:
 
 RUNNING_COST = "COMFYUI_RUNPOD_RUNNING_USD_PER_HOUR"
 """Environment variable by which the commands tell the program what the stack costs now; empty when nothing runs."""
+
+VOLUME_CENTER = "COMFYUI_RUNPOD_VOLUME_DATA_CENTER"
+"""Environment variable by which the commands tell the program where the volume is; empty when it is not made yet."""

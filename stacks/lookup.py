@@ -7,7 +7,7 @@ from datetime import date
 
 from components import runpod
 from components.errors import CatalogueError
-from components.naming import RUNNING_COST
+from components.naming import RUNNING_COST, VOLUME_CENTER
 from components.placement import Catalogue, Offer
 
 
@@ -34,3 +34,8 @@ def running_usd_per_hour(environ: Mapping[str, str]) -> float | None:
     """Return what the stack costs now, 0 when nothing runs; None where only the engine was started and nobody asked."""
     told = environ.get(RUNNING_COST)
     return None if told is None else float(told or 0)
+
+
+def volume_center(environ: Mapping[str, str]) -> str:
+    """Return the data centre of a volume that is there already; empty when it is not, or nobody told."""
+    return environ.get(VOLUME_CENTER, "")

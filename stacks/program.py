@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pulumi
@@ -18,8 +19,21 @@ from stacks.sections import TokensSection
 from stacks.settings import Settings
 
 
+@dataclass(frozen=True)
+class Now:
+    """What is there before an update; a preview sets the plan against it."""
+
+    running: float | None = None
+    """What the stack costs now, USD per hour. None: not known."""
+    volume_center: str = ""
+    """Data centre of the volume; empty when it is not made yet, or not known."""
+
+
+NOTHING_KNOWN = Now()
+
+
 def build(
-    settings: Settings, provision: ProvisionPlan, *, catalogue: Catalogue, bundle: str, running: float | None = None
+    settings: Settings, provision: ProvisionPlan, *, catalogue: Catalogue, bundle: str, now: Now = NOTHING_KNOWN
 ) -> StackOutputs:
     """Declare an environment.
 
@@ -28,14 +42,14 @@ def build(
         provision: What is installed.
         catalogue: Prices, stock and data centres; looked up by the caller.
         bundle: Digest of the program that is uploaded to the pod.
-        running: What the stack costs now, USD per hour; a preview sets the plan against it. None: not known.
+        now: What is there before the update.
 
     Raises:
         DeclarationError: The settings cannot work; the message says what to change.
     """
     candidates = _candidates(settings, catalogue)
     if pulumi.runtime.is_dry_run():
-        for line in report.lines(settings, candidates, catalogue):
+        for line in report.lines(settings, candidates, catalogue, now.volume_center):
             pulumi.log.info(line)
     for line in report.warnings(settings, provision, catalogue, datetime.now(UTC).date()):
         pulumi.log.warn(line)
@@ -46,9 +60,9 @@ def build(
     )
     _budget(settings, environment, max(candidate.usd_per_hour for candidate in candidates))
     outputs = _outputs(settings, environment, candidates)
-    if pulumi.runtime.is_dry_run() and running is not None:
+    if pulumi.runtime.is_dry_run() and now.running is not None:
         pulumi.Output.from_input(outputs.cost_per_hour).apply(
-            lambda planned: pulumi.log.info(f"Cost: {cost.difference(planned, running or None)}")
+            lambda planned: pulumi.log.info(f"Cost: {cost.difference(planned, now.running or None)}")
         )
     return outputs
 

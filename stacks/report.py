@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from datetime import date
 
 from components import cost
-from components.placement import Candidate, Catalogue
+from components.errors import PlacementError
+from components.placement import Candidate, Catalogue, rank
 from provisioning.contract import ProvisionPlan
 from stacks import plan
 from stacks.sections import Replace, UnknownHashes
 from stacks.settings import Settings
 
 
-def lines(settings: Settings, candidates: tuple[Candidate, ...], catalogue: Catalogue) -> Iterator[str]:
-    """Yield the plan: ranked candidates, then the price of the first one."""
+def lines(
+    settings: Settings, candidates: tuple[Candidate, ...], catalogue: Catalogue, volume_center: str = ""
+) -> Iterator[str]:
+    """Yield the plan: ranked candidates, then the price of the first one.
+
+    A volume that is there already fixes the data centre, so only what can be had there is told.
+    """
     places = ", ".join(settings.data_centers) or "any data centre with stock"
+    if volume_center:
+        places = f"{volume_center}, where the volume is"
+        try:
+            candidates = rank(dataclasses.replace(plan.wanted(settings), data_centers=(volume_center,)), catalogue)
+        except PlacementError as error:
+            yield f"Placement in {places}: a new pod could not be had there: {error}"
+            return
     yield f"Placement in {places}, prices from {_source(catalogue)}:"
-    for rank, candidate in enumerate(candidates, start=1):
-        yield f"  {rank}. {candidate}"
+    for place, candidate in enumerate(candidates, start=1):
+        yield f"  {place}. {candidate}"
     likely = plan.price(settings, candidates[0].usd_per_hour)
     spans = ", ".join(f"{span} ${usd:.2f}" for span, usd in likely.projection().items())
     yield f"With the first: ${likely.running:.4f}/h ({spans}); stopped, the volume still costs ${likely.stopped:.4f}/h"

@@ -48,6 +48,12 @@ def declared(inputs: Mapping[str, Any], form: type) -> dict[str, Any]:
     return {name: inputs.get(name) for name in known}
 
 
+def secret_env(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return properties whose `env`, where there is one, is kept as a secret."""
+    env = properties["env"]
+    return properties if env is None else {**properties, "env": pulumi.Output.secret(env)}
+
+
 def with_secrets(opts: pulumi.ResourceOptions | None, *names: str) -> pulumi.ResourceOptions:
     """Return `opts` with these outputs kept as secrets in the state."""
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=list(names)))

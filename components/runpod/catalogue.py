@@ -36,6 +36,37 @@ class GpuTypes:
 
 
 @dataclass(frozen=True)
+class CpuType:
+    """A CPU flavour as RunPod offers it; prices are USD per vCPU and hour, None where not offered."""
+
+    id: str
+    name: str
+    group: str
+    min_vcpu: int
+    max_vcpu: int
+    """A pod has a power of two."""
+    ram_gb_per_vcpu: float
+    secure_price_per_vcpu: float | None
+    serverless_price_per_vcpu: float | None
+    stock: str
+    """NONE, LOW, MEDIUM or HIGH."""
+    data_centers: Mapping[str, str]
+    """Stock by data centre."""
+
+
+@dataclass(frozen=True)
+class CpuTypes:
+    """An answer of `get_cpu_types`."""
+
+    cpu_types: tuple[CpuType, ...]
+    """None without an API key: the price file knows no CPU flavours."""
+    source: str
+    """`api` or `price-file`."""
+    as_of: str
+    """Date of the figures, YYYY-MM-DD."""
+
+
+@dataclass(frozen=True)
 class DataCenter:
     """A data centre and what it has."""
 
@@ -72,6 +103,19 @@ def get_gpu_types_output(
     return output.apply(_gpu_types)
 
 
+def get_cpu_types(*, vcpu_count: int = 2, opts: pulumi.InvokeOptions | None = None) -> CpuTypes:
+    """Return every CPU flavour with price and stock."""
+    return _cpu_types(pulumi.runtime.invoke("runpod:index:getCpuTypes", {"vcpuCount": vcpu_count}, opts).value)
+
+
+def get_cpu_types_output(
+    *, vcpu_count: pulumi.Input[int] = 2, opts: pulumi.InvokeOutputOptions | None = None
+) -> pulumi.Output[CpuTypes]:
+    """Return `get_cpu_types` as an output."""
+    answer = pulumi.runtime.invoke_output("runpod:index:getCpuTypes", {"vcpuCount": vcpu_count}, opts)
+    return answer.apply(_cpu_types)
+
+
 def get_data_centers(*, opts: pulumi.InvokeOptions | None = None) -> DataCenters:
     """Return every data centre with its storage tiers and, where an API key is configured, GPU stock."""
     return _data_centers(pulumi.runtime.invoke("runpod:index:getDataCenters", {}, opts).value)
@@ -97,6 +141,25 @@ def _gpu_type(raw: Mapping[str, Any]) -> GpuType:
         memory_gb=int(raw["memoryGb"]),
         secure_price=raw.get("securePrice"),
         community_price=raw.get("communityPrice"),
+        stock=raw["stock"],
+        data_centers=raw["dataCenters"],
+    )
+
+
+def _cpu_types(answer: Mapping[str, Any]) -> CpuTypes:
+    return CpuTypes(tuple(map(_cpu_type, answer["cpuTypes"])), answer["source"], answer["asOf"])
+
+
+def _cpu_type(raw: Mapping[str, Any]) -> CpuType:
+    return CpuType(
+        id=raw["id"],
+        name=raw["name"],
+        group=raw["group"],
+        min_vcpu=int(raw["minVcpu"]),
+        max_vcpu=int(raw["maxVcpu"]),
+        ram_gb_per_vcpu=raw["ramGbPerVcpu"],
+        secure_price_per_vcpu=raw.get("securePricePerVcpu"),
+        serverless_price_per_vcpu=raw.get("serverlessPricePerVcpu"),
         stock=raw["stock"],
         data_centers=raw["dataCenters"],
     )

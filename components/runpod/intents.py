@@ -28,6 +28,10 @@ class Intent:
     """Known once an answer came."""
     in_state: bool = False
     """The engine has it: it is never adopted again. The record stays until the resource is gone."""
+    empty: bool = False
+    """Made by this record's POST, and no pod has had it since: nothing is on it. For volumes alone."""
+    trapped: bool = False
+    """Empty, and no pod could be had where it is: it may be moved."""
 
     @property
     def parsed(self) -> Marker:
@@ -54,6 +58,27 @@ class Intents:
     def placed(self, intent: Intent, resource_id: str) -> None:
         """Record the id that the POST, or a later look, brought."""
         self._write(replace(intent, resource_id=resource_id))
+
+    def made_empty(self, intent: Intent, resource_id: str) -> None:
+        """Record the id of what this very POST has made."""
+        self._write(replace(intent, resource_id=resource_id, empty=True))
+
+    def used(self, resource_id: str) -> None:
+        """Record that a pod has it, so that it may hold something from now on."""
+        for intent in self._known(resource_id):
+            if intent.empty or intent.trapped:
+                self._write(replace(intent, empty=False, trapped=False))
+
+    def trap(self, resource_id: str) -> bool:
+        """Record that no pod can be had where it is, if nothing is on it; say whether that is so."""
+        empty = [intent for intent in self._known(resource_id) if intent.empty]
+        for intent in empty:
+            self._write(replace(intent, trapped=True))
+        return bool(empty)
+
+    def is_trapped(self, resource_id: str) -> bool:
+        """Say whether it is empty where no pod could be had."""
+        return any(intent.trapped for intent in self._known(resource_id))
 
     def seen_in_state(self, resource_id: str) -> None:
         """Record that the engine's state holds this resource."""
@@ -92,6 +117,9 @@ class Intents:
     def age(self, intent: Intent) -> float:
         """Return the seconds since the latest POST."""
         return max(0.0, self._now() - intent.posted_at)
+
+    def _known(self, resource_id: str) -> list[Intent]:
+        return [intent for intent in self._all() if intent.resource_id == resource_id]
 
     def _all(self) -> list[Intent]:
         files = sorted(self._folder.glob("*.json"))

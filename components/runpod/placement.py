@@ -22,13 +22,18 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Candidate:
-    """One thing to ask for: a GPU type, and a data centre or "" for any."""
+    """One thing to ask for: a GPU type or CPU flavour ("" when none matters), and a data centre or "" for any."""
 
-    gpu: str
+    compute: str
     data_center: str
 
     def __str__(self) -> str:
-        return f"{self.gpu} in {self.data_center or 'any data centre'}"
+        where = self.data_center or "any data centre"
+        return f"{self.compute} in {where}" if self.compute else where
+
+
+NOWHERE = Candidate("", "")
+"""What there is only one of in an account: it has no place, and a refusal of it is no matter of placement."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,9 @@ class PlacementError(RunPodError):
         super().__init__("\n".join([f"no place for {what}:", *_table(refusals), advice]))
 
 
-def pod_candidates(gpus: Sequence[str], data_centers: Sequence[str]) -> list[Candidate]:
-    """Return GPU types by data centres, both in the given rank, the GPU's rank first."""
-    return [Candidate(gpu, center) for gpu in gpus for center in (data_centers or ("",))]
+def pod_candidates(computes: Sequence[str], data_centers: Sequence[str]) -> list[Candidate]:
+    """Return GPU types or CPU flavours by data centres, both in the given rank, the former's rank first."""
+    return [Candidate(compute, center) for compute in computes for center in (data_centers or ("",))]
 
 
 def volume_candidates(

@@ -1,4 +1,4 @@
-"""A GPU pod."""
+"""A pod, with GPUs or with CPUs alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Required, TypedDict, Unpack
 
 import pulumi
 
-from components.runpod.binding import Resource, declared, with_secrets
+from components.runpod.binding import Resource, declared, secret_env, with_secrets
 
 
 class PodInputs(TypedDict, total=False):
@@ -17,8 +17,14 @@ class PodInputs(TypedDict, total=False):
     """Base of the physical name; the stack's marker is appended. Changed in place."""
     image_name: Required[pulumi.Input[str]]
     """Container image. Changed in place, which resets the pod."""
-    gpu_type_id_list: Required[pulumi.Input[Sequence[pulumi.Input[str]]]]
-    """Ranked GPU types; the first with stock is taken, at creation alone."""
+    compute_type: pulumi.Input[str] | None
+    """GPU (unless said) or CPU; a change replaces the pod."""
+    gpu_type_id_list: pulumi.Input[Sequence[pulumi.Input[str]]] | None
+    """Ranked GPU types of a GPU pod; the first with stock is taken, at creation alone."""
+    cpu_flavor_id_list: pulumi.Input[Sequence[pulumi.Input[str]]] | None
+    """Ranked CPU flavours of a CPU pod; the first with stock is taken, at creation alone."""
+    vcpu_count: pulumi.Input[int] | None
+    """vCPUs of a CPU pod, a power of two, 2 unless said; a change replaces it."""
     guard: Required[pulumi.Input[str]]
     """Instance id of the stack's guard; a change replaces the pod."""
     gpu_count: pulumi.Input[int] | None
@@ -39,21 +45,26 @@ class PodInputs(TypedDict, total=False):
     """Environment of the container, kept as a secret. Changed in place, which resets the pod."""
     docker_args: pulumi.Input[str] | None
     """Arguments for the image's entry point. Changed in place, which resets the pod."""
+    container_registry_auth_id: pulumi.Input[str] | None
+    """Registry credentials to pull the image with. Changed in place, which resets the pod."""
     allowed_cuda_versions: pulumi.Input[Sequence[pulumi.Input[str]]] | None
     """Acceptable CUDA versions of the host, `major.minor`; one that leaves out the present host's replaces the pod."""
     min_cuda_version: pulumi.Input[str] | None
     """Lowest acceptable CUDA version of the host, `major.minor`; one above the present host's replaces the pod."""
     ready_timeout_seconds: pulumi.Input[int] | None
     """Bound of the wait for RUNNING with SSH and ports, 30 to 7200, 900 unless said."""
+    when_stopped: pulumi.Input[str] | None
+    """`start` (unless said) or `replace`: what an update does about a pod that somebody stopped."""
 
 
 class Pod(Resource):
-    """A pod on the first of the ranked GPU types that can be had, created once and awaited until it is ready."""
+    """A pod on the first of the ranked GPU types or CPU flavours that can be had, created once, awaited until ready."""
 
     token = "runpod:index:Pod"  # noqa: S105 - a resource type
     outputs = (
         "podId",
         "gpu",
+        "cpuFlavorId",
         "dataCenter",
         "costPerHr",
         "sshHost",
@@ -68,10 +79,7 @@ class Pod(Resource):
         self, resource_name: str, *, opts: pulumi.ResourceOptions | None = None, **inputs: Unpack[PodInputs]
     ) -> None:
         """Declare a pod; see PodInputs."""
-        properties = declared(inputs, PodInputs)
-        if properties["env"] is not None:
-            properties["env"] = pulumi.Output.secret(properties["env"])
-        super().__init__(resource_name, properties, with_secrets(opts, "env"))
+        super().__init__(resource_name, secret_env(declared(inputs, PodInputs)), with_secrets(opts, "env"))
         self.acknowledge(self.pod_id)
 
     @property
@@ -81,8 +89,13 @@ class Pod(Resource):
 
     @property
     def gpu(self) -> pulumi.Output[str]:
-        """The GPU type that was had."""
+        """The GPU type that was had; empty for a CPU pod."""
         return self.output("gpu")
+
+    @property
+    def cpu_flavor_id(self) -> pulumi.Output[str]:
+        """The CPU flavour that was had; empty for a GPU pod."""
+        return self.output("cpuFlavorId")
 
     @property
     def data_center(self) -> pulumi.Output[str]:

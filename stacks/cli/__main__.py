@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable
 
-from stacks.cli import destroy, emulator, environment, init, locks, plain, preview, stack, up
+from stacks.cli import destroy, emulator, environment, init, locks, plain, preview, up
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 from stacks.cli.place import Place, here
@@ -133,13 +133,15 @@ def become_engine(arguments: list[str]) -> int:
     """Plain `pulumi` with the same settings: replace this process by the engine; a return is an error."""
     root = here(DEFAULT_ENV).root
     place = here(plain.stack_name(arguments, root, os.environ) or DEFAULT_ENV)
+    from stacks.cli import told  # noqa: PLC0415  (it needs what only a set-up checkout has)
+
     try:
         settings = environment.for_engine(place, os.environ)
         program = place.setup()["engine"]["folder"] + "/pulumi"
         locks.break_stale_of(place, settings)
         own = plain.own_settings(arguments)
         if own:
-            settings = dict(stack.knowing_its_cost(Engine(place, settings)).environ)
+            settings = dict(told.what_runs(Engine(place, settings)).environ)
         os.execve(program, ["pulumi", *arguments], own | settings)  # noqa: S606  (no shell: the very arguments)
     except (CliError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

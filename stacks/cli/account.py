@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 
 from components import cost
+from components.runpod import inventory
 from components.runpod.api import Client
 from components.runpod.api.client import DEFAULT_URL
 from components.runpod.api.errors import RunPodError
 from components.runpod.api.models import NetworkVolume, Pod
+from components.runpod.inventory import Held
 from components.runpod.marker import Marker, marker_of
 from stacks.cli import known, stack
 from stacks.cli.engine import Engine
@@ -21,10 +24,11 @@ _IDLE = frozenset(("EXITED", "TERMINATED"))  # no GPU bills; the container disk 
 
 @dataclass(frozen=True)
 class Item:
-    """One pod or volume. `owner` is a stack's name, `instance <id>` of a stack not known here, or `unknown`."""
+    """One thing it holds. `owner` is a stack's name, `instance <id>` of a stack not known here, or `unknown`."""
 
     id: str
     type: str
+    """pod, volume, endpoint, template, registry or ssh-key."""
     name: str
     status: str
     owner: str
@@ -84,7 +88,7 @@ def opened(key: str, url: str) -> Iterator[Client]:
 
 
 def items(engine: Engine) -> list[Item]:
-    """Every pod and volume of the account.
+    """Everything the account holds that bills or carries a mark of this project.
 
     Raises:
         CliError: the API cannot be asked.
@@ -95,12 +99,15 @@ def items(engine: Engine) -> list[Item]:
 
 
 def look(client: Client, owned: Mapping[str, str]) -> list[Item]:
-    """What the account holds now."""
-    return listed(client.list_pods(), client.list_network_volumes(), owned)
+    """What the account holds now; people's own templates, credentials and keys cost nothing and are left out."""
+    others = inventory.look(client, cannot_see, priced=True)
+    return listed(client.list_pods(), client.list_network_volumes(), owned, others)
 
 
-def listed(pods: Iterable[Pod], volumes: Iterable[NetworkVolume], owned: Mapping[str, str]) -> list[Item]:
-    """Pods and volumes as items; `owned` names the stack of each known instance."""
+def listed(
+    pods: Iterable[Pod], volumes: Iterable[NetworkVolume], owned: Mapping[str, str], others: Iterable[Held] = ()
+) -> list[Item]:
+    """What the account holds as items; `owned` names the stack of each known instance."""
     found = []
     for pod in pods:
         marker = marker_of(pod.name, pod.env)
@@ -110,7 +117,16 @@ def listed(pods: Iterable[Pod], volumes: Iterable[NetworkVolume], owned: Mapping
         marker = marker_of(volume.name)
         price = cost.volume_usd_per_month(volume.size) / cost.HOURS_PER_MONTH
         found.append(_item(volume.id, "volume", volume.name, "READY", marker, owned, price))
+    for held in others:
+        if held.marker or held.kind == inventory.ENDPOINT:
+            status = f"{held.workers} WORKERS" if held.kind == inventory.ENDPOINT else "READY"
+            found.append(_item(held.id, held.kind, held.name, status, held.marker, owned, held.usd_per_hour))
     return found
+
+
+def cannot_see(what: str) -> None:
+    """Say what the API key may not look at."""
+    print(f"the API key may not list {what}, so nothing is known of them", file=sys.stderr, flush=True)
 
 
 def _item(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from components.cost import HOURS_PER_MONTH
+from components.runpod import inventory
 from stacks.cli import account, emulator, ending, environment, known, plain, receipt, stack
 from stacks.cli.account import Item
 from stacks.cli.engine import INTERRUPTED, Engine
@@ -69,11 +70,11 @@ def _left(engine: Engine, marks: set[str]) -> list[Item]:
 
 
 def leftovers(left: Iterable[Item], instances: set[str], *, keep_volumes: bool) -> list[Item]:
-    """What to end although the engine is done: our own pods, and volumes of the stack's present instance.
+    """What to end although the engine is done: all of ours, and volumes of the stack's present instance.
 
     A volume of an earlier instance was kept on purpose then, so it is named and not deleted.
     """
-    return [item for item in left if item.type == "pod" or (item.instance in instances and not keep_volumes)]
+    return [item for item in left if item.type != "volume" or (item.instance in instances and not keep_volumes)]
 
 
 def _end_leftovers(engine: Engine, left: Iterable[Item], instances: set[str], *, keep_volumes: bool) -> None:
@@ -89,7 +90,8 @@ def _meter(engine: Engine, state: dict[str, object], marks: set[str]) -> tuple[l
         return [], timedelta()
     with account.api(engine) as client:
         pods, volumes = client.list_pods(), client.list_network_volumes()
-    return receipt.meter(pods, volumes, state, marks), receipt.ahead(pods, datetime.now(UTC))
+        endpoints = inventory.endpoints(client, priced=False)
+    return receipt.meter(pods, volumes, state, marks, endpoints), receipt.ahead(pods, datetime.now(UTC))
 
 
 def _print_receipt(engine: Engine, ran: list[Metered], now: datetime) -> None:

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 import requests
 
+from components.runpod import inventory
 from components.runpod.api.models import NetworkVolume, Pod
+from components.runpod.inventory import Held
 from stacks.cli import account, destroy, environment, findings, known, locks, pins, stack, standing
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
@@ -38,8 +40,8 @@ def look(engine: Engine) -> Facts:
     env, exists = engine.place.env, stack.exists(engine)
     state = stack.deployment(engine, secrets=True) if exists else {}
     states = known.read(engine)
-    pods, volumes, fault = _account(engine)
-    items = account.listed(pods, volumes, states.owners())
+    pods, volumes, others, fault = _account(engine)
+    items = account.listed(pods, volumes, states.owners(), others)
     old, refusal = pins.compare(engine, state) if exists else ((), "")
     dead, living = _locks(engine)
     return Facts(
@@ -47,6 +49,7 @@ def look(engine: Engine) -> Facts:
         state=state,
         pods=tuple(pods),
         volumes=tuple(volumes),
+        others=tuple(others),
         judged=tuple(standing.judge_all(items, states)),
         unreadable=states.unreadable,
         api_fault=fault,
@@ -84,12 +87,13 @@ def document(env: str, found: list[Finding]) -> str:
     )
 
 
-def _account(engine: Engine) -> tuple[list[Pod], list[NetworkVolume], str]:
+def _account(engine: Engine) -> tuple[list[Pod], list[NetworkVolume], list[Held], str]:
     try:
         with account.api(engine) as client:
-            return client.list_pods(), client.list_network_volumes(), ""
+            others = inventory.look(client, account.cannot_see, priced=True)
+            return client.list_pods(), client.list_network_volumes(), others, ""
     except CliError as error:
-        return [], [], str(error)
+        return [], [], [], str(error)
 
 
 def _locks(engine: Engine) -> tuple[tuple[str, ...], tuple[str, ...]]:

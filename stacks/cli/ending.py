@@ -1,4 +1,4 @@
-"""Ends pods and volumes from outside of any stack, and believes nothing but what the API shows afterwards."""
+"""Ends things from outside of any stack, and believes nothing but what the API shows afterwards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from components.runpod.api import Client
-from components.runpod.api.errors import BadRequestError, ConflictError, NotFoundError, RunPodError
+from components.runpod.api.errors import RunPodError
+from components.runpod.plugin import ending
+from components.runpod.plugin.ending import TARGETS, Target
 from stacks.cli.account import Item
 
 
@@ -27,58 +29,45 @@ BOUND = Patience()
 
 
 def end_all(client: Client, items: Iterable[Item], patience: Patience | None = None) -> list[Item]:
-    """End everything, pods first because a volume in use cannot be deleted; return what is still there."""
-    ordered = sorted(items, key=lambda item: item.type != "pod")
+    """End everything, users before what they use, or it could not be deleted; return what is still there."""
+    order = list(TARGETS)
+    ordered = sorted(items, key=lambda item: order.index(item.type))
     return [item for item in ordered if not _ended(client, item, patience or BOUND)]
 
 
 def _ended(client: Client, item: Item, patience: Patience) -> bool:
     """End one thing and say how that went; a refusal of one does not keep the others alive."""
     print(f"ending {item.label}", flush=True)
+    target = TARGETS[item.type](client, item.id)
     try:
-        refusal = end(client, item, patience)
+        refusal = end(target, patience)
     except RunPodError as error:
         refusal = str(error)
-    print(f"  it still exists and bills: {refusal}" if refusal else "  gone", flush=True)
+    bills = " and bills" if target.bills else ""
+    print(f"  it still exists{bills}: {refusal}" if refusal else "  gone", flush=True)
     return not refusal
 
 
-def end(client: Client, item: Item, patience: Patience) -> str:
+def end(target: Target, patience: Patience) -> str:
     """Delete and look until it is gone; empty, or why it is still there after the bound."""
+    _drain(target, patience)
     started, asked, refusal = patience.clock(), None, ""
     while True:
         now = patience.clock()
         if asked is None or now - asked >= patience.ask_again:
-            refusal, asked = _ask(client, item), now
-        if _is_gone(client, item):
+            refusal, asked = ending.ask(target), now
+        if ending.is_gone(target):
             return ""
         if patience.clock() - started >= patience.seconds:
             return refusal or f"RunPod accepted the deletion {patience.seconds:.0f} s ago and did not carry it out"
         patience.sleep(patience.every)
 
 
-def _ask(client: Client, item: Item) -> str:
-    """Ask for the end; return why it was refused for now."""
-    delete = client.delete_pod if item.type == "pod" else client.delete_network_volume
-    try:
-        delete(item.id)
-    except NotFoundError:
-        return ""
-    except (BadRequestError, ConflictError) as refused:
-        return str(refused)
-    return ""
-
-
-def _is_gone(client: Client, item: Item) -> bool:
-    """Whether RunPod says so about this very id, and lists it no more: one of the two answers may be wrong."""
-    try:
-        if item.type != "pod":
-            client.get_network_volume(item.id)
-            return False
-        if client.get_pod(item.id).status != "TERMINATED":
-            return False
-    except NotFoundError:
-        pass
-    if item.type == "pod":
-        return item.id not in {pod.id for pod in client.list_pods() if pod.status != "TERMINATED"}
-    return item.id not in {volume.id for volume in client.list_network_volumes()}
+def _drain(target: Target, patience: Patience) -> None:
+    """Let an endpoint's workers finish; what still runs after the bound ends with it."""
+    if target.park is None or ending.park(target):
+        return
+    started = patience.clock()
+    while (left := ending.workers_left(target)) and patience.clock() - started < patience.seconds:
+        print(f"  waiting for {left} worker(s) to end", flush=True)
+        patience.sleep(patience.every)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from components.runpod.api.models import NetworkVolume, Pod
+from components.runpod.inventory import Held
 from stacks.cli.stack import POD, VOLUME, resources
 from stacks.cli.standing import Judged, Standing
 
@@ -52,12 +53,13 @@ class Facts:
     state: Mapping[str, Any] = field(default_factory=dict, repr=False)
     pods: tuple[Pod, ...] = ()
     volumes: tuple[NetworkVolume, ...] = ()
+    others: tuple[Held, ...] = ()
     judged: tuple[Judged, ...] = ()
     """Everything the account holds, with its standing."""
     unreadable: tuple[str, ...] = ()
     """Stacks whose state could not be read."""
     api_fault: str = ""
-    """Why the account could not be asked; then nothing is known of pods and volumes."""
+    """Why the account could not be asked; then nothing is known of what it holds."""
     silence: str = ""
     """Why the gateway does not answer; empty when it does, or when nobody asked it."""
     keeps_volumes: bool = False
@@ -87,7 +89,7 @@ def _api(facts: Facts) -> Iterator[Finding]:
 
 
 def _loose(facts: Facts) -> Iterator[Finding]:
-    """Pods and volumes that no state holds."""
+    """Things that no state holds."""
     mounted = _mounted(facts.pods)
     for judged in facts.judged:
         if judged.standing is not Standing.HELD and not (judged.item.id in mounted and not judged.item.instance):
@@ -98,10 +100,10 @@ def _loose_one(facts: Facts, judged: Judged) -> Finding:
     item, env = judged.item, facts.env
     kept = facts.keeps_volumes and item.type == "volume" and judged.stack == env
     calm = judged.standing in {Standing.BUSY, Standing.FOREIGN} or kept or not item.usdPerHour
-    name = {"pod": "IDS", "volume": "VOLUMES"}[item.type]
+    name = "VOLUMES" if item.type == "volume" else "IDS"
     by_name = f"make sweep ENV={env} {name}={item.id} YES=1"
     fixes = {
-        Standing.ORPHAN: f"make sweep ENV={env} YES=1" if item.type == "pod" else by_name,
+        Standing.ORPHAN: by_name if item.type == "volume" else f"make sweep ENV={env} YES=1",
         Standing.BUSY: f"make doctor ENV={env}",
         Standing.UNMARKED: by_name,
         Standing.FOREIGN: by_name,
@@ -116,11 +118,23 @@ def _loose_one(facts: Facts, judged: Judged) -> Finding:
 def _lost(facts: Facts) -> Iterator[Finding]:
     """What the state holds and the account does not."""
     there = {pod.id for pod in facts.pods} | {volume.id for volume in facts.volumes}
-    for what, kind in (("pod", POD), ("volume", VOLUME)):
+    there |= {held.id for held in facts.others}
+    for what, kind in _HELD.items():
         for item in [] if facts.api_fault else resources(facts.state, kind):
             if item.get("id") not in there:
                 text = f"{what} {item.get('id')} is in the state and not in the account"
                 yield Finding("lost", Severity.BREAKS, text, f"make up ENV={facts.env}")
+
+
+_HELD = {
+    "pod": POD,
+    "volume": VOLUME,
+    "endpoint": "runpod:index:Endpoint",
+    "template": "runpod:index:Template",
+    "registry": "runpod:index:ContainerRegistryAuth",
+    "SSH key": "runpod:index:AccountSshKey",
+}
+"""Types of the state by what they are called in a line of text."""
 
 
 def _silent(facts: Facts) -> Iterator[Finding]:
@@ -129,7 +143,7 @@ def _silent(facts: Facts) -> Iterator[Finding]:
     for pod in _own(facts):
         if pod.status != "RUNNING":
             text = f"pod {pod.id} is {pod.status}"
-        elif pod.gpu and pod.gpu.count == 0:
+        elif pod.gpu and pod.gpus_got == 0:
             text = f"pod {pod.id} runs without a GPU: none was free when it was started again"
         elif facts.silence:
             text, fix = (

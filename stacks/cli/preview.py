@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from stacks.cli import emulator, environment, passphrase, plain, stack
+from stacks.cli import emulator, environment, passphrase, plain, stack, told
 from stacks.cli.engine import Engine
 from stacks.cli.place import PROJECT, Place
 
@@ -22,7 +22,7 @@ def run(place: Place) -> int:
     engine = Engine(place, environment.for_engine(place, os.environ))
     emulator.start(place)
     stack.prepare(engine)
-    return stack.knowing_its_cost(engine).follow("preview", plain.CURRENT_SETTINGS)
+    return told.what_runs(engine).follow("preview", plain.CURRENT_SETTINGS)
 
 
 def _without_secrets(place: Place) -> int:

@@ -8,11 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from components import cost
+from components.runpod import inventory
 from components.runpod.api import Client
 from components.runpod.api.errors import RunPodError
 from components.runpod.api.models import BillingRecord, NetworkVolume, Pod
+from components.runpod.inventory import Held
 from components.runpod.marker import marker_of
 from stacks.cli.stack import VOLUME, resources
+
+_BILLED_DAYS = 30
+"""How far back an endpoint's bill is looked up; RunPod's own choice where nobody says."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +27,9 @@ class Metered:
     type: str
     id: str
     what: str
-    """The GPU, or the size."""
+    """The GPU, the size, or the name."""
     usd_per_hour: float
-    """Pod and container disk together, or the volume."""
+    """Pod and container disk together, or the volume; 0 for an endpoint, whose workers come and go."""
     since: datetime | None
     """None when nobody knows: RunPod does not tell when a volume was made."""
     stopped: bool = False
@@ -44,13 +49,19 @@ class Entry:
 
 
 def meter(
-    pods: Iterable[Pod], volumes: Iterable[NetworkVolume], state: Mapping[str, Any], marks: set[str]
+    pods: Iterable[Pod],
+    volumes: Iterable[NetworkVolume],
+    state: Mapping[str, Any],
+    marks: set[str],
+    endpoints: Iterable[Held] = (),
 ) -> list[Metered]:
     """Everything that carries one of the marks; what a volume's state entry says of its making is taken for its age."""
     made = {item.get("id"): item.get("created") for item in resources(state, VOLUME)}
     own_pods = [pod for pod in pods if _instance(pod.name, pod.env) in marks and pod.status != "TERMINATED"]
     own_volumes = [volume for volume in volumes if _instance(volume.name, {}) in marks]
-    return [_pod(pod) for pod in own_pods] + [_volume(volume, made.get(volume.id)) for volume in own_volumes]
+    own_endpoints = [endpoint for endpoint in endpoints if endpoint.marker and endpoint.marker.instance in marks]
+    kept = [_volume(volume, made.get(volume.id)) for volume in own_volumes]
+    return [*map(_pod, own_pods), *kept, *map(_endpoint, own_endpoints)]
 
 
 def ahead(pods: Iterable[Pod], now: datetime) -> timedelta:
@@ -82,7 +93,9 @@ def lines(entries: Iterable[Entry], until: datetime) -> list[str]:
 def _line(entry: Entry, until: datetime) -> str:
     thing, usd = entry.thing, entry.thing.usd(until)
     billed = "not yet billed" if entry.billed is None else f"${entry.billed:.4f} billed by RunPod so far"
-    if thing.stopped:
+    if thing.type == inventory.ENDPOINT:
+        spent = "its workers come and go, what they cost is known to RunPod's bill alone"
+    elif thing.stopped:
         spent = "stopped before, for how long is known to RunPod's bill alone"
     elif thing.since is None or usd is None:
         spent = f"since an unknown time at ${thing.usd_per_hour:.4f}/h"
@@ -102,12 +115,20 @@ def _volume(volume: NetworkVolume, made: str | None) -> Metered:
     return Metered("volume", volume.id, f"{volume.size} GB", price, _moment(made))
 
 
+def _endpoint(endpoint: Held) -> Metered:
+    return Metered(inventory.ENDPOINT, endpoint.id, endpoint.name, 0.0, None)
+
+
 def _billed(client: Client, thing: Metered) -> float | None:
-    since = (thing.since or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    ask: Callable[[str, str], list[BillingRecord]]
-    ask = client.bill_of_pod if thing.type == "pod" else client.bill_of_network_volume
+    unknown = timedelta(days=_BILLED_DAYS) if thing.type == inventory.ENDPOINT else timedelta()
+    since = (thing.since or datetime.now(UTC) - unknown).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ask: Mapping[str, Callable[[str, str], list[BillingRecord]]] = {
+        "pod": client.bill_of_pod,
+        "volume": client.bill_of_network_volume,
+        inventory.ENDPOINT: client.bill_of_endpoint,
+    }
     try:
-        records = ask(thing.id, since)
+        records = ask[thing.type](thing.id, since)
     except RunPodError:
         return None
     return sum(record.total for record in records) if records else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import tempfile
@@ -10,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.naming import RUNNING_COST
 from stacks.cli import locks
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
@@ -41,19 +39,6 @@ def prepare(engine: Engine) -> None:
         print(f"making the stack {engine.place.env}", flush=True)
         engine.ask("stack", "init")
     _forget_pending(engine)
-
-
-def knowing_its_cost(engine: Engine) -> Engine:
-    """The engine with what the stack costs now in the program's environment: a preview shows the difference.
-
-    A stack that is not there yet costs nothing.
-    """
-    try:
-        outputs = engine.ask_json("stack", "output", "--json")
-    except CliError:
-        outputs = {}
-    told = {RUNNING_COST: str(outputs.get("costPerHour", ""))}
-    return dataclasses.replace(engine, environ={**engine.environ, **told})
 
 
 def deployment(engine: Engine, *, secrets: bool = False) -> dict[str, Any]:

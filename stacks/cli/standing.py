@@ -22,7 +22,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Judged:
-    """A pod or volume with its standing."""
+    """A thing with its standing."""
 
     item: Item
     standing: Standing
@@ -55,22 +55,26 @@ def judge_all(items: Iterable[Item], known: Known) -> list[Judged]:
 class Named:
     """What the person who sweeps has named."""
 
-    pods: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    """Pods and all else that is no volume."""
     volumes: frozenset[str] = frozenset()
 
     def names(self, item: Item) -> bool:
         """Whether this very thing was named, as what it is: a volume's id among the pods names nothing."""
-        return item.id in (self.pods if item.type == "pod" else self.volumes)
+        return item.id in (self.volumes if item.type == "volume" else self.others)
 
     def unknown(self, ids: Collection[str]) -> list[str]:
         """Names of nothing that exists."""
-        return sorted((self.pods | self.volumes) - set(ids))
+        return sorted((self.others | self.volumes) - set(ids))
 
 
 def may_end(judged: Judged, named: Named) -> bool:
-    """Whether a sweep may end it: orphaned pods, and what was named; never what a state holds or an update makes."""
+    """Whether a sweep may end it: orphans that hold no data, and what was named.
+
+    Never what a state holds or an update makes.
+    """
     if judged.standing in {Standing.HELD, Standing.BUSY}:
         return False
-    if judged.standing is Standing.ORPHAN and judged.item.type == "pod":
+    if judged.standing is Standing.ORPHAN and judged.item.type != "volume":
         return True
     return named.names(judged.item)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from components.runpod.api import Client
+from components.runpod.plugin.ending import TARGETS
 from stacks.cli import account, environment, known, standing
 from stacks.cli.ending import end_all
 from stacks.cli.engine import Engine
@@ -57,7 +58,8 @@ def _survey(engine: Engine, client: Client) -> Survey:
 def _act(client: Client, look: Look, targets: list[Judged], named: Named) -> int:
     """End the targets one by one, each only if it still may be."""
     left = []
-    for target in sorted(targets, key=lambda judged: judged.item.type != "pod"):
+    order = list(TARGETS)
+    for target in sorted(targets, key=lambda judged: order.index(judged.item.type)):
         if any(now.item.id == target.item.id and may_end(now, named) for now in look().judged):
             left += end_all(client, [target.item])
         else:
@@ -83,12 +85,12 @@ def check(found: list[Judged], named: Named) -> None:
     if unknown := named.unknown([judged.item.id for judged in found]):
         raise CliError(f"the account holds nothing called {', '.join(unknown)}; `make pods` lists what it holds")
     for judged in found:
-        if judged.item.id in named.pods | named.volumes and not may_end(judged, named):
+        if judged.item.id in named.others | named.volumes and not may_end(judged, named):
             raise CliError(f"{judged.item.label} is not swept: it {_why_not(judged, named)}")
 
 
 def _why_not(judged: Judged, named: Named) -> str:
     if not named.names(judged.item):
-        return f"is a {judged.item.type}; name it in {'IDS' if judged.item.type == 'pod' else 'VOLUMES'}"
+        return f"is a {judged.item.type}; name it in {'VOLUMES' if judged.item.type == 'volume' else 'IDS'}"
     advice = f"; `make destroy ENV={judged.stack}` ends it" if judged.standing is Standing.HELD else ""
     return f"{judged.standing} ({judged.stack}){advice}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from stacks.cli import emulator, environment, placement, plain, stack, summary
+from stacks.cli import emulator, environment, placement, plain, stack, summary, told
 from stacks.cli.engine import INTERRUPTED
 from stacks.cli.place import Place
 
@@ -14,7 +14,7 @@ def run(place: Place, default_env: str, saved_plan: str = "") -> int:
     engine = environment.prepared(place, os.environ)
     emulator.start(place)
     stack.prepare(engine)
-    engine = stack.knowing_its_cost(engine)
+    engine = told.what_runs(engine)
     # The preview stays: a policy that refuses does so before the first resource bills.
     with placement.settings_file(place, saved_plan) as settings:
         code = engine.follow("up", "--yes", plain.CURRENT_SETTINGS, *settings)

@@ -14,7 +14,21 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.emulator import accounts, billing, catalogue, control, emulator, files, logs, pods, ssh_keys, volumes
+from tests.emulator import (
+    accounts,
+    billing,
+    catalogue,
+    control,
+    emulator,
+    files,
+    logs,
+    pods,
+    registries,
+    serverless,
+    ssh_keys,
+    templates,
+    volumes,
+)
 from tests.emulator.callers import is_ours
 from tests.emulator.emulator import EMULATOR, Emulator
 from tests.emulator.faults import Effect
@@ -49,7 +63,7 @@ def create_app(emu: Emulator, *, with_control: bool = True) -> web.Application:
     middlewares = [refuse_foreign_names, *own, record, inject, guard]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app[EMULATOR] = emu
-    for module in (pods, logs, volumes, catalogue, billing, ssh_keys, files):
+    for module in (pods, logs, volumes, templates, registries, serverless, catalogue, billing, ssh_keys, files):
         app.add_routes(module.routes)
     if with_control:
         app.add_routes(control.routes)

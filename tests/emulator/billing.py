@@ -2,106 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
 from aiohttp import web
 
-from tests.emulator import emulator
-from tests.emulator.clock import iso, parse_iso
+from tests.emulator import emulator, workers
+from tests.emulator.buckets import Amounts, known_until, read_query, records, spent, totals
+from tests.emulator.clock import iso
 from tests.emulator.emulator import account_of
-from tests.emulator.problems import invalid
-from tests.emulator.state import Span
-
-DEFAULT_DAYS = 30
-MAX_BUCKETS = 10_000
-
-Amounts = dict[str, float]
 
 routes = web.RouteTableDef()
-
-
-@dataclass(frozen=True)
-class Query:
-    """A time range, snapped to buckets."""
-
-    start: datetime
-    end: datetime
-    bucket: str
-
-    def buckets(self) -> list[tuple[datetime, datetime]]:
-        """Return the buckets of the range, oldest first."""
-        found: list[tuple[datetime, datetime]] = []
-        start = self.start
-        while start < self.end and len(found) < MAX_BUCKETS:
-            found.append((start, following(start, self.bucket)))
-            start = found[-1][1]
-        return found
-
-    def view(self, **more: str | None) -> dict[str, Any]:
-        """Return the query as the answer repeats it."""
-        start, end = iso(self.start.timestamp()), iso(self.end.timestamp())
-        return {"startTime": start, "endTime": end, "bucketSize": self.bucket} | more
-
-
-def floor(moment: datetime, bucket: str) -> datetime:
-    """Return the start of the bucket a moment lies in."""
-    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    match bucket:
-        case "hour":
-            return moment.replace(minute=0, second=0, microsecond=0)
-        case "week":
-            return day - timedelta(days=day.weekday())
-        case "month":
-            return day.replace(day=1)
-        case "year":
-            return day.replace(month=1, day=1)
-    return day
-
-
-def following(start: datetime, bucket: str) -> datetime:
-    """Return the start of the next bucket; 31 days or 366 reach over any month or year."""
-    steps = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
-    longest = timedelta(days=31 if bucket == "month" else 366)
-    return start + steps[bucket] if bucket in steps else floor(start + longest, bucket)
-
-
-def read_query(request: web.Request) -> Query:
-    """Read the time range of a request; by default the last 30 days."""
-    now = datetime.fromtimestamp(emulator.of(request).clock.now(), UTC)
-    bucket = request.query.get("bucketSize", "day")
-    try:
-        end = moment(request.query.get("endTime")) or now
-        start = moment(request.query.get("startTime")) or end - timedelta(days=DEFAULT_DAYS)
-    except ValueError as error:
-        raise invalid(f"startTime or endTime: {error}") from error
-    if last := int(request.query.get("lastN", "0")):
-        start = floor(now, bucket)
-        for _ in range(last - 1):
-            start = floor(start - timedelta(seconds=1), bucket)
-        end = now
-    return Query(floor(start, bucket), following(floor(end, bucket), bucket), bucket)
-
-
-def moment(text: str | None) -> datetime | None:
-    """Return a moment of a query parameter, None when it is not given."""
-    return datetime.fromtimestamp(parse_iso(text), UTC) if text else None
-
-
-def spent(spans: Iterable[Span], start: float, end: float) -> Amounts:
-    """Return USD by what was billed between two moments."""
-    sums = {"gpu": 0.0, "cpu": 0.0, "disk": 0.0}
-    for span in spans:
-        hours = max(0.0, min(end, span.end or end) - max(start, span.start)) / 3600
-        sums["gpu"] += span.gpu * hours
-        sums["cpu"] += span.cpu * hours
-        sums["disk"] += span.disk * hours
-    return sums
-
-
-Charge = Callable[[Amounts], Amounts]
 
 
 def pod_charge(sums: Amounts) -> Amounts:
@@ -124,28 +32,6 @@ def fast_volume_charge(sums: Amounts) -> Amounts:
     return {"totalAmount": sums["disk"], "standardAmount": 0.0, "highPerformanceAmount": sums["disk"]}
 
 
-def records(query: Query, spans: list[Span], charge: Charge, known: float) -> list[dict[str, Any]]:
-    """Return the buckets in which something was spent, up to the moment that billing knows of."""
-    found = []
-    for start, end in query.buckets():
-        amounts = charge(spent(spans, start.timestamp(), min(end.timestamp(), known)))
-        if amounts["totalAmount"] > 0:
-            times = {"startTime": iso(start.timestamp()), "endTime": iso(end.timestamp())}
-            found.append(times | amounts)
-    return found
-
-
-def totals(found: list[dict[str, Any]], empty: Amounts) -> Amounts:
-    """Return the sums of records."""
-    return {name: sum(record[name] for record in found) for name in empty}
-
-
-def known_until(request: web.Request) -> float:
-    """Return the moment up to which billing has caught up."""
-    emu = emulator.of(request)
-    return emu.clock.now() - emu.conditions.billing_lag_seconds
-
-
 @routes.get("/v2/billing/pods")
 async def pod_billing(request: web.Request) -> web.Response:
     """Return what pods have cost."""
@@ -163,6 +49,47 @@ async def pod_billing(request: web.Request) -> web.Response:
         "totals": totals(found, pod_charge(spent([], 0, 0))),
     }
     return web.json_response({"records": found, "metadata": metadata})
+
+
+def serverless_charge(sums: Amounts) -> Amounts:
+    """Return the amounts of an endpoint's record; disk and fee are in the price of the workers here."""
+    parts = {"gpuAmount": sums["gpu"], "cpuAmount": sums["cpu"], "diskAmount": 0.0, "feeAmount": 0.0}
+    return {"totalAmount": sum(parts.values()), **parts}
+
+
+@routes.get("/v2/billing/serverless")
+async def serverless_billing(request: web.Request) -> web.Response:
+    """Return what serverless endpoints have cost."""
+    query, wanted = read_query(request), request.query.get("serverlessId")
+    found = [
+        record | {"serverlessId": endpoint.id}
+        for endpoint in emulator.of(request).state.endpoints.values()
+        if endpoint.account == account_of(request) and wanted in (None, endpoint.id)
+        for record in records(query, workers.spans(endpoint), serverless_charge, known_until(request))
+    ]
+    metadata = {
+        "query": query.view(serverlessId=wanted),
+        "recordCount": len(found),
+        "uniqueServerlessCount": len({record["serverlessId"] for record in found}),
+        "totals": totals(found, serverless_charge(spent([], 0, 0))),
+    }
+    return web.json_response({"records": found, "metadata": metadata})
+
+
+@routes.get("/v2/billing/endpoints")
+async def public_endpoint_billing(request: web.Request) -> web.Response:
+    """Return what RunPod's public endpoints have cost: nothing, because nobody calls them here."""
+    metadata = {"query": read_query(request).view(), "recordCount": 0, "totals": {"totalAmount": 0.0}}
+    return web.json_response({"records": [], "metadata": metadata})
+
+
+@routes.get("/v2/billing/clusters")
+async def cluster_billing(request: web.Request) -> web.Response:
+    """Return what clusters have cost: nothing, because this RunPod has none."""
+    nothing = dict.fromkeys(("totalAmount", "gpuAmount", "diskAmount", "networkingAmount"), 0.0)
+    metadata = {"query": read_query(request).view(clusterId=request.query.get("clusterId")), "recordCount": 0}
+    metadata |= {"uniqueClusterCount": 0, "totals": nothing}
+    return web.json_response({"records": [], "metadata": metadata})
 
 
 @routes.get("/v2/billing/network-volumes")
@@ -211,24 +138,27 @@ async def all_billing(request: web.Request) -> web.Response:
     query, known, state = read_query(request), known_until(request), emulator.of(request).state
     pods = [span for pod in state.pods.values() if pod.account == account_of(request) for span in pod.spans]
     volumes = [v for v in state.volumes.values() if v.account == account_of(request)]
+    endpoints = [e for e in state.endpoints.values() if e.account == account_of(request)]
+    working = [span for endpoint in endpoints for span in workers.spans(endpoint)]
     found = []
     for start, end in query.buckets():
         window = (start.timestamp(), min(end.timestamp(), known))
-        amounts = NOTHING | account_amounts(
-            spent(pods, *window), {v.id: (v.type, spent(v.spans, *window)) for v in volumes}
-        )
+        storage = {v.id: (v.type, spent(v.spans, *window)) for v in volumes}
+        amounts = NOTHING | account_amounts(spent(pods, *window), storage, spent(working, *window))
         if amounts["totalAmount"] > 0:
             found.append({"startTime": iso(window[0]), "endTime": iso(end.timestamp())} | amounts)
     metadata = {"query": query.view(), "recordCount": len(found), "totals": totals(found, NOTHING)}
     return web.json_response({"records": found, "metadata": metadata})
 
 
-def account_amounts(pods: Amounts, volumes: dict[str, tuple[str, Amounts]]) -> Amounts:
+def account_amounts(pods: Amounts, volumes: dict[str, tuple[str, Amounts]], serverless: Amounts) -> Amounts:
     """Return the members of an account's record that this RunPod can fill."""
     fast = sum(sums["disk"] for kind, sums in volumes.values() if kind == "HIGH_PERFORMANCE")
     standard = sum(sums["disk"] for kind, sums in volumes.values() if kind != "HIGH_PERFORMANCE")
     return {
-        "totalAmount": sum(pods.values()) + fast + standard,
+        "totalAmount": sum(pods.values()) + fast + standard + sum(serverless.values()),
+        "serverlessGpuAmount": serverless["gpu"],
+        "serverlessCpuAmount": serverless["cpu"],
         "podGpuAmount": pods["gpu"],
         "podCpuAmount": pods["cpu"],
         "podDiskAmount": pods["disk"],

@@ -8,11 +8,10 @@ from typing import Any
 from aiohttp import web
 
 from tests.emulator import emulator
-from tests.emulator.market import MAX_GPUS, Cpu, DataCenter, Gpu, Market, catalogue
+from tests.emulator.market import MAX_GPUS, MAX_VCPUS, MIN_VCPUS, Cpu, DataCenter, Gpu, Market, catalogue
 from tests.emulator.problems import ApiError, not_found
 
 CUDA_VERSIONS = ("12.4", "12.6", "12.8", "13.0")
-MAX_VCPUS = 32
 LEVELS = ("NONE", "LOW", "MEDIUM", "HIGH")
 
 routes = web.RouteTableDef()
@@ -113,17 +112,30 @@ async def get_cpu(request: web.Request) -> web.Response:
 
 
 def cpu_view(request: web.Request, cpu: Cpu) -> dict[str, Any]:
-    """Return a CPU flavour in the document's form; there is always plenty."""
-    stock = {"availability": "HIGH"} if "include" in request.query else {}
+    """Return a CPU flavour in the document's form."""
     return {
         "id": cpu.id,
         "name": cpu.name,
         "group": cpu.group,
-        "vcpu": {"min": 2, "max": MAX_VCPUS},
+        "vcpu": {"min": MIN_VCPUS, "max": MAX_VCPUS},
         "ramGbPerVcpu": cpu.ramGbPerVcpu,
         "price": {"securePerVcpu": cpu.perVcpu, "serverlessPerVcpu": cpu.perVcpu},
-        **stock,
+        **cpu_availability(request, cpu),
     }
+
+
+def cpu_availability(request: web.Request, cpu: Cpu) -> dict[str, Any]:
+    """Return the members that come with include=AVAILABILITY, which needs `product`."""
+    if "include" not in request.query:
+        return {}
+    if "product" not in request.query:
+        raise ApiError(400, "include=AVAILABILITY requires product")
+    market, vcpus = emulator.of(request).market, int(request.query.get("vcpuCount", MIN_VCPUS))
+    there = {place.id: market.cpu_level(cpu, place.id, vcpus) for place in catalogue().data_centers.values()}
+    members: dict[str, Any] = {"availability": best(there.values())}
+    if members["availability"] != "NONE":
+        members["dataCenters"] = [{"id": key, "name": key, "availability": level} for key, level in there.items()]
+    return members
 
 
 @routes.get("/v2/catalog/datacenters")
@@ -159,15 +171,17 @@ def data_center_view(request: web.Request, place: DataCenter) -> dict[str, Any]:
         "name": place.id,
         "region": place.region,
         "globalNetwork": place.networkVolumes,
-        "networkVolumeTypes": ["STANDARD"] if place.networkVolumes else [],
+        "networkVolumeTypes": place.volume_types,
         "compliance": [],
     }
     included = names(request, "include")
     if "GPU_AVAILABILITY" in included:
         view["gpuAvailability"] = gpu_availability(emulator.of(request).market, place)
     if "CPU_AVAILABILITY" in included:
+        market = emulator.of(request).market
         view["cpuAvailability"] = [
-            {"id": c.id, "name": c.name, "availability": "HIGH"} for c in catalogue().cpus.values()
+            {"id": c.id, "name": c.name, "availability": market.cpu_level(c, place.id, MIN_VCPUS)}
+            for c in catalogue().cpus.values()
         ]
     return view
 

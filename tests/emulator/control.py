@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from json import JSONDecodeError
 from typing import Any
 
 from aiohttp import web
 
-from tests.emulator import emulator
-from tests.emulator.emulator import Emulator
+from tests.emulator import emulator, workers
+from tests.emulator.emulator import Emulator, Thing
 from tests.emulator.faults import Effect, parse_conditions, parse_rule
 from tests.emulator.market import catalogue, holds
 from tests.emulator.pod_view import view
+from tests.emulator.presets import Credential, Endpoint, Template
 from tests.emulator.state import Pod
 
 DRIFTING = ("name", "image", "args", "disk", "ports", "env", "status", "locked")
@@ -149,11 +151,50 @@ async def get_violations(request: web.Request) -> web.Response:
 
 @routes.get("/_emulator/pods")
 async def get_pods(request: web.Request) -> web.Response:
-    """List every pod and volume that exists and bills, of all accounts, as they really are: no lag, no fault."""
-    emu = emulator.of(request)
-    pods = [{"account": pod.account, **view(pod, emu.clock.now())} for pod in emu.state.living_pods()]
+    """List everything that exists, of all accounts, as it really is: no lag, no fault."""
+    emu, now = emulator.of(request), emulator.of(request).clock.now()
+    pods = [{"account": pod.account, **view(pod, now)} for pod in emu.state.living_pods()]
     volumes = [asdict(volume) for volume in emu.state.living_volumes()]
-    return web.json_response({"pods": pods, "volumes": volumes})
+    others = {
+        "endpoints": [{**shown(one), "workers": len(workers.living(one, now))} for one in living(emu.state.endpoints)],
+        "templates": [shown(one) for one in living(emu.state.templates)],
+        "registries": [shown(one) for one in living(emu.state.registries)],
+        "sshKeys": [key for account in emu.state.accounts.values() for key in account.ssh_keys],
+    }
+    return web.json_response({"pods": pods, "volumes": volumes, **others})
+
+
+def living(things: Mapping[str, Thing]) -> list[Thing]:
+    """Return what has not ended."""
+    return [thing for thing in things.values() if thing.ended_at is None]
+
+
+def shown(thing: Template | Credential | Endpoint) -> dict[str, Any]:
+    """Return what tells a thing from others."""
+    return {"id": thing.id, "name": thing.name, "account": thing.account}
+
+
+@routes.post("/_emulator/endpoints/{id}")
+async def load(request: web.Request) -> web.Response:
+    """Do to an endpoint what `do` says: `work` starts `workers` busy workers, `drift` sets members, `lose` ends it."""
+    emu, body = emulator.of(request), await read(request)
+    endpoint = emu.state.endpoints.get(request.match_info["id"])
+    if endpoint is None or endpoint.ended_at is not None:
+        raise web.HTTPNotFound(text="no such endpoint\n")
+    match body.get("do"):
+        case "work":
+            for _ in range(body["workers"]):
+                workers.start(endpoint, emu.clock.now(), busy=True)
+        case "drift":
+            for name, value in body["set"].items():
+                setattr(endpoint, name, value)
+        case "lose":
+            endpoint.ended_at = emu.clock.now()
+            workers.end_all(endpoint, endpoint.ended_at)
+        case other:
+            raise web.HTTPBadRequest(text=f"do: {other!r} is none of work, drift, lose\n")
+    emu.state.save()
+    return web.json_response(shown(endpoint))
 
 
 @routes.post("/_emulator/pods/{id}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -77,18 +78,44 @@ def account_of(request: web.Request) -> str:
     return request[CALLER].account
 
 
+class Owned(Protocol):
+    """What belongs to an account, from one moment to another."""
+
+    account: str
+    ended_at: float | None
+
+    @property
+    def created_at(self) -> float:
+        """When it was made."""
+
+
+Thing = TypeVar("Thing", bound=Owned)
+
+
+def listed(request: web.Request, things: Iterable[Thing]) -> Iterator[Thing]:
+    """Yield what a list of the caller's account shows, which under a lag is not quite what exists."""
+    emu, account = of(request), account_of(request)
+    lag = emu.conditions.list_lag_seconds
+    seen = emu.clock.now() - lag
+    for thing in things:
+        ended = thing.ended_at is not None and (thing.ended_at <= seen or not lag)
+        if thing.account == account and thing.created_at <= seen and not ended:
+            yield thing
+
+
+def one_of(request: web.Request, things: Mapping[str, Thing], noun: str) -> Thing:
+    """Return the thing a request names, when it is the account's; else the API's 404."""
+    thing = things.get(request.match_info["id"])
+    if thing is None or thing.account != account_of(request) or thing.ended_at is not None:
+        raise not_found(noun)
+    return thing
+
+
 def pod_of(request: web.Request) -> Pod:
-    """Return the pod a request names, when it is the account's; else the API's 404."""
-    pod_id = request.match_info["id"]
-    pod = of(request).state.pods.get(pod_id)
-    if pod is None or pod.account != account_of(request) or pod.ended_at is not None:
-        raise not_found("pod")
-    return pod
+    """Return the pod a request names."""
+    return one_of(request, of(request).state.pods, "pod")
 
 
 def volume_of(request: web.Request) -> Volume:
-    """Return the network volume a request names, when it is the account's; else the API's 404."""
-    volume = of(request).state.volumes.get(request.match_info["id"])
-    if volume is None or volume.account != account_of(request) or volume.ended_at is not None:
-        raise not_found("network volume")
-    return volume
+    """Return the network volume a request names."""
+    return one_of(request, of(request).state.volumes, "network volume")

@@ -165,6 +165,10 @@ class Conditions:
     """Pods that cannot be started again after a stop: no GPU free."""
     ssh_refused: str = ""
     """Pods whose published TCP ports break every new connection."""
+    worker_end_seconds: float = 0.3
+    """How long a worker of an endpoint goes on after it is no longer wanted."""
+    workers_never_end: str = ""
+    """Endpoints whose workers go on although they are no longer wanted; deleting the endpoint ends them."""
     volume_megabytes: int = 0
     """What really fits on the volumes of containers started from now on, in the namespace runtime; 0: no such limit."""
     revoked_keys: str = ""
@@ -172,7 +176,11 @@ class Conditions:
 
     def hits(self, pattern: str, pod: Pod) -> bool:
         """Say whether a pattern of these conditions means the pod."""
-        return bool(pattern) and re.search(pattern, pod.name) is not None
+        return self.names(pattern, pod.name)
+
+    def names(self, pattern: str, name: str) -> bool:
+        """Say whether a pattern of these conditions means what has this name."""
+        return bool(pattern) and re.search(pattern, name) is not None
 
 
 def parse_conditions(raw: dict[str, Any]) -> Conditions:

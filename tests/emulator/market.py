@@ -15,6 +15,7 @@ COMPUTING = ("PROVISIONING", "STARTING", "RUNNING")
 HOURS_PER_MONTH = 730
 """RunPod names no divisor for its monthly storage rates; this is the usual one."""
 MAX_GPUS = 8
+MIN_VCPUS, MAX_VCPUS = 2, 32
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,14 @@ class DataCenter:
     region: str
     country: str
     networkVolumes: bool  # noqa: N815 - as the data file spells it
+    highPerformance: bool = False  # noqa: N815 - likewise
+    """Whether the faster kind of network volume is there too."""
+
+    @property
+    def volume_types(self) -> list[str]:
+        """Kinds of network volumes it has."""
+        fast = ["HIGH_PERFORMANCE"] if self.highPerformance else []
+        return ["STANDARD", *fast] if self.networkVolumes else []
 
 
 @dataclass(frozen=True)
@@ -108,13 +117,29 @@ class Market:
             return None
         return max(0, known[0] - self._held(gpu.id, data_center))
 
+    def free_vcpus(self, cpu: Cpu, data_center: str) -> int | None:
+        """Return how many vCPUs of a flavour a data centre still has free; None is plenty."""
+        stock: dict[str, int | None] = self._state.market.get("stock", {})
+        keys = [f"{cpu.id}@{data_center}", f"{cpu.id}@*"]
+        known = [stock[key] for key in keys if key in stock]
+        if not known or known[0] is None:
+            return None
+        pods = (pod.cpu for pod in self._state.living_pods() if pod.data_center == data_center and holds(pod))
+        held = (part for part in pods if part and part["id"] == cpu.id)
+        return max(0, known[0] - sum(int(part["vcpuCount"]) for part in held))
+
+    def cpu_level(self, cpu: Cpu, data_center: str, vcpus: int) -> str:
+        """Return a flavour's stock in the API's four words."""
+        return in_words(self.free_vcpus(cpu, data_center), vcpus)
+
+    def place_cpu(self, cpu: Cpu, vcpus: int, wanted: list[str]) -> str | None:
+        """Return the first wanted data centre that has the vCPUs free, None when none has."""
+        candidates = wanted or sorted(catalogue().data_centers)
+        return next((name for name in candidates if self.cpu_level(cpu, name, vcpus) != "NONE"), None)
+
     def level(self, gpu: Gpu, data_center: str, count: int = 1) -> str:
         """Return the stock in the API's four words."""
-        free = self.free(gpu, data_center)
-        if free is None:
-            return "HIGH"
-        sizes = free // count
-        return "NONE" if sizes == 0 else "LOW" if sizes <= 2 else "MEDIUM" if sizes <= 8 else "HIGH"
+        return in_words(self.free(gpu, data_center), count)
 
     def place(self, gpu: Gpu, count: int, cloud: str, wanted: list[str]) -> str | None:
         """Return the first wanted data centre that has the GPUs free, None when none has."""
@@ -127,6 +152,14 @@ class Market:
     def _held(self, gpu_id: str, data_center: str) -> int:
         pods = (pod for pod in self._state.living_pods() if pod.gpu and pod.data_center == data_center)
         return sum(pod.gpu["count"] for pod in pods if pod.gpu and pod.gpu["id"] == gpu_id and holds(pod))
+
+
+def in_words(free: int | None, count: int) -> str:
+    """Return how often `count` fits into what is free, in the API's four words."""
+    if free is None:
+        return "HIGH"
+    sizes = free // count
+    return "NONE" if sizes == 0 else "LOW" if sizes <= 2 else "MEDIUM" if sizes <= 8 else "HIGH"
 
 
 def holds(pod: Pod) -> bool:

@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from tests.emulator.emulator import Emulator
-from tests.emulator.market import MAX_GPUS, Gpu, catalogue
+from tests.emulator.market import MAX_GPUS, MAX_VCPUS, MIN_VCPUS, Gpu, catalogue
 from tests.emulator.problems import NO_CAPACITY, ApiError, invalid, not_found
 from tests.emulator.state import Volume
 
@@ -40,10 +40,21 @@ def check_compute(body: dict[str, Any]) -> None:
     """Refuse anything but exactly one of `gpu` and `cpu`."""
     if ("gpu" in body) == ("cpu" in body):
         raise ApiError(400, "exactly one of gpu or cpu is required")
-    if "templateId" in body:
-        raise not_found("template")
-    if "cpu" in body and body["cpu"]["id"] not in catalogue().cpus:
-        raise invalid(f"$.cpu.id: unknown CPU flavor {body['cpu']['id']!r}")
+    if "cpu" not in body:
+        return
+    check_cpu("$.cpu", body["cpu"])
+    if "persistent" in body.get("mounts", {}):
+        raise ApiError(400, "mounts.persistent: a CPU pod has container disk and network volumes only")
+    if body.get("cloud", "SECURE") != "SECURE":
+        raise ApiError(400, "CPU pods are available in Secure Cloud only")
+
+
+def check_cpu(where: str, cpu: dict[str, Any]) -> None:
+    """Refuse a flavour that does not exist, and a number of vCPUs that it does not have."""
+    if cpu["id"] not in catalogue().cpus:
+        raise invalid(f"{where}.id: unknown CPU flavor {cpu['id']!r}")
+    if not MIN_VCPUS <= cpu["vcpuCount"] <= MAX_VCPUS or int(cpu["vcpuCount"]).bit_count() != 1:
+        raise ApiError(400, f"{where}.vcpuCount: a power of two from {MIN_VCPUS} to {MAX_VCPUS}")
 
 
 def find_gpu(body: dict[str, Any]) -> Gpu:
@@ -88,8 +99,9 @@ def place(emulator: Emulator, body: dict[str, Any], volume: Volume | None) -> tu
     """Return the data centre a pod gets and its USD per hour; 400 without stock, 402 without money."""
     wanted = wanted_data_centers(body, volume)
     if "cpu" in body:
-        price = catalogue().cpus[body["cpu"]["id"]].perVcpu * body["cpu"]["vcpuCount"]
-        data_center: str | None = (wanted or sorted(catalogue().data_centers))[0]
+        cpu, vcpus = catalogue().cpus[body["cpu"]["id"]], body["cpu"]["vcpuCount"]
+        price = cpu.perVcpu * vcpus
+        data_center: str | None = emulator.market.place_cpu(cpu, vcpus, wanted)
     else:
         gpu, count, cloud = find_gpu(body), body["gpu"].get("count", 1), body.get("cloud", "SECURE")
         price = (emulator.market.price(gpu, cloud) or 0.0) * count

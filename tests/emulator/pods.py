@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import secrets
-import string
-from collections.abc import Iterator
 from typing import Any
 
 from aiohttp import web
 
-from tests.emulator import emulator, pod_rules
-from tests.emulator.emulator import Emulator, account_of
+from tests.emulator import emulator, pod_rules, templates
+from tests.emulator.emulator import Emulator, account_of, listed
+from tests.emulator.identifiers import new_id
 from tests.emulator.market import catalogue, holds
 from tests.emulator.pod_view import ACTIONS, view
 from tests.emulator.problems import NO_CAPACITY, ApiError
 from tests.emulator.state import Pod
 
-RESETTING = ("image", "args", "disk", "ports", "env")
+RESETTING = ("image", "args", "disk", "ports", "env", "registry")
 """A change of one of these starts the container again from its image."""
-IDENTIFIER = string.ascii_lowercase + string.digits
 
 routes = web.RouteTableDef()
-
-
-def new_id(length: int = 14) -> str:
-    """Return a random id in RunPod's form."""
-    return "".join(secrets.choice(IDENTIFIER) for _ in range(length))
 
 
 @routes.get("/v2/pods")
@@ -33,23 +26,15 @@ async def list_pods(request: web.Request) -> web.Response:
     """List the account's pods."""
     emu = emulator.of(request)
     now = emu.clock.now()
-    return web.json_response({"pods": [view(pod, now) for pod in listed(emu, account_of(request))]})
-
-
-def listed(emu: Emulator, account: str) -> Iterator[Pod]:
-    """Yield the pods a list shows, which under a lag are not quite those that exist."""
-    seen = emu.clock.now() - emu.conditions.list_lag_seconds
-    for pod in emu.state.pods.values():
-        ended = pod.ended_at is not None and (pod.ended_at <= seen or not emu.conditions.list_lag_seconds)
-        if pod.account == account and pod.created_at <= seen and not ended:
-            yield pod
+    return web.json_response({"pods": [view(pod, now) for pod in listed(request, emu.state.pods.values())]})
 
 
 @routes.post("/v2/pods")
 async def create_pod(request: web.Request) -> web.Response:
     """Place a pod; it costs from now on, and its container follows."""
-    emu, body = emulator.of(request), await request.json()
+    emu, body = emulator.of(request), templates.applied_to_pod(request, await request.json())
     pod_rules.check_compute(body)
+    templates.check_registry(request, body)
     pod_rules.check_container(body)
     volume = pod_rules.mounted_volume(emu, account_of(request), body)
     data_center, price = pod_rules.place(emu, body, volume)
@@ -95,13 +80,15 @@ def show(request: web.Request, pod: Pod) -> web.Response:
 @routes.patch("/v2/pods/{id}")
 async def update_pod(request: web.Request) -> web.Response:
     """Change what can be changed; most of it resets the container."""
-    emu, pod, body = emulator.of(request), emulator.pod_of(request), await request.json()
+    emu, pod = emulator.of(request), emulator.pod_of(request)
+    body = templates.applied(request, await request.json(), serverless=False)
     pod_rules.check_container(body)
+    templates.check_registry(request, body)
     check_mounts(pod, body)
     resets = any(name in body and body[name] != getattr(pod, name) for name in RESETTING)
     if resets and pod.locked and body.get("locked", True):
         raise ApiError(409, "pod is locked")
-    for name in ("name", "locked", "registry", "mounts", *RESETTING):
+    for name in ("name", "locked", "mounts", *RESETTING):
         if name in body:
             setattr(pod, name, body[name])
     pod.global_networking = body.get("globalNetworking", pod.global_networking)
@@ -111,8 +98,6 @@ async def update_pod(request: web.Request) -> web.Response:
 
 def check_mounts(pod: Pod, body: dict[str, Any]) -> None:
     """Refuse another kind of mount, another volume, or a smaller volume disk."""
-    if "templateId" in body:
-        raise ApiError(404, "template not found")
     if "mounts" not in body:
         return
     wanted = body["mounts"]

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.emulator.presets import Credential, Endpoint, Template, read_endpoint
+
 LISTED = ("PROVISIONING", "STARTING", "RUNNING", "EXITED", "ERROR")
 """Statuses of pods that exist; a TERMINATED one is kept for its bill alone."""
 
@@ -95,6 +97,11 @@ class Volume:
     spans: list[Span] = field(default_factory=list)
     ended_at: float | None = None
 
+    @property
+    def created_at(self) -> float:
+        """When it was made."""
+        return self.spans[0].start
+
 
 @dataclass
 class Account:
@@ -110,6 +117,9 @@ class State:
     directory: Path
     pods: dict[str, Pod] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)
+    templates: dict[str, Template] = field(default_factory=dict)
+    registries: dict[str, Credential] = field(default_factory=dict)
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
     clock_offset: float = 0.0
     market: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -129,6 +139,9 @@ class State:
             directory=directory,
             pods={key: read_pod(value) for key, value in raw.get("pods", {}).items()},
             volumes={key: read_volume(value) for key, value in raw.get("volumes", {}).items()},
+            templates={key: Template(**value) for key, value in raw.get("templates", {}).items()},
+            registries={key: Credential(**value) for key, value in raw.get("registries", {}).items()},
+            endpoints={key: read_endpoint(value) for key, value in raw.get("endpoints", {}).items()},
             accounts={key: Account(**value) for key, value in raw.get("accounts", {}).items()},
             clock_offset=raw.get("clock_offset", 0.0),
             market=raw.get("market", {}),
@@ -141,6 +154,9 @@ class State:
         raw = {
             "pods": {key: asdict(pod) for key, pod in self.pods.items()},
             "volumes": {key: asdict(volume) for key, volume in self.volumes.items()},
+            "templates": {key: asdict(template) for key, template in self.templates.items()},
+            "registries": {key: asdict(credential) for key, credential in self.registries.items()},
+            "endpoints": {key: asdict(endpoint) for key, endpoint in self.endpoints.items()},
             "accounts": {key: asdict(account) for key, account in self.accounts.items()},
             "clock_offset": self.clock_offset,
             "market": self.market,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from typing import Any
 
 from aiohttp import web
 
 from tests.emulator import emulator
-from tests.emulator.emulator import Emulator, account_of
+from tests.emulator.emulator import Emulator, account_of, listed
+from tests.emulator.identifiers import new_id
 from tests.emulator.market import catalogue, volume_price
-from tests.emulator.pods import new_id
 from tests.emulator.problems import VOLUME_IN_USE, ApiError
 from tests.emulator.state import Span, Volume
 
@@ -33,18 +32,8 @@ def view(volume: Volume) -> dict[str, Any]:
 @routes.get("/v2/network-volumes")
 async def list_volumes(request: web.Request) -> web.Response:
     """List the account's volumes."""
-    volumes = listed(emulator.of(request), account_of(request))
-    return web.json_response({"networkVolumes": [view(volume) for volume in volumes]})
-
-
-def listed(emu: Emulator, account: str) -> Iterator[Volume]:
-    """Yield the volumes a list shows, which under a lag are not quite those that exist."""
-    lag = emu.conditions.list_lag_seconds
-    seen = emu.clock.now() - lag
-    for volume in emu.state.volumes.values():
-        ended = volume.ended_at is not None and (volume.ended_at <= seen or not lag)
-        if volume.account == account and volume.spans[0].start <= seen and not ended:
-            yield volume
+    volumes = emulator.of(request).state.volumes.values()
+    return web.json_response({"networkVolumes": [view(volume) for volume in listed(request, volumes)]})
 
 
 @routes.post("/v2/network-volumes")
@@ -52,8 +41,8 @@ async def create_volume(request: web.Request) -> web.Response:
     """Make a volume; it bills from now on."""
     emu, body = emulator.of(request), await request.json()
     data_center, kind = catalogue().data_centers.get(body["dataCenter"]), body.get("type", "STANDARD")
-    if data_center is None or not data_center.networkVolumes:
-        raise ApiError(400, f"data center {body['dataCenter']} does not support network volumes")
+    if data_center is None or kind not in data_center.volume_types:
+        raise ApiError(400, f"data center {body['dataCenter']} does not support {kind} network volumes")
     if emu.conditions.balance <= 0:
         raise ApiError(402, "insufficient balance")
     volume = Volume(new_id(10), account_of(request), body["name"], body["size"], body["dataCenter"], kind)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import JsonValue, ValidationError
-
-from components.runpod.api.errors import NotRunPodError
-from components.runpod.api.models import Answer, BillingRecord, DataCenter, GpuType, NetworkVolume, Pod
+from components.runpod.api.collection import Collection, parsed
+from components.runpod.api.models import (
+    BillingRecord,
+    CpuType,
+    DataCenter,
+    Endpoint,
+    GpuType,
+    NetworkVolume,
+    Pod,
+    RegistryCredential,
+    SshKeys,
+    Template,
+    Worker,
+)
 from components.runpod.api.transport import Call, Pace, Transport
 
 DEFAULT_URL = "https://api.runpod.io"
-
-Model = TypeVar("Model", bound=Answer)
+BILLED = ("", "pods", "serverless", "endpoints", "network-volumes", "clusters")
+"""What a bill can be asked for by itself; "" is the whole account."""
 
 
 class Client:
@@ -29,6 +40,13 @@ class Client:
         """
         self.api_url = api_url.rstrip("/")
         self._transport = Transport(api_key, self.api_url, pace or Pace())
+        self._pods = Collection(self._transport, "/v2/pods", "pods", Pod)
+        self.network_volumes = Collection(self._transport, "/v2/network-volumes", "networkVolumes", NetworkVolume)
+        self.templates = Collection(self._transport, "/v2/templates", "templates", Template)
+        self.registries = Collection(self._transport, "/v2/registries", "registries", RegistryCredential)
+        self.endpoints = Collection(self._transport, "/v2/serverless", "endpoints", Endpoint)
+        self.ssh_keys_lock = threading.Lock()
+        """Held from reading the account's list of SSH keys until the new one is written."""
 
     def close(self) -> None:
         """Close the kept-alive connections."""
@@ -36,85 +54,89 @@ class Client:
 
     def list_pods(self) -> list[Pod]:
         """Return every pod of the account, cluster members left out."""
-        return self._list("/v2/pods", "pods", Pod)
+        return self._pods.all()
 
     def get_pod(self, pod_id: str) -> Pod:
         """Return one pod; raises NotFoundError only when RunPod itself says that this id does not exist."""
-        return self._one(Call("GET", f"/v2/pods/{pod_id}"), Pod)
+        return self._pods.get(pod_id)
 
     def create_pod(self, body: Mapping[str, Any]) -> Pod:
         """Create a pod; raises LostAnswerError when it may or may not exist now."""
-        return self._one(Call("POST", "/v2/pods", body=body, repeatable=False), Pod)
+        return self._pods.create(body)
 
     def update_pod(self, pod_id: str, body: Mapping[str, Any]) -> Pod:
         """Change the given members; `env` replaces the whole environment."""
-        return self._one(Call("PATCH", f"/v2/pods/{pod_id}", body=body), Pod)
+        return self._pods.update(pod_id, body)
 
     def act_on_pod(self, pod_id: str, action: str) -> Pod:
         """Start, stop or restart a pod; raises ConflictError when its status does not allow that."""
-        return self._one(Call("POST", f"/v2/pods/{pod_id}/action", body={"action": action}), Pod)
+        call = Call("POST", f"/v2/pods/{pod_id}/action", body={"action": action})
+        return parsed(call, self._transport.send(call), Pod)
 
     def delete_pod(self, pod_id: str) -> None:
         """Ask for a pod's end; look afterwards whether it came."""
-        self._transport.send(Call("DELETE", f"/v2/pods/{pod_id}"))
+        self._pods.delete(pod_id)
 
     def list_network_volumes(self) -> list[NetworkVolume]:
         """Return every network volume of the account."""
-        return self._list("/v2/network-volumes", "networkVolumes", NetworkVolume)
+        return self.network_volumes.all()
 
     def get_network_volume(self, volume_id: str) -> NetworkVolume:
         """Return one volume; raises NotFoundError only when RunPod itself says that this id does not exist."""
-        return self._one(Call("GET", f"/v2/network-volumes/{volume_id}"), NetworkVolume)
-
-    def create_network_volume(self, body: Mapping[str, Any]) -> NetworkVolume:
-        """Create a volume; raises LostAnswerError when it may or may not exist now."""
-        return self._one(Call("POST", "/v2/network-volumes", body=body, repeatable=False), NetworkVolume)
-
-    def update_network_volume(self, volume_id: str, body: Mapping[str, Any]) -> NetworkVolume:
-        """Change name or size; the size only grows."""
-        return self._one(Call("PATCH", f"/v2/network-volumes/{volume_id}", body=body), NetworkVolume)
+        return self.network_volumes.get(volume_id)
 
     def delete_network_volume(self, volume_id: str) -> None:
         """Ask for a volume's end; look afterwards whether it came."""
-        self._transport.send(Call("DELETE", f"/v2/network-volumes/{volume_id}"))
+        self.network_volumes.delete(volume_id)
+
+    def list_workers(self, endpoint_id: str) -> list[Worker]:
+        """Return the workers of an endpoint that run, start or wait; each bills while it is listed."""
+        return Collection(self._transport, f"/v2/serverless/{endpoint_id}/workers", "workers", Worker).all()
+
+    def list_ssh_keys(self) -> list[str]:
+        """Return the account's SSH public keys, one authorized_keys line each."""
+        call = Call("GET", "/v2/account/ssh-keys")
+        return list(parsed(call, self._transport.send(call), SshKeys).keys)
+
+    def replace_ssh_keys(self, keys: list[str]) -> None:
+        """Replace the whole list. It is sent once: sent again it would undo what others have changed meanwhile."""
+        self._transport.send(Call("PUT", "/v2/account/ssh-keys", body={"keys": keys}, repeatable=False))
 
     def list_gpu_types(self, *, count: int = 1, cloud: str = "") -> list[GpuType]:
         """Return the GPU catalogue with stock for pods of `count` GPUs; `cloud` narrows it to SECURE or COMMUNITY."""
         query = {"include": "AVAILABILITY", "product": "POD", "count": str(count)}
         if cloud:
             query["cloud"] = cloud
-        return self._list("/v2/catalog/gpus", "gpus", GpuType, query)
+        return Collection(self._transport, "/v2/catalog/gpus", "gpus", GpuType).all(query)
+
+    def list_cpu_types(self, *, vcpu_count: int = 2, product: str = "POD") -> list[CpuType]:
+        """Return the CPU flavours with stock for `product` (POD or SERVERLESS) of `vcpu_count` vCPUs."""
+        query = {"include": "AVAILABILITY", "product": product, "vcpuCount": str(vcpu_count)}
+        return Collection(self._transport, "/v2/catalog/cpus", "cpus", CpuType).all(query)
 
     def list_data_centers(self) -> list[DataCenter]:
         """Return the data centres with their storage tiers and GPU stock."""
-        return self._list("/v2/catalog/datacenters", "dataCenters", DataCenter, {"include": "GPU_AVAILABILITY"})
+        query = {"include": "GPU_AVAILABILITY"}
+        return Collection(self._transport, "/v2/catalog/datacenters", "dataCenters", DataCenter).all(query)
+
+    def bill(self, of: str = "", query: Mapping[str, str] | None = None) -> list[BillingRecord]:
+        """Return what was billed, one record per bucket of time and, below a kind, per thing; they come hours late.
+
+        Args:
+            of: One of BILLED.
+            query: `startTime` and `endTime` (RFC 3339) or `lastN`, `bucketSize`, and the id of one thing.
+        """
+        path = f"/v2/billing/{of}".rstrip("/")
+        return Collection(self._transport, path, "records", BillingRecord).all(query)
 
     def bill_of_pod(self, pod_id: str, since: str) -> list[BillingRecord]:
         """Return what RunPod has billed for a pod since a moment (RFC 3339), by day; empty when nothing came yet."""
-        query = {"podId": pod_id, "startTime": since}
-        return self._list("/v2/billing/pods", "records", BillingRecord, query)
+        return self.bill("pods", {"podId": pod_id, "startTime": since})
 
     def bill_of_network_volume(self, volume_id: str, since: str) -> list[BillingRecord]:
         """Return what RunPod has billed for a volume since a moment (RFC 3339), by day; empty when nothing came yet."""
-        query = {"networkVolumeId": volume_id, "startTime": since}
-        return self._list("/v2/billing/network-volumes", "records", BillingRecord, query)
+        return self.bill("network-volumes", {"networkVolumeId": volume_id, "startTime": since})
 
-    def _one(self, call: Call, model: type[Model]) -> Model:
-        return _parsed(call, self._transport.send(call), model)
-
-    def _list(self, path: str, member: str, model: type[Model], query: Mapping[str, str] | None = None) -> list[Model]:
-        call = Call("GET", path, query=query or {})
-        answer = self._transport.send(call)
-        entries = answer.get(member) if isinstance(answer, dict) else None
-        if not isinstance(entries, list):
-            raise NotRunPodError(str(call), f"the answer has no list {member!r}")
-        return [_parsed(call, entry, model) for entry in entries]
-
-
-def _parsed(call: Call, answer: JsonValue, model: type[Model]) -> Model:
-    try:
-        return model.model_validate(answer)
-    except ValidationError as fault:
-        # The input is left out of the text: a pod's environment holds secrets.
-        where = ", ".join(".".join(map(str, error["loc"])) or "answer" for error in fault.errors(include_input=False))
-        raise NotRunPodError(str(call), f"the answer has an unexpected form at {where}") from None
+    def bill_of_endpoint(self, endpoint_id: str, since: str) -> list[BillingRecord]:
+        """Return what RunPod has billed for an endpoint since a moment (RFC 3339), by day; empty if nothing yet."""
+        return self.bill("serverless", {"serverlessId": endpoint_id, "startTime": since})

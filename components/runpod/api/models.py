@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,8 +27,12 @@ class Problem(Answer):
     errors: tuple[str, ...] = ()
 
 
+TELEMETRY_SECONDS = 10
+"""Uptime after which a container's list of GPUs is taken at its word; a younger one may not have been looked at yet."""
+
+
 class Gpu(Answer):
-    """GPUs of a pod; `count` is 0 after a start that found none free."""
+    """GPUs of a pod as they were asked for; what it got stands in `runtime.gpus`."""
 
     id: str
     count: int = 1
@@ -60,6 +64,8 @@ class Runtime(Answer):
     """Present while the container runs."""
 
     uptime: int = 0
+    gpus: tuple[dict[str, Any], ...] | None = None
+    """One entry for each GPU that the container has; none after a start that found none free."""
     ports: tuple[RuntimePort, ...] | None = None
 
 
@@ -74,6 +80,13 @@ class Ssh(Answer):
     """Ways to log in; `direct` comes with the public port of 22/tcp."""
 
     direct: SshEndpoint | None = None
+
+
+class Cpu(Answer):
+    """Flavour and size of a CPU pod or worker."""
+
+    id: str
+    vcpu_count: int = Field(alias="vcpuCount")
 
 
 class Pod(Answer):
@@ -92,11 +105,27 @@ class Pod(Answer):
     data_center_id: str | None = Field(default=None, alias="dataCenterId")
     cuda_version: str | None = Field(default=None, alias="cudaVersion")
     gpu: Gpu | None = None
+    cpu: Cpu | None = None
+    registry: str | None = None
     ssh: Ssh = Ssh()
     cost: float = 0.0
     runtime: Runtime | None = None
     created_at: str | None = Field(default=None, alias="createdAt")
     started_at: str | None = Field(default=None, alias="startedAt")
+
+    @property
+    def gpus_got(self) -> int:
+        """GPUs the pod really has: a stopped pod that is started again may come up with none, and bills."""
+        asked = self.gpu.count if self.gpu else 0
+        listed = self.gpus_listed
+        if listed is None or self.runtime is None or self.runtime.uptime < TELEMETRY_SECONDS:
+            return asked
+        return min(asked, listed)
+
+    @property
+    def gpus_listed(self) -> int | None:
+        """GPUs that the running container shows; None where it shows no list."""
+        return None if self.runtime is None or self.runtime.gpus is None else len(self.runtime.gpus)
 
 
 class NetworkVolume(Answer):
@@ -110,9 +139,30 @@ class NetworkVolume(Answer):
 
 
 class BillingRecord(Answer):
-    """What one pod or volume has cost in one span of time, in USD; records come some hours late."""
+    """What one thing, or the account, has cost in one span of time, in USD; records come some hours late."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     total: float = Field(alias="totalAmount")
+    start: str = Field(default="", alias="startTime")
+    end: str = Field(default="", alias="endTime")
+
+    @property
+    def amounts(self) -> dict[str, float]:
+        """The parts of the total, by RunPod's names."""
+        parts = self.model_extra or {}
+        return {name: float(usd) for name, usd in parts.items() if name.endswith("Amount")}
+
+    @property
+    def resource(self) -> str:
+        """Id of the thing it is for; empty in a record of the whole account."""
+        return next((str(value) for name, value in (self.model_extra or {}).items() if name.endswith("Id")), "")
+
+
+class SshKeys(Answer):
+    """The account's SSH public keys."""
+
+    keys: tuple[str, ...]
 
 
 class Price(Answer):
@@ -120,6 +170,21 @@ class Price(Answer):
 
     secure: float = 0.0
     community: float = 0.0
+    serverless: float = 0.0
+
+
+class CpuPrice(Answer):
+    """USD per vCPU and hour."""
+
+    secure: float = Field(default=0.0, alias="securePerVcpu")
+    serverless: float = Field(default=0.0, alias="serverlessPerVcpu")
+
+
+class VcpuRange(Answer):
+    """How many vCPUs a flavour may have; powers of two."""
+
+    min: int
+    max: int
 
 
 class Stock(Answer):
@@ -134,6 +199,7 @@ class GpuType(Answer):
 
     id: str
     name: str
+    pool: str | None = None
     memory: int
     secure: bool
     community: bool
@@ -146,6 +212,23 @@ class GpuType(Answer):
         return next((entry.availability for entry in self.data_centers if entry.id == data_center), None)
 
 
+class CpuType(Answer):
+    """A CPU flavour in the catalogue."""
+
+    id: str
+    name: str
+    group: str
+    vcpu: VcpuRange
+    ram_gb_per_vcpu: float = Field(alias="ramGbPerVcpu")
+    price: CpuPrice
+    availability: str | None = None
+    data_centers: tuple[Stock, ...] = Field(default=(), alias="dataCenters")
+
+    def stock_in(self, data_center: str) -> str | None:
+        """Return the stock level there; None where the data centre does not offer this flavour at all."""
+        return next((entry.availability for entry in self.data_centers if entry.id == data_center), None)
+
+
 class DataCenter(Answer):
     """A data centre in the catalogue."""
 
@@ -154,3 +237,98 @@ class DataCenter(Answer):
     region: str
     network_volume_types: tuple[str, ...] = Field(default=(), alias="networkVolumeTypes")
     gpu_availability: tuple[Stock, ...] = Field(default=(), alias="gpuAvailability")
+
+
+class Container(Answer):
+    """What templates and endpoints have in common with pods."""
+
+    id: Id
+    name: str
+    image: str = ""
+    args: str = ""
+    disk: int = 0
+    ports: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict, repr=False)
+    registry: str | None = None
+
+
+class PersistentMount(Answer):
+    """A volume disk on the pod's own machine."""
+
+    size: int
+    path: str
+
+
+class TemplateMounts(Answer):
+    """Storage of a template."""
+
+    persistent: PersistentMount | None = None
+
+
+class Template(Container):
+    """A preset of container settings; it bills nothing."""
+
+    mounts: TemplateMounts = TemplateMounts()
+    serverless: bool = False
+    public: bool = False
+    category: str = "NVIDIA"
+    start_ssh: bool = Field(default=True, alias="startSsh")
+    start_jupyter: bool = Field(default=True, alias="startJupyter")
+    allowed_cuda: tuple[str, ...] = Field(default=(), alias="allowedCudaVersions")
+
+
+class RegistryCredential(Answer):
+    """Stored credentials of a container registry; user and password are never sent back."""
+
+    id: Id
+    name: str
+
+
+class EndpointGpu(Answer):
+    """GPUs of an endpoint's workers."""
+
+    pools: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = Field(default=(), alias="excludedTypes")
+    count: int = 1
+    allowed_cuda: tuple[str, ...] = Field(default=(), alias="allowedCudaVersions")
+    min_cuda: str | None = Field(default=None, alias="minCudaVersion")
+
+
+class EndpointWorkers(Answer):
+    """Bounds of the number of workers."""
+
+    min: int = 0
+    max: int = 0
+    idle_timeout: int | None = Field(default=None, alias="idleTimeout")
+
+
+class Scaling(Answer):
+    """What the number of workers follows."""
+
+    type: str
+    queue_delay: float | None = Field(default=None, alias="queueDelay")
+    request_count: int | None = Field(default=None, alias="requestCount")
+
+
+class Endpoint(Container):
+    """A serverless endpoint; its workers bill, the endpoint itself does not."""
+
+    type: str = "QUEUE"
+    urls: dict[str, str] = Field(default_factory=dict, alias="requestUrls")
+    gpu: EndpointGpu | None = None
+    cpu: tuple[Cpu, ...] = ()
+    workers: EndpointWorkers = EndpointWorkers()
+    scaling: Scaling
+    data_centers: tuple[str, ...] = Field(default=(), alias="dataCenterIds")
+    volumes: tuple[str, ...] = Field(default=(), alias="networkVolumes")
+    timeout: int = 0
+    flashboot: str = "OFF"
+
+
+class Worker(Answer):
+    """A worker of an endpoint; it bills as long as it is listed."""
+
+    id: str
+    status: str
+    gpu_type: str | None = Field(default=None, alias="gpuTypeId")
+    gpu_count: int = Field(default=0, alias="gpuCount")

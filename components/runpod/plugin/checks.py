@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from components.runpod.api.client import Client
@@ -17,13 +17,14 @@ from components.runpod.prices import known_data_centers, price_file
 _PORT = re.compile(r"(?P<number>\d{1,5})/(?P<protocol>http|tcp)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CENTER = re.compile(r"[A-Z]{2,4}-[A-Z0-9]+-\d+")
+_PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]+( [^\r\n]*)?")
 _CUDA = re.compile(r"\d+\.\d+")
 
 Rule = Callable[[Any], str]
 """Returns what is wrong with a value, "" when nothing is."""
 
 
-def apply(rules: dict[str, Rule], inputs: Values) -> list[Failure]:
+def apply(rules: Mapping[str, Rule], inputs: Values) -> list[Failure]:
     """Return the failures of all rules; values that are not known yet pass."""
     checked = ((name, rule(inputs[name])) for name, rule in rules.items() if not unknown(inputs[name]))
     return [(name, f"{name}: {reason}") for name, reason in checked if reason]
@@ -57,6 +58,17 @@ def whole(lowest: int, highest: int, unit: str) -> Rule:
     def rule(value: object) -> str:
         fits = isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest
         return "" if fits else f"{value!r} is not {lowest} to {highest} {unit}".rstrip()
+
+    return rule
+
+
+def power_of_two(lowest: int, highest: int, unit: str) -> Rule:
+    """Return a rule for a power of two within bounds."""
+    bounded = whole(lowest, highest, unit)
+
+    def rule(value: object) -> str:
+        is_power = isinstance(value, int) and value.bit_count() == 1
+        return bounded(value) or ("" if is_power else f"{value!r} is no power of two")
 
     return rule
 
@@ -99,6 +111,12 @@ def cuda_version(value: object) -> str:
     return "" if fits else f"{value!r} is not a version such as 12.8"
 
 
+def public_key(value: object) -> str:
+    """Check the public half of an SSH key, with or without a comment."""
+    fits = isinstance(value, str) and _PUBLIC_KEY.fullmatch(value.strip())
+    return "" if fits else "not of the form `ssh-ed25519 AAAA...`; only the public half belongs here"
+
+
 def data_centers(value: object) -> str:
     """Check the form of data centre ids: RunPod accepts lower case and breaks on it later."""
     wrong = [center for center in value if not _is_center(center)] if isinstance(value, list) else [value]
@@ -119,6 +137,29 @@ def gpus(operation: Operation, value: object, *, needed: bool) -> str:
     return f"{wrong[0]!r} does not exist at RunPod{_hint(str(wrong[0]), known)}" if wrong else ""
 
 
+def compute(operation: Operation, inputs: Values) -> list[Failure]:
+    """Check that what a pod is made of is named, and that the GPU types exist."""
+    name = "cpuFlavorIdList" if inputs["computeType"] == "CPU" else "gpuTypeIdList"
+    value = inputs[name]
+    if unknown(value):
+        return []
+    if name == "gpuTypeIdList":
+        reason = gpus(operation, value, needed=True)
+    else:
+        reason = "" if isinstance(value, list) and value else "at least one CPU flavour is needed"
+    return [(name, f"{name}: {reason}")] if reason else []
+
+
+def placement(operation: Operation, inputs: Values) -> list[Failure]:
+    """Check before a placement what only RunPod can tell; without an API key nobody can."""
+    if not operation.settings.api_key or unknown(inputs["computeType"]):
+        return []
+    is_cpu = inputs["computeType"] == "CPU"
+    name, reason = ("cpuFlavorIdList", _strange_cpu(operation, inputs)) if is_cpu else ("dataCenterIds", "")
+    reason = reason or ("" if is_cpu else offered(operation, inputs))
+    return [(name, f"{name}: {reason}")] if reason else []
+
+
 def offered(operation: Operation, inputs: Values) -> str:
     """Check that some wanted data centre offers some wanted GPU, in stock or not."""
     asked = [inputs[key] for key in ("gpuTypeIdList", "dataCenterIds", "gpuCount", "cloudType")]
@@ -137,6 +178,17 @@ def live_gpus(operation: Operation, count: int, cloud: str) -> list[GpuType]:
         return []
     client: Client = operation.client()
     return client.list_gpu_types(count=count, cloud=cloud)
+
+
+def _strange_cpu(operation: Operation, inputs: Values) -> str:
+    known = {cpu.id: cpu for cpu in operation.client().list_cpu_types()}
+    for flavor in inputs["cpuFlavorIdList"]:
+        if flavor not in known:
+            return f"{flavor!r} does not exist at RunPod{_hint(flavor, known)}"
+        bounds = known[flavor].vcpu
+        if not unknown(inputs["vcpuCount"]) and not bounds.min <= inputs["vcpuCount"] <= bounds.max:
+            return f"{flavor} has {bounds.min} to {bounds.max} vCPUs, not {inputs['vcpuCount']}"
+    return ""
 
 
 def _is_center(center: object) -> bool:

@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from components.runpod.api.errors import CallError, LostAnswerError
 from components.runpod.intents import Intent
 from components.runpod.marker import Marker, new_marker
-from components.runpod.placement import Candidate, PlacementError, walk
+from components.runpod.placement import NOWHERE, Candidate, PlacementError, walk
 from components.runpod.plugin.kind import Operation
 
 _LOOK_EVERY = 2.0
@@ -18,7 +18,7 @@ _POSTS = 3
 
 
 class Thing(Protocol):
-    """What both pods and volumes have."""
+    """What everything at RunPod has."""
 
     @property
     def id(self) -> str:
@@ -117,6 +117,8 @@ class Creation(Generic[Made]):
 
     def _place(self, marker: Marker, candidates: list[Candidate]) -> Made:
         try:
+            if candidates == [NOWHERE]:
+                return self._attempt(marker, NOWHERE)
             return walk(self._shelf.what, candidates, lambda candidate: self._attempt(marker, candidate))
         except LostAnswerError:
             raise  # The record stays: the next run looks for what may still turn up.
@@ -126,7 +128,8 @@ class Creation(Generic[Made]):
 
     def _attempt(self, marker: Marker, candidate: Candidate) -> Made:
         """Ask for one candidate; after a lost answer look for its effect before asking again."""
-        self._operation.screen.status(f"asking for {candidate}")
+        place = "" if candidate == NOWHERE else f": {candidate}"
+        self._operation.screen.status(f"asking for {self._shelf.what}{place}")
         for attempt in range(_POSTS):
             intent = self._operation.intents.post(marker, self._operation.urn)
             try:
@@ -139,7 +142,7 @@ class Creation(Generic[Made]):
                 if late is None:
                     continue
                 made = late
-            self._operation.intents.placed(intent, made.id)
+            self._operation.intents.made_empty(intent, made.id)
             return made
         raise AssertionError("a bound of at least one attempt")
 

@@ -1,84 +1,109 @@
-"""The provider's functions: price and stock, and the program's word that a resource is in the state."""
+"""The provider's functions: what there is, what a pod is doing, what was billed, and the program's own word."""
 
 from __future__ import annotations
 
-import datetime as dt
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from components.runpod.api.client import BILLED
 from components.runpod.api.errors import RunPodError
-from components.runpod.api.models import DataCenter, GpuType
+from components.runpod.api.models import BillingRecord, Pod
+from components.runpod.plugin import catalogue, pod_state
 from components.runpod.plugin.kind import Operation
+from components.runpod.plugin.settings import Settings
 from components.runpod.plugin.values import Values
-from components.runpod.prices import ListedGpu, known_data_centers, price_file
+
+_BUCKETS = ("hour", "day", "week", "month", "year")
+_FILTERS = {"pods": "podId", "serverless": "serverlessId", "network-volumes": "networkVolumeId"}
+"""Kinds whose bill can be narrowed to one thing, with the parameter that does it."""
 
 
 def invoke(operation: Operation, token: str, args: Values) -> Values:
-    """Answer a function; without an API key prices come from the price file, and the answer says so."""
-    if token == "runpod:index:getGpuTypes":  # noqa: S105 - a function's name
-        return _gpu_types(operation, args)
-    if token == "runpod:index:getDataCenters":  # noqa: S105 - a function's name
-        return _data_centers(operation)
-    if token == "runpod:index:acknowledge":  # noqa: S105 - a function's name
-        operation.intents.seen_in_state(str(args.get("resourceId", "")))
-        return {}
-    raise RunPodError(f"the runpod provider has no function {token}")
+    """Answer a function; raises RunPodError for one that does not exist."""
+    if token not in FUNCTIONS:
+        raise RunPodError(f"the runpod provider has no function {token}")
+    return FUNCTIONS[token](operation, args)
 
 
-def _gpu_types(operation: Operation, args: Values) -> Values:
-    if not operation.settings.api_key:
-        listed = price_file()
-        return _answer("gpuTypes", [_from_file(gpu) for gpu in listed.gpus], "price-file", listed.as_of)
-    count, cloud = int(args.get("gpuCount") or 1), str(args.get("cloudType") or "")
-    live = operation.client().list_gpu_types(count=count, cloud=cloud)
-    return _answer("gpuTypes", [_from_api(gpu) for gpu in live], "api", _today())
+def _pod(operation: Operation, args: Values) -> Values:
+    return _seen(operation.client().get_pod(_text(args, "podId")), operation.settings)
 
 
-def _data_centers(operation: Operation) -> Values:
-    if not operation.settings.api_key:
-        known = [_center(DataCenter(id=center, name=center, region="")) for center in known_data_centers()]
-        return _answer("dataCenters", known, "price-file", price_file().as_of)
-    live = operation.client().list_data_centers()
-    return _answer("dataCenters", [_center(center) for center in live], "api", _today())
-
-
-def _answer(member: str, entries: list[dict[str, Any]], source: str, as_of: str) -> Values:
-    return {member: entries, "source": source, "asOf": as_of}
-
-
-def _from_file(gpu: ListedGpu) -> dict[str, Any]:
+def _seen(live: Pod, settings: Settings) -> Values:
+    """Return a pod without its environment, which holds secrets."""
+    direct, network = live.ssh.direct, live.mounts.network
     return {
-        "id": gpu.id,
-        "name": gpu.name,
-        "memoryGb": gpu.memory_gb,
-        "securePrice": gpu.secure_price,
-        "communityPrice": gpu.community_price,
-        "stock": "",
-        "dataCenters": {},
+        "podId": live.id,
+        "name": live.name,
+        "status": live.status,
+        "imageName": live.image,
+        "cloudType": live.cloud,
+        "gpu": live.gpu.id if live.gpu else "",
+        "gpuCount": live.gpus_got,
+        "cpuFlavorId": live.cpu.id if live.cpu else "",
+        "vcpuCount": live.cpu.vcpu_count if live.cpu else 0,
+        "dataCenter": live.data_center_id or "",
+        "networkVolumeId": network[0].volume_id if network else "",
+        "containerDiskInGb": live.disk,
+        "ports": ",".join(live.ports),
+        "costPerHr": live.cost,
+        "sshHost": direct.host if direct else "",
+        "sshPort": direct.port if direct else 0,
+        "urls": pod_state.urls(live, settings),
+        "cudaVersion": live.cuda_version or "",
+        "createdAt": live.created_at or "",
+        "startedAt": live.started_at or "",
     }
 
 
-def _from_api(gpu: GpuType) -> dict[str, Any]:
+def _billing(operation: Operation, args: Values) -> Values:
+    of = str(args.get("resource") or "")
+    if of not in BILLED:
+        raise RunPodError(f"resource: {of!r} is not one of {', '.join(filter(None, BILLED))}, or empty for all")
+    records = operation.client().bill(of, _query(of, args))
+    return {"records": [_record(record) for record in records], "total": sum(record.total for record in records)}
+
+
+def _query(of: str, args: Values) -> dict[str, str]:
+    bucket = str(args.get("bucketSize") or "day")
+    if bucket not in _BUCKETS:
+        raise RunPodError(f"bucketSize: {bucket!r} is not one of {', '.join(_BUCKETS)}")
+    query = {"bucketSize": bucket}
+    query |= {name: str(args[name]) for name in ("startTime", "endTime", "lastN") if args.get(name)}
+    if args.get("resourceId"):
+        if of not in _FILTERS:
+            raise RunPodError(f"resourceId: only the bill of {', '.join(_FILTERS)} can be narrowed to one of them")
+        query[_FILTERS[of]] = str(args["resourceId"])
+    return query
+
+
+def _record(record: BillingRecord) -> dict[str, Any]:
     return {
-        "id": gpu.id,
-        "name": gpu.name,
-        "memoryGb": gpu.memory,
-        # A cloud that does not offer the GPU may still carry a stale price, and 0 stands for none.
-        "securePrice": (gpu.price.secure or None) if gpu.secure else None,
-        "communityPrice": (gpu.price.community or None) if gpu.community else None,
-        "stock": gpu.availability or "",
-        "dataCenters": {entry.id: entry.availability for entry in gpu.data_centers},
+        "startTime": record.start,
+        "endTime": record.end,
+        "resourceId": record.resource,
+        "total": record.total,
+        "amounts": record.amounts,
     }
 
 
-def _center(center: DataCenter) -> dict[str, Any]:
-    return {
-        "id": center.id,
-        "name": center.name,
-        "region": center.region,
-        "networkVolumeTypes": list(center.network_volume_types),
-        "gpuStock": {entry.id: entry.availability for entry in center.gpu_availability},
-    }
+def _acknowledge(operation: Operation, args: Values) -> Values:
+    operation.intents.seen_in_state(str(args.get("resourceId", "")))
+    return {}
 
 
-def _today() -> str:
-    return dt.datetime.now(dt.UTC).date().isoformat()
+def _text(args: Values, name: str) -> str:
+    value = args.get(name)
+    if not isinstance(value, str) or not value:
+        raise RunPodError(f"{name} is required")
+    return value
+
+
+FUNCTIONS: Mapping[str, Callable[[Operation, Values], Values]] = {
+    "runpod:index:getGpuTypes": catalogue.gpu_types,
+    "runpod:index:getCpuTypes": catalogue.cpu_types,
+    "runpod:index:getDataCenters": catalogue.data_centers,
+    "runpod:index:getPod": _pod,
+    "runpod:index:getBilling": _billing,
+    "runpod:index:acknowledge": _acknowledge,
+}

@@ -112,6 +112,10 @@ class Kind(ABC):
     def diff(self, state: Values, inputs: Values) -> Changes:
         """Compare what is there with what is wanted."""
 
+    def misplaced(self, operation: Operation, resource_id: str) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the inputs because of which it has to move, although nobody changed them."""
+        return ()
+
     def preview_create(self, inputs: Values) -> Values:
         """Return the outputs as far as they are known before creation."""
         return {**inputs, **dict.fromkeys(self.outputs, UNKNOWN)}

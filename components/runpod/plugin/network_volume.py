@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-
-from pulumi.runtime.rpc import UNKNOWN
+from typing import Any
 
 from components.runpod.api.client import Client
-from components.runpod.api.errors import NotFoundError, RunPodError
+from components.runpod.api.collection import Collection
+from components.runpod.api.errors import RunPodError
 from components.runpod.api.models import NetworkVolume
-from components.runpod.marker import Marker, marker_of, new_marker, parse, split_name
+from components.runpod.marker import Marker, marker_of, parse
 from components.runpod.placement import Candidate, PlacementError, volume_candidates
 from components.runpod.plugin import checks, ending
-from components.runpod.plugin.creation import Creation, Shelf
-from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Found, Kind, Operation
-from components.runpod.plugin.values import Values, unknown
+from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Operation
+from components.runpod.plugin.marked import MarkedKind, changed_members
+from components.runpod.plugin.values import Values, differs, unknown
 
 _DEFAULTS = {
     "name": REQUIRED,
@@ -42,12 +42,15 @@ class VolumeInUseError(RunPodError):
     """A volume cannot be deleted while somebody else's pod has it."""
 
 
-class NetworkVolumeKind(Kind):
+class NetworkVolumeKind(MarkedKind[NetworkVolume]):
     """A network volume."""
 
     token = "runpod:index:NetworkVolume"  # noqa: S105 - a resource type
+    what = "network volume"
+    id_output = "networkVolumeId"
     defaults = _DEFAULTS
     outputs = ("networkVolumeId", "dataCenterId", "storageType", "physicalName", "marker")
+    replacing = frozenset({"guard", "isNextGenStorage"})
 
     def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:
         """Check every input; a volume never shrinks, and one that would is refused before anything happens."""
@@ -63,47 +66,63 @@ class NetworkVolumeKind(Kind):
 
     def diff(self, state: Values, inputs: Values) -> Changes:
         """Compare what is there with what is wanted; where the GPUs are mattered at creation alone."""
-        updates = tuple(name for name in ("name", "size") if _differs(state, inputs, name))
-        replaces = [name for name in ("guard", "isNextGenStorage") if _differs(state, inputs, name)]
+        updates = tuple(name for name in ("name", "size") if differs(state, inputs, name))
+        replaces = [name for name in self.replacing if differs(state, inputs, name)]
         centers = inputs["dataCenterIds"]
         if centers and not unknown(centers) and state.get("dataCenterId") not in centers:
             replaces.append("dataCenterIds")
-        return Changes(updates, tuple(replaces))
+        return Changes(updates, tuple(sorted(replaces)))
 
-    def preview_update(self, state: Values, inputs: Values) -> Values:
-        """Return what is known of the volume after the update."""
-        renamed = {"physicalName": UNKNOWN} if _differs(state, inputs, "name") else {}
-        return {**state, **inputs, **renamed}
+    def collection(self, client: Client) -> Collection[NetworkVolume]:
+        """Return the account's volumes."""
+        return client.network_volumes
+
+    def target(self, client: Client, resource_id: str, state: Values) -> ending.Target:  # noqa: ARG002
+        """Return a volume as something to end."""
+        return ending.volume(client, resource_id)
+
+    def candidates(self, operation: Operation, inputs: Values) -> list[Candidate]:
+        """Return where the wanted GPU is in stock; where none could be had after all comes last."""
+        client = operation.client()
+        avoided = {volume.data_center for volume in _trapped(operation, inputs)}
+        return sorted(_candidates(client, inputs), key=lambda candidate: candidate.data_center in avoided)
+
+    def misplaced(self, operation: Operation, resource_id: str) -> tuple[str, ...]:
+        """Say that an empty volume moves when no pod could be had where it is."""
+        if not operation.intents.is_trapped(resource_id):
+            return ()
+        operation.screen.info(
+            f"network volume {resource_id} is new and empty, and no pod could be had in its data centre: it moves"
+        )
+        return ("dataCenterIds",)
+
+    def body(self, inputs: Values, name: str, candidate: Candidate) -> dict[str, Any]:
+        """Return the request that makes the volume."""
+        place = {"dataCenter": candidate.data_center, "type": _storage(inputs)}
+        return {"name": name, "size": inputs["size"], **place}
+
+    def patch(self, live: NetworkVolume, inputs: Values, name: str) -> dict[str, Any]:
+        """Rename or grow."""
+        return changed_members(live, {"name": name, "size": inputs["size"]})
+
+    def observe(self, live: NetworkVolume, inputs: Values) -> Values:  # noqa: ARG002
+        """Return what is seen of a volume."""
+        return {
+            "size": live.size,
+            "isNextGenStorage": live.type == "HIGH_PERFORMANCE",
+            "dataCenterId": live.data_center,
+            "storageType": live.type,
+        }
 
     def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
         """Create the volume where the wanted GPU is in stock."""
-        client = operation.client()
-        creation = Creation(operation, _shelf(operation, client, inputs), inputs["guard"])
-        made, marker = creation.run(lambda: _candidates(client, inputs))
-        operation.screen.info(f"network volume {made.id}: {made.size} GB in {made.data_center}")
-        return made.id, _observe(made, inputs, marker)
-
-    def read(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Found | None:
-        """Return what is really there."""
-        client = operation.client()
-        try:
-            live = client.get_network_volume(resource_id)
-        except NotFoundError:
-            return None
-        marker = parse(str(state.get("marker", ""))) or marker_of(live.name)
-        _report_twins(operation, client, live, marker)
-        observed = _observe(live, inputs or _imported(marker), marker)
-        return Found({name: observed[name] for name in self.defaults if name in observed}, observed)
-
-    def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:
-        """Rename or grow."""
-        client = operation.client()
-        live = client.get_network_volume(resource_id)
-        marker = parse(str(state.get("marker", ""))) or marker_of(live.name)
-        wanted = {"name": marker.name(inputs["name"]) if marker else inputs["name"], "size": inputs["size"]}
-        body = {member: value for member, value in wanted.items() if value != getattr(live, member)}
-        updated = client.update_network_volume(resource_id, body) if body else live
-        return _observe(updated, inputs, marker)
+        made, outputs = super().create(operation, inputs)
+        for volume in _trapped(operation, inputs):
+            # The engine would leave a volume that is to be kept; an empty one is worth nothing and bills.
+            operation.screen.info(f"ending the empty network volume {volume.id} in {volume.data_center}")
+            super().delete(operation, volume.id, {})
+        operation.screen.info(f"network volume {made}: {outputs['size']} GB in {outputs['dataCenterId']}")
+        return made, outputs
 
     def delete(self, operation: Operation, resource_id: str, state: Values) -> None:
         """End the volume, after the stack's own leftovers that still hold it, and look until it is gone."""
@@ -115,6 +134,12 @@ class NetworkVolumeKind(Kind):
             client.delete_network_volume(volume_id)
 
         ending.end(operation, replace(ending.volume(client, resource_id), delete=release_and_delete))
+
+    def meet_twin(self, operation: Operation, client: Client, twin: NetworkVolume, live: NetworkVolume) -> None:  # noqa: ARG002
+        """Report it: a volume may hold data by now, so only the guard's end takes it along."""
+        operation.screen.warning(
+            f"network volume {twin.id} is a late twin of {live.id} and bills; `pulumi destroy` ends it too"
+        )
 
 
 def _release(operation: Operation, client: Client, volume_id: str, marker: Marker | None) -> None:
@@ -133,6 +158,13 @@ def _release(operation: Operation, client: Client, volume_id: str, marker: Marke
             )
         operation.screen.warning(f"pod {pod.id} was left behind, holds the volume and bills: ending it")
         ending.end(operation, ending.pod(client, pod.id))
+
+
+def _trapped(operation: Operation, inputs: Values) -> list[NetworkVolume]:
+    """Return this resource's volumes that are empty where no pod could be had."""
+    records = operation.intents.of(inputs["guard"], operation.urn)
+    ids = {record.resource_id for record in records if record.trapped and record.in_state}
+    return [volume for volume in operation.client().list_network_volumes() if volume.id in ids] if ids else []
 
 
 def _shrink(olds: Values, inputs: Values) -> list[Failure]:
@@ -156,61 +188,3 @@ def _candidates(client: Client, inputs: Values) -> list[Candidate]:
         raise PlacementError("network volume", refusals, advice)
     # The same data centre may be the second choice for another GPU; asking it twice helps nobody.
     return list({candidate.data_center: candidate for candidate in reversed(candidates)}.values())[::-1]
-
-
-def _shelf(operation: Operation, client: Client, inputs: Values) -> Shelf[NetworkVolume]:
-    def matches(volume: NetworkVolume) -> bool:
-        marker = marker_of(volume.name) or new_marker(inputs["guard"], operation.urn)
-        centers = inputs["dataCenterIds"]
-        return (volume.name, volume.size, volume.type) == (
-            marker.name(inputs["name"]),
-            inputs["size"],
-            _storage(inputs),
-        ) and (not centers or volume.data_center in centers)
-
-    def post(marker: Marker, candidate: Candidate) -> NetworkVolume:
-        body = {"name": marker.name(inputs["name"]), "size": inputs["size"], "dataCenter": candidate.data_center}
-        return client.create_network_volume({**body, "type": _storage(inputs)})
-
-    return Shelf(
-        what="network volume",
-        list=client.list_network_volumes,
-        marker=lambda volume: marker_of(volume.name),
-        matches=matches,
-        post=post,
-        end=lambda volume: ending.end(operation, ending.volume(client, volume.id)),
-    )
-
-
-def _observe(live: NetworkVolume, inputs: Values, marker: Marker | None) -> Values:
-    base, carried = split_name(live.name)
-    return {
-        **inputs,
-        "name": base if carried == marker else live.name,
-        "size": live.size,
-        "isNextGenStorage": live.type == "HIGH_PERFORMANCE",
-        "networkVolumeId": live.id,
-        "dataCenterId": live.data_center,
-        "storageType": live.type,
-        "physicalName": live.name,
-        "marker": str(marker or ""),
-    }
-
-
-def _imported(marker: Marker | None) -> Values:
-    known = {name: value for name, value in _DEFAULTS.items() if value is not REQUIRED}
-    return {**known, "guard": marker.instance if marker else ""}
-
-
-def _report_twins(operation: Operation, client: Client, live: NetworkVolume, marker: Marker | None) -> None:
-    """Say what a lost POST made after all. A volume may hold data by now, so only the guard's end takes it along."""
-    for volume in client.list_network_volumes() if marker else ():
-        if volume.id != live.id and marker_of(volume.name) == marker:
-            operation.screen.warning(
-                f"network volume {volume.id} is a late twin of {live.id} and bills; `pulumi destroy` ends it too"
-            )
-
-
-def _differs(state: Values, inputs: Values, name: str) -> bool:
-    # A state written before an input existed says nothing about it.
-    return name in state and (unknown(inputs[name]) or state[name] != inputs[name])

@@ -19,9 +19,12 @@ from components.runpod.plugin.values import Values, unknown
 _DEFAULTS = {
     "name": REQUIRED,
     "imageName": REQUIRED,
-    "gpuTypeIdList": REQUIRED,
     "guard": REQUIRED,
+    "computeType": "GPU",
+    "gpuTypeIdList": [],
     "gpuCount": 1,
+    "cpuFlavorIdList": [],
+    "vcpuCount": 2,
     "cloudType": "SECURE",
     "dataCenterIds": [],
     "networkVolumeId": "",
@@ -30,20 +33,26 @@ _DEFAULTS = {
     "ports": "",
     "env": {},
     "dockerArgs": "",
+    "containerRegistryAuthId": "",
     "allowedCudaVersions": [],
     "minCudaVersion": "",
     "readyTimeoutSeconds": 900,
+    "whenStopped": "start",
 }
 
 
+_LOOK_AGAIN = 2.0
+
+
 class PodKind(Kind):
-    """A GPU pod."""
+    """A pod with GPUs, or with CPUs alone."""
 
     token = "runpod:index:Pod"  # noqa: S105 - a resource type
     defaults = _DEFAULTS
     outputs = (
         "podId",
         "gpu",
+        "cpuFlavorId",
         "dataCenter",
         "costPerHr",
         "sshHost",
@@ -59,13 +68,11 @@ class PodKind(Kind):
     def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:
         """Check every input; ask the live catalogue only where a placement may be coming."""
         wrong = checks.apply(_RULES, inputs)
-        gpu_reason = _unless_unknown(inputs["gpuTypeIdList"], operation)
-        wrong += [("gpuTypeIdList", f"gpuTypeIdList: {gpu_reason}")] if gpu_reason else []
+        wrong += checks.compute(operation, inputs) if not wrong else []
         if not wrong and inputs["networkVolumeId"] and inputs["cloudType"] != "SECURE":
             wrong.append(("cloudType", "cloudType: a pod with a network volume needs SECURE"))
         if not wrong and _placement(olds) != _placement(inputs):
-            reason = checks.offered(operation, inputs)
-            wrong += [("dataCenterIds", f"dataCenterIds: {reason}")] if reason else []
+            wrong += checks.placement(operation, inputs)
         if not wrong and not unknown(inputs["ports"]):
             inputs["ports"] = ",".join(split_ports(inputs["ports"]))
         return inputs, wrong
@@ -75,28 +82,37 @@ class PodKind(Kind):
         return pod_state.diff(state, inputs)
 
     def preview_update(self, state: Values, inputs: Values) -> Values:
-        """Return what is known; a reset gives the pod other public ports."""
+        """Return what is known; a reset gives the pod other public ports, and a stopped one has no price."""
         changed = set(pod_state.diff(state, inputs).updates)
-        moving = ("sshHost", "sshPort", "urls", "status", "costPerHr") if changed & pod_state.RESETTING else ()
+        moving = ("sshHost", "sshPort", "urls", "status") if changed & pod_state.RESETTING else ()
         renamed = ("physicalName",) if "name" in changed else ()
-        return {**state, **inputs, **dict.fromkeys((*moving, *renamed), UNKNOWN)}
+        priced = ("costPerHr",) if "status" in changed else ()
+        return {**state, **inputs, **dict.fromkeys((*moving, *renamed, *priced), UNKNOWN)}
 
     def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
         """Place the pod and wait until it is ready."""
         spec, client = PodSpec.parse(inputs), operation.client()
         creation = Creation(operation, _shelf(operation, client, spec), spec.guard)
-        pod, marker = creation.run(lambda: _candidates(client, spec))
-        operation.screen.info(f"pod {pod.id}: {pod.gpu.id if pod.gpu else 'no GPU'} in {pod.data_center_id or '?'}")
+        try:
+            pod, marker = creation.run(lambda: _candidates(client, spec))
+        except PlacementError as refused:
+            if spec.volume_id and operation.intents.trap(spec.volume_id):
+                raise PlacementError("pod", refused.refusals, _moves(spec.volume_id)) from refused
+            raise
+        operation.intents.used(spec.volume_id)
+        got = pod.gpu.id if pod.gpu else pod.cpu.id if pod.cpu else "no GPU"
+        operation.screen.info(f"pod {pod.id}: {got} in {pod.data_center_id or '?'}")
         return pod.id, _ready(operation, client, inputs, pod, marker)
 
     def read(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Found | None:
         """Return what really runs."""
         client = operation.client()
-        try:
-            live = client.get_pod(resource_id)
-        except NotFoundError:
-            live = None
-        if live is None or live.status == "TERMINATED":
+        live = _look(client, resource_id)
+        if live is not None and live.gpu and live.gpus_got < live.gpu.count:
+            # A gap in RunPod's own view must not cost the pod, so it is looked at twice.
+            operation.sleep(_LOOK_AGAIN)
+            live = _look(client, resource_id)
+        if live is None:
             return None
         marker = _marker(state, live)
         _end_twins(operation, client, live, marker)
@@ -111,7 +127,7 @@ class PodKind(Kind):
         marker = _marker(state, before)
         body = spec.patch(before, marker)
         live = client.update_pod(resource_id, body) if body else before
-        if live.status in {"EXITED", "ERROR"}:
+        if live.status in pod_state.STOPPED:
             operation.screen.info(f"pod {resource_id} is {live.status}; starting it")
             live = _start(client, live)
         reset = bool(set(body) - {"name"})
@@ -126,7 +142,9 @@ _RULES: dict[str, checks.Rule] = {
     "name": checks.name,
     "imageName": checks.text,
     "guard": checks.text,
+    "computeType": checks.one_of("GPU", "CPU"),
     "gpuCount": checks.whole(1, 16, "GPUs"),
+    "vcpuCount": checks.power_of_two(2, 256, "vCPUs"),
     "cloudType": checks.one_of("SECURE", "COMMUNITY"),
     "dataCenterIds": checks.data_centers,
     "networkVolumeId": checks.any_text,
@@ -135,18 +153,17 @@ _RULES: dict[str, checks.Rule] = {
     "ports": checks.ports,
     "env": checks.environment,
     "dockerArgs": checks.any_text,
+    "containerRegistryAuthId": checks.any_text,
     "allowedCudaVersions": checks.cuda_versions,
     "minCudaVersion": checks.cuda_version,
     "readyTimeoutSeconds": checks.whole(30, 7200, "seconds"),
+    "whenStopped": checks.one_of("start", "replace"),
 }
 
 
-def _unless_unknown(gpus: object, operation: Operation) -> str:
-    return "" if unknown(gpus) else checks.gpus(operation, gpus, needed=True)
-
-
 def _placement(inputs: Values) -> list[object]:
-    return [inputs.get(name) for name in ("gpuTypeIdList", "gpuCount", "cloudType", "dataCenterIds")]
+    names = ("gpuTypeIdList", "gpuCount", "cpuFlavorIdList", "vcpuCount", "cloudType", "dataCenterIds")
+    return [inputs.get(name, _DEFAULTS[name]) for name in names] if inputs else []
 
 
 def _shelf(operation: Operation, client: Client, spec: PodSpec) -> Shelf[Pod]:
@@ -164,26 +181,44 @@ def _shelf(operation: Operation, client: Client, spec: PodSpec) -> Shelf[Pod]:
 def _candidates(client: Client, spec: PodSpec) -> list[Candidate]:
     """Return where to try; a volume leaves no choice of data centre."""
     if not spec.volume_id:
-        return pod_candidates(spec.gpus, spec.data_centers)
+        return pod_candidates(spec.computes, spec.data_centers)
     center = client.get_network_volume(spec.volume_id).data_center
     if spec.data_centers and center not in spec.data_centers:
         refusals = [
             Refusal(candidate, f"the volume is in {center}")
-            for candidate in pod_candidates(spec.gpus, spec.data_centers)
+            for candidate in pod_candidates(spec.computes, spec.data_centers)
         ]
         raise PlacementError("pod", refusals, f"Add {center} to the data centres, or use another volume.")
-    return pod_candidates(spec.gpus, [center])
+    return pod_candidates(spec.computes, [center])
+
+
+def _moves(volume_id: str) -> str:
+    return (
+        f"The network volume {volume_id} is new and empty, so it does not have to stay there: run the same command "
+        "again, and it moves to another data centre that has one of them in stock."
+    )
 
 
 def _ready(
     operation: Operation, client: Client, inputs: Values, pod: Pod, marker: Marker, before: Pod | None = None
 ) -> Values:
-    """Wait for the pod; whatever goes wrong from here on, the engine must learn that it exists."""
+    """Wait for the pod; whatever goes wrong from here on, the engine must learn that it exists, and how it is."""
+    readiness = Readiness(operation, client, PodSpec.parse(inputs))
     try:
-        live = Readiness(operation, client, PodSpec.parse(inputs)).wait(pod.id, before)
+        live = readiness.wait(pod.id, before)
     except RunPodError as error:
-        raise NotReadyError(pod.id, pod_state.observe(pod, inputs, marker, operation.settings), str(error)) from error
+        seen = pod_state.observe(readiness.seen or pod, inputs, marker, operation.settings)
+        raise NotReadyError(pod.id, seen, str(error)) from error
     return pod_state.observe(live, inputs, marker, operation.settings)
+
+
+def _look(client: Client, pod_id: str) -> Pod | None:
+    """Return a pod; None when it is gone."""
+    try:
+        live = client.get_pod(pod_id)
+    except NotFoundError:
+        return None
+    return None if live.status == "TERMINATED" else live
 
 
 def _start(client: Client, live: Pod) -> Pod:
@@ -194,7 +229,7 @@ def _start(client: Client, live: Pod) -> Pod:
     except BadRequestError as refused:
         raise RunPodError(
             f"pod {live.id} cannot be started again: {refused.detail}. A stopped pod keeps its machine but not its "
-            "GPUs; `pulumi up --replace` with its URN places it anew (a network volume stays)."
+            "GPUs; with whenStopped: replace it is placed anew (a network volume stays)."
         ) from refused
 
 
@@ -219,5 +254,11 @@ def _plain_defaults() -> Values:
 
 def _imported(live: Pod, marker: Marker) -> Values:
     """Return inputs for a pod that the program does not describe yet."""
-    gpus = [live.gpu.id] if live.gpu else []
-    return {**_plain_defaults(), "gpuTypeIdList": gpus, "guard": marker.instance, "ports": ",".join(live.ports)}
+    gpus, cpus = [live.gpu.id] if live.gpu else [], [live.cpu.id] if live.cpu else []
+    return {
+        **_plain_defaults(),
+        "gpuTypeIdList": gpus,
+        "cpuFlavorIdList": cpus,
+        "guard": marker.instance,
+        "ports": ",".join(live.ports),
+    }

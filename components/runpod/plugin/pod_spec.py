@@ -20,8 +20,12 @@ class PodSpec:
 
     name: str
     image: str
+    compute: str
+    """GPU or CPU."""
     gpus: tuple[str, ...]
     gpu_count: int
+    cpus: tuple[str, ...]
+    vcpu_count: int
     cloud: str
     data_centers: tuple[str, ...]
     volume_id: str
@@ -32,6 +36,7 @@ class PodSpec:
     args: str
     allowed_cuda: tuple[str, ...]
     min_cuda: str
+    registry: str
     guard: str
     ready_timeout: int
 
@@ -41,8 +46,11 @@ class PodSpec:
         return cls(
             name=inputs["name"],
             image=inputs["imageName"],
+            compute=inputs["computeType"],
             gpus=tuple(inputs["gpuTypeIdList"]),
             gpu_count=inputs["gpuCount"],
+            cpus=tuple(inputs["cpuFlavorIdList"]),
+            vcpu_count=inputs["vcpuCount"],
             cloud=inputs["cloudType"],
             data_centers=tuple(inputs["dataCenterIds"]),
             volume_id=inputs["networkVolumeId"],
@@ -53,9 +61,15 @@ class PodSpec:
             args=inputs["dockerArgs"],
             allowed_cuda=tuple(inputs["allowedCudaVersions"]),
             min_cuda=inputs["minCudaVersion"],
+            registry=inputs["containerRegistryAuthId"],
             guard=inputs["guard"],
             ready_timeout=inputs["readyTimeoutSeconds"],
         )
+
+    @property
+    def computes(self) -> tuple[str, ...]:
+        """Ranked GPU types or CPU flavours, whichever the pod is made of."""
+        return self.cpus if self.compute == "CPU" else self.gpus
 
     @property
     def wants_ssh(self) -> bool:
@@ -69,15 +83,12 @@ class PodSpec:
 
     def body(self, marker: Marker, candidate: Candidate) -> dict[str, Any]:
         """Return the request that creates this pod at one candidate place."""
-        gpu: dict[str, Any] = {"id": candidate.gpu, "count": self.gpu_count}
-        if self.allowed_cuda:
-            gpu["allowedCudaVersions"] = list(self.allowed_cuda)
-        elif self.min_cuda:
-            gpu["minCudaVersion"] = self.min_cuda
-        body: dict[str, Any] = {"name": marker.name(self.name), "gpu": gpu, "cloud": self.cloud}
+        body: dict[str, Any] = {"name": marker.name(self.name), "cloud": self.cloud, **self._compute(candidate)}
         body |= {"image": self.image, "disk": self.disk, "ports": list(self.ports), "env": self.full_env(marker)}
         if self.args:
             body["args"] = self.args
+        if self.registry:
+            body["registry"] = self.registry
         if candidate.data_center:
             body["dataCenterIds"] = [candidate.data_center]
         if self.volume_id:
@@ -88,9 +99,11 @@ class PodSpec:
         """Return the members that differ from what runs; an empty request means nothing to change in place."""
         wanted = {"name": marker.name(self.name), "image": self.image, "args": self.args, "disk": self.disk}
         body: dict[str, Any] = {name: value for name, value in wanted.items() if value != getattr(live, name)}
+        if self.registry != (live.registry or ""):
+            body["registry"] = self.registry or None
         if sorted(self.ports) != sorted(live.ports):
             body["ports"] = list(self.ports)
-        if self.full_env(marker) != declared_env(live, self.env, keep_marker=True):
+        if self.full_env(marker) != declared_env(live.env, self.env, keep_marker=True):
             # The call replaces the whole environment, so what RunPod itself put there goes along.
             body["env"] = {name: live.env[name] for name in _INJECTED & set(live.env)} | self.full_env(marker)
         if self.volume_id and any(mount.path != self.mount_path for mount in live.mounts.network):
@@ -106,13 +119,26 @@ class PodSpec:
         volumes = [mount.volume_id for mount in live.mounts.network]
         return (
             not self.patch(live, marker)
-            and live.gpu is not None
-            and live.gpu.id in self.gpus
-            and live.gpu.count == self.gpu_count
+            and self._is_made_of(live)
             and live.cloud == self.cloud
             and (not self.data_centers or live.data_center_id in self.data_centers)
             and volumes == ([self.volume_id] if self.volume_id else [])
         )
+
+    def _compute(self, candidate: Candidate) -> dict[str, Any]:
+        if self.compute == "CPU":
+            return {"cpu": {"id": candidate.compute, "vcpuCount": self.vcpu_count}}
+        gpu: dict[str, Any] = {"id": candidate.compute, "count": self.gpu_count}
+        if self.allowed_cuda:
+            gpu["allowedCudaVersions"] = list(self.allowed_cuda)
+        elif self.min_cuda:
+            gpu["minCudaVersion"] = self.min_cuda
+        return {"gpu": gpu}
+
+    def _is_made_of(self, live: Pod) -> bool:
+        if self.compute == "CPU":
+            return live.cpu is not None and live.cpu.id in self.cpus and live.cpu.vcpu_count == self.vcpu_count
+        return live.gpu is not None and live.gpu.id in self.gpus and live.gpus_got == self.gpu_count
 
     def _mounts(self) -> dict[str, Any]:
         return {"network": [{"volumeId": self.volume_id, "path": self.mount_path}]}
@@ -123,11 +149,11 @@ def split_ports(text: str) -> tuple[str, ...]:
     return tuple(port.strip() for port in text.split(",") if port.strip())
 
 
-def declared_env(live: Pod, wanted: Mapping[str, str], *, keep_marker: bool = False) -> dict[str, str]:
-    """Return a pod's environment without what RunPod puts there itself, and without our marker unless it is kept."""
+def declared_env(env: Mapping[str, str], wanted: Mapping[str, str], *, keep_marker: bool = False) -> dict[str, str]:
+    """Return an environment without what RunPod puts there itself, and without our marker unless it is kept."""
     return {
         name: value
-        for name, value in live.env.items()
+        for name, value in env.items()
         if name in wanted or not (_foreign(name) or (name == ENV_NAME and not keep_marker))
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from components.runpod.api.models import Pod
@@ -10,10 +11,21 @@ from components.runpod.marker import ENV_NAME, Marker, split_name
 from components.runpod.plugin.kind import Changes
 from components.runpod.plugin.pod_spec import declared_env, split_ports
 from components.runpod.plugin.settings import Settings
-from components.runpod.plugin.values import Values, unknown
+from components.runpod.plugin.values import Values, differs, unknown
 
-IN_PLACE = ("name", "imageName", "dockerArgs", "containerDiskInGb", "env", "volumeMountPath")
+IN_PLACE = (
+    "name",
+    "imageName",
+    "dockerArgs",
+    "containerDiskInGb",
+    "env",
+    "volumeMountPath",
+    "containerRegistryAuthId",
+)
 """Inputs that API v2 changes on a running pod and that compare as they are; `ports` compares as a set."""
+
+STOPPED = frozenset({"EXITED", "ERROR"})
+"""Statuses out of which only a start, or another pod, leads."""
 
 RESETTING = frozenset({"imageName", "dockerArgs", "containerDiskInGb", "env", "volumeMountPath", "ports", "status"})
 """Changes after which the container starts anew, with new public ports."""
@@ -31,19 +43,23 @@ def declared_by(live: Pod, inputs: Values, marker: Marker) -> Values:
 
 def diff(state: Values, inputs: Values) -> Changes:
     """Compare what runs with what is wanted."""
-    updates = [name for name in IN_PLACE if _differs(state, inputs, name)]
+    updates = [name for name in IN_PLACE if differs(state, inputs, name)]
     if _ports(state) != _ports(inputs):
         updates.append("ports")
+    replaces = [name for name in _REPLACING if _REPLACING[name](state, inputs)]
     if state.get("status") != "RUNNING":
-        updates.append("status")
-    return Changes(tuple(updates), tuple(name for name in _REPLACING if _REPLACING[name](state, inputs)))
+        stopped = state.get("status") in STOPPED
+        (replaces if stopped and inputs.get("whenStopped") == "replace" else updates).append("status")
+    return Changes(tuple(updates), tuple(replaces))
 
 
 def _observed_inputs(live: Pod, inputs: Values, marker: Marker) -> Values:
     observed: Values = {
         "name": _base_name(live, marker),
         "imageName": live.image,
+        "computeType": "CPU" if live.cpu else "GPU",
         "gpuCount": _gpu_count(live, inputs),
+        "containerRegistryAuthId": live.registry or "",
         "cloudType": live.cloud,
         "networkVolumeId": live.mounts.network[0].volume_id if live.mounts.network else "",
         "containerDiskInGb": live.disk,
@@ -51,6 +67,8 @@ def _observed_inputs(live: Pod, inputs: Values, marker: Marker) -> Values:
         "env": _env(live, inputs, marker),
         "dockerArgs": live.args,
     }
+    if live.cpu:
+        observed["vcpuCount"] = live.cpu.vcpu_count
     if live.mounts.network:
         observed["volumeMountPath"] = live.mounts.network[0].path
     return observed
@@ -61,6 +79,7 @@ def _outputs(live: Pod, marker: Marker, settings: Settings) -> Values:
     return {
         "podId": live.id,
         "gpu": live.gpu.id if live.gpu else "",
+        "cpuFlavorId": live.cpu.id if live.cpu else "",
         "dataCenter": live.data_center_id or "",
         "costPerHr": live.cost,
         "sshHost": direct.host if direct else "",
@@ -83,9 +102,9 @@ def urls(live: Pod, settings: Settings) -> dict[str, str]:
 
 
 def _gpu_count(live: Pod, inputs: Values) -> Any:  # noqa: ANN401 - a number, or not known yet
-    if live.status != "RUNNING":
+    if live.status != "RUNNING" or live.gpu is None:
         return inputs.get("gpuCount", live.gpu.count if live.gpu else 0)  # A stopped pod has given its GPUs back.
-    return live.gpu.count if live.gpu else 0
+    return live.gpus_got
 
 
 def _base_name(live: Pod, marker: Marker) -> str:
@@ -100,16 +119,11 @@ def _ports_text(live: Pod, inputs: Values) -> str:
 
 
 def _env(live: Pod, inputs: Values, marker: Marker) -> dict[str, str]:
-    env = declared_env(live, inputs.get("env") or {})
+    env = declared_env(live.env, inputs.get("env") or {})
     if live.env.get(ENV_NAME) != str(marker):
         # A lost marker is drift too; without it a renamed pod could no longer be told to be ours.
         env[ENV_NAME] = live.env.get(ENV_NAME, "")
     return env
-
-
-def _differs(state: Values, inputs: Values, name: str) -> bool:
-    # A state written before an input existed says nothing about it.
-    return name in state and (unknown(inputs.get(name)) or state[name] != inputs.get(name))
 
 
 def _ports(properties: Mapping[str, Any]) -> list[str]:
@@ -134,11 +148,12 @@ def _version(text: str) -> tuple[int, ...]:
 
 _REPLACING: Mapping[str, Any] = {
     "gpuTypeIdList": lambda state, inputs: _left_out(state, inputs, "gpu", "gpuTypeIdList"),
-    "gpuCount": lambda state, inputs: _differs(state, inputs, "gpuCount"),
-    "cloudType": lambda state, inputs: _differs(state, inputs, "cloudType"),
+    "cpuFlavorIdList": lambda state, inputs: _left_out(state, inputs, "cpuFlavorId", "cpuFlavorIdList"),
     "dataCenterIds": lambda state, inputs: _left_out(state, inputs, "dataCenter", "dataCenterIds"),
-    "networkVolumeId": lambda state, inputs: _differs(state, inputs, "networkVolumeId"),
     "allowedCudaVersions": lambda state, inputs: _left_out(state, inputs, "cudaVersion", "allowedCudaVersions"),
     "minCudaVersion": _host_too_old,
-    "guard": lambda state, inputs: _differs(state, inputs, "guard"),
+    **{
+        name: partial(differs, name=name)
+        for name in ("computeType", "gpuCount", "vcpuCount", "cloudType", "networkVolumeId", "guard")
+    },
 }

@@ -96,7 +96,10 @@ class RunPodProvider(sdk.Provider):
         for name in request.ignore_changes:
             inputs[name] = state.get(name)
         kind = _kind(request.urn)
-        return _diff_response(kind, kind.diff(state, inputs))
+        misplaced = partial(kind.misplaced, self._operation(request.urn), request.resource_id)
+        changes = kind.diff(state, inputs)
+        moves = [name for name in await self._run(request.urn, misplaced) if name not in changes.replaces]
+        return _diff_response(kind, Changes(changes.updates, (*changes.replaces, *moves)))
 
     async def create(self, request: sdk.CreateRequest) -> sdk.CreateResponse:
         """Make a resource, or say what is known of it beforehand."""

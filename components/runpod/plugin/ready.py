@@ -38,6 +38,8 @@ class Readiness:
         self._spec = spec
         self._bound = operation.timeout or float(spec.ready_timeout)
         self._progress = _Progress()
+        self.seen: Pod | None = None
+        """The pod as it was last seen; None until then."""
 
     def wait(self, pod_id: str, before: Pod | None = None) -> Pod:
         """Return the pod once it is ready; raises UnfitError when it will not be, or not within the bound.
@@ -60,11 +62,12 @@ class Readiness:
 
     def _look(self, pod_id: str, elapsed: float) -> Pod | None:
         try:
-            return self._client.get_pod(pod_id)
+            self.seen = self._client.get_pod(pod_id)
         except NotFoundError:
             if elapsed < _GRACE:
                 return None
             raise UnfitError(f"pod {pod_id} is gone: RunPod does not know it any more; run `pulumi up` again") from None
+        return self.seen
 
     def _missing(self, live: Pod, before: Pod | None, elapsed: float) -> str:
         """Say what is missing; empty when nothing is."""
@@ -82,11 +85,13 @@ class Readiness:
         return self._missing_parts(live)
 
     def _missing_parts(self, live: Pod) -> str:
-        if live.gpu is not None and live.gpu.count < self._spec.gpu_count:
+        if live.gpu is not None and live.gpus_got < self._spec.gpu_count:
             raise UnfitError(
-                f"pod {live.id} came up with {live.gpu.count} of {self._spec.gpu_count} GPUs: others have taken them. "
-                "It bills; `pulumi up --refresh` replaces it"
+                f"pod {live.id} came up with {live.gpus_got} of {self._spec.gpu_count} GPUs: others have taken them. "
+                "It bills; `pulumi up` replaces it"
             )
+        if live.gpu is not None and live.gpus_listed == 0:
+            return "its GPUs"
         if self._spec.wants_ssh and live.ssh.direct is None:
             return "a public port for SSH"
         mapped = {port.private for port in (live.runtime.ports if live.runtime else None) or ()}

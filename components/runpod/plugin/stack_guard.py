@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from components.runpod import inventory
 from components.runpod.api.client import Client
 from components.runpod.api.errors import RunPodError
 from components.runpod.intents import Intent
@@ -13,7 +16,15 @@ from components.runpod.plugin.values import Values
 _DEFAULTS = {"stack": REQUIRED, "keepVolumes": False}
 _LOOKS = 3
 _LOOK_EVERY = 2.0
-_POD, _VOLUME = "runpod:index:Pod", "runpod:index:NetworkVolume"
+_VOLUME = "volume"
+_TARGET_OF = {
+    "runpod:index:Pod": "pod",
+    "runpod:index:NetworkVolume": _VOLUME,
+    "runpod:index:Endpoint": inventory.ENDPOINT,
+    "runpod:index:Template": inventory.TEMPLATE,
+    "runpod:index:ContainerRegistryAuth": inventory.REGISTRY,
+}
+"""Kinds of which there are records, as ends of them are called."""
 
 
 class StillBillingError(RunPodError):
@@ -51,16 +62,18 @@ class StackGuardKind(Kind):
         _await_late_effects(operation, client, resource_id)
         _end_recorded(operation, client, resource_id, keep_volumes=keep)
         for _ in range(_LOOKS):
-            targets = _living(client, resource_id, keep_volumes=keep)
+            targets = _living(operation, client, resource_id, keep_volumes=keep)
             if not targets:
                 operation.intents.drop_instance(resource_id)
                 return
             for target in targets:
-                operation.screen.warning(f"{target.what} {target.id} was left behind and bills: ending it")
+                bills = " and bills" if target.bills else ""
+                operation.screen.warning(f"{target.what} {target.id} was left behind{bills}: ending it")
                 ending.end(operation, target)
-        left = ", ".join(f"{target.what} {target.id}" for target in _living(client, resource_id, keep_volumes=keep))
-        if left:
-            raise StillBillingError(f"still there and billing: {left}. Run `pulumi destroy` again.")
+        living = _living(operation, client, resource_id, keep_volumes=keep)
+        if living:
+            left = ", ".join(f"{target.what} {target.id}" for target in living)
+            raise StillBillingError(f"still there: {left}. Run `pulumi destroy` again.")
         operation.intents.drop_instance(resource_id)
 
 
@@ -78,34 +91,41 @@ def _await_late_effects(operation: Operation, client: Client, instance: str) -> 
 def _shown(client: Client) -> set[str]:
     """Return the markers of all that the account lists."""
     pods = {str(marker_of(pod.name, pod.env)) for pod in client.list_pods()}
-    return pods | {str(marker_of(volume.name)) for volume in client.list_network_volumes()}
+    volumes = {str(marker_of(volume.name)) for volume in client.list_network_volumes()}
+    return pods | volumes | {str(held.marker) for held in inventory.look(client, lambda _unseen: None)}
 
 
 def _end_recorded(operation: Operation, client: Client, instance: str, *, keep_volumes: bool) -> None:
     """End by id what the records name and the engine has not ended: a list may not show it yet."""
-    records = [one for one in operation.intents.of_instance(instance) if one.resource_id]
-    for intent in sorted(records, key=lambda one: _kind_of(one) != _POD):  # A pod holds its volume.
-        if _kind_of(intent) == _POD:
-            ending.end(operation, ending.pod(client, intent.resource_id))
-        elif _kind_of(intent) == _VOLUME and not keep_volumes:
-            ending.end(operation, ending.volume(client, intent.resource_id))
+    order = list(ending.TARGETS)
+    records = [one for one in operation.intents.of_instance(instance) if one.resource_id and _kind_of(one) in order]
+    for intent in sorted(records, key=lambda one: order.index(_kind_of(one))):
+        if _kind_of(intent) != _VOLUME or not keep_volumes:
+            ending.end(operation, ending.TARGETS[_kind_of(intent)](client, intent.resource_id))
 
 
 def _kind_of(intent: Intent) -> str:
-    return token_of(intent.urn)
+    """Return what the target is called that a record's resource is."""
+    return _TARGET_OF.get(token_of(intent.urn), "")
 
 
-def _living(client: Client, instance: str, *, keep_volumes: bool) -> list[ending.Target]:
-    """Return what carries the instance id, pods first because a volume in use cannot be deleted."""
+def _living(operation: Operation, client: Client, instance: str, *, keep_volumes: bool) -> list[ending.Target]:
+    """Return what carries the instance id; what is used by others comes after them, or it could not be deleted."""
     pods = [
         ending.pod(client, pod.id)
         for pod in client.list_pods()
         if pod.status != "TERMINATED" and _instance(pod.name, pod.env) == instance
     ]
-    if keep_volumes:
-        return pods
-    volumes = [v for v in client.list_network_volumes() if _instance(v.name, {}) == instance]
-    return pods + [ending.volume(client, volume.id) for volume in volumes]
+    volumes = () if keep_volumes else client.list_network_volumes()
+    kept = [ending.volume(client, volume.id) for volume in volumes if _instance(volume.name, {}) == instance]
+    held = inventory.of_instance(client, instance, partial(_cannot_see, operation))
+    others = [ending.TARGETS[one.kind](client, one.id) for one in held]
+    working = [target for target in others if target.bills]
+    return [*pods, *working, *kept, *(target for target in others if not target.bills)]
+
+
+def _cannot_see(operation: Operation, what: str) -> None:
+    operation.screen.warning(f"the API key may not list {what}, so nobody looked whether any of this stack are left")
 
 
 def _instance(name: str, env: dict[str, str]) -> str:

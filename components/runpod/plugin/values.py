@@ -40,6 +40,11 @@ def unknown(value: object) -> bool:
     return value == UNKNOWN
 
 
+def differs(state: Mapping[str, Any], inputs: Mapping[str, Any], name: str) -> bool:
+    """Say whether an input is another now; a state written before the input existed says nothing about it."""
+    return name in state and (unknown(inputs.get(name)) or state[name] != inputs.get(name))
+
+
 def _plain(property_value: PropertyValue) -> Any:  # noqa: ANN401 - whatever a program hands in
     value = property_value.value
     if isinstance(value, Mapping):

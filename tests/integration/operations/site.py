@@ -36,7 +36,7 @@ class Site:
 
     def volume(self, marker: Marker) -> str:
         body = {"name": marker.name("comfyui-local-models"), "size": 20, "dataCenter": "EU-RO-1"}
-        return self.client.create_network_volume(body).id
+        return self.client.network_volumes.create(body).id
 
     def holds(self) -> set[str]:
         """What really is there."""

@@ -7,6 +7,7 @@ import pytest
 from components.runpod.api import Client
 from components.runpod.api.errors import AccessDeniedError, BadRequestError, NotFoundError
 from components.runpod.api.models import NetworkVolume, Pod
+from components.runpod.plugin import ending
 from stacks.cli.ending import Patience, end, end_all
 from tests.unit.cli.things import a_pod, a_volume, an_item
 
@@ -75,19 +76,19 @@ def test_pods_end_before_the_volumes_they_use(patience: Patience) -> None:
 
 def test_a_slow_end_is_waited_for_and_asked_for_again(patience: Patience) -> None:
     account = Account(lasts=30)
-    assert end(account, an_item(a_pod()), patience) == ""
+    assert end(ending.pod(account, "p1"), patience) == ""
     assert account.asked == ["p1", "p1"]
 
 
 def test_a_volume_that_a_dying_pod_still_has_is_asked_for_again(patience: Patience) -> None:
     account = Account(busy=2)
-    assert end(account, an_item(a_volume()), patience) == ""
+    assert end(ending.volume(account, "v1"), patience) == ""
     assert len(account.asked) == 3
 
 
 @pytest.mark.parametrize("lie", [{"lasts": 10**6}, {"lists_for_ever": True}])
 def test_a_deletion_that_lies_is_not_believed(patience: Patience, lie: dict[str, int]) -> None:
-    assert "did not carry it out" in end(Account(**lie), an_item(a_pod()), patience)  # type: ignore[arg-type]
+    assert "did not carry it out" in end(ending.pod(Account(**lie), "p1"), patience)  # type: ignore[arg-type]
 
 
 def test_a_refusal_of_one_does_not_keep_the_others_alive(patience: Patience) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from components.runpod.api.errors import AccessDeniedError
 from components.runpod.api.models import BillingRecord
+from components.runpod.inventory import Held
 from stacks.cli import destroy, receipt
 from stacks.cli.receipt import Entry, Metered
 from tests.unit.cli.things import OTHERS, OURS, a_pod, a_volume, an_item
@@ -65,6 +66,18 @@ class Billing:
         if volume_id == "forbidden":
             raise AccessDeniedError("GET", "no")
         return []
+
+    def bill_of_endpoint(self, endpoint_id: str, since: str) -> list[BillingRecord]:
+        assert endpoint_id == "e1"
+        assert since < "2026-12"
+        return [BillingRecord(totalAmount=0.125)]
+
+
+def test_an_endpoint_is_on_the_receipt_with_runpods_bill_alone() -> None:
+    endpoints = [Held("endpoint", "e1", OURS.name("x")), Held("endpoint", "theirs", "by-hand")]
+    things = receipt.meter([], [], STATE, {OURS.instance}, endpoints)
+    (told,) = [line for line in receipt.lines(receipt.bill(Billing(), things), NOW) if "e1" in line]  # type: ignore[arg-type]
+    assert "known to RunPod's bill alone; $0.1250 billed by RunPod so far" in told
 
 
 def test_runpods_bill_is_added_where_it_is_there_and_stops_nothing() -> None:

@@ -38,7 +38,7 @@ class Cloud:
 
     def post(self, marker: Marker, candidate: Candidate) -> Thing:
         self.posts += 1
-        thing = Thing(f"t{self.posts}", marker, candidate.gpu)
+        thing = Thing(f"t{self.posts}", marker, candidate.compute)
         if self.faults:
             self.faults.pop(0)(thing)
         self.things.append(thing)

@@ -11,7 +11,7 @@ from components.runpod.plugin.ending import StillThereError
 from components.runpod.plugin.kind import Operation
 from components.runpod.plugin.stack_guard import StackGuardKind
 from tests.unit.runpod.clock import FakeClock
-from tests.unit.runpod.conftest import URN
+from tests.unit.runpod.conftest import URN, Lines
 from tests.unit.runpod.fake_api import FakeApi, Reply, pod, problem
 
 GONE = problem(404, "pod not found")
@@ -24,6 +24,10 @@ def pods(*entries: dict[str, object]) -> Reply:
 
 def volumes(*entries: dict[str, object]) -> Reply:
     return Reply(body={"networkVolumes": list(entries)})
+
+
+NOTHING_ELSE = [Reply(body={name: []}) for name in ("endpoints", "templates", "registries", "keys")]
+"""What the guard looks for beside pods and volumes."""
 
 
 def methods(api: FakeApi) -> list[str]:
@@ -79,28 +83,28 @@ def test_the_guard_ends_what_carries_its_id_and_looks_again(api: FakeApi, operat
     }
     foreign = pod(id="other", name="gpu-ffffffffff-01234567-89abcdef")
     api.answer(
-        pods(guarded(), foreign), volumes(stray_volume),
+        pods(guarded(), foreign), volumes(stray_volume), *NOTHING_ELSE,
         DELETED, GONE, pods(foreign),
         DELETED, problem(404, "resource not found"), volumes(),
-        pods(foreign), volumes(),
+        pods(foreign), volumes(), *NOTHING_ELSE,
     )  # fmt: skip
     StackGuardKind().delete(operation, "0123456789", {"keepVolumes": False})
     assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/pods/pod1", "/v2/network-volumes/v1"]
 
 
 def test_the_guard_keeps_volumes_when_told(api: FakeApi, operation: Operation) -> None:
-    api.answer(pods())
+    api.answer(pods(), *NOTHING_ELSE)
     StackGuardKind().delete(operation, "0123456789", {"keepVolumes": True})
 
 
 def test_the_guard_finds_a_renamed_pod_by_its_environment(api: FakeApi, operation: Operation) -> None:
     renamed = guarded(name="renamed", env={"COMFYUI_RUNPOD_MARKER": "0123456789-01234567-89abcdef"})
-    api.answer(pods(renamed), volumes(), DELETED, GONE, pods(), pods(), volumes())
+    api.answer(pods(renamed), volumes(), *NOTHING_ELSE, DELETED, GONE, pods(), pods(), volumes(), *NOTHING_ELSE)
     StackGuardKind().delete(operation, "0123456789", {})
 
 
 def test_the_guard_fails_while_something_bills(api: FakeApi, operation: Operation) -> None:
-    api.answer(pods(guarded()), volumes(), *[DELETED, *[Reply(body=guarded())] * 20] * 10)
+    api.answer(pods(guarded()), volumes(), *NOTHING_ELSE, *[DELETED, *[Reply(body=guarded())] * 20] * 10)
     with pytest.raises(StillThereError):
         StackGuardKind().delete(operation, "0123456789", {})
     api.replies.clear()
@@ -112,8 +116,8 @@ def test_the_guard_waits_for_what_a_killed_run_may_still_make(
     marker = Marker("0123456789", "01234567", "89abcdef")
     intents.post(marker, URN)
     late = guarded()
-    api.answer(*[Reply(body={"pods": []}), volumes()] * 5, pods(late), volumes())
-    api.answer(pods(late), volumes(), DELETED, GONE, pods(), pods(), volumes())
+    api.answer(*[Reply(body={"pods": []}), volumes(), *NOTHING_ELSE] * 5, pods(late), volumes(), *NOTHING_ELSE)
+    api.answer(pods(late), volumes(), *NOTHING_ELSE, DELETED, GONE, pods(), pods(), volumes(), *NOTHING_ELSE)
     StackGuardKind().delete(operation, marker.instance, {})
     assert clock.now == 1_010
     assert intents.of_instance(marker.instance) == []
@@ -121,6 +125,26 @@ def test_the_guard_waits_for_what_a_killed_run_may_still_make(
 
 def test_the_guard_ends_by_id_what_no_list_shows_yet(api: FakeApi, operation: Operation, intents: Intents) -> None:
     intents.placed(intents.post(Marker("0123456789", "01234567", "89abcdef"), URN), "pod1")
-    api.answer(DELETED, GONE, pods(), pods(), volumes())
+    api.answer(DELETED, GONE, pods(), pods(), volumes(), *NOTHING_ELSE)
     StackGuardKind().delete(operation, "0123456789", {})
     assert [request.path for request in api.requests[:2]] == ["/v2/pods/pod1"] * 2
+
+
+def test_a_key_that_may_not_list_presets_does_not_block_the_guard(
+    api: FakeApi, operation: Operation, lines: Lines
+) -> None:
+    api.answer(pods(), volumes(), *[problem(403, "access denied")] * 4)
+    StackGuardKind().delete(operation, "0123456789", {})
+    assert sum("the API key may not list" in line for line in lines.shown) == 4
+
+
+def test_workers_that_do_not_end_are_ended_with_their_endpoint(
+    api: FakeApi, client: Client, operation: Operation, lines: Lines
+) -> None:
+    endpoint = {"id": "e", "name": "e", "scaling": {"type": "QUEUE_DELAY", "queueDelay": 4}}
+    working = Reply(body={"workers": [{"id": "w", "status": "RUNNING"}]})
+    gone = problem(404, "endpoint not found")
+    api.answer(Reply(body=endpoint), *[working] * 301, DELETED, gone, Reply(body={"endpoints": []}))
+    ending.end(operation, ending.endpoint(client, "e"))
+    assert api.requests[0].body == {"workers": {"min": 0, "max": 0}}
+    assert any("1 worker(s) of serverless endpoint e still run after 300 s" in line for line in lines.shown)

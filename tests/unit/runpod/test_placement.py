@@ -56,9 +56,9 @@ def test_a_ranking_of_data_centres_wins_over_stock() -> None:
 @pytest.mark.parametrize("kind", [BadRequestError, AccessDeniedError])
 def test_a_refused_candidate_leads_to_the_next(kind: type[CallError]) -> None:
     def attempt(candidate: Candidate) -> str:
-        if candidate.gpu == "a":
+        if candidate.compute == "a":
             raise kind("POST /v2/pods", "no")
-        return candidate.gpu
+        return candidate.compute
 
     assert walk("pod", pod_candidates(["a", "b"], []), attempt) == "b"
 
@@ -78,7 +78,7 @@ def test_what_no_candidate_can_cure_stops_the_walk(kind: type[CallError]) -> Non
 
 def test_the_error_is_a_table_of_candidates_with_reasons_and_advice() -> None:
     def attempt(candidate: Candidate) -> str:
-        raise BadRequestError("POST /v2/pods", f"no {candidate.gpu}")
+        raise BadRequestError("POST /v2/pods", f"no {candidate.compute}")
 
     with pytest.raises(PlacementError) as caught:
         walk("pod", pod_candidates(["a", "long name"], []), attempt)

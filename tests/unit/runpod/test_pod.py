@@ -22,6 +22,7 @@ from tests.unit.runpod.conftest import URN
 from tests.unit.runpod.fake_api import FakeApi, Reply, pod, problem
 
 KIND = PodKind()
+WITHOUT_GPUS: dict[str, Any] = {"uptime": 9_000, "gpus": [], "ports": []}
 GUARD = "0123456789"
 MARKER = Marker(GUARD, "01234567", "89abcdef")
 DECLARED: dict[str, Any] = {
@@ -161,8 +162,39 @@ def test_what_cannot_be_changed_in_place_replaces(offline: Operation, change: di
 
 def test_a_pod_that_came_back_without_gpus_is_replaced(offline: Operation) -> None:
     inputs = checked(offline)
-    state = observe(live(gpu={"id": "NVIDIA RTX A5000", "count": 0}), inputs, MARKER, Settings())
+    state = observe(live(runtime=WITHOUT_GPUS), inputs, MARKER, Settings())
     assert KIND.diff(state, inputs).replaces == ("gpuCount",)
+    young = {**WITHOUT_GPUS, "uptime": 1}
+    assert not KIND.diff(observe(live(runtime=young), inputs, MARKER, Settings()), inputs), "it was not looked at yet"
+
+
+def test_gpus_that_are_missing_for_a_moment_do_not_cost_the_pod(api: FakeApi, operation: Operation) -> None:
+    name = MARKER.name("gpu")
+    api.answer(Reply(body=pod(name=name, runtime=WITHOUT_GPUS)), Reply(body=pod(name=name)), Reply(body={"pods": []}))
+    found = KIND.read(operation, "pod1", {"marker": str(MARKER)}, {**DECLARED})
+    assert found is not None
+    assert found.inputs["gpuCount"] == 1
+
+
+@pytest.mark.parametrize(("wish", "what"), [("start", "updates"), ("replace", "replaces")])
+def test_a_stopped_pod_is_started_again_or_replaced(offline: Operation, wish: str, what: str) -> None:
+    inputs = checked(offline, whenStopped=wish)
+    for status in ("EXITED", "ERROR"):
+        state = observe(live(status=status, runtime=None), inputs, MARKER, Settings())
+        assert getattr(KIND.diff(state, inputs), what) == ("status",)
+    starting = observe(live(status="STARTING", runtime=None), inputs, MARKER, Settings())
+    assert KIND.diff(starting, inputs).updates == ("status",), "what comes up is awaited, whatever the wish"
+
+
+def test_a_pod_without_gpus_after_a_start_is_told_to_the_engine_as_it_is(api: FakeApi, operation: Operation) -> None:
+    env = {"A": "1", ENV_NAME: str(MARKER)}
+    bare = pod(name=MARKER.name("gpu"), env=env, runtime={**WITHOUT_GPUS, "ports": pod()["runtime"]["ports"]})
+    stopped = {**bare, "status": "EXITED", "runtime": None}
+    api.answer(Reply(body=stopped), Reply(body={**stopped, "status": "STARTING"}), *[Reply(body=bare)])
+    inputs = checked(replace(operation, settings=Settings()))
+    with pytest.raises(NotReadyError, match=r"came up with 0 of 1 GPUs") as caught:
+        KIND.update(operation, "pod1", {"marker": str(MARKER)}, inputs)
+    assert KIND.diff(caught.value.outputs, inputs).replaces == ("gpuCount",), "the next update replaces it"
 
 
 def test_a_patch_of_the_environment_carries_marker_and_runpods_own(offline: Operation) -> None:
@@ -175,6 +207,9 @@ def test_a_preview_of_a_reset_does_not_promise_the_old_port(offline: Operation) 
     preview = KIND.preview_update(state, checked(offline, imageName="image:2"))
     assert preview["sshPort"] == UNKNOWN
     assert preview["podId"] == "pod1"
+    assert preview["costPerHr"] == 0.27, "a reset changes no price"
+    stopped = observe(live(status="EXITED", runtime=None, cost=0), checked(offline), MARKER, Settings())
+    assert KIND.preview_update(stopped, checked(offline))["costPerHr"] == UNKNOWN
 
 
 def test_a_state_of_before_an_input_existed_replaces_nothing(offline: Operation) -> None:
@@ -186,7 +221,7 @@ def test_a_state_of_before_an_input_existed_replaces_nothing(offline: Operation)
 def test_a_stopped_pod_whose_gpu_is_taken_says_so(api: FakeApi, operation: Operation) -> None:
     stopped = live(status="EXITED", runtime=None).model_dump(by_alias=True)
     api.answer(Reply(body=stopped), problem(400, "There are not enough free GPUs on the host machine"))
-    with pytest.raises(RunPodError, match=r"not enough free GPUs .* `pulumi up --replace` with its URN"):
+    with pytest.raises(RunPodError, match=r"not enough free GPUs .* whenStopped: replace"):
         KIND.update(operation, "pod1", {"marker": str(MARKER)}, checked(replace(operation, settings=Settings())))
 
 
@@ -223,7 +258,8 @@ def test_the_container_of_before_a_reset_does_not_count(api: FakeApi, operation:
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        (pod(gpu={"id": "NVIDIA RTX A5000", "count": 0}), "0 of 1 GPUs"),
+        (pod(runtime={**WITHOUT_GPUS, "uptime": 60}), "0 of 1 GPUs"),
+        (pod(runtime={**WITHOUT_GPUS, "uptime": 1}), "still lacks its GPUs"),
         (pod(runtime=None), r"bills 0\.270 USD/h but still lacks a running container after"),
     ],
 )

@@ -10,16 +10,23 @@ import pytest
 
 from components import runpod
 from components.runpod.binding import Resource, camel
+from components.runpod.endpoint import EndpointInputs
+from components.runpod.plugin.functions import FUNCTIONS
 from components.runpod.plugin.kind import REQUIRED
 from components.runpod.plugin.kinds import KINDS
 from components.runpod.plugin.settings import DEFAULT_LATE_EFFECT_SECONDS, DEFAULT_PROXY, KEYS
 from components.runpod.pod import PodInputs
+from components.runpod.template import TemplateInputs
 from components.runpod.volume import VolumeInputs
 
 SCHEMA: dict[str, Any] = json.loads(Path(runpod.__file__).with_name("schema.json").read_text())
 BINDINGS: list[type[Resource]] = [
     runpod.Pod,
     runpod.NetworkVolume,
+    runpod.Template,
+    runpod.ContainerRegistryAuth,
+    runpod.Endpoint,
+    runpod.AccountSshKey,
     runpod.StackGuard,
     runpod.SshKeyPair,
     runpod.RandomSecret,
@@ -60,10 +67,32 @@ def test_the_bindings_show_every_output(binding: type[Resource]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "token"), [(PodInputs, "runpod:index:Pod"), (VolumeInputs, "runpod:index:NetworkVolume")]
+    ("form", "token"),
+    [
+        (PodInputs, "runpod:index:Pod"),
+        (VolumeInputs, "runpod:index:NetworkVolume"),
+        (TemplateInputs, "runpod:index:Template"),
+        (EndpointInputs, "runpod:index:Endpoint"),
+    ],
 )
 def test_the_bindings_take_every_input(form: type, token: str) -> None:
     assert {camel(name) for name in form.__annotations__} == set(KINDS[token].defaults)
+
+
+@pytest.mark.parametrize("binding", BINDINGS)
+def test_a_binding_takes_and_hands_on_every_input(binding: type[Resource], monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: dict[str, Any] = {}
+    monkeypatch.setattr(Resource, "__init__", lambda _self, _name, inputs, _opts: handed.update(inputs))
+    monkeypatch.setattr(Resource, "acknowledge", lambda _self, _identity: None)
+    monkeypatch.setattr(Resource, "output", lambda _self, _name: None)
+    required = {snake(name): "x" for name, default in KINDS[binding.token].defaults.items() if default is REQUIRED}
+    binding("r", **required)  # type: ignore[arg-type]
+    assert {camel(name) for name in handed} == set(KINDS[binding.token].defaults)
+
+
+def snake(name: str) -> str:
+    """`name` itself is Pulumi's, so a binding takes `name_`."""
+    return {"name": "name_"}.get(name, "".join(f"_{char.lower()}" if char.isupper() else char for char in name))
 
 
 def test_configuration_is_documented() -> None:
@@ -72,6 +101,28 @@ def test_configuration_is_documented() -> None:
     assert variables["apiKey"]["secret"] is True
     assert variables["proxyUrlTemplate"]["default"] == DEFAULT_PROXY
     assert float(variables["lateEffectSeconds"]["default"]) == DEFAULT_LATE_EFFECT_SECONDS
+
+
+def test_every_function_is_documented() -> None:
+    assert set(SCHEMA["functions"]) == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    ("form", "schema"),
+    [
+        (runpod.GpuType, SCHEMA["types"]["runpod:index:GpuType"]),
+        (runpod.CpuType, SCHEMA["types"]["runpod:index:CpuType"]),
+        (runpod.DataCenter, SCHEMA["types"]["runpod:index:DataCenter"]),
+        (runpod.BillingRecord, SCHEMA["types"]["runpod:index:BillingRecord"]),
+        (runpod.GpuTypes, SCHEMA["functions"]["runpod:index:getGpuTypes"]["outputs"]),
+        (runpod.CpuTypes, SCHEMA["functions"]["runpod:index:getCpuTypes"]["outputs"]),
+        (runpod.DataCenters, SCHEMA["functions"]["runpod:index:getDataCenters"]["outputs"]),
+        (runpod.PodStatus, SCHEMA["functions"]["runpod:index:getPod"]["outputs"]),
+        (runpod.Billing, SCHEMA["functions"]["runpod:index:getBilling"]["outputs"]),
+    ],
+)
+def test_the_bindings_show_every_member_of_an_answer(form: type, schema: dict[str, Any]) -> None:
+    assert {camel(name) for name in form.__annotations__} == set(schema["properties"])
 
 
 def every_property(node: object, path: str = "") -> list[tuple[str, dict[str, Any]]]:

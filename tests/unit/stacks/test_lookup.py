@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from components.naming import RUNNING_COST
-from stacks.lookup import running_usd_per_hour
+from components.naming import RUNNING_COST, VOLUME_CENTER
+from stacks.lookup import running_usd_per_hour, volume_center
 
 
 @pytest.mark.parametrize(
@@ -13,3 +13,8 @@ from stacks.lookup import running_usd_per_hour
 )
 def test_nobody_asked_nothing_runs_and_a_price_are_told_apart(environ: dict[str, str], expected: float | None) -> None:
     assert running_usd_per_hour(environ) == expected
+
+
+def test_where_the_volume_is_comes_from_the_commands() -> None:
+    assert volume_center({VOLUME_CENTER: "EU-RO-1"}) == "EU-RO-1"
+    assert volume_center({}) == ""

@@ -48,7 +48,7 @@ def built(
 
     def main() -> pulumi.Output[object]:
         provision = plan.provision(settings, Lock())
-        outs = program.build(settings, provision, catalogue=CATALOGUE, bundle="digest0", running=running)
+        outs = program.build(settings, provision, catalogue=CATALOGUE, bundle="digest0", now=program.Now(running))
         values = {name: getattr(outs, field.name) for name, field in zip(NAMES, fields(StackOutputs), strict=True)}
         return pulumi.Output.all(**values).apply(exported.update)
 
@@ -140,3 +140,19 @@ def test_prices_from_the_file_and_old_prices_are_called_so() -> None:
     assert warned(chosen()) == ""
     assert "price file of 2026-11-22, not from RunPod" in warned(chosen(), replace(CATALOGUE, source="price-file"))
     assert "Prices are old: GPUs 2026-11-22" in warned(chosen(), today=date(2027, 3, 1))
+
+
+def test_a_volume_that_is_there_narrows_the_plan_that_a_preview_prints() -> None:
+    settings = chosen(gpu={**TWO, "count": 1})
+    offers = (
+        Offer("NVIDIA RTX A5000", 24, 0.27, {"EU-RO-1": "HIGH"}),
+        Offer("NVIDIA A40", 48, 0.49, {"US-KS-2": "LOW"}),
+    )
+    catalogue = replace(CATALOGUE, offers=offers, data_centers=frozenset({"EU-RO-1", "US-KS-2"}))
+    candidates = rank(plan.wanted(settings), catalogue)
+    told = list(report.lines(settings, candidates, catalogue, "US-KS-2"))
+    assert told[0].startswith("Placement in US-KS-2, where the volume is")
+    assert "NVIDIA A40 (48 GB, $0.49/h, stock LOW)" in told[1]
+    assert not any("A5000" in line for line in told)
+    (nowhere,) = report.lines(settings, candidates, catalogue, "EU-SE-1")
+    assert "a new pod could not be had there" in nowhere

@@ -1,0 +1,63 @@
+"""One kind of thing an account holds: listed, shown, made, changed and deleted the same way as every other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from pydantic import JsonValue, ValidationError
+
+from components.runpod.api.errors import NotRunPodError
+from components.runpod.api.models import Answer
+from components.runpod.api.transport import Call, Transport
+
+Model = TypeVar("Model", bound=Answer)
+
+
+class Collection(Generic[Model]):
+    """What lies below one path of the API; every method raises an error of `components.runpod.api.errors`."""
+
+    def __init__(self, transport: Transport, path: str, member: str, model: type[Model]) -> None:
+        """Take the path of the collection and the member of a list's answer that holds the things."""
+        self._transport = transport
+        self._path = path
+        self._member = member
+        self._model = model
+
+    def all(self, query: Mapping[str, str] | None = None) -> list[Model]:
+        """Return everything of this kind that the account holds."""
+        call = Call("GET", self._path, query=query or {})
+        answer = self._transport.send(call)
+        entries = answer.get(self._member) if isinstance(answer, dict) else None
+        if not isinstance(entries, list):
+            raise NotRunPodError(str(call), f"the answer has no list {self._member!r}")
+        return [parsed(call, entry, self._model) for entry in entries]
+
+    def get(self, identity: str) -> Model:
+        """Return one thing; raises NotFoundError only when RunPod itself says that this id does not exist."""
+        return self._one(Call("GET", f"{self._path}/{identity}"))
+
+    def create(self, body: Mapping[str, Any]) -> Model:
+        """Make one; raises LostAnswerError when it may or may not exist now."""
+        return self._one(Call("POST", self._path, body=body, repeatable=False))
+
+    def update(self, identity: str, body: Mapping[str, Any]) -> Model:
+        """Change the given members."""
+        return self._one(Call("PATCH", f"{self._path}/{identity}", body=body))
+
+    def delete(self, identity: str) -> None:
+        """Ask for its end; look afterwards whether it came."""
+        self._transport.send(Call("DELETE", f"{self._path}/{identity}"))
+
+    def _one(self, call: Call) -> Model:
+        return parsed(call, self._transport.send(call), self._model)
+
+
+def parsed(call: Call, answer: JsonValue, model: type[Model]) -> Model:
+    """Return the answer as a model; raises NotRunPodError when it has another form."""
+    try:
+        return model.model_validate(answer)
+    except ValidationError as fault:
+        # The input is left out of the text: a pod's environment holds secrets.
+        where = ", ".join(".".join(map(str, error["loc"])) or "answer" for error in fault.errors(include_input=False))
+        raise NotRunPodError(str(call), f"the answer has an unexpected form at {where}") from None

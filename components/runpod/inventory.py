@@ -1,0 +1,116 @@
+"""What an account holds beside pods and volumes: endpoints, whose workers bill, and presets, which cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from components.runpod import account_keys
+from components.runpod.api.client import Client
+from components.runpod.api.errors import AccessDeniedError, NotFoundError
+from components.runpod.api.models import Endpoint, Worker
+from components.runpod.marker import Marker, marker_of
+
+ENDPOINT = "endpoint"
+TEMPLATE = "template"
+REGISTRY = "registry"
+SSH_KEY = "ssh-key"
+
+
+@dataclass(frozen=True)
+class Held:
+    """One of them."""
+
+    kind: str
+    """ENDPOINT, TEMPLATE, REGISTRY or SSH_KEY."""
+    id: str
+    name: str
+    """With the marker, where it is ours."""
+    workers: int = 0
+    """Of an endpoint: how many run, start or wait now."""
+    usd_per_hour: float = 0.0
+    """What its workers cost now."""
+
+    @property
+    def marker(self) -> Marker | None:
+        """The marker in its name; None for what is not of this project."""
+        return marker_of(self.name)
+
+
+Unseen = Callable[[str], None]
+"""Told what the API key may not look at."""
+
+
+def look(client: Client, unseen: Unseen, *, priced: bool = False) -> list[Held]:
+    """Return everything of these kinds; `priced` looks up the workers of endpoints and what they cost.
+
+    A key without the permission for a kind cannot have made anything of it either, so that is told and no error.
+    """
+    kinds = {
+        "serverless endpoints": partial(_endpoints, client, priced=priced),
+        "templates": partial(_templates, client),
+        "registry credentials": partial(_registries, client),
+        "SSH keys": partial(_keys, client),
+    }
+    return [held for what, find in kinds.items() for held in _seen(what, find, unseen)]
+
+
+def endpoints(client: Client, *, priced: bool = True) -> list[Held]:
+    """Return the serverless endpoints; none where the API key may not list them."""
+    return _seen("serverless endpoints", partial(_endpoints, client, priced=priced), lambda _what: None)
+
+
+def of_instance(client: Client, instance: str, unseen: Unseen) -> list[Held]:
+    """Return what carries the mark of one instance of a stack."""
+    return [held for held in look(client, unseen) if held.marker and held.marker.instance == instance]
+
+
+def _seen(what: str, find: Callable[[], Iterable[Held]], unseen: Unseen) -> list[Held]:
+    try:
+        return list(find())
+    except AccessDeniedError:
+        unseen(what)
+        return []
+
+
+def _endpoints(client: Client, *, priced: bool) -> Iterator[Held]:
+    endpoints = client.endpoints.all()
+    working = {endpoint.id: _workers(client, endpoint) if priced else [] for endpoint in endpoints}
+    prices = _prices(client) if any(working.values()) else {}
+    for endpoint in endpoints:
+        workers = working[endpoint.id]
+        usd = sum(_price(endpoint, worker, prices) for worker in workers)
+        yield Held(ENDPOINT, endpoint.id, endpoint.name, len(workers), usd)
+
+
+def _workers(client: Client, endpoint: Endpoint) -> list[Worker]:
+    try:
+        return client.list_workers(endpoint.id)
+    except NotFoundError:
+        return []  # Ended since the list was made.
+
+
+def _prices(client: Client) -> dict[str, float]:
+    """Return USD per hour of one GPU, or of one vCPU of a flavour."""
+    gpus = {gpu.id: gpu.price.serverless for gpu in client.list_gpu_types()}
+    return gpus | {cpu.id: cpu.price.serverless for cpu in client.list_cpu_types(product="SERVERLESS")}
+
+
+def _price(endpoint: Endpoint, worker: Worker, prices: Mapping[str, float]) -> float:
+    if endpoint.cpu:
+        return prices.get(endpoint.cpu[0].id, 0.0) * endpoint.cpu[0].vcpu_count
+    return prices.get(worker.gpu_type or "", 0.0) * worker.gpu_count
+
+
+def _templates(client: Client) -> Iterator[Held]:
+    return (Held(TEMPLATE, template.id, template.name) for template in client.templates.all())
+
+
+def _registries(client: Client) -> Iterator[Held]:
+    return (Held(REGISTRY, registry.id, registry.name) for registry in client.registries.all())
+
+
+def _keys(client: Client) -> Iterator[Held]:
+    comments = (account_keys.comment(line) for line in client.list_ssh_keys())
+    return (Held(SSH_KEY, comment, comment) for comment in comments)

@@ -1,0 +1,64 @@
+"""The AccountSshKey resource."""
+
+from __future__ import annotations
+
+from components.runpod import account_keys
+from components.runpod.api.errors import NotFoundError
+from components.runpod.marker import Marker, new_marker, split_name
+from components.runpod.plugin import checks
+from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Found, Kind, Operation
+from components.runpod.plugin.values import Values, differs
+
+
+class AccountSshKeyKind(Kind):
+    """One entry of the account's SSH keys; the marker is in its comment, which is also its id."""
+
+    token = "runpod:index:AccountSshKey"  # noqa: S105 - a resource type
+    defaults = {"name": REQUIRED, "publicKey": REQUIRED, "guard": REQUIRED}  # noqa: RUF012 - never changed
+    outputs = ("keyId", "marker")
+
+    def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:  # noqa: ARG002
+        """Check the inputs; a key's own comment gives way to ours."""
+        rules = {"name": checks.name, "guard": checks.text, "publicKey": checks.public_key}
+        wrong = checks.apply(rules, inputs)
+        return (inputs if wrong else {**inputs, "publicKey": _bare(inputs["publicKey"])}), wrong
+
+    def diff(self, state: Values, inputs: Values) -> Changes:
+        """Compare; another key takes the place of the present one in the same entry."""
+        replaces = tuple(name for name in ("name", "guard") if differs(state, inputs, name))
+        return Changes(("publicKey",) if differs(state, inputs, "publicKey") else (), replaces)
+
+    def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
+        """Add the entry; one that an interrupted run left for this resource gives way to it."""
+        marker = new_marker(inputs["guard"], operation.urn)
+        key_id = marker.name(inputs["name"])
+        account_keys.put(operation.client(), f"{inputs['publicKey']} {key_id}", operation.sleep)
+        return key_id, _outputs(inputs, key_id, marker)
+
+    def read(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Found | None:  # noqa: ARG002
+        """Return what is really there."""
+        try:
+            line = account_keys.find(operation.client(), resource_id)
+        except NotFoundError:
+            return None
+        base, marker = split_name(resource_id)
+        known = inputs or {"guard": marker.instance if marker else ""}
+        seen = {**known, "name": base, "publicKey": _bare(line)}
+        return Found(seen, _outputs(seen, resource_id, marker))
+
+    def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:  # noqa: ARG002
+        """Put the other key in the place of the present one."""
+        account_keys.put(operation.client(), f"{inputs['publicKey']} {resource_id}", operation.sleep)
+        return _outputs(inputs, resource_id, split_name(resource_id)[1])
+
+    def delete(self, operation: Operation, resource_id: str, state: Values) -> None:  # noqa: ARG002
+        """Take the entry out, and look again whether it stayed out."""
+        account_keys.remove(operation.client(), resource_id, operation.sleep)
+
+
+def _bare(line: str) -> str:
+    return " ".join(line.split()[:2])
+
+
+def _outputs(inputs: Values, key_id: str, marker: Marker | None) -> Values:
+    return {**inputs, "keyId": key_id, "marker": str(marker or "")}

@@ -1,0 +1,68 @@
+"""Fixtures: the emulator as a cloud, and operations of one provider process after another on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.runpod.api.client import Client
+from components.runpod.api.transport import Pace
+from components.runpod.intents import Intents
+from components.runpod.plugin.kind import Operation
+from components.runpod.plugin.settings import Settings
+from tests.unit.runpod.clock import FakeClock
+from tests.unit.runpod.conftest import Lines
+from tests.unit.runpod.emulated import RunPod, emulated
+from tests.unit.runpod.every_kind import Case
+
+Begin = Callable[..., Operation]
+"""Begins an operation on a case, in a new process that is killed before its n-th call (0: never)."""
+
+
+class KilledError(BaseException):
+    """The process is gone: nothing of it catches this."""
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, clock: FakeClock) -> Iterator[RunPod]:
+    with emulated(tmp_path / "runpod", clock) as running:
+        yield running
+
+
+@pytest.fixture
+def begin(cloud: RunPod, clock: FakeClock, intents: Intents, lines: Lines) -> Iterator[Begin]:
+    """What begins operations; each has a client of its own, as another process would."""
+    clients: list[Client] = []
+
+    def start(case: Case, killed_before: int = 0) -> Operation:
+        sent = iter(range(1, 10_000))
+
+        def before_send() -> None:
+            if next(sent) == killed_before:
+                raise KilledError
+
+        client = Client("rpa_canary", cloud.url, Pace(sleep=clock.sleep, clock=clock.time, before_send=before_send))
+        clients.append(client)
+        return Operation(
+            urn=f"urn:pulumi:dev::project::runpod:index:{case.token}::{case.name}",
+            settings=Settings(api_key="rpa_canary", api_url=cloud.url, late_effect_seconds=6),
+            client=lambda: client,
+            screen=lines,
+            intents=intents,
+            sleep=clock.sleep,
+            clock=clock.time,
+        )
+
+    yield start
+    for client in clients:
+        client.close()
+
+
+def checked(case: Case, operation: Operation, **changes: object) -> dict[str, Any]:
+    """Return the inputs of a case as the provider's check leaves them."""
+    inputs, failures = case.kind.check(operation, {}, {**case.declared, **changes})
+    assert failures == []
+    return inputs
