@@ -67,8 +67,7 @@ class StackGuardKind(Kind):
                 operation.intents.drop_instance(resource_id)
                 return
             for target in targets:
-                bills = " and bills" if target.bills else ""
-                operation.screen.warning(f"{target.what} {target.id} was left behind{bills}: ending it")
+                operation.screen.warning(_left_behind(target))
                 ending.end(operation, target)
         living = _living(operation, client, resource_id, keep_volumes=keep)
         if living:
@@ -101,7 +100,14 @@ def _end_recorded(operation: Operation, client: Client, instance: str, *, keep_v
     records = [one for one in operation.intents.of_instance(instance) if one.resource_id and _kind_of(one) in order]
     for intent in sorted(records, key=lambda one: order.index(_kind_of(one))):
         if _kind_of(intent) != _VOLUME or not keep_volumes:
-            ending.end(operation, ending.TARGETS[_kind_of(intent)](client, intent.resource_id))
+            target = ending.TARGETS[_kind_of(intent)](client, intent.resource_id)
+            operation.screen.warning(_left_behind(target, "unless it is gone already"))
+            ending.end(operation, target)
+
+
+def _left_behind(target: ending.Target, reservation: str = "") -> str:
+    bills = " and bills" if target.bills else ""
+    return f"{target.what} {target.id} was left behind{bills}{f', {reservation}' if reservation else ''}: ending it"
 
 
 def _kind_of(intent: Intent) -> str:

@@ -92,7 +92,7 @@ def test_drift_of_every_kind_is_repaired_and_what_the_state_has_lost_ends_with_i
         urn = f"urn:pulumi:test::provider-test::runpod:index:{kind}::{name}"
         stack.run("state", "delete", "--yes", urn)
     output = stack.destroy()
-    assert "was left behind and bills" in output
+    assert output.count("was left behind") >= 3
     assert client.list_ssh_keys() == [THEIRS]
     client.replace_ssh_keys([])
     assert set(held(runpod).values()) == {0}, output
