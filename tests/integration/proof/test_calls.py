@@ -37,12 +37,12 @@ CHANGES: dict[str, Do] = {
     "patch pod": lambda client, pod, _volume: client.update_pod(pod, {"name": "other"}),
     "stop pod": lambda client, pod, _volume: client.act_on_pod(pod, "stop"),
     "delete pod": lambda client, pod, _volume: client.delete_pod(pod),
-    "patch volume": lambda client, _pod, volume: client.update_network_volume(volume, {"size": 30}),
+    "patch volume": lambda client, _pod, volume: client.network_volumes.update(volume, {"size": 30}),
     "delete volume": lambda client, _pod, volume: client.delete_network_volume(volume),
 }
 CREATES: dict[str, Do] = {
     "create pod": lambda client, _pod, _volume: client.create_pod(POD),
-    "create volume": lambda client, _pod, _volume: client.create_network_volume(VOLUME),
+    "create volume": lambda client, _pod, _volume: client.network_volumes.create(VOLUME),
 }
 ALL = READS | CHANGES | CREATES
 HTML = "<html><h1>not found</h1></html>"
@@ -95,7 +95,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunPod]:
 def things(runpod: RunPod) -> tuple[str, str]:
     """A pod that runs, and a volume nobody has."""
     client = Client(KEY, runpod.url)
-    pod, volume = client.create_pod(POD).id, client.create_network_volume(VOLUME).id
+    pod, volume = client.create_pod(POD).id, client.network_volumes.create(VOLUME).id
     client.close()
     runpod.pass_time(1)
     runpod.pass_time(1)
