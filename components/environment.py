@@ -29,6 +29,8 @@ class Machine:
     data_centers: tuple[str, ...]
     replace: str
     """`before` or `after`."""
+    when_stopped: str
+    """`start` or `replace`."""
     ready_timeout_seconds: int
     min_cuda_version: str
     volume_gb: int
@@ -99,6 +101,7 @@ class Environment(Component):
             gpu_count=machine.gpu_count,
             data_centers=machine.data_centers,
             replace=machine.replace,
+            when_stopped=machine.when_stopped,
             ready_timeout_seconds=machine.ready_timeout_seconds,
             min_cuda_version=machine.min_cuda_version,
         )

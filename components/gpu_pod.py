@@ -30,6 +30,8 @@ class GpuPodArgs:
     """Ranked; empty means wherever the volume is."""
     replace: str
     """`before` or `after`: whether the old pod ends before the new one comes."""
+    when_stopped: str
+    """`start` or `replace`: what an update does about a pod that somebody stopped."""
     ready_timeout_seconds: int
     min_cuda_version: str
     """Oldest CUDA version of the host, such as 12.8; empty means any."""
@@ -63,6 +65,7 @@ class GpuPod(Component):
             docker_args=contract.START_COMMAND,
             min_cuda_version=args.min_cuda_version or None,
             ready_timeout_seconds=args.ready_timeout_seconds,
+            when_stopped=args.when_stopped,
             guard=args.guard,
             opts=self.under(order),
         )

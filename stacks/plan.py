@@ -37,6 +37,7 @@ def machine(settings: Settings, gpus: tuple[str, ...]) -> Machine:
         gpu_count=settings.gpu.count,
         data_centers=settings.data_centers,
         replace=settings.pod.replace.value,
+        when_stopped=settings.pod.when_stopped.value,
         ready_timeout_seconds=settings.pod.ready_timeout_seconds,
         min_cuda_version=settings.pod.min_cuda_version,
         volume_gb=volume_gb(settings),

@@ -76,6 +76,15 @@ DataCenter = Annotated[str, Field(pattern=r"^[A-Z]{2,4}-[A-Z]{2,3}-[0-9]+$")]
 # RunPod accepts lower case and breaks later, so upper case is asked for here.
 
 
+class WhenStopped(StrEnum):
+    """What an update does about a pod that somebody stopped."""
+
+    START = "start"
+    """It is started again on its own machine, if a GPU is free there."""
+    REPLACE = "replace"
+    """Another one is placed wherever a GPU can be had; the volume stays."""
+
+
 class PodSection(Section):
     """The machine."""
 
@@ -87,6 +96,8 @@ class PodSection(Section):
     """Container disk in GB, lost at every stop. Below 30 the usual images do not fit and the pod never starts."""
     replace: Replace = Replace.BEFORE
     """`before` or `after`: whether the old pod ends before the new one comes."""
+    when_stopped: WhenStopped = WhenStopped.START
+    """`start` or `replace`: what an update does about a pod that somebody stopped."""
     ready_timeout_seconds: int = Field(default=1200, ge=60, le=3600)
     """How long a new pod may take until SSH answers."""
     min_cuda_version: str = Field(default="", pattern=r"^([0-9]+\.[0-9]+)?$")

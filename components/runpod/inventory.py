@@ -9,7 +9,7 @@ from functools import partial
 from components.runpod import account_keys
 from components.runpod.api.client import Client
 from components.runpod.api.errors import AccessDeniedError, NotFoundError
-from components.runpod.api.models import Endpoint, Worker
+from components.runpod.api.presets import Endpoint, Worker
 from components.runpod.marker import Marker, marker_of
 
 ENDPOINT = "endpoint"

@@ -14,21 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.emulator import (
-    accounts,
-    billing,
-    catalogue,
-    control,
-    emulator,
-    files,
-    logs,
-    pods,
-    registries,
-    serverless,
-    ssh_keys,
-    templates,
-    volumes,
-)
+from tests.emulator import accounts, control, emulator, nouns
 from tests.emulator.callers import is_ours
 from tests.emulator.emulator import EMULATOR, Emulator
 from tests.emulator.faults import Effect
@@ -63,8 +49,8 @@ def create_app(emu: Emulator, *, with_control: bool = True) -> web.Application:
     middlewares = [refuse_foreign_names, *own, record, inject, guard]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app[EMULATOR] = emu
-    for module in (pods, logs, volumes, templates, registries, serverless, catalogue, billing, ssh_keys, files):
-        app.add_routes(module.routes)
+    for routes in nouns.ROUTES:
+        app.add_routes(routes)
     if with_control:
         app.add_routes(control.routes)
     return app

@@ -11,15 +11,12 @@ from components.runpod.api.models import (
     BillingRecord,
     CpuType,
     DataCenter,
-    Endpoint,
     GpuType,
     NetworkVolume,
     Pod,
-    RegistryCredential,
     SshKeys,
-    Template,
-    Worker,
 )
+from components.runpod.api.presets import Endpoint, RegistryCredential, Template, Worker
 from components.runpod.api.transport import Call, Pace, Transport
 
 DEFAULT_URL = "https://api.runpod.io"

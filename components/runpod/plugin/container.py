@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.runpod.api.models import Container
+from components.runpod.api.presets import Container
 from components.runpod.plugin import checks
 from components.runpod.plugin.pod_spec import declared_env, split_ports
 from components.runpod.plugin.values import Values, unknown

@@ -6,7 +6,7 @@ from typing import Any
 
 from components.runpod.api.client import Client
 from components.runpod.api.collection import Collection
-from components.runpod.api.models import Endpoint
+from components.runpod.api.presets import Endpoint
 from components.runpod.placement import Candidate
 from components.runpod.plugin import checks, container, ending, endpoint_spec
 from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Operation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.runpod.api.models import Endpoint
+from components.runpod.api.presets import Endpoint
 from components.runpod.plugin import checks, container
 from components.runpod.plugin.kind import Failure
 from components.runpod.plugin.values import Values, unknown

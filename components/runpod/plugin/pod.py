@@ -9,37 +9,12 @@ from components.runpod.api.errors import BadRequestError, ConflictError, NotFoun
 from components.runpod.api.models import Pod
 from components.runpod.marker import Marker, marker_of, new_marker, parse
 from components.runpod.placement import Candidate, PlacementError, Refusal, pod_candidates
-from components.runpod.plugin import checks, ending, pod_state
+from components.runpod.plugin import checks, ending, pod_inputs, pod_state
 from components.runpod.plugin.creation import Creation, Shelf
 from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Found, Kind, NotReadyError, Operation
 from components.runpod.plugin.pod_spec import PodSpec, split_ports
 from components.runpod.plugin.ready import Readiness
 from components.runpod.plugin.values import Values, unknown
-
-_DEFAULTS = {
-    "name": REQUIRED,
-    "imageName": REQUIRED,
-    "guard": REQUIRED,
-    "computeType": "GPU",
-    "gpuTypeIdList": [],
-    "gpuCount": 1,
-    "cpuFlavorIdList": [],
-    "vcpuCount": 2,
-    "cloudType": "SECURE",
-    "dataCenterIds": [],
-    "networkVolumeId": "",
-    "volumeMountPath": "/workspace",
-    "containerDiskInGb": 30,
-    "ports": "",
-    "env": {},
-    "dockerArgs": "",
-    "containerRegistryAuthId": "",
-    "allowedCudaVersions": [],
-    "minCudaVersion": "",
-    "readyTimeoutSeconds": 900,
-    "whenStopped": "start",
-}
-
 
 _LOOK_AGAIN = 2.0
 
@@ -48,7 +23,7 @@ class PodKind(Kind):
     """A pod with GPUs, or with CPUs alone."""
 
     token = "runpod:index:Pod"  # noqa: S105 - a resource type
-    defaults = _DEFAULTS
+    defaults = pod_inputs.DEFAULTS
     outputs = (
         "podId",
         "gpu",
@@ -67,11 +42,11 @@ class PodKind(Kind):
 
     def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:
         """Check every input; ask the live catalogue only where a placement may be coming."""
-        wrong = checks.apply(_RULES, inputs)
+        wrong = checks.apply(pod_inputs.RULES, inputs)
         wrong += checks.compute(operation, inputs) if not wrong else []
         if not wrong and inputs["networkVolumeId"] and inputs["cloudType"] != "SECURE":
             wrong.append(("cloudType", "cloudType: a pod with a network volume needs SECURE"))
-        if not wrong and _placement(olds) != _placement(inputs):
+        if not wrong and pod_inputs.placement(olds) != pod_inputs.placement(inputs):
             wrong += checks.placement(operation, inputs)
         if not wrong and not unknown(inputs["ports"]):
             inputs["ports"] = ",".join(split_ports(inputs["ports"]))
@@ -136,34 +111,6 @@ class PodKind(Kind):
     def delete(self, operation: Operation, resource_id: str, state: Values) -> None:  # noqa: ARG002
         """End the pod and look until it is gone."""
         ending.end(operation, ending.pod(operation.client(), resource_id))
-
-
-_RULES: dict[str, checks.Rule] = {
-    "name": checks.name,
-    "imageName": checks.text,
-    "guard": checks.text,
-    "computeType": checks.one_of("GPU", "CPU"),
-    "gpuCount": checks.whole(1, 16, "GPUs"),
-    "vcpuCount": checks.power_of_two(2, 256, "vCPUs"),
-    "cloudType": checks.one_of("SECURE", "COMMUNITY"),
-    "dataCenterIds": checks.data_centers,
-    "networkVolumeId": checks.any_text,
-    "volumeMountPath": checks.text,
-    "containerDiskInGb": checks.whole(1, 10_000, "GB"),
-    "ports": checks.ports,
-    "env": checks.environment,
-    "dockerArgs": checks.any_text,
-    "containerRegistryAuthId": checks.any_text,
-    "allowedCudaVersions": checks.cuda_versions,
-    "minCudaVersion": checks.cuda_version,
-    "readyTimeoutSeconds": checks.whole(30, 7200, "seconds"),
-    "whenStopped": checks.one_of("start", "replace"),
-}
-
-
-def _placement(inputs: Values) -> list[object]:
-    names = ("gpuTypeIdList", "gpuCount", "cpuFlavorIdList", "vcpuCount", "cloudType", "dataCenterIds")
-    return [inputs.get(name, _DEFAULTS[name]) for name in names] if inputs else []
 
 
 def _shelf(operation: Operation, client: Client, spec: PodSpec) -> Shelf[Pod]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from components.runpod.api.client import Client
 from components.runpod.api.collection import Collection
-from components.runpod.api.models import RegistryCredential
+from components.runpod.api.presets import RegistryCredential
 from components.runpod.marker import Marker
 from components.runpod.placement import Candidate
 from components.runpod.plugin import checks, ending

@@ -26,6 +26,7 @@ MACHINE = Machine(
     gpu_count=1,
     data_centers=("EU-RO-1",),
     replace="before",
+    when_stopped="replace",
     ready_timeout_seconds=900,
     min_cuda_version="12.8",
     volume_gb=60,
@@ -53,6 +54,7 @@ def test_the_pod_publishes_the_gateway_and_ssh_alone(recorder: Recorder) -> None
     assert pod["dockerArgs"] == contract.START_COMMAND
     assert (pod["networkVolumeId"], pod["guard"], pod["name"]) == ("vol0", "guard0", "comfyui-dev-gpu")
     assert pod["gpuTypeIdList"] == ["NVIDIA RTX A5000", "NVIDIA A40"]
+    assert pod["whenStopped"] == "replace"
 
 
 def test_the_pods_environment_is_the_contract_and_secret(recorder: Recorder) -> None:

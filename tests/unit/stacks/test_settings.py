@@ -31,6 +31,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"pod": POD | {"diskGb": "fifty"}}, "pod.diskGb: Input should be a valid integer"),
     ({"pod": POD | {"diskGb": 10}}, "pod.diskGb: Input should be greater than or equal to 30 (found 10)"),
     ({"pod": POD | {"replace": "later"}}, "pod.replace: Input should be 'before' or 'after' (found 'later')"),
+    ({"pod": POD | {"whenStopped": "wait"}}, "pod.whenStopped: Input should be 'start' or 'replace' (found 'wait')"),
     ({"pod": None}, "pod: missing; add it"),
     ({"pod": {"image": "x", "diskGb": 50}}, "pod.torch: missing; add it"),
     ({"gpu": {}}, "gpu: give either candidates or require"),
