@@ -36,7 +36,8 @@ from provisioning.gateway.monitoring.metrics import Metrics
 from provisioning.gateway.openapi.reference import Reference
 from provisioning.gateway.pages.site import Site
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.routes import ROUTES, Access, Kind, Match, Router, SocketRoute
+from provisioning.gateway.quotas.accounting import Accounting
+from provisioning.gateway.routes import ROUTES, Access, Handler, Kind, Match, Router, SocketRoute
 from provisioning.gateway.services import Services
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.telling import costs, endings, pod, setup
@@ -89,6 +90,7 @@ def create_app(
         reference=reference,
         site=Site(reference, settings),
         metrics=Metrics(lasting),
+        accounting=Accounting(ledger.database, clock, settings),
     )
     return Gateway(services, Router((*ROUTES, *EDITOR_ROUTES)))
 
@@ -119,11 +121,13 @@ class Gateway:
         client_id = services.dispatch.client_id = await services.ledger.remember("client_id", uuid.uuid4().hex)
         await services.upstream.start()
         await services.tracker.adopt()
+        await services.accounting.reconcile()
         feed = services.feed
         pause = services.settings.poll_seconds
         telling = (services.teller.tell_positions(), *(tell(services) for tell in TELLING))
         jobs = (feed.listen(client_id), services.warden.run(pause), services.scheduler.run(pause))
-        works = (*jobs, self._prune(), services.streams.watch(), *telling)
+        chores = (self._prune(), services.accounting.run(), services.streams.watch())
+        works = (*jobs, *chores, *telling)
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _prune(self) -> None:
@@ -221,7 +225,17 @@ class Gateway:
         if isinstance(match.route.access, scopes.Scope):
             admission.check_scope(exchange.who, match.route.access)
         exchange.query = admission.read_query(scope)
-        await match.route.handler(self.services, exchange)
+        if match.route.kind is Kind.UPLOAD:
+            await self._upload(exchange, match.route.handler)
+        else:
+            await match.route.handler(self.services, exchange)
+
+    async def _upload(self, exchange: Exchange, handler: Handler) -> None:
+        declared = exchange.header("content-length") or ""
+        size = int(declared) if declared.isdigit() and len(declared) < 20 else self.services.settings.max_upload_bytes
+        async with self.services.accounting.upload(exchange.who, size) as stored:
+            await handler(self.services, exchange)
+            stored.size = exchange.bytes_in
 
     def _record(self, exchange: Exchange, received_at: int, seconds: float) -> None:
         key_id = exchange.actor.key_id if exchange.actor else ""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
+
+from provisioning.gateway.access.allowance import Amount, Period, Unit
+
+Quotas = Mapping[Unit, Mapping[Period, Amount]]
 
 MEBIBYTE = 1024 * 1024
 
@@ -52,6 +57,14 @@ class Options(BaseModel):
     """Unfinished jobs of everybody together."""
     job_timeout_seconds: float = Field(default=3600, ge=1, le=86_400)
     """How long ComfyUI may work on a job that does not say itself how long it may take."""
+    quotas: Quotas = Field(default_factory=dict)
+    """What each user may take per `day` and `month` (UTC) of jobs, gpu_seconds, images, bytes, usd; all by default."""
+    key_quotas: Quotas = Field(default_factory=dict)
+    """The same for each key; it holds beside its user's."""
+    reserved_gpu_seconds: float = Field(default=60.0, ge=0, le=86_400)
+    """What a job is taken to need until it has ended: so much of the quotas is set aside for it, or what is left."""
+    reserved_images: int = Field(default=1, ge=0, le=10_000)
+    """Likewise, in pictures."""
     journal: Journal = Journal.TRUNCATE
     """`truncate` or `wal`: how the database file is kept whole; see Journal."""
     encrypt_at_rest: bool = False

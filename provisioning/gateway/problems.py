@@ -40,6 +40,8 @@ class Code(StrEnum):
     MISSING_ASSET = "missing_asset"
     IDEMPOTENCY_KEY_REUSE = "idempotency_key_reuse"
     UPGRADE_REQUIRED = "upgrade_required"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    QUOTA_EXCEEDED = "quota_exceeded"
     RATE_LIMITED = "rate_limited"
     CONCURRENCY_LIMITED = "concurrency_limited"
     TOO_MANY_STREAMS = "too_many_streams"
@@ -100,6 +102,14 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.MISSING_ASSET: Entry(422, "No such asset", "The workflow names an asset that is not yours; upload it first."),
     Code.IDEMPOTENCY_KEY_REUSE: Entry(422, "Idempotency-Key used before", "Use a new key for another request."),
     Code.UPGRADE_REQUIRED: Entry(426, "WebSocket only", "Open this address as a WebSocket."),
+    Code.QUOTA_EXHAUSTED: Entry(
+        402,
+        "Budget used up",
+        "Wait as long as Retry-After says, until the next day or month, or ask for more.",
+    ),
+    Code.QUOTA_EXCEEDED: Entry(
+        429, "Quota used up", "Wait as long as Retry-After says, until the next day or month, or ask for more."
+    ),
     Code.RATE_LIMITED: Entry(429, "Too many requests", "Wait as long as Retry-After says."),
     Code.CONCURRENCY_LIMITED: Entry(429, "Too many requests at once", "Wait for one of yours to be answered."),
     Code.TOO_MANY_STREAMS: Entry(429, "Too many open streams", "Close one of your WebSockets first."),
@@ -143,6 +153,7 @@ V2_CODES: Mapping[Code, str] = {
     Code.ORIGIN_NOT_ALLOWED: "forbidden",
     Code.INVALID_FIELD: "invalid_request",
     Code.MALFORMED_JSON: "invalid_request",
+    Code.QUOTA_EXHAUSTED: "insufficient_credits",
 }
 """Where the Comfy API v2 has a coarser name than we do."""
 

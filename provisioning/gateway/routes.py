@@ -26,6 +26,7 @@ from provisioning.gateway.handlers import (
     shared,
     sockets,
     status,
+    usage,
     workspace,
 )
 from provisioning.gateway.problems import Code, Problem
@@ -82,9 +83,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs/reference", Access.ANY, reference.routes, native=False),
     Route("GET", "/docs/errors", Access.ANY, reference.errors, native=False),
     Route("GET", "/openapi.json", Access.ANY, reference.openapi, native=False),
-    Route("GET", "/api/gateway/usage", Scope.READ, status.usage, native=False),
     Route("GET", "/api/gateway/events", Scope.READ, events.follow, native=False, lasting=True),
     Route("GET", "/api/gateway/ws", Scope.READ, sockets.plain, native=False),
+    Route("GET", "/api/gateway/usage", Scope.READ, usage.show, native=False),
+    Route("GET", "/api/gateway/usage/events", Scope.ADMIN, usage.export, native=False),
+    Route("GET", "/api/gateway/quotas", Scope.READ, usage.quotas, native=False),
     Route("POST", "/api/v2/jobs", Scope.JOBS, v2_jobs.submit, kind=Kind.SUBMIT, native=False),
     Route("GET", "/api/v2/jobs", Scope.READ, v2_jobs.page, native=False),
     Route("GET", "/api/v2/jobs/{id}", Scope.READ, v2_jobs.show, native=False),

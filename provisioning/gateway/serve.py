@@ -14,6 +14,7 @@ from provisioning.gateway.app import Gateway, create_app
 from provisioning.gateway.clock import SystemClock
 from provisioning.gateway.comfyui.upstream import ComfyUI
 from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.quotas.jobs import JobQuotas
 from provisioning.gateway.settings import GatewaySettings, SettingsError
 from provisioning.gateway.storage.database import open_database
 from provisioning.gateway.web.wire import GuardedProtocol
@@ -64,7 +65,7 @@ def _serve(settings: GatewaySettings, listener: socket.socket) -> bool:
         settings,
         keys=KeyStore(database, settings.pepper.get_secret_value(), clock),
         limiter=Limiter(clock),
-        ledger=Ledger(database, settings.usd_per_hour),
+        ledger=Ledger(database, settings.usd_per_hour, JobQuotas.of(settings, settings.usd_per_hour)),
         upstream=ComfyUI(settings.upstream),
         clock=clock,
     )

@@ -26,6 +26,7 @@ from provisioning.gateway.monitoring.metrics import Metrics
 from provisioning.gateway.openapi.reference import Reference
 from provisioning.gateway.pages.site import Site
 from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.quotas.accounting import Accounting
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage.assets import AssetStore
 from provisioning.gateway.telling.jobs import JobTeller
@@ -60,6 +61,7 @@ class Services:
     reference: Reference
     site: Site
     metrics: Metrics
+    accounting: Accounting
     gpus: Gpus = field(default_factory=Gpus)
     draining: bool = False
     probed_at: float = float("-inf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from provisioning.gateway.access.allowance import NOTHING, Allowance
 from provisioning.gateway.access.scopes import Scope
 
 
@@ -18,6 +19,10 @@ class Actor:
     """The user whose jobs and files these are; several keys may share one."""
     scopes: frozenset[Scope]
     """Single scopes, no bundles."""
+    limits: Allowance = NOTHING
+    """The key's own."""
+    user_limits: Allowance = NOTHING
+    """Those of its user, shared by all the user's keys."""
 
     @property
     def is_admin(self) -> bool:

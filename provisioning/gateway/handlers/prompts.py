@@ -39,6 +39,7 @@ def new_job(services: Services, exchange: Exchange, workflow: object, client_id:
         workflow=orjson.dumps(graph.read(workflow, services.settings.max_nodes)),
         submitted_at=services.clock.now_ms(),
         timeout_ms=round(services.settings.job_timeout_seconds * 1000),
+        ceilings=services.accounting.ceilings(exchange.who),
     )
     job.posting = True
     return job

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.services import Services, visible_owner
+from provisioning.gateway.services import Services
 from provisioning.gateway.web.exchange import Exchange
 
-DAY_MS = 86_400_000
 PROBE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
@@ -57,13 +56,3 @@ async def _writable(services: Services) -> bool:
         services.probed_at = now
         services.writable = await services.ledger.writable()
     return services.writable
-
-
-async def usage(services: Services, exchange: Exchange) -> None:
-    """Sum up the caller's jobs of the last days: number, GPU time and cost by key and state; an admin's are all."""
-    days = exchange.query.get("days", "30")
-    if not (days.isascii() and days.isdigit() and 1 <= int(days) <= 3650):
-        raise Problem(Code.INVALID_REQUEST, "days: a whole number from 1 to 3650.")
-    since = services.clock.now_ms() - int(days) * DAY_MS
-    rows = await services.ledger.usage(visible_owner(exchange.who), since)
-    await exchange.send_json({"since": since, "rows": rows})

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from provisioning.gateway.problems import Problem
+from provisioning.gateway.quotas.ceilings import Ceiling
 
 MILLISECONDS_PER_HOUR = 3_600_000
 
@@ -93,6 +94,8 @@ class Job:
     answer: dict[str, Any] = field(default_factory=dict)
     """What ComfyUI said when it took the job, in the owner's names."""
     refusal: Problem | None = None
+    ceilings: tuple[Ceiling, ...] = ()
+    """The quotas that it has to fit into when it is accepted."""
     error: str | None = None
 
     @property

@@ -33,6 +33,7 @@ from provisioning.gateway.jobs import rows as jobrows
 from provisioning.gateway.jobs.job import Job, JobState, Outcome, StoredFile, usd_micros
 from provisioning.gateway.jobs.rows import JobRecord
 from provisioning.gateway.problems import Problem
+from provisioning.gateway.quotas.jobs import JobQuotas
 from provisioning.gateway.storage import assets, statements
 from provisioning.gateway.storage.database import Database
 from provisioning.gateway.storage.tables import AssetRow, JobRow, RequestRow
@@ -66,16 +67,29 @@ class RequestRecord(NamedTuple):
 class Ledger:
     """Reads and writes jobs, outputs and requests; every method may raise Problem(STORE_UNAVAILABLE)."""
 
-    def __init__(self, database: Database, usd_per_hour: float) -> None:
-        self._database = database
+    def __init__(self, database: Database, usd_per_hour: float, quotas: JobQuotas | None = None) -> None:
+        self.database = self._database = database
         self._usd_per_hour = usd_per_hour
+        self._quotas = quotas or JobQuotas(usd_per_hour)
         self.assets = assets.AssetStore(database)
         self._requests: deque[RequestRecord] = deque(maxlen=MAX_WAITING)
         self._flush: asyncio.Task[None] | None = None
 
     async def accept(self, job: Job) -> bool:
-        """Write down a new job; False when its idempotency key is taken."""
-        return await self._database.run(lambda connection: jobrows.accept(connection, job))
+        """Write down a new job and set aside what it may take; False when its idempotency key is taken.
+
+        Raises Problem QUOTA_EXCEEDED or QUOTA_EXHAUSTED when a quota has no room for it.
+        """
+        return await self._database.run(lambda connection: self.accept_within(connection, job))
+
+    def accept_within(self, connection: Connection, job: Job) -> bool:
+        """Do the same within somebody's transaction."""
+        # First of all, since most of those that are turned away are turned away here.
+        self._quotas.reserve(connection, job)
+        if jobrows.accept(connection, job):
+            return True
+        self._quotas.release(connection, job)
+        return False
 
     async def dispatching(self, job: Job) -> None:
         """Write down that ComfyUI may have the job from now on."""
@@ -120,6 +134,7 @@ class Ledger:
         if changed:
             for output in outcome.files:
                 assets.add(connection, assets.of_job(job, output, outcome.finished_at))
+            self._quotas.settle(connection, job, outcome)
         return changed
 
     async def in_flight(self) -> list[Job]:

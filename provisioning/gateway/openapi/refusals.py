@@ -50,6 +50,8 @@ def codes(route: Route, operation: Operation) -> frozenset[Code]:
         found.add(Code.INSUFFICIENT_SCOPE)
     if route.method not in {"GET", "HEAD"}:
         found.add(Code.ORIGIN_NOT_ALLOWED)
+    if route.kind.value == "upload":
+        found.add(Code.QUOTA_EXCEEDED)
     if "{" in route.path:
         found.add(Code.NOT_FOUND)
     if operation.body is not None:

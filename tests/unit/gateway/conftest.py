@@ -20,6 +20,7 @@ from provisioning.gateway.access.limiter import Limiter
 from provisioning.gateway.app import Gateway, create_app
 from provisioning.gateway.comfyui.upstream import ComfyUI
 from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.quotas.jobs import JobQuotas
 from provisioning.gateway.serve import Server, server_config
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage.database import Database, open_database
@@ -266,7 +267,7 @@ async def opened(
     """Start a gateway and stop it."""
     database = open_database(settings)
     store = KeyStore(database, PEPPER, clock)
-    ledger = Ledger(database, settings.usd_per_hour)
+    ledger = Ledger(database, settings.usd_per_hour, JobQuotas.of(settings, settings.usd_per_hour))
     upstream = ComfyUI(settings.upstream)
     app = create_app(settings, keys=store, limiter=Limiter(clock), ledger=ledger, upstream=upstream, clock=clock)
     try:

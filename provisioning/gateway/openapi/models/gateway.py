@@ -46,8 +46,46 @@ class UsageRow(Answered):
     usd_micros: int = Field(description="Millionths of a dollar.")
 
 
+class PeriodUsage(Answered):
+    """What one key took in a day or month."""
+
+    starts_at: int = Field(description="Its first moment in UTC, in milliseconds since the epoch.")
+    owner: str
+    key_id: str
+    jobs: int
+    gpu_seconds: float
+    images: int
+    bytes: int = Field(description="Of uploaded files.")
+    usd: float
+
+
 class Usage(Answered):
     """What jobs took since a time."""
 
     since: int = Field(description="Milliseconds since the epoch.")
     rows: list[UsageRow]
+    period: Literal["day", "month"]
+    periods: list[PeriodUsage]
+
+
+class Quota(Answered):
+    """One quota, and how it stands."""
+
+    name: str
+    subject: Literal["user", "key"] = Field(description="Whom it is for: all keys of the user together, or this key.")
+    unit: Literal["jobs", "gpu_seconds", "images", "bytes", "usd"]
+    period: Literal["day", "month"]
+    limit: float
+    used: float
+    reserved: float = Field(description="Set aside for jobs and uploads under way.")
+    remaining: float
+    starts_at: int = Field(description="Milliseconds since the epoch.")
+    ends_at: int = Field(description="When it begins anew.")
+
+
+class Quotas(Answered):
+    """Every quota that holds for the caller."""
+
+    owner: str
+    key_id: str
+    quotas: list[Quota]

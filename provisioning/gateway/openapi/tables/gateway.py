@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioning.gateway.openapi.models.gateway import ErrorEntry, Healthy, Ready, Usage
-from provisioning.gateway.openapi.operation import HTML, UPSTREAM, Answer, Operation, Tag
+from provisioning.gateway.openapi.models.gateway import ErrorEntry, Healthy, Quotas, Ready, Usage
+from provisioning.gateway.openapi.operation import ANY_MEDIA, HTML, UPSTREAM, Answer, Operation, Parameter, Tag
 from provisioning.gateway.openapi.parameters import whole
 from provisioning.gateway.problems import CATALOGUE, Code
 
@@ -35,7 +35,7 @@ TABLE = {
         "Sum up what jobs took",
         (
             Answer(
-                "By key and state; an admin's are everybody's.",
+                "By key and state, and by day or month; an admin's are everybody's.",
                 Usage,
                 {
                     "since": 1767225600000,
@@ -48,10 +48,76 @@ TABLE = {
                             "usd_micros": 18860,
                         }
                     ],
+                    "period": "day",
+                    "periods": [
+                        {
+                            "starts_at": 1767225600000,
+                            "owner": "discord",
+                            "key_id": "4fPq9sZ1",
+                            "jobs": 12,
+                            "gpu_seconds": 98.4,
+                            "images": 12,
+                            "bytes": 0,
+                            "usd": 0.01886,
+                        }
+                    ],
                 },
             ),
         ),
-        parameters=(whole("days", "How far back; 30 when left out.", 30, least=1, most=3650),),
+        "`rows` are by the time of submission, `periods` by that of the end, in UTC.",
+        (
+            whole("days", "How far back; 30 when left out.", 30, least=1, most=3650),
+            Parameter("period", "`day` when left out.", "month", schema={"type": "string", "enum": ["day", "month"]}),
+        ),
+    ),
+    "GET /api/gateway/usage/events": Operation(
+        Tag.OPERATIONS,
+        "Export usage for billing",
+        (Answer("One event per line, the oldest first.", media=ANY_MEDIA),),
+        "What each job and upload took of each measure: `sequence`, `identifier`, `event_name` (`jobs`, `gpu_ms`, "
+        "`images`, `bytes` or `usd_micros`), `timestamp` (seconds, when the work ended), `value`, `owner`, `key_id`, "
+        "`job_id`. Begin with `after=0` and go on with the last `sequence` read: events are only ever added. The "
+        "`identifier` is the same for ever, so that a bill counts it once; it makes a meter event of Stripe's, with "
+        "`event_name`, `timestamp` and `value`.",
+        (
+            whole("after", "The last `sequence` that is known already.", 40, least=0),
+            whole("limit", "Events in one answer; 1000 when left out.", 1000, least=1, most=10_000),
+            Parameter(
+                "format",
+                "`jsonl` (when left out): one object per line; `csv`: the same with a header line.",
+                "jsonl",
+                schema={"type": "string", "enum": ["jsonl", "csv"]},
+            ),
+        ),
+    ),
+    "GET /api/gateway/quotas": Operation(
+        Tag.GATEWAY,
+        "Ask what may still be taken",
+        (
+            Answer(
+                "Every quota that holds for the key and its user.",
+                Quotas,
+                {
+                    "owner": "discord",
+                    "key_id": "4fPq9sZ1",
+                    "quotas": [
+                        {
+                            "name": "user-jobs-day",
+                            "subject": "user",
+                            "unit": "jobs",
+                            "period": "day",
+                            "limit": 100,
+                            "used": 12,
+                            "reserved": 1,
+                            "remaining": 87,
+                            "starts_at": 1767225600000,
+                            "ends_at": 1767312000000,
+                        }
+                    ],
+                },
+            ),
+        ),
+        "A job counts in the day and month (UTC) in which it was accepted.",
     ),
     "GET /errors/{code}": Operation(
         Tag.GATEWAY,

@@ -1,0 +1,58 @@
+"""What an admin may set apart from the defaults for one key or one user: its rates, places and quotas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PerMinute = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+AtOnce = Annotated[int, Field(strict=True, ge=1, le=100_000)]
+Amount = Annotated[float, Field(strict=True, ge=0, le=1e15, allow_inf_nan=False)]
+
+
+class Unit(StrEnum):
+    """What quotas are counted in."""
+
+    JOBS = "jobs"
+    GPU_SECONDS = "gpu_seconds"
+    IMAGES = "images"
+    BYTES = "bytes"
+    USD = "usd"
+
+
+class Period(StrEnum):
+    """How long a quota lasts, by the calendar in UTC."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+class Allowance(BaseModel):
+    """The `limits` of a key or a user; what is left out follows the gateway's options.
+
+    A user's are shared by all its keys; a key's hold beside them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+
+    requests_per_minute: PerMinute | None = None
+    """As many may come at once."""
+    submits_per_minute: PerMinute | None = None
+    """Submitted workflows."""
+    uploads_per_minute: PerMinute | None = None
+    """Uploaded files."""
+    max_requests: AtOnce | None = None
+    """Requests at once."""
+    max_streams: AtOnce | None = None
+    """Open WebSockets and event streams."""
+    max_queued: AtOnce | None = None
+    """Unfinished jobs."""
+    quotas: Mapping[Unit, Mapping[Period, Amount | None]] = Field(default_factory=dict)
+    """So much per day or month of jobs, gpu_seconds, images, bytes or usd; null lifts the gateway's own."""
+
+
+NOTHING = Allowance()
+"""Everything as the options say."""
