@@ -8,6 +8,9 @@ export CMD IDS VOLUMES INSTANCE FILE PLACEMENT
 KEY_ALONE = @{ test -x $(VENV)/python || $(PYTHON) -m tools.setup; } && $(VENV)/python -m stacks.cli
 RUN = $(READY) && $(VENV)/python -m stacks.cli
 ACT = $(if $(filter 1 yes true,$(YES)),--yes)
+# What stands on make's command line alone: some systems have a NAME of their own in the environment.
+UPPER = $(shell printf %s $(1) | tr a-z A-Z)
+given = $(if $(findstring command,$(origin $(call UPPER,$(1)))),--$(1) "$$$(call UPPER,$(1))")
 TESTED = $(READY) && $(PYTHON) -m tools.system_packages
 
 .DEFAULT_GOAL := help
@@ -27,8 +30,8 @@ destroy:        ## end ENV and prove that nothing of it bills
 	$(RUN) destroy --env $(ENV)
 output:         ## the stack's outputs, one JSON object, secrets masked
 	$(RUN) output --env $(ENV)
-key:            ## the client key
-	$(RUN) key --env $(ENV)
+key:            ## the client key; LIST=1 shows all, NAME=bot [SCOPES= OWNER= EXPIRES=30d] issues, ROTATE=id, REVOKE=id
+	$(RUN) key --env $(ENV) $(foreach word,name scopes owner expires rotate revoke,$(call given,$(word))) $(if $(LIST),--list)
 pods:           ## what the account really holds and bills, a JSON array
 	$(RUN) pods --env $(ENV)
 doctor:         ## what is wrong with ENV, what that costs, which command helps; JSON=1 for machines

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import uuid
 
 from provisioning.gateway import logs
-from provisioning.gateway.access import admission, scopes
+from provisioning.gateway.access import admission, scopes, seeding
 from provisioning.gateway.access.actor import Actor
+from provisioning.gateway.access.door import PLAIN, Way
 from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.access.limiter import Limiter
-from provisioning.gateway.access.limits import Limits
+from provisioning.gateway.access.limits import Kind
+from provisioning.gateway.access.reception import reception
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.catalogue import CatalogueCache
 from provisioning.gateway.comfyui.feed import Feed
@@ -22,7 +25,8 @@ from provisioning.gateway.comfyui.upstream import Upstream
 from provisioning.gateway.editor import EDITOR_ROUTES
 from provisioning.gateway.events.channels import Channels
 from provisioning.gateway.events.hub import Hub
-from provisioning.gateway.events.streams import Bounds, Streams
+from provisioning.gateway.events.streams import Streams
+from provisioning.gateway.handlers import login_page
 from provisioning.gateway.handlers.sockets import Socket
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.dispatch import Dispatch
@@ -37,15 +41,18 @@ from provisioning.gateway.openapi.reference import Reference
 from provisioning.gateway.pages.site import Site
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.quotas.accounting import Accounting
-from provisioning.gateway.routes import ROUTES, Access, Handler, Kind, Match, Router, SocketRoute
+from provisioning.gateway.routes import OPEN, ROUTES, SOCKETS, Access, Handler, Match, Router, SocketRoute, pages
 from provisioning.gateway.services import Services
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.telling import costs, endings, pod, setup
 from provisioning.gateway.telling.jobs import JobTeller
 from provisioning.gateway.telling.news import News
 from provisioning.gateway.web.exchange import Exchange, Receive, Scope, Send
+from provisioning.gateway.web.pages import redirect
 
 DAY_SECONDS = 86_400
+USE_SECONDS = 10.0
+"""How often it is written down when keys were last used."""
 
 TELLING = (endings.tell, pod.watch, costs.watch, setup.watch)
 """What goes on in the background so that listeners hear of it."""
@@ -66,7 +73,6 @@ def create_app(
     latch = Latch(upstream, clock, Requests(settings.requests).restart)
     tracker = Tracker(ledger, upstream, latch, clock, settings)
     hub, channels = Hub(), Channels(clock, settings.event_buffer_bytes)
-    bounds = Bounds(settings.max_streams, settings.max_sockets_per_owner, settings.max_streams_per_key)
     catalogue = CatalogueCache(upstream, clock)
     dispatch = Dispatch(tracker, ledger, ledger.assets, catalogue)
     scheduler = Scheduler(tracker, ledger, dispatch, SinglePool(upstream, latch), latch, clock)
@@ -76,23 +82,29 @@ def create_app(
     feed = Feed(upstream, tracker, hub, teller, connected=scheduler.wake)
     reference = Reference(ROUTES)
     lasting = {route.path for route in ROUTES if route.lasting}
-    listening = (hub, channels, Streams(bounds))
+    desk = reception(settings, keys, limiter)
+    listening = (hub, channels, Streams(settings.max_streams, desk.limits.streams))
     running = (tracker, dispatch, scheduler, canceller, warden, feed, teller)
     parts = (upstream, clock, catalogue, *listening, *running, News(channels))
+    routes = (*ROUTES, *EDITOR_ROUTES)
+    router = Router(routes)
     services = Services(
         settings,
         keys,
         limiter,
+        desk,
         ledger,
         ledger.assets,
         *parts,
         started_at=_started_at(settings, clock),
         reference=reference,
         site=Site(reference, settings),
+        takes_signatures=router.takes_signatures,
+        pages=pages(routes),
         metrics=Metrics(lasting),
         accounting=Accounting(ledger.database, clock, settings),
     )
-    return Gateway(services, Router((*ROUTES, *EDITOR_ROUTES)))
+    return Gateway(services, router)
 
 
 class Gateway:
@@ -101,7 +113,6 @@ class Gateway:
     def __init__(self, services: Services, router: Router) -> None:
         self.services = services
         self._router = router
-        self._limits = Limits(services.settings, services.limiter)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,7 +127,7 @@ class Gateway:
     async def start(self) -> None:
         """Seed the keys, take up unfinished jobs and connect to ComfyUI, whether it is up yet or not."""
         services = self.services
-        await services.keys.seed(services.settings.seed_keys)
+        await seeding.seed(services.keys, services.settings.seed_keys)
         # The same after a restart, so that running jobs still report.
         client_id = services.dispatch.client_id = await services.ledger.remember("client_id", uuid.uuid4().hex)
         await services.upstream.start()
@@ -126,7 +137,7 @@ class Gateway:
         pause = services.settings.poll_seconds
         telling = (services.teller.tell_positions(), *(tell(services) for tell in TELLING))
         jobs = (feed.listen(client_id), services.warden.run(pause), services.scheduler.run(pause))
-        chores = (self._prune(), services.accounting.run(), services.streams.watch())
+        chores = (self._prune(), services.accounting.run(), self._note_uses(), services.streams.watch())
         works = (*jobs, *chores, *telling)
         self._tasks = [asyncio.create_task(work) for work in works]
 
@@ -138,6 +149,12 @@ class Gateway:
                     services.clock.now_ms() - services.settings.retention_days * DAY_SECONDS * 1000
                 )
             await asyncio.sleep(DAY_SECONDS)
+
+    async def _note_uses(self) -> None:
+        while True:
+            await asyncio.sleep(USE_SECONDS)
+            with contextlib.suppress(Problem):
+                await self.services.keys.flush()
 
     def drain(self) -> None:
         """Take no new jobs and end every stream; other answers go on, and jobs go on in ComfyUI."""
@@ -153,6 +170,9 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.services.ledger.flush()
+        with contextlib.suppress(Problem):
+            await self.services.keys.flush()
+        self.services.reception.passwords.close()
         await self.services.upstream.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -192,30 +212,38 @@ class Gateway:
             # Too late for another answer: the connection is cut, so that nobody takes a part for the whole.
             raise ConnectionAbortedError(problem.code.value) from problem
         exchange.deadline = None
+        if exchange.is_page and problem.entry.status == 401:
+            await redirect(exchange, login_page.address(exchange.scope["path"]))
+            return
         await exchange.send_problem(problem)
 
     async def _handle(self, exchange: Exchange) -> None:
         scope, settings = exchange.scope, self.services.settings
         path = admission.plain_path(scope)
         match = self._router.find(exchange.method, path)
-        public = isinstance(match, Match) and match.route.access is Access.PUBLIC
-        admission.check_host(scope, settings, public=public)
-        if not public:
-            exchange.actor = await self._authenticate(scope)
-            self._limits.admit(exchange, match.route.kind if isinstance(match, Match) else Kind.PLAIN)
+        route = match.route if isinstance(match, Match) else None
+        admission.check_host(scope, settings, public=route is not None and route.access is Access.PUBLIC)
+        if route is None or route.access not in OPEN:
+            exchange.is_page = route is not None and route.web and _is_navigation(exchange)
+            exchange.actor = await self._authenticate(scope, path, route.way if route else PLAIN)
+            self.services.reception.limits.admit(exchange, route.kind if route else Kind.PLAIN)
         if isinstance(match, Problem):
             raise match
-        if public or match.route.lasting:
-            await self._serve(exchange, match)
-            return
-        with self._limits.place(exchange.who.owner):
+        with self._held(exchange, match):
             await self._serve(exchange, match)
 
-    async def _authenticate(self, scope: Scope) -> Actor:
+    def _held(self, exchange: Exchange, match: Match) -> contextlib.AbstractContextManager[None]:
+        """Return the place that a request takes while it is served."""
+        limits = self.services.reception.limits
+        if exchange.actor is None or match.route.lasting:
+            return contextlib.nullcontext()
+        return limits.place(exchange.actor)
+
+    async def _authenticate(self, scope: Scope, path: str, way: Way) -> Actor:
         try:
-            return await admission.authenticate(scope, self.services.keys)
+            return await self.services.reception.door.enter(scope, path, way)
         except Problem as problem:
-            self._limits.failed(scope, problem)
+            self.services.reception.limits.failed(scope, problem)
             raise
 
     async def _serve(self, exchange: Exchange, match: Match) -> None:
@@ -258,7 +286,8 @@ class Gateway:
         try:
             route = await self._admit_socket(exchange)
             socket = Socket(services, exchange, receive, send)
-            await route.handler(services, exchange, socket, lambda: admission.authenticate(scope, services.keys))
+            check = functools.partial(services.reception.door.check, exchange.who)
+            await route.handler(services, exchange, socket, check)
             exchange.status = 101
         except Problem as problem:
             await exchange.send_problem(problem)
@@ -269,10 +298,12 @@ class Gateway:
         """Check a WebSocket as a request that changes something."""
         scope, services = exchange.scope, self.services
         path = admission.plain_path(scope)
+        route = SOCKETS.get(path)
         admission.check_host(scope, services.settings, public=False)
-        exchange.actor = await self._authenticate(scope)
-        self._limits.admit(exchange, Kind.PLAIN)
-        route = self._router.socket(path)
+        exchange.actor = await self._authenticate(scope, path, route.way if route else PLAIN)
+        services.reception.limits.admit(exchange, Kind.PLAIN)
+        if route is None:
+            raise Problem(Code.NOT_FOUND)
         exchange.route = route.path
         admission.check_scope(exchange.who, route.scope)
         admission.check_origin(scope, services.settings, safe=False)
@@ -291,6 +322,11 @@ def _started_at(settings: GatewaySettings, clock: Clock) -> int:
         return round(settings.boot_file.stat().st_mtime * 1000) if settings.boot_file else clock.now_ms()
     except OSError:
         return clock.now_ms()
+
+
+def _is_navigation(exchange: Exchange) -> bool:
+    """Return whether a browser wants to show the answer to a person."""
+    return exchange.method == "GET" and "text/html" in (exchange.header("accept") or "")
 
 
 def _refusing(send: Send) -> Send:

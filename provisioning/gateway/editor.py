@@ -22,19 +22,19 @@ def _is_called(route: Route) -> bool:
 
 def _called(route: Route) -> Route:
     path = f"/api{route.path}" if route.native else route.path
-    return replace(route, path=f"/comfy{path}", access=Scope.ADMIN, native=False)
+    return replace(route, path=f"/comfy{path}", access=Scope.ADMIN, native=False, web=True, signed=False)
 
 
 def _file(depth: int) -> Route:
     parts = "/".join(f"{{part{number}}}" for number in range(depth))
-    return Route("GET", f"/comfy/{parts}", Scope.ADMIN, editor.file, native=False)
+    return Route("GET", f"/comfy/{parts}", Scope.ADMIN, editor.file, web=True, native=False)
 
 
 EDITOR_ROUTES: tuple[Route, ...] = (
-    Route("GET", "/comfy", Scope.ADMIN, editor.moved, native=False),
-    Route("GET", "/comfy/", Scope.ADMIN, editor.page, native=False),
+    Route("GET", "/comfy", Scope.ADMIN, editor.moved, web=True, native=False),
+    Route("GET", "/comfy/", Scope.ADMIN, editor.page, web=True, page=True, native=False),
     *(_called(route) for route in ROUTES if _is_called(route)),
     # With us, /api/v2 is the Comfy API's; the editor means ComfyUI's own.
-    Route("GET", "/comfy/api/v2/userdata", Scope.ADMIN, workspace.forward, native=False),
+    Route("GET", "/comfy/api/v2/userdata", Scope.ADMIN, workspace.forward, web=True, native=False),
     *(_file(depth) for depth in range(1, DEPTH + 1)),
 )

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 import orjson
 
 _log = logging.getLogger("provisioning.gateway.requests")
-_KEY = re.compile(r"cgw_live_[0-9A-Za-z]+")
+_SECRET = re.compile(r"(?P<name>cgw_live_|cgs_|cgt_|\bsignature=)[\w-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+"""Keys, cookies, tickets, signatures and tokens."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record as one line of JSON, with whatever was passed as `extra`; keys are masked wherever they stand."""
+    """Writes a record as one line of JSON, with whatever was passed as `extra`; secrets are masked everywhere."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -30,7 +31,7 @@ class JsonFormatter(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD and value is not None}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _KEY.sub("cgw_live_***", orjson.dumps(line, default=str).decode())
+        return _SECRET.sub(r"\g<name>***", orjson.dumps(line, default=str).decode())
 
 
 def write_request(row: Mapping[str, object]) -> None:

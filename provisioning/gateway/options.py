@@ -51,6 +51,10 @@ class Options(BaseModel):
     """Uploaded files per owner."""
     failed_logins_per_minute: int = Field(default=60, ge=1, le=1_000_000)
     """Refused keys per network address that are told why; further ones are told to wait."""
+    failed_logins_per_account_per_minute: int = Field(default=6, ge=1, le=1_000_000)
+    """Wrong passwords per user name, wherever they come from; the right one waits as well, keys and logins do not."""
+    session_hours: float = Field(default=12.0, gt=0, le=720)
+    """How long a login lasts; its tokens last 15 minutes each and are renewed within it."""
     max_queued_per_owner: int = Field(default=100, ge=1)
     """Unfinished jobs."""
     max_queued: int = Field(default=1000, ge=1)

@@ -22,7 +22,17 @@ class Code(StrEnum):
     INVALID_KEY = "invalid_key"
     KEY_EXPIRED = "key_expired"
     KEY_REVOKED = "key_revoked"
+    KEY_IN_URL = "key_in_url"
+    USER_DISABLED = "user_disabled"
+    INVALID_LOGIN = "invalid_login"
+    INVALID_TOKEN = "invalid_token"  # noqa: S105 - a name
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - likewise
+    SESSION_ENDED = "session_ended"
+    INVALID_TICKET = "invalid_ticket"
+    SIGNATURE_INVALID = "signature_invalid"
+    SIGNATURE_EXPIRED = "signature_expired"
     INSUFFICIENT_SCOPE = "insufficient_scope"
+    MORE_THAN_OWN = "more_than_own"
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"
     NOT_FOUND = "not_found"
     BLOB_NOT_FOUND = "blob_not_found"
@@ -31,6 +41,8 @@ class Code(StrEnum):
     IDEMPOTENCY_CONFLICT = "idempotency_conflict"
     HASH_MISMATCH = "hash_mismatch"
     FILE_EXISTS = "file_exists"
+    STATE_CONFLICT = "state_conflict"
+    NO_SESSION = "no_session"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     HOST_NOT_ALLOWED = "host_not_allowed"
@@ -84,7 +96,21 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.INVALID_KEY: Entry(401, "Unknown API key", "The key is mistyped or was never issued here."),
     Code.KEY_EXPIRED: Entry(401, "API key expired", "Ask the operator for a new key."),
     Code.KEY_REVOKED: Entry(401, "API key revoked", "Ask the operator for a new key."),
+    Code.KEY_IN_URL: Entry(
+        400, "Key in the address", "Addresses end up in logs: send keys in a header; for browsers ask for a ticket."
+    ),
+    Code.USER_DISABLED: Entry(401, "User disabled", "An admin has disabled the user that this key belongs to."),
+    Code.INVALID_LOGIN: Entry(401, "Not logged in", "The name or the password is wrong, or the user is disabled."),
+    Code.INVALID_TOKEN: Entry(401, "Unknown token", "The token was not made here; log in again."),
+    Code.TOKEN_EXPIRED: Entry(401, "Token expired", "Log in again; refresh a token while it lives."),
+    Code.SESSION_ENDED: Entry(401, "Session over", "Log in again."),
+    Code.INVALID_TICKET: Entry(
+        401, "Ticket worthless", "A ticket opens one path by GET, once, within 30 s; ask for another."
+    ),
+    Code.SIGNATURE_INVALID: Entry(401, "Wrong signature", "The address was changed, or its key has ended; sign again."),
+    Code.SIGNATURE_EXPIRED: Entry(401, "Address expired", "Have the address signed again."),
     Code.INSUFFICIENT_SCOPE: Entry(403, "Key lacks the scope", "Ask an admin for a key that has it."),
+    Code.MORE_THAN_OWN: Entry(403, "More than your own", "Nobody can give more than they have; ask an admin."),
     Code.ORIGIN_NOT_ALLOWED: Entry(403, "Origin not allowed", "A web page of another origin may not call this route."),
     Code.NOT_FOUND: Entry(404, "Not found", "There is nothing here that this key can see."),
     Code.BLOB_NOT_FOUND: Entry(404, "No such content", "Upload the bytes; nothing of yours has this hash."),
@@ -93,6 +119,8 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.IDEMPOTENCY_CONFLICT: Entry(409, "Still under way", "The first request with this Idempotency-Key goes on."),
     Code.HASH_MISMATCH: Entry(409, "Hash does not match", "The bytes that arrived are not those that were announced."),
     Code.FILE_EXISTS: Entry(409, "File exists", "Choose another name, or send overwrite=true."),
+    Code.STATE_CONFLICT: Entry(409, "Not in this state", "Look at it as it is now, and decide anew."),
+    Code.NO_SESSION: Entry(409, "No session", "This is for people who logged in; a key has no session."),
     Code.BODY_TOO_LARGE: Entry(413, "Body too large", "Send a smaller body."),
     Code.UNSUPPORTED_MEDIA_TYPE: Entry(415, "Unsupported media type", "Send a type that this route accepts."),
     Code.HOST_NOT_ALLOWED: Entry(421, "Unknown host name", "Use the address that the stack prints as gatewayUrl."),
@@ -149,7 +177,15 @@ V2_CODES: Mapping[Code, str] = {
     Code.INVALID_KEY: "unauthorized",
     Code.KEY_EXPIRED: "unauthorized",
     Code.KEY_REVOKED: "unauthorized",
+    Code.USER_DISABLED: "unauthorized",
+    Code.INVALID_TOKEN: "unauthorized",
+    Code.TOKEN_EXPIRED: "unauthorized",
+    Code.SESSION_ENDED: "unauthorized",
+    Code.INVALID_TICKET: "unauthorized",
+    Code.SIGNATURE_INVALID: "unauthorized",
+    Code.SIGNATURE_EXPIRED: "unauthorized",
     Code.INSUFFICIENT_SCOPE: "forbidden",
+    Code.MORE_THAN_OWN: "forbidden",
     Code.ORIGIN_NOT_ALLOWED: "forbidden",
     Code.INVALID_FIELD: "invalid_request",
     Code.MALFORMED_JSON: "invalid_request",

@@ -12,21 +12,28 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from provisioning.gateway.access.door import PLAIN, Way
+from provisioning.gateway.access.limits import Kind
 from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.events.streams import Check
 from provisioning.gateway.handlers import (
     events,
     files,
     histories,
+    keys,
+    links,
+    login_page,
     measuring,
     newer_jobs,
     prompts,
     queues,
     reference,
+    sessions,
     shared,
     sockets,
     status,
     usage,
+    users,
     workspace,
 )
 from provisioning.gateway.problems import Code, Problem
@@ -43,19 +50,15 @@ class Access(Enum):
     """Who may use a route that no scope is for."""
 
     PUBLIC = "public"
-    """Anybody, without a key."""
+    """Anybody, without a key and by any host name: what probes look at."""
+    LOGIN = "login"
+    """Anybody, without a key: where people show who they are."""
     ANY = "any"
     """Every living credential."""
 
 
-class Kind(Enum):
-    """What a route costs; some kinds have limits of their own."""
-
-    PLAIN = "plain"
-    SUBMIT = "submit"
-    """Takes the GPU."""
-    UPLOAD = "upload"
-    """Takes the disk."""
+OPEN = frozenset({Access.PUBLIC, Access.LOGIN})
+"""What needs no key."""
 
 
 @dataclass(frozen=True)
@@ -72,17 +75,53 @@ class Route:
     lasting: bool = False
     """Whether its answer goes on for as long as the client likes, so that it takes no place of a short one."""
     kind: Kind = Kind.PLAIN
+    web: bool = False
+    """Whether it is a web page, or a call that only one makes, so that a browser's session opens it."""
+    page: bool = False
+    """Whether people open it by name, so that it is offered to whoever has just logged in."""
+    signed: bool = False
+    """Whether it gives a file, so that a signed address opens it."""
+
+    @property
+    def way(self) -> Way:
+        """Return by what else than a header a caller may come in."""
+        return _WAYS[self.web, self.signed]
+
+
+_WAYS = {(web, signed): Way(web, signed) for web in (False, True) for signed in (False, True)}
 
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/livez", Access.PUBLIC, status.livez, native=False),
     Route("GET", "/readyz", Access.PUBLIC, status.readyz, native=False),
+    Route("GET", "/login", Access.LOGIN, login_page.show, native=False),
+    Route("POST", "/login", Access.LOGIN, login_page.log_in, native=False),
+    Route("POST", "/logout", Access.ANY, login_page.log_out, web=True, native=False),
+    Route("POST", "/api/gateway/login", Access.LOGIN, sessions.login, native=False),
+    Route("POST", "/api/gateway/refresh", Access.ANY, sessions.refresh, native=False),
+    Route("POST", "/api/gateway/logout", Access.ANY, sessions.logout, native=False),
+    Route("GET", "/api/gateway/me", Access.ANY, sessions.me, native=False),
+    Route("POST", "/api/gateway/me/password", Access.ANY, sessions.set_password, native=False),
+    Route("POST", "/api/gateway/tickets", Access.ANY, links.ticket, native=False),
+    Route("POST", "/api/gateway/signed-urls", Scope.READ, links.sign, native=False),
+    Route("POST", "/api/gateway/keys", Scope.KEYS, keys.create, native=False),
+    Route("GET", "/api/gateway/keys", Scope.KEYS, keys.page, native=False),
+    Route("GET", "/api/gateway/keys/{id}", Scope.KEYS, keys.show, native=False),
+    Route("PATCH", "/api/gateway/keys/{id}", Scope.KEYS, keys.update, native=False),
+    Route("POST", "/api/gateway/keys/{id}/rotate", Scope.KEYS, keys.rotate, native=False),
+    Route("POST", "/api/gateway/keys/{id}/revoke", Scope.KEYS, keys.revoke, native=False),
+    Route("POST", "/api/gateway/users", Scope.ADMIN, users.create, native=False),
+    Route("GET", "/api/gateway/users", Scope.ADMIN, users.page, native=False),
+    Route("GET", "/api/gateway/users/{name}", Scope.ADMIN, users.show, native=False),
+    Route("PATCH", "/api/gateway/users/{name}", Scope.ADMIN, users.update, native=False),
+    Route("DELETE", "/api/gateway/users/{name}", Scope.ADMIN, users.delete, native=False),
+    Route("GET", "/api/gateway/audit", Scope.ADMIN, users.audit_page, native=False),
     Route("GET", "/api/gateway/ready", Access.ANY, status.ready, native=False),
-    Route("GET", "/errors/{code}", Access.ANY, reference.error, native=False),
-    Route("GET", "/docs", Access.ANY, reference.guide, native=False),
-    Route("GET", "/docs/reference", Access.ANY, reference.routes, native=False),
-    Route("GET", "/docs/errors", Access.ANY, reference.errors, native=False),
-    Route("GET", "/openapi.json", Access.ANY, reference.openapi, native=False),
+    Route("GET", "/errors/{code}", Access.ANY, reference.error, web=True, native=False),
+    Route("GET", "/docs", Access.ANY, reference.guide, web=True, page=True, native=False),
+    Route("GET", "/docs/reference", Access.ANY, reference.routes, web=True, native=False),
+    Route("GET", "/docs/errors", Access.ANY, reference.errors, web=True, native=False),
+    Route("GET", "/openapi.json", Access.ANY, reference.openapi, web=True, native=False),
     Route("GET", "/api/gateway/events", Scope.READ, events.follow, native=False, lasting=True),
     Route("GET", "/api/gateway/ws", Scope.READ, sockets.plain, native=False),
     Route("GET", "/api/gateway/usage", Scope.READ, usage.show, native=False),
@@ -100,7 +139,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/v2/assets/from-hash", Scope.ASSETS, v2_assets.from_hash, native=False),
     Route("GET", "/api/v2/assets/by-hash/{hash}", Scope.READ, v2_assets.has_hash, native=False),
     Route("GET", "/api/v2/assets/{id}", Scope.READ, v2_assets.show, native=False),
-    Route("GET", "/api/v2/assets/{id}/content", Scope.READ, v2_assets.content, native=False),
+    Route("GET", "/api/v2/assets/{id}/content", Scope.READ, v2_assets.content, signed=True, native=False),
     Route("GET", "/prompt", Scope.READ, prompts.waiting),
     Route("POST", "/prompt", Scope.JOBS, prompts.submit, kind=Kind.SUBMIT),
     Route("GET", "/queue", Scope.READ, queues.show),
@@ -109,7 +148,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/history", Scope.READ, histories.show),
     Route("POST", "/history", Scope.JOBS, histories.change),
     Route("GET", "/history/{id}", Scope.READ, histories.show_one),
-    Route("GET", "/view", Scope.READ, files.view),
+    Route("GET", "/view", Scope.READ, files.view, signed=True),
     Route("POST", "/upload/image", Scope.ASSETS, files.upload_image, kind=Kind.UPLOAD),
     Route("POST", "/upload/mask", Scope.ASSETS, files.upload_mask, kind=Kind.UPLOAD),
     Route("GET", "/object_info", Scope.READ, shared.object_info),
@@ -160,6 +199,7 @@ class SocketRoute:
     path: str
     handler: SocketHandler
     scope: Scope = Scope.READ
+    way: Way = PLAIN
 
 
 _NATIVE = SocketRoute("/ws", sockets.native)
@@ -168,7 +208,7 @@ _OWN = SocketRoute("/api/gateway/ws", events.converse)
 SOCKETS: Mapping[str, SocketRoute] = {
     "/ws": _NATIVE,
     "/api/ws": _NATIVE,
-    "/comfy/ws": SocketRoute("/ws", sockets.native, Scope.ADMIN),
+    "/comfy/ws": SocketRoute("/ws", sockets.native, Scope.ADMIN, Way(web=True)),
     "/api/gateway/ws": _OWN,
     "/api/gateway/events": _OWN,
 }
@@ -210,11 +250,10 @@ class Router:
             return Problem(Code.METHOD_NOT_ALLOWED, headers=(("allow", ", ".join(sorted(methods))),))
         return Match(route, params)
 
-    def socket(self, path: str) -> SocketRoute:
-        """Return the route of a WebSocket; raises Problem NOT_FOUND."""
-        if path not in SOCKETS:
-            raise Problem(Code.NOT_FOUND)
-        return SOCKETS[path]
+    def takes_signatures(self, path: str) -> bool:
+        """Return whether a GET of a decoded path gives a file."""
+        match = self.find("GET", path)
+        return isinstance(match, Match) and match.route.signed
 
     def _find(self, path: str) -> tuple[dict[str, Route] | None, dict[str, str]]:
         if "{" not in path and path in self._by_path:
@@ -223,6 +262,11 @@ class Router:
             if (found := pattern.fullmatch(path)) is not None:
                 return methods, found.groupdict()
         return None, {}
+
+
+def pages(routes: tuple[Route, ...]) -> tuple[str, ...]:
+    """Return the paths of the pages that people open by name."""
+    return tuple(route.path for route in routes if route.page)
 
 
 def paths(route: Route) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.access.limiter import Limiter
+from provisioning.gateway.access.reception import Reception
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.catalogue import CatalogueCache
 from provisioning.gateway.comfyui.feed import Feed
@@ -40,6 +42,7 @@ class Services:
     settings: GatewaySettings
     keys: KeyStore
     limiter: Limiter
+    reception: Reception
     ledger: Ledger
     assets: AssetStore
     upstream: Upstream
@@ -62,6 +65,10 @@ class Services:
     site: Site
     metrics: Metrics
     accounting: Accounting
+    takes_signatures: Callable[[str], bool]
+    """Whether a path is a file's, which a signed address may open."""
+    pages: tuple[str, ...]
+    """The web pages there are."""
     gpus: Gpus = field(default_factory=Gpus)
     draining: bool = False
     probed_at: float = float("-inf")

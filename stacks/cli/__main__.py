@@ -48,6 +48,13 @@ def parser() -> argparse.ArgumentParser:
     main_parser.add_argument("--volumes", default="", help="sweep: delete these volumes; ids, separated by spaces")
     main_parser.add_argument("--instance", default="", help="break-glass: which of several stacks of that name")
     main_parser.add_argument("--keep-volumes", action="store_true", help="break-glass: leave volumes alone")
+    main_parser.add_argument("--name", default="", help="key: issue one, for this")
+    main_parser.add_argument("--scopes", default="", help="key: what it may do; client when left out")
+    main_parser.add_argument("--owner", default="", help="key: the user whose jobs and files it sees")
+    main_parser.add_argument("--expires", default="", help="key: 30d, 12h, a date, or never")
+    main_parser.add_argument("--rotate", default="", help="key: give this one, by id, a new secret")
+    main_parser.add_argument("--revoke", default="", help="key: end this one, by id, at once")
+    main_parser.add_argument("--list", action="store_true", help="key: show all, without their secrets")
     return main_parser
 
 
@@ -56,14 +63,16 @@ def show_output(place: Place, _options: argparse.Namespace) -> None:
     print(json.dumps(environment.prepared(place, os.environ).ask_json("stack", "output", "--json"), indent=2))
 
 
-def show_key(place: Place, _options: argparse.Namespace) -> None:
-    """Print the client key and nothing else."""
-    print(environment.prepared(place, os.environ).ask("stack", "output", "apiKey", "--show-secrets").strip())
+def show_key(place: Place, options: argparse.Namespace) -> None:
+    """Print the client key, or manage the gateway's keys."""
+    from stacks.cli import key  # noqa: PLC0415  (other commands need not wait for the HTTP client)
+
+    key.run(environment.prepared(place, os.environ), options)
 
 
 def show_pods(place: Place, _options: argparse.Namespace) -> None:
     """Print what the account holds as a JSON array."""
-    from stacks.cli import account  # noqa: PLC0415  (`make key` need not wait for the API client)
+    from stacks.cli import account  # noqa: PLC0415  (other commands need not wait for the API client)
 
     print(json.dumps([item.public() for item in account.items(environment.prepared(place, os.environ))], indent=2))
 

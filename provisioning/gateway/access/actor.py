@@ -20,9 +20,13 @@ class Actor:
     scopes: frozenset[Scope]
     """Single scopes, no bundles."""
     limits: Allowance = NOTHING
-    """The key's own."""
+    """What was set apart for the key."""
     user_limits: Allowance = NOTHING
-    """Those of its user, shared by all the user's keys."""
+    """What was set apart for the user, shared by all its keys."""
+    expires_at: int | None = None
+    """When the key ends, in milliseconds since the epoch; None for one that does not, and for people."""
+    session_id: str | None = None
+    """The login this came by."""
 
     @property
     def is_admin(self) -> bool:
@@ -33,3 +37,8 @@ class Actor:
     def sees_all(self) -> bool:
         """Return whether everybody's jobs are shown to the actor, beside its own."""
         return Scope.OPERATE in self.scopes
+
+    @property
+    def reference(self) -> str:
+        """Return by what the caller is found again later: the login it came by, or else its key."""
+        return self.session_id or self.key_id

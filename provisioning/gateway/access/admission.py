@@ -7,7 +7,6 @@ from urllib.parse import parse_qsl, unquote
 
 from provisioning.gateway.access import scopes
 from provisioning.gateway.access.actor import Actor
-from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.web.exchange import Scope, single_header
@@ -17,7 +16,6 @@ LOOPBACK_PEERS = frozenset({"127.0.0.1", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 _HOST = re.compile(r"(?P<name>[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(:(?P<port>[0-9]{1,5}))?", re.ASCII)
-_BEARER = re.compile(r"bearer ([\x21-\x7e]+)", re.IGNORECASE | re.ASCII)
 _PLAIN_PATH = re.compile(rb"(/[A-Za-z0-9._~!$&'()*+,=:@%-]*)+", re.ASCII)
 _ESCAPE = re.compile(rb"%(.{0,2})", re.DOTALL)
 _SLASH = re.compile(rb"%2f", re.IGNORECASE)
@@ -37,10 +35,19 @@ def check_host(scope: Scope, settings: GatewaySettings, *, public: bool) -> None
         raise Problem(
             Code.INVALID_REQUEST, "The Host header is missing or malformed.", members=fault("host", "malformed")
         )
-    peer = (scope.get("client") or ("",))[0]
-    near = peer in LOOPBACK_PEERS and match["name"] in LOOPBACK_NAMES
-    if not (public or near or {match[0], match["name"]} & settings.allowed_hosts):
+    if not (public or is_near(scope) or {match[0], match["name"]} & settings.allowed_hosts):
         raise Problem(Code.HOST_NOT_ALLOWED)
+
+
+def is_near(scope: Scope) -> bool:
+    """Return whether a request came over loopback by a loopback name: through an SSH tunnel, or from the pod itself."""
+    match = _HOST.fullmatch((single_header(scope, "host") or "").lower())
+    return peer(scope) in LOOPBACK_PEERS and match is not None and match["name"] in LOOPBACK_NAMES
+
+
+def peer(scope: Scope) -> str:
+    """Return the address at the other end of the connection; no header can change it."""
+    return str((scope.get("client") or ("",))[0])
 
 
 def check_origin(scope: Scope, settings: GatewaySettings, *, safe: bool) -> None:
@@ -113,24 +120,3 @@ def read_query(scope: Scope) -> dict[str, str]:
     if len(dict(pairs)) != len(pairs):
         raise Problem(Code.INVALID_REQUEST, "A query parameter came twice.", members=fault("query", "duplicate"))
     return dict(pairs)
-
-
-async def authenticate(scope: Scope, keys: KeyStore) -> Actor:
-    """Return the caller; raises Problem unless exactly one well-formed credential of a living key came."""
-    given = [(key, value) for key, value in scope["headers"] if key in {b"authorization", b"x-api-key"}]
-    if not given:
-        raise Problem(Code.MISSING_CREDENTIALS)
-    if len(given) > 1:
-        # Two readers of such a request could each believe another one.
-        raise Problem(Code.INVALID_REQUEST, "Send one credential.", members=fault("authorization", "more than one"))
-    return await keys.find(_token(*given[0]))
-
-
-def _token(name: bytes, value: bytes) -> str:
-    text = value.decode("latin-1")
-    if name == b"x-api-key":
-        return text
-    match = _BEARER.fullmatch(text)
-    if match is None:
-        raise Problem(Code.MISSING_CREDENTIALS)
-    return match[1]

@@ -21,10 +21,16 @@ CHECKSUM_LENGTH = 6
 _FORM = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{ID_LENGTH + SECRET_LENGTH + CHECKSUM_LENGTH}}}", re.ASCII)
 
 
-def mint() -> str:
-    """Return a new key."""
-    body = PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH + SECRET_LENGTH))
+def mint(key_id: str | None = None) -> str:
+    """Return a new key, or a new secret for the key with this id."""
+    name = key_id or _random(ID_LENGTH)
+    body = PREFIX + name + _random(SECRET_LENGTH)
     return body + checksum(body)
+
+
+def hint(token: str) -> str:
+    """Return what may be shown of a key for ever: its id and its last characters, which are the checksum's."""
+    return f"{token[: len(PREFIX) + ID_LENGTH]}...{token[-4:]}"
 
 
 def checksum(body: str) -> str:
@@ -46,3 +52,7 @@ def key_id(token: str) -> str | None:
 def digest(pepper: str, token: str) -> bytes:
     """Return what is stored of a key."""
     return hmac.new(pepper.encode(), token.encode(), hashlib.sha256).digest()
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))

@@ -1,194 +1,215 @@
-"""The keys that were issued, and the question that every request asks: whose key is this?"""
+"""Keys, users and logins in memory, and the question that every request asks: whose key is this?"""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import json
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection
 
-from provisioning.gateway.access import keys
+from provisioning.gateway.access import keyrows, keys, sessionrows, userrows
 from provisioning.gateway.access.actor import Actor
-from provisioning.gateway.access.scopes import Scope, expand
+from provisioning.gateway.access.allowance import NOTHING
+from provisioning.gateway.access.records import KeyRecord, KeyState, SessionRecord, UserRecord
+from provisioning.gateway.access.scopes import ROLES, expand
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.settings import SeedKey, SettingsError
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database
-from provisioning.gateway.storage.tables import KeyRow
+
+Result = TypeVar("Result")
 
 REFRESH_SECONDS = 0.5
 """How long a key revoked by another process may still live."""
 
 CHANGED = "keys_changed"
-"""Under this name stands a word that is another one after every change to the keys, whoever made it."""
+"""Under this name stands a word that is another one after every change to keys, users and logins, whoever made it."""
 
-
-@dataclass(frozen=True)
-class KeyRecord:
-    """A key as it is stored: enough to recognise it, too little to use it."""
-
-    id: str
-    name: str
-    owner: str
-    scopes: frozenset[Scope]
-    digest: bytes
-    seeded: bool
-    created_at: int
-    expires_at: int | None
-    revoked_at: int | None
-
-    @property
-    def actor(self) -> Actor:
-        """Return who holds this key."""
-        return Actor(self.id, self.name, self.owner, expand(self.scopes))
-
-
-_COLUMNS = tuple(getattr(KeyRow, field.name) for field in fields(KeyRecord))
+_NOBODY = KeyRecord("", "", "", frozenset(), bytes(32), seeded=False, created_at=0, revoked_at=0)
+"""What a secret is compared with when no key has its id."""
 
 
 class KeyStore:
-    """All keys, in memory, and read again when somebody else changed one.
+    """All keys, users and living logins, read again when somebody else changed one.
 
-    So a request with a wrong key never reaches the database, and a revoked key is dead within REFRESH_SECONDS.
-    When the database cannot be read nobody is let in.
+    So a request with a wrong key never reaches the database, and a revoked key is dead at once here and within
+    REFRESH_SECONDS in other processes. When the database cannot be read nobody is let in.
     """
 
     def __init__(self, database: Database, pepper: str, clock: Clock) -> None:
-        self._database = database
+        self.database = database
+        self.clock = clock
         self._pepper = pepper
-        self._clock = clock
-        self._records: dict[str, KeyRecord] = {}
+        self._keys: Mapping[str, KeyRecord] = {}
+        self._users: Mapping[str, UserRecord] = {}
+        self._sessions: Mapping[str, SessionRecord] = {}
+        self._actors: dict[str, Actor] = {}
+        self._used: dict[str, int] = {}
+        self._unwritten: set[str] = set()
+        self._changes = 0
         self._looked_at = float("-inf")
         self._version: str | None = None
         self._refreshing = asyncio.Lock()
 
     async def find(self, token: str) -> Actor:
-        """Return whose key `token` is; raises Problem: INVALID_KEY, KEY_REVOKED, KEY_EXPIRED, STORE_UNAVAILABLE."""
+        """Return whose key `token` is.
+
+        Raises Problem: INVALID_KEY, KEY_REVOKED, KEY_EXPIRED, USER_DISABLED, STORE_UNAVAILABLE.
+        """
         key_id = keys.key_id(token)
         if key_id is None:
             raise Problem(Code.INVALID_KEY)
         await self._refresh()
-        given = keys.digest(self._pepper, token)
-        record = self._records.get(key_id)
-        # A digest is compared in both cases, so that the time taken does not tell which ids exist.
-        if not hmac.compare_digest(given, record.digest if record else b"\0" * len(given)) or record is None:
+        record, now = self._keys.get(key_id, _NOBODY), self.clock.now_ms()
+        # Digests are compared for an unknown id as well: the time taken must not tell which ids exist.
+        current, previous = record.is_secret(self.digest(token))
+        if not (current or previous) or record is _NOBODY:
             raise Problem(Code.INVALID_KEY)
-        if record.revoked_at is not None:
-            raise Problem(Code.KEY_REVOKED)
-        if record.expires_at is not None and record.expires_at <= self._clock.now_ms():
-            raise Problem(Code.KEY_EXPIRED)
-        return record.actor
+        if not current and now >= (record.previous_until or 0):
+            raise Problem(Code.KEY_REVOKED, "This key was rotated and its former secret has ended; use the new one.")
+        actor = self._actor(record, now)
+        # What was opened with a former secret ends with it.
+        ends = [at for at in (record.previous_until, record.expires_at) if at is not None]
+        return actor if current else replace(actor, expires_at=min(ends))
 
-    async def _refresh(self) -> None:
-        if self._clock.monotonic() - self._looked_at < REFRESH_SECONDS:
-            return
-        async with self._refreshing:
-            started = self._clock.monotonic()
-            if started - self._looked_at < REFRESH_SECONDS:
-                return
-            version = await self._database.read(_version)
-            if version != self._version or self._looked_at == float("-inf"):
-                self._records = {record.id: record for record in await self._database.read(all_keys)}
-            self._version, self._looked_at = version, started
+    def _actor(self, record: KeyRecord, now: int) -> Actor:
+        state = record.state(now)
+        if state is not KeyState.ACTIVE:
+            raise Problem(Code.KEY_REVOKED if state is KeyState.REVOKED else Code.KEY_EXPIRED)
+        user = self._users.get(record.owner)
+        if user is not None and not user.is_active:
+            raise Problem(Code.USER_DISABLED)
+        self._used[record.id] = now
+        self._unwritten.add(record.id)
+        actor = self._actors.get(record.id)
+        if actor is None:
+            actor = self._actors[record.id] = actor_of(record, user)
+        return actor
 
-    async def create(self, name: str, scopes: frozenset[Scope], owner: str | None = None) -> str:
-        """Issue a key and return it; this is the only time it can be seen."""
-        token = keys.mint()
-        record = self._record(token, name, scopes, owner)
-        await self._database.run(lambda connection: add(connection, record))
-        self._looked_at = float("-inf")
-        return token
+    async def living(self, reference: str) -> Actor | None:
+        """Return who is meant by an actor's reference, as the caller may act now; None when it may no more."""
+        session = await self.session(reference)
+        record = self._keys.get((session.key_id or "") if session else reference)
+        if record is not None:
+            try:
+                actor = self._actor(record, self.clock.now_ms())
+            except Problem:
+                return None
+            return replace(actor, session_id=session.id) if session else actor
+        user = self._users.get((session.user or "") if session else "")
+        return replace(actor_of_user(user), session_id=reference) if user is not None else None
 
-    async def revoke(self, key_id: str) -> bool:
-        """End a key at once; returns False when there is no such key that still lives."""
-        now = self._clock.now_ms()
-        revoked = await self._database.run(lambda connection: revoke(connection, key_id, now))
-        self._looked_at = float("-inf")
-        return revoked
+    async def session(self, session_id: str) -> SessionRecord | None:
+        """Return a login that lives: neither over nor outlived by what it was opened with."""
+        await self._refresh()
+        session, now = self._sessions.get(session_id), self.clock.now_ms()
+        if session is None or session.expires_at <= now:
+            return None
+        if session.key_id is not None:
+            record = self._keys.get(session.key_id)
+            return session if record is not None and record.accepts(session.proof or b"", now) else None
+        user = self._users.get(session.user or "")
+        lives = user is not None and user.is_active and session.created_at >= (user.password_at or 0)
+        return session if lives else None
+
+    async def user(self, name: str) -> UserRecord | None:
+        """Return a user, deleted ones included."""
+        await self._refresh()
+        return self._users.get(name)
+
+    async def users(self) -> list[UserRecord]:
+        """Return every user, deleted ones included, oldest first."""
+        await self._refresh()
+        return list(self._users.values())
+
+    async def key(self, key_id: str) -> KeyRecord | None:
+        """Return a key by its id, revoked ones included."""
+        await self._refresh()
+        record = self._keys.get(key_id)
+        return None if record is None else self._with_use(record)
 
     async def records(self) -> list[KeyRecord]:
         """Return every key that was ever issued, oldest first."""
-        return await self._database.read(all_keys)
+        await self._refresh()
+        return [self._with_use(record) for record in self._keys.values()]
 
-    async def seed(self, seeds: Iterable[SeedKey]) -> None:
-        """Make the stack's keys known; raises SettingsError for one that is not of our form.
+    def _with_use(self, record: KeyRecord) -> KeyRecord:
+        return replace(record, last_used_at=self._used.get(record.id, record.last_used_at))
 
-        A seed that was revoked stays revoked; the predecessor of a seed that the stack has rotated is revoked.
-        """
-        records = [self._seed_record(seed) for seed in seeds]
-        now = self._clock.now_ms()
+    def digest(self, secret: str) -> bytes:
+        """Return what is stored of a secret."""
+        return keys.digest(self._pepper, secret)
 
-        def work(connection: Connection) -> None:
-            for record in records:
-                _seed(connection, record, now)
+    async def change(self, work: Callable[[Connection], Result]) -> Result:
+        """Do `work`, which changes keys, users or logins, in one transaction; every process then reads them again."""
 
-        await self._database.run(work)
+        def announced(connection: Connection) -> Result:
+            result = work(connection)
+            statements.put(connection, CHANGED, secrets.token_hex(8))
+            return result
 
-    def _seed_record(self, seed: SeedKey) -> KeyRecord:
-        token = seed.key.get_secret_value()
-        if keys.key_id(token) is None:
-            raise SettingsError(
-                f"seed_keys: the key named {seed.name!r} is not of the form cgw_live_...; make it again"
+        try:
+            return await self.database.run(announced)
+        finally:
+            # Also what is being read at this moment may be from before.
+            self._changes += 1
+            self._looked_at = float("-inf")
+
+    async def _refresh(self) -> None:
+        if self.clock.monotonic() - self._looked_at < REFRESH_SECONDS:
+            return
+        async with self._refreshing:
+            started = self.clock.monotonic()
+            if started - self._looked_at < REFRESH_SECONDS:
+                return
+            changes = self._changes
+            version = await self.database.read(_version)
+            if version != self._version or self._looked_at == float("-inf"):
+                await self._read()
+            self._version = version
+            if changes == self._changes:
+                self._looked_at = started
+
+    async def _read(self) -> None:
+        now = self.clock.now_ms()
+        found = await self.database.read(
+            lambda connection: (
+                keyrows.every(connection), userrows.every(connection), sessionrows.living(connection, now)
             )
-        return self._record(token, seed.name, seed.scopes, seed.name, seeded=True)
+        )  # fmt: skip
+        self._keys = {record.id: record for record in found[0]}
+        self._users = {user.name: user for user in found[1]}
+        self._sessions = {session.id: session for session in found[2]}
+        self._actors = {}
 
-    def _record(
-        self, token: str, name: str, scopes: frozenset[Scope], owner: str | None, *, seeded: bool = False
-    ) -> KeyRecord:
-        key_id = keys.key_id(token) or ""
-        digest = keys.digest(self._pepper, token)
-        return KeyRecord(key_id, name, owner or key_id, scopes, digest, seeded, self._clock.now_ms(), None, None)
-
-
-def all_keys(connection: Connection) -> list[KeyRecord]:
-    """Return every key, oldest first."""
-    rows = connection.execute(select(*_COLUMNS).order_by(KeyRow.created_at, KeyRow.id))
-    return [_from_row(row) for row in rows]
-
-
-def add(connection: Connection, record: KeyRecord) -> None:
-    """Store a new key."""
-    values = {field.name: getattr(record, field.name) for field in fields(KeyRecord)}
-    connection.execute(insert(KeyRow).values(**values | {"scopes": _scopes(record)}))
-    announce(connection)
+    async def flush(self) -> None:
+        """Write down when keys were last used; raises Problem(STORE_UNAVAILABLE), and nothing is forgotten."""
+        times = [(key_id, self._used[key_id]) for key_id in self._unwritten]
+        if times:
+            self._unwritten = set()
+            try:
+                await self.database.run(lambda connection: keyrows.used(connection, times))
+            except Problem:
+                self._unwritten |= {key_id for key_id, _ in times}
+                raise
 
 
-def revoke(connection: Connection, key_id: str, now: int) -> bool:
-    """Mark a living key as revoked; returns whether there was one."""
-    living = update(KeyRow).where(KeyRow.id == key_id, KeyRow.revoked_at.is_(None))
-    announce(connection)
-    return connection.execute(living.values(revoked_at=now)).rowcount == 1
+def actor_of(record: KeyRecord, user: UserRecord | None) -> Actor:
+    """Return who holds a key: at most what its user's role allows."""
+    scopes = expand(record.scopes)
+    if user is not None:
+        scopes &= ROLES[user.role]
+    user_limits = NOTHING if user is None else user.limits
+    return Actor(record.id, record.name, record.owner, scopes, record.limits, user_limits, record.expires_at)
 
 
-def announce(connection: Connection) -> None:
-    """Have every process read the keys again; belongs into each transaction that changes one."""
-    statements.put(connection, CHANGED, secrets.token_hex(8))
-
-
-def _seed(connection: Connection, record: KeyRecord, now: int) -> None:
-    former = (KeyRow.seeded.is_(True), KeyRow.name == record.name, KeyRow.id != record.id, KeyRow.revoked_at.is_(None))
-    connection.execute(update(KeyRow).where(*former).values(revoked_at=now))
-    # The same key under a new pepper, or with other scopes: the settings are right.
-    known = update(KeyRow).where(KeyRow.id == record.id)
-    if connection.execute(known.values(digest=record.digest, scopes=_scopes(record))).rowcount == 0:
-        add(connection, record)
-    announce(connection)
+def actor_of_user(user: UserRecord) -> Actor:
+    """Return a person who logged in."""
+    return Actor(f"user:{user.name}", user.name, user.name, ROLES[user.role], user_limits=user.limits)
 
 
 def _version(connection: Connection) -> str | None:
     return statements.word(connection, CHANGED)
-
-
-def _scopes(record: KeyRecord) -> str:
-    return json.dumps(sorted(record.scopes))
-
-
-def _from_row(row: Row[Any]) -> KeyRecord:
-    values = row._asdict()
-    return KeyRecord(**values | {"scopes": frozenset(Scope(scope) for scope in json.loads(values["scopes"]))})

@@ -89,6 +89,13 @@ class Limiter:
             self._remember(bucket, end)
         return [_verdict(policy, end - now, allowed=True) for end, (policy, _) in zip(taken, wanted, strict=True)]
 
+    def give_back(self, taken: Sequence[tuple[Policy, str]]) -> None:
+        """Give back one unit of every policy, that was taken before."""
+        for policy, subject in taken:
+            bucket = (policy.name, subject)
+            if bucket in self._arrivals:
+                self._arrivals[bucket] -= policy.interval
+
     def _remember(self, bucket: tuple[str, str], full_again: int) -> None:
         self._arrivals[bucket] = full_again
         self._arrivals.move_to_end(bucket)

@@ -1,47 +1,80 @@
-"""Who may ask how often: the policies of one gateway, and what each request is counted against."""
+"""Who may ask how often and how much at once: the policies of one gateway, and what each request is counted against."""
 
 from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
 
-from provisioning.gateway.access.admission import LOOPBACK_PEERS
+from provisioning.gateway.access.actor import Actor
+from provisioning.gateway.access.admission import LOOPBACK_PEERS, peer
+from provisioning.gateway.access.allowance import NOTHING, Allowance
 from provisioning.gateway.access.limiter import Limiter, Policy, Verdict, headers
+from provisioning.gateway.events.streams import Bounds as StreamBounds
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.routes import Kind
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.web.exchange import Exchange, Scope
 
 MINUTE = 60
 
-GUESSES = frozenset({Code.INVALID_KEY, Code.KEY_REVOKED, Code.KEY_EXPIRED})
-"""Refusals that tell something about a key, so that they are worth asking for again and again."""
+GUESSES = frozenset({
+    Code.INVALID_KEY, Code.KEY_REVOKED, Code.KEY_EXPIRED, Code.INVALID_TOKEN, Code.INVALID_TICKET,
+    Code.SIGNATURE_INVALID,
+})  # fmt: skip
+"""Refusals that tell something about a credential, so that they are worth asking for again and again."""
+
+
+class Kind(Enum):
+    """What a route costs; some kinds have limits of their own."""
+
+    PLAIN = "plain"
+    SUBMIT = "submit"
+    """Takes the GPU."""
+    UPLOAD = "upload"
+    """Takes the disk."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What holds for one caller, what the options say filled in."""
+
+    key: Allowance
+    """For its key alone; the rate of requests and the streams are always set."""
+    user: Allowance
+    """For all keys of its user together; all but the quotas is set."""
 
 
 class Limits:
-    """Counts requests by key, owner, kind and address, and holds each owner's places."""
+    """Counts requests by key, user, kind and address, and holds each one's places."""
 
     def __init__(self, settings: GatewaySettings, limiter: Limiter) -> None:
         per_key = settings.rate_limit_per_minute
         self._limiter = limiter
-        self._max_places = settings.max_requests_per_owner
-        self._busy: Counter[str] = Counter()
-        self._per_key = Policy("perkey", per_key, MINUTE)
-        self._per_owner = Policy("perowner", settings.owner_rate_limit_per_minute or 2 * per_key, MINUTE)
+        self._places = _Places()
+        self._key_default = Allowance(requests_per_minute=per_key, max_streams=settings.max_streams_per_key)
+        self._user_default = Allowance(
+            requests_per_minute=settings.owner_rate_limit_per_minute or 2 * per_key,
+            submits_per_minute=settings.submits_per_minute,
+            uploads_per_minute=settings.uploads_per_minute,
+            max_requests=settings.max_requests_per_owner,
+            max_streams=settings.max_sockets_per_owner,
+            max_queued=settings.max_queued_per_owner,
+        )
         self._per_address = Policy("peraddress", settings.address_rate_limit_per_minute, MINUTE)
         self._failures = Policy("failures", settings.failed_logins_per_minute, MINUTE)
-        self._per_kind = {
-            Kind.SUBMIT: Policy("submit", settings.submits_per_minute, MINUTE),
-            Kind.UPLOAD: Policy("upload", settings.uploads_per_minute, MINUTE),
-        }
+        self._per_account = Policy("account", settings.failed_logins_per_account_per_minute, MINUTE)
+
+    def of(self, actor: Actor) -> Bounds:
+        """Return what holds for a caller."""
+        return Bounds(_filled(actor.limits, self._key_default), _filled(actor.user_limits, self._user_default))
 
     def admit(self, exchange: Exchange, kind: Kind) -> None:
         """Count a request against all its policies, or against none; raises Problem RATE_LIMITED."""
         actor, address = exchange.who, peer(exchange.scope)
-        wanted = [(self._per_key, actor.key_id), (self._per_owner, actor.owner)]
-        if (policy := self._per_kind.get(kind)) is not None:
-            wanted.append((policy, actor.owner))
+        wanted = self._policies(actor, kind)
         if address not in LOOPBACK_PEERS:
             # A tunnel and the pod's own health check are nobody in particular.
             wanted.append((self._per_address, address))
@@ -49,8 +82,19 @@ class Limits:
         exchange.extra_headers += headers(verdicts)
         _raise_refused(verdicts)
 
+    def _policies(self, actor: Actor, kind: Kind) -> list[tuple[Policy, str]]:
+        bounds = self.of(actor)
+        wanted = [(_policy("perkey", bounds.key.requests_per_minute), actor.key_id)]
+        wanted.append((_policy("perowner", bounds.user.requests_per_minute), actor.owner))
+        if kind is not Kind.PLAIN:
+            name = f"{kind.value}s_per_minute"
+            wanted.append((_policy(kind.value, getattr(bounds.user, name)), actor.owner))
+            if (own := getattr(bounds.key, name)) is not None:
+                wanted.append((_policy(f"{kind.value}perkey", own), actor.key_id))
+        return wanted
+
     def failed(self, scope: Scope, problem: Problem) -> None:
-        """Count a refused key; raises Problem RATE_LIMITED instead once an address has tried too many.
+        """Count a refused credential; raises Problem RATE_LIMITED instead once an address has tried too many.
 
         A right key is let in all the same: behind a proxy many clients share an address, and none must be able to lock
         the others out. Keys of 190 bits need no more.
@@ -59,27 +103,62 @@ class Limits:
             _raise_refused([self._limiter.take(self._failures, peer(scope))])
 
     @contextlib.contextmanager
-    def place(self, owner: str) -> Iterator[None]:
-        """Hold one of the owner's places; raises Problem when all are taken."""
-        if self._busy[owner] >= self._max_places:
+    def attempt(self, scope: Scope, account: str) -> Iterator[None]:
+        """Let somebody try to log in; raises Problem RATE_LIMITED before the password is looked at.
+
+        People choose passwords that can be guessed, so here the right one waits as well. Counted first and given back
+        after a success: tries at the same moment must not all pass.
+        """
+        wanted = [(self._failures, peer(scope)), (self._per_account, account)]
+        _raise_refused(self._limiter.take_all(wanted))
+        yield
+        self._limiter.give_back(wanted)
+
+    def place(self, actor: Actor) -> contextlib.AbstractContextManager[None]:
+        """Hold one of the caller's places; raises Problem CONCURRENCY_LIMITED when all are taken."""
+        bounds = self.of(actor)
+        return self._places.held(actor, bounds.key.max_requests, bounds.user.max_requests)
+
+    def streams(self, actor: Actor) -> StreamBounds:
+        """Return how many streams a caller may have open."""
+        bounds = self.of(actor)
+        return StreamBounds(bounds.user.max_streams or 0, bounds.key.max_streams or 0)
+
+
+class _Places:
+    """Counts what is held at once, by key and by user."""
+
+    def __init__(self) -> None:
+        self._held: Counter[tuple[str, str]] = Counter()
+
+    @contextlib.contextmanager
+    def held(self, actor: Actor, of_key: int | None, of_user: int | None) -> Iterator[None]:
+        bounded = ((("key", actor.key_id), of_key), (("user", actor.owner), of_user))
+        if any(most is not None and self._held[name] >= most for name, most in bounded):
             raise Problem(Code.CONCURRENCY_LIMITED)
-        self._busy[owner] += 1
+        for name, _ in bounded:
+            self._held[name] += 1
         try:
             yield
         finally:
-            self._busy[owner] -= 1
-            if not self._busy[owner]:
-                del self._busy[owner]
+            for name, _ in bounded:
+                self._held[name] -= 1
+                if not self._held[name]:
+                    del self._held[name]
 
 
-def peer(scope: Scope) -> str:
-    """Return the address at the other end of the connection; no header can change it."""
-    return str((scope.get("client") or ("",))[0])
-
-
-def _raise_refused(verdicts: list[Verdict]) -> None:
+def _raise_refused(verdicts: Sequence[Verdict]) -> None:
     refused = [verdict for verdict in verdicts if not verdict.allowed]
     if refused:
         longest = max(verdict.reset_seconds for verdict in refused)
         names = [verdict.policy.name for verdict in refused]
         raise Problem(Code.RATE_LIMITED, retry_after=longest, members={"violated-policies": names})
+
+
+@lru_cache(maxsize=4096)
+def _policy(name: str, per_minute: int | None) -> Policy:
+    return Policy(name, per_minute or 1, MINUTE)
+
+
+def _filled(own: Allowance, default: Allowance) -> Allowance:
+    return default if own is NOTHING else default.model_copy(update=own.model_dump(exclude_none=True))

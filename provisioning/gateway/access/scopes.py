@@ -53,9 +53,15 @@ ROLES: Mapping[Role, frozenset[Scope]] = {
     Role.OPERATOR: _MEMBER | {Scope.MONITOR, Scope.OPERATE},
     Role.ADMIN: BUNDLES[Scope.ADMIN],
 }
-"""What people of each role, and the keys they own, may do at most."""
+"""What people of each role, and the keys they own, may do at most; from the least on."""
 
 
 def expand(scopes: Iterable[Scope]) -> frozenset[Scope]:
     """Return single scopes for what was granted, with each bundle taken apart."""
     return frozenset[Scope]().union(*(BUNDLES.get(scope, {scope}) for scope in scopes))
+
+
+def least_role(scopes: Iterable[Scope]) -> Role:
+    """Return the first role, from the least on, that may do all this."""
+    wanted = expand(scopes)
+    return next(role for role, allowed in ROLES.items() if wanted <= allowed)

@@ -23,9 +23,8 @@ End = Callable[[str], None]
 
 
 class Bounds(NamedTuple):
-    """How many streams may be open at once."""
+    """How many streams one caller may have open at once."""
 
-    in_all: int
     per_owner: int
     per_key: int
 
@@ -42,7 +41,8 @@ class Stream:
 class Streams:
     """All that are open."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, in_all: int, bounds: Callable[[Actor], Bounds]) -> None:
+        self._in_all = in_all
         self._bounds = bounds
         self._open: set[Stream] = set()
 
@@ -63,8 +63,8 @@ class Streams:
     def _refuse_more(self, actor: Actor) -> None:
         of_owner = sum(stream.actor.owner == actor.owner for stream in self._open)
         of_key = sum(stream.actor.key_id == actor.key_id for stream in self._open)
-        bounds = self._bounds
-        if len(self._open) >= bounds.in_all or of_owner >= bounds.per_owner or of_key >= bounds.per_key:
+        bounds = self._bounds(actor)
+        if len(self._open) >= self._in_all or of_owner >= bounds.per_owner or of_key >= bounds.per_key:
             raise Problem(Code.TOO_MANY_STREAMS)
 
     def end_all(self, reason: str = DRAINING) -> None:
@@ -76,16 +76,21 @@ class Streams:
         """End the streams of keys that no longer live, until cancelled."""
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
-            # One look for each key, however many streams it opened.
-            for key_id, check in {stream.actor.key_id: stream.check for stream in self._open}.items():
-                await self._recheck(key_id, check)
+            # One look for each key or login, however many streams it opened.
+            for caller, check in {_caller(stream): stream.check for stream in self._open}.items():
+                await self._recheck(caller, check)
 
-    async def _recheck(self, key_id: str, check: Check) -> None:
+    async def _recheck(self, caller: tuple[str, int | None], check: Check) -> None:
         try:
             await check()
         except Problem as problem:
             # A database that is away for a moment says nothing about the key.
             if problem.entry.status in {401, 403}:
                 for stream in tuple(self._open):
-                    if stream.actor.key_id == key_id:
+                    if _caller(stream) == caller:
                         stream.end(problem.code.value)
+
+
+def _caller(stream: Stream) -> tuple[str, int | None]:
+    """Return what ends as one: a login, a key, or a key's former secret, which ends earlier."""
+    return stream.actor.reference, stream.actor.expires_at

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import orjson
 
-from provisioning.gateway.access import admission
 from provisioning.gateway.events import sse
 from provisioning.gateway.events.channels import Channel, Entry, Place
 from provisioning.gateway.events.reader import EndedError, Reader
@@ -73,7 +72,7 @@ async def opened(services: Services, exchange: Exchange, owner: str | None) -> A
     stream = Stream(exchange, channel, place, reader, services.settings.keep_alive_seconds)
 
     async def check() -> None:
-        await admission.authenticate(exchange.scope, services.keys)
+        await services.reception.door.check(exchange.who)
 
     with reader, services.streams.place(exchange.who, check, reader.end), _watched(exchange, reader):
         try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, and_, or_, select, update
 
+from provisioning.gateway.access.scopes import Role
+from provisioning.gateway.access.tables import UserRow
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.tables import JobRow, KeyRow
@@ -47,9 +49,13 @@ RECORD = select(*(getattr(JobRow, field.name) for field in fields(JobRecord)))
 IN_FLIGHT = (
     select(
         *(getattr(JobRow, name) for name in (*_HELD, "state", "cancel_requested")),
-        KeyRow.scopes.like('%"admin"%').label("admin"),
+        or_(
+            KeyRow.scopes.like('%"admin"%'),
+            and_(JobRow.key_id.like("user:%"), UserRow.role == Role.ADMIN.value),
+        ).label("admin"),
     )
     .outerjoin(KeyRow, KeyRow.id == JobRow.key_id)
+    .outerjoin(UserRow, UserRow.name == JobRow.owner)
     .where(JobRow.finished_at.is_(None))
     .order_by(JobRow.sequence)
 )

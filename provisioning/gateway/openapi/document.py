@@ -81,7 +81,7 @@ class _Builder:
             "summary": operation.summary,
             "description": operation.text,
             "parameters": [_parameter(parameter) for parameter in parameters.of(route, operation)],
-            "responses": self._answers(route, operation) | self._refusals(route, operation),
+            "responses": self._refusals(route, operation) | self._answers(route, operation),
             "security": _security(route),
             "x-codeSamples": [{"lang": "Shell", "label": "curl", "source": samples.curl(route, operation)}],
         }
@@ -91,7 +91,10 @@ class _Builder:
         return {name: value for name, value in made.items() if value or name == "security"}
 
     def _answers(self, route: Route, operation: Operation) -> dict[str, Any]:
-        return {str(answer.status): self._answer(route, answer) for answer in operation.answers}
+        made = {str(answer.status): self._answer(route, answer) for answer in operation.answers}
+        if route.web and route.method == "GET":
+            made["303"] = {"description": "A browser without a session is sent to `/login`."}
+        return made
 
     def _answer(self, route: Route, answer: Answer) -> dict[str, Any]:
         carried = [REQUEST_ID, *(() if refusals.is_public(route) else (RATE_LIMIT, RATE_LIMIT_POLICY)), *answer.headers]

@@ -11,6 +11,7 @@ from provisioning.gateway.problems import Code
 
 JSON = "application/json"
 FORM = "multipart/form-data"
+PLAIN_FORM = "application/x-www-form-urlencoded"
 HTML = "text/html"
 EVENTS = "text/event-stream"
 ANY_MEDIA = "*/*"
@@ -25,6 +26,7 @@ class Tag(StrEnum):
     JOBS = "Jobs"
     ASSETS = "Assets"
     GATEWAY = "Gateway"
+    ACCESS = "Keys and people"
     NATIVE = "ComfyUI's own API"
     OPERATIONS = "Operations"
 
@@ -33,6 +35,7 @@ TAG_TEXTS: Mapping[Tag, str] = {
     Tag.JOBS: "Comfy API v2: submit a workflow, follow it, cancel it, list what was run.",
     Tag.ASSETS: "Comfy API v2: files that go into workflows and that jobs made.",
     Tag.GATEWAY: "What is the gateway's own: readiness, usage, errors, this reference.",
+    Tag.ACCESS: "Who may come in and how much of everything: keys, users, logins, tickets, the audit log.",
     Tag.NATIVE: "ComfyUI's own routes for clients written for ComfyUI. Each answers below `/api` as well.",
     Tag.OPERATIONS: "For operators: metrics, the machine, probes.",
 }

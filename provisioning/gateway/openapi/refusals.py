@@ -20,11 +20,20 @@ CLOSED = (
     Code.INVALID_KEY,
     Code.KEY_EXPIRED,
     Code.KEY_REVOKED,
+    Code.KEY_IN_URL,
+    Code.USER_DISABLED,
+    Code.INVALID_TOKEN,
+    Code.TOKEN_EXPIRED,
+    Code.SESSION_ENDED,
+    Code.INVALID_TICKET,
     Code.HOST_NOT_ALLOWED,
     Code.RATE_LIMITED,
     Code.STORE_UNAVAILABLE,
 )
 """Of every route that needs a key."""
+LOGIN = (Code.HOST_NOT_ALLOWED, Code.RATE_LIMITED, Code.STORE_UNAVAILABLE)
+"""Of every route where people show who they are."""
+SIGNED = (Code.SIGNATURE_INVALID, Code.SIGNATURE_EXPIRED)
 BODY = (Code.MALFORMED_JSON, Code.BODY_TOO_LARGE, Code.REQUEST_TIMEOUT)
 FORMS = (Code.UNSUPPORTED_MEDIA_TYPE, Code.INVALID_FIELD)
 EXAMPLE_ID = f"req_{'0f' * 16}"
@@ -32,7 +41,7 @@ EXAMPLE_ID = f"req_{'0f' * 16}"
 
 def is_public(route: Route) -> bool:
     """Return whether a route needs no key."""
-    return route.access.value == "public"
+    return route.access.value in {"public", "login"}
 
 
 def scope_of(route: Route) -> str | None:
@@ -45,7 +54,10 @@ def codes(route: Route, operation: Operation) -> frozenset[Code]:
     found = {*EVERY, *operation.problems}
     if not is_public(route):
         found.update(CLOSED)
-        found.update(() if route.lasting else (Code.CONCURRENCY_LIMITED,))
+        found.add(Code.TOO_MANY_STREAMS if route.lasting else Code.CONCURRENCY_LIMITED)
+        found.update(SIGNED if route.signed else ())
+        found.update((Code.ORIGIN_NOT_ALLOWED,) if route.web else ())
+    found.update(LOGIN if route.access.value == "login" else ())
     if scope_of(route) is not None:
         found.add(Code.INSUFFICIENT_SCOPE)
     if route.method not in {"GET", "HEAD"}:

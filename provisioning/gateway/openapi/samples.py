@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from provisioning.gateway.openapi import parameters, refusals
-from provisioning.gateway.openapi.operation import EVENTS, FORM, Body, Operation
+from provisioning.gateway.openapi.operation import EVENTS, FORM, PLAIN_FORM, Body, Operation
 
 if TYPE_CHECKING:
     from provisioning.gateway.routes import Route
@@ -42,6 +42,8 @@ def _target(route: Route, operation: Operation) -> str:
 def _body(body: Body) -> list[str]:
     if body.media == FORM:
         return [f"-F {shlex.quote(_field(name, value))}" for name, value in body.example.items()]
+    if body.media == PLAIN_FORM:
+        return [f"--data-urlencode {shlex.quote(f'{name}={value}')}" for name, value in body.example.items()]
     return ["-H 'Content-Type: application/json'", f"-d {shlex.quote(json.dumps(body.example))}"]
 
 

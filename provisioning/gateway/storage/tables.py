@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 from sqlalchemy import BigInteger, Index, Integer, LargeBinary, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from provisioning.gateway.storage.sealing import Sealed
+from provisioning.gateway.storage.sealing import Sealed, SealedText
 
 BigInt = BigInteger().with_variant(Integer, "sqlite")
 """64 bits on both; SQLite counts up by itself only where the type is called INTEGER."""
@@ -33,7 +33,7 @@ class KeyRow(Base):
     __tablename__ = "keys"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
+    name: Mapped[str] = mapped_column(SealedText("keys.name"))
     owner: Mapped[str]
     scopes: Mapped[str]
     """A JSON list."""
@@ -42,6 +42,15 @@ class KeyRow(Base):
     created_at: Mapped[int]
     expires_at: Mapped[int | None]
     revoked_at: Mapped[int | None]
+    previous_digest: Mapped[bytes | None]
+    previous_until: Mapped[int | None]
+    last_used_at: Mapped[int | None]
+    created_by: Mapped[str | None]
+    hint: Mapped[str | None]
+    limits: Mapped[str] = mapped_column(server_default="{}")
+    """A JSON object: access.allowance.Allowance."""
+    labels: Mapped[bytes | None] = mapped_column(Sealed("keys.labels"))
+    """A JSON object."""
 
 
 class JobRow(Base):

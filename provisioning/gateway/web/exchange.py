@@ -40,6 +40,8 @@ class Exchange:
         self.request_id = request_id
         self.method: str = scope.get("method", "GET")
         self.actor: Actor | None = None
+        self.is_page = False
+        """Whether a person without a session is shown where to log in."""
         self.route = ""
         self.params: dict[str, str] = {}
         self.query: dict[str, str] = {}

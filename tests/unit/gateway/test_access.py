@@ -10,11 +10,11 @@ import pytest
 
 from provisioning.gateway.access import keys
 from provisioning.gateway.access.scopes import ROLES, Role, Scope, expand
-from provisioning.gateway.routes import ROUTES, Access, Route, paths
+from provisioning.gateway.routes import OPEN, ROUTES, Access, Route, paths
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit
 
 EVERY = [(route, path) for route in ROUTES for path in paths(route)]
-CLOSED = [(route, path) for route, path in EVERY if route.access is not Access.PUBLIC]
+CLOSED = [(route, path) for route, path in EVERY if route.access not in OPEN]
 NAMES = {
     "code": "not_found", "id": "a", "name": "SaveImage", "folder": "loras", "hash": "blake3:0", "file": "a.json",
     "dest": "b.json",
@@ -236,7 +236,11 @@ async def test_both_forms_of_a_credential_work(gate: Gate) -> None:
 async def test_a_key_in_the_url_is_not_a_credential(gate: Gate) -> None:
     key = gate.keyring.admin
     for name in ("token", "api_key", "key", "access_token", "ticket"):
-        assert (await gate.client(None).get("/queue", params={name: key})).status_code == 401
+        for client in (gate.client(None), gate.alice):
+            answer = await client.get("/queue", params={name: key})
+            assert (answer.status_code, answer.json()["code"]) == (400, "key_in_url")
+    assert (await gate.client(None).get("/queue", params={"ticket": "x"})).json()["code"] == "invalid_ticket"
+    assert gate.comfy.seen == []
 
 
 @pytest.mark.parametrize(

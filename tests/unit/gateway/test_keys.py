@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hmac
+import io
 import json
 import re
 import zlib
@@ -10,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.gateway.__main__ import main
-from provisioning.gateway.access import keys
-from provisioning.gateway.access.keystore import KeyStore
+from provisioning.gateway.access import keys, seeding
 from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import SeedKey, SettingsError, load
 from provisioning.gateway.storage.database import Database
-from tests.unit.gateway.conftest import PEPPER, ManualClock
+from tests.unit.gateway.conftest import PEPPER, Keys, ManualClock
 
 
 def seed(name: str, token: str, *scopes: Scope) -> SeedKey:
@@ -24,8 +25,8 @@ def seed(name: str, token: str, *scopes: Scope) -> SeedKey:
 
 
 @pytest.fixture
-def store(database: Database) -> KeyStore:
-    return KeyStore(database, PEPPER, ManualClock())
+def store(database: Database) -> Keys:
+    return Keys(database, PEPPER, ManualClock())
 
 
 def test_a_key_has_the_agreed_form() -> None:
@@ -51,7 +52,43 @@ def test_no_other_text_is_a_key(text: str) -> None:
     assert keys.key_id(keys.PREFIX + text) is None
 
 
-async def test_one_wrong_character_never_reaches_the_database(store: KeyStore, database: Database) -> None:
+@given(st.text(alphabet=keys.ALPHABET, min_size=40, max_size=40), st.integers(0, 54), st.characters())
+def test_a_key_with_one_other_character_is_none(body: str, place: int, other: str) -> None:
+    text = keys.PREFIX + body
+    token = text + keys.checksum(text)
+    changed = token[:place] + other + token[place + 1 :]
+    assert keys.key_id(changed) == (body[:8] if changed == token else None)
+
+
+@given(st.text(alphabet=keys.ALPHABET, min_size=8, max_size=8))
+def test_a_new_secret_keeps_the_id_and_a_hint_tells_next_to_nothing(key_id: str) -> None:
+    token = keys.mint(key_id)
+    assert keys.key_id(token) == key_id
+    assert keys.hint(token) == f"cgw_live_{key_id}...{token[-4:]}"
+    assert token[17:-4] not in keys.hint(token)
+
+
+async def test_a_secret_is_compared_the_same_way_whether_the_id_exists_or_not(
+    store: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted and not timed: each refusal compares two digests in constant time, an unknown id's as well."""
+    known = await store.create("name", frozenset({Scope.CLIENT}))
+    compared: list[int] = []
+    compare = hmac.compare_digest
+
+    def counted(one: bytes, other: bytes) -> bool:
+        compared.append(len(other))
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", counted)
+    for token in (keys.mint(keys.key_id(known)), keys.mint()):
+        with pytest.raises(Problem) as refused:
+            await store.find(token)
+        assert refused.value.code is Code.INVALID_KEY
+    assert compared == [32] * 4
+
+
+async def test_one_wrong_character_never_reaches_the_database(store: Keys, database: Database) -> None:
     token = keys.mint()
     database.close()
     for place in range(9, len(token)):
@@ -63,14 +100,14 @@ async def test_one_wrong_character_never_reaches_the_database(store: KeyStore, d
 
 async def test_what_is_stored_opens_nothing(tmp_path: Path) -> None:
     database = Database(tmp_path / "keys.db")
-    token = await KeyStore(database, PEPPER, ManualClock()).create("name", frozenset({Scope.CLIENT}))
+    token = await Keys(database, PEPPER, ManualClock()).create("name", frozenset({Scope.CLIENT}))
     database.close()
     stored = (tmp_path / "keys.db").read_bytes()
     assert token[17:].encode() not in stored
     assert token.encode() not in stored
 
 
-async def test_the_same_id_with_another_secret_is_refused(store: KeyStore) -> None:
+async def test_the_same_id_with_another_secret_is_refused(store: Keys) -> None:
     token = await store.create("name", frozenset({Scope.CLIENT}))
     forged = token[:17] + "0" * 32
     with pytest.raises(Problem) as refused:
@@ -78,40 +115,40 @@ async def test_the_same_id_with_another_secret_is_refused(store: KeyStore) -> No
     assert refused.value.code is Code.INVALID_KEY
 
 
-async def test_a_seed_that_was_revoked_stays_revoked(store: KeyStore) -> None:
+async def test_a_seed_that_was_revoked_stays_revoked(store: Keys) -> None:
     token = keys.mint()
-    await store.seed([seed("client", token)])
+    await seeding.seed(store, [seed("client", token)])
     assert (await store.find(token)).owner == "client"
     await store.revoke(keys.key_id(token) or "")
-    await store.seed([seed("client", token)])
+    await seeding.seed(store, [seed("client", token)])
     with pytest.raises(Problem) as refused:
         await store.find(token)
     assert refused.value.code is Code.KEY_REVOKED
 
 
-async def test_a_rotated_seed_ends_its_predecessor_and_keeps_the_owner(store: KeyStore) -> None:
+async def test_a_rotated_seed_ends_its_predecessor_and_keeps_the_owner(store: Keys) -> None:
     old, new = keys.mint(), keys.mint()
-    await store.seed([seed("client", old)])
-    await store.seed([seed("client", new)])
+    await seeding.seed(store, [seed("client", old)])
+    await seeding.seed(store, [seed("client", new)])
     assert (await store.find(new)).owner == "client"
     with pytest.raises(Problem) as refused:
         await store.find(old)
     assert refused.value.code is Code.KEY_REVOKED
 
 
-async def test_a_seed_of_another_form_stops_the_start(store: KeyStore) -> None:
+async def test_a_seed_of_another_form_stops_the_start(store: Keys) -> None:
     with pytest.raises(SettingsError, match="client") as error:
-        await store.seed([seed("client", "hunter2hunter2")])
+        await seeding.seed(store, [seed("client", "hunter2hunter2")])
     assert "hunter2" not in str(error.value)
 
 
 async def test_a_key_revoked_by_another_process_is_dead_within_a_second(database: Database) -> None:
     clock = ManualClock()
-    store = KeyStore(database, PEPPER, clock)
+    store = Keys(database, PEPPER, clock)
     token = await store.create("name", frozenset({Scope.CLIENT}))
     await store.find(token)
     other = Database(database.url)
-    await KeyStore(other, PEPPER, clock).revoke(keys.key_id(token) or "")
+    await Keys(other, PEPPER, clock).revoke(keys.key_id(token) or "")
     other.close()
     clock.advance(1)
     with pytest.raises(Problem) as refused:
@@ -139,6 +176,58 @@ def test_the_command_creates_lists_and_revokes(config: Path, capsys: pytest.Capt
     assert key_id in listing
     assert "revoked" in listing
     assert token not in listing
+
+
+def command(config: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Run a command and return its exit code, output and errors."""
+    code = main([*arguments[:2], "--config", str(config), *arguments[2:]])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_the_commands_manage_people_and_their_keys(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))
+    assert command(config, capsys, "users", "create", "--name", "ada", "--role", "operator", "--password")[0] == 0
+    order = ("--name", "my bot", "--owner", "ada", "--scope", "read", "--scope", "jobs", "--expires", "30d")
+    limits = ("--limits", '{"max_queued": 3}', "--label", "team=red")
+    code, token, _ = command(config, capsys, "keys", "create", *order, *limits)
+    assert code == 0
+    key_id = keys.key_id(token.strip()) or ""
+    assert command(config, capsys, "keys", "update", key_id, "--name", "other", "--expires", "never")[0] == 0
+    code, rotated, said = command(config, capsys, "keys", "rotate", key_id, "--overlap", "0")
+    assert (code, keys.key_id(rotated.strip())) == (0, key_id)
+    assert rotated.strip() not in said
+    listing = command(config, capsys, "keys", "list")[1].splitlines()
+    cells = re.split(r"\s{2,}", listing[1])
+    assert (cells[:4], cells[5:]) == ([key_id, "other", "ada", "jobs,read"], ["-", "-", "active"])
+    assert command(config, capsys, "users", "update", "ada", "--disabled", "yes")[0] == 0
+    assert "disabled" in command(config, capsys, "users", "list")[1]
+    assert command(config, capsys, "users", "delete", "ada")[0] == 0
+    assert "revoked" in command(config, capsys, "keys", "list")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("keys", "revoke", "00000000"), "there is no key 00000000"),
+        (("keys", "rotate", "00000000"), "there is no key 00000000"),
+        (("users", "delete", "nobody"), "there is no user nobody"),
+        (("keys", "create", "--name", "x", "--owner", "nobody"), "no such user"),
+        (("keys", "create", "--name", "x", "--expires", "soon"), "no moment"),
+        (("keys", "create", "--name", "x", "--limits", "{"), "Expecting"),
+        (("keys", "create", "--name", "x", "--limits", '{"speed": 1}'), "limits.speed"),
+        (("keys", "create", "--name", "x", "--label", "red"), "NAME=VALUE"),
+        (("users", "create", "--name", "a/b"), "name"),
+    ],
+)
+def test_what_the_commands_refuse(
+    config: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    code, out, said = command(config, capsys, *arguments)
+    assert (code, out) == (1, "")
+    assert words in said
 
 
 @pytest.mark.parametrize(

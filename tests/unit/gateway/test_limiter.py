@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from provisioning.gateway.access.limiter import Limiter, Policy
 from tests.unit.gateway.conftest import Gate, ManualClock
@@ -100,3 +102,58 @@ async def test_a_key_that_asks_too_much_is_told_when_to_come_back(gate: Gate) ->
     assert (await gate.client(None).get("/livez")).status_code == 200
     gate.clock.advance(30)
     assert (await gate.alice.get("/queue")).status_code == 200
+
+
+class Buckets(RuleBasedStateMachine):
+    """The limiter beside the plainest thing that does the same: a bucket of exact fractions for each subject."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock(1_000_000.0)
+        self.limiter = Limiter(self.clock)
+        self.full: dict[tuple[str, str], Fraction] = {}
+        """How many nanoseconds of each bucket are taken."""
+        self.taken: list[list[tuple[Policy, str]]] = []
+
+    def left(self, policy: Policy, subject: str) -> int:
+        return int((policy.span - self.full.get((policy.name, subject), Fraction(0))) // policy.interval)
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 3.5, 6.0, 20.0, 60.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.full = {name: max(Fraction(0), held - Fraction(seconds) * 10**9) for name, held in self.full.items()}
+        if seconds:
+            self.taken = []
+
+    @rule(chosen=st.integers(1, 7), subject=st.sampled_from("ab"))
+    def take(self, chosen: int, subject: str) -> None:
+        wanted = [(policy, subject) for bit, policy in enumerate(POLICIES) if chosen >> bit & 1]
+        before = [self.left(policy, subject) for policy, _ in wanted]
+        verdicts = self.limiter.take_all(wanted)
+        assert [verdict.allowed for verdict in verdicts] == [left > 0 for left in before]
+        granted = all(before)
+        assert [verdict.remaining for verdict in verdicts] == [left - granted for left in before]
+        if granted:
+            for policy, _ in wanted:
+                held = self.full.get((policy.name, subject), Fraction(0))
+                self.full[policy.name, subject] = held + policy.interval
+            self.taken.append(wanted)
+
+    @precondition(lambda self: self.taken)
+    @rule()
+    def give_back(self) -> None:
+        wanted = self.taken.pop()
+        self.limiter.give_back(wanted)
+        for policy, subject in wanted:
+            self.full[policy.name, subject] -= policy.interval
+
+
+TestBuckets = Buckets.TestCase
+TestBuckets.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_what_is_given_back_can_be_taken_again() -> None:
+    limiter, policy = Limiter(ManualClock()), Policy("p", 1, 60)
+    assert limiter.take(policy, "a").allowed
+    limiter.give_back([(policy, "a"), (policy, "nobody")])
+    assert [limiter.take(policy, "a").allowed for _ in range(2)] == [True, False]

@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from provisioning.gateway.access import keys
+from provisioning.gateway.access.actor import Actor
+from provisioning.gateway.access.allowance import Allowance
 from provisioning.gateway.access.scopes import Scope
+from provisioning.gateway.problems import Problem
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit, workflow
 from tests.unit.gateway.test_access import bearer, raw_request
+from tests.unit.gateway.test_issuing import add_user, issue
 
 HOST_HEADER = (b"host", HOST.encode())
 """`raw_request` comes from an address that is not on loopback."""
@@ -87,3 +93,68 @@ async def test_everybody_together_has_so_many_unfinished_jobs(gate: Gate) -> Non
     await submit(gate.bob)
     answer = await gate.admin.post("/prompt", json={"prompt": workflow()})
     assert (answer.status_code, answer.json()["code"]) == (429, "queue_full")
+
+
+async def test_what_an_admin_set_apart_holds_for_that_key_and_that_user(gate: Gate) -> None:
+    await add_user(gate, "team", limits={"requests_per_minute": 4, "submits_per_minute": 1})
+    one = gate.client((await issue(gate.admin, owner="team", limits={"requests_per_minute": 2}))["key"])
+    two = gate.client((await issue(gate.admin, owner="team"))["key"])
+    assert (await one.get("/queue")).headers["ratelimit-policy"] == '"perkey";q=2;w=60, "perowner";q=4;w=60'
+    assert [(await one.get("/queue")).status_code for _ in range(2)] == [200, 429]
+    await submit(two)
+    refused = await two.post("/prompt", json={"prompt": workflow()})
+    assert (refused.status_code, refused.json()["violated-policies"]) == (429, ["submit"])
+    assert (await two.get("/queue")).status_code == 200
+    assert (await two.get("/queue")).json()["violated-policies"] == ["perowner"]
+    me = await gate.alice.get("/api/gateway/me")
+    assert me.json()["limits"]["requests_per_minute"] == gate.settings.rate_limit_per_minute
+
+
+async def test_a_key_may_be_held_lower_than_its_user_in_what_it_submits(gate: Gate) -> None:
+    made = await issue(gate.admin, limits={"submits_per_minute": 1, "uploads_per_minute": 1})
+    client = gate.client(made["key"])
+    await submit(client)
+    refused = await client.post("/prompt", json={"prompt": workflow()})
+    assert refused.json()["violated-policies"] == ["submitperkey"]
+    answers = [await client.post("/upload/image", files={"image": ("a.txt", b"x")}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [415, 429]
+
+
+async def test_a_key_and_a_user_hold_so_many_places(gate: Gate) -> None:
+    limits = gate.app.services.reception.limits
+    own = Actor("k1", "k1", "team", frozenset(), Allowance(max_requests=1), Allowance(max_requests=2))
+    other = Actor("k2", "k2", "team", frozenset(), user_limits=Allowance(max_requests=2))
+    with limits.place(own):
+        with pytest.raises(Problem, match="concurrency_limited"):
+            limits.place(own).__enter__()
+        with limits.place(other), pytest.raises(Problem, match="concurrency_limited"):
+            limits.place(other).__enter__()
+        with limits.place(other):
+            pass
+    with limits.place(own):
+        pass
+
+
+async def test_a_key_may_be_held_to_fewer_streams(gate: Gate, port: int) -> None:
+    made = await issue(gate.admin, limits={"max_streams": 1})
+    url, headers = f"ws://127.0.0.1:{port}/ws", {"X-API-Key": made["key"]}
+    async with connect(url, additional_headers=headers):
+        with pytest.raises(InvalidStatus, match="429"):
+            await connect(url, additional_headers=headers)
+    async with connect(url, additional_headers={"X-API-Key": gate.keyring.alice}):
+        pass
+
+
+async def test_every_answer_to_a_caller_tells_the_limits(gate: Gate) -> None:
+    """Whatever the answer: done, refused, not there, not allowed."""
+    for method, path in (
+        ("GET", "/queue"),
+        ("GET", "/nowhere"),
+        ("PUT", "/queue"),
+        ("POST", "/free"),
+        ("GET", "/view"),
+    ):
+        answer = await gate.alice.request(method, path, json={})
+        assert answer.headers["ratelimit-policy"].startswith('"perkey";q='), (method, path)
+        assert answer.headers["ratelimit"].startswith('"perkey";r='), (method, path)
+    assert "ratelimit" not in (await gate.client(None).get("/queue")).headers

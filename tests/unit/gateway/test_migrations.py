@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, select
 
+from provisioning.gateway.access.tables import UserRow
 from provisioning.gateway.storage import migrate, statements
 from provisioning.gateway.storage.database import Database, DatabaseError
 from provisioning.gateway.storage.tables import AssetRow, Base, JobRow, KeyRow, RequestRow
@@ -52,9 +53,32 @@ def test_a_database_of_the_last_gateway_with_its_own_sql_keeps_every_row(old: Pa
     assert database.run_now(differences) == []
 
     def rows(connection: Connection) -> None:
-        keys = connection.execute(select(KeyRow).order_by(KeyRow.id)).all()
-        assert keys[0] == ("AAAAAAAA", "client", "client", '["client"]', b"\x00\xff\x11", True, 1000, None, None)
-        assert keys[1] == ("BBBBBBBB", "old bot", "bots", '["admin", "client"]', b"\x22", False, 1001, 9999, 1005)
+        keys = connection.execute(select(*KeyRow.__table__.columns).order_by(KeyRow.id)).all()
+        assert tuple(keys[0])[:9] == (
+            "AAAAAAAA",
+            "client",
+            "client",
+            '["client"]',
+            b"\x00\xff\x11",
+            True,
+            1000,
+            None,
+            None,
+        )
+        assert tuple(keys[1])[:9] == (
+            "BBBBBBBB",
+            "old bot",
+            "bots",
+            '["admin", "client"]',
+            b"\x22",
+            False,
+            1001,
+            9999,
+            1005,
+        )
+        assert [(key.hint, key.limits, key.labels) for key in keys[:1]] == [("cgw_live_AAAAAAAA...", "{}", None)]
+        users = connection.execute(select(UserRow.name, UserRow.role).order_by(UserRow.name)).all()
+        assert users == [("bots", "admin"), ("client", "member")]
         jobs = connection.execute(select(JobRow).order_by(JobRow.sequence)).all()
         assert [(job.sequence, job.id) for job in jobs] == [(1, "job-2"), (2, "job-1"), (3, "job-3")]
         assert (jobs[0].workflow, jobs[0].history, jobs[0].usd_micros, jobs[0].hidden) == (
