@@ -12,7 +12,7 @@ import uuid
 from provisioning.gateway import logs
 from provisioning.gateway.access import admission, scopes, seeding
 from provisioning.gateway.access.actor import Actor
-from provisioning.gateway.access.door import PLAIN, Way
+from provisioning.gateway.access.door import PLAIN, Way, is_signed
 from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.access.limiter import Limiter
 from provisioning.gateway.access.limits import Kind
@@ -137,7 +137,7 @@ class Gateway:
         pause = services.settings.poll_seconds
         telling = (services.teller.tell_positions(), *(tell(services) for tell in TELLING))
         jobs = (feed.listen(client_id), services.warden.run(pause), services.scheduler.run(pause))
-        chores = (self._prune(), services.accounting.run(), self._note_uses(), services.streams.watch())
+        chores = (self._prune(), self._note_uses(), services.accounting.run(), services.streams.watch())
         works = (*jobs, *chores, *telling)
         self._tasks = [asyncio.create_task(work) for work in works]
 
@@ -227,6 +227,9 @@ class Gateway:
             exchange.is_page = route is not None and route.web and _is_navigation(exchange)
             exchange.actor = await self._authenticate(scope, path, route.way if route else PLAIN)
             self.services.reception.limits.admit(exchange, route.kind if route else Kind.PLAIN)
+            if route is not None and route.signed and is_signed(scope):
+                # Signing is for handing a picture on; whoever may have it may show it in a page of their own.
+                exchange.extra_headers.append(("cross-origin-resource-policy", "cross-origin"))
         if isinstance(match, Problem):
             raise match
         with self._held(exchange, match):

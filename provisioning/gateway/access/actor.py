@@ -20,9 +20,9 @@ class Actor:
     scopes: frozenset[Scope]
     """Single scopes, no bundles."""
     limits: Allowance = NOTHING
-    """What was set apart for the key."""
+    """The key's own."""
     user_limits: Allowance = NOTHING
-    """What was set apart for the user, shared by all its keys."""
+    """Those of its user, shared by all the user's keys."""
     expires_at: int | None = None
     """When the key ends, in milliseconds since the epoch; None for one that does not, and for people."""
     session_id: str | None = None

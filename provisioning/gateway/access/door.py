@@ -87,6 +87,11 @@ class Door:
         return await self._signatures.check(path, query)
 
 
+def is_signed(scope: Scope) -> bool:
+    """Return whether a request's address carries a signature."""
+    return f"{SIGNATURE}=".encode() in scope.get("query_string", b"")
+
+
 def _read_query(scope: Scope) -> dict[str, str]:
     """Return the query as far as it can be read, for credentials alone; raises Problem KEY_IN_URL."""
     text = scope.get("query_string", b"")

@@ -20,6 +20,9 @@ from provisioning.gateway.web.exchange import Exchange, Scope
 
 MINUTE = 60
 
+LOGINS = Policy("logins", 30, MINUTE)
+"""Per user or key, successful ones included: each is a row in the database."""
+
 GUESSES = frozenset({
     Code.INVALID_KEY, Code.KEY_REVOKED, Code.KEY_EXPIRED, Code.INVALID_TOKEN, Code.INVALID_TICKET,
     Code.SIGNATURE_INVALID,
@@ -109,10 +112,14 @@ class Limits:
         People choose passwords that can be guessed, so here the right one waits as well. Counted first and given back
         after a success: tries at the same moment must not all pass.
         """
-        wanted = [(self._failures, peer(scope)), (self._per_account, account)]
-        _raise_refused(self._limiter.take_all(wanted))
+        tried = [(self._failures, peer(scope)), (self._per_account, account)]
+        _raise_refused(self._limiter.take_all([*tried, (LOGINS, account)]))
         yield
-        self._limiter.give_back(wanted)
+        self._limiter.give_back(tried)
+
+    def login(self, account: str) -> None:
+        """Count a login by key, each of which is written down; raises Problem RATE_LIMITED."""
+        _raise_refused([self._limiter.take(LOGINS, account)])
 
     def place(self, actor: Actor) -> contextlib.AbstractContextManager[None]:
         """Hold one of the caller's places; raises Problem CONCURRENCY_LIMITED when all are taken."""

@@ -70,6 +70,7 @@ async def _open(services: Services, exchange: Exchange, form: Mapping[str, str])
     address, request_id = peer(exchange.scope), exchange.request_id
     if key := form.get("key", "").strip():
         try:
+            limits.login((await services.keys.find(key)).key_id)
             return await sessions.open_key(key, address, request_id)
         except Problem as problem:
             limits.failed(exchange.scope, problem)

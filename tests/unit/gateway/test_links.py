@@ -131,6 +131,8 @@ async def test_a_signed_address_opens_that_file(gate: Gate) -> None:
         signed = await sign(gate, url)
         for client in (gate.client(None), gate.client(None)):
             answer, own = await client.get(signed), await gate.alice.get(url)
+            assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+            assert own.headers["cross-origin-resource-policy"] == "same-origin"
             assert (answer.status_code, answer.content) == (own.status_code, own.content) != (401, b"")
         assert (await gate.client(None).head(signed)).status_code == 200
         assert (await gate.client(None).post(signed)).status_code in {401, 405}

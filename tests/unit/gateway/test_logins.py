@@ -15,6 +15,7 @@ import pytest
 
 from provisioning.gateway.access import tokens
 from provisioning.gateway.access.derived import derived
+from provisioning.gateway.access.limits import LOGINS
 from provisioning.gateway.access.scopes import ROLES, Role
 from provisioning.gateway.routes import OPEN
 from tests.unit.gateway.conftest import HOST, PEPPER, Gate, submit
@@ -305,6 +306,12 @@ async def test_no_other_site_logs_anybody_in(gate: Gate) -> None:
 async def test_the_form_leads_nowhere_else(gate: Gate, wanted: str) -> None:
     answer = await open_session(gate, {"key": gate.keyring.alice, "next": wanted})
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+async def test_nobody_fills_the_database_with_logins(gate: Gate) -> None:
+    statuses = [(await open_session(gate, {"key": gate.keyring.alice})).status_code for _ in range(LOGINS.quota + 1)]
+    assert statuses == [303] * LOGINS.quota + [429]
+    assert (await gate.alice.get("/queue")).status_code == 200
 
 
 @pytest.mark.parametrize("overrides", [{"failed_logins_per_account_per_minute": 1}])
