@@ -40,6 +40,7 @@ from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
 from provisioning.gateway.v2 import assets as v2_assets
 from provisioning.gateway.v2 import jobs as v2_jobs
+from provisioning.gateway.v2 import listing as v2_listing
 from provisioning.gateway.v2 import stream as v2_stream
 from provisioning.gateway.web.exchange import Exchange
 
@@ -128,7 +129,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/gateway/usage/events", Scope.ADMIN, usage.export, native=False),
     Route("GET", "/api/gateway/quotas", Scope.READ, usage.quotas, native=False),
     Route("POST", "/api/v2/jobs", Scope.JOBS, v2_jobs.submit, kind=Kind.SUBMIT, native=False),
-    Route("GET", "/api/v2/jobs", Scope.READ, v2_jobs.page, native=False),
+    Route("GET", "/api/v2/jobs", Scope.READ, v2_listing.page, native=False),
     Route("GET", "/api/v2/jobs/{id}", Scope.READ, v2_jobs.show, native=False),
     Route("GET", "/api/v2/jobs/{id}/workflow", Scope.READ, v2_jobs.show_workflow, native=False),
     Route("POST", "/api/v2/jobs/{id}/cancel", Scope.JOBS, v2_jobs.cancel, native=False),
@@ -139,6 +140,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/v2/assets/from-hash", Scope.ASSETS, v2_assets.from_hash, native=False),
     Route("GET", "/api/v2/assets/by-hash/{hash}", Scope.READ, v2_assets.has_hash, native=False),
     Route("GET", "/api/v2/assets/{id}", Scope.READ, v2_assets.show, native=False),
+    Route("DELETE", "/api/v2/assets/{id}", Scope.ASSETS, v2_assets.delete, native=False),
     Route("GET", "/api/v2/assets/{id}/content", Scope.READ, v2_assets.content, signed=True, native=False),
     Route("GET", "/prompt", Scope.READ, prompts.waiting),
     Route("POST", "/prompt", Scope.JOBS, prompts.submit, kind=Kind.SUBMIT),

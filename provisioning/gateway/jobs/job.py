@@ -71,6 +71,8 @@ class Job:
     submitted_at: int
     """Milliseconds since the epoch, as all times here."""
     state: JobState = JobState.ACCEPTED
+    label: bytes | None = None
+    """What the caller calls it, JSON."""
     priority: int = 0
     """Its class: the higher goes first."""
     attempts: int = 0

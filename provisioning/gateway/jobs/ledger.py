@@ -166,9 +166,12 @@ class Ledger:
         """Forget the idempotency key of a job that never ran, so that it can be tried again."""
         await self._change(job, true(), idempotency_key=None)
 
-    async def rows(self, owner: str | None, *, before: int, limit: int) -> list[JobRecord]:
-        """Return jobs whose sequence number comes before another, newest first."""
-        page = jobrows.RECORD.where(JobRow.sequence < before, _of(owner))
+    async def rows(
+        self, owner: str | None, *, before: int, limit: int, states: Collection[JobState] = frozenset(JobState)
+    ) -> list[JobRecord]:
+        """Return jobs in these states whose sequence number comes before another, newest first."""
+        chosen = true() if len(states) == len(JobState) else JobRow.state.in_(states)
+        page = jobrows.RECORD.where(JobRow.sequence < before, _of(owner), chosen)
         newest = page.order_by(JobRow.sequence.desc()).limit(limit)
         return [jobrows.from_row(row) for row in await self._all(newest)]
 

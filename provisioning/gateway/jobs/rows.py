@@ -18,7 +18,7 @@ IDEMPOTENCY_MS = 86_400_000
 
 _ACCEPTED = (
     "id", "key_id", "owner", "client_id", "state", "workflow", "submitted_at", "idempotency_key", "request_hash",
-    "priority",
+    "priority", "label",
 )  # fmt: skip
 _HELD = ("id", "key_id", "owner", "client_id", "workflow", "submitted_at", "started_at", "priority", "attempts")
 
@@ -41,6 +41,8 @@ class JobRecord:
     error: str | None
     cancel_requested: bool
     request_hash: bytes | None
+    priority: int
+    label: bytes | None
 
 
 RECORD = select(*(getattr(JobRow, field.name) for field in fields(JobRecord)))

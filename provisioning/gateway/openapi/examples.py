@@ -48,6 +48,8 @@ JOB: dict[str, Any] = {
         "events": f"/api/v2/jobs/{JOB_ID}/events",
         "cancel": f"/api/v2/jobs/{JOB_ID}/cancel",
     },
+    "priority": 0,
+    "metadata": {"shoot": "7"},
 }
 
 ASSET: dict[str, Any] = {

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 
-from sqlalchemy import ColumnElement, Connection, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, true, update
 
 from provisioning.gateway.jobs.job import Job, OutputFile, StoredFile
 from provisioning.gateway.storage import statements
@@ -81,6 +81,11 @@ class AssetStore:
         change = update(AssetRow).where(AssetRow.id == asset.id).values(size_bytes=size_bytes)
         await self._database.run(lambda connection: connection.execute(change).close())
         return replace(asset, size_bytes=size_bytes)
+
+    async def forget(self, asset: Asset) -> None:
+        """Let go of an asset: nobody reaches its file by it any more."""
+        gone = delete(AssetRow).where(AssetRow.id == asset.id)
+        await self._database.run(lambda connection: connection.execute(gone).close())
 
     async def _select(self, *where: ColumnElement[bool]) -> list[Asset]:
         statement = select(*_COLUMNS).where(*where).order_by(AssetRow.sequence)

@@ -79,6 +79,8 @@ class JobRow(Base):
     request_hash: Mapped[bytes | None]
     priority: Mapped[int] = mapped_column(server_default="0")
     attempts: Mapped[int] = mapped_column(server_default="0")
+    label: Mapped[bytes | None] = mapped_column(Sealed("jobs.label"))
+    """JSON, as the caller gave it."""
 
 
 _UNFINISHED = JobRow.finished_at.is_(None)

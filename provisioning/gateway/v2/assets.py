@@ -131,6 +131,12 @@ async def show(services: Services, exchange: Exchange) -> None:
     await exchange.send_json(documents.asset(asset, _view(services, exchange)))
 
 
+async def delete(services: Services, exchange: Exchange) -> None:
+    """Let go of an asset; its file stays where jobs that were given it may still read it, and nobody else can."""
+    await services.assets.forget(await _own(services, exchange))
+    await exchange.send(204, b"", [])
+
+
 async def content(services: Services, exchange: Exchange) -> None:
     """Answer with an asset's bytes, or the range of them that was asked for."""
     asset = await _own(services, exchange)

@@ -84,9 +84,11 @@ def job(row: JobRecord, view: View) -> dict[str, Any]:
         "queue_wait_seconds": view.wait_seconds,
         "progress": progress(view.live) if view.live else None,
         "outputs": [output(asset, view) for asset in view.assets],
+        "priority": row.priority,
         "error": _error(row),
         "metrics": {"queue_ms": waited, "execution_ms": row.gpu_ms if row.finished_at and started else None},
         "urls": {"self": url, "events": f"{url}/events", "cancel": f"{url}/cancel"},
+        **({"metadata": orjson.loads(row.label)} if row.label else {}),
     }
 
 

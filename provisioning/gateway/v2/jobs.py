@@ -20,7 +20,6 @@ from provisioning.gateway.web.exchange import Exchange
 RESERVED = ("webhook_url",)
 """Members that the contract keeps for later; one that was ignored would be believed to work."""
 
-MAX_PAGE = 100
 MAX_PRIORITY = 10
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
@@ -34,6 +33,7 @@ async def submit(services: Services, exchange: Exchange) -> None:
     given = bodies.read(body)
     job = new_job(services, exchange, given.workflow)
     job.priority = _class(exchange, given.priority)
+    job.label = None if given.metadata is None else orjson.dumps(given.metadata)
     job.idempotency_key = _idempotency_key(exchange)
     job.request_hash = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
     if await _replay(services, exchange, job):
@@ -90,23 +90,6 @@ async def show_workflow(services: Services, exchange: Exchange) -> None:
     await exchange.send_json({"workflow": orjson.loads(row.workflow), "format": "api"})
 
 
-async def page(services: Services, exchange: Exchange) -> None:
-    """Answer with the caller's jobs, newest first; `cursor` continues a former page."""
-    limit = _whole(exchange, "limit", 20)
-    before = _whole(exchange, "cursor", 2**53)
-    rows = await services.ledger.rows(visible_owner(exchange.who), before=before, limit=min(limit, MAX_PAGE))
-    jobs = [documents.job(row, await _view(services, exchange, row)) for row in rows]
-    full = len(rows) == min(limit, MAX_PAGE)
-    await exchange.send_json({"jobs": jobs, "next_cursor": str(rows[-1].sequence) if full else None})
-
-
-def _whole(exchange: Exchange, name: str, default: int) -> int:
-    text = exchange.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and 0 < len(text) < 17 and int(text) > 0):
-        raise Problem(Code.INVALID_REQUEST, f"{name}: a whole number.", members=fault(name, "not a whole number"))
-    return int(text)
-
-
 async def cancel(services: Services, exchange: Exchange) -> None:
     """Have a job end, whether it waits or runs; one that has ended stays as it is."""
     row = await find(services, exchange, exchange.params["id"])
@@ -130,10 +113,11 @@ async def find(services: Services, exchange: Exchange, job_id: str) -> JobRecord
 
 async def _send(services: Services, exchange: Exchange, job_id: str, status: int = 200) -> None:
     row = await find(services, exchange, job_id)
-    await exchange.send_json(documents.job(row, await _view(services, exchange, row)), status)
+    await exchange.send_json(documents.job(row, await view(services, exchange, row)), status)
 
 
-async def _view(services: Services, exchange: Exchange, row: JobRecord) -> documents.View:
+async def view(services: Services, exchange: Exchange, row: JobRecord) -> documents.View:
+    """Return what a job's document needs beside its row."""
     live = services.tracker.get(row.id)
     found = await services.assets.of_job(row.id) if row.state is JobState.COMPLETED else []
     return documents.View(

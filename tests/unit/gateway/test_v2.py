@@ -67,7 +67,7 @@ async def test_strangers_find_nothing(gate: Gate) -> None:
     assert (await gate.bob.head(f"/api/v2/assets/by-hash/{HASH}")).status_code == 404
     answer = await gate.bob.post("/api/v2/assets/from-hash", json={"hash": HASH})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "blob_not_found")
-    assert (await gate.bob.get("/api/v2/jobs")).json() == {"jobs": [], "next_cursor": None}
+    assert (await gate.bob.get("/api/v2/jobs")).json() == {"jobs": [], "next_cursor": None, "truncated": False}
     graph = {"1": {"class_type": "LoadImage", "inputs": {"image": reference(asset["id"])}}}
     answer = await gate.bob.post("/api/v2/jobs", json={"workflow": graph})
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "missing_asset")
@@ -192,7 +192,7 @@ async def test_jobs_are_listed_page_by_page(gate: Gate) -> None:
     rest = (await gate.alice.get("/api/v2/jobs", params={"limit": 2, "cursor": first["next_cursor"]})).json()
     assert [job["id"] for job in first["jobs"] + rest["jobs"]] == jobs[::-1]
     assert rest["next_cursor"] is None
-    for bad in ("0", "x", "-1"):
+    for bad in ("0", "x", "-1", "101"):
         assert (await gate.alice.get("/api/v2/jobs", params={"limit": bad})).status_code == 400
 
 
@@ -275,3 +275,65 @@ async def test_a_listener_that_hangs_up_is_let_go(gate: Gate, port: int) -> None
                 if line.startswith(": keep-alive"):
                     break
         await until(lambda: not len(gate.app.services.streams))
+
+
+async def listed(client: httpx.AsyncClient, **query: str | int) -> list[str]:
+    """Return the ids of all pages."""
+    ids: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = (await client.get("/api/v2/jobs", params=query | ({"cursor": cursor} if cursor else {}))).json()
+        ids += [job["id"] for job in answer["jobs"]]
+        cursor = answer["next_cursor"]
+    return ids
+
+
+async def test_jobs_are_found_by_status_and_label(gate: Gate) -> None:
+    async def labelled(metadata: object) -> str:
+        answer = await gate.alice.post("/api/v2/jobs", json={"workflow": workflow(), "metadata": metadata})
+        assert answer.json()["metadata"] == metadata
+        return str(answer.json()["id"])
+
+    seven, eight = await labelled({"shoot": "7", "take": "1"}), await labelled({"shoot": "8"})
+    opaque, bare = await labelled("shoot 7"), (await submit(gate.alice))["id"]
+    await gate.alice.post(f"/api/v2/jobs/{bare}/cancel")
+    assert await listed(gate.alice, **{"metadata[shoot]": "7"}) == [seven]
+    assert await listed(gate.alice, **{"metadata[shoot]": "7", "metadata[take]": "2"}) == []
+    assert await listed(gate.alice, status="canceled") == [bare]
+    assert await listed(gate.alice, status="queued,running", limit=1) == [opaque, eight, seven]
+    assert await listed(gate.alice, status="expired") == []
+    assert (await gate.alice.get("/api/v2/jobs", params={"status": "asleep"})).status_code == 400
+    assert "metadata" not in (await gate.alice.get(f"/api/v2/jobs/{bare}")).json()
+
+
+async def test_a_search_that_finds_little_goes_on_with_the_next_page(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.gateway.v2.listing.MAX_SCANNED", 2)
+    first = (await gate.alice.post("/api/v2/jobs", json={"workflow": workflow(), "metadata": {"a": "1"}})).json()["id"]
+    for _ in range(5):
+        await submit(gate.alice)
+    page = (await gate.alice.get("/api/v2/jobs", params={"metadata[a]": "1", "limit": 2})).json()
+    assert (page["jobs"], page["truncated"], page["next_cursor"] is None) == ([], True, False)
+    assert await listed(gate.alice, limit=2, **{"metadata[a]": "1"}) == [first]
+
+
+async def test_a_deleted_asset_is_gone_for_everybody(gate: Gate) -> None:
+    asset = (await upload(gate.alice)).json()
+    path = f"/api/v2/assets/{asset['id']}"
+    assert (await gate.bob.delete(path)).status_code == 404
+    assert (await gate.alice.delete(path)).status_code == 204
+    for answer in (await gate.alice.delete(path), await gate.alice.get(path), await gate.alice.get(f"{path}/content")):
+        assert answer.status_code == 404
+    again = (await upload(gate.alice)).json()
+    assert (again["created_new"], again["id"] != asset["id"]) == (True, True)
+
+
+async def test_the_same_bytes_are_one_asset(gate: Gate) -> None:
+    first = (await upload(gate.alice)).json()
+    again = await upload(gate.alice)
+    assert (again.status_code, again.json()["id"], again.json()["created_new"]) == (200, first["id"], False)
+    other = await upload(gate.alice, "other.png")
+    assert (other.status_code, other.json()["id"] != first["id"], other.json()["created_new"]) == (201, True, False)
+    assert len(gate.comfy.asked("POST", "/upload/image")) == 1
+    assert (await upload(gate.bob)).json()["created_new"] is True, "what another has uploaded is nobody's business"

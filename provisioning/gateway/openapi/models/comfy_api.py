@@ -93,6 +93,8 @@ class Job(Answered):
     error: JobError | None
     metrics: JobMetrics
     urls: JobUrls
+    priority: int = Field(description="Its class in the queue: what was asked for, as far as it counts.")
+    metadata: str | dict[str, str] = Field(default="", description="The caller's own label.")
 
 
 class JobPage(Answered):
@@ -100,6 +102,7 @@ class JobPage(Answered):
 
     jobs: list[Job]
     next_cursor: str | None = Field(description="Give it as `cursor` for the page after this; null on the last.")
+    truncated: bool = Field(description="True where few jobs fit the filter and the search goes on with the next page.")
 
 
 class JobWorkflow(Answered):

@@ -53,6 +53,9 @@ TABLE = {
     "GET /api/v2/assets/{id}": Operation(
         Tag.ASSETS, "Show an asset", (Answer("The asset.", Asset, ASSET),), "", (ASSET_PARAMETER,), problems=UPSTREAM
     ),
+    "DELETE /api/v2/assets/{id}": Operation(
+        Tag.ASSETS, "Delete an asset", (Answer("Gone.", status=204, media=None),), "", (ASSET_PARAMETER,)
+    ),
     "GET /api/v2/assets/{id}/content": Operation(
         Tag.ASSETS,
         "Download an asset",

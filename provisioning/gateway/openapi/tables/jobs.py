@@ -47,10 +47,12 @@ TABLE = {
     "GET /api/v2/jobs": Operation(
         Tag.JOBS,
         "List jobs",
-        (Answer("A page of the caller's jobs.", JobPage, {"jobs": [JOB], "next_cursor": None}),),
+        (Answer("A page of the caller's jobs.", JobPage, {"jobs": [JOB], "next_cursor": None, "truncated": False}),),
         "Newest first; an admin sees everybody's.",
         (
-            whole("limit", "Jobs per page; more than 100 are never given.", 20, least=1),
+            whole("limit", "Jobs per page.", 50, least=1, most=100),
+            Parameter("status", "Some of `queued,running,succeeded,canceling,canceled,failed`.", "queued,running"),
+            Parameter("metadata[name]", "Jobs whose label `name` has this value.", "7"),
             Parameter("cursor", "`next_cursor` of the page before.", "4711", schema={"type": "string"}),
         ),
         problems=UPSTREAM,
