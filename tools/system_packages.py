@@ -27,6 +27,8 @@ NEEDS = (
     Need("ip", "iproute2", "the network of pods in the namespace runtime"),
     Need("unshare", "util-linux", "pods in the namespace runtime"),
     Need("nsenter", "util-linux", "pods in the namespace runtime"),
+    Need("chromium", "chromium", "ComfyUI's web editor in a browser"),
+    Need("npm", "npm", "Comfy-Org's TypeScript client"),
     Need("postgres", "postgresql", "the gateway's database on PostgreSQL"),
 )
 # sbin is not on an ordinary user's PATH and holds most of these.

@@ -23,7 +23,7 @@ from tests.comfyui.model_files import write_models
 ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "tests" / "comfyui" / "source"
 WORKFLOWS = ROOT / "tests" / "comfyui" / "workflows"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 """For a process to come up, or a job to end, on a machine that has other things to do."""
 
 
