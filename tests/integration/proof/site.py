@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -35,7 +36,11 @@ class Site:
 
     def run(self, *arguments: str, fails: bool = False) -> str:
         process = self.start(*arguments)
-        output = process.communicate(timeout=BOUND)[0].decode()
+        try:
+            output = process.communicate(timeout=BOUND)[0].decode()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # Its plugins end when they lose it.
+            raise
         assert (process.returncode != 0) == fails, output
         return output
 
