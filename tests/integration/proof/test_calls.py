@@ -20,6 +20,7 @@ from tests.unit.emulator.harness import NOON
 
 POD = {"name": "p", "image": "i", "gpu": {"id": "NVIDIA RTX A5000", "count": 1}, "cloud": "SECURE", "disk": 30}
 VOLUME = {"name": "v", "size": 20, "dataCenter": "EU-RO-1"}
+REGISTRY = {"name": "r", "username": "u", "password": "p"}
 Do = Callable[[Client, str, str], object]
 """What is called, with the id of a pod and of a volume."""
 
@@ -33,6 +34,14 @@ READS: dict[str, Do] = {
     "bill of a pod": lambda client, pod, _volume: client.bill_of_pod(pod, "2026-06-01T00:00:00Z"),
     "bill of a volume": lambda client, _pod, volume: client.bill_of_network_volume(volume, "2026-06-01T00:00:00Z"),
 }
+READS |= {
+    "list templates": lambda client, _pod, _volume: client.templates.all(),
+    "list registries": lambda client, _pod, _volume: client.registries.all(),
+    "list endpoints": lambda client, _pod, _volume: client.endpoints.all(),
+    "list ssh keys": lambda client, _pod, _volume: client.list_ssh_keys(),
+    "cpu types": lambda client, _pod, _volume: client.list_cpu_types(),
+    "bill": lambda client, _pod, _volume: client.bill(),
+}
 CHANGES: dict[str, Do] = {
     "patch pod": lambda client, pod, _volume: client.update_pod(pod, {"name": "other"}),
     "stop pod": lambda client, pod, _volume: client.act_on_pod(pod, "stop"),
@@ -41,6 +50,10 @@ CHANGES: dict[str, Do] = {
     "delete volume": lambda client, _pod, volume: client.delete_network_volume(volume),
 }
 CREATES: dict[str, Do] = {
+    # It replaces everybody's keys, so after a lost answer the list has to be read again first.
+    "replace ssh keys": lambda client, _pod, _volume: client.replace_ssh_keys(["ssh-ed25519 AAAA someone"]),
+    "create template": lambda client, _pod, _volume: client.templates.create({"name": "t", "image": "i"}),
+    "create registry": lambda client, _pod, _volume: client.registries.create(REGISTRY),
     "create pod": lambda client, _pod, _volume: client.create_pod(POD),
     "create volume": lambda client, _pod, _volume: client.network_volumes.create(VOLUME),
 }

@@ -127,6 +127,19 @@ def test_a_host_failure_shows_at_refresh_and_up_starts_the_pod_again(engine: Eng
     assert [(pod.id, pod.status) for pod in runpod.pods()] == [(before, "RUNNING")]
 
 
+def test_a_start_without_gpus_never_passes_for_a_pod(engine: Engine, runpod: RunPod) -> None:
+    assert engine.up(Program())
+    runpod.conditions(zero_gpus_after_start=".")
+    runpod.stop(runpod.pods()[0])
+    engine.up(Program(), refresh=True)
+    runpod.conditions(zero_gpus_after_start="")
+    for _ in range(2):
+        runpod.pass_time(60)
+        engine.up(Program(), refresh=True)
+    (pod,) = runpod.pods()
+    assert (pod.id, pod.gpus_got) == (pod_of(engine), 1), said(engine)
+
+
 def test_a_crash_loop_is_never_ready_for_long_and_is_ended_like_any_other(engine: Engine, runpod: RunPod) -> None:
     """The provider cannot know a program's own end from a crash; SSH and the gateway are asked by the next step."""
     runpod.conditions(crash_loop=".")
