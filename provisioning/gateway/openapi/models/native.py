@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -36,7 +36,7 @@ class QueueInfo(Answered):
     exec_info: ExecInfo
 
 
-QueueEntry = tuple[int | float, str, dict[str, Any], dict[str, Any], list[Any]]
+QueueEntry = Annotated[list[Any], Field(min_length=5, max_length=5)]
 """Number, prompt id, workflow, extra data, output nodes."""
 
 
