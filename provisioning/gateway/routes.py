@@ -124,7 +124,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs/errors", Access.ANY, reference.errors, web=True, native=False),
     Route("GET", "/openapi.json", Access.ANY, reference.openapi, web=True, native=False),
     Route("GET", "/api/gateway/events", Scope.READ, events.follow, native=False, lasting=True),
-    Route("GET", "/api/gateway/ws", Scope.READ, sockets.plain, native=False),
+    Route("GET", "/api/gateway/ws", Scope.READ, sockets.plain, native=False, lasting=True),
     Route("GET", "/api/gateway/usage", Scope.READ, usage.show, native=False),
     Route("GET", "/api/gateway/usage/events", Scope.ADMIN, usage.export, native=False),
     Route("GET", "/api/gateway/quotas", Scope.READ, usage.quotas, native=False),

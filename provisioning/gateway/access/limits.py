@@ -14,7 +14,7 @@ from provisioning.gateway.access.admission import LOOPBACK_PEERS, peer
 from provisioning.gateway.access.allowance import NOTHING, Allowance
 from provisioning.gateway.access.limiter import Limiter, Policy, Verdict, headers
 from provisioning.gateway.events.streams import Bounds as StreamBounds
-from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.problems import Code, Problem, whole_seconds
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.web.exchange import Exchange, Scope
 
@@ -142,7 +142,9 @@ class _Places:
     def held(self, actor: Actor, of_key: int | None, of_user: int | None) -> Iterator[None]:
         bounded = ((("key", actor.key_id), of_key), (("user", actor.owner), of_user))
         if any(most is not None and self._held[name] >= most for name, most in bounded):
-            raise Problem(Code.CONCURRENCY_LIMITED)
+            most = min(most for _, most in bounded if most is not None)
+            message = f"At most {most} requests of yours are answered at once; wait for one of them."
+            raise Problem(Code.CONCURRENCY_LIMITED, message)
         for name, _ in bounded:
             self._held[name] += 1
         try:
@@ -159,7 +161,9 @@ def _raise_refused(verdicts: Sequence[Verdict]) -> None:
     if refused:
         longest = max(verdict.reset_seconds for verdict in refused)
         names = [verdict.policy.name for verdict in refused]
-        raise Problem(Code.RATE_LIMITED, retry_after=longest, members={"violated-policies": names})
+        allowed = ", ".join(f"{each.policy.quota} in {each.policy.window_seconds} s" for each in refused)
+        detail = f"The limit ({', '.join(names)}) is {allowed}; wait {whole_seconds(longest)} s."
+        raise Problem(Code.RATE_LIMITED, detail, retry_after=longest, members={"violated-policies": names})
 
 
 @lru_cache(maxsize=4096)

@@ -37,7 +37,7 @@ HEADERS = (
 )
 """Nothing but this very style sheet: no script, no image, nothing from elsewhere."""
 
-WAITED_FOR = frozenset({*RETRY_SECONDS, Code.RATE_LIMITED})
+WAITED_FOR = frozenset({*RETRY_SECONDS, Code.RATE_LIMITED, Code.QUOTA_EXCEEDED})
 """Errors that pass by themselves."""
 
 _TOKEN = re.compile(r"(&#34;(?:(?!&#34;).)*&#34;)(\s*:)?|(?<![\w.-])(-?\d+(?:\.\d+)?|true|false|null)\b")

@@ -35,9 +35,10 @@ def attack(site: Site) -> Attack:
     return Attack(site, furnished(site, "alice", site.alice), furnished(site, "bob", site.bob))
 
 
+@pytest.mark.timeout(1200)
 def test_no_made_up_request_breaks_the_promise(attack: Attack) -> None:
-    attack.run(3)
-    assert len(attack.sent) >= 4 * len(ROUTES)
+    attack.run(2)
+    assert len(attack.sent) >= 2 * len(ROUTES)
     assert attack.statuses >= {200, 201, 400, 403, 404, 422}
 
 
@@ -115,11 +116,11 @@ def _aim(data: st.DataObject, case: Any, user: User, other: User) -> None:  # no
     """Sometimes put an id of the user's own things, or of the other's, where an id goes."""
     for name in case.path_parameters or {}:
         known = [*user.ids.get(name, []), *other.ids.get(name, [])]
-        chosen = data.draw(st.sampled_from([None, *known]))
+        chosen = data.draw(st.sampled_from([*known, None]))
         if chosen is not None:
             case.path_parameters[name] = chosen
     # What is made up is never a workflow that runs.
-    if (body := RUNNING.get(case.path)) is not None and data.draw(st.booleans()):
+    if (body := RUNNING.get(case.path)) is not None and data.draw(st.sampled_from([True, False])):
         case.body = body
 
 

@@ -46,7 +46,9 @@ class Reader(HTMLParser):
 
 @pytest.mark.parametrize("path", [*(path for path, _ in PAGES), "/errors/rate_limited"])
 async def test_a_page_needs_a_key_and_nothing_from_elsewhere(gate: Gate, path: str) -> None:
-    assert (await gate.client(None).get(path, headers={"accept": BROWSER})).status_code == 401
+    assert (await gate.client(None).get(path)).status_code == 401
+    asked = await gate.client(None).get(path, headers={"accept": BROWSER, "sec-fetch-mode": "navigate"})
+    assert (asked.status_code, asked.headers["location"].partition("?")[0]) == (303, "/login")
     answer = await gate.alice.get(path, headers={"accept": BROWSER})
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = answer.headers["content-security-policy"]
