@@ -13,40 +13,14 @@ from provisioning.gateway import logs
 from provisioning.gateway.access import admission, scopes, seeding
 from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.access.door import PLAIN, Way, is_signed
-from provisioning.gateway.access.keystore import KeyStore
-from provisioning.gateway.access.limiter import Limiter
 from provisioning.gateway.access.limits import Kind
-from provisioning.gateway.access.reception import reception
-from provisioning.gateway.clock import Clock
-from provisioning.gateway.comfyui.catalogue import CatalogueCache
-from provisioning.gateway.comfyui.feed import Feed
-from provisioning.gateway.comfyui.requests import Requests
-from provisioning.gateway.comfyui.upstream import Upstream
-from provisioning.gateway.editor import EDITOR_ROUTES
-from provisioning.gateway.events.channels import Channels
-from provisioning.gateway.events.hub import Hub
-from provisioning.gateway.events.streams import Streams
 from provisioning.gateway.handlers import login_page
 from provisioning.gateway.handlers.sockets import Socket
-from provisioning.gateway.jobs.canceller import Canceller
-from provisioning.gateway.jobs.dispatch import Dispatch
-from provisioning.gateway.jobs.latch import Latch
-from provisioning.gateway.jobs.ledger import Ledger, RequestRecord
-from provisioning.gateway.jobs.pool import SinglePool
-from provisioning.gateway.jobs.scheduler import Scheduler
-from provisioning.gateway.jobs.tracker import Tracker
-from provisioning.gateway.jobs.warden import Warden
-from provisioning.gateway.monitoring.metrics import Metrics
-from provisioning.gateway.openapi.reference import Reference
-from provisioning.gateway.pages.site import Site
+from provisioning.gateway.jobs.ledger import RequestRecord
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.quotas.accounting import Accounting
-from provisioning.gateway.routes import OPEN, ROUTES, SOCKETS, Access, Handler, Match, Router, SocketRoute, pages
+from provisioning.gateway.routes import OPEN, SOCKETS, Access, Handler, Match, Router, SocketRoute
 from provisioning.gateway.services import Services
-from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.telling import costs, endings, pod, setup
-from provisioning.gateway.telling.jobs import JobTeller
-from provisioning.gateway.telling.news import News
 from provisioning.gateway.web.exchange import Exchange, Receive, Scope, Send
 from provisioning.gateway.web.pages import redirect
 
@@ -58,53 +32,6 @@ TELLING = (endings.tell, pod.watch, costs.watch, setup.watch)
 """What goes on in the background so that listeners hear of it."""
 
 _log = logging.getLogger(__name__)
-
-
-def create_app(
-    settings: GatewaySettings,
-    *,
-    keys: KeyStore,
-    limiter: Limiter,
-    ledger: Ledger,
-    upstream: Upstream,
-    clock: Clock,
-) -> Gateway:
-    """Put the gateway together; it begins to work when its lifespan starts."""
-    latch = Latch(upstream, clock, Requests(settings.requests).restart)
-    tracker = Tracker(ledger, upstream, latch, clock, settings)
-    hub, channels = Hub(), Channels(clock, settings.event_buffer_bytes)
-    catalogue = CatalogueCache(upstream, clock)
-    dispatch = Dispatch(tracker, ledger, ledger.assets, catalogue)
-    scheduler = Scheduler(tracker, ledger, dispatch, SinglePool(upstream, latch), latch, clock)
-    canceller = Canceller(tracker, ledger, upstream)
-    warden = Warden(tracker, canceller, latch, clock)
-    teller = JobTeller(channels, tracker, scheduler, clock)
-    feed = Feed(upstream, tracker, hub, teller, connected=scheduler.wake)
-    reference = Reference(ROUTES)
-    lasting = {route.path for route in ROUTES if route.lasting}
-    desk = reception(settings, keys, limiter)
-    listening = (hub, channels, Streams(settings.max_streams, desk.limits.streams))
-    running = (tracker, dispatch, scheduler, canceller, warden, feed, teller)
-    parts = (upstream, clock, catalogue, *listening, *running, News(channels))
-    routes = (*ROUTES, *EDITOR_ROUTES)
-    router = Router(routes)
-    services = Services(
-        settings,
-        keys,
-        limiter,
-        desk,
-        ledger,
-        ledger.assets,
-        *parts,
-        started_at=_started_at(settings, clock),
-        reference=reference,
-        site=Site(reference, settings),
-        takes_signatures=router.takes_signatures,
-        pages=pages(routes),
-        metrics=Metrics(lasting),
-        accounting=Accounting(ledger.database, clock, settings),
-    )
-    return Gateway(services, router)
 
 
 class Gateway:
@@ -317,14 +244,6 @@ class Gateway:
     def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
         request_id = f"req_{os.urandom(16).hex()}"
         return Exchange(scope, receive, send, request_id=request_id, idle_seconds=self.services.settings.idle_seconds)
-
-
-def _started_at(settings: GatewaySettings, clock: Clock) -> int:
-    """Return when the container started: boot.sh writes that file then, and nobody does later."""
-    try:
-        return round(settings.boot_file.stat().st_mtime * 1000) if settings.boot_file else clock.now_ms()
-    except OSError:
-        return clock.now_ms()
 
 
 def _is_navigation(exchange: Exchange) -> bool:

@@ -10,7 +10,8 @@ import uvicorn
 
 from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.access.limiter import Limiter
-from provisioning.gateway.app import Gateway, create_app
+from provisioning.gateway.app import Gateway
+from provisioning.gateway.assembly import create_app
 from provisioning.gateway.clock import SystemClock
 from provisioning.gateway.comfyui.upstream import ComfyUI
 from provisioning.gateway.jobs.ledger import Ledger

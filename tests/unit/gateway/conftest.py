@@ -19,7 +19,8 @@ from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.access.limiter import Limiter
 from provisioning.gateway.access.records import KeyRecord
 from provisioning.gateway.access.scopes import Scope
-from provisioning.gateway.app import Gateway, create_app
+from provisioning.gateway.app import Gateway
+from provisioning.gateway.assembly import create_app
 from provisioning.gateway.comfyui.upstream import ComfyUI
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.quotas.jobs import JobQuotas

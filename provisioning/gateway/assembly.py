@@ -1,0 +1,89 @@
+"""The parts of a gateway put together."""
+
+from __future__ import annotations
+
+from provisioning.gateway.access.keystore import KeyStore
+from provisioning.gateway.access.limiter import Limiter
+from provisioning.gateway.access.reception import reception
+from provisioning.gateway.app import Gateway
+from provisioning.gateway.clock import Clock
+from provisioning.gateway.comfyui.catalogue import CatalogueCache
+from provisioning.gateway.comfyui.feed import Feed
+from provisioning.gateway.comfyui.requests import Requests
+from provisioning.gateway.comfyui.upstream import Upstream
+from provisioning.gateway.editor import EDITOR_ROUTES
+from provisioning.gateway.events.channels import Channels
+from provisioning.gateway.events.hub import Hub
+from provisioning.gateway.events.streams import Streams
+from provisioning.gateway.jobs.canceller import Canceller
+from provisioning.gateway.jobs.dispatch import Dispatch
+from provisioning.gateway.jobs.latch import Latch
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.pool import SinglePool
+from provisioning.gateway.jobs.scheduler import Scheduler
+from provisioning.gateway.jobs.tracker import Tracker
+from provisioning.gateway.jobs.warden import Warden
+from provisioning.gateway.monitoring.metrics import Metrics
+from provisioning.gateway.openapi.reference import Reference
+from provisioning.gateway.pages.site import Site
+from provisioning.gateway.quotas.accounting import Accounting
+from provisioning.gateway.routes import ROUTES, Router, pages
+from provisioning.gateway.services import Services
+from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.telling.jobs import JobTeller
+from provisioning.gateway.telling.news import News
+
+
+def create_app(
+    settings: GatewaySettings,
+    *,
+    keys: KeyStore,
+    limiter: Limiter,
+    ledger: Ledger,
+    upstream: Upstream,
+    clock: Clock,
+) -> Gateway:
+    """Put the gateway together; it begins to work when its lifespan starts."""
+    latch = Latch(upstream, clock, Requests(settings.requests).restart)
+    tracker = Tracker(ledger, upstream, latch, clock, settings)
+    hub, channels = Hub(), Channels(clock, settings.event_buffer_bytes)
+    catalogue = CatalogueCache(upstream, clock)
+    dispatch = Dispatch(tracker, ledger, ledger.assets, catalogue)
+    scheduler = Scheduler(tracker, ledger, dispatch, SinglePool(upstream, latch), latch, clock)
+    canceller = Canceller(tracker, ledger, upstream)
+    warden = Warden(tracker, canceller, latch, clock)
+    teller = JobTeller(channels, tracker, scheduler, clock)
+    feed = Feed(upstream, tracker, hub, teller, connected=scheduler.wake)
+    reference = Reference(ROUTES)
+    lasting = {route.path for route in ROUTES if route.lasting}
+    desk = reception(settings, keys, limiter)
+    listening = (hub, channels, Streams(settings.max_streams, desk.limits.streams))
+    running = (tracker, dispatch, scheduler, canceller, warden, feed, teller)
+    parts = (upstream, clock, catalogue, *listening, *running, News(channels))
+    routes = (*ROUTES, *EDITOR_ROUTES)
+    router = Router(routes)
+    services = Services(
+        settings,
+        keys,
+        limiter,
+        desk,
+        ledger,
+        ledger.assets,
+        *parts,
+        started_at=_started_at(settings, clock),
+        reference=reference,
+        site=Site(reference, settings),
+        takes_signatures=router.takes_signatures,
+        pages=pages(routes),
+        metrics=Metrics(lasting),
+        accounting=Accounting(ledger.database, clock, settings),
+    )
+    return Gateway(services, router)
+
+
+def _started_at(settings: GatewaySettings, clock: Clock) -> int:
+    """Return when the container started: boot.sh writes that file then, and nobody does later."""
+    try:
+        return round(settings.boot_file.stat().st_mtime * 1000) if settings.boot_file else clock.now_ms()
+    except OSError:
+        return clock.now_ms()
