@@ -16,6 +16,7 @@ from provisioning.gateway.clock import SystemClock
 from provisioning.gateway.problems import Problem
 from provisioning.gateway.serve import serve
 from provisioning.gateway.settings import GatewaySettings, SettingsError, load
+from provisioning.gateway.storage import backup
 from provisioning.gateway.storage.database import DatabaseError, open_database
 
 
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     try:
         return _run(options, load(options.config))
-    except (SettingsError, DatabaseError, Problem) as error:
+    except (SettingsError, DatabaseError, backup.BackupError, OSError, Problem) as error:
         sys.stderr.write(f"{error}\n")
         return 2
 
@@ -35,6 +36,8 @@ def _run(options: argparse.Namespace, settings: GatewaySettings) -> int:
     if options.command == "serve":
         logs.configure()
         return 0 if serve(settings) else 2
+    if options.command in {"backup", "restore"}:
+        return _copy(options, settings)
     database = open_database(settings)
     try:
         store = KeyStore(database, settings.pepper.get_secret_value(), SystemClock())
@@ -43,12 +46,27 @@ def _run(options: argparse.Namespace, settings: GatewaySettings) -> int:
         database.close()
 
 
+def _copy(options: argparse.Namespace, settings: GatewaySettings) -> int:
+    if options.command == "backup":
+        backup.backup(settings, options.file)
+        sys.stderr.write(f"{options.file}: {options.file.stat().st_size} bytes, as secret as the database\n")
+        return 0
+    former = backup.restore(settings, options.file)
+    kept = f" The database of before is {former}." if former else ""
+    sys.stderr.write(f"Restored: jobs, keys and revocations are those of the backup.{kept} Start the gateway now.\n")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     config = argparse.ArgumentParser(add_help=False)
     config.add_argument("--config", type=Path, required=True, help="the gateway's settings, a JSON file")
     parser = argparse.ArgumentParser(prog="python -m provisioning.gateway", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", parents=[config], help="serve until SIGTERM")
+    save = commands.add_parser("backup", parents=[config], help="copy the database to a file; the gateway may serve")
+    save.add_argument("file", type=Path, help="a file that is not there yet")
+    load_back = commands.add_parser("restore", parents=[config], help="put a backup in the database's place")
+    load_back.add_argument("file", type=Path, help="what `backup` wrote; the gateway has to be stopped")
     cli.add_parsers(commands, config)
     return parser
 

@@ -43,7 +43,7 @@ async def page(services: Services, exchange: Exchange) -> None:
     """Answer with the caller's jobs, filtered, sorted and in pages; newest first unless asked otherwise."""
     wanted, key, falling = _statuses(exchange), _sort(exchange), _choice(exchange, "sort_order", ("desc", "asc"))
     limit, offset = _number(exchange, "limit", MOST_JOBS, least=1), _number(exchange, "offset", 0, least=0)
-    rows = await services.ledger.rows(visible_owner(exchange.who), before=2**53, limit=MOST_JOBS)
+    rows = await services.ledger.recent(visible_owner(exchange.who), MOST_JOBS)
     rows = sorted((row for row in rows if STATUSES[row.state] in wanted), key=key, reverse=falling == "desc")
     part = rows[offset : offset + limit]
     pages = {"offset": offset, "limit": limit, "total": len(rows), "has_more": offset + len(part) < len(rows)}

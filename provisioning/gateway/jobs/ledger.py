@@ -169,10 +169,18 @@ class Ledger:
     async def rows(
         self, owner: str | None, *, before: int, limit: int, states: Collection[JobState] = frozenset(JobState)
     ) -> list[JobRecord]:
-        """Return jobs in these states whose sequence number comes before another, newest first."""
+        """Return jobs in these states whose sequence number comes before another, newest first.
+
+        Without their workflows, and of their histories only those that tell of an error.
+        """
         chosen = true() if len(states) == len(JobState) else JobRow.state.in_(states)
-        page = jobrows.RECORD.where(JobRow.sequence < before, _of(owner), chosen)
+        page = jobrows.LISTED.where(JobRow.sequence < before, _of(owner), chosen)
         newest = page.order_by(JobRow.sequence.desc()).limit(limit)
+        return [jobrows.from_row(row) for row in await self._all(newest)]
+
+    async def recent(self, owner: str | None, limit: int) -> list[JobRecord]:
+        """Return the newest jobs with their histories, without their workflows."""
+        newest = jobrows.LISTED_WITH_HISTORIES.where(_of(owner)).order_by(JobRow.sequence.desc()).limit(limit)
         return [jobrows.from_row(row) for row in await self._all(newest)]
 
     async def ended(self, owner: str | None, *, since: int, limit: int) -> list[JobRecord]:

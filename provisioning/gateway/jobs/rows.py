@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, or_, select, update
+from sqlalchemy import Connection, Row, and_, case, literal, or_, select, update
 
 from provisioning.gateway.access.scopes import Role
 from provisioning.gateway.access.tables import UserRow
@@ -47,6 +47,15 @@ class JobRecord:
 
 RECORD = select(*(getattr(JobRow, field.name) for field in fields(JobRecord)))
 """Finds jobs as records."""
+
+_SHORT = [getattr(JobRow, field.name) for field in fields(JobRecord) if field.name not in {"workflow", "history"}]
+_NO_WORKFLOW = literal(b"").label("workflow")
+_UNSUCCESSFUL = JobRow.state.in_((JobState.FAILED, JobState.REJECTED))
+
+LISTED = select(*_SHORT, _NO_WORKFLOW, case((_UNSUCCESSFUL, JobRow.history), else_=None).label("history"))
+"""Finds them for a list, without what it does not show: workflows never, histories but for the errors in them."""
+
+LISTED_WITH_HISTORIES = select(*_SHORT, _NO_WORKFLOW, JobRow.history)
 
 IN_FLIGHT = (
     select(

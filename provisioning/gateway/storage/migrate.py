@@ -107,7 +107,7 @@ def copy_file(source: Path, target: Path) -> None:
         raise OSError(f"{target}: the copy could not be made ({error}); make room or name another place") from error
     finally:
         partial.unlink(missing_ok=True)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -120,7 +120,7 @@ def _copy(source: Path, target: Path) -> None:
         reader.close()
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Have the folder's entries on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -1,0 +1,122 @@
+"""Copying the database to a file while the gateway serves, and putting such a copy in its place while it does not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.storage import address, migrate
+
+LIMIT_SECONDS = 3600
+"""How long PostgreSQL's own programs may take."""
+
+_LEFTOVERS = ("-journal", "-wal", "-shm")
+"""What SQLite keeps beside a file; those of one file would spoil another."""
+
+
+class BackupError(Exception):
+    """The copy was not made, or not put in place; the text says why and what to do."""
+
+
+def backup(settings: GatewaySettings, target: Path) -> None:
+    """Write a copy of the database, as it was last committed, to a new file; raises BackupError, OSError.
+
+    A file is copied by SQLite's own online backup, PostgreSQL by pg_dump; the gateway may serve meanwhile.
+    """
+    if target.exists():
+        raise BackupError(f"{target} is there already; name another file")
+    source = address.file_of(settings.database)
+    if source is None:
+        _run("pg_dump", settings.database, "--format=custom", "--no-owner", f"--file={target}")
+    elif not source.exists():
+        raise BackupError(f"{source}: there is no database yet")
+    else:
+        migrate.copy_file(source, target)
+        _check(target)
+
+
+def restore(settings: GatewaySettings, source: Path) -> Path | None:
+    """Put a copy in the database's place; returns where the database of before is kept, None for PostgreSQL.
+
+    Raises BackupError, and then everything is as it was, and OSError. The gateway has to be stopped; its next start
+    brings an older copy forward.
+    """
+    if not source.is_file():
+        raise BackupError(f"{source}: there is no such file")
+    if _is_served(settings):
+        raise BackupError(f"the gateway serves on port {settings.port}: stop it first (supervisorctl stop gateway)")
+    target = address.file_of(settings.database)
+    if target is None:
+        _run("pg_restore", settings.database, "--clean", "--if-exists", "--no-owner", "--single-transaction", source)
+        return None
+    _check(source)
+    return _replace(source, target)
+
+
+def _replace(source: Path, target: Path) -> Path | None:
+    incoming, former = target.with_name(f"{target.name}.incoming"), target.with_name(f"{target.name}.before-restore")
+    migrate.copy_file(source, incoming)
+    kept = None
+    if target.exists():
+        # Whoever restores may be root; the gateway is not.
+        owner = target.stat()
+        os.chown(incoming, owner.st_uid, owner.st_gid)
+        # A copy by SQLite itself: what a kill left in the journal is in it.
+        migrate.copy_file(target, former)
+        os.chown(former, owner.st_uid, owner.st_gid)
+        kept = former
+    for ending in _LEFTOVERS:
+        target.with_name(f"{target.name}{ending}").unlink(missing_ok=True)
+    incoming.replace(target)
+    migrate.sync(target.parent)
+    return kept
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that is damaged, or no database of a gateway."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        raise BackupError(f"{path}: not a backup of a gateway ({error})") from error
+    if found != "ok" or "jobs" not in tables:
+        raise BackupError(f"{path}: not a backup of a gateway, or damaged ({found})")
+
+
+def _is_served(settings: GatewaySettings) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", settings.port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def _run(program: str, url: URL, *arguments: str | Path) -> None:
+    found = shutil.which(program)
+    if found is None:
+        raise BackupError(
+            f"{program} is not here: install PostgreSQL's client programs (postgresql-client), or run "
+            f"`{program} {' '.join(map(str, arguments))} --dbname={_plain(url)}` where they are"
+        )
+    # By the environment: everybody on the machine can read a command line.
+    secret = {"PGPASSWORD": str(url.password)} if url.password else {}
+    command = [found, *map(str, arguments), f"--dbname={_plain(url)}"]
+    done = subprocess.run(
+        command, env=os.environ | secret, check=False, capture_output=True, text=True, timeout=LIMIT_SECONDS
+    )
+    if done.returncode:
+        raise BackupError(f"{program} failed: {done.stderr.strip()[-500:]}")
+
+
+def _plain(url: URL) -> str:
+    """Return the URL as PostgreSQL's programs read it, without the password."""
+    return url.set(drivername="postgresql", password=None).render_as_string()
