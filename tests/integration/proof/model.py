@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pulumi.provider.experimental import provider as sdk
 
@@ -20,98 +19,16 @@ from components.runpod.api.errors import CallError, RunPodError
 from components.runpod.api.transport import Pace
 from components.runpod.checkpoint import Checkpoint
 from components.runpod.intents import Intents
-from components.runpod.plugin.kind import NotReadyError, Stop, token_of
+from components.runpod.plugin.kind import NotReadyError, token_of
 from components.runpod.plugin.kinds import KINDS
 from components.runpod.plugin.provider import RunPodProvider
 from components.runpod.plugin.values import Values, decode, encode
 from stacks.cli import account, ending, standing
 from stacks.cli.known import Known, of_state
 from stacks.cli.standing import Named
+from tests.integration.proof.declared import GUARD, KEY, LATE_EFFECT, POD, PROJECT, STACK, VOLUME, Entry, Program
+from tests.integration.proof.process import Death, KilledError, Screen, VirtualStop
 from tests.integration.proof.runpod import RunPod
-
-KEY = "rpa_canary_model"
-STACK, PROJECT = "local", "comfyui-runpod"
-URN = f"urn:pulumi:{STACK}::{PROJECT}::runpod:index:"
-GUARD, VOLUME, POD = f"{URN}StackGuard::guard", f"{URN}NetworkVolume::volume", f"{URN}Pod::pod"
-LATE_EFFECT = 60.0
-Result = TypeVar("Result")
-
-
-class KilledError(BaseException):
-    """SIGKILL: nothing below may catch it."""
-
-
-@dataclass
-class Entry:
-    """One resource in the state."""
-
-    urn: str
-    id: str
-    inputs: Values
-    outputs: Values
-    doomed: bool = False
-    """Replaced, and waiting for its deletion."""
-    unfit: bool = False
-    """Its creation or update failed after it existed."""
-
-
-@dataclass(frozen=True)
-class Program:
-    """What is declared."""
-
-    image: str = "image:1"
-    gpus: tuple[str, ...] = ("NVIDIA RTX A5000", "NVIDIA GeForce RTX 4090")
-    size: int = 20
-    before: bool = True
-    """Whether a pod to be replaced ends before the new one comes."""
-
-    def inputs(self, urn: str, outputs: dict[str, Values]) -> Values:
-        guard = outputs.get(GUARD, {}).get("instanceId", "")
-        if urn == GUARD:
-            return {"stack": STACK}
-        if urn == VOLUME:
-            return {"name": "models", "size": self.size, "guard": guard, "gpuTypeIdList": list(self.gpus)}
-        volume = outputs[VOLUME]["networkVolumeId"]
-        own: Values = {"name": "gpu", "imageName": self.image, "gpuTypeIdList": list(self.gpus), "guard": guard}
-        return own | {"networkVolumeId": volume, "ports": "8189/http", "env": {"X": "1"}, "readyTimeoutSeconds": 120}
-
-
-class VirtualStop(Stop):
-    """Waits pass on the emulator's clock."""
-
-    def __init__(self, runpod: RunPod) -> None:
-        super().__init__()
-        self._runpod = runpod
-
-    def sleep(self, seconds: float) -> None:
-        self.check()
-        self._runpod.pass_time(seconds)
-
-
-@dataclass
-class Screen:
-    """What the commands have said, which is what a person knows."""
-
-    said: list[str] = field(default_factory=list)
-
-    def info(self, text: str) -> None:
-        self.said.append(text)
-
-    def status(self, text: str) -> None:
-        """Nobody remembers what stood there for a moment."""
-
-    def warning(self, text: str) -> None:
-        self.said.append(text)
-
-
-@dataclass(frozen=True)
-class Death:
-    """When the process ends: before so many calls, or after a creation at a step of the engine's own."""
-
-    calls: int = -1
-    """Calls that still go out; negative: it lives."""
-    step: str = ""
-    """`unsaved`: a creation was answered and not saved; `unacknowledged`: saved, and the provider not told."""
 
 
 class Engine:

@@ -14,7 +14,7 @@ from components.runpod.api import errors
 from components.runpod.api.client import Client
 from components.runpod.api.transport import Call, Pace
 from components.runpod.plugin.kind import Stop
-from tests.integration.proof.model import KEY
+from tests.integration.proof.declared import KEY
 from tests.integration.proof.runpod import RunPod, in_thread
 from tests.unit.emulator.harness import NOON
 

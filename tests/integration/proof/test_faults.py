@@ -13,7 +13,8 @@ import pytest
 from components.runpod.api import errors, transport
 from components.runpod.api.client import Client
 from stacks.cli import receipt
-from tests.integration.proof.model import KEY, POD, Engine, Program
+from tests.integration.proof.declared import KEY, POD, Program
+from tests.integration.proof.model import Engine
 from tests.integration.proof.runpod import RunPod, in_thread
 from tests.unit.emulator.harness import NOON
 

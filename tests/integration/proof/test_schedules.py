@@ -17,7 +17,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.integration.proof.model import POD, Death, Engine, Program
+from tests.integration.proof.declared import POD, Program
+from tests.integration.proof.model import Engine
+from tests.integration.proof.process import Death
 from tests.integration.proof.runpod import RunPod, in_thread
 from tests.unit.emulator.harness import NOON
 
