@@ -20,7 +20,7 @@ from provisioning.gateway.jobs.ledger import RequestRecord
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.routes import OPEN, SOCKETS, Access, Handler, Match, Router, SocketRoute
 from provisioning.gateway.services import Services
-from provisioning.gateway.telling import costs, endings, pod, setup
+from provisioning.gateway.telling import costs, endings, notices, pod, setup
 from provisioning.gateway.web.exchange import Exchange, Receive, Scope, Send
 from provisioning.gateway.web.pages import redirect
 
@@ -65,13 +65,14 @@ class Gateway:
         telling = (services.teller.tell_positions(), *(tell(services) for tell in TELLING))
         jobs = (feed.listen(client_id), services.warden.run(pause), services.scheduler.run(pause))
         chores = (self._prune(), self._note_uses(), services.accounting.run(), services.streams.watch())
-        works = (*jobs, *chores, *telling)
+        works = (*jobs, *chores, *telling, self._send_webhooks())
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _prune(self) -> None:
         services = self.services
         while True:
             with contextlib.suppress(Problem):
+                await services.webhooks.prune()
                 await services.ledger.prune(
                     services.clock.now_ms() - services.settings.retention_days * DAY_SECONDS * 1000
                 )
@@ -82,6 +83,9 @@ class Gateway:
             await asyncio.sleep(USE_SECONDS)
             with contextlib.suppress(Problem):
                 await self.services.keys.flush()
+
+    async def _send_webhooks(self) -> None:
+        await self.services.webhooks.worker.run(lambda delivery: notices.render(self.services, delivery))
 
     def drain(self) -> None:
         """Take no new jobs and end every stream; other answers go on, and jobs go on in ComfyUI."""

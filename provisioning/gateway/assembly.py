@@ -32,6 +32,7 @@ from provisioning.gateway.services import Services
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.telling.jobs import JobTeller
 from provisioning.gateway.telling.news import News
+from provisioning.gateway.webhooks.service import Webhooks
 
 
 def create_app(
@@ -59,7 +60,8 @@ def create_app(
     desk = reception(settings, keys, limiter)
     listening = (hub, channels, Streams(settings.max_streams, desk.limits.streams))
     running = (tracker, dispatch, scheduler, canceller, warden, feed, teller)
-    parts = (upstream, clock, catalogue, *listening, *running, News(channels))
+    webhooks = Webhooks(ledger.database, clock, settings)
+    parts = (upstream, clock, catalogue, *listening, *running, News(channels), webhooks)
     routes = (*ROUTES, *EDITOR_ROUTES)
     router = Router(routes)
     services = Services(

@@ -95,6 +95,22 @@ class Options(BaseModel):
     """Events of everybody that are kept for those who lost the connection; of one owner at most 512 KiB."""
     socket_messages_per_minute: int = Field(default=60, ge=1)
     """What a key's WebSockets may send; ComfyUI's own clients send one message each."""
+    webhook_ports: tuple[int, ...] = (443, 8443)
+    """Ports that webhooks may go to; an empty list allows every one."""
+    webhook_allow_http: bool = False
+    """Whether webhooks may go to http:// addresses: for a test on one machine."""
+    webhook_allow_private: bool = False
+    """Whether webhooks may go to addresses that are not on the public internet: likewise."""
+    webhook_timeout_seconds: float = Field(default=15.0, gt=0, le=60)
+    """How long a receiver may take to answer."""
+    webhook_give_up_hours: int = Field(default=24, ge=1, le=168)
+    """How long a message that nobody takes is sent again and again."""
+    webhook_disable_hours: int = Field(default=72, ge=1)
+    """After so long without one message taken, an endpoint is disabled."""
+    webhook_log_days: int = Field(default=14, ge=1)
+    """How long messages and what became of them are kept."""
+    max_webhooks_per_owner: int = Field(default=20, ge=1)
+    """Endpoints."""
     deadline_seconds: float = Field(default=90.0, gt=0, le=90)
     """Until an answer begins; RunPod's proxy gives up at 100 s."""
     idle_seconds: float = Field(default=30.0, gt=0)

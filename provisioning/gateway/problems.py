@@ -51,6 +51,8 @@ class Code(StrEnum):
     WORKFLOW_TOO_LARGE = "workflow_too_large"
     MISSING_ASSET = "missing_asset"
     IDEMPOTENCY_KEY_REUSE = "idempotency_key_reuse"
+    WEBHOOK_URL_FORBIDDEN = "webhook_url_forbidden"
+    TOO_MANY_WEBHOOKS = "too_many_webhooks"
     UPGRADE_REQUIRED = "upgrade_required"
     QUOTA_EXHAUSTED = "quota_exhausted"
     QUOTA_EXCEEDED = "quota_exceeded"
@@ -129,6 +131,10 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.WORKFLOW_TOO_LARGE: Entry(422, "Workflow too large", "Split the workflow into smaller ones."),
     Code.MISSING_ASSET: Entry(422, "No such asset", "The workflow names an asset that is not yours; upload it first."),
     Code.IDEMPOTENCY_KEY_REUSE: Entry(422, "Idempotency-Key used before", "Use a new key for another request."),
+    Code.WEBHOOK_URL_FORBIDDEN: Entry(
+        422, "Webhook URL not allowed", "Use an https:// address on the public internet, on an allowed port."
+    ),
+    Code.TOO_MANY_WEBHOOKS: Entry(409, "Too many webhooks", "Delete one of yours first."),
     Code.UPGRADE_REQUIRED: Entry(426, "WebSocket only", "Open this address as a WebSocket."),
     Code.QUOTA_EXHAUSTED: Entry(
         402,

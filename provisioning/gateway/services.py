@@ -33,6 +33,7 @@ from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage.assets import AssetStore
 from provisioning.gateway.telling.jobs import JobTeller
 from provisioning.gateway.telling.news import News
+from provisioning.gateway.webhooks.service import Webhooks
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Services:
     feed: Feed
     teller: JobTeller
     news: News
+    webhooks: Webhooks
     started_at: int
     """When the pod's container started, in milliseconds since the epoch: from then on it costs."""
     reference: Reference

@@ -80,6 +80,8 @@ class Job:
     started_at: int | None = None
     cancel_requested: bool = False
     idempotency_key: str | None = None
+    webhook_url: str | None = None
+    """Where its end is told, beside its owner's endpoints."""
     request_hash: bytes | None = None
     """Of the whole request that brought the key; another request under the same key is refused."""
     progress: Progress = field(default_factory=Progress)

@@ -37,6 +37,7 @@ from provisioning.gateway.quotas.jobs import JobQuotas
 from provisioning.gateway.storage import assets, statements
 from provisioning.gateway.storage.database import Database
 from provisioning.gateway.storage.tables import AssetRow, JobRow, RequestRow
+from provisioning.gateway.webhooks import outbox
 
 HISTORY_LIMIT = 1000
 """Most history entries in one answer."""
@@ -135,6 +136,7 @@ class Ledger:
             for output in outcome.files:
                 assets.add(connection, assets.of_job(job, output, outcome.finished_at))
             self._quotas.settle(connection, job, outcome)
+            outbox.job_ended(connection, job.owner, job.id, outcome.state, outcome.finished_at)
         return changed
 
     async def in_flight(self) -> list[Job]:

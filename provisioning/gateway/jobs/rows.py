@@ -12,6 +12,7 @@ from provisioning.gateway.access.tables import UserRow
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.tables import JobRow, KeyRow
+from provisioning.gateway.webhooks import outbox
 
 IDEMPOTENCY_MS = 86_400_000
 """How long an idempotency key is remembered."""
@@ -79,7 +80,10 @@ def accept(connection: Connection, job: Job) -> bool:
         stale = (JobRow.owner == job.owner) & (JobRow.idempotency_key == job.idempotency_key)
         forget = update(JobRow).where(stale, JobRow.submitted_at < job.submitted_at - IDEMPOTENCY_MS)
         connection.execute(forget.values(idempotency_key=None))
-    return statements.add_new(connection, JobRow, {name: getattr(job, name) for name in _ACCEPTED})
+    added = statements.add_new(connection, JobRow, {name: getattr(job, name) for name in _ACCEPTED})
+    if added and job.webhook_url is not None:
+        outbox.follow_job(connection, job.owner, job.id, job.webhook_url, job.submitted_at)
+    return added
 
 
 def from_row(row: Row[Any]) -> JobRecord:

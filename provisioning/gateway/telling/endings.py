@@ -53,7 +53,7 @@ async def _end(services: Services, job: Job) -> list[Event]:
 async def of_row(services: Services, row: JobRecord) -> list[Event]:
     """Return the events that tell a job's end: its outputs and its final state. Raises Problem."""
     view = documents.View("", services.clock.now_ms(), 0)
-    assets = [await _sized(services, asset) for asset in await services.assets.of_job(row.id)]
+    assets = [await sized(services, asset) for asset in await services.assets.of_job(row.id)]
     outputs = [{"job_id": row.id} | documents.output(asset, view) for asset in assets]
     return [*(Event(OUTPUT, orjson.dumps(output), row.id) for output in outputs), final(row)]
 
@@ -65,7 +65,7 @@ def final(row: JobRecord) -> Event:
     return Event(STATUS, orjson.dumps(told), row.id, last=True)
 
 
-async def _sized(services: Services, asset: Asset) -> Asset:
+async def sized(services: Services, asset: Asset) -> Asset:
     """Return an asset with its size, unless ComfyUI does not say it soon: the end of a job does not wait for that."""
     with contextlib.suppress(Problem, TimeoutError):
         async with asyncio.timeout(SIZE_SECONDS):

@@ -28,6 +28,8 @@ class Submission:
     """As it was asked for, from -1,000,000 to 1,000,000."""
     metadata: Metadata | None
     """The caller's own label: one text, or texts by name as the SDKs send them."""
+    webhook_url: str | None
+    """Where the job's end is to be told; not judged yet."""
 
 
 def read(body: Mapping[str, Any]) -> Submission:
@@ -36,7 +38,12 @@ def read(body: Mapping[str, Any]) -> Submission:
         # A member that was ignored would be believed to work.
         raise Problem(Code.INVALID_WORKFLOW, "inputs is reserved and not taken.", members=fault("/inputs", "reserved"))
     _refuse_extra_data(body.get("extra_data"))
-    return Submission(body.get("workflow"), _priority(body.get("priority")), _metadata(body.get("metadata")))
+    return Submission(
+        body.get("workflow"),
+        _priority(body.get("priority")),
+        _metadata(body.get("metadata")),
+        _webhook_url(body.get("webhook_url")),
+    )
 
 
 def _refuse_extra_data(given: object) -> None:
@@ -52,6 +59,12 @@ def _priority(given: object) -> int:
     if not isinstance(given, int) or isinstance(given, bool) or abs(given) > MOST_PRIORITY:
         message = f"priority: a whole number from {-MOST_PRIORITY} to {MOST_PRIORITY}."
         raise Problem(Code.INVALID_FIELD, message, members=fault("/priority", "not such a number"))
+    return given
+
+
+def _webhook_url(given: object) -> str | None:
+    if given is not None and not isinstance(given, str):
+        raise Problem(Code.INVALID_FIELD, "webhook_url: a text.", members=fault("/webhook_url", "not text"))
     return given
 
 

@@ -17,9 +17,7 @@ from provisioning.gateway.v2 import bodies, documents
 from provisioning.gateway.v2.assets import measured
 from provisioning.gateway.web.exchange import Exchange
 
-RESERVED = ("webhook_url",)
-"""Members that the contract keeps for later; one that was ignored would be believed to work."""
-
+MAX_PAGE = 100
 MAX_PRIORITY = 10
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
@@ -27,13 +25,11 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 async def submit(services: Services, exchange: Exchange) -> None:
     """Take a workflow; with an Idempotency-Key, the same request again answers with the same job."""
     body = await exchange.json(services.settings.max_body_bytes)
-    for name in RESERVED:
-        if name in body:
-            raise Problem(Code.INVALID_REQUEST, f"{name} is not supported.", members=fault(f"/{name}", "not supported"))
     given = bodies.read(body)
     job = new_job(services, exchange, given.workflow)
     job.priority = _class(exchange, given.priority)
     job.label = None if given.metadata is None else orjson.dumps(given.metadata)
+    job.webhook_url = await services.webhooks.allowed(given.webhook_url)
     job.idempotency_key = _idempotency_key(exchange)
     job.request_hash = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
     if await _replay(services, exchange, job):

@@ -204,7 +204,7 @@ async def test_jobs_are_listed_page_by_page(gate: Gate) -> None:
         ({"workflow": 5}, 422, "invalid_workflow"),
         ({"workflow": {"nodes": []}}, 422, "workflow_format_ui"),
         ({"workflow": workflow(), "inputs": {"1": 2}}, 422, "invalid_workflow"),
-        ({"workflow": workflow(), "webhook_url": "http://x"}, 400, "invalid_request"),
+        ({"workflow": workflow(), "webhook_url": "http://x"}, 422, "webhook_url_forbidden"),
         ({"workflow": workflow(), "extra_data": {"api_key_comfy_org": "x"}}, 400, "invalid_request"),
         ({"workflow": workflow(), "priority": "high"}, 422, "invalid_request"),
         ({"workflow": workflow(), "priority": True}, 422, "invalid_request"),

@@ -22,6 +22,9 @@ class SubmitJob(Sent):
         description="The lower, the later; counts from -10 to 0, for an admin to 10.",
     )
     metadata: str | dict[str, str] | None = Field(default=None, description="A label of your own, 1024 bytes at most.")
+    webhook_url: str | None = Field(
+        default=None, description="Where the job's end is told; signed with the secret of the webhook `jobs`."
+    )
 
 
 class Progress(Answered):

@@ -18,6 +18,7 @@ from provisioning.gateway.openapi.tables import (
     people,
     prompts,
     shared,
+    webhooks,
     workspace,
 )
 
@@ -29,6 +30,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **keys.TABLE,
     **people.TABLE,
     **logins.TABLE,
+    **webhooks.TABLE,
     **prompts.TABLE,
     **files.TABLE,
     **shared.TABLE,

@@ -42,7 +42,13 @@ TABLE = {
         "The job is checked and queued; follow `urls.events` or ask `urls.self` until `completed_at` is set.",
         (IDEMPOTENCY_KEY,),
         Body(SubmitJob, {"workflow": WORKFLOW}),
-        (*SUBMITTING, Code.INVALID_FIELD, Code.IDEMPOTENCY_KEY_REUSE, Code.IDEMPOTENCY_CONFLICT),
+        (
+            *SUBMITTING,
+            Code.WEBHOOK_URL_FORBIDDEN,
+            Code.INVALID_FIELD,
+            Code.IDEMPOTENCY_KEY_REUSE,
+            Code.IDEMPOTENCY_CONFLICT,
+        ),
     ),
     "GET /api/v2/jobs": Operation(
         Tag.JOBS,

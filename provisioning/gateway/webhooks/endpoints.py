@@ -1,0 +1,88 @@
+"""Keeping endpoints; every method may raise Problem(STORE_UNAVAILABLE)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, true, update
+
+from provisioning.gateway.clock import Clock
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.storage.database import Database
+from provisioning.gateway.webhooks import outbox, records, signing
+from provisioning.gateway.webhooks.records import Endpoint
+from provisioning.gateway.webhooks.tables import EndpointRow
+
+
+class Endpoints:
+    """All endpoints."""
+
+    def __init__(self, database: Database, clock: Clock, most: int) -> None:
+        """Take the database, and the endpoints that one owner may have."""
+        self._database = database
+        self._clock = clock
+        self._most = most
+
+    async def create(self, owner: str, url: str, types: Sequence[str], description: str) -> Endpoint:
+        """Keep a new endpoint with a new secret; raises Problem when the owner has too many."""
+        now = self._clock.now_ms()
+        made = Endpoint(outbox.new_id("whe"), owner, url, description, tuple(types), signing.mint(), created_at=now)
+
+        def work(connection: Connection) -> None:
+            own = select(func.count()).where(EndpointRow.owner == owner, EndpointRow.url.is_not(None))
+            if connection.execute(own).scalar_one() >= self._most:
+                raise Problem(Code.TOO_MANY_WEBHOOKS, f"This user has {self._most} webhooks, the most there may be.")
+            values = {
+                name: getattr(made, name) for name in ("id", "owner", "url", "description", "secret", "created_at")
+            }
+            connection.execute(insert(EndpointRow).values(values | {"types": orjson.dumps(types).decode()}))
+
+        await self._database.run(work)
+        return made
+
+    async def every(self, owner: str | None) -> list[Endpoint]:
+        """Return an owner's endpoints, oldest first; everybody's for None."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(
+                records.ENDPOINT.where(_of(owner)).order_by(EndpointRow.sequence)
+            ).all()
+        )
+        return [records.endpoint(row) for row in rows]
+
+    async def get(self, endpoint_id: str, owner: str | None) -> Endpoint | None:
+        """Return an endpoint; None when there is none that `owner` may see."""
+        query = records.ENDPOINT.where(EndpointRow.id == endpoint_id, _of(owner))
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
+        return None if row is None else records.endpoint(row)
+
+    async def change(self, endpoint: Endpoint, changes: dict[str, Any]) -> None:
+        """Change columns of an endpoint."""
+        statement = update(EndpointRow).where(EndpointRow.id == endpoint.id).values(**changes)
+        await self._database.run(lambda connection: connection.execute(statement).rowcount)
+
+    async def rotate(self, endpoint: Endpoint, overlap_ms: int) -> str:
+        """Give an endpoint a new secret and return it; the former one signs beside it for a while."""
+        secret, until = signing.mint(), self._clock.now_ms() + overlap_ms
+        changes = {"secret": secret, "former_secret": endpoint.secret, "former_until": until}
+        await self.change(endpoint, changes if overlap_ms else changes | {"former_secret": None, "former_until": None})
+        return secret
+
+    async def signer(self, owner: str) -> Endpoint:
+        """Return the endpoint that signs for an owner's single jobs, making it when there is none yet."""
+        now = self._clock.now_ms()
+        endpoint_id = await self._database.run(lambda connection: outbox.signer(connection, owner, now))
+        found = await self.get(endpoint_id, owner)
+        if found is None:
+            raise Problem(Code.STORE_UNAVAILABLE)
+        return found
+
+    async def delete(self, endpoint: Endpoint) -> None:
+        """Forget an endpoint; what is on its way to it ends at its next attempt."""
+        statement = delete(EndpointRow).where(EndpointRow.id == endpoint.id)
+        await self._database.run(lambda connection: connection.execute(statement).rowcount)
+
+
+def _of(owner: str | None) -> ColumnElement[bool]:
+    return true() if owner is None else EndpointRow.owner == owner

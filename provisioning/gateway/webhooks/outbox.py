@@ -1,0 +1,92 @@
+"""What is to be told, written down in the same transaction as what happened: neither is there without the other."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+import orjson
+from sqlalchemy import Connection, delete, insert, select
+
+from provisioning.gateway.storage import statements
+from provisioning.gateway.webhooks import signing
+from provisioning.gateway.webhooks.kinds import OF_STATE, Kind
+from provisioning.gateway.webhooks.tables import DeliveryRow, EndpointRow, MessageRow, TargetRow
+
+PENDING = "pending"
+
+Receiver = tuple[str, str | None]
+"""An endpoint's id, and a single job's address where it is not the endpoint's own."""
+
+
+def new_id(prefix: str) -> str:
+    """Return a random id."""
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+def follow_job(connection: Connection, owner: str, job_id: str, url: str, now: int) -> None:
+    """Have a single job's end told to an address of its own."""
+    target = {"job_id": job_id, "endpoint_id": signer(connection, owner, now), "url": url}
+    connection.execute(insert(TargetRow).values(target))
+
+
+def signer(connection: Connection, owner: str, now: int) -> str:
+    """Return the endpoint without an address whose secret signs what goes to an owner's single jobs' addresses."""
+    # Its id is made from the owner's name, so that two transactions cannot make two.
+    endpoint_id = f"jobs:{owner}"
+    values = {
+        "id": endpoint_id, "owner": owner, "description": "Signs what is sent to the webhook_url of single jobs.",
+        "types": "[]", "secret": signing.mint(), "created_at": now,
+    }  # fmt: skip
+    statements.add_new(connection, EndpointRow, values)
+    return endpoint_id
+
+
+def job_ended(connection: Connection, owner: str, job_id: str, state: str, now: int) -> None:
+    """Have the end of a job told."""
+    target = connection.execute(
+        select(TargetRow.endpoint_id, TargetRow.url).where(TargetRow.job_id == job_id)
+    ).one_or_none()
+    happened(connection, owner, OF_STATE[state], job_id, now, extra=None if target is None else (target[0], target[1]))
+    if target is not None:
+        connection.execute(delete(TargetRow).where(TargetRow.job_id == job_id))
+
+
+def happened(
+    connection: Connection, owner: str, kind: Kind, subject: str, now: int, *, extra: tuple[str, str] | None = None
+) -> None:
+    """Have something told to every endpoint of an owner that chose its kind, and to an `extra` endpoint and URL."""
+    living = select(EndpointRow.id, EndpointRow.types).where(
+        EndpointRow.owner == owner, EndpointRow.disabled_at.is_(None)
+    )
+    chosen = [row.id for row in connection.execute(living) if kind in orjson.loads(row.types)]
+    receivers: list[Receiver] = [(endpoint_id, None) for endpoint_id in chosen]
+    if extra is not None:
+        receivers.append(extra)
+    if receivers:
+        tell(connection, owner, kind, subject, receivers, now)
+
+
+def tell(
+    connection: Connection,
+    owner: str,
+    kind: Kind,
+    subject: str | None,
+    receivers: Sequence[Receiver],
+    now: int,
+) -> list[str]:
+    """Write down a message and its way to each receiver; returns the deliveries' ids."""
+    message = {"id": new_id("msg"), "owner": owner, "type": kind, "subject": subject, "created_at": now}
+    connection.execute(insert(MessageRow).values(message))
+    return [send(connection, owner, str(message["id"]), receiver, now) for receiver in receivers]
+
+
+def send(connection: Connection, owner: str, message_id: str, receiver: Receiver, now: int) -> str:
+    """Write down that a message is to go to a receiver; returns the delivery's id."""
+    endpoint_id, url = receiver
+    values = {
+        "id": new_id("whd"), "message_id": message_id, "endpoint_id": endpoint_id, "owner": owner, "url": url,
+        "state": PENDING, "next_at": now, "created_at": now,
+    }  # fmt: skip
+    connection.execute(insert(DeliveryRow).values(values))
+    return str(values["id"])

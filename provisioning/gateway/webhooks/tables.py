@@ -1,0 +1,101 @@
+"""The tables of webhooks. Addresses and secrets are sealed where the option is on; bodies name files and errors."""
+
+from __future__ import annotations
+
+from sqlalchemy import Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from provisioning.gateway.storage.sealing import Sealed, SealedText
+from provisioning.gateway.storage.tables import Base, Sequence
+
+
+class EndpointRow(Base):
+    """Where an owner wants to be told, and how it is signed."""
+
+    __tablename__ = "webhook_endpoints"
+
+    sequence: Mapped[Sequence]
+    id: Mapped[str] = mapped_column(unique=True)
+    owner: Mapped[str]
+    url: Mapped[str | None] = mapped_column(SealedText("webhook_endpoints.url"))
+    """None for the one that signs what goes to single jobs' own addresses."""
+    description: Mapped[str] = mapped_column(SealedText("webhook_endpoints.description"))
+    types: Mapped[str]
+    """A JSON list."""
+    secret: Mapped[str] = mapped_column(SealedText("webhook_endpoints.secret"))
+    former_secret: Mapped[str | None] = mapped_column(SealedText("webhook_endpoints.former_secret"))
+    former_until: Mapped[int | None]
+    created_at: Mapped[int]
+    failing_since: Mapped[int | None]
+    disabled_at: Mapped[int | None]
+    disabled_reason: Mapped[str | None]
+
+
+class TargetRow(Base):
+    """A single job's own address."""
+
+    __tablename__ = "webhook_targets"
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    endpoint_id: Mapped[str]
+    """Whose secret signs."""
+    url: Mapped[str] = mapped_column(SealedText("webhook_targets.url"))
+
+
+class MessageRow(Base):
+    """One thing to be told; its id is the same for every receiver and every attempt."""
+
+    __tablename__ = "webhook_messages"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    type: Mapped[str]
+    subject: Mapped[str | None]
+    """The id of the job or batch."""
+    body: Mapped[bytes | None] = mapped_column(Sealed("webhook_messages.body"))
+    """None until the first attempt; from then on the same."""
+    created_at: Mapped[int]
+
+
+class DeliveryRow(Base):
+    """A message on its way to one receiver."""
+
+    __tablename__ = "webhook_deliveries"
+
+    sequence: Mapped[Sequence]
+    id: Mapped[str] = mapped_column(unique=True)
+    message_id: Mapped[str]
+    endpoint_id: Mapped[str]
+    owner: Mapped[str]
+    url: Mapped[str | None] = mapped_column(SealedText("webhook_deliveries.url"))
+    """A single job's own address; None for the endpoint's, whatever it is by then."""
+    state: Mapped[str]
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    next_at: Mapped[int | None]
+    """None when there is no further attempt."""
+    created_at: Mapped[int]
+    ended_at: Mapped[int | None]
+
+
+class AttemptRow(Base):
+    """One request that was made."""
+
+    __tablename__ = "webhook_attempts"
+
+    sequence: Mapped[Sequence]
+    delivery_id: Mapped[str]
+    at: Mapped[int]
+    status: Mapped[int | None]
+    """What the receiver answered; None when it did not."""
+    error: Mapped[str | None]
+    duration_ms: Mapped[int]
+
+
+_WAITING = DeliveryRow.next_at.is_not(None)
+
+Index("webhook_endpoints_by_owner", EndpointRow.owner)
+Index("webhook_messages_by_time", MessageRow.created_at)
+Index("webhook_deliveries_by_owner", DeliveryRow.owner, DeliveryRow.sequence)
+Index("webhook_deliveries_by_message", DeliveryRow.message_id)
+Index("webhook_deliveries_due", DeliveryRow.next_at, sqlite_where=_WAITING, postgresql_where=_WAITING)
+Index("webhook_attempts_by_delivery", AttemptRow.delivery_id)

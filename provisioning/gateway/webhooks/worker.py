@@ -1,0 +1,111 @@
+"""Sends what is to be told, at least once, until it was taken or is given up.
+
+What is under way when the process is killed is still due when it starts again: receivers tell a repetition by its id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from provisioning.gateway.clock import Clock
+from provisioning.gateway.problems import Problem
+from provisioning.gateway.webhooks import signing
+from provisioning.gateway.webhooks.backoff import Backoff
+from provisioning.gateway.webhooks.deliveries import OF_ONE_ENDPOINT, Deliveries
+from provisioning.gateway.webhooks.endpoints import Endpoints
+from provisioning.gateway.webhooks.records import Delivery, Endpoint
+from provisioning.gateway.webhooks.sender import AT_ONCE, Sender
+
+LOOK_SECONDS = 1.0
+"""How often what is due is looked for."""
+
+Render = Callable[[Delivery], Awaitable[bytes | None]]
+"""Returns what a message says; None when what it is about is gone. May raise Problem."""
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Sends deliveries that are due."""
+
+    def __init__(
+        self, endpoints: Endpoints, deliveries: Deliveries, sender: Sender, backoff: Backoff, clock: Clock
+    ) -> None:
+        self._endpoints = endpoints
+        self._deliveries = deliveries
+        self._sender = sender
+        self._backoff = backoff
+        self._clock = clock
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._per_endpoint: Counter[str] = Counter()
+        self._one_ended = asyncio.Event()
+
+    async def run(self, render: Render) -> None:
+        """Send until cancelled."""
+        await self._sender.start()
+        try:
+            while True:
+                self._one_ended.clear()
+                with contextlib.suppress(Problem):
+                    await self._begin_due(render)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._one_ended.wait()
+        finally:
+            for task in self._busy.values():
+                task.cancel()
+            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+            await self._sender.close()
+
+    async def _begin_due(self, render: Render) -> None:
+        for delivery in await self._deliveries.due(self._clock.now_ms(), self._busy):
+            if len(self._busy) < AT_ONCE and self._per_endpoint[delivery.endpoint_id] < OF_ONE_ENDPOINT:
+                self._begin(delivery, render)
+
+    def _begin(self, delivery: Delivery, render: Render) -> None:
+        self._per_endpoint[delivery.endpoint_id] += 1
+        task = self._busy[delivery.id] = asyncio.create_task(self._deliver(delivery, render))
+        task.add_done_callback(lambda _: self._ended(delivery))
+
+    def _ended(self, delivery: Delivery) -> None:
+        self._busy.pop(delivery.id, None)
+        self._per_endpoint[delivery.endpoint_id] -= 1
+        # Those at zero go, or every endpoint that ever was would stay.
+        self._per_endpoint += Counter()
+        self._one_ended.set()
+
+    async def _deliver(self, delivery: Delivery, render: Render) -> None:
+        try:
+            await self._attempt(delivery, render)
+        except Problem as problem:
+            _log.warning("a webhook waits", extra={"delivery_id": delivery.id, "code": problem.code.value})
+        except Exception:  # noqa: BLE001 - one delivery must not end the others
+            _log.exception("a webhook failed", extra={"delivery_id": delivery.id})
+
+    async def _attempt(self, delivery: Delivery, render: Render) -> None:
+        endpoint = await self._endpoints.get(delivery.endpoint_id, None)
+        body = delivery.body or await self._body(delivery, render)
+        url = delivery.url or (endpoint.url if endpoint else None)
+        if endpoint is None or url is None or body is None or endpoint.disabled_at is not None:
+            await self._deliveries.give_up(delivery, self._clock.now_ms())
+            return
+        result = await self._sender.post(url, self._headers(endpoint, delivery, body), body)
+        now = self._clock.now_ms()
+        then = self._backoff.next(delivery.attempts, delivery.created_at, result, now)
+        await self._deliveries.attempted(delivery, result, now, then)
+        extra = {"delivery_id": delivery.id, "status": result.status, "error": result.error, "state": then.state}
+        _log.info("webhook", extra=extra)
+
+    def _headers(self, endpoint: Endpoint, delivery: Delivery, body: bytes) -> dict[str, str]:
+        now = self._clock.now_ms()
+        return signing.headers(endpoint.signers(now), delivery.message_id, now // 1000, body)
+
+    async def _body(self, delivery: Delivery, render: Render) -> bytes | None:
+        body = await render(delivery)
+        if body is not None:
+            await self._deliveries.keep_body(delivery.message_id, body)
+        return body
