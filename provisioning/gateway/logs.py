@@ -50,6 +50,8 @@ def configure(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # At every start it would say what it might do; what was done is said by us.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     # Its access log holds paths and queries; ours holds routes.
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("uvicorn.error").addFilter(is_wanted)

@@ -7,9 +7,11 @@ connection, and as many as there are connections for PostgreSQL.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,11 +21,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from provisioning.gateway.options import Journal
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.storage import address, engines, migrate, sealing
+from provisioning.gateway.storage import address, engines, migrate, sealing, statements
 from provisioning.gateway.storage.sealing import Sealer
+from provisioning.gateway.storage.tables import MetaRow
 
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
+
+SEAL = "seal"
+"""Under this name stands nothing, sealed."""
 
 UNSEALED = Sealer(("",), active=False)
 
@@ -47,7 +53,7 @@ class Database:
         threads = 1 if is_file else engines.POOL_SIZE
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="database")
         try:
-            self.run_now(migrate.to_newest)
+            self.run_now(partial(_prepare, sealer=sealer))
         except (SQLAlchemyError, migrate.MigrationError, OSError) as error:
             self.close()
             raise DatabaseError(f"{self.url.render_as_string()}: {_reason(error)}") from error
@@ -86,6 +92,21 @@ def open_database(settings: GatewaySettings) -> Database:
     """Open the database that the settings name; raises DatabaseError."""
     sealer = Sealer(settings.encryption_keys, active=settings.encrypt_at_rest)
     return Database(settings.database, settings.journal, sealer)
+
+
+def _prepare(connection: Connection, sealer: Sealer) -> None:
+    migrate.to_newest(connection)
+    _check_seal(connection, sealer)
+
+
+def _check_seal(connection: Connection, sealer: Sealer) -> None:
+    """Refuse a database that was sealed under a key that is not here, at the start and not at the first job."""
+    table = MetaRow.__tablename__
+    known = statements.word(connection, SEAL)
+    if known is not None:
+        sealer.open(base64.b64decode(known), table)
+    elif sealer.active:
+        statements.put(connection, SEAL, base64.b64encode(sealer.seal(b"", table)).decode())
 
 
 def _engine(url: URL, journal: Journal, sealer: Sealer) -> Engine:

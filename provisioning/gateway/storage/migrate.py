@@ -6,6 +6,7 @@ database the second finds the work done. Both databases roll a failed migration 
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from pathlib import Path
@@ -17,6 +18,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 from provisioning.gateway.storage import address
+
+_log = logging.getLogger(__name__)
 
 BASELINE = "r0001"
 """The form of gateways that kept their own count in `user_version`, when it stood at BASELINE_VERSION."""
@@ -49,6 +52,7 @@ def to_newest(connection: Connection) -> None:
     if present == BASELINE and not _is_counted(connection):
         command.stamp(settings, BASELINE)
     command.upgrade(settings, "head")
+    _log.info("database migrated", extra={"former": present, "now": scripts.get_current_head()})
 
 
 def _is_counted(connection: Connection) -> bool:

@@ -18,6 +18,7 @@ from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database, DatabaseError
 from provisioning.gateway.storage.tables import MetaRow
+from tests.unit.gateway import postgres
 from tests.unit.gateway.conftest import PEPPER
 
 
@@ -94,6 +95,18 @@ async def test_a_row_whose_name_is_taken_is_not_added(database: Database) -> Non
             is added
         )
     assert await database.read(word("a")) == "1"
+
+
+@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
+async def test_a_connection_that_the_server_has_closed_is_replaced(
+    database: Database, postgresql: postgres.Server
+) -> None:
+    await database.run(put("a", "1"))
+    name = database.url.database
+    postgresql.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    assert await database.read(word("a")) == "1"
+    await database.run(put("a", "2"))
+    assert await database.read(word("a")) == "2"
 
 
 def test_the_default_is_a_file_that_commits_are_safe_in(tmp_path: Path) -> None:
