@@ -14,7 +14,7 @@ given = $(if $(findstring command,$(origin $(call UPPER,$(1)))),--$(1) "$$$(call
 TESTED = $(READY) && $(PYTHON) -m tools.system_packages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview destroy output key pods placement doctor sweep break-glass logs ssh env init lock stop-emulator test test-nightly bench check
+.PHONY: help setup up preview destroy output key pods placement doctor sweep break-glass logs ssh backup restore env init lock stop-emulator test test-nightly bench check
 
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /make \1	/' | sed 's/[$$][$$]/$$/' | expand -t 22
@@ -44,6 +44,10 @@ logs:           ## the pod's log; FOLLOW=1 goes on with what comes
 	$(RUN) logs --env $(ENV) $(if $(FOLLOW),--follow)
 ssh:            ## a shell on the pod; CMD="id" runs that instead
 	$(RUN) ssh --env $(ENV) --command "$$CMD"
+backup:         ## the gateway's database to a new file, FILE=gateway.backup; the gateway serves meanwhile
+	$(RUN) backup --env $(ENV) --file "$$FILE"
+restore:        ## put such a FILE in the database's place, YES=1; the gateway is away for some seconds
+	$(RUN) restore --env $(ENV) --file "$$FILE" $(ACT)
 env:            ## settings for plain pulumi: eval "$$(make -s env ENV=dev)"
 	$(RUN) env --env $(ENV)
 init:           ## prepare a real environment: passphrase, salt, RunPod key as secret

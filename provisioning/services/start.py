@@ -23,11 +23,13 @@ from provisioning.services.desired import Desired, read
 
 START_SCRIPT = """\
 #!/bin/sh
-# Written by the installer; boot.sh runs it on every container start.
+# Written by the installer; boot.sh runs it on every container start, people run it as `start database backup`.
 home=${{POD_ROOT:-}}{home}
 # Python looks for modules in the working directory first; the image's may be anybody's to write to.
 cd "${{POD_ROOT:-/}}" || exit 1
-PYTHONPATH=$home/bundle/{bundle} PYTHONDONTWRITEBYTECODE=1 exec python3 -m provisioning.services.start
+module=${{1:-start}}
+[ $# -eq 0 ] || shift
+PYTHONPATH=$home/bundle/{bundle} PYTHONDONTWRITEBYTECODE=1 exec python3 -m "provisioning.services.$module" "$@"
 """
 
 

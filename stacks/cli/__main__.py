@@ -39,9 +39,9 @@ def parser() -> argparse.ArgumentParser:
     main_parser.add_argument("--command", dest="remote", default="", help="ssh: run this instead of a shell")
     main_parser.add_argument("--follow", action="store_true", help="logs: go on with what comes")
     main_parser.add_argument("--json", action="store_true", help="doctor: print one JSON object")
-    main_parser.add_argument("--file", default="", help="placement: save the plan here, as JSON")
+    main_parser.add_argument("--file", default="", help="placement: the plan, as JSON; backup and restore: the copy")
     main_parser.add_argument("--placement", default="", help="up: place the pod by this saved plan")
-    main_parser.add_argument("--yes", action="store_true", help="sweep, break-glass: act; without it they only look")
+    main_parser.add_argument("--yes", action="store_true", help="sweep, break-glass, restore: act, do not only look")
     main_parser.add_argument(
         "--ids", default="", help="sweep: end these pods too, whosever they are; ids, separated by spaces"
     )
@@ -95,6 +95,20 @@ def open_shell(place: Place, options: argparse.Namespace) -> int:
     from stacks.cli import pod  # noqa: PLC0415  (likewise)
 
     return pod.shell(environment.prepared(place, os.environ), [options.remote] if options.remote else [])
+
+
+def save_database(place: Place, options: argparse.Namespace) -> int:
+    """Copy the gateway's database to a file here."""
+    from stacks.cli import database  # noqa: PLC0415  (likewise)
+
+    return database.backup(environment.prepared(place, os.environ), options.file)
+
+
+def put_database_back(place: Place, options: argparse.Namespace) -> int:
+    """Put such a file in the database's place."""
+    from stacks.cli import database  # noqa: PLC0415  (likewise)
+
+    return database.restore(environment.prepared(place, os.environ), options.file, act=options.yes)
 
 
 def write_lock(place: Place, _options: argparse.Namespace) -> None:
@@ -168,6 +182,8 @@ COMMANDS: dict[str, Callable[[Place, argparse.Namespace], int | None]] = {
     "env": show_settings,
     "logs": show_log,
     "ssh": open_shell,
+    "backup": save_database,
+    "restore": put_database_back,
     "lock": write_lock,
     "placement": show_placement,
     "doctor": look_over,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import requests
 
@@ -52,8 +52,11 @@ def find_login(state: Mapping[str, Any], env: str) -> Login:
     return Login(str(pods[0]["sshHost"]), int(pods[0]["sshPort"]), clear(login["privateKey"]), clear(host["publicKey"]))
 
 
-def shell(engine: Engine, command: list[str]) -> int:
-    """Run ssh with the pinned host key; `command` or, without one, a shell. The exit code is ssh's."""
+def shell(engine: Engine, command: list[str], *, given: BinaryIO | None = None, output: BinaryIO | None = None) -> int:
+    """Run ssh with the pinned host key; `command` or, without one, a shell. The exit code is ssh's.
+
+    `given` and `output` stand in for this process's standard input and output.
+    """
     login = find_login(stack.deployment(engine, secrets=True), engine.place.env)
     folder = engine.place.state / "ssh" / engine.place.env
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -67,7 +70,9 @@ def shell(engine: Engine, command: list[str]) -> int:
     flags = [part for option in options for part in ("-o", option)]
     try:
         return subprocess.call(
-            ["ssh", "-F", "/dev/null", *flags, "-p", str(login.port), f"root@{login.host}", *command]
+            ["ssh", "-F", "/dev/null", *flags, "-p", str(login.port), f"root@{login.host}", *command],
+            stdin=given,
+            stdout=output,
         )
     finally:
         key.unlink(missing_ok=True)

@@ -103,7 +103,8 @@ async def test_a_connection_that_the_server_has_closed_is_replaced(
 ) -> None:
     await database.run(put("a", "1"))
     name = database.url.database
-    postgresql.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608 - ours
+    postgresql.execute(ended)
     assert await database.read(word("a")) == "1"
     await database.run(put("a", "2"))
     assert await database.read(word("a")) == "2"

@@ -1,0 +1,107 @@
+"""`boot/start database backup|restore` on the pod: the gateway's database to standard output, or from standard input.
+
+The work is the gateway's own command, done as the gateway's user. For a restore the gateway is stopped and, whatever
+came of it, started again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from provisioning.host import users
+from provisioning.layout import Layout
+from provisioning.services import supervisor
+from provisioning.services.desired import Desired, read
+
+LIMIT_SECONDS = 3600
+"""How long the gateway's command may take."""
+
+
+@dataclass(frozen=True)
+class DatabaseTool:
+    """Runs the gateway's commands on one pod."""
+
+    layout: Layout
+    desired: Desired
+
+    def backup(self, target: BinaryIO) -> int:
+        """Write a backup to a stream; returns the command's exit status."""
+        with self._passing() as file:
+            status = self._gateway("backup", file)
+            if status == 0:
+                # As it is, no link: the directory is not ours, and we may read everything.
+                with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW), "rb") as copy:
+                    shutil.copyfileobj(copy, target)
+                target.flush()
+        return status
+
+    def restore(self, source: BinaryIO) -> int:
+        """Put the backup that a stream holds in the database's place; returns the command's exit status."""
+        with self._passing() as file:
+            self._receive(source, file)
+            stopped, said = supervisor.control(self._python, self.layout, "stop", "gateway")
+            if stopped:
+                sys.stderr.write(f"the gateway could not be stopped: {said}\n")
+                return stopped
+            try:
+                return self._gateway("restore", file)
+            finally:
+                supervisor.control(self._python, self.layout, "start", "gateway")
+
+    @property
+    def _python(self) -> Path:
+        return self.layout.home / self.desired.gateway.python
+
+    @contextmanager
+    def _passing(self) -> Iterator[Path]:
+        """Return a file in the gateway's directory for what passes through, and delete it afterwards."""
+        file = self.layout.gateway_data / f"passing-{os.getpid()}"
+        try:
+            yield file
+        finally:
+            file.unlink(missing_ok=True)
+
+    def _receive(self, source: BinaryIO, file: Path) -> None:
+        # Exclusive, and its owner set by descriptor: the directory is the gateway's, which may have put a link there.
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as copy:
+            if (owner := users.owner(users.GATEWAY, self.layout)) is not None:
+                os.fchown(descriptor, *owner)
+            shutil.copyfileobj(source, copy)
+
+    def _gateway(self, action: str, file: Path) -> int:
+        program = next(p for p in supervisor.programs(self.desired, self.layout, {}, "") if p.name == "gateway")
+        command = [str(self._python), "-m", "provisioning.gateway", action, "--config", str(self.layout.gateway_config)]
+        owner = users.owner(users.GATEWAY, self.layout)
+        uid, gid = owner if owner is not None else (None, None)
+        groups: list[int] | None = [] if owner is not None else None
+        # What it says is for people: standard output is the copy's.
+        done = subprocess.run(
+            [*command, str(file)], cwd=program.directory, env=dict(program.environment), stdin=subprocess.DEVNULL,
+            stdout=sys.stderr.fileno(), check=False, timeout=LIMIT_SECONDS, user=uid, group=gid, extra_groups=groups,
+        )  # fmt: skip
+        return done.returncode
+
+
+def main() -> int:
+    """Back up or restore."""
+    os.umask(0o077)
+    layout = Layout.from_env(os.environ)
+    desired = read(layout)
+    if sys.argv[1:] not in (["backup"], ["restore"]) or desired is None:
+        sys.stderr.write("database: say backup or restore, on a pod that is installed\n")
+        return 2
+    tool = DatabaseTool(layout, desired)
+    return tool.backup(sys.stdout.buffer) if sys.argv[1] == "backup" else tool.restore(sys.stdin.buffer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pytest
+
+from stacks.cli import database, pod
+from stacks.cli.engine import Engine
+from stacks.cli.errors import CliError
+
+ENGINE = cast(Engine, type("E", (), {"place": type("P", (), {"env": "prod"})})())
+
+
+class Pod:
+    """Stands for ssh to a pod."""
+
+    def __init__(self) -> None:
+        self.status, self.content, self.got = 0, b"the database", b""
+        self.commands: list[list[str]] = []
+
+    def shell(
+        self, _engine: Engine, command: list[str], *, given: BinaryIO | None = None, output: BinaryIO | None = None
+    ) -> int:
+        self.commands.append(command)
+        if output is not None:
+            output.write(self.content)
+        self.got = given.read() if given is not None else b""
+        return self.status
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> Pod:
+    stand_in = Pod()
+    monkeypatch.setattr(pod, "shell", stand_in.shell)
+    return stand_in
+
+
+def test_a_backup_is_a_new_private_file(there: Pod, tmp_path: Path) -> None:
+    path = tmp_path / "copy"
+    assert database.backup(ENGINE, str(path)) == 0
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"the database", 0o600)
+    assert there.commands == [['"${POD_ROOT:-}/workspace/comfyui-runpod/boot/start" database backup']]
+    with pytest.raises(CliError, match="not there yet"):
+        database.backup(ENGINE, str(path))
+    assert path.read_bytes() == b"the database"
+
+
+@pytest.mark.parametrize(("status", "content"), [(255, b"half"), (0, b"")])
+def test_what_is_no_backup_is_not_kept(there: Pod, tmp_path: Path, status: int, content: bytes) -> None:
+    there.status, there.content = status, content
+    with pytest.raises(CliError, match="no backup was made"):
+        database.backup(ENGINE, str(tmp_path / "copy"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_restore_is_not_done_by_accident(there: Pod, tmp_path: Path) -> None:
+    path = tmp_path / "copy"
+    path.write_bytes(b"the database")
+    with pytest.raises(CliError, match="YES=1"):
+        database.restore(ENGINE, str(path), act=False)
+    assert there.commands == []
+    assert database.restore(ENGINE, str(path), act=True) == 0
+    assert there.got == b"the database"
+
+
+@pytest.mark.parametrize(("file", "words"), [("", "FILE="), ("/absent/copy", "not there")])
+def test_a_file_is_named(there: Pod, file: str, words: str) -> None:
+    act: Any = True
+    with pytest.raises(CliError, match=words):
+        database.restore(ENGINE, file, act=act)
