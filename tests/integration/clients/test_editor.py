@@ -43,7 +43,6 @@ class Visit:
 
     page: Page
     errors: list[str] = field(default_factory=list)
-    pictures: list[Response] = field(default_factory=list)
 
     def watch(self) -> None:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -52,8 +51,6 @@ class Visit:
     def _note(self, response: Response) -> None:
         if response.status >= 500:
             self.errors.append(f"{response.status} {response.url}")
-        if "/comfy/api/view" in response.url and response.status == 200:
-            self.pictures.append(response)
 
     def open(self, site: Site) -> None:
         """Go to the editor, log in with a key where the way there leads by, and wait for the graph."""
@@ -63,6 +60,10 @@ class Visit:
         self.page.wait_for_url("**/comfy/", timeout=MILLISECONDS)
         ready = "() => window.app && window.app.graph && document.querySelector('canvas')"
         self.page.wait_for_function(ready, timeout=MILLISECONDS)
+
+
+def _is_picture(response: Response) -> bool:
+    return "/comfy/api/view" in response.url and response.status == 200
 
 
 @pytest.fixture
@@ -81,10 +82,10 @@ def test_an_admin_draws_in_the_editor(visit: Visit, editor_site: Site, tmp_path:
     page = visit.page
     visit.open(editor_site)
     page.evaluate("graph => window.app.loadApiJson(graph, 'drawing')", workflow(text="a pier at dusk", seed=21))
-    page.get_by_test_id("queue-button").first.click(timeout=MILLISECONDS)
     # The node that saved the picture shows it: the browser asks for it under the name our events told.
-    page.wait_for_event("response", lambda response: response in visit.pictures, timeout=MILLISECONDS)
-    assert visit.pictures[0].header_value("content-type") == "image/png"
+    with page.expect_response(_is_picture, timeout=MILLISECONDS) as drawn:
+        page.get_by_test_id("queue-button").first.click(timeout=MILLISECONDS)
+    assert drawn.value.header_value("content-type") == "image/png"
     page.wait_for_timeout(500)
     shown = Path(os.environ.get("SCREENSHOTS", tmp_path)) / "editor.png"
     page.screenshot(path=shown)
