@@ -64,12 +64,9 @@ class Door:
 
     async def check(self, actor: Actor) -> None:
         """Look again at a caller who came in before, by whatever way; raises Problem once it may no longer be here."""
-        expired = actor.expires_at is not None and actor.expires_at <= self._store.clock.now_ms()
-        if not expired and await self._store.living(actor.reference) is not None:
-            return
-        if actor.session_id is not None:
-            raise Problem(Code.SESSION_ENDED)
-        raise Problem(Code.KEY_EXPIRED if expired else Code.KEY_REVOKED)
+        await self._store.named(actor.reference)
+        if actor.expires_at is not None and actor.expires_at <= self._store.clock.now_ms():
+            raise Problem(Code.KEY_REVOKED)
 
     async def _of_header(self, name: bytes, value: bytes) -> Actor:
         text = value.decode("latin-1")

@@ -91,16 +91,23 @@ class KeyStore:
 
     async def living(self, reference: str) -> Actor | None:
         """Return who is meant by an actor's reference, as the caller may act now; None when it may no more."""
+        await self._refresh()
+        try:
+            return await self.named(reference)
+        except Problem:
+            return None
+
+    async def named(self, reference: str) -> Actor:
+        """Return the same; raises Problem that says why there is nobody: as `find`, or SESSION_ENDED."""
         session = await self.session(reference)
         record = self._keys.get((session.key_id or "") if session else reference)
         if record is not None:
-            try:
-                actor = self._actor(record, self.clock.now_ms())
-            except Problem:
-                return None
+            actor = self._actor(record, self.clock.now_ms())
             return replace(actor, session_id=session.id) if session else actor
         user = self._users.get((session.user or "") if session else "")
-        return replace(actor_of_user(user), session_id=reference) if user is not None else None
+        if user is None:
+            raise Problem(Code.SESSION_ENDED)
+        return replace(actor_of_user(user), session_id=reference)
 
     async def session(self, session_id: str) -> SessionRecord | None:
         """Return a login that lives: neither over nor outlived by what it was opened with."""

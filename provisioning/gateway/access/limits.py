@@ -58,7 +58,8 @@ class Limits:
         self._limiter = limiter
         self._places = _Places()
         self._key_default = Allowance(requests_per_minute=per_key, max_streams=settings.max_streams_per_key)
-        self._user_default = Allowance(
+        # Not validated: twice the highest rate that an option may name is higher than a key may be given.
+        self._user_default = Allowance.model_construct(
             requests_per_minute=settings.owner_rate_limit_per_minute or 2 * per_key,
             submits_per_minute=settings.submits_per_minute,
             uploads_per_minute=settings.uploads_per_minute,

@@ -158,3 +158,9 @@ async def test_every_answer_to_a_caller_tells_the_limits(gate: Gate) -> None:
         assert answer.headers["ratelimit-policy"].startswith('"perkey";q='), (method, path)
         assert answer.headers["ratelimit"].startswith('"perkey";r='), (method, path)
     assert "ratelimit" not in (await gate.client(None).get("/queue")).headers
+
+
+@pytest.mark.parametrize("overrides", [{"rate_limit_per_minute": 1_000_000}])
+async def test_the_highest_rate_that_an_option_may_name_is_one(gate: Gate) -> None:
+    policies = (await gate.alice.get("/queue")).headers["ratelimit-policy"]
+    assert policies == '"perkey";q=1000000;w=60, "perowner";q=2000000;w=60'
