@@ -18,6 +18,22 @@ MEBIBYTE = 1024 * 1024
 HostName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z0-9.\[\]:-]{1,255}$")]
 
 
+NodePattern = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+DENIED_NODES = (
+    # They run code or commands.
+    "*terminal*", "*shell*command*", "*python*script*", "*pyscript*", "*python*code*", "*run*python*", "*exec*python*",
+    "*python*exec*", "*interpreter*", "IDENode", "SRL Eval", "SRL Eval *", "*PyEval*", "*CodeExec*", "Evaluate Strings",
+    # They read or write where the caller says.
+    "VHS_Load*Path", "VHS_LoadImages", "VHS_LoadAudio", "*FromPath*", "*from path*", "*ToPath*", "*FromDir*",
+    "*from dir*", "*FromDirectory*", "Load Image Batch", "Load Text File", "Save Text File", "Image Save",
+    "Text Load Line From File", "Text File History Loader", "Load Cache", "Create Video from Path", "LoadText|*",
+    "SaveText|*", "*LoadTextFile*", "*SaveTextFile*", "*FileReader*", "*FileWriter*",
+    # They fetch addresses, those of the pod's own network included.
+    "*FromUrl*", "*from url*", "*UrlTo*", "*HTTPRequest*", "*HTTP Request*", "*Webhook*", "*Downloader*",
+)  # fmt: skip
+
+
 class Journal(StrEnum):
     """How SQLite keeps a transaction apart until it is whole."""
 
@@ -79,6 +95,15 @@ class Options(BaseModel):
     """Largest upload; ComfyUI's own default."""
     max_nodes: int = Field(default=2000, ge=1)
     """Largest workflow."""
+    max_pixels: int = Field(default=268_435_456, ge=4096)
+    """Largest width x height x number of pictures that one node may ask for; 256 pictures of one megapixel."""
+    max_steps: int = Field(default=1000, ge=1)
+    """Most steps that one node may ask for."""
+    allowed_nodes: tuple[NodePattern, ...] = ()
+    """Node classes that workflows may use, `*` for any text; empty means all that `denied_nodes` does not name."""
+    denied_nodes: tuple[NodePattern, ...] = DENIED_NODES
+    """Node classes that no workflow may use, an admin's included; the default names those that run code or commands,
+    read and write paths of the caller's choice, or fetch addresses."""
     max_requests_per_owner: int = Field(default=40, ge=1)
     """At once; fewer than the connections to ComfyUI, so that one owner's slow downloads leave some for the rest."""
     max_sockets_per_owner: int = Field(default=20, ge=1)

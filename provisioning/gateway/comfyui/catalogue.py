@@ -10,6 +10,7 @@ import orjson
 
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.upstream import Upstream
+from provisioning.gateway.jobs.file_names import leaf
 from provisioning.gateway.problems import Code, Problem
 
 FRESH_SECONDS = 30.0
@@ -25,7 +26,7 @@ _KNOWN_FILE_INPUTS = frozenset(
 )  # fmt: skip
 """Inputs that name files even where a build of ComfyUI forgets to flag them."""
 
-Inputs = dict[str, Any]
+_GROUPS = frozenset({"required", "optional"})
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,28 @@ def read(everything: dict[str, Any]) -> Catalogue:
 
 
 def _inputs(info: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - ComfyUI's JSON
+    """Yield every input by its name; those inside a dynamic one, however deep, as `*.` and how their names begin."""
     groups = info.get("input", {}) if isinstance(info, dict) else {}
+    for name, spec in _members(groups):
+        yield name, spec
+        for inner, inner_spec in _dynamic(_options(spec)):
+            yield f"*.{leaf(inner)}", inner_spec
+
+
+def _members(groups: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - ComfyUI's JSON
     for group in groups.values() if isinstance(groups, dict) else ():
         if isinstance(group, dict):
             yield from group.items()
+
+
+def _dynamic(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - ComfyUI's JSON
+    """Yield the inputs that stand anywhere in a dynamic input's options, below `required` or `optional`."""
+    if isinstance(value, dict):
+        if _GROUPS & value.keys():
+            yield from _members({group: value[group] for group in _GROUPS & value.keys()})
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
+        yield from _dynamic(item)
 
 
 def _options(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - ComfyUI's JSON

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.jobs import graph
+from provisioning.gateway.jobs import graph, workflow_limits
 from provisioning.gateway.jobs.job import Job
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.web.exchange import Exchange
@@ -36,7 +36,7 @@ def new_job(services: Services, exchange: Exchange, workflow: object, client_id:
         owner=exchange.who.owner,
         admin=exchange.who.is_admin,
         client_id=client_id if isinstance(client_id, str) and CLIENT_ID.fullmatch(client_id) else "",
-        workflow=orjson.dumps(graph.read(workflow, services.settings.max_nodes)),
+        workflow=orjson.dumps(graph.read(workflow, workflow_limits.of_options(services.settings))),
         submitted_at=services.clock.now_ms(),
         timeout_ms=round(services.settings.job_timeout_seconds * 1000),
         ceilings=services.accounting.ceilings(exchange.who),

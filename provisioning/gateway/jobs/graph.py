@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from provisioning.gateway.comfyui.realm import REALM_PATTERN, Realm, is_safe_name
+from provisioning.gateway.comfyui.realm import Realm, is_safe_name
+from provisioning.gateway.jobs.file_names import is_foreign, leaf, mentions_foreign
+from provisioning.gateway.jobs.workflow_limits import WorkflowLimits
 from provisioning.gateway.problems import Code, Problem, fault
 
 DENIED_CLASSES = frozenset(
@@ -20,9 +22,6 @@ DENIED_CLASSES = frozenset(
 
 PREFIX_INPUT = "filename_prefix"
 """The name by which every node of ComfyUI's own takes the place it saves to."""
-
-MAX_DEPTH = 64
-"""Levels of nesting; real workflows have about four."""
 
 ASSET_TYPE = "core/ASSET"
 """Marks an object that stands in place of a file name, in the Comfy API v2."""
@@ -43,18 +42,16 @@ class Rules:
     """What a loader takes for each of the owner's assets that the workflow names, by id."""
 
 
-def read(graph: Any, max_nodes: int) -> Graph:  # noqa: ANN401 - a client's JSON
+def read(graph: Any, limits: WorkflowLimits) -> Graph:  # noqa: ANN401 - a client's JSON
     """Return a workflow whose form is right; raises Problem saying what is wrong with it."""
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
         raise Problem(Code.WORKFLOW_FORMAT_UI)
     if not isinstance(graph, dict) or not graph:
         raise Problem(Code.INVALID_WORKFLOW, "Send the workflow's nodes, an object.", members=fault("/", "no nodes"))
-    if _is_deeper(graph, MAX_DEPTH):
-        raise Problem(Code.WORKFLOW_TOO_LARGE, f"The workflow is nested more than {MAX_DEPTH} levels deep.")
-    if len(graph) > max_nodes:
-        raise Problem(Code.WORKFLOW_TOO_LARGE, f"The workflow has {len(graph)} nodes; {max_nodes} are allowed.")
+    limits.check_size(graph)
     for node_id, node in graph.items():
         _check_node(node_id, node)
+        limits.check_node(node_id, node)
     return graph
 
 
@@ -65,18 +62,11 @@ def _check_node(node_id: str, node: Any) -> None:  # noqa: ANN401 - a client's J
         refuse(node_id, "", "a node has an object of inputs")
 
 
-def _is_deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - a client's JSON
-    layer = [value]
-    for _ in range(levels):
-        nested = [item for item in layer if isinstance(item, dict | list)]
-        layer = [inner for item in nested for inner in (item.values() if isinstance(item, dict) else item)]
-    return bool(layer)
-
-
 def asset_ids(graph: Graph) -> frozenset[str]:
-    """Return the ids of the assets that stand in place of file names."""
+    """Return the ids of the assets that stand in place of file names, alone or in a list of them."""
     values = (value for node in graph.values() for value in node["inputs"].values())
-    return frozenset(asset_id for value in values if (asset_id := _asset_id(value)) is not None)
+    each = (item for value in values for item in (value if isinstance(value, list) else [value]))
+    return frozenset(asset_id for item in each if (asset_id := _asset_id(item)) is not None)
 
 
 def _asset_id(value: Any) -> str | None:  # noqa: ANN401 - a client's JSON
@@ -105,17 +95,19 @@ def _rewrite_input(node_id: str, cls: str, name: str, value: Any, rules: Rules) 
             message = f"Node {node_id}, input {name}: there is no asset {asset_id!r} of yours."
             raise Problem(Code.MISSING_ASSET, message, members={"missing_ids": [asset_id]})
         return rules.assets[asset_id]
+    if isinstance(value, list) and any(_asset_id(item) is not None for item in value):
+        return [_rewrite_input(node_id, cls, name, item, rules) for item in value]
     # An admin names files as they are.
     return _own_names(node_id, cls, name, value, rules) if rules.realm.root else value
 
 
 def _own_names(node_id: str, cls: str, name: str, value: Any, rules: Rules) -> Any:  # noqa: ANN401
-    if name == PREFIX_INPUT:
+    if name.rpartition(".")[2] == PREFIX_INPUT:
         return f"{rules.realm.root}/{rules.job_id}/{_safe(node_id, name, value)}"
-    if (cls, name) in rules.file_inputs:
+    if (cls, name) in rules.file_inputs or ("." in name and (cls, f"*.{leaf(name)}") in rules.file_inputs):
         return _rewrite_file(node_id, name, value, rules.realm)
-    if _mentions_realm(value):
-        refuse(node_id, name, "names a folder of the gateway's")
+    if is_foreign(name) or mentions_foreign(value):
+        refuse(node_id, name, "names a file or folder that is not yours")
     return value
 
 
@@ -130,16 +122,9 @@ def _safe(node_id: str, name: str, value: Any) -> str:  # noqa: ANN401 - a clien
     # A link is refused too: what another node makes at run time is out of our sight.
     if not isinstance(value, str):
         refuse(node_id, name, "takes a file name as text, not a link to another node")
-    if not is_safe_name(value) or value.rstrip().endswith("]") or _mentions_realm(value):
+    if not is_safe_name(value) or value.rstrip().endswith("]") or is_foreign(value):
         refuse(node_id, name, "takes a plain relative file name without '..' or an [output] or [temp] mark")
     return value
-
-
-def _mentions_realm(value: Any) -> bool:  # noqa: ANN401 - a client's JSON
-    if isinstance(value, str):
-        return bool(REALM_PATTERN.search(value))
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(_mentions_realm(item) for item in items)
 
 
 def refuse(node_id: str, name: str, message: str) -> NoReturn:
