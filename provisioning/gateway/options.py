@@ -95,6 +95,10 @@ class Options(BaseModel):
     """Largest upload; ComfyUI's own default."""
     max_nodes: int = Field(default=2000, ge=1)
     """Largest workflow."""
+    max_image_pixels: int = Field(default=100_000_000, ge=1024)
+    """Most pixels of an uploaded picture, all its frames together; it takes four bytes each once it is read."""
+    min_free_bytes: int = Field(default=256 * MEBIBYTE, ge=0)
+    """Free space on the volume below which no job and no file is taken, so that what runs can still save."""
     max_pixels: int = Field(default=268_435_456, ge=4096)
     """Largest width x height x number of pictures that one node may ask for; 256 pictures of one megapixel."""
     max_steps: int = Field(default=1000, ge=1)

@@ -45,11 +45,14 @@ class Code(StrEnum):
     NO_SESSION = "no_session"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     HOST_NOT_ALLOWED = "host_not_allowed"
     INVALID_WORKFLOW = "invalid_workflow"
     NODE_NOT_ALLOWED = "node_not_allowed"
     WORKFLOW_TOO_LARGE = "workflow_too_large"
     MISSING_ASSET = "missing_asset"
+    INVALID_IMAGE = "invalid_image"
+    IMAGE_TOO_MANY_PIXELS = "image_too_many_pixels"
     IDEMPOTENCY_KEY_REUSE = "idempotency_key_reuse"
     WEBHOOK_URL_FORBIDDEN = "webhook_url_forbidden"
     TOO_MANY_WEBHOOKS = "too_many_webhooks"
@@ -69,6 +72,7 @@ class Code(StrEnum):
     UPSTREAM_STUCK = "upstream_stuck"
     NOT_READY = "not_ready"
     DRAINING = "draining"
+    STORAGE_FULL = "storage_full"
     UPSTREAM_TIMEOUT = "upstream_timeout"
     DEADLINE_EXCEEDED = "deadline_exceeded"
 
@@ -125,11 +129,16 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.NO_SESSION: Entry(409, "No session", "This is for people who logged in; a key has no session."),
     Code.BODY_TOO_LARGE: Entry(413, "Body too large", "Send a smaller body."),
     Code.UNSUPPORTED_MEDIA_TYPE: Entry(415, "Unsupported media type", "Send a type that this route accepts."),
+    Code.RANGE_NOT_SATISFIABLE: Entry(416, "No such range", "Ask for bytes that the file has; see Content-Range."),
     Code.HOST_NOT_ALLOWED: Entry(421, "Unknown host name", "Use the address that the stack prints as gatewayUrl."),
     Code.INVALID_WORKFLOW: Entry(422, "Invalid workflow", "ComfyUI cannot run this workflow; see node_errors."),
     Code.NODE_NOT_ALLOWED: Entry(422, "Node not allowed", "Remove the node: it reaches files that are not yours."),
     Code.WORKFLOW_TOO_LARGE: Entry(422, "Workflow too large", "Split the workflow into smaller ones."),
     Code.MISSING_ASSET: Entry(422, "No such asset", "The workflow names an asset that is not yours; upload it first."),
+    Code.INVALID_IMAGE: Entry(
+        422, "Not a whole picture", "The picture is broken or cut off; save it anew and send that."
+    ),
+    Code.IMAGE_TOO_MANY_PIXELS: Entry(422, "Too many pixels", "Send a smaller picture, or fewer frames."),
     Code.IDEMPOTENCY_KEY_REUSE: Entry(422, "Idempotency-Key used before", "Use a new key for another request."),
     Code.WEBHOOK_URL_FORBIDDEN: Entry(
         422, "Webhook URL not allowed", "Use an https:// address on the public internet, on an allowed port."
@@ -159,6 +168,9 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.UPSTREAM_STUCK: Entry(503, "ComfyUI is stuck", "Jobs wait until ComfyUI, which is stuck, was restarted."),
     Code.NOT_READY: Entry(503, "Not ready", "No jobs are taken now; with a key, /api/gateway/ready says why."),
     Code.DRAINING: Entry(503, "Shutting down", "The gateway is restarting; try again shortly."),
+    Code.STORAGE_FULL: Entry(
+        507, "Disk full", "Delete files that are not needed, or ask the operator for a larger disk."
+    ),
     Code.UPSTREAM_TIMEOUT: Entry(504, "ComfyUI did not answer in time", "Try again; long work belongs in a job."),
     Code.DEADLINE_EXCEEDED: Entry(504, "Took too long", "No answer within 90 s; submit a job and follow it instead."),
 }
@@ -170,6 +182,7 @@ RETRY_SECONDS: Mapping[Code, float] = {
     Code.UPSTREAM_STUCK: 30,
     Code.NOT_READY: 2,
     Code.DRAINING: 5,
+    Code.STORAGE_FULL: 60,
     Code.IDEMPOTENCY_CONFLICT: 1,
     Code.CONCURRENCY_LIMITED: 1,
     Code.TOO_MANY_STREAMS: 5,

@@ -31,6 +31,7 @@ from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.quotas.accounting import Accounting
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage.assets import AssetStore
+from provisioning.gateway.storage.space import Space
 from provisioning.gateway.telling.jobs import JobTeller
 from provisioning.gateway.telling.news import News
 from provisioning.gateway.webhooks.service import Webhooks
@@ -48,6 +49,7 @@ class Services:
     assets: AssetStore
     upstream: Upstream
     clock: Clock
+    space: Space
     catalogue: CatalogueCache
     hub: Hub
     channels: Channels

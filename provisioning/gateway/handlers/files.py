@@ -13,9 +13,9 @@ from provisioning.gateway.handlers.passing import pass_on
 from provisioning.gateway.jobs.job import StoredFile
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services
+from provisioning.gateway.web import media
 from provisioning.gateway.web.exchange import Exchange
 from provisioning.gateway.web.form import Form, encode, read_form
-from provisioning.gateway.web.media import is_accepted
 
 _TYPES = frozenset({"input", "output", "temp"})
 _OPTIONS = {"preview": re.compile(r"(webp|jpeg)(;[0-9]{1,3})?"), "channel": re.compile(r"rgba|rgb|a")}
@@ -77,7 +77,7 @@ async def _upload(services: Services, exchange: Exchange, path: str) -> None:
 
 async def _store(services: Services, exchange: Exchange, path: str, form: Form) -> dict[str, Any]:
     realm, filename = services.realm(exchange.who), form.filename or ""
-    _check_upload(form, filename)
+    await _check_upload(services, form, filename)
     fields = {"type": "input", "subfolder": realm.inward(form.fields.get("subfolder", "").strip("/"))}
     if form.fields.get("overwrite") in {"true", "1"}:
         fields["overwrite"] = "true"
@@ -89,14 +89,12 @@ async def _store(services: Services, exchange: Exchange, path: str, form: Form) 
     return _stored(status, answer, realm)
 
 
-def _check_upload(form: Form, filename: str) -> None:
+async def _check_upload(services: Services, form: Form, filename: str) -> None:
     _check_names(StoredFile(form.fields.get("type", "input"), form.fields.get("subfolder", "").strip("/"), filename))
     if form.fields.get("type", "input") != "input":
         raise Problem(Code.INVALID_REQUEST, "type: uploads go to input.", members=fault("type", "not input"))
-    if not is_accepted(filename, form.head()):
-        raise Problem(
-            Code.UNSUPPORTED_MEDIA_TYPE, "Send an image, video or sound whose content fits its name's ending."
-        )
+    await media.check(filename, form, services.settings.max_image_pixels)
+    services.space.check(form.file.seek(0, 2))
 
 
 async def _original(services: Services, exchange: Exchange, text: str) -> str:

@@ -15,7 +15,7 @@ FORWARDED_REQUEST_HEADERS = ("range", "if-range", "if-none-match", "if-modified-
 
 FORWARDED_REPLY_HEADERS = ("content-type", "content-length", "content-range", "accept-ranges", "etag", "last-modified")
 
-_ERRORS: Mapping[int, Code] = {400: Code.INVALID_REQUEST, 404: Code.NOT_FOUND, 416: Code.INVALID_REQUEST}
+_ERRORS: Mapping[int, Code] = {400: Code.INVALID_REQUEST, 404: Code.NOT_FOUND, 416: Code.RANGE_NOT_SATISFIABLE}
 
 
 def segment(text: str) -> str:
@@ -35,9 +35,11 @@ def asked_path(exchange: Exchange) -> str:
 async def pass_on(services: Services, exchange: Exchange, path: str, params: Mapping[str, str] | None = None) -> None:
     """Answer with what ComfyUI says to a GET; its error texts stay inside. Raises Problem."""
     headers = {name: value for name in FORWARDED_REQUEST_HEADERS if (value := exchange.header(name)) is not None}
+    await _judge_range(services, path, params, headers)
     async with services.upstream.stream(Request(exchange.method, path, params, headers)) as reply:
         if reply.status not in {200, 206, 304}:
-            raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR))
+            whole = [("content-range", reply.headers["content-range"])] if reply.status == 416 else []
+            raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR), headers=tuple(whole))
         kept = [(name, reply.headers[name]) for name in FORWARDED_REPLY_HEADERS if name in reply.headers]
         kept += display_headers(reply.headers.get("content-type", ""))
         if (body := await reply.small()) is not None:
@@ -47,6 +49,19 @@ async def pass_on(services: Services, exchange: Exchange, path: str, params: Map
         async for chunk in reply.chunks:
             await exchange.write(chunk, more=True)
         await exchange.write(b"", more=False)
+
+
+async def _judge_range(
+    services: Services, path: str, params: Mapping[str, str] | None, headers: dict[str, str]
+) -> None:
+    """Judge an If-Range that is a tag, which ComfyUI's server takes for a date it cannot read and so for fulfilled."""
+    tag = headers.get("if-range", "")
+    if "range" not in headers or not tag.startswith(('"', "W/")):
+        return
+    async with services.upstream.stream(Request("HEAD", path, params)) as reply:
+        same = reply.headers.get("etag") == tag and not tag.startswith("W/")
+    # RFC 9110, 13.1.5: a weak tag never matches here, and without a match the whole is sent.
+    del headers["if-range" if same else "range"]
 
 
 def display_headers(content_type: str) -> list[tuple[str, str]]:

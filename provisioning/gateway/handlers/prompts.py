@@ -30,6 +30,7 @@ async def submit(services: Services, exchange: Exchange) -> None:
 def new_job(services: Services, exchange: Exchange, workflow: object, client_id: object = None) -> Job:
     """Return a job for a workflow of the caller's, not written down yet; raises Problem."""
     services.check_not_draining()
+    services.space.check()
     job = Job(
         id=str(uuid.uuid4()),
         key_id=exchange.who.key_id,

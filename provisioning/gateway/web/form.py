@@ -12,6 +12,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from provisioning.gateway.problems import Code, Problem, fault
+from provisioning.gateway.storage.space import FULL
 
 MEMORY_BYTES = 1024 * 1024
 """A file up to this size stays in memory; a longer one goes to the container's disk."""
@@ -116,6 +117,10 @@ async def read_form(content_type: str, chunks: AsyncIterator[bytes], *, dropped:
     reader = _Reader(dropped)
     try:
         await _parse(reader, options[b"boundary"], chunks)
+    except OSError as error:
+        reader.form.close()
+        # It is written to a disk on its way; the container's may be full while the volume's is not.
+        raise (Problem(Code.STORAGE_FULL) if error.errno in FULL else error) from error
     except BaseException:
         reader.form.close()
         raise

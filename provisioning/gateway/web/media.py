@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.web import pictures
+from provisioning.gateway.web.form import Form
+
 _MAGIC: Mapping[str, tuple[tuple[int, bytes], ...]] = {
     "png": ((0, b"\x89PNG\r\n\x1a\n"),),
     "jpeg": ((0, b"\xff\xd8\xff"),),
@@ -28,9 +32,29 @@ _ENDINGS: Mapping[str, str] = {
 _MP3_FRAMES = (b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")
 
 
-def is_accepted(filename: str, head: bytes) -> bool:
-    """Return whether a file of this name may begin with these bytes (at least 12): no markup, no script, no pickle."""
+_TYPES: Mapping[str, str] = {
+    "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "gif": "image/gif", "bmp": "image/bmp",
+    "mp4": "video/mp4", "webm": "video/webm", "wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg",
+    "mp3": "audio/mpeg",
+}  # fmt: skip
+
+
+def media_type(filename: str, head: bytes) -> str:
+    """Return what a file of this name is that begins with these bytes (at least 12), by those bytes.
+
+    Raises Problem for all that is not a picture, film or sound in keeping with its name: no markup, script or pickle.
+    """
     kind = _ENDINGS.get(filename.rpartition(".")[2].lower(), "")
-    if kind == "mp3" and head.startswith(_MP3_FRAMES):
-        return True
-    return kind in _MAGIC and all(head[at : at + len(magic)] == magic for at, magic in _MAGIC[kind])
+    fits = kind in _MAGIC and all(head[at : at + len(magic)] == magic for at, magic in _MAGIC[kind])
+    if not fits and not (kind == "mp3" and head.startswith(_MP3_FRAMES)):
+        message = "Send an image, video or sound whose content fits its name's ending."
+        raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, message)
+    return _TYPES[kind]
+
+
+async def check(filename: str, form: Form, max_pixels: int) -> str:
+    """Return the media type of an uploaded file; raises Problem when it may not be kept."""
+    found = media_type(filename, form.head())
+    if found.startswith("image/"):
+        await pictures.check(form.file, max_pixels)
+    return found

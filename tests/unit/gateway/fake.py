@@ -5,13 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int = 1, height: int = 1) -> bytes:
+    """Return a PNG that says it is so large, with the pixels of one line."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(b"\0\xff\0\0")
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
+
+
+PNG = png()
 START_MS = 1_700_000_000_000
 
 OBJECT_INFO: dict[str, Any] = {

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import errno
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioning.gateway.comfyui.realm import is_safe_name, without_paths
 from tests.unit.gateway.conftest import Gate, finish, submit, workflow
-from tests.unit.gateway.fake import PNG
+from tests.unit.gateway.fake import PNG, png
 
 
 def form(name: str = "a.png", content: bytes = PNG) -> dict[str, Any]:
@@ -64,6 +67,61 @@ async def test_uploads_that_are_refused(
 ) -> None:
     answer = await gate.alice.post("/upload/image", files=form(name, content), data=data)
     assert answer.status_code == status, answer.text
+    assert gate.comfy.seen == []
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (png(10_000, 10_000), 200, None),
+        (png(10_000, 10_001), 422, "image_too_many_pixels"),
+        (png(2**31 - 1, 2**31 - 1), 422, "image_too_many_pixels"),
+        (PNG[:-20], 422, "invalid_image"),
+        (PNG[:8] + bytes(64), 422, "invalid_image"),
+        (PNG.replace(b"IDAT", b"IDAX"), 422, "invalid_image"),
+    ],
+)
+async def test_pictures_are_looked_into_before_they_are_kept(
+    gate: Gate, content: bytes, status: int, code: str | None
+) -> None:
+    for answer in (
+        await gate.alice.post("/upload/image", files=form("a.png", content)),
+        await gate.alice.post("/api/v2/assets", files={"file": ("a.png", content)}, data={"file_path": "a.png"}),
+    ):
+        assert answer.status_code in {status, status + 1}, answer.text
+        assert answer.json().get("code") == code
+    assert len(gate.comfy.seen) == (0 if code else 2)
+
+
+async def test_the_type_of_an_upload_is_what_its_bytes_say(gate: Gate) -> None:
+    fields = {"file_path": "a.png", "content_type": "text/html"}
+    answer = await gate.alice.post("/api/v2/assets", files={"file": ("a.png", PNG, "text/html")}, data=fields)
+    assert answer.json()["content_type"] == "image/png"
+
+
+@pytest.mark.parametrize("overrides", [{"requests": Path(tempfile.gettempdir()), "min_free_bytes": 2**60}])
+async def test_a_full_disk_takes_neither_files_nor_jobs(gate: Gate) -> None:
+    for answer in (
+        await gate.alice.post("/upload/image", files=form()),
+        await gate.alice.post("/api/v2/assets", files={"file": ("a.png", PNG)}, data={"file_path": "a.png"}),
+        await gate.alice.post("/api/v2/jobs", json={"workflow": workflow()}),
+        await gate.alice.post("/prompt", json={"prompt": workflow()}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")
+        assert int(answer.headers["retry-after"]) >= 1
+    assert gate.comfy.seen == []
+    assert gate.rows("SELECT count(*) FROM jobs") == [(0,)]
+
+
+async def test_a_disk_that_fills_up_during_an_upload_leaves_nothing(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("provisioning.gateway.web.form._Reader.part_data", full)
+    answer = await gate.alice.post("/upload/image", files=form())
+    assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")
     assert gate.comfy.seen == []
 
 

@@ -173,7 +173,27 @@ async def test_the_stand_in_behind_it_draws_an_image(stand_in: str, tmp_path: Pa
         picture = await client.get("/view", params=image)
         assert (picture.headers["content-type"], picture.content[:8]) == ("image/png", PNG[:8])
         assert entry["status"]["status_str"] == "success"
+        await ranges(client, job)
     assert setup.rows("SELECT state FROM jobs") == [("completed",)]
+
+
+async def ranges(client: httpx.AsyncClient, job: str) -> None:
+    """Ask for parts of a job's output."""
+    [output] = (await client.get(f"/api/v2/jobs/{job}")).json()["outputs"]
+    path = f"/api/v2/assets/{output['id']}/content"
+    whole = await client.get(path)
+    size, tag = len(whole.content), whole.headers["etag"]
+    for asked, start, end in (("0-9", 0, 10), ("10-", 10, size), ("-7", size - 7, size), ("0-0", 0, 1)):
+        part = await client.get(path, headers={"Range": f"bytes={asked}"})
+        assert (part.status_code, part.content) == (206, whole.content[start:end])
+        assert part.headers["content-range"] == f"bytes {start}-{end - 1}/{size}"
+    beyond = await client.get(path, headers={"Range": f"bytes={size}-"})
+    assert (beyond.status_code, beyond.json()["code"]) == (416, "range_not_satisfiable")
+    assert beyond.headers["content-range"] == f"bytes */{size}"
+    for known, status in ((tag, 206), ('"another"', 200), (f"W/{tag}", 200), ("Wed, 01 Jan 2020 00:00:00 GMT", 200)):
+        answer = await client.get(path, headers={"Range": "bytes=0-9", "If-Range": known})
+        assert (answer.status_code, len(answer.content)) == (status, 10 if status == 206 else size), known
+    assert (await client.get(path, headers={"If-None-Match": tag})).status_code == 304
 
 
 async def finished(client: httpx.AsyncClient, job: str) -> bool:

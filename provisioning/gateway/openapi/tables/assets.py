@@ -62,6 +62,6 @@ TABLE = {
         BYTES,
         "Ranges and conditional requests work. Whatever a browser might run comes as an attachment.",
         (ASSET_PARAMETER, *RANGES),
-        problems=UPSTREAM,
+        problems=(Code.RANGE_NOT_SATISFIABLE, *UPSTREAM),
     ),
 }

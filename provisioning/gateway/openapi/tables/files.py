@@ -16,6 +16,7 @@ BYTES = (
 
 RANGES = (
     Parameter("Range", "The bytes that are wanted.", "bytes=0-1023", "header"),
+    Parameter("If-Range", "The `ETag` of the part that is there already.", '"4f1c"', "header"),
     Parameter("If-None-Match", "The `ETag` of an earlier answer.", '"4f1c"', "header"),
 )
 
@@ -35,7 +36,7 @@ TABLE = {
             Parameter("channel", "Which channels.", "rgb", schema={"type": "string", "enum": ["rgba", "rgb", "a"]}),
             *RANGES,
         ),
-        problems=(Code.NOT_FOUND, *UPSTREAM),
+        problems=(Code.NOT_FOUND, Code.RANGE_NOT_SATISFIABLE, *UPSTREAM),
     ),
     "POST /upload/image": Operation(
         Tag.NATIVE,

@@ -30,6 +30,7 @@ SUBMITTING = (
     Code.GPU_FAULT,
     Code.UPSTREAM_STUCK,
     Code.DRAINING,
+    Code.STORAGE_FULL,
     *UPSTREAM,
 )
 """What a route may answer that takes a workflow."""
