@@ -59,7 +59,7 @@ class Gateway:
         client_id = services.dispatch.client_id = await services.ledger.remember("client_id", uuid.uuid4().hex)
         await services.upstream.start()
         await services.tracker.adopt()
-        await services.accounting.reconcile()
+        services.scheduler.latch.suspect(await services.ledger.past.last_broken())
         feed = services.feed
         pause = services.settings.poll_seconds
         telling = (services.teller.tell_positions(), *(tell(services) for tell in TELLING))

@@ -30,6 +30,7 @@ from provisioning.gateway.quotas.accounting import Accounting
 from provisioning.gateway.routes import ROUTES, Router, pages
 from provisioning.gateway.services import Services
 from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.storage.space import Space
 from provisioning.gateway.telling.jobs import JobTeller
 from provisioning.gateway.telling.news import News
 from provisioning.gateway.webhooks.service import Webhooks
@@ -61,7 +62,8 @@ def create_app(
     listening = (hub, channels, Streams(settings.max_streams, desk.limits.streams))
     running = (tracker, dispatch, scheduler, canceller, warden, feed, teller)
     webhooks = Webhooks(ledger.database, clock, settings)
-    parts = (upstream, clock, catalogue, *listening, *running, News(channels), webhooks)
+    space = Space(settings.requests, settings.min_free_bytes)
+    parts = (upstream, clock, space, catalogue, *listening, *running, News(channels), webhooks)
     routes = (*ROUTES, *EDITOR_ROUTES)
     router = Router(routes)
     services = Services(
@@ -71,6 +73,7 @@ def create_app(
         desk,
         ledger,
         ledger.assets,
+        ledger.batches,
         *parts,
         started_at=_started_at(settings, clock),
         reference=reference,

@@ -73,6 +73,12 @@ class Options(BaseModel):
     """How long a login lasts; its tokens last 15 minutes each and are renewed within it."""
     max_queued_per_owner: int = Field(default=100, ge=1)
     """Unfinished jobs."""
+    max_queued_per_key: int = Field(default=0, ge=0)
+    """Unfinished jobs of one key; 0 means as many as its owner may have."""
+    max_batch: int = Field(default=100, ge=1, le=1000)
+    """Most jobs that one batch may hold; never more than `max_queued_per_owner`."""
+    max_job_timeout_seconds: float = Field(default=21_600, ge=1, le=86_400)
+    """Longest time that a job may ask for itself."""
     max_queued: int = Field(default=1000, ge=1)
     """Unfinished jobs of everybody together."""
     job_timeout_seconds: float = Field(default=3600, ge=1, le=86_400)

@@ -17,12 +17,14 @@ from provisioning.gateway.access.limits import Kind
 from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.events.streams import Check
 from provisioning.gateway.handlers import (
+    batches,
     events,
     files,
     histories,
     keys,
     links,
     login_page,
+    jobs,
     measuring,
     newer_jobs,
     prompts,
@@ -139,6 +141,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/gateway/webhook-deliveries", Scope.READ, webhooks.deliveries, native=False),
     Route("GET", "/api/gateway/webhook-deliveries/{id}", Scope.READ, webhooks.delivery, native=False),
     Route("POST", "/api/gateway/webhook-deliveries/{id}/redeliver", Scope.JOBS, webhooks.redeliver, native=False),
+    Route("GET", "/api/gateway/jobs", Scope.READ, jobs.show, native=False),
+    Route("POST", "/api/gateway/batches", Scope.JOBS, batches.submit, kind=Kind.SUBMIT, native=False),
+    Route("GET", "/api/gateway/batches", Scope.READ, batches.page, native=False),
+    Route("GET", "/api/gateway/batches/{id}", Scope.READ, batches.show, native=False),
+    Route("POST", "/api/gateway/batches/{id}/cancel", Scope.JOBS, batches.cancel, native=False),
     Route("POST", "/api/v2/jobs", Scope.JOBS, v2_jobs.submit, kind=Kind.SUBMIT, native=False),
     Route("GET", "/api/v2/jobs", Scope.READ, v2_listing.page, native=False),
     Route("GET", "/api/v2/jobs/{id}", Scope.READ, v2_jobs.show, native=False),

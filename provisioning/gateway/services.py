@@ -17,6 +17,7 @@ from provisioning.gateway.comfyui.upstream import Upstream
 from provisioning.gateway.events.channels import Channels
 from provisioning.gateway.events.hub import Hub
 from provisioning.gateway.events.streams import Streams
+from provisioning.gateway.jobs.batches import BatchStore
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.dispatch import Dispatch
 from provisioning.gateway.jobs.ledger import Ledger
@@ -47,6 +48,7 @@ class Services:
     reception: Reception
     ledger: Ledger
     assets: AssetStore
+    batches: BatchStore
     upstream: Upstream
     clock: Clock
     space: Space

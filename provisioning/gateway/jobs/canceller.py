@@ -29,6 +29,11 @@ class Canceller:
         if self._tracker.get(job.id) is not None:
             await self.interrupt({job.id: job})
 
+    async def cancel_all(self, jobs: Sequence[Job]) -> None:
+        """Have several jobs end; those that wait first, so that none of them starts meanwhile."""
+        await self.withdraw([job for job in jobs if job.state is not JobState.RUNNING])
+        await self.interrupt({job.id: job for job in jobs if not job.ended})
+
     async def withdraw(self, jobs: Sequence[Job]) -> None:
         """Take jobs that do not run yet out of our queue and ComfyUI's; running ones go on."""
         held = [job for job in jobs if job.state in {JobState.ACCEPTED, JobState.DISPATCHING}]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import orjson
 
+from provisioning.gateway.jobs.durations import kind_of
 from provisioning.gateway.problems import Problem
 from provisioning.gateway.quotas.ceilings import Ceiling
 
@@ -87,6 +89,8 @@ class Job:
     progress: Progress = field(default_factory=Progress)
     timeout_ms: int = 0
     """How long ComfyUI may work on it; 0 means as long as it likes."""
+    batch_id: str | None = None
+    """The batch it came with."""
     interrupted_at: int | None = None
     """When ComfyUI was told to stop it because its time was over."""
     at_rest: asyncio.Event = field(default_factory=_set)
@@ -101,6 +105,8 @@ class Job:
     ceilings: tuple[Ceiling, ...] = ()
     """The quotas that it has to fit into when it is accepted."""
     error: str | None = None
+    took_ms: int = 0
+    """GPU time, once it has ended."""
 
     @property
     def posting(self) -> bool:
@@ -115,6 +121,11 @@ class Job:
     def ended(self) -> bool:
         """Return whether the state is final."""
         return self.state in FINAL
+
+    @cached_property
+    def kind(self) -> str:
+        """Return what it has in common with jobs that take about as long."""
+        return kind_of(self.graph)
 
     @property
     def graph(self) -> Any:  # noqa: ANN401 - a client's JSON

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.upstream import Upstream
+from provisioning.gateway.jobs import reasons
 from provisioning.gateway.problems import Code, Problem
 
 AGAIN_SECONDS = 60.0
@@ -44,6 +45,13 @@ class Latch:
         if not self.closed:
             self.reason, self._job_id = reason, job_id
             _log.error("ComfyUI is broken and is to be restarted", extra={"code": reason.value, "job_id": job_id})
+
+    def suspect(self, broken: tuple[str, str] | None) -> None:
+        """Take up what a former process left: the last job that broke a ComfyUI, which may be the one that runs."""
+        if broken is not None:
+            job_id, reason = broken
+            self.reason = Code.GPU_FAULT if reason == reasons.GPU_FAULT else Code.UPSTREAM_STUCK
+            self._job_id = job_id
 
     async def look(self) -> None:
         """Open when the broken process is gone, else ask for its restart; raises Problem when it cannot be told."""

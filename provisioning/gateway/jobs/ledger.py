@@ -30,7 +30,9 @@ from sqlalchemy import (
 )
 
 from provisioning.gateway.jobs import rows as jobrows
+from provisioning.gateway.jobs.batches import BatchStore
 from provisioning.gateway.jobs.job import Job, JobState, Outcome, StoredFile, usd_micros
+from provisioning.gateway.jobs.past import Past
 from provisioning.gateway.jobs.rows import JobRecord
 from provisioning.gateway.problems import Problem
 from provisioning.gateway.quotas.jobs import JobQuotas
@@ -73,6 +75,8 @@ class Ledger:
         self._usd_per_hour = usd_per_hour
         self._quotas = quotas or JobQuotas(usd_per_hour)
         self.assets = assets.AssetStore(database)
+        self.batches = BatchStore(database)
+        self.past = Past(database)
         self._requests: deque[RequestRecord] = deque(maxlen=MAX_WAITING)
         self._flush: asyncio.Task[None] | None = None
 

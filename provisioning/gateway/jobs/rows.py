@@ -19,9 +19,12 @@ IDEMPOTENCY_MS = 86_400_000
 
 _ACCEPTED = (
     "id", "key_id", "owner", "client_id", "state", "workflow", "submitted_at", "idempotency_key", "request_hash",
-    "priority", "label",
+    "priority", "label", "timeout_ms", "batch_id",
 )  # fmt: skip
-_HELD = ("id", "key_id", "owner", "client_id", "workflow", "submitted_at", "started_at", "priority", "attempts")
+_HELD = (
+    "id", "key_id", "owner", "client_id", "workflow", "submitted_at", "started_at", "priority", "attempts",
+    "timeout_ms", "batch_id",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

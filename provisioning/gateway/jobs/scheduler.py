@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.feed import guarded
 from provisioning.gateway.jobs.dispatch import Dispatch
+from provisioning.gateway.jobs.durations import Durations
 from provisioning.gateway.jobs.job import STAGED, Job, JobState
 from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.ledger import Ledger
@@ -23,8 +26,21 @@ from provisioning.gateway.problems import Code, Problem
 AGEING_MS = 60_000
 """Waiting this long is worth one priority class, so that no class waits for ever."""
 
-FIRST_GUESS_MS = 10_000.0
-"""What a job is taken to need before one has ended."""
+
+RECENT = 200
+"""Finished jobs that a new process learns from how long jobs take."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a job's owner may expect."""
+
+    position: int | None
+    """1 is next; None for a job that runs."""
+    wait_seconds: int | None
+    """Until its start; None for a job that runs."""
+    end_seconds: int
+    """Until its end."""
 
 
 class Scheduler:
@@ -44,17 +60,13 @@ class Scheduler:
         self._machine_ms = 0.0
         self._finishes: dict[str, float] = {}
         self._tags: dict[str, float] = {}
-        self._mean_ms = FIRST_GUESS_MS
+        self._durations = Durations()
         tracker.moved = self._moved
 
     async def submit(self, job: Job) -> None:
         """Write a job down and wait for ComfyUI's verdict if its turn is now; raises Problem when it will not run."""
         alone = not any(other.state is not JobState.RUNNING for other in self._tracker.of(None))
-        # Counted in one step with the check, so that parallel requests find no more room than there is.
-        self._tracker.follow(job)
-        self._tag(job)
-        # Shielded: a client that hangs up must not leave a job half written down.
-        await asyncio.shield(self._accept(job))
+        await self._take([job], lambda: self._ledger.accept(job))
         if alone and not (self.latch.closed or self.draining):
             job.awaited = True
             self.wake()
@@ -63,16 +75,34 @@ class Scheduler:
         if job.refusal is not None:
             raise job.refusal
 
-    async def _accept(self, job: Job) -> None:
+    async def submit_all(self, jobs: Sequence[Job], write: Callable[[], Awaitable[bool]]) -> None:
+        """Write jobs of one owner down, all or none, with `write`; raises Problem when none is."""
+        await self._take(jobs, write)
+        self.wake()
+
+    async def _take(self, jobs: Sequence[Job], write: Callable[[], Awaitable[bool]]) -> None:
+        try:
+            # Counted in one step with the check, so that parallel requests find no more room than there is.
+            self._tracker.follow(jobs)
+        except Problem as problem:
+            problem.retry_after = self._seconds_to_next_end()
+            raise
+        for job in jobs:
+            self._tag(job)
+        # Shielded: a client that hangs up must not leave a job half written down.
+        await asyncio.shield(self._accept(jobs, write))
+
+    async def _accept(self, jobs: Sequence[Job], write: Callable[[], Awaitable[bool]]) -> None:
         accepted = False
         try:
             # Written down before ComfyUI hears of it: after a crash the id is looked for there.
-            accepted = await self._ledger.accept(job)
+            accepted = await write()
         finally:
-            job.posting = False
-            if not accepted:
-                self._tracker.forget(job)
-                self._tags.pop(job.id, None)
+            for job in jobs:
+                job.posting = False
+                if not accepted:
+                    self._tracker.forget(job)
+                    self._tags.pop(job.id, None)
         if not accepted:
             raise Problem(Code.IDEMPOTENCY_CONFLICT)
         self._tracker.moved(job)
@@ -83,6 +113,8 @@ class Scheduler:
 
     async def run(self, pause_seconds: float) -> None:
         """Hand out jobs until cancelled; looks at least every `pause_seconds`, since ComfyUI may have been away."""
+        for kind, took_ms in reversed(await self._ledger.past.durations(RECENT)):
+            self._durations.learn(kind, took_ms)
         for job in self._tracker.of(None):
             self._tag(job)
         while True:
@@ -118,25 +150,42 @@ class Scheduler:
     def _class(job: Job, now: int) -> int:
         return job.priority + max(0, now - job.submitted_at) // AGEING_MS
 
+    def order(self) -> list[Job]:
+        """Return every unfinished job: those that run, those that ComfyUI has, and those that wait, the next first."""
+        live = self._tracker.of(None)
+        running = [job for job in live if job.state is JobState.RUNNING]
+        return [*running, *(job for job in live if job.state in STAGED), *self.waiting()]
+
     def position(self, job_id: str) -> int | None:
         """Return a job's place among those that do not run yet, from 1; None when it is not among them."""
-        staged = [job for job in self._tracker.of(None) if job.state in STAGED]
-        ids = [job.id for job in (*staged, *self.waiting())]
+        ids = [job.id for job in self.order() if job.state is not JobState.RUNNING]
         return ids.index(job_id) + 1 if job_id in ids else None
 
-    def wait_seconds(self, job_id: str) -> int | None:
-        """Return about how long a job will wait, by what jobs took lately; None when it does not wait."""
-        position = self.position(job_id)
-        if position is None:
-            return None
-        running, now = self._tracker.running(), self._clock.now_ms()
-        rest = max(0.0, self._mean_ms - (now - (running.started_at or now))) if running else 0.0
-        return round((rest + (position - 1) * self._mean_ms) / 1000)
+    def forecasts(self) -> dict[str, Forecast]:
+        """Return for every unfinished job its place and when it will start and end, by what jobs like these took."""
+        found, place, start = {}, 0, 0.0
+        for job in self.order():
+            end = start + self._rest_ms(job)
+            if job.state is JobState.RUNNING:
+                found[job.id] = Forecast(None, None, round(end / 1000))
+            else:
+                place += 1
+                found[job.id] = Forecast(place, round(start / 1000), round(end / 1000))
+            start = end
+        return found
+
+    def _rest_ms(self, job: Job) -> float:
+        ran = self._clock.now_ms() - job.started_at if job.started_at is not None else 0
+        return max(0.0, self._durations.expected_ms(job.kind) - ran)
+
+    def _seconds_to_next_end(self) -> float:
+        first = next(iter(self.order()), None)
+        return self._rest_ms(first) / 1000 if first is not None else 1.0
 
     def _tag(self, job: Job) -> None:
         tag = max(self._machine_ms, self._finishes.get(job.owner, 0.0))
         self._tags[job.id] = tag
-        self._finishes[job.owner] = tag + self._mean_ms
+        self._finishes[job.owner] = tag + self._durations.expected_ms(job.kind)
 
     def _moved(self, job: Job) -> None:
         if job.ended:
@@ -146,8 +195,8 @@ class Scheduler:
         self.wake()
 
     def _learn(self, job: Job) -> None:
-        if job.started_at is not None:
-            took = max(0, self._clock.now_ms() - job.started_at)
-            self._mean_ms = 0.8 * self._mean_ms + 0.2 * took
+        # A job that failed or was stopped says nothing of how long its like will take.
+        if job.state is JobState.COMPLETED:
+            self._durations.learn(job.kind, job.took_ms)
         # An owner whose share is behind the machine's time is as good as new.
         self._finishes = {owner: end for owner, end in self._finishes.items() if end > self._machine_ms}

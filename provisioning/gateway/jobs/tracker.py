@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from provisioning.gateway.clock import Clock
@@ -43,6 +43,7 @@ class Tracker:
         self._clock = clock
         self._pepper = settings.pepper.get_secret_value()
         self._max_per_owner = settings.max_queued_per_owner
+        self._max_per_key = settings.max_queued_per_key or settings.max_queued_per_owner
         self._max_queued = settings.max_queued
         self._live: dict[str, Job] = {}
         self._recent: OrderedDict[str, Job] = OrderedDict()
@@ -52,11 +53,22 @@ class Tracker:
         """Take up the jobs that a former process left."""
         self._live = {job.id: job for job in await self._ledger.in_flight()}
 
-    def follow(self, job: Job) -> None:
-        """Take up a new job; raises Problem QUEUE_FULL when its owner, or everybody, has too many."""
-        if len(self._live) >= self._max_queued or len(self.of(job.owner)) >= self._max_per_owner:
-            raise Problem(Code.QUEUE_FULL)
-        self._live[job.id] = job
+    def follow(self, jobs: Sequence[Job]) -> None:
+        """Take up new jobs of one key, all or none; raises Problem QUEUE_FULL when there would be too many.
+
+        That is: of the key's, of its owner's, or of everybody's.
+        """
+        first, more = jobs[0], len(jobs)
+        of_owner = self.of(first.owner)
+        of_key = sum(job.key_id == first.key_id for job in of_owner)
+        for name, count, most in (
+            ("this key", of_key, self._max_per_key), ("this user", len(of_owner), self._max_per_owner),
+            ("the queue", len(self._live), self._max_queued),
+        ):  # fmt: skip
+            if count + more > most:
+                text = f"{more} more would be too many: {name} has {count} unfinished jobs; {most} are allowed."
+                raise Problem(Code.QUEUE_FULL, text)
+        self._live.update((job.id, job) for job in jobs)
 
     def forget(self, job: Job) -> None:
         """Let go of a job that was not written down after all."""
@@ -97,9 +109,10 @@ class Tracker:
 
     async def requeue(self, job: Job) -> None:
         """Take note that ComfyUI does not have the job, so that it waits again."""
+        # Written first: once it waits again in memory it may be handed over, and that is written down too.
+        await self._ledger.requeued(job)
         job.state, job.started_at, job.progress = JobState.ACCEPTED, None, Progress()
         self.moved(job)
-        await self._ledger.requeued(job)
 
     async def reject(self, job: Job, error: str) -> None:
         """Take note that the job will never run."""
@@ -179,7 +192,7 @@ class Tracker:
 
     async def _end(self, job: Job, outcome: Outcome) -> None:
         await self._ledger.finished(job, outcome)
-        job.state, job.error = outcome.state, outcome.error
+        job.state, job.error, job.took_ms = outcome.state, outcome.error, outcome.gpu_ms
         self._live.pop(job.id, None)
         self._settling.pop(job.id, None)
         self.moved(job)

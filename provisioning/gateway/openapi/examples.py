@@ -39,6 +39,7 @@ JOB: dict[str, Any] = {
     "expires_at": "2026-01-31T12:00:00.000+00:00",
     "queue_position": None,
     "queue_wait_seconds": None,
+    "estimated_completion_at": None,
     "progress": None,
     "outputs": [OUTPUT],
     "error": None,

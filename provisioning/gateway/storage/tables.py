@@ -81,15 +81,19 @@ class JobRow(Base):
     attempts: Mapped[int] = mapped_column(server_default="0")
     label: Mapped[bytes | None] = mapped_column(Sealed("jobs.label"))
     """JSON, as the caller gave it."""
+    timeout_ms: Mapped[int] = mapped_column(server_default="0")
+    batch_id: Mapped[str | None]
 
 
 _UNFINISHED = JobRow.finished_at.is_(None)
+_IN_BATCH = JobRow.batch_id.is_not(None)
 _NAMED = JobRow.idempotency_key.is_not(None)
 
 Index("jobs_by_owner", JobRow.owner, JobRow.sequence)
 Index("jobs_by_time", JobRow.submitted_at)
 Index("jobs_by_end", JobRow.finished_at)
 Index("jobs_in_flight", JobRow.state, sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED)
+Index("jobs_by_batch", JobRow.batch_id, sqlite_where=_IN_BATCH, postgresql_where=_IN_BATCH)
 Index(
     "jobs_by_idempotency", JobRow.owner, JobRow.idempotency_key, unique=True,
     sqlite_where=_NAMED, postgresql_where=_NAMED,

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from provisioning.gateway.options import Options
 from provisioning.gateway.problems import Code, Problem, fault
 
 MAX_METADATA_BYTES = 1024
@@ -40,7 +41,7 @@ def read(body: Mapping[str, Any]) -> Submission:
     _refuse_extra_data(body.get("extra_data"))
     return Submission(
         body.get("workflow"),
-        _priority(body.get("priority")),
+        priority(body.get("priority")),
         _metadata(body.get("metadata")),
         _webhook_url(body.get("webhook_url")),
     )
@@ -53,7 +54,19 @@ def _refuse_extra_data(given: object) -> None:
         raise Problem(Code.INVALID_REQUEST, message, members=fault("/extra_data", "not taken"))
 
 
-def _priority(given: object) -> int:
+def timeout_ms(given: object, options: Options) -> int:
+    """Return how long a job says it may take, in milliseconds; 0 when it says nothing. Raises Problem."""
+    if given is None:
+        return 0
+    most = options.max_job_timeout_seconds
+    if not isinstance(given, int | float) or isinstance(given, bool) or not 1 <= given <= most:
+        message = f"timeout_seconds: from 1 to {most:g}."
+        raise Problem(Code.INVALID_FIELD, message, members=fault("/timeout_seconds", "not such a number"))
+    return round(given * 1000)
+
+
+def priority(given: object) -> int:
+    """Return the priority that is asked for; 0 when it says nothing. Raises Problem."""
     if given is None:
         return 0
     if not isinstance(given, int) or isinstance(given, bool) or abs(given) > MOST_PRIORITY:

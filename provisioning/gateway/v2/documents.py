@@ -12,6 +12,7 @@ from provisioning.gateway.access.admission import LOOPBACK_NAMES
 from provisioning.gateway.jobs import reasons
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.jobs.rows import JobRecord
+from provisioning.gateway.jobs.scheduler import Forecast
 from provisioning.gateway.problems import CATALOGUE, Code
 from provisioning.gateway.storage.assets import Asset
 from provisioning.gateway.web.exchange import Exchange
@@ -44,8 +45,8 @@ class View:
     now: int
     retention_ms: int
     live: Job | None = None
-    position: int | None = None
-    wait_seconds: int | None = None
+    forecast: Forecast | None = None
+    """Of a job that has not ended."""
     assets: tuple[Asset, ...] = ()
 
 
@@ -80,8 +81,9 @@ def job(row: JobRecord, view: View) -> dict[str, Any]:
         "started_at": moment(started),
         "completed_at": moment(row.finished_at),
         "expires_at": moment(row.submitted_at + view.retention_ms),
-        "queue_position": view.position,
-        "queue_wait_seconds": view.wait_seconds,
+        "queue_position": view.forecast and view.forecast.position,
+        "queue_wait_seconds": view.forecast and view.forecast.wait_seconds,
+        "estimated_completion_at": view.forecast and moment(view.now + view.forecast.end_seconds * 1000),
         "progress": progress(view.live) if view.live else None,
         "outputs": [output(asset, view) for asset in view.assets],
         "priority": row.priority,

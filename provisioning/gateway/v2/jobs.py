@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
 from provisioning.gateway.handlers.prompts import launch, new_job
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.jobs.rows import JobRecord
+from provisioning.gateway.jobs.scheduler import Forecast
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.v2 import bodies, documents
@@ -27,11 +30,12 @@ async def submit(services: Services, exchange: Exchange) -> None:
     body = await exchange.json(services.settings.max_body_bytes)
     given = bodies.read(body)
     job = new_job(services, exchange, given.workflow)
-    job.priority = _class(exchange, given.priority)
+    job.priority = shared_class(exchange, given.priority)
     job.label = None if given.metadata is None else orjson.dumps(given.metadata)
     job.webhook_url = await services.webhooks.allowed(given.webhook_url)
-    job.idempotency_key = _idempotency_key(exchange)
-    job.request_hash = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
+    job.idempotency_key = idempotency_key(exchange)
+    job.request_hash = request_hash(body)
+    job.timeout_ms = bodies.timeout_ms(body.get("timeout_seconds"), services.settings) or job.timeout_ms
     if await _replay(services, exchange, job):
         return
     try:
@@ -44,12 +48,18 @@ async def submit(services: Services, exchange: Exchange) -> None:
     await _send(services, exchange, job.id, status=201)
 
 
-def _class(exchange: Exchange, given: int) -> int:
+def shared_class(exchange: Exchange, given: int) -> int:
     """Return a job's class: everybody may stand back, and only an admin may push in; other values are advice."""
     return max(-MAX_PRIORITY, min(given, MAX_PRIORITY if exchange.who.is_admin else 0))
 
 
-def _idempotency_key(exchange: Exchange) -> str | None:
+def request_hash(body: dict[str, Any]) -> bytes:
+    """Return what tells one request from another under the same idempotency key."""
+    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def idempotency_key(exchange: Exchange) -> str | None:
+    """Return the request's Idempotency-Key; raises Problem when it is malformed."""
     key = exchange.header("idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         message = "Idempotency-Key: 1 to 255 visible characters."
@@ -86,6 +96,14 @@ async def show_workflow(services: Services, exchange: Exchange) -> None:
     await exchange.send_json({"workflow": orjson.loads(row.workflow), "format": "api"})
 
 
+def whole(exchange: Exchange, name: str, default: int) -> int:
+    """Return a query parameter that is a whole number from 1; raises Problem."""
+    text = exchange.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 17 and int(text) > 0):
+        raise Problem(Code.INVALID_REQUEST, f"{name}: a whole number.", members=fault(name, "not a whole number"))
+    return int(text)
+
+
 async def cancel(services: Services, exchange: Exchange) -> None:
     """Have a job end, whether it waits or runs; one that has ended stays as it is."""
     row = await find(services, exchange, exchange.params["id"])
@@ -109,10 +127,13 @@ async def find(services: Services, exchange: Exchange, job_id: str) -> JobRecord
 
 async def _send(services: Services, exchange: Exchange, job_id: str, status: int = 200) -> None:
     row = await find(services, exchange, job_id)
-    await exchange.send_json(documents.job(row, await view(services, exchange, row)), status)
+    view = await view(services, exchange, row, services.scheduler.forecasts())
+    await exchange.send_json(documents.job(row, view), status)
 
 
-async def view(services: Services, exchange: Exchange, row: JobRecord) -> documents.View:
+async def view(
+    services: Services, exchange: Exchange, row: JobRecord, forecasts: Mapping[str, Forecast]
+) -> documents.View:
     """Return what a job's document needs beside its row."""
     live = services.tracker.get(row.id)
     found = await services.assets.of_job(row.id) if row.state is JobState.COMPLETED else []
@@ -121,7 +142,6 @@ async def view(services: Services, exchange: Exchange, row: JobRecord) -> docume
         now=services.clock.now_ms(),
         retention_ms=services.settings.retention_days * documents.DAY_MS,
         live=live if live is not None and live.state is JobState.RUNNING else None,
-        position=services.scheduler.position(row.id),
-        wait_seconds=services.scheduler.wait_seconds(row.id),
+        forecast=forecasts.get(row.id),
         assets=tuple([await measured(services, asset) for asset in found]),
     )

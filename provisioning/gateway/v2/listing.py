@@ -68,7 +68,8 @@ async def page(services: Services, exchange: Exchange) -> None:
         found += [row for row in rows if wanted.fits(row)]
         scanned, more = scanned + len(rows), len(rows) == count
         before = rows[-1].sequence if rows else before
-    jobs = [documents.job(row, await view(services, exchange, row)) for row in found]
+    forecasts = services.scheduler.forecasts()
+    jobs = [documents.job(row, await view(services, exchange, row, forecasts)) for row in found]
     cut = more and len(found) < limit
     await exchange.send_json({"jobs": jobs, "next_cursor": str(before) if more else None, "truncated": cut})
 

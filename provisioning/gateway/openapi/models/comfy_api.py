@@ -21,6 +21,9 @@ class SubmitJob(Sent):
         le=1_000_000,
         description="The lower, the later; counts from -10 to 0, for an admin to 10.",
     )
+    timeout_seconds: float | None = Field(
+        default=None, ge=1, description="How long ComfyUI may work on it; a setting of the gateway when left out."
+    )
     metadata: str | dict[str, str] | None = Field(default=None, description="A label of your own, 1024 bytes at most.")
     webhook_url: str | None = Field(
         default=None, description="Where the job's end is told; signed with the secret of the webhook `jobs`."
@@ -91,6 +94,7 @@ class Job(Answered):
     expires_at: AwareDatetime = Field(description="When its workflow and outputs are deleted.")
     queue_position: int | None = Field(description="1 is next; null once it no longer waits.")
     queue_wait_seconds: int | None = Field(description="Expected, from what jobs took lately; null when unknown.")
+    estimated_completion_at: AwareDatetime | None = Field(description="By what jobs like it took; null once it ended.")
     progress: Progress | None
     outputs: list[Output]
     error: JobError | None

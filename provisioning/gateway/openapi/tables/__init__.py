@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from provisioning.gateway.openapi.operation import Operation
 from provisioning.gateway.openapi.tables import (
     assets,
+    batches,
     events,
     files,
     gateway,
@@ -25,6 +26,7 @@ from provisioning.gateway.openapi.tables import (
 OPERATIONS: Mapping[str, Operation] = {
     **jobs.TABLE,
     **assets.TABLE,
+    **batches.TABLE,
     **gateway.TABLE,
     **events.TABLE,
     **keys.TABLE,
