@@ -73,6 +73,7 @@ async def test_a_batch_is_cancelled_as_a_whole(gate: Gate) -> None:
     assert (answer["counts"]["canceled"], answer["counts"]["canceling"]) == (2, 1)
     assert len(gate.comfy.asked("POST", "/interrupt")) == 1
     await gate.comfy.end(first, interrupted=True)
+    await until(lambda: gate.app.services.tracker.get(first) is None)
     await taken(gate, other)
     done = (await gate.alice.get(made["urls"]["self"])).json()
     assert (done["status"], done["counts"]["canceled"]) == ("canceled", 3)
