@@ -27,6 +27,8 @@ from provisioning.gateway.web.pages import redirect
 DAY_SECONDS = 86_400
 USE_SECONDS = 10.0
 """How often it is written down when keys were last used."""
+PRUNE_SECONDS = 3600.0
+"""How much later than its time something may go."""
 
 TELLING = (endings.tell, pod.watch, costs.watch, setup.watch)
 """What goes on in the background so that listeners hear of it."""
@@ -72,11 +74,12 @@ class Gateway:
         services = self.services
         while True:
             with contextlib.suppress(Problem):
+                before = services.clock.now_ms() - services.settings.retention_days * DAY_SECONDS * 1000
+                # The files first: it is their rows that say where they are.
+                await services.expiry.run(before)
                 await services.webhooks.prune()
-                await services.ledger.prune(
-                    services.clock.now_ms() - services.settings.retention_days * DAY_SECONDS * 1000
-                )
-            await asyncio.sleep(DAY_SECONDS)
+                await services.ledger.prune(before)
+            await asyncio.sleep(PRUNE_SECONDS)
 
     async def _note_uses(self) -> None:
         while True:

@@ -46,7 +46,8 @@ def create_app(
     clock: Clock,
 ) -> Gateway:
     """Put the gateway together; it begins to work when its lifespan starts."""
-    latch = Latch(upstream, clock, Requests(settings.requests).restart)
+    requests = Requests(settings.requests)
+    latch = Latch(upstream, clock, requests.restart)
     tracker = Tracker(ledger, upstream, latch, clock, settings)
     hub, channels = Hub(), Channels(clock, settings.event_buffer_bytes)
     catalogue = CatalogueCache(upstream, clock)
@@ -74,6 +75,7 @@ def create_app(
         ledger,
         ledger.assets,
         ledger.batches,
+        ledger.expiry(requests),
         *parts,
         started_at=_started_at(settings, clock),
         reference=reference,

@@ -32,6 +32,7 @@ from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.quotas.accounting import Accounting
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage.assets import AssetStore
+from provisioning.gateway.storage.expiry import Expiry
 from provisioning.gateway.storage.space import Space
 from provisioning.gateway.telling.jobs import JobTeller
 from provisioning.gateway.telling.news import News
@@ -49,6 +50,7 @@ class Services:
     ledger: Ledger
     assets: AssetStore
     batches: BatchStore
+    expiry: Expiry
     upstream: Upstream
     clock: Clock
     space: Space

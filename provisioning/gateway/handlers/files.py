@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from provisioning.gateway.handlers.passing import pass_on
 from provisioning.gateway.jobs.job import StoredFile
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services
+from provisioning.gateway.storage.assets import Asset
 from provisioning.gateway.web import media
 from provisioning.gateway.web.exchange import Exchange
 from provisioning.gateway.web.form import Form, encode, read_form
@@ -86,7 +88,20 @@ async def _store(services: Services, exchange: Exchange, path: str, form: Form) 
     encoded = encode(fields, "image", filename, form.file)
     headers = {"Content-Type": encoded.content_type, "Content-Length": str(encoded.length)}
     status, answer = await services.upstream.call(Request("POST", path, headers=headers, body=encoded.chunks))
-    return _stored(status, answer, realm)
+    stored = _stored(status, answer, realm)
+    await _remember(services, exchange, form, stored)
+    return stored
+
+
+async def _remember(services: Services, exchange: Exchange, form: Form, stored: dict[str, Any]) -> None:
+    """Write down whose file it is: so it goes when its time is over, as all files do."""
+    name, subfolder = stored["name"], services.realm(exchange.who).inward(stored["subfolder"])
+    kind = media.media_type(form.filename or "", form.head())
+    size, now = form.file.seek(0, 2), services.clock.now_ms()
+    owner, path = exchange.who.owner, "/".join(filter(None, (stored["subfolder"], name)))
+    await services.assets.add(
+        Asset(str(uuid.uuid4()), owner, None, "", "input", subfolder, name, path, kind, size, None, now)
+    )
 
 
 async def _check_upload(services: Services, form: Form, filename: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.gateway.jobs.job import FINAL, JobState
+from provisioning.gateway.jobs.job import FINAL, STAGED, JobState
 from provisioning.gateway.problems import Code, Problem, fault
 
 
@@ -63,7 +63,7 @@ def status(states: Counter[JobState]) -> str:
     """Return one word for all jobs of a batch: queued, running, succeeded, failed, canceled, or partial."""
     unfinished = {state for state in states if state not in FINAL}
     if unfinished:
-        return "queued" if set(states) <= {JobState.ACCEPTED} else "running"
+        return "queued" if set(states) <= {JobState.ACCEPTED, *STAGED} else "running"
     words = {_WORDS[state] for state in states}
     return words.pop() if len(words) == 1 else "partial"
 

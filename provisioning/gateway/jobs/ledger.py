@@ -29,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 
+from provisioning.gateway.comfyui.requests import Requests
 from provisioning.gateway.jobs import rows as jobrows
 from provisioning.gateway.jobs.batches import BatchStore
 from provisioning.gateway.jobs.job import Job, JobState, Outcome, StoredFile, usd_micros
@@ -38,6 +39,7 @@ from provisioning.gateway.problems import Problem
 from provisioning.gateway.quotas.jobs import JobQuotas
 from provisioning.gateway.storage import assets, statements
 from provisioning.gateway.storage.database import Database
+from provisioning.gateway.storage.expiry import Expiry
 from provisioning.gateway.storage.tables import AssetRow, JobRow, RequestRow
 from provisioning.gateway.webhooks import outbox
 
@@ -79,6 +81,10 @@ class Ledger:
         self.past = Past(database)
         self._requests: deque[RequestRecord] = deque(maxlen=MAX_WAITING)
         self._flush: asyncio.Task[None] | None = None
+
+    def expiry(self, requests: Requests) -> Expiry:
+        """Return what ends files, through the caretaker that is asked by `requests`."""
+        return Expiry(self._database, requests)
 
     async def accept(self, job: Job) -> bool:
         """Write down a new job and set aside what it may take; False when its idempotency key is taken.

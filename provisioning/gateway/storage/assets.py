@@ -82,11 +82,6 @@ class AssetStore:
         await self._database.run(lambda connection: connection.execute(change).close())
         return replace(asset, size_bytes=size_bytes)
 
-    async def forget(self, asset: Asset) -> None:
-        """Let go of an asset: nobody reaches its file by it any more."""
-        gone = delete(AssetRow).where(AssetRow.id == asset.id)
-        await self._database.run(lambda connection: connection.execute(gone).close())
-
     async def _select(self, *where: ColumnElement[bool]) -> list[Asset]:
         statement = select(*_COLUMNS).where(*where).order_by(AssetRow.sequence)
         rows = await self._database.read(lambda connection: list(connection.execute(statement)))

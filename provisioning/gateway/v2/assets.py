@@ -126,16 +126,16 @@ async def show(services: Services, exchange: Exchange) -> None:
     await exchange.send_json(documents.asset(asset, _view(services, exchange)))
 
 
-async def delete(services: Services, exchange: Exchange) -> None:
-    """Let go of an asset; its file stays where jobs that were given it may still read it, and nobody else can."""
-    await services.assets.forget(await _own(services, exchange))
-    await exchange.send(204, b"", [])
-
-
 async def content(services: Services, exchange: Exchange) -> None:
     """Answer with an asset's bytes, or the range of them that was asked for."""
     asset = await _own(services, exchange)
     await pass_on(services, exchange, "/view", _place(asset))
+
+
+async def delete(services: Services, exchange: Exchange) -> None:
+    """End an asset; its bytes go too, unless another asset has the same."""
+    await services.expiry.remove(await _own(services, exchange))
+    await exchange.send(204, b"", [])
 
 
 async def _own(services: Services, exchange: Exchange) -> Asset:

@@ -79,7 +79,7 @@ async def test_an_owner_has_so_many_unfinished_jobs_even_in_parallel(gate: Gate)
     answers = await asyncio.gather(*(client.post("/prompt", json={"prompt": workflow()}) for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 7
     refused = next(answer for answer in answers if answer.status_code == 429)
-    assert (refused.json()["code"], refused.headers["retry-after"]) == ("queue_full", "5")
+    assert (refused.json()["code"], refused.headers["retry-after"]) == ("queue_full", "10")
     assert len(gate.comfy.asked("POST", "/prompt")) == 1, "the others wait in our own queue"
     assert gate.rows("SELECT count(*) FROM jobs") == [(3,)]
     await submit(gate.bob)

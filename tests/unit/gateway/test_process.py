@@ -82,7 +82,7 @@ async def serving(setup: Setup) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a gateway and wait until it is ready."""
     command = (sys.executable, "-m", "provisioning.gateway", "serve", "--config", str(setup.config))
     async with process(*command) as started, setup.client() as client:
-        await until(lambda: is_up(client, "/readyz"), seconds=60)
+        await until(lambda: is_up(client, "/readyz"), seconds=180)
         yield started
 
 
@@ -156,7 +156,7 @@ async def stand_in(tmp_path: Path) -> AsyncIterator[str]:
     port = free_port()
     command = (sys.executable, "main.py", "--port", str(port), "--base-directory", str(tmp_path), "--disable-metadata")
     async with process(*command, cwd=STAND_IN), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-        await until(lambda: is_up(client, "/queue"), seconds=60)
+        await until(lambda: is_up(client, "/queue"), seconds=180)
         yield f"http://127.0.0.1:{port}"
 
 
@@ -167,7 +167,7 @@ async def test_the_stand_in_behind_it_draws_an_image(stand_in: str, tmp_path: Pa
         answer = await client.post("/prompt", json={"prompt": graph})
         assert answer.status_code == 200, answer.text
         job = answer.json()["prompt_id"]
-        await until(lambda: finished(client, job), seconds=60)
+        await until(lambda: finished(client, job), seconds=180)
         entry = (await client.get(f"/history/{job}")).json()[job]
         [image] = [image for output in entry["outputs"].values() for image in output["images"]]
         picture = await client.get("/view", params=image)

@@ -54,7 +54,15 @@ TABLE = {
         Tag.ASSETS, "Show an asset", (Answer("The asset.", Asset, ASSET),), "", (ASSET_PARAMETER,), problems=UPSTREAM
     ),
     "DELETE /api/v2/assets/{id}": Operation(
-        Tag.ASSETS, "Delete an asset", (Answer("Gone.", status=204, media=None),), "", (ASSET_PARAMETER,)
+        Tag.ASSETS,
+        "Delete an asset",
+        (
+            Answer(
+                "It is gone; its bytes go within seconds, unless another asset has the same.", status=204, media=None
+            ),
+        ),
+        "Uploads and outputs alike. What a job took stays counted.",
+        (ASSET_PARAMETER,),
     ),
     "GET /api/v2/assets/{id}/content": Operation(
         Tag.ASSETS,

@@ -1,0 +1,63 @@
+"""The end of files: those whose time is over, and those that their owner wants gone; rows and bytes together.
+
+The gateway has no rights over ComfyUI's folders: the bytes are deleted by the pod's caretaker, who is asked before the
+row goes. A crash in between means that the same is asked for again, and a file that is gone already is as good as
+deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import delete, select
+
+from provisioning.gateway.comfyui.requests import MAX_PATHS, Requests
+from provisioning.gateway.storage import statements
+from provisioning.gateway.storage.assets import Asset
+from provisioning.gateway.storage.database import Database
+from provisioning.gateway.storage.tables import AssetRow
+
+File = tuple[str, str, str]
+"""ComfyUI's folder, the subfolder, and the name."""
+
+
+class Expiry:
+    """Ends files; every method may raise Problem(STORE_UNAVAILABLE)."""
+
+    def __init__(self, database: Database, requests: Requests) -> None:
+        self._database = database
+        self._requests = requests
+
+    async def run(self, before: int) -> int:
+        """End every file that was made or uploaded before a time; returns how many assets that were."""
+        ended = 0
+        while found := await self._older(before):
+            await self._end(found)
+            ended += len(found)
+        return ended
+
+    async def remove(self, asset: Asset) -> None:
+        """End one asset, and its file unless another asset has the same."""
+        await self._end([(asset.id, (asset.type, asset.subfolder, asset.filename))])
+
+    async def _older(self, before: int) -> list[tuple[str, File]]:
+        old = select(AssetRow.id, AssetRow.type, AssetRow.subfolder, AssetRow.filename)
+        some = old.where(AssetRow.created_at < before).order_by(AssetRow.sequence).limit(MAX_PATHS)
+        rows = await self._database.read(lambda connection: list(connection.execute(some)))
+        return [(row.id, (row.type, row.subfolder, row.filename)) for row in rows]
+
+    async def _end(self, found: Sequence[tuple[str, File]]) -> None:
+        ids = {asset_id for asset_id, _ in found}
+        lonely = [file for file in {file for _, file in found} if not await self._is_shared(file, ids)]
+        paths = [(kind, "/".join(filter(None, (subfolder, name)))) for kind, subfolder, name in lonely]
+        if paths:
+            await asyncio.to_thread(self._requests.delete, paths)
+        for part in statements.in_parts(ids):
+            gone = delete(AssetRow).where(AssetRow.id.in_(part))
+            await self._database.run(lambda connection, gone=gone: connection.execute(gone).close())  # type: ignore[misc]
+
+    async def _is_shared(self, file: File, but: Collection[str]) -> bool:
+        same = (AssetRow.type == file[0], AssetRow.subfolder == file[1], AssetRow.filename == file[2])
+        rows = await self._database.read(lambda connection: list(connection.execute(select(AssetRow.id).where(*same))))
+        return any(row.id not in but for row in rows)

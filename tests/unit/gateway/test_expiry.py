@@ -1,0 +1,77 @@
+"""Files that go: by their owner's wish, or because their time is over; the row and the bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.requests import DELETION_SUFFIX
+from tests.unit.gateway.conftest import Gate, finish, submit
+from tests.unit.gateway.fake import PNG, png
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def overrides(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "requests").mkdir()
+    return {"requests": tmp_path / "requests"}
+
+
+def asked(gate: Gate) -> list[list[str]]:
+    """Return what the caretaker is asked to delete."""
+    assert gate.settings.requests is not None
+    found = sorted(gate.settings.requests.glob(f"*{DELETION_SUFFIX}"))
+    return [pair for path in found for pair in json.loads(path.read_bytes())]
+
+
+async def upload(gate: Gate, path: str = "a.png", content: bytes = PNG) -> str:
+    files, data = {"file": (path, content)}, {"file_path": path}
+    return str((await gate.alice.post("/api/v2/assets", files=files, data=data)).json()["id"])
+
+
+async def test_an_asset_is_deleted_by_its_owner_alone(gate: Gate) -> None:
+    asset = await upload(gate)
+    path = f"/api/v2/assets/{asset}"
+    assert (await gate.bob.delete(path)).status_code == 404
+    assert asked(gate) == []
+    answer = await gate.alice.delete(path)
+    assert (answer.status_code, answer.content) == (204, b"")
+    [[folder, name]] = asked(gate)
+    assert (folder, name.endswith(f"/assets/{asset}/a.png")) == ("input", True)
+    assert (await gate.alice.get(path)).status_code == 404
+    assert (await gate.alice.delete(path)).status_code == 404
+
+
+async def test_bytes_that_another_asset_has_stay(gate: Gate) -> None:
+    first, second = await upload(gate, "a.png"), await upload(gate, "b.png")
+    assert first != second
+    await gate.alice.delete(f"/api/v2/assets/{first}")
+    assert asked(gate) == []
+    await gate.alice.delete(f"/api/v2/assets/{second}")
+    assert len(asked(gate)) == 1
+
+
+async def test_what_is_old_goes_with_its_rows_and_what_is_new_stays(gate: Gate) -> None:
+    job = await submit(gate.alice)
+    await finish(gate, job)
+    await gate.alice.post("/upload/image", files={"image": ("old.png", PNG)})
+    gate.clock.advance(86_400 * 10)
+    kept = await upload(gate, "new.png", png(2, 2))
+    ended = await gate.app.services.expiry.run(gate.clock.now_ms() - DAY_MS)
+    assert ended == 2
+    folders = sorted((folder, name.rpartition("/")[2]) for folder, name in asked(gate))
+    assert folders == [("input", "a.png"), ("output", "ComfyUI_00001_.png")]
+    assert gate.rows("SELECT id FROM assets") == [(kept,)]
+    assert await gate.app.services.expiry.run(gate.clock.now_ms() - DAY_MS) == 0
+
+
+async def test_more_files_than_one_request_takes(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provisioning.gateway.storage.expiry.MAX_PATHS", 2)
+    for size in range(1, 6):
+        await upload(gate, f"{size}.png", png(size, 1))
+    assert await gate.app.services.expiry.run(gate.clock.now_ms() + 1) == 5
+    assert len(asked(gate)) == 5
