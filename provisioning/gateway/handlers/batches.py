@@ -33,7 +33,9 @@ async def submit(services: Services, exchange: Exchange) -> None:
     if await _replay(services, exchange, batch):
         return
     jobs = [await _job(services, exchange, graph, body, batch.id) for graph in graphs]
-    await services.scheduler.submit_all(jobs, lambda: services.batches.accept(batch, jobs))
+    await services.scheduler.submit_all(
+        jobs, lambda: services.batches.accept(batch, jobs, services.ledger.accept_within)
+    )
     await exchange.send_json(await _document(services, batch), 201)
 
 

@@ -68,6 +68,8 @@ def status(states: Counter[JobState]) -> str:
     return words.pop() if len(words) == 1 else "partial"
 
 
+_WAITING = {JobState.ACCEPTED, JobState.DISPATCHING, JobState.QUEUED}
+
 _WORDS = {
     JobState.COMPLETED: "succeeded",
     JobState.FAILED: "failed",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -61,9 +61,12 @@ class BatchStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def accept(self, batch: Batch, jobs: Sequence[Job]) -> bool:
-        """Write down a batch and all its jobs in one transaction; False when its idempotency key is taken."""
-        return await self._database.run(lambda connection: _accept(connection, batch, jobs))
+    async def accept(self, batch: Batch, jobs: Sequence[Job], write: Callable[[Connection, Job], bool]) -> bool:
+        """Write down a batch and, with `write`, all its jobs in one transaction; False when its key was used before.
+
+        Raises what `write` raises, a quota without room for one of the jobs; then nothing was written.
+        """
+        return await self._database.run(lambda connection: _accept(connection, batch, jobs, write))
 
     async def get(self, batch_id: str, owner: str | None) -> Batch | None:
         """Return a batch, or None when there is none that `owner` may see; None as owner sees all."""
@@ -92,14 +95,16 @@ class BatchStore:
         return await self._database.read(lambda connection: list(connection.execute(statement)))
 
 
-def _accept(connection: Connection, batch: Batch, jobs: Sequence[Job]) -> bool:
+def _accept(
+    connection: Connection, batch: Batch, jobs: Sequence[Job], write: Callable[[Connection, Job], bool]
+) -> bool:
     stale = (BatchRow.owner == batch.owner) & (BatchRow.idempotency_key == batch.idempotency_key)
     forget = update(BatchRow).where(stale, BatchRow.created_at < batch.created_at - rows.IDEMPOTENCY_MS)
     connection.execute(forget.values(idempotency_key=None))
     if not statements.add_new(connection, BatchRow, asdict(batch)):
         return False
     for job in jobs:
-        if not rows.accept(connection, job):
+        if not write(connection, job):
             # Leaves the transaction, and with it all that was written.
             raise Problem(Code.INTERNAL_ERROR)
     return True

@@ -7,7 +7,7 @@ time-out bounds it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
@@ -71,7 +71,6 @@ def _is_deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - a client's JS
     return bool(layer)
 
 
-@lru_cache(maxsize=4)
 def of_options(options: Options) -> WorkflowLimits:
     """Return the limits that the options set."""
     allowed = _any_of(options.allowed_nodes) if options.allowed_nodes else None
@@ -80,6 +79,7 @@ def of_options(options: Options) -> WorkflowLimits:
     )
 
 
-def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+@lru_cache(maxsize=4)
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
     # Without regard to case: a node pack that renames a class should not slip through by its capitals.
     return re.compile("|".join(map(translate, patterns)) or r"(?!)", re.IGNORECASE)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, insert, select, true, update
 
 from provisioning.gateway.jobs.job import Job, OutputFile, StoredFile
 from provisioning.gateway.storage import statements

@@ -134,7 +134,10 @@ async def content(services: Services, exchange: Exchange) -> None:
 
 async def delete(services: Services, exchange: Exchange) -> None:
     """End an asset; its bytes go too, unless another asset has the same."""
-    await services.expiry.remove(await _own(services, exchange))
+    asset = await _own(services, exchange)
+    if any(asset.id.encode() in job.workflow for job in services.tracker.of(asset.owner)):
+        raise Problem(Code.STATE_CONFLICT, "An unfinished job reads this asset; wait for its end, or cancel it.")
+    await services.expiry.remove(asset)
     await exchange.send(204, b"", [])
 
 

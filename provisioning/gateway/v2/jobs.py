@@ -127,8 +127,8 @@ async def find(services: Services, exchange: Exchange, job_id: str) -> JobRecord
 
 async def _send(services: Services, exchange: Exchange, job_id: str, status: int = 200) -> None:
     row = await find(services, exchange, job_id)
-    view = await view(services, exchange, row, services.scheduler.forecasts())
-    await exchange.send_json(documents.job(row, view), status)
+    found = await view(services, exchange, row, services.scheduler.forecasts())
+    await exchange.send_json(documents.job(row, found), status)
 
 
 async def view(

@@ -139,7 +139,9 @@ class Exchange:
 
     async def send(self, status: int, body: bytes, headers: Headers) -> None:
         """Send a whole answer, within the deadline that is on the request."""
-        await self._begin(status, [*headers, ("content-length", str(len(body)))])
+        # RFC 9110, 8.6: an answer without content says nothing of its length.
+        length = [] if status == 204 else [("content-length", str(len(body)))]
+        await self._begin(status, [*headers, *length])
         body = b"" if self.method == "HEAD" else body
         self.bytes_out += len(body)
         await self._send({"type": "http.response.body", "body": body})

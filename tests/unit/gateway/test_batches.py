@@ -118,6 +118,16 @@ async def test_admission_is_all_or_nothing(gate: Gate) -> None:
     assert (await gate.admin.post(PATH, json=body(2))).json()["code"] == "queue_full", "everybody's together"
 
 
+@pytest.mark.parametrize("overrides", [{"quotas": {"jobs": {"day": 2}}}])
+async def test_a_batch_counts_against_the_quota_whole_or_not_at_all(gate: Gate) -> None:
+    refused = await gate.alice.post(PATH, json=body(3))
+    assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
+    assert gate.rows("SELECT count(*) FROM jobs") == gate.rows("SELECT count(*) FROM batches") == [(0,)]
+    assert gate.app.services.tracker.of("alice") == []
+    assert (await gate.alice.post(PATH, json=body(2))).status_code == 201
+    assert (await gate.alice.post("/prompt", json={"prompt": workflow()})).json()["code"] == "quota_exceeded"
+
+
 async def test_the_same_request_under_one_key_is_one_batch(gate: Gate) -> None:
     client = gate.alice
     answers = await asyncio.gather(

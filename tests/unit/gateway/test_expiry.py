@@ -11,6 +11,7 @@ import pytest
 from provisioning.requests import DELETION_SUFFIX
 from tests.unit.gateway.conftest import Gate, finish, submit
 from tests.unit.gateway.fake import PNG, png
+from tests.unit.gateway.test_v2 import reference
 
 DAY_MS = 86_400_000
 
@@ -44,6 +45,15 @@ async def test_an_asset_is_deleted_by_its_owner_alone(gate: Gate) -> None:
     assert (folder, name.endswith(f"/assets/{asset}/a.png")) == ("input", True)
     assert (await gate.alice.get(path)).status_code == 404
     assert (await gate.alice.delete(path)).status_code == 404
+
+
+async def test_an_asset_that_an_unfinished_job_reads_stays_until_then(gate: Gate) -> None:
+    asset = await upload(gate)
+    job = await submit(gate.alice, prompt={"1": {"class_type": "LoadImage", "inputs": {"image": reference(asset)}}})
+    answer = await gate.alice.delete(f"/api/v2/assets/{asset}")
+    assert (answer.status_code, answer.json()["code"]) == (409, "state_conflict")
+    await finish(gate, job)
+    assert (await gate.alice.delete(f"/api/v2/assets/{asset}")).status_code == 204
 
 
 async def test_bytes_that_another_asset_has_stay(gate: Gate) -> None:

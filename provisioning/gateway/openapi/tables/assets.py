@@ -63,6 +63,7 @@ TABLE = {
         ),
         "Uploads and outputs alike. What a job took stays counted.",
         (ASSET_PARAMETER,),
+        problems=(Code.STATE_CONFLICT,),
     ),
     "GET /api/v2/assets/{id}/content": Operation(
         Tag.ASSETS,
