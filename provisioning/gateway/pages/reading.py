@@ -53,7 +53,7 @@ class Entry:
     curl: str
     answers: tuple[Shown, ...]
     errors: tuple[tuple[str, str], ...]
-    """Status and code of each."""
+    """Status and code of each, in order of status."""
     tag: str
 
 
@@ -73,6 +73,9 @@ class Reading:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self.entries = tuple(self._entries())
+        closed = [frozenset(entry.errors) for entry in self.entries if not entry.open]
+        self.common = tuple(sorted(frozenset.intersection(*closed))) if closed else ()
+        """What every route that needs a key may answer; told once."""
         self.groups = tuple(self._groups())
 
     def _groups(self) -> Iterator[Group]:

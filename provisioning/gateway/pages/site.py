@@ -107,7 +107,13 @@ class Site:
 
     def reference(self, base: str) -> bytes:
         """Return the page of every route."""
-        return self._page("reference.html", here="/docs/reference", base=base, groups=self._reading.groups)
+        return self._page(
+            "reference.html",
+            here="/docs/reference",
+            base=base,
+            groups=self._reading.groups,
+            common=self._reading.common,
+        )
 
     def errors(self) -> bytes:
         """Return the error catalogue."""
@@ -117,7 +123,10 @@ class Site:
     def error(self, code: Code) -> bytes:
         """Return the page of one error."""
         users = [entry for entry in self._reading.entries if _answers(entry, code)]
-        return self._page("error.html", here="", entry=explained(code), example=_example(code), users=users)
+        common = code.value in {own for _, own in self._reading.common}
+        return self._page(
+            "error.html", here="", entry=explained(code), example=_example(code), users=users, common=common
+        )
 
     def _page(self, name: str, **values: Any) -> bytes:  # noqa: ANN401 - a template's own
         return self._environment.get_template(name).render(**values).encode()

@@ -45,8 +45,8 @@ def test_no_made_up_request_breaks_the_promise(attack: Attack) -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
 def test_many_made_up_requests_break_no_promise(attack: Attack) -> None:
-    attack.run(40, random=True)
-    assert len(attack.sent) > 20 * len(ROUTES)
+    attack.run(20, random=True)
+    assert len(attack.sent) > 15 * len(ROUTES)
 
 
 @dataclass
