@@ -65,6 +65,11 @@ def write(connection: Connection, by: By, act: Act, target: str, at: int, detail
     )  # fmt: skip
 
 
+async def note(database: Database, by: By, act: Act, target: str, at: int, detail: Mapping[str, Any]) -> None:
+    """Write a line about an act on something else than the database; raises Problem(STORE_UNAVAILABLE)."""
+    await database.run(lambda connection: write(connection, by, act, target, at, detail))
+
+
 async def page(database: Database, *, before: int | None, limit: int, target: str | None) -> list[Entry]:
     """Return the newest lines before a place in the log; raises Problem(STORE_UNAVAILABLE)."""
     query = select(AuditRow.__table__).order_by(AuditRow.sequence.desc()).limit(limit)

@@ -43,6 +43,14 @@ async def test_every_act_is_written_down(gate: Gate) -> None:
     assert "correct horse" not in (await gate.admin.get(AUDIT)).text
 
 
+async def test_freeing_memory_is_an_act_that_everybody_feels(gate: Gate) -> None:
+    made = await issue(gate.admin, scopes=["operate"], name="watchman")
+    await gate.client(made["key"]).post("/free", json={"unload_models": True, "other": 1})
+    [line, _] = (await gate.admin.get(AUDIT)).json()["items"]
+    assert (line["actor"], line["act"], line["target"]) == ("watchman", "machine.memory_freed", "comfyui")
+    assert line["detail"] == {"unload_models": True}
+
+
 async def test_what_was_refused_is_not_in_it(gate: Gate) -> None:
     assert code(await gate.admin.post("/api/gateway/keys", json={"name": "x", "owner": "nobody"}))[0] == 400
     assert code(await gate.alice.post("/api/gateway/keys", json={"name": "x"}))[0] == 403
