@@ -80,7 +80,9 @@ def test_the_bindings_take_every_input(form: type, token: str) -> None:
 
 
 @pytest.mark.parametrize("binding", BINDINGS)
-def test_a_binding_takes_and_hands_on_every_input(binding: type[Resource], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_binding_takes_and_hands_on_every_input(
+    binding: type[Resource], monkeypatch: pytest.MonkeyPatch
+) -> None:
     handed: dict[str, Any] = {}
     monkeypatch.setattr(Resource, "__init__", lambda _self, _name, inputs, _opts: handed.update(inputs))
     monkeypatch.setattr(Resource, "acknowledge", lambda _self, _identity: None)
