@@ -8,15 +8,18 @@ from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
+from sqlalchemy import func, select
 
 from provisioning.gateway.jobs.job import FINAL, JobState
 from provisioning.gateway.services import Services
+from provisioning.gateway.webhooks.records import DeliveryState
+from provisioning.gateway.webhooks.tables import DeliveryRow
 
 
 async def take(services: Services) -> list[Metric]:
     """Return a metric for everything there is to see; raises Problem STORE_UNAVAILABLE."""
     gpus = await asyncio.to_thread(services.gpus.read)
-    return [*_now(services), *await _ever(services), *gpus]
+    return [*_now(services), *await _ever(services), await _webhooks(services), *gpus]
 
 
 def _now(services: Services) -> Iterator[Metric]:
@@ -51,6 +54,12 @@ async def _ever(services: Services) -> list[Metric]:
     dollars = CounterMetricFamily("gateway_cost_usd", "What that cost.")
     dollars.add_metric((), sum(row["usd_micros"] for row in usage) / 1e6)
     return [jobs, seconds, dollars]
+
+
+async def _webhooks(services: Services) -> Metric:
+    due = select(func.count()).select_from(DeliveryRow).where(DeliveryRow.state == DeliveryState.PENDING)
+    waiting = await services.ledger.database.read(lambda connection: connection.execute(due).scalar_one())
+    return _gauge("gateway_webhook_deliveries_pending", "Webhook messages that wait for an attempt.", waiting)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
