@@ -53,7 +53,10 @@ def _fill(places: Places, pip: list[str], environ: Mapping[str, str]) -> None:
         )
         uv = [str(places.venv / "bin" / "uv"), "pip", "install", "--python", pip[0]]
         settings = pip_settings.for_uv(Path(pip[0]), environ)
-        run("installing the locked packages", [*uv, *_LOCKED, str(lock)], log=places.cache / "uv.log", env=settings)
+        # Where Python keeps no bytecode, every one of many hundred processes would compile what it imports.
+        kept = ["--compile-bytecode"] if environ.get("PYTHONDONTWRITEBYTECODE") else []
+        command = [*uv, *_LOCKED, *kept, str(lock)]
+        run("installing the locked packages", command, log=places.cache / "uv.log", env=settings)
     except SetupError as error:
         say(f"uv cannot install here, pip takes over: {error}")
         run("installing the locked packages", [*pip, *_LOCKED, str(lock)], log=places.cache / "pip.log", env=environ)

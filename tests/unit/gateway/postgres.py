@@ -25,6 +25,8 @@ from tools import system_packages
 USER = "gateway"
 TEMPLATE = "template_of_the_gateway"
 START_SECONDS = 60
+# Where tests are killed, the server ends with them.
+_MORTAL = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
 NO_SYNC = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
 
@@ -105,7 +107,9 @@ def _unprivileged(folder: Path) -> str | None:
 def _process(command: list[str | Path], folder: Path, user: str | None) -> Iterator[None]:
     quiet = ["-c", "listen_addresses=", "-c", "logging_collector=off", "-c", "max_connections=60", *NO_SYNC]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*map(str, command), *quiet], stdout=log, stderr=log, cwd=folder, user=user)
+        process = subprocess.Popen(
+            [*_MORTAL, *map(str, command), *quiet], stdout=log, stderr=log, cwd=folder, user=user
+        )
         try:
             yield
         finally:
