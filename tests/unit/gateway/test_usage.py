@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from tests.unit.gateway.conftest import Gate, finish, submit, taken, workflow
-
-PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 64
+from tests.unit.gateway.fake import PNG
 
 
 @pytest.fixture
