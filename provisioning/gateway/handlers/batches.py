@@ -36,7 +36,7 @@ async def submit(services: Services, exchange: Exchange) -> None:
     await services.scheduler.submit_all(
         jobs, lambda: services.batches.accept(batch, jobs, services.ledger.accept_within)
     )
-    await exchange.send_json(await _document(services, batch), 201)
+    await exchange.send_json(await document(services, batch), 201)
 
 
 async def _job(services: Services, exchange: Exchange, workflow: object, body: dict[str, Any], batch_id: str) -> Job:
@@ -58,20 +58,20 @@ async def _replay(services: Services, exchange: Exchange, batch: Batch) -> bool:
     if known.request_hash != batch.request_hash:
         raise Problem(Code.IDEMPOTENCY_KEY_REUSE)
     exchange.extra_headers.append(("idempotency-replayed", "true"))
-    await exchange.send_json(await _document(services, known), 201)
+    await exchange.send_json(await document(services, known), 201)
     return True
 
 
 async def show(services: Services, exchange: Exchange) -> None:
     """Answer with a batch and the state of each of its jobs."""
-    await exchange.send_json(await _document(services, await _own(services, exchange)))
+    await exchange.send_json(await document(services, await _own(services, exchange)))
 
 
 async def page(services: Services, exchange: Exchange) -> None:
     """Answer with the caller's batches, newest first; `cursor` continues a former page."""
     limit, before = min(whole(exchange, "limit", 20), MAX_PAGE), whole(exchange, "cursor", 2**53)
     found = await services.batches.page(visible_owner(exchange.who), before=before, limit=limit)
-    documents_ = [await _document(services, batch) for _, batch in found]
+    documents_ = [await document(services, batch) for _, batch in found]
     cursor = str(found[-1][0]) if len(found) == limit else None
     await exchange.send_json({"batches": documents_, "next_cursor": cursor})
 
@@ -81,7 +81,7 @@ async def cancel(services: Services, exchange: Exchange) -> None:
     batch = await _own(services, exchange)
     live = [services.tracker.get(member.id) for member in await services.batches.members(batch.id)]
     await asyncio.shield(services.canceller.cancel_all([job for job in live if job is not None]))
-    await exchange.send_json(await _document(services, batch))
+    await exchange.send_json(await document(services, batch))
 
 
 async def _own(services: Services, exchange: Exchange) -> Batch:
@@ -91,7 +91,8 @@ async def _own(services: Services, exchange: Exchange) -> Batch:
     return batch
 
 
-async def _document(services: Services, batch: Batch) -> dict[str, Any]:
+async def document(services: Services, batch: Batch) -> dict[str, Any]:
+    """Return a batch with the state of each of its jobs."""
     members = await services.batches.members(batch.id)
     forecasts = services.scheduler.forecasts()
     jobs = [_member(member, forecasts.get(member.id)) for member in members]

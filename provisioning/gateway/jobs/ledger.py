@@ -29,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 
+from provisioning.gateway.clock import Clock, SystemClock
 from provisioning.gateway.comfyui.requests import Requests
 from provisioning.gateway.jobs import rows as jobrows
 from provisioning.gateway.jobs.batches import BatchStore
@@ -42,12 +43,15 @@ from provisioning.gateway.storage.database import Database
 from provisioning.gateway.storage.expiry import Expiry
 from provisioning.gateway.storage.tables import AssetRow, JobRow, RequestRow
 from provisioning.gateway.webhooks import outbox
+from provisioning.gateway.webhooks.kinds import Kind
 
 HISTORY_LIMIT = 1000
 """Most history entries in one answer."""
 
 FLUSH_SECONDS = 1.0
 """How long a request's row may wait to be committed with others: a commit costs more than most requests do."""
+
+SYSTEM_CLOCK = SystemClock()
 
 MAX_WAITING = 10_000
 """Request rows in memory; what cannot be written is in the log all the same."""
@@ -72,8 +76,15 @@ class RequestRecord(NamedTuple):
 class Ledger:
     """Reads and writes jobs, outputs and requests; every method may raise Problem(STORE_UNAVAILABLE)."""
 
-    def __init__(self, database: Database, usd_per_hour: float, quotas: JobQuotas | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        usd_per_hour: float,
+        quotas: JobQuotas | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self.database = self._database = database
+        self._clock = clock
         self._usd_per_hour = usd_per_hour
         self._quotas = quotas or JobQuotas(usd_per_hour)
         self.assets = assets.AssetStore(database)
@@ -146,8 +157,15 @@ class Ledger:
             for output in outcome.files:
                 assets.add(connection, assets.of_job(job, output, outcome.finished_at))
             self._quotas.settle(connection, job, outcome)
-            outbox.job_ended(connection, job.owner, job.id, outcome.state, outcome.finished_at)
+            self._tell_end(connection, job, outcome)
         return changed
+
+    def _tell_end(self, connection: Connection, job: Job, outcome: Outcome) -> None:
+        # By our own clock, on which deliveries are timed; the end is by ComfyUI's.
+        now = self._clock.now_ms()
+        outbox.job_ended(connection, job.owner, job.id, outcome.state, now)
+        if job.batch_id is not None and jobrows.is_over(connection, job.batch_id):
+            outbox.happened(connection, job.owner, Kind.BATCH_FINISHED, job.batch_id, now)
 
     async def in_flight(self) -> list[Job]:
         """Return every job without a final state, oldest first."""

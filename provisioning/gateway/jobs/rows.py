@@ -89,6 +89,12 @@ def accept(connection: Connection, job: Job) -> bool:
     return added
 
 
+def is_over(connection: Connection, batch_id: str) -> bool:
+    """Return whether every job of a batch has ended."""
+    unfinished = select(JobRow.id).where(JobRow.batch_id == batch_id, JobRow.finished_at.is_(None))
+    return connection.execute(unfinished.limit(1)).first() is None
+
+
 def from_row(row: Row[Any]) -> JobRecord:
     """Return the record of a row that RECORD found."""
     values = row._asdict()

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from provisioning.gateway.handlers.batches import document
 from provisioning.gateway.services import Services
 from provisioning.gateway.telling.endings import sized
 from provisioning.gateway.v2 import documents
@@ -25,6 +26,9 @@ async def render(services: Services, delivery: Delivery) -> bytes | None:
 async def _data(services: Services, delivery: Delivery) -> dict[str, Any] | None:
     if delivery.type == Kind.TEST:
         return {"message": "This webhook works."}
+    if delivery.type == Kind.BATCH_FINISHED:
+        batch = await services.batches.get(delivery.subject or "", delivery.owner)
+        return None if batch is None else await document(services, batch)
     row = await services.ledger.row(delivery.subject or "", delivery.owner)
     if row is None:
         return None

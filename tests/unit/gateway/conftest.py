@@ -286,7 +286,7 @@ async def opened(
     """Start a gateway and stop it."""
     database = open_database(settings)
     store = Keys(database, PEPPER, clock)
-    ledger = Ledger(database, settings.usd_per_hour, JobQuotas.of(settings, settings.usd_per_hour))
+    ledger = Ledger(database, settings.usd_per_hour, JobQuotas.of(settings, settings.usd_per_hour), clock)
     upstream = ComfyUI(settings.upstream)
     app = create_app(settings, keys=store, limiter=Limiter(clock), ledger=ledger, upstream=upstream, clock=clock)
     try:

@@ -16,11 +16,13 @@ from typing import Any
 
 import httpx
 import pytest
+from standardwebhooks import Webhook
 
 from provisioning.gateway.access import keys
 from tests.comfyui.model_files import write_models
 from tests.unit.gateway.conftest import PEPPER, until, workflow
 from tests.unit.gateway.fake import PNG, FakeComfyUI
+from tests.unit.gateway.receiver import receiving
 
 ROOT = Path(__file__).parents[3]
 STAND_IN = ROOT / "tests" / "comfyui" / "source"
@@ -53,14 +55,14 @@ class Setup:
             connection.close()
 
 
-def prepare(folder: Path, upstream: str) -> Setup:
+def prepare(folder: Path, upstream: str, scopes: tuple[str, ...] = ("client",), **more: object) -> Setup:
     setup = Setup(folder / "gateway.json", free_port(), keys.mint(), folder / "gateway.db")
     settings = {
         "port": setup.port, "upstream": upstream, "database": str(setup.database), "pepper": PEPPER,
         "poll_seconds": 0.2,
-        "seed_keys": [{"name": "client", "key": setup.key, "scopes": ["client"]}], "rate_limit_per_minute": 100000,
+        "seed_keys": [{"name": "client", "key": setup.key, "scopes": scopes}], "rate_limit_per_minute": 100000,
     }  # fmt: skip
-    setup.config.write_text(json.dumps(settings))
+    setup.config.write_text(json.dumps(settings | more))
     return setup
 
 
@@ -115,6 +117,27 @@ async def test_a_kill_loses_no_job_and_the_next_process_ends_it(comfy: tuple[Fak
     attempts = dict(setup.rows("SELECT id, attempts FROM jobs"))
     assert [attempts[job] for job in jobs] == [1, 1, 2, 1, 1]
     assert setup.rows("SELECT sum(gpu_ms) FROM jobs") == [(6000,)]
+
+
+async def test_a_kill_loses_no_webhook(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
+    """The receiver is away, the gateway is killed over it, and the next one delivers."""
+    fake, url = comfy
+    local: dict[str, Any] = {"webhook_allow_http": True, "webhook_allow_private": True, "webhook_ports": []}
+    setup, port = prepare(tmp_path, url, **local), free_port()
+    async with serving(setup) as gateway, setup.client() as client:
+        secret = (await client.post("/api/gateway/webhooks/jobs/rotate")).json()["secret"]
+        body = {"workflow": workflow(), "webhook_url": f"http://127.0.0.1:{port}/hook"}
+        job = (await client.post("/api/v2/jobs", json=body)).json()["id"]
+        await run(fake, job)
+        await until(lambda: setup.rows("SELECT 1 FROM webhook_attempts"), seconds=60)
+        gateway.send_signal(signal.SIGKILL)
+    [(message,)] = setup.rows("SELECT id FROM webhook_messages")
+    async with receiving(port=port) as receiver, serving(setup):
+        await until(lambda: receiver.got, seconds=90)
+        told = Webhook(secret).verify(receiver.got[0].body, receiver.got[0].headers)
+        assert (told["type"], told["data"]["id"]) == ("job.succeeded", job)
+        assert receiver.got[0].headers["webhook-id"] == message
+        await until(lambda: setup.rows("SELECT state FROM webhook_deliveries") == [("delivered",)])
 
 
 async def run(fake: FakeComfyUI, job: str) -> None:

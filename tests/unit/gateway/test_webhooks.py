@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
@@ -20,8 +28,8 @@ from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.webhooks.backoff import LONGEST_SECONDS, Backoff
 from provisioning.gateway.webhooks.guard import Address, Guard, Rules, is_public
 from provisioning.gateway.webhooks.records import DeliveryState
-from provisioning.gateway.webhooks.sender import Result
-from tests.unit.gateway.conftest import Gate, finish, taken, until, workflow
+from provisioning.gateway.webhooks.sender import Result, Sender
+from tests.unit.gateway.conftest import Gate, ManualClock, finish, taken, until, workflow
 from tests.unit.gateway.receiver import Got, Receiver, receiving
 
 HOOKS = "/api/gateway/webhooks"
@@ -110,6 +118,22 @@ async def test_an_endpoint_is_told_what_it_chose_and_of_its_owner_alone(gate: Ga
     assert told == {"job.failed": failed, "job.canceled": cancelled}
 
 
+async def test_a_batch_is_told_once_when_all_of_it_has_ended(gate: Gate, receiver: Receiver) -> None:
+    gate.clock.now = time.time()
+    made = await create(gate.alice, receiver.url, events=["batch.finished"])
+    answer = await gate.alice.post("/api/gateway/batches", json={"workflows": [workflow(), workflow()]})
+    assert answer.status_code == 201, answer.text
+    for job in answer.json()["jobs"]:
+        assert gate.rows("SELECT 1 FROM webhook_messages") == []
+        await finish(gate, job["id"])
+    await until(lambda: receiver.got)
+    told = verified(receiver.got[0], made["secret"])
+    assert (told["type"], told["data"]["id"], told["data"]["status"]) == (
+        "batch.finished", answer.json()["id"], "succeeded",
+    )  # fmt: skip
+    assert gate.rows("SELECT count(*) FROM webhook_messages") == [(1,)]
+
+
 async def test_endpoints_are_kept_changed_and_deleted_and_the_secret_is_shown_once(
     gate: Gate, receiver: Receiver
 ) -> None:
@@ -174,8 +198,6 @@ async def test_what_is_not_taken_is_sent_again_the_same_and_every_attempt_is_log
     await create(gate.alice, receiver.url)
     receiver.status = 500
     await ended(gate, gate.alice)
-    # The end has ComfyUI's time, which the clock of this test has to reach.
-    gate.clock.advance(5)
     await until(lambda: _tries(gate, 1))
     receiver.status, receiver.headers = 503, {"Retry-After": "600"}
     gate.clock.advance(15)
@@ -257,7 +279,6 @@ async def test_an_endpoint_that_takes_nothing_for_days_is_disabled_and_can_be_br
     assert gate.rows("SELECT count(*) FROM webhook_messages") == [(2,)], "it is told nothing more"
     receiver.status = 204
     await gate.alice.patch(path, json={"enabled": True})
-    gate.clock.advance(5)
     await ended(gate, gate.alice)
     await until(lambda: json.loads(receiver.got[-1].body)["type"] == "job.succeeded")
     assert (await gate.alice.get(path)).json()["failing_since"] is None
@@ -449,3 +470,59 @@ def test_the_pause_grows_is_bounded_and_obeys_the_receiver(
     assert 1 <= pause <= max(LONGEST_SECONDS, asked or 0) + 0.001
     assert pause >= (asked or 0) - 0.001
     assert then.at <= 86_400_000
+
+
+def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return a server's TLS context with a certificate for a name, and a client's that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "certificate.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(private + made.public_bytes(Encoding.PEM))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(file)
+    return server, ssl.create_default_context(cafile=str(file))
+
+
+@pytest.mark.parametrize(
+    ("host", "error"),
+    [("hook.test", None), ("other.test", "its certificate is not valid for its name, or not trusted")],
+)
+async def test_the_address_is_pinned_and_the_certificate_is_the_names(
+    tmp_path: Path, host: str, error: str | None
+) -> None:
+    async def pinned(_host: str, _port: int) -> list[Address]:
+        return [INNER]
+
+    server, client = certificate(tmp_path, "hook.test")
+    guard = Guard(Rules(http=False, private=True, ports=frozenset()), pinned)
+    sender = Sender(guard, ManualClock(), 5.0, client)
+    await sender.start()
+    try:
+        async with receiving(server) as receiver:
+            result = await sender.post(f"https://{host}:{receiver.port}/", {}, b"{}")
+    finally:
+        await sender.close()
+    assert (result.error, len(receiver.got)) == (error, 0 if error else 1)
+    if not error:
+        assert receiver.got[0].headers["Host"] == f"{host}:{receiver.port}"
+
+
+@pytest.mark.parametrize("overrides", [LOCAL | {"encrypt_at_rest": True, "encryption_key": "e" * 40}])
+async def test_addresses_secrets_and_bodies_are_sealed_at_rest(gate: Gate, receiver: Receiver, tmp_path: Path) -> None:
+    made = await create(gate.alice, receiver.url + "/canary-path", description="canary-words")
+    await gate.alice.post(f"{HOOKS}/{made['id']}/test")
+    await until(lambda: gate.rows("SELECT 1 FROM webhook_attempts"))
+    stored = b"".join(path.read_bytes() for path in sorted(tmp_path.glob("gateway.db*")))  # noqa: ASYNC240 - a test's
+    for canary in (made["secret"], "canary-path", "canary-words", "This webhook works"):
+        assert canary.encode() not in stored
+    assert b"webhook.test" in stored, "what is looked for is in that file"
