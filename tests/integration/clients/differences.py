@@ -11,6 +11,7 @@ MEMBERS: Mapping[tuple[str, str], str] = {
     ("/priority", "only ours"): "always told: it is the class that the job really has in the queue",
     ("/metrics", "only ours"): "in the contract, optional there; the proxy measures nothing",
     ("/queue_wait_seconds", "only ours"): "the gateway's own: what the wait will be",
+    ("/estimated_completion_at", "only ours"): "the gateway's own: when it will have ended",
     ("/next_cursor", "only ours"): "in the contract of the hosted service; the proxy has one page alone",
     ("/outputs_reused", "only theirs"): "not in the published contract; each of our jobs saves into its own folder",
     ("/started_at", "time / null"): "the proxy never knows it",
