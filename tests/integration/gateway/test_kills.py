@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -12,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from provisioning.gateway.access import keys
 from tests.integration.gateway.bench import Orders, Volume, kill, reach, settle, workflow
 from tests.unit.gateway.conftest import until
 
@@ -144,9 +146,27 @@ async def test_comfyui_is_killed_fifty_times(tmp_path: Path) -> None:
     assert set(found.reached) >= {"accepted", "queued", "running"}
 
 
+def with_admin(volume: Volume) -> httpx.AsyncClient:
+    """Give the volume's settings an admin's key; returns a client that bears it."""
+    token = keys.mint()
+    settings = json.loads(volume.setup.config.read_text())
+    settings["seed_keys"].append({"name": "admin", "key": token, "scopes": ["admin"]})
+    volume.setup.config.write_text(json.dumps(settings))
+    return httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{volume.setup.port}", headers={"X-API-Key": token}, trust_env=False
+    )
+
+
+async def issue(admin: httpx.AsyncClient, name: str) -> dict[str, str]:
+    answer = await admin.post("/api/gateway/keys", json={"name": name, "scopes": ["client"], "owner": name})
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
 async def test_a_pod_made_again_on_the_same_volume_has_everything(tmp_path: Path) -> None:
-    """Both processes die at once, and others take over on other ports, as when RunPod gives the volume to a new pod."""
+    """Both processes die at once, and others take over the volume, as when RunPod gives it to a new pod."""
     volume = Volume(tmp_path)
+    admin = with_admin(volume)
     comfyui, gateway = await volume.comfyui(), await volume.gateway()
     async with volume.setup.client() as client:
         job = (await client.post("/api/v2/jobs", json={"workflow": workflow(1)})).json()
@@ -154,11 +174,16 @@ async def test_a_pod_made_again_on_the_same_volume_has_everything(tmp_path: Path
         done = (await client.get(job["urls"]["self"])).json()
         picture = (await client.get(f"/api/v2/assets/{done['outputs'][0]['id']}/content")).content
         usage = (await client.get("/api/gateway/usage")).json()["rows"]
+        alive, revoked = await issue(admin, "alive"), await issue(admin, "revoked")
+        assert (await admin.post(f"/api/gateway/keys/{revoked['id']}/revoke")).status_code == 200
         waiting = (await client.post("/api/v2/jobs", json={"workflow": workflow(2)})).json()["id"]
         await kill(gateway, comfyui)
     comfyui, gateway = await volume.comfyui(), await volume.gateway()
     try:
-        async with volume.setup.client() as client:
+        async with volume.setup.client() as client, admin:
+            for key, status in ((alive, 200), (revoked, 401)):
+                answer = await client.get("/queue", headers={"Authorization": f"Bearer {key['key']}"})
+                assert answer.status_code == status
             again = (await client.get(job["urls"]["self"])).json()
             assert {**again["outputs"][0], "url_expires_at": 0} == {**done["outputs"][0], "url_expires_at": 0}
             path = f"/api/v2/assets/{again['outputs'][0]['id']}/content"
