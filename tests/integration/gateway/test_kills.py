@@ -158,7 +158,7 @@ def with_admin(volume: Volume) -> httpx.AsyncClient:
 
 
 async def issue(admin: httpx.AsyncClient, name: str) -> dict[str, str]:
-    answer = await admin.post("/api/gateway/keys", json={"name": name, "scopes": ["client"], "owner": name})
+    answer = await admin.post("/api/gateway/keys", json={"name": name, "scopes": ["client"]})
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
 
@@ -180,7 +180,7 @@ async def test_a_pod_made_again_on_the_same_volume_has_everything(tmp_path: Path
         await kill(gateway, comfyui)
     comfyui, gateway = await volume.comfyui(), await volume.gateway()
     try:
-        async with volume.setup.client() as client, admin:
+        async with volume.setup.client() as client:
             for key, status in ((alive, 200), (revoked, 401)):
                 answer = await client.get("/queue", headers={"Authorization": f"Bearer {key['key']}"})
                 assert answer.status_code == status
@@ -194,6 +194,7 @@ async def test_a_pod_made_again_on_the_same_volume_has_everything(tmp_path: Path
             assert row["jobs"] == usage[0]["jobs"] + 1
             assert row["gpu_ms"] > usage[0]["gpu_ms"]
     finally:
+        await admin.aclose()
         await kill(gateway, comfyui)
 
 
