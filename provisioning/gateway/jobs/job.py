@@ -36,6 +36,8 @@ class JobState(StrEnum):
 STAGED = frozenset({JobState.DISPATCHING, JobState.QUEUED})
 """At ComfyUI, perhaps, and not running yet."""
 
+AT_COMFYUI = STAGED | {JobState.RUNNING}
+
 FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.REJECTED})
 
 

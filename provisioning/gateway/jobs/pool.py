@@ -6,25 +6,30 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from provisioning.gateway.comfyui.upstream import Upstream
-from provisioning.gateway.jobs.job import STAGED, Job
+from provisioning.gateway.jobs.job import AT_COMFYUI, STAGED, Job
 from provisioning.gateway.jobs.latch import Latch
 
 
 class Pool(Protocol):
     """The ComfyUIs behind the gateway; the scheduler asks it where the next job goes."""
 
-    def free(self, jobs: Iterable[Job]) -> Upstream | None:
-        """Return a ComfyUI that would take one more job, given all jobs that are not final; None when none would."""
+    def free(self, jobs: Iterable[Job], job: Job) -> Upstream | None:
+        """Return a ComfyUI that would take `job`, given all jobs that are not final; None when none would."""
 
 
 class SinglePool:
-    """The Pool of one ComfyUI: it holds the job it works on and at most one more."""
+    """The Pool of one ComfyUI: it holds the job it works on and at most one more.
+
+    A job that ComfyUI lost once goes alone, so that one that kills ComfyUI twice takes no other with it.
+    """
 
     def __init__(self, upstream: Upstream, latch: Latch) -> None:
         self._upstream = upstream
         self._latch = latch
 
-    def free(self, jobs: Iterable[Job]) -> Upstream | None:
-        """Return the ComfyUI unless a job is staged at it already, or it is broken."""
-        staged = any(job.state in STAGED for job in jobs)
-        return None if staged or self._latch.closed else self._upstream
+    def free(self, jobs: Iterable[Job], job: Job) -> Upstream | None:
+        """Return the ComfyUI unless another job is staged at it, one of the two has to be alone, or it is broken."""
+        there = [other for other in jobs if other.state in AT_COMFYUI]
+        staged = any(other.state in STAGED for other in there)
+        to_be_alone = bool(there) and (job.attempts > 0 or any(other.attempts > 1 for other in there))
+        return None if staged or to_be_alone or self._latch.closed else self._upstream

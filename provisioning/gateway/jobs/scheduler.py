@@ -65,9 +65,11 @@ class Scheduler:
 
     async def submit(self, job: Job) -> None:
         """Write a job down and wait for ComfyUI's verdict if its turn is now; raises Problem when it will not run."""
-        alone = not any(other.state is not JobState.RUNNING for other in self._tracker.of(None))
+        others = self._tracker.of(None)
+        alone = not any(other.state is not JobState.RUNNING for other in others)
+        goes_now = alone and not self.draining and self._pool.free(others, job) is not None
         await self._take([job], lambda: self._ledger.accept(job))
-        if alone and not (self.latch.closed or self.draining):
+        if goes_now:
             job.awaited = True
             self.wake()
             await job.decided.wait()
@@ -129,8 +131,8 @@ class Scheduler:
     async def pump(self) -> None:
         """Hand out as many jobs as may go now; raises Problem when ComfyUI or the database is away."""
         await self.latch.look()
-        while not self.draining and (upstream := self._pool.free(self._tracker.of(None))) is not None:
-            if (job := self._next()) is None:
+        while not self.draining and (job := self._next()) is not None:
+            if (upstream := self._pool.free(self._tracker.of(None), job)) is None:
                 return
             self._machine_ms = max(self._machine_ms, self._tags.get(job.id, 0.0))
             await self._dispatch.send(job, upstream)

@@ -157,3 +157,22 @@ async def test_the_job_after_a_lost_one_runs(gate: Gate) -> None:
             await until(lambda: gate.comfy.pending)
             await finish(gate, gate.comfy.pending[0][1])
     assert gate.rows("SELECT DISTINCT state FROM jobs") == [("completed",)]
+
+
+async def test_a_job_that_kills_comfyui_twice_takes_no_other_with_it(gate: Gate) -> None:
+    deadly, innocent, later = [await submit(client) for client in (gate.alice, gate.bob, gate.bob)]
+    await gate.comfy.begin(deadly)
+    await taken(gate, innocent)
+    await lose(gate, innocent)
+    await taken(gate, deadly)
+    await gate.comfy.begin(deadly)
+    await until(gate.app.services.tracker.running)
+    await gate.app.services.scheduler.pump()
+    assert [job.attempts for job in gate.app.services.tracker.of(None)] == [2, 1, 0]
+    gate.comfy.running.clear()
+    await gate.app.services.tracker.reconcile()
+    for job in (innocent, later):
+        await finish(gate, job)
+    ends = {row[0]: row[1:] for row in gate.rows("SELECT id, state, error FROM jobs")}
+    assert ends[deadly] == ("failed", "upstream_lost")
+    assert ends[innocent] == ends[later] == ("completed", None)

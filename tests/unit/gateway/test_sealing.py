@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -46,8 +47,8 @@ async def read_back(database: Database, job_id: str = "job-1") -> None:
 
 
 @pytest.mark.parametrize(("sealer", "found"), [(OFF, True), (ON, False)])
-async def test_prompts_in_the_files(empty_file: Path, sealer: Sealer, found: bool) -> None:
-    path = empty_file.with_name(f"sealed-{found}.db")
+async def test_prompts_in_the_files(tmp_path: Path, sealer: Sealer, found: bool) -> None:
+    path = tmp_path / "gateway.db"
     database = Database(path, sealer=sealer)
     await run_one(database)
     await read_back(database)
@@ -120,8 +121,8 @@ def test_every_value_comes_back(value: bytes, magic: bool) -> None:
 
 @pytest.mark.parametrize("sealer", [ON, OFF])
 @pytest.mark.parametrize("value", ["", "bot", f"{TEXT_MAGIC}forged", "naïve \N{SNOWMAN}", None])
-def test_text_comes_back(empty_file: Path, sealer: Sealer, value: str | None) -> None:
-    database = Database(empty_file, sealer=sealer)
+def test_text_comes_back(tmp_path: Path, empty_file: Path, sealer: Sealer, value: str | None) -> None:
+    database = Database(shutil.copy(empty_file, tmp_path / "gateway.db"), sealer=sealer)
     sealed = literal(value, SealedText("a.b"))
     stored = database.run_now(lambda connection: connection.execute(select(sealed)).scalar())
     assert stored == value
