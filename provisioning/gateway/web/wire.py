@@ -6,6 +6,7 @@ And with head and body of an answer in one packet: two cost a system call more h
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -22,6 +23,15 @@ LARGE_BYTES = 16 * 1024
 """A piece of this size fills packets of its own, and the transport has to see it to slow its writer down."""
 
 
+LINGER_SECONDS = 5.0
+LINGER_BYTES = 16 * 1024 * 1024
+"""How long, and for how much more of a body that was refused, a connection is kept after its answer.
+
+A connection closed over bytes that nobody read is reset (RFC 1122, 4.2.2.13), and a reset takes the answer away from a
+client that is still sending: it would see a broken connection in place of a 429 with Retry-After (RFC 9112, 9.6).
+"""
+
+
 class RefusedHeadError(Exception):
     """The head of a request is well formed and still not acceptable."""
 
@@ -29,9 +39,14 @@ class RefusedHeadError(Exception):
 class Corked:
     """A transport that holds what is written until the event loop's next turn, and then writes it at once."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, unread: Callable[[], bool]
+    ) -> None:
+        self.lingers = False
+        """Whether the answer is out and what still comes is thrown away."""
         self._transport = transport
         self._loop = loop
+        self._unread = unread
         self._held: list[bytes] = []
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the transport has
@@ -52,9 +67,19 @@ class Corked:
             self._held = []
 
     def close(self) -> None:
-        """Write what is held, and close."""
+        """Write what is held, and close: half of it first, when the client may still be sending."""
         self.flush()
-        self._transport.close()
+        if self.lingers or self._transport.is_closing() or not self._unread():
+            self._transport.close()
+            return
+        self.lingers = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._loop.call_later(LINGER_SECONDS, self._transport.close)
+
+    def is_closing(self) -> bool:
+        """Return whether nothing more can be written."""
+        return self.lingers or self._transport.is_closing()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Write what is held, and hand the connection over."""
@@ -68,12 +93,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own signature
         super().__init__(*args, **kwargs)
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._thrown_away = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to count the time a client takes."""
-        super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]  # it has what uvicorn uses
+        self._corked = Corked(transport, self.loop, lambda: not self._in_head)
+        super().connection_made(self._corked)  # type: ignore[arg-type]  # it has what uvicorn uses
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -82,7 +108,12 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, unless the head has grown too long."""
+        """Parse what came, unless the head has grown too long, or the answer is out already."""
+        if self._corked.lingers:
+            self._thrown_away += len(data)
+            if self._thrown_away > LINGER_BYTES:
+                self._corked.close()
+            return
         if self._in_head:
             if self._timer is None:
                 self._start_timer()

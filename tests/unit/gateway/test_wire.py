@@ -8,6 +8,8 @@ import re
 
 import pytest
 
+from provisioning.gateway.options import MEBIBYTE
+from provisioning.gateway.web import wire
 from tests.unit.gateway.conftest import Gate
 
 
@@ -155,3 +157,44 @@ async def test_head_and_body_of_an_answer_come_in_one_piece(gate: Gate, port: in
     length = re.search(rb"content-length: (\d+)", head)
     assert length is not None
     assert len(body) == int(length[1]) > 0
+
+
+@pytest.mark.parametrize("overrides", [{"submits_per_minute": 1, "max_body_bytes": 4 * MEBIBYTE}])
+@pytest.mark.parametrize("size", [100, 3 * MEBIBYTE])
+async def test_a_refusal_reaches_a_client_that_is_still_sending(gate: Gate, port: int, size: int) -> None:
+    """Closed at once, the connection would be reset, and the answer lost with it."""
+    head = f"POST /prompt HTTP/1.1\r\nHost: gateway.test\r\nX-API-Key: {gate.keyring.alice}\r\n"
+    for expected in (422, 429):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"{head}Content-Length: {size}\r\n\r\n".encode())
+        await writer.drain()
+        if expected == 429:
+            assert status(await reader.readline()) == 429, "before the body"
+        writer.write(b'{"prompt":1}'.ljust(size))
+        async with asyncio.timeout(10):
+            await writer.drain()
+            answer = await reader.readuntil(b"}")
+        assert (status(answer) == 422) if expected == 422 else b"rate_limited" in answer
+        writer.close()
+
+
+@pytest.mark.parametrize("overrides", [{"submits_per_minute": 1}])
+async def test_what_is_refused_is_not_listened_to_for_ever(
+    gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "LINGER_BYTES", MEBIBYTE)
+    monkeypatch.setattr(wire, "LINGER_SECONDS", 3600)
+    head = f"POST /prompt HTTP/1.1\r\nHost: gateway.test\r\nX-API-Key: {gate.keyring.alice}\r\n"
+    await talk(port, f"{head}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+    assert status(await reader.readline()) == 429
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(_send_for_ever(writer), 30)
+    writer.close()
+
+
+async def _send_for_ever(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"10000\r\n" + bytes(65536) + b"\r\n")
+        await writer.drain()
