@@ -68,7 +68,8 @@ def _is_picture(response: Response) -> bool:
 
 @pytest.fixture
 def visit(browser: Browser, editor_site: Site) -> Iterator[Visit]:
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    # Wide enough for the whole graph: a node that is out of sight does not ask for its picture.
+    context = browser.new_context(viewport={"width": 2800, "height": 1200})
     # The first visit's tour lies over the graph.
     with editor_site.client(editor_site.admin) as client:
         client.post("/settings/Comfy.TutorialCompleted", json=True)
