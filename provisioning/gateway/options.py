@@ -62,7 +62,7 @@ class Options(BaseModel):
     address_rate_limit_per_minute: int = Field(default=3000, ge=1, le=1_000_000)
     """Requests per network address, loopback left out; behind a proxy many clients have its address."""
     submits_per_minute: int = Field(default=300, ge=1, le=1_000_000)
-    """Submitted workflows per owner."""
+    """Submissions per owner; a batch is one, and its jobs count one by one in the queue and in quotas."""
     uploads_per_minute: int = Field(default=300, ge=1, le=1_000_000)
     """Uploaded files per owner."""
     failed_logins_per_minute: int = Field(default=60, ge=1, le=1_000_000)

@@ -14,6 +14,7 @@ from provisioning.gateway.access.admission import LOOPBACK_PEERS, peer
 from provisioning.gateway.access.allowance import NOTHING, Allowance
 from provisioning.gateway.access.limiter import Limiter, Policy, Verdict, headers
 from provisioning.gateway.events.streams import Bounds as StreamBounds
+from provisioning.gateway.jobs.room import Room
 from provisioning.gateway.problems import Code, Problem, whole_seconds
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.web.exchange import Exchange, Scope
@@ -45,7 +46,7 @@ class Bounds:
     """What holds for one caller, what the options say filled in."""
 
     key: Allowance
-    """For its key alone; the rate of requests and the streams are always set."""
+    """For its key alone; the rate of requests and the streams are always set, the queue where the options bound it."""
     user: Allowance
     """For all keys of its user together; all but the quotas is set."""
 
@@ -57,7 +58,11 @@ class Limits:
         per_key = settings.rate_limit_per_minute
         self._limiter = limiter
         self._places = _Places()
-        self._key_default = Allowance(requests_per_minute=per_key, max_streams=settings.max_streams_per_key)
+        self._key_default = Allowance(
+            requests_per_minute=per_key,
+            max_streams=settings.max_streams_per_key,
+            max_queued=settings.max_queued_per_key or None,
+        )
         # Not validated: twice the highest rate that an option may name is higher than a key may be given.
         self._user_default = Allowance.model_construct(
             requests_per_minute=settings.owner_rate_limit_per_minute or 2 * per_key,
@@ -127,6 +132,11 @@ class Limits:
         bounds = self.of(actor)
         return self._places.held(actor, bounds.key.max_requests, bounds.user.max_requests)
 
+    def queue(self, actor: Actor) -> Room:
+        """Return how many unfinished jobs a caller may have."""
+        bounds = self.of(actor)
+        return Room(bounds.key.max_queued, bounds.user.max_queued)
+
     def streams(self, actor: Actor) -> StreamBounds:
         """Return how many streams a caller may have open."""
         bounds = self.of(actor)
@@ -141,11 +151,12 @@ class _Places:
 
     @contextlib.contextmanager
     def held(self, actor: Actor, of_key: int | None, of_user: int | None) -> Iterator[None]:
-        bounded = ((("key", actor.key_id), of_key), (("user", actor.owner), of_user))
-        if any(most is not None and self._held[name] >= most for name, most in bounded):
-            most = min(most for _, most in bounded if most is not None)
-            message = f"At most {most} requests of yours are answered at once; wait for one of them."
-            raise Problem(Code.CONCURRENCY_LIMITED, message)
+        bounded = ((("key", actor.key_id), of_key), (("owner", actor.owner), of_user))
+        for name, most in bounded:
+            if most is not None and self._held[name] >= most:
+                message = f"At most {most} requests of yours are answered at once; wait for one of them."
+                policy = f"requestsper{name[0]}"
+                raise Problem(Code.CONCURRENCY_LIMITED, message, members={"violated-policies": [policy]})
         for name, _ in bounded:
             self._held[name] += 1
         try:

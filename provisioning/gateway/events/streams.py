@@ -64,8 +64,14 @@ class Streams:
         of_owner = sum(stream.actor.owner == actor.owner for stream in self._open)
         of_key = sum(stream.actor.key_id == actor.key_id for stream in self._open)
         bounds = self._bounds(actor)
-        if len(self._open) >= self._in_all or of_owner >= bounds.per_owner or of_key >= bounds.per_key:
-            raise Problem(Code.TOO_MANY_STREAMS)
+        for policy, who, count, most in (
+            ("streamsperkey", "this key", of_key, bounds.per_key),
+            ("streamsperowner", "this user", of_owner, bounds.per_owner),
+            ("streams", "everybody together", len(self._open), self._in_all),
+        ):
+            if count >= most:
+                text = f"At most {most} WebSockets and event streams of {who} may be open; close one first."
+                raise Problem(Code.TOO_MANY_STREAMS, text, members={"violated-policies": [policy]})
 
     def end_all(self, reason: str = DRAINING) -> None:
         """Have every stream end."""

@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from typing import Any
 
+from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.handlers.prompts import new_job
 from provisioning.gateway.jobs import batch as batches
 from provisioning.gateway.jobs.batch import Batch
@@ -25,9 +26,8 @@ MAX_PAGE = 100
 async def submit(services: Services, exchange: Exchange) -> None:
     """Take many workflows, all or none; with an Idempotency-Key, the same request again is the same batch."""
     body = await exchange.json(services.settings.max_body_bytes)
-    most = min(services.settings.max_batch, services.settings.max_queued_per_owner)
-    graphs = batches.workflows(body, most)
     who, now = exchange.who, services.clock.now_ms()
+    graphs = batches.workflows(body, _most(services, who))
     key, digest = idempotency_key(exchange), request_hash(body)
     batch = Batch(str(uuid.uuid4()), who.owner, who.key_id, now, len(graphs), key, digest)
     if await _replay(services, exchange, batch):
@@ -37,6 +37,11 @@ async def submit(services: Services, exchange: Exchange) -> None:
         jobs, lambda: services.batches.accept(batch, jobs, services.ledger.accept_within)
     )
     await exchange.send_json(await document(services, batch), 201)
+
+
+def _most(services: Services, who: Actor) -> int:
+    """Return how many jobs a batch may hold: no more than could ever be in the queue at once."""
+    return min(services.settings.max_batch, services.reception.limits.queue(who).most or services.settings.max_queued)
 
 
 async def _job(services: Services, exchange: Exchange, workflow: object, body: dict[str, Any], batch_id: str) -> Job:

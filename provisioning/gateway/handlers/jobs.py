@@ -16,7 +16,8 @@ async def show(services: Services, exchange: Exchange) -> None:
     mine = {job.id for job in services.tracker.of(visible_owner(exchange.who))}
     order, forecasts = services.scheduler.order(), services.scheduler.forecasts()
     jobs = [_entry(job, forecasts[job.id]) for job in order if job.id in mine]
-    await exchange.send_json({"jobs": jobs, "queued": len(order), "limit": services.settings.max_queued_per_owner})
+    most = services.reception.limits.queue(exchange.who).most
+    await exchange.send_json({"jobs": jobs, "queued": len(order), "limit": most})
 
 
 def _entry(job: Job, forecast: Forecast) -> dict[str, Any]:

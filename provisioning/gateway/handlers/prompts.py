@@ -40,6 +40,7 @@ def new_job(services: Services, exchange: Exchange, workflow: object, client_id:
         workflow=orjson.dumps(graph.read(workflow, workflow_limits.of_options(services.settings))),
         submitted_at=services.clock.now_ms(),
         timeout_ms=round(services.settings.job_timeout_seconds * 1000),
+        room=services.reception.limits.queue(exchange.who),
         ceilings=services.accounting.ceilings(exchange.who),
     )
     job.posting = True

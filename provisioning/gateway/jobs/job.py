@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from provisioning.gateway.jobs.durations import kind_of
+from provisioning.gateway.jobs.room import UNBOUNDED, Room
 from provisioning.gateway.problems import Problem
 from provisioning.gateway.quotas.ceilings import Ceiling
 
@@ -104,6 +105,8 @@ class Job:
     answer: dict[str, Any] = field(default_factory=dict)
     """What ComfyUI said when it took the job, in the owner's names."""
     refusal: Problem | None = None
+    room: Room = UNBOUNDED
+    """How many unfinished jobs its key and its owner may have, when it is accepted."""
     ceilings: tuple[Ceiling, ...] = ()
     """The quotas that it has to fit into when it is accepted."""
     error: str | None = None

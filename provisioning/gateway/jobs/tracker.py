@@ -10,11 +10,12 @@ from typing import Any
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.realm import Realm, realm_of
 from provisioning.gateway.comfyui.upstream import Upstream
-from provisioning.gateway.jobs import reasons
+from provisioning.gateway.jobs import reasons, room
 from provisioning.gateway.jobs.job import Job, JobState, Outcome, Progress
 from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.results import finished_outcome
+from provisioning.gateway.jobs.room import Crowd
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
 
@@ -42,8 +43,6 @@ class Tracker:
         self._latch = latch
         self._clock = clock
         self._pepper = settings.pepper.get_secret_value()
-        self._max_per_owner = settings.max_queued_per_owner
-        self._max_per_key = settings.max_queued_per_key or settings.max_queued_per_owner
         self._max_queued = settings.max_queued
         self._live: dict[str, Job] = {}
         self._recent: OrderedDict[str, Job] = OrderedDict()
@@ -58,16 +57,10 @@ class Tracker:
 
         That is: of the key's, of its owner's, or of everybody's.
         """
-        first, more = jobs[0], len(jobs)
+        first = jobs[0]
         of_owner = self.of(first.owner)
         of_key = sum(job.key_id == first.key_id for job in of_owner)
-        for name, count, most in (
-            ("this key", of_key, self._max_per_key), ("this user", len(of_owner), self._max_per_owner),
-            ("the queue", len(self._live), self._max_queued),
-        ):  # fmt: skip
-            if count + more > most:
-                text = f"{more} more would be too many: {name} has {count} unfinished jobs; {most} are allowed."
-                raise Problem(Code.QUEUE_FULL, text)
+        room.check(Crowd(of_key, len(of_owner), len(self._live)), len(jobs), first.room, self._max_queued)
         self._live.update((job.id, job) for job in jobs)
 
     def forget(self, job: Job) -> None:
