@@ -92,6 +92,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own signature
         super().__init__(*args, **kwargs)
+        self._fault: Problem | None = None
         self._in_head = True
         self._head_bytes = self._thrown_away = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -131,16 +132,31 @@ class GuardedProtocol(HttpToolsProtocol):
         """Look at the whole head; an exception here makes uvicorn answer through send_400_response."""
         self._in_head, self._head_bytes = False, 0
         self._stop_timer()
-        names = [name for name, _ in self.headers]
-        upgrade = self._get_upgrade()
-        # An absolute target would name another host than the Host header, and uvicorn would not tell us.
-        odd_upgrade = b"upgrade" in names and (upgrade != b"websocket" or self.parser.get_method() != b"GET")
-        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
-        # The parser reads on with other codings in front, and with the chunks of an HTTP/1.0 client.
-        odd_body = codings not in ([], [b"chunked"]) or (codings and self.parser.get_http_version() != "1.1")
-        if not self.url.startswith(b"/") or odd_upgrade or odd_body or sum(map(len, names)) > MAX_HEAD_BYTES:
+        # What came in one piece was not counted while it came.
+        if sum(len(name) + len(value) + 4 for name, value in self.headers) + len(self.url) > MAX_HEAD_BYTES:
+            self._fault = Problem(Code.HEADERS_TOO_LARGE)
+            raise RefusedHeadError
+        if not (self._is_plain_target() and self._is_plain_body() and self._is_plain_upgrade()):
             raise RefusedHeadError
         super().on_headers_complete()
+
+    def _is_plain_target(self) -> bool:
+        # An absolute target would name another host than the Host header, and uvicorn would not tell us.
+        known = self.parser.get_http_version() in {"1.1", "1.0"}
+        return known and self.url.startswith(b"/") and self.parser.get_method() != b"CONNECT"
+
+    def _is_plain_body(self) -> bool:
+        # The parser reads on with other codings in front, and with the chunks of an HTTP/1.0 client.
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        return not codings or (codings == [b"chunked"] and self.parser.get_http_version() == "1.1")
+
+    def _is_plain_upgrade(self) -> bool:
+        names = {name for name, _ in self.headers}
+        if b"upgrade" not in names:
+            return True
+        # After a body the parser would tell nobody of the upgrade, and the connection would wait for ever.
+        bare = not names & {b"content-length", b"transfer-encoding"} and self.parser.get_http_version() == "1.1"
+        return bare and self._get_upgrade() == b"websocket" and self.parser.get_method() == b"GET"
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
@@ -149,7 +165,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer a head that is refused in the form of all our errors, and hang up."""
-        self._refuse(Problem(Code.INVALID_REQUEST, msg))
+        self._refuse(self._fault or Problem(Code.INVALID_REQUEST, msg))
 
     def _refuse(self, problem: Problem) -> None:
         body = orjson.dumps(problem.body("none"))
