@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Protocol
 
 import aiohttp
 import orjson
 from yarl import URL
 
+from provisioning.gateway.comfyui.answer import Connection
+from provisioning.gateway.comfyui.connections import CONNECT_SECONDS, SILENCE_SECONDS, Connections
 from provisioning.gateway.problems import Code, Problem
 
 CHUNK_BYTES = 256 * 1024
@@ -19,8 +22,6 @@ SMALL_BYTES = 64 * 1024
 MAX_JSON_BYTES = 64 * 1024 * 1024
 """Longest JSON answer that is read: ComfyUI is not trusted with the gateway's memory."""
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-SILENCE_SECONDS = 85.0
-"""Longest silence of ComfyUI within an answer; below the gateway's own bound of 90 s."""
 
 Body = bytes | AsyncIterator[bytes]
 
@@ -31,17 +32,25 @@ class Reply:
 
     status: int
     headers: Mapping[str, str]
-    content: aiohttp.StreamReader
+    """By their names in lower case."""
+    read: Callable[[], Awaitable[bytes]]
+    """Gives the next piece of the body, empty at its end; raises Problem UPSTREAM_*."""
 
     @property
-    def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncIterator[bytes]:
         """The body, piece by piece."""
-        return self.content.iter_chunked(CHUNK_BYTES)
+        while chunk := await self.read():
+            yield chunk
 
     async def small(self) -> bytes | None:
         """Return the whole body when it is known to be short, else None."""
         length = self.headers.get("content-length", "")
-        return await self.content.read() if length.isdigit() and int(length) <= SMALL_BYTES else None
+        if not length.isdigit() or int(length) > SMALL_BYTES:
+            return None
+        body = await self.read()
+        while len(body) < int(length) and (more := await self.read()):
+            body += more
+        return body
 
 
 @dataclass(frozen=True)
@@ -84,26 +93,34 @@ class ComfyUI:
     def __init__(self, url: str) -> None:
         self._base = url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
+        self._connections = Connections(self._base)
 
     async def start(self) -> None:
-        """Open the connection pool."""
+        """Open the connection pools."""
+        self._connections.start()
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             connector=aiohttp.TCPConnector(limit=200),
             headers={"Accept-Encoding": "identity", "User-Agent": "comfyui-gateway"},
             read_bufsize=CHUNK_BYTES,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
         )
 
     async def close(self) -> None:
-        """Close the connection pool."""
+        """Close the connection pools."""
+        self._connections.close()
         if self._session is not None:
             await self._session.close()
 
-    @contextlib.asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[Reply]:
+    def stream(self, request: Request) -> contextlib.AbstractAsyncContextManager[Reply]:
         """Send a request and hand over the answer while it arrives."""
+        if request.method == "GET" and request.body is None:
+            return _Fetching(self._connections, request)
+        return self._stream(request)
+
+    @contextlib.asynccontextmanager
+    async def _stream(self, request: Request) -> AsyncIterator[Reply]:
         with translated_errors():
             async with self._open().request(
                 request.method,
@@ -113,7 +130,8 @@ class ComfyUI:
                 data=request.body,
                 allow_redirects=False,
             ) as answer:
-                yield Reply(answer.status, answer.headers, answer.content)
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                yield Reply(answer.status, headers, answer.content.readany)
 
     async def call(self, request: Request) -> tuple[int, Any]:
         """Send a request and return status and parsed JSON."""
@@ -151,6 +169,38 @@ class ComfyUI:
         return self._session
 
 
+class _Fetching:
+    """A request that only fetches, on a connection of our own; a class, since a generator costs several times more."""
+
+    def __init__(self, connections: Connections, request: Request) -> None:
+        self._connections = connections
+        self._request = request
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Reply:
+        request = self._request
+        try:
+            connection = await self._connections.get(request.path, request.params, request.headers)
+        except (TimeoutError, ConnectionError) as error:
+            raise _problem(error) from error
+        self._connection = connection
+        return Reply(connection.status, connection.headers, self._read)
+
+    async def _read(self) -> bytes:
+        if self._connection is None:
+            return b""
+        try:
+            return await self._connection.read()
+        except (TimeoutError, ConnectionError) as error:
+            raise _problem(error) from error
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._connection is not None:
+            self._connections.release(self._connection)
+
+
 async def _received(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[str | bytes]:
     async for message in socket:
         if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
@@ -162,9 +212,11 @@ def translated_errors() -> Iterator[None]:
     """Turn what the client library raises into a Problem."""
     try:
         yield
-    except aiohttp.ClientConnectorError as error:
-        raise Problem(Code.UPSTREAM_UNAVAILABLE) from error
-    except TimeoutError as error:
-        raise Problem(Code.UPSTREAM_TIMEOUT) from error
-    except (aiohttp.ClientError, ConnectionError) as error:
-        raise Problem(Code.UPSTREAM_ERROR) from error
+    except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+        raise _problem(error) from error
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Problem(Code.UPSTREAM_UNAVAILABLE)
+    return Problem(Code.UPSTREAM_TIMEOUT if isinstance(error, TimeoutError) else Code.UPSTREAM_ERROR)

@@ -153,7 +153,7 @@ async def measured(services: Services, asset: Asset) -> Asset:
     if asset.size_bytes is not None:
         return asset
     async with services.upstream.stream(Request("HEAD", "/view", _place(asset))) as reply:
-        length = reply.headers.get("Content-Length", "")
+        length = reply.headers.get("content-length", "")
     return await services.assets.measured(asset, int(length)) if reply.status == 200 and length.isdigit() else asset
 
 
