@@ -29,7 +29,8 @@ async def submit(services: Services, exchange: Exchange) -> None:
     who, now = exchange.who, services.clock.now_ms()
     graphs = batches.workflows(body, _most(services, who))
     key, digest = idempotency_key(exchange), request_hash(body)
-    batch = Batch(str(uuid.uuid4()), who.owner, who.key_id, now, len(graphs), key, digest)
+    url = await services.webhooks.allowed(bodies.webhook_url(body.get("webhook_url")))
+    batch = Batch(str(uuid.uuid4()), who.owner, who.key_id, now, len(graphs), key, digest, url)
     if await _replay(services, exchange, batch):
         return
     jobs = [await _job(services, exchange, graph, body, batch.id) for graph in graphs]

@@ -23,6 +23,8 @@ class Batch:
     size: int
     idempotency_key: str | None = None
     request_hash: bytes | None = None
+    webhook_url: str | None = None
+    """Where its end is told, beside its owner's endpoints; until then it is written down elsewhere."""
 
 
 def workflows(body: Mapping[str, Any], most: int) -> list[Any]:

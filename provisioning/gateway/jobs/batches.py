@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Index, Row, select, true, update
@@ -17,6 +17,7 @@ from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database
 from provisioning.gateway.storage.tables import Base, JobRow
 from provisioning.gateway.storage.tables import Sequence as Counted
+from provisioning.gateway.webhooks import outbox
 
 
 class BatchRow(Base):
@@ -42,7 +43,8 @@ Index(
     sqlite_where=_NAMED, postgresql_where=_NAMED,
 )  # fmt: skip
 
-_COLUMNS = tuple(getattr(BatchRow, field.name) for field in fields(Batch))
+_NAMES = tuple(field.name for field in fields(Batch) if field.name != "webhook_url")
+_COLUMNS = tuple(getattr(BatchRow, name) for name in _NAMES)
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,10 @@ def _accept(
     stale = (BatchRow.owner == batch.owner) & (BatchRow.idempotency_key == batch.idempotency_key)
     forget = update(BatchRow).where(stale, BatchRow.created_at < batch.created_at - rows.IDEMPOTENCY_MS)
     connection.execute(forget.values(idempotency_key=None))
-    if not statements.add_new(connection, BatchRow, asdict(batch)):
+    if not statements.add_new(connection, BatchRow, {name: getattr(batch, name) for name in _NAMES}):
         return False
+    if batch.webhook_url is not None:
+        outbox.follow(connection, batch.owner, batch.id, batch.webhook_url, batch.created_at)
     for job in jobs:
         if not write(connection, job):
             # Leaves the transaction, and with it all that was written.
@@ -111,7 +115,7 @@ def _accept(
 
 
 def _batch(row: Row[Any]) -> Batch:
-    return Batch(**{field.name: getattr(row, field.name) for field in fields(Batch)})
+    return Batch(**{name: getattr(row, name) for name in _NAMES})
 
 
 def _of(owner: str | None) -> ColumnElement[bool]:

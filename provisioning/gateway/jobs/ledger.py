@@ -43,7 +43,7 @@ from provisioning.gateway.storage.database import Database
 from provisioning.gateway.storage.expiry import Expiry
 from provisioning.gateway.storage.tables import AssetRow, JobRow, RequestRow
 from provisioning.gateway.webhooks import outbox
-from provisioning.gateway.webhooks.kinds import Kind
+from provisioning.gateway.webhooks.kinds import OF_STATE, Kind
 
 HISTORY_LIMIT = 1000
 """Most history entries in one answer."""
@@ -163,9 +163,9 @@ class Ledger:
     def _tell_end(self, connection: Connection, job: Job, outcome: Outcome) -> None:
         # By our own clock, on which deliveries are timed; the end is by ComfyUI's.
         now = self._clock.now_ms()
-        outbox.job_ended(connection, job.owner, job.id, outcome.state, now)
+        outbox.ended(connection, job.owner, OF_STATE[outcome.state], job.id, now)
         if job.batch_id is not None and jobrows.is_over(connection, job.batch_id):
-            outbox.happened(connection, job.owner, Kind.BATCH_FINISHED, job.batch_id, now)
+            outbox.ended(connection, job.owner, Kind.BATCH_FINISHED, job.batch_id, now)
 
     async def in_flight(self) -> list[Job]:
         """Return every job without a final state, oldest first."""

@@ -85,7 +85,7 @@ def accept(connection: Connection, job: Job) -> bool:
         connection.execute(forget.values(idempotency_key=None))
     added = statements.add_new(connection, JobRow, {name: getattr(job, name) for name in _ACCEPTED})
     if added and job.webhook_url is not None:
-        outbox.follow_job(connection, job.owner, job.id, job.webhook_url, job.submitted_at)
+        outbox.follow(connection, job.owner, job.id, job.webhook_url, job.submitted_at)
     return added
 
 

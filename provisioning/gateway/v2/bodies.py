@@ -43,7 +43,7 @@ def read(body: Mapping[str, Any]) -> Submission:
         body.get("workflow"),
         priority(body.get("priority")),
         _metadata(body.get("metadata")),
-        _webhook_url(body.get("webhook_url")),
+        webhook_url(body.get("webhook_url")),
     )
 
 
@@ -75,7 +75,8 @@ def priority(given: object) -> int:
     return given
 
 
-def _webhook_url(given: object) -> str | None:
+def webhook_url(given: object) -> str | None:
+    """Return the address that is to be told of the end, None for none; raises Problem, but not for where it leads."""
     if given is not None and not isinstance(given, str):
         raise Problem(Code.INVALID_FIELD, "webhook_url: a text.", members=fault("/webhook_url", "not text"))
     return given

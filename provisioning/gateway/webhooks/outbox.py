@@ -10,13 +10,13 @@ from sqlalchemy import Connection, delete, insert, select
 
 from provisioning.gateway.storage import statements
 from provisioning.gateway.webhooks import signing
-from provisioning.gateway.webhooks.kinds import OF_STATE, Kind
+from provisioning.gateway.webhooks.kinds import Kind
 from provisioning.gateway.webhooks.tables import DeliveryRow, EndpointRow, MessageRow, TargetRow
 
 PENDING = "pending"
 
 Receiver = tuple[str, str | None]
-"""An endpoint's id, and a single job's address where it is not the endpoint's own."""
+"""An endpoint's id, and a single job's or batch's address where it is not the endpoint's own."""
 
 
 def new_id(prefix: str) -> str:
@@ -24,47 +24,45 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(12)}"
 
 
-def follow_job(connection: Connection, owner: str, job_id: str, url: str, now: int) -> None:
-    """Have a single job's end told to an address of its own."""
-    target = {"job_id": job_id, "endpoint_id": signer(connection, owner, now), "url": url}
+def follow(connection: Connection, owner: str, subject: str, url: str, now: int) -> None:
+    """Have the end of a single job or batch told to an address of its own."""
+    target = {"subject": subject, "endpoint_id": signer(connection, owner, now), "url": url}
     connection.execute(insert(TargetRow).values(target))
 
 
 def signer(connection: Connection, owner: str, now: int) -> str:
-    """Return the endpoint without an address whose secret signs what goes to an owner's single jobs' addresses."""
+    """Return the endpoint without an address whose secret signs what goes to an own addresses of an owner's jobs."""
     # Its id is made from the owner's name, so that two transactions cannot make two.
     endpoint_id = f"jobs:{owner}"
     values = {
-        "id": endpoint_id, "owner": owner, "description": "Signs what is sent to the webhook_url of single jobs.",
-        "types": "[]", "secret": signing.mint(), "created_at": now,
+        "id": endpoint_id, "owner": owner, "types": "[]",
+        "description": "Signs what is sent to the webhook_url of single jobs and batches.",
+        "secret": signing.mint(), "created_at": now,
     }  # fmt: skip
     statements.add_new(connection, EndpointRow, values)
     return endpoint_id
 
 
-def job_ended(connection: Connection, owner: str, job_id: str, state: str, now: int) -> None:
-    """Have the end of a job told."""
-    target = connection.execute(
-        select(TargetRow.endpoint_id, TargetRow.url).where(TargetRow.job_id == job_id)
-    ).one_or_none()
-    happened(connection, owner, OF_STATE[state], job_id, now, extra=None if target is None else (target[0], target[1]))
+def ended(connection: Connection, owner: str, kind: Kind, subject: str, now: int) -> None:
+    """Have the end of a job or batch told, to its own address and to every endpoint of its owner that chose the kind.
+
+    Its own address is forgotten: there is one end.
+    """
+    receivers: list[Receiver] = [(endpoint_id, None) for endpoint_id in _chosen(connection, owner, kind)]
+    own = TargetRow.subject == subject
+    target = connection.execute(select(TargetRow.endpoint_id, TargetRow.url).where(own)).one_or_none()
     if target is not None:
-        connection.execute(delete(TargetRow).where(TargetRow.job_id == job_id))
+        receivers.append((target.endpoint_id, target.url))
+        connection.execute(delete(TargetRow).where(own))
+    if receivers:
+        tell(connection, owner, kind, subject, receivers, now)
 
 
-def happened(
-    connection: Connection, owner: str, kind: Kind, subject: str, now: int, *, extra: tuple[str, str] | None = None
-) -> None:
-    """Have something told to every endpoint of an owner that chose its kind, and to an `extra` endpoint and URL."""
+def _chosen(connection: Connection, owner: str, kind: Kind) -> list[str]:
     living = select(EndpointRow.id, EndpointRow.types).where(
         EndpointRow.owner == owner, EndpointRow.disabled_at.is_(None)
     )
-    chosen = [row.id for row in connection.execute(living) if kind in orjson.loads(row.types)]
-    receivers: list[Receiver] = [(endpoint_id, None) for endpoint_id in chosen]
-    if extra is not None:
-        receivers.append(extra)
-    if receivers:
-        tell(connection, owner, kind, subject, receivers, now)
+    return [row.id for row in connection.execute(living) if kind in orjson.loads(row.types)]
 
 
 def tell(

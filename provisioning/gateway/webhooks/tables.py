@@ -18,7 +18,7 @@ class EndpointRow(Base):
     id: Mapped[str] = mapped_column(unique=True)
     owner: Mapped[str]
     url: Mapped[str | None] = mapped_column(SealedText("webhook_endpoints.url"))
-    """None for the one that signs what goes to single jobs' own addresses."""
+    """None for the one that signs what goes to the own addresses of single jobs and batches."""
     description: Mapped[str] = mapped_column(SealedText("webhook_endpoints.description"))
     types: Mapped[str]
     """A JSON list."""
@@ -32,11 +32,12 @@ class EndpointRow(Base):
 
 
 class TargetRow(Base):
-    """A single job's own address."""
+    """The own address of a single job or batch."""
 
     __tablename__ = "webhook_targets"
 
-    job_id: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    """The id of the job or batch."""
     endpoint_id: Mapped[str]
     """Whose secret signs."""
     url: Mapped[str] = mapped_column(SealedText("webhook_targets.url"))
@@ -68,7 +69,7 @@ class DeliveryRow(Base):
     endpoint_id: Mapped[str]
     owner: Mapped[str]
     url: Mapped[str | None] = mapped_column(SealedText("webhook_deliveries.url"))
-    """A single job's own address; None for the endpoint's, whatever it is by then."""
+    """A single job's or batch's own address; None for the endpoint's, whatever it is by then."""
     state: Mapped[str]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     next_at: Mapped[int | None]

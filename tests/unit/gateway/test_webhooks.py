@@ -134,6 +134,22 @@ async def test_a_batch_is_told_once_when_all_of_it_has_ended(gate: Gate, receive
     assert gate.rows("SELECT count(*) FROM webhook_messages") == [(1,)]
 
 
+async def test_the_end_of_a_batch_is_told_to_its_own_address(gate: Gate, receiver: Receiver) -> None:
+    gate.clock.now = time.time()
+    secret = (await gate.alice.post(f"{HOOKS}/jobs/rotate")).json()["secret"]
+    order = {"workflows": [workflow(), workflow()], "webhook_url": receiver.url}
+    batch = (await gate.alice.post("/api/gateway/batches", json=order)).json()
+    await finish(gate, batch["jobs"][0]["id"])
+    await gate.alice.post(f"/api/v2/jobs/{batch['jobs'][1]['id']}/cancel")
+    await until(lambda: receiver.got)
+    told = verified(receiver.got[0], secret)
+    assert (told["type"], told["data"]["id"], told["data"]["status"]) == ("batch.finished", batch["id"], "partial")
+    assert [job["status"] for job in told["data"]["jobs"]] == ["succeeded", "canceled"]
+    [delivery] = await deliveries(gate.alice)
+    assert (delivery["subject"], delivery["webhook_id"]) == (batch["id"], "jobs")
+    assert gate.rows("SELECT * FROM webhook_targets") == [], "what has been told is forgotten"
+
+
 async def test_endpoints_are_kept_changed_and_deleted_and_the_secret_is_shown_once(
     gate: Gate, receiver: Receiver
 ) -> None:
@@ -400,6 +416,8 @@ async def test_addresses_that_no_webhook_may_go_to(gate: Gate, monkeypatch: pyte
         assert answer.json()["code"] in {"webhook_url_forbidden", "invalid_field"}, url
         answer = await gate.alice.post("/api/v2/jobs", json={"workflow": workflow(), "webhook_url": url})
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "webhook_url_forbidden"), url
+        answer = await gate.alice.post("/api/gateway/batches", json={"workflows": [workflow()], "webhook_url": url})
+        assert (answer.status_code, answer.json()["code"]) == (422, "webhook_url_forbidden"), url
     [made] = (await gate.alice.get(HOOKS)).json()["webhooks"]
     answer = await gate.alice.patch(f"{HOOKS}/{made['id']}", json={"url": "https://10.0.0.1/"})
     assert answer.json()["code"] == "webhook_url_forbidden"

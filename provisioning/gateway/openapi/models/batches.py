@@ -20,6 +20,10 @@ class SubmitBatch(Sent):
     workflows: list[dict[str, Any]] | None = Field(default=None, description="Whole workflows, in API form.")
     priority: int | None = Field(default=None, ge=-1_000_000, le=1_000_000, description="As for a single job.")
     timeout_seconds: float | None = Field(default=None, ge=1, description="As for a single job, for each of them.")
+    webhook_url: str | None = Field(
+        default=None,
+        description="Told once, when every job of the batch has ended; signed with the secret of the webhook `jobs`.",
+    )
 
 
 class BatchCounts(Answered):

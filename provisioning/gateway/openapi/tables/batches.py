@@ -54,7 +54,8 @@ TABLE = {
         "towards every limit.",
         (IDEMPOTENCY_KEY,),
         Body(SubmitBatch, {"workflow": WORKFLOW, "inputs": [{"3": {"color": 255}}, {"3": {"color": 65280}}]}),
-        (*SUBMITTING, Code.INVALID_FIELD, Code.IDEMPOTENCY_KEY_REUSE, Code.IDEMPOTENCY_CONFLICT),
+        (*SUBMITTING, Code.WEBHOOK_URL_FORBIDDEN, Code.INVALID_FIELD, Code.IDEMPOTENCY_KEY_REUSE,
+         Code.IDEMPOTENCY_CONFLICT),
     ),
     "GET /api/gateway/batches": Operation(
         Tag.GATEWAY,
