@@ -50,7 +50,12 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, alias_generator=to_camel, validate_by_name=True
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        use_attribute_docstrings=True,
     )
 
     hosts: tuple[HostName, ...] = ()
@@ -92,7 +97,7 @@ class Options(BaseModel):
     reserved_images: int = Field(default=1, ge=0, le=10_000)
     """Likewise, in pictures."""
     journal: Journal = Journal.TRUNCATE
-    """`truncate` or `wal`: how the database file is kept whole; see Journal."""
+    """How the database file is kept whole: `wal` is faster, for a disk of the pod's own, which no stop survives."""
     encrypt_at_rest: bool = False
     """Whether workflows, histories, webhook secrets and the names of keys are encrypted in the database."""
     max_body_bytes: int = Field(default=10 * MEBIBYTE, ge=1024)

@@ -125,6 +125,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs", Access.ANY, reference.guide, web=True, page=True, native=False),
     Route("GET", "/docs/reference", Access.ANY, reference.routes, web=True, native=False),
     Route("GET", "/docs/errors", Access.ANY, reference.errors, web=True, native=False),
+    Route("GET", "/docs/options", Access.ANY, reference.options, web=True, native=False),
     Route("GET", "/openapi.json", Access.ANY, reference.openapi, web=True, native=False),
     Route("GET", "/api/gateway/events", Scope.READ, events.follow, native=False, lasting=True),
     Route("GET", "/api/gateway/ws", Scope.READ, sockets.plain, native=False, lasting=True),

@@ -29,6 +29,11 @@ async def errors(services: Services, exchange: Exchange) -> None:
     await exchange.send(200, services.site.errors(), site.HEADERS)
 
 
+async def options(services: Services, exchange: Exchange) -> None:
+    """Answer with the page of what an operator may set."""
+    await exchange.send(200, services.site.options(), site.HEADERS)
+
+
 async def error(services: Services, exchange: Exchange) -> None:
     """Explain an error code, as a page to browsers and as JSON to programs."""
     try:

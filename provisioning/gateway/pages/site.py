@@ -14,16 +14,24 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from provisioning.gateway.access.allowance import Allowance
+from provisioning.gateway.access.scopes import ROLES
 from provisioning.gateway.openapi.reference import Reference
 from provisioning.gateway.openapi.refusals import EXAMPLE_ID
 from provisioning.gateway.pages.reading import Entry, Reading
+from provisioning.gateway.pages.settings import options
 from provisioning.gateway.problems import CATALOGUE, RETRY_SECONDS, Code, Problem, fault
 from provisioning.gateway.settings import GatewaySettings
 
 FOLDER = Path(__file__).parent / "templates"
 STYLE = (FOLDER / "style.css").read_text(encoding="utf-8")
 
-PAGES = (("/docs", "Guide"), ("/docs/reference", "Reference"), ("/docs/errors", "Errors"))
+PAGES = (
+    ("/docs", "Guide"),
+    ("/docs/reference", "Reference"),
+    ("/docs/errors", "Errors"),
+    ("/docs/options", "Options"),
+)
 
 _DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
@@ -100,7 +108,8 @@ class Site:
             here="/docs",
             base=base,
             limits=self._settings,
-            has=entries.__contains__,
+            roles=[(role, sorted(scopes)) for role, scopes in ROLES.items()],
+            allowance=Allowance.model_fields,
             sample=sample,
             problem=json.dumps(problem.body(EXAMPLE_ID), indent=2),
         )
@@ -119,6 +128,10 @@ class Site:
         """Return the error catalogue."""
         entries = sorted((explained(code) for code in CATALOGUE), key=lambda entry: (entry.status, entry.code))
         return self._page("errors.html", here="/docs/errors", entries=entries, example=_example(Code.RATE_LIMITED))
+
+    def options(self) -> bytes:
+        """Return the page of what an operator may set."""
+        return self._page("options.html", here="/docs/options", options=options())
 
     def error(self, code: Code) -> bytes:
         """Return the page of one error."""

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import re
 from html.parser import HTMLParser
 
 import pytest
+from pydantic.alias_generators import to_camel
 
+from provisioning.gateway.access.allowance import Allowance
+from provisioning.gateway.access.scopes import Role
 from provisioning.gateway.handlers.reference import wants_page
+from provisioning.gateway.options import Options
 from provisioning.gateway.pages.site import PAGES, STYLE, painted, prose
 from provisioning.gateway.problems import CATALOGUE
 from provisioning.gateway.routes import ROUTES
 from tests.unit.gateway.conftest import HOST, Gate
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+ROW = re.compile(r'<tr id="(?P<name>\w+)"><td><code>(?P=name)</code></td>(?P<rest>.*?)</tr>', re.DOTALL)
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
@@ -95,6 +101,32 @@ async def test_the_guide_tells_this_gateways_own_figures(gate: Gate) -> None:
     assert f"export GATEWAY=https://{HOST}" in page
     assert f"<dd>{gate.settings.rate_limit_per_minute}</dd>" in page
     assert gate.keyring.alice not in page
+
+
+async def test_every_option_has_a_row(gate: Gate) -> None:
+    page = (await gate.alice.get("/docs/options")).text
+    rows = {row["name"]: html.unescape(re.sub(r"<[^>]*>", "", row["rest"])) for row in ROW.finditer(page)}
+    assert list(rows) == [to_camel(name) for name in Options.model_fields]
+    for name, field in Options.model_fields.items():
+        assert field.description, f"{name} has no documentation"
+    assert rows["maxQueuedPerKey"] == (
+        "Unfinished jobs of one key; 0 means as many as its owner may have. A whole number from 0.0 "
+    )
+    assert "never more than maxQueuedPerOwner" in rows["maxBatch"], "options are called as the stack file calls them"
+    assert "some units (jobs, gpu_seconds, images, bytes, usd) and periods (day, month)" in rows["quotas"]
+    assert rows["sessionHours"].endswith("A number above 0 up to 720.12.0 ")
+    assert rows["webhookPorts"].endswith("443 8443 ")
+    assert rows["deniedNodes"].count("*terminal*") == 1
+
+
+async def test_the_guide_tells_of_people_roles_and_limits(gate: Gate) -> None:
+    page = (await gate.alice.get("/docs")).text
+    for role in Role:
+        assert f"<tr><td><code>{role}</code></td>" in page
+    for name in Allowance.model_fields:
+        assert f"<tr><td><code>{name}</code></td>" in page
+    for told in ('href="/login"', "/api/gateway/refresh", "webhook_url", "make key", 'href="/docs/options"'):
+        assert told in page, told
 
 
 async def test_every_error_is_explained_to_programs_and_people(gate: Gate) -> None:

@@ -139,6 +139,7 @@ TABLE = {
     "GET /docs": _page("Read the guide", "How to submit, follow and fetch, with this gateway's own limits."),
     "GET /docs/reference": _page("Read this reference as a person", "Every route with examples."),
     "GET /docs/errors": _page("Read the error catalogue", "Every code, and what to do about it."),
+    "GET /docs/options": _page("Read what an operator may set", "Every option of the stack file, with its default."),
     "GET /openapi.json": Operation(
         Tag.GATEWAY,
         "Read this reference as a machine",
