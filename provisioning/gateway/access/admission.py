@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
 from provisioning.gateway.access import scopes
@@ -17,6 +18,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 _HOST = re.compile(r"(?P<name>[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(:(?P<port>[0-9]{1,5}))?", re.ASCII)
 _PLAIN_PATH = re.compile(rb"(/[A-Za-z0-9._~!$&'()*+,=:@%-]*)+", re.ASCII)
+_SIMPLE_PATH = re.compile(rb"(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+", re.ASCII)
+"""What most paths look like, so that there is nothing else to look for."""
 _ESCAPE = re.compile(rb"%(.{0,2})", re.DOTALL)
 _SLASH = re.compile(rb"%2f", re.IGNORECASE)
 _USER_FILE = re.compile(rb"(/comfy/api|/api)?/userdata/")
@@ -30,19 +33,30 @@ def check_host(scope: Scope, settings: GatewaySettings, *, public: bool) -> None
     A public route answers to every well-formed name: health probes do not know ours. Loopback names are ours when the
     peer is on loopback: an SSH tunnel and the pod's own health check; a rebinding attack needs a name of its own.
     """
-    match = _HOST.fullmatch((single_header(scope, "host") or "").lower())
-    if match is None:
+    host = _host(single_header(scope, "host") or "")
+    if host is None:
         raise Problem(
             Code.INVALID_REQUEST, "The Host header is missing or malformed.", members=fault("host", "malformed")
         )
-    if not (public or is_near(scope) or {match[0], match["name"]} & settings.allowed_hosts):
+    if not (public or _is_near(scope, host) or set(host) & settings.allowed_hosts):
         raise Problem(Code.HOST_NOT_ALLOWED)
 
 
 def is_near(scope: Scope) -> bool:
     """Return whether a request came over loopback by a loopback name: through an SSH tunnel, or from the pod itself."""
-    match = _HOST.fullmatch((single_header(scope, "host") or "").lower())
-    return peer(scope) in LOOPBACK_PEERS and match is not None and match["name"] in LOOPBACK_NAMES
+    host = _host(single_header(scope, "host") or "")
+    return host is not None and _is_near(scope, host)
+
+
+def _is_near(scope: Scope, host: tuple[str, str]) -> bool:
+    return host[1] in LOOPBACK_NAMES and peer(scope) in LOOPBACK_PEERS
+
+
+@lru_cache(maxsize=256)
+def _host(text: str) -> tuple[str, str] | None:
+    """Return a host in lower case, as it was given and without its port; None for one that is malformed."""
+    match = _HOST.fullmatch(text.lower())
+    return (match[0], match["name"]) if match else None
 
 
 def peer(scope: Scope) -> str:
@@ -56,9 +70,8 @@ def check_origin(scope: Scope, settings: GatewaySettings, *, safe: bool) -> None
     if origin is None or safe:
         return
     scheme, separator, host = origin.lower().partition("://")
-    match = _HOST.fullmatch(host)
-    own = settings.allowed_hosts | LOOPBACK_NAMES
-    named = match is not None and bool({match[0], match["name"]} & own)
+    given = _host(host)
+    named = given is not None and bool(set(given) & (settings.allowed_hosts | LOOPBACK_NAMES))
     same = host == (single_header(scope, "host") or "").lower()
     if not (separator and scheme in {"http", "https"} and named and same):
         raise Problem(Code.ORIGIN_NOT_ALLOWED)
@@ -81,6 +94,8 @@ def plain_path(scope: Scope) -> str:
     `%2F`, so that the segments are what they were, and nothing else can be spelt that way.
     """
     raw = scope.get("raw_path") or scope["path"].encode()
+    if _SIMPLE_PATH.fullmatch(raw):
+        return str(raw.decode("ascii"))
     slashed = _USER_FILE.match(raw) is not None
     escapes = [escape.lower() for escape in _ESCAPE.findall(raw)]
     if not _PLAIN_PATH.fullmatch(raw) or not all(_is_plain_escape(escape, slashed=slashed) for escape in escapes):
@@ -112,8 +127,10 @@ def _bad_path() -> Problem:
 
 def read_query(scope: Scope) -> dict[str, str]:
     """Return the query parameters; raises Problem when one comes twice or is not UTF-8."""
+    if not scope.get("query_string"):
+        return {}
     try:
-        text = scope.get("query_string", b"").decode("ascii")
+        text = scope["query_string"].decode("ascii")
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=50, errors="strict")
     except ValueError as error:
         raise Problem(Code.INVALID_REQUEST, "The query is malformed.", members=fault("query", "malformed")) from error

@@ -80,14 +80,16 @@ class Limiter:
         """Take one unit of every policy for its subject, or none at all when one of them has none left."""
         now = round(self._clock.monotonic() * NANOSECONDS)
         # The policy's name is part of the key: two policies must never share a bucket.
-        buckets = [(policy.name, subject) for policy, subject in wanted]
-        ends = [max(self._arrivals.get(bucket, now), now) for bucket in buckets]
-        taken = [end + policy.interval for end, (policy, _) in zip(ends, wanted, strict=True)]
-        if not all(end - now <= policy.span for end, (policy, _) in zip(taken, wanted, strict=True)):
-            return [_looked(policy, end - now) for end, (policy, _) in zip(ends, wanted, strict=True)]
-        for bucket, end in zip(buckets, taken, strict=True):
-            self._remember(bucket, end)
-        return [_verdict(policy, end - now, allowed=True) for end, (policy, _) in zip(taken, wanted, strict=True)]
+        filled = [
+            (policy, (policy.name, subject), max(self._arrivals.get((policy.name, subject), now) - now, 0))
+            for policy, subject in wanted
+        ]
+        for policy, _, level in filled:
+            if level + policy.interval > policy.span:
+                return [_looked(policy, level) for policy, _, level in filled]
+        for policy, bucket, level in filled:
+            self._remember(bucket, now + level + policy.interval)
+        return [_verdict(policy, level + policy.interval, allowed=True) for policy, _, level in filled]
 
     def give_back(self, taken: Sequence[tuple[Policy, str]]) -> None:
         """Give back one unit of every policy, that was taken before."""

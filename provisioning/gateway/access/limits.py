@@ -21,6 +21,9 @@ from provisioning.gateway.web.exchange import Exchange, Scope
 
 MINUTE = 60
 
+MAX_KNOWN = 4096
+"""Callers whose bounds are kept."""
+
 LOGINS = Policy("logins", 30, MINUTE)
 """Per user or key, successful ones included: each is a row in the database."""
 
@@ -58,6 +61,8 @@ class Limits:
         per_key = settings.rate_limit_per_minute
         self._limiter = limiter
         self._places = _Places()
+        # The actor is kept as well: an id means somebody else once its object has gone.
+        self._known: dict[int, tuple[Actor, Bounds]] = {}
         self._key_default = Allowance(
             requests_per_minute=per_key,
             max_streams=settings.max_streams_per_key,
@@ -78,7 +83,14 @@ class Limits:
 
     def of(self, actor: Actor) -> Bounds:
         """Return what holds for a caller."""
-        return Bounds(_filled(actor.limits, self._key_default), _filled(actor.user_limits, self._user_default))
+        known = self._known.get(id(actor))
+        if known is not None and known[0] is actor:
+            return known[1]
+        bounds = Bounds(_filled(actor.limits, self._key_default), _filled(actor.user_limits, self._user_default))
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[id(actor)] = actor, bounds
+        return bounds
 
     def admit(self, exchange: Exchange, kind: Kind) -> None:
         """Count a request against all its policies, or against none; raises Problem RATE_LIMITED."""
@@ -149,23 +161,33 @@ class _Places:
     def __init__(self) -> None:
         self._held: Counter[tuple[str, str]] = Counter()
 
-    @contextlib.contextmanager
-    def held(self, actor: Actor, of_key: int | None, of_user: int | None) -> Iterator[None]:
+    def held(self, actor: Actor, of_key: int | None, of_user: int | None) -> contextlib.AbstractContextManager[None]:
         bounded = ((("key", actor.key_id), of_key), (("owner", actor.owner), of_user))
         for name, most in bounded:
             if most is not None and self._held[name] >= most:
                 message = f"At most {most} requests of yours are answered at once; wait for one of them."
                 policy = f"requestsper{name[0]}"
                 raise Problem(Code.CONCURRENCY_LIMITED, message, members={"violated-policies": [policy]})
-        for name, _ in bounded:
+        return _Place(self._held, (bounded[0][0], bounded[1][0]))
+
+
+class _Place:
+    """A place among the requests of a key and of a user; a class, since a generator costs several times more."""
+
+    def __init__(self, held: Counter[tuple[str, str]], names: tuple[tuple[str, str], ...]) -> None:
+        self._held = held
+        self._names = names
+
+    def __enter__(self) -> None:
+        for name in self._names:
             self._held[name] += 1
-        try:
-            yield
-        finally:
-            for name, _ in bounded:
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        for name in self._names:
+            if self._held[name] == 1:
+                del self._held[name]
+            else:
                 self._held[name] -= 1
-                if not self._held[name]:
-                    del self._held[name]
 
 
 def _raise_refused(verdicts: Sequence[Verdict]) -> None:

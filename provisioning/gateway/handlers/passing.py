@@ -35,7 +35,8 @@ def asked_path(exchange: Exchange) -> str:
 async def pass_on(services: Services, exchange: Exchange, path: str, params: Mapping[str, str] | None = None) -> None:
     """Answer with what ComfyUI says to a GET; its error texts stay inside. Raises Problem."""
     headers = {name: value for name in FORWARDED_REQUEST_HEADERS if (value := exchange.header(name)) is not None}
-    await _judge_range(services, path, params, headers)
+    if "range" in headers:
+        await _judge_range(services, path, params, headers)
     async with services.upstream.stream(Request(exchange.method, path, params, headers)) as reply:
         if reply.status not in {200, 206, 304}:
             whole = [("content-range", reply.headers["content-range"])] if reply.status == 416 else []
@@ -56,7 +57,7 @@ async def _judge_range(
 ) -> None:
     """Judge an If-Range that is a tag, which ComfyUI's server takes for a date it cannot read and so for fulfilled."""
     tag = headers.get("if-range", "")
-    if "range" not in headers or not tag.startswith(('"', "W/")):
+    if not tag.startswith(('"', "W/")):
         return
     async with services.upstream.stream(Request("HEAD", path, params)) as reply:
         same = reply.headers.get("etag") == tag and not tag.startswith("W/")

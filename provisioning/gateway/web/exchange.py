@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -28,8 +29,14 @@ SECURITY_HEADERS = (
 
 NO_STORE = ("cache-control", "no-store")
 
-_DEFAULTS = {name: (name.encode(), value.encode()) for name, value in (*SECURITY_HEADERS, NO_STORE)}
+_DEFAULTS = [(name.encode(), value.encode()) for name, value in (*SECURITY_HEADERS, NO_STORE)]
 """Encoded once: they are on every answer."""
+_DEFAULT_NAMES = frozenset(name for name, _ in _DEFAULTS)
+
+_BY_NAME = "gateway.headers"
+"""Under this name a scope keeps its headers by their names."""
+_ABSENT = b"absent\0"
+"""No header has this value."""
 
 
 class Exchange:
@@ -125,10 +132,10 @@ class Exchange:
 
     async def _begin(self, status: int, headers: Headers) -> None:
         own = [*headers, ("x-request-id", self.request_id), *self.extra_headers]
-        names = {name for name, _ in own}
         self.status = status
         encoded = [(name.encode(), value.encode("latin-1", "replace")) for name, value in own]
-        encoded += [pair for name, pair in _DEFAULTS.items() if name not in names]
+        names = {name for name, _ in encoded}
+        encoded += [pair for pair in _DEFAULTS if pair[0] not in names] if names & _DEFAULT_NAMES else _DEFAULTS
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def write(self, chunk: bytes, *, more: bool) -> None:
@@ -160,20 +167,32 @@ class Exchange:
 
 
 def _has_body(scope: Scope) -> bool:
-    headers = dict(scope["headers"])
+    headers = _by_name(scope)
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+
+
+def _by_name(scope: Scope) -> dict[bytes, bytes | None]:
+    """Return a request's headers by their names, made once; one that came more than once has no value."""
+    known: dict[bytes, bytes | None] | None = scope.get(_BY_NAME)
+    if known is None:
+        headers = scope["headers"]
+        known = scope[_BY_NAME] = dict(headers)
+        if len(known) != len(headers):
+            times = Counter(name for name, _ in headers)
+            known.update({name: None for name in times if times[name] > 1})
+    return known
 
 
 def single_header(scope: Scope, name: str) -> str | None:
     """Return a header that may come once; raises Problem when it comes more often or is not plain ASCII."""
-    values = [value for key, value in scope["headers"] if key == name.encode()]
-    if len(values) > 1:
-        raise Problem(Code.INVALID_REQUEST, f"The header {name} came more than once.", members=fault(name, "duplicate"))
-    if not values:
+    value = _by_name(scope).get(name.encode(), _ABSENT)
+    if value is _ABSENT:
         return None
-    if not values[0].isascii():
+    if value is None:
+        raise Problem(Code.INVALID_REQUEST, f"The header {name} came more than once.", members=fault(name, "duplicate"))
+    if not value.isascii():
         raise Problem(Code.INVALID_REQUEST, f"The header {name} is not ASCII.", members=fault(name, "not ASCII"))
-    return str(values[0].decode("ascii"))
+    return value.decode("ascii")
 
 
 def _too_large(limit: int) -> Problem:
