@@ -6,14 +6,20 @@ import logging
 import os
 import re
 import sys
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import TracebackType
 
 import orjson
+
+from provisioning.gateway.problems import Problem
 
 _log = logging.getLogger("provisioning.gateway.requests")
 _SECRET = re.compile(r"(?P<name>cgw_live_|cgs_|cgt_|\bsignature=)[\w-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 """Keys, cookies, tickets, signatures and tokens."""
+MAX_CAUSES = 8
+"""Errors behind an error that are told of."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
@@ -26,12 +32,38 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": _event(record),
         }
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD and value is not None}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return _SECRET.sub(r"\g<name>***", orjson.dumps(line, default=str).decode())
+
+    def formatException(  # noqa: N802 - the name that logging calls
+        self, ei: tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
+    ) -> str:
+        """Return where an error was raised, of what kind it was, and the same of those behind it, newest first.
+
+        What it said stays out: such texts quote what a client or ComfyUI sent, prompts and names included.
+        """
+        error = ei[1]
+        parts: list[str] = []
+        while error is not None and len(parts) < MAX_CAUSES:
+            parts.append("".join(traceback.format_tb(error.__traceback__)) + _kind(error))
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "\n".join(parts)
+
+
+def _event(record: logging.LogRecord) -> str:
+    text = record.getMessage()
+    # Its further lines show a task and the error in it, in that error's own words.
+    return text.partition("\n")[0] if record.name == "asyncio" else text
+
+
+def _kind(error: BaseException) -> str:
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    said = error.code.value if isinstance(error, Problem) else getattr(error, "strerror", None)
+    return f"{name}: {said}" if said else name
 
 
 def write_request(row: Mapping[str, object]) -> None:

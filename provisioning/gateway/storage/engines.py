@@ -30,7 +30,9 @@ _WRITES = {"gateway_writes": True}
 
 def sqlite_engine(url: URL, journal: Journal, *, wipe: bool) -> Engine:
     """Return an engine with one connection, for the one thread that may use it; `wipe`: overwrite what is deleted."""
-    engine = create_engine(url, poolclass=StaticPool, connect_args={"timeout": BUSY_SECONDS})
+    timeout = {"timeout": BUSY_SECONDS}
+    # An error that quotes its statement must not quote the values: prompts and names are among them.
+    engine = create_engine(url, poolclass=StaticPool, connect_args=timeout, hide_parameters=True)
 
     def connected(connection: sqlite3.Connection, _record: object) -> None:
         # Transactions are begun below, and not by the driver at a moment of its own choice.
@@ -58,6 +60,7 @@ def postgresql_engine(url: URL) -> Engine:
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={**arguments, "options": limits} | dict(url.query),
     )
     event.listen(engine, "begin", _begin_postgresql)

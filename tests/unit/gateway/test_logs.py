@@ -2,9 +2,16 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from provisioning.gateway.access import keys
 from provisioning.gateway.logs import JsonFormatter, is_wanted
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.storage.database import Database
 
 
 def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
@@ -25,6 +32,34 @@ def test_a_line_is_one_json_object_with_what_was_passed() -> None:
 def test_keys_are_masked_wherever_they_stand() -> None:
     token = keys.mint()
     assert token not in JsonFormatter().format(record(f"key {token}", extra=f"Bearer {token}"))
+
+
+def test_an_error_says_where_and_of_what_kind_and_quotes_nothing() -> None:
+    try:
+        try:
+            int("canary")
+        except ValueError as error:
+            raise Problem(Code.STORE_UNAVAILABLE, "canary") from error
+    except Problem:
+        made = record("failed", exc_info=sys.exc_info())
+    told = json.loads(JsonFormatter().format(made))["exception"]
+    assert "canary" not in told.replace('int("canary")', "").replace('"canary") from error', "")
+    assert "builtins.ValueError" in told
+    assert "Problem: store_unavailable" in told
+    assert "test_logs.py" in told
+
+
+def test_a_task_that_failed_unseen_is_not_shown_with_what_it_said() -> None:
+    made = record("Task exception was never retrieved\nfuture: <Task exception=ValueError('canary')>", name="asyncio")
+    assert json.loads(JsonFormatter().format(made))["event"] == "Task exception was never retrieved"
+
+
+def test_an_error_of_the_database_quotes_no_value(database: Database) -> None:
+    with pytest.raises(SQLAlchemyError) as failed:
+        database.run_now(
+            lambda connection: connection.execute(text("INSERT INTO nowhere VALUES (:a)"), {"a": "canary"}).rowcount
+        )
+    assert "canary" not in str(failed.value)
 
 
 def test_uvicorns_lines_with_a_query_are_dropped() -> None:

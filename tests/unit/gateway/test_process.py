@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -67,10 +67,11 @@ def prepare(folder: Path, upstream: str, scopes: tuple[str, ...] = ("client",), 
 
 
 @asynccontextmanager
-async def process(*command: str, cwd: Path = ROOT) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a command, and end it."""
-    quiet = asyncio.subprocess.DEVNULL
-    started = await asyncio.create_subprocess_exec(*command, cwd=cwd, stdout=quiet, stderr=quiet)
+async def process(
+    *command: str, cwd: Path = ROOT, told: int | IO[bytes] = asyncio.subprocess.DEVNULL
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a command, whose output goes to `told`, and end it."""
+    started = await asyncio.create_subprocess_exec(*command, cwd=cwd, stdout=told, stderr=told)
     try:
         yield started
     finally:
@@ -80,10 +81,12 @@ async def process(*command: str, cwd: Path = ROOT) -> AsyncIterator[asyncio.subp
 
 
 @asynccontextmanager
-async def serving(setup: Setup) -> AsyncIterator[asyncio.subprocess.Process]:
+async def serving(
+    setup: Setup, told: int | IO[bytes] = asyncio.subprocess.DEVNULL
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a gateway and wait until it is ready."""
     command = (sys.executable, "-m", "provisioning.gateway", "serve", "--config", str(setup.config))
-    async with process(*command) as started, setup.client() as client:
+    async with process(*command, told=told) as started, setup.client() as client:
         await until(lambda: is_up(client, "/readyz"), seconds=180)
         yield started
 
