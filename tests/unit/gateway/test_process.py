@@ -279,9 +279,7 @@ async def test_every_job_has_an_end_whatever_comfyui_does(tmp_path: Path) -> Non
     command = (sys.executable, "main.py", "--port", str(port), "--base-directory", str(tmp_path), "--disable-metadata")
     setup = prepare(tmp_path, f"http://127.0.0.1:{port}")
     async with serving_while(setup, command) as client:
-        jobs = []
-        for marker in ("oom", "crash", "slow 0"):
-            jobs.append(await taken_in(client, marked(marker)))
+        jobs = [await taken_in(client, marked(marker)) for marker in ("oom", "crash", "slow 0")]
         await until(lambda: len(setup.rows("SELECT 1 FROM jobs WHERE finished_at IS NOT NULL")) == 3, seconds=90)
     ends = {row[0]: row[1:] for row in setup.rows("SELECT id, state, error, attempts FROM jobs")}
     assert ends[jobs[0]] == ("failed", "gpu_out_of_memory", 1)
