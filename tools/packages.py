@@ -51,15 +51,19 @@ def _fill(places: Places, pip: list[str], environ: Mapping[str, str]) -> None:
         run(
             "installing uv", [*pip, *_LOCKED, str(_only_uv(places, lock))], log=places.cache / "pip-uv.log", env=environ
         )
-        uv = [str(places.venv / "bin" / "uv"), "pip", "install", "--python", pip[0]]
         settings = pip_settings.for_uv(Path(pip[0]), environ)
-        # Where Python keeps no bytecode, every one of many hundred processes would compile what it imports.
-        kept = ["--compile-bytecode"] if environ.get("PYTHONDONTWRITEBYTECODE") else []
-        command = [*uv, *_LOCKED, *kept, str(lock)]
+        command = _uv(places.venv / "bin", lock, environ)
         run("installing the locked packages", command, log=places.cache / "uv.log", env=settings)
     except SetupError as error:
         say(f"uv cannot install here, pip takes over: {error}")
         run("installing the locked packages", [*pip, *_LOCKED, str(lock)], log=places.cache / "pip.log", env=environ)
+
+
+def _uv(programs: Path, lock: Path, environ: Mapping[str, str]) -> list[str]:
+    """Return the command that installs a lock beside the Python in `programs`."""
+    # Where Python keeps no bytecode, every one of many hundred processes would compile what it imports.
+    kept = ["--compile-bytecode"] if environ.get("PYTHONDONTWRITEBYTECODE") else []
+    return [str(programs / "uv"), "pip", "install", "--python", str(programs / "python"), *kept, *_LOCKED, str(lock)]
 
 
 def _only_uv(places: Places, lock: Path) -> Path:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
-from tools.packages import _only_uv
+import pytest
+
+from tools.packages import _only_uv, _uv
 from tools.pip_settings import translated
 from tools.places import Places
 
@@ -33,3 +37,11 @@ def test_uv_is_taken_from_the_lock_with_its_hashes(tmp_path: Path) -> None:
     )
     places = Places(tmp_path, tmp_path)
     assert _only_uv(places, lock).read_text() == "uv==2 \\\n    --hash=sha256:bb \\\n    --hash=sha256:cc\n"
+
+
+@pytest.mark.parametrize("environ", [{}, {"PYTHONDONTWRITEBYTECODE": "1"}])
+def test_uv_understands_what_it_is_told(tmp_path: Path, environ: dict[str, str]) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("")
+    command = _uv(Path(sys.executable).parent, lock, environ)
+    subprocess.run([*command, "--offline", "--dry-run"], env=environ, check=True, timeout=60)
