@@ -18,7 +18,8 @@ from provisioning.gateway.handlers import login_page
 from provisioning.gateway.handlers.sockets import Socket
 from provisioning.gateway.jobs.ledger import RequestRecord
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.routes import OPEN, SOCKETS, Access, Handler, Match, Router, SocketRoute
+from provisioning.gateway.route import OPEN, Access, Handler, Match, Router
+from provisioning.gateway.routes import SOCKETS, SocketRoute
 from provisioning.gateway.services import Services
 from provisioning.gateway.telling import costs, endings, notices, pod, setup
 from provisioning.gateway.web.exchange import Exchange, Receive, Scope, Send

@@ -27,7 +27,8 @@ from provisioning.gateway.monitoring.metrics import Metrics
 from provisioning.gateway.openapi.reference import Reference
 from provisioning.gateway.pages.site import Site
 from provisioning.gateway.quotas.accounting import Accounting
-from provisioning.gateway.routes import ROUTES, Router, pages
+from provisioning.gateway.route import Router, pages
+from provisioning.gateway.routes import ROUTES
 from provisioning.gateway.services import Services
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage.space import Space

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.handlers import editor, workspace
-from provisioning.gateway.routes import ROUTES, Route
+from provisioning.gateway.route import Route
+from provisioning.gateway.routes import ROUTES
 
 DEPTH = 5
 """Folders and file together; custom nodes bring scripts in folders of their own."""

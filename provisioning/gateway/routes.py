@@ -7,10 +7,8 @@ downloads from anywhere), making users, ComfyUI-Manager's and all other custom n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from provisioning.gateway.access.door import PLAIN, Way
 from provisioning.gateway.access.limits import Kind
@@ -39,61 +37,13 @@ from provisioning.gateway.handlers import (
     webhooks,
     workspace,
 )
-from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.route import Access, Route
 from provisioning.gateway.services import Services
 from provisioning.gateway.v2 import assets as v2_assets
 from provisioning.gateway.v2 import jobs as v2_jobs
 from provisioning.gateway.v2 import listing as v2_listing
 from provisioning.gateway.v2 import stream as v2_stream
 from provisioning.gateway.web.exchange import Exchange
-
-Handler = Callable[[Services, Exchange], Awaitable[None]]
-
-
-class Access(Enum):
-    """Who may use a route that no scope is for."""
-
-    PUBLIC = "public"
-    """Anybody, without a key and by any host name: what probes look at."""
-    LOGIN = "login"
-    """Anybody, without a key: where people show who they are."""
-    ANY = "any"
-    """Every living credential."""
-
-
-OPEN = frozenset({Access.PUBLIC, Access.LOGIN})
-"""What needs no key."""
-
-
-@dataclass(frozen=True)
-class Route:
-    """One method on one path; `{name}` stands for one segment."""
-
-    method: str
-    path: str
-    access: Access | Scope
-    """The scope that a caller needs."""
-    handler: Handler
-    native: bool = True
-    """Whether it is ComfyUI's, and so has a twin below /api."""
-    lasting: bool = False
-    """Whether its answer goes on for as long as the client likes, so that it takes no place of a short one."""
-    kind: Kind = Kind.PLAIN
-    web: bool = False
-    """Whether it is a web page, or a call that only one makes, so that a browser's session opens it."""
-    page: bool = False
-    """Whether people open it by name, so that it is offered to whoever has just logged in."""
-    signed: bool = False
-    """Whether it gives a file, so that a signed address opens it."""
-
-    @property
-    def way(self) -> Way:
-        """Return by what else than a header a caller may come in."""
-        return _WAYS[self.web, self.signed]
-
-
-_WAYS = {(web, signed): Way(web, signed) for web in (False, True) for signed in (False, True)}
-
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/livez", Access.PUBLIC, status.livez, native=False),
@@ -234,69 +184,3 @@ SOCKETS: Mapping[str, SocketRoute] = {
     "/api/gateway/events": _OWN,
 }
 """Where WebSockets are opened."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """A route that was found, with the parts of its path."""
-
-    route: Route
-    params: dict[str, str]
-
-
-class Router:
-    """Finds routes by exact path."""
-
-    def __init__(self, routes: tuple[Route, ...]) -> None:
-        self._by_path: dict[str, dict[str, Route]] = {}
-        self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
-        for route in routes:
-            for path in paths(route):
-                self._by_path.setdefault(path, {})[route.method] = route
-        for path, methods in self._by_path.items():
-            if "{" in path:
-                self._patterns.append((_pattern(path), methods))
-
-    def find(self, method: str, path: str) -> Match | Problem:
-        """Return the route for a decoded path, or why there is none: NOT_FOUND or METHOD_NOT_ALLOWED.
-
-        Returned, not raised: nobody without a key is to learn which paths there are.
-        """
-        methods, params = self._find(path)
-        if methods is None:
-            return Problem(Code.NOT_FOUND)
-        # HEAD is GET without the body.
-        route = methods.get("GET" if method == "HEAD" else method)
-        if route is None:
-            return Problem(Code.METHOD_NOT_ALLOWED, headers=(("allow", ", ".join(sorted(methods))),))
-        return Match(route, params)
-
-    def takes_signatures(self, path: str) -> bool:
-        """Return whether a GET of a decoded path gives a file."""
-        match = self.find("GET", path)
-        return isinstance(match, Match) and match.route.signed
-
-    def _find(self, path: str) -> tuple[dict[str, Route] | None, dict[str, str]]:
-        if "{" not in path and path in self._by_path:
-            return self._by_path[path], {}
-        for pattern, methods in self._patterns:
-            if (found := pattern.fullmatch(path)) is not None:
-                return methods, found.groupdict()
-        return None, {}
-
-
-def pages(routes: tuple[Route, ...]) -> tuple[str, ...]:
-    """Return the paths of the pages that people open by name."""
-    return tuple(route.path for route in routes if route.page)
-
-
-def paths(route: Route) -> tuple[str, ...]:
-    """Return the paths at which a route answers."""
-    return (route.path, f"/api{route.path}") if route.native else (route.path,)
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    parts = re.split(r"\{(\w+)\}", path)
-    return re.compile(
-        "".join(f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
-    )

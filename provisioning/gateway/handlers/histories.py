@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provisioning.gateway.handlers.queues import id_list
-from provisioning.gateway.jobs.ledger import HISTORY_LIMIT
+from provisioning.gateway.jobs.records import HISTORY_LIMIT
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.web.exchange import Exchange

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from provisioning.gateway.jobs.job import JobState
-from provisioning.gateway.jobs.ledger import HISTORY_LIMIT
+from provisioning.gateway.jobs.records import HISTORY_LIMIT
 from provisioning.gateway.jobs.rows import JobRecord
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner

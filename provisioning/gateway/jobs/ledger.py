@@ -10,32 +10,19 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Collection
-from decimal import Decimal
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Executable,
-    Row,
-    Select,
-    delete,
-    func,
-    insert,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Executable, delete, func, insert, select, true, update
 
 from provisioning.gateway.clock import Clock, SystemClock
 from provisioning.gateway.comfyui.requests import Requests
 from provisioning.gateway.jobs import rows as jobrows
 from provisioning.gateway.jobs.batches import BatchStore
-from provisioning.gateway.jobs.job import Job, JobState, Outcome, StoredFile, usd_micros
+from provisioning.gateway.jobs.job import Job, JobState, Outcome, usd_micros
 from provisioning.gateway.jobs.past import Past
-from provisioning.gateway.jobs.rows import JobRecord
+from provisioning.gateway.jobs.records import Records, of_owner
 from provisioning.gateway.problems import Problem
 from provisioning.gateway.quotas.jobs import JobQuotas
 from provisioning.gateway.storage import assets, statements
@@ -44,9 +31,6 @@ from provisioning.gateway.storage.expiry import Expiry
 from provisioning.gateway.storage.tables import AssetRow, JobRow, RequestRow
 from provisioning.gateway.webhooks import outbox
 from provisioning.gateway.webhooks.kinds import OF_STATE, Kind
-
-HISTORY_LIMIT = 1000
-"""Most history entries in one answer."""
 
 FLUSH_SECONDS = 1.0
 """How long a request's row may wait to be committed with others: a commit costs more than most requests do."""
@@ -73,7 +57,7 @@ class RequestRecord(NamedTuple):
     bytes_out: int
 
 
-class Ledger:
+class Ledger(Records):
     """Reads and writes jobs, outputs and requests; every method may raise Problem(STORE_UNAVAILABLE)."""
 
     def __init__(
@@ -83,7 +67,8 @@ class Ledger:
         quotas: JobQuotas | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.database = self._database = database
+        super().__init__(database)
+        self.database = database
         self._clock = clock
         self._usd_per_hour = usd_per_hour
         self._quotas = quotas or JobQuotas(usd_per_hour)
@@ -167,61 +152,15 @@ class Ledger:
         if job.batch_id is not None and jobrows.is_over(connection, job.batch_id):
             outbox.ended(connection, job.owner, Kind.BATCH_FINISHED, job.batch_id, now)
 
-    async def in_flight(self) -> list[Job]:
-        """Return every job without a final state, oldest first."""
-        return [jobrows.in_flight(row) for row in await self._all(jobrows.IN_FLIGHT)]
-
-    async def history(self, owner: str | None, *, limit: int, offset: int = 0) -> dict[str, Any]:
-        """Return the newest `limit` history entries by id, oldest first; of everybody when `owner` is None."""
-        newest = _shown(owner).order_by(JobRow.sequence.desc()).limit(min(limit, HISTORY_LIMIT)).offset(offset)
-        return {row.id: orjson.loads(row.history) for row in reversed(await self._all(newest))}
-
-    async def history_of(self, job_id: str, owner: str | None) -> dict[str, Any] | None:
-        """Return one history entry, or None when there is none that `owner` may see."""
-        rows = await self._all(_shown(owner).where(JobRow.id == job_id))
-        return orjson.loads(rows[0].history) if rows else None
-
-    async def row(self, job_id: str, owner: str | None) -> JobRecord | None:
-        """Return all that is written down of a job, or None when there is none that `owner` may see."""
-        rows = await self._all(jobrows.RECORD.where(JobRow.id == job_id, _of(owner)))
-        return jobrows.from_row(rows[0]) if rows else None
-
-    async def row_of_key(self, owner: str, idempotency_key: str) -> JobRecord | None:
-        """Return the job that was submitted under an idempotency key."""
-        named = JobRow.idempotency_key == idempotency_key
-        rows = await self._all(jobrows.RECORD.where(_of(owner), named))
-        return jobrows.from_row(rows[0]) if rows else None
-
     async def release_key(self, job: Job) -> None:
         """Forget the idempotency key of a job that never ran, so that it can be tried again."""
         await self._change(job, true(), idempotency_key=None)
 
-    async def rows(
-        self, owner: str | None, *, before: int, limit: int, states: Collection[JobState] = frozenset(JobState)
-    ) -> list[JobRecord]:
-        """Return jobs in these states whose sequence number comes before another, newest first.
-
-        Without their workflows, and of their histories only those that tell of an error.
-        """
-        chosen = true() if len(states) == len(JobState) else JobRow.state.in_(states)
-        page = jobrows.LISTED.where(JobRow.sequence < before, _of(owner), chosen)
-        newest = page.order_by(JobRow.sequence.desc()).limit(limit)
-        return [jobrows.from_row(row) for row in await self._all(newest)]
-
-    async def recent(self, owner: str | None, limit: int) -> list[JobRecord]:
-        """Return the newest jobs with their histories, without their workflows."""
-        newest = jobrows.LISTED_WITH_HISTORIES.where(_of(owner)).order_by(JobRow.sequence.desc()).limit(limit)
-        return [jobrows.from_row(row) for row in await self._all(newest)]
-
-    async def ended(self, owner: str | None, *, since: int, limit: int) -> list[JobRecord]:
-        """Return the jobs that ended after a time, the newest `limit` of them, oldest first."""
-        ended = jobrows.RECORD.where(JobRow.finished_at > since, _of(owner))
-        rows = await self._all(ended.order_by(JobRow.finished_at.desc(), JobRow.sequence.desc()).limit(limit))
-        return [jobrows.from_row(row) for row in reversed(rows)]
-
     async def hide(self, owner: str | None, job_ids: Collection[str] | None) -> None:
         """Take finished jobs out of the history, all of them when `job_ids` is None; their usage stays."""
-        finished = update(JobRow).where(JobRow.finished_at.is_not(None), _of(owner)).values(hidden=True, history=None)
+        finished = (
+            update(JobRow).where(JobRow.finished_at.is_not(None), of_owner(owner)).values(hidden=True, history=None)
+        )
         chosen = [true()] if job_ids is None else [JobRow.id.in_(part) for part in statements.in_parts(job_ids)]
 
         def work(connection: Connection) -> None:
@@ -230,11 +169,6 @@ class Ledger:
 
         await self._database.run(work)
 
-    async def owns(self, owner: str, file: StoredFile) -> bool:
-        """Return whether a job of `owner` made this file."""
-        place = (AssetRow.type == file.type, AssetRow.subfolder == file.subfolder, AssetRow.filename == file.filename)
-        return bool(await self._all(select(AssetRow.id).where(*place, AssetRow.owner == owner).limit(1)))
-
     async def prune(self, before: int) -> None:
         """Forget requests and the contents of jobs that ended before a time; what they took stays."""
         ended = select(JobRow.id).where(JobRow.finished_at < before)
@@ -242,15 +176,6 @@ class Ledger:
         await self._execute(delete(RequestRow).where(RequestRow.received_at < before))
         await self._execute(delete(AssetRow).where(AssetRow.job_id.in_(ended)))
         await self._execute(update(JobRow).where(*full).values(workflow=b"", history=None))
-
-    async def usage(self, owner: str | None, since: int) -> list[dict[str, Any]]:
-        """Sum up the jobs submitted since a time, by key and state; of everybody when `owner` is None."""
-        sums = (func.sum(JobRow.gpu_ms).label("gpu_ms"), func.sum(JobRow.usd_micros).label("usd_micros"))
-        by = (JobRow.key_id, JobRow.state)
-        chosen = select(*by, func.count().label("jobs"), *sums).where(JobRow.submitted_at >= since, _of(owner))
-        rows = await self._all(chosen.group_by(*by).order_by(*by))
-        # PostgreSQL's sums of integers are decimals.
-        return [{name: _whole(value) for name, value in row._asdict().items()} for row in rows]
 
     async def remember(self, name: str, value: str) -> str:
         """Return what is kept under `name`, keeping `value` when there is nothing yet."""
@@ -294,21 +219,6 @@ class Ledger:
 
     async def _execute(self, statement: Executable) -> None:
         await self._database.run(lambda connection: connection.execute(statement).close())
-
-    async def _all(self, statement: Executable) -> list[Row[Any]]:
-        return await self._database.read(lambda connection: list(connection.execute(statement)))
-
-
-def _of(owner: str | None) -> ColumnElement[bool]:
-    return true() if owner is None else JobRow.owner == owner
-
-
-def _shown(owner: str | None) -> Select[str, bytes | None]:
-    return select(JobRow.id, JobRow.history).where(JobRow.history.is_not(None), JobRow.hidden.is_(False), _of(owner))
-
-
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, Decimal) else value
 
 
 def _insert_requests(connection: Connection, rows: list[RequestRecord]) -> None:

@@ -13,7 +13,7 @@ from provisioning.gateway.openapi.schemas import Schemas
 from provisioning.gateway.openapi.tables import OPERATIONS
 
 if TYPE_CHECKING:
-    from provisioning.gateway.routes import Route
+    from provisioning.gateway.route import Route
 
 PAGE = "<!doctype html>..."
 """Stands for a page in an example."""

@@ -10,7 +10,7 @@ from provisioning.gateway.openapi.operation import Operation, Parameter
 from provisioning.gateway.problems import Code
 
 if TYPE_CHECKING:
-    from provisioning.gateway.routes import Route
+    from provisioning.gateway.route import Route
 
 JOB_ID = "0b8f6c1e-7a55-4d0e-9f7c-3f1c2a9d4e10"
 ASSET_ID = "5f1f0a52-1d2a-4f0c-8c52-9f0c3f7b2a11"

@@ -10,7 +10,7 @@ import orjson
 from provisioning.gateway.openapi.document import build
 
 if TYPE_CHECKING:
-    from provisioning.gateway.routes import Route
+    from provisioning.gateway.route import Route
 
 
 class Reference:

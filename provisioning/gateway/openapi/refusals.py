@@ -12,7 +12,7 @@ from provisioning.gateway.openapi.operation import FORM, Operation
 from provisioning.gateway.problems import CATALOGUE, CONTENT_TYPE, Code, Problem
 
 if TYPE_CHECKING:
-    from provisioning.gateway.routes import Route
+    from provisioning.gateway.route import Route
 
 EVERY = (Code.INVALID_REQUEST, Code.HEADERS_TOO_LARGE, Code.INTERNAL_ERROR, Code.DEADLINE_EXCEEDED)
 CLOSED = (

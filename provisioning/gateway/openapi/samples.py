@@ -11,7 +11,7 @@ from provisioning.gateway.openapi import parameters, refusals
 from provisioning.gateway.openapi.operation import EVENTS, FORM, PLAIN_FORM, Body, Operation
 
 if TYPE_CHECKING:
-    from provisioning.gateway.routes import Route
+    from provisioning.gateway.route import Route
 
 FILES = frozenset({"file", "image"})
 """Fields of forms whose value is a file's content."""

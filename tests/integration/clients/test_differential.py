@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from provisioning.gateway.routes import ROUTES, Match, Router
+from provisioning.gateway.route import Match, Router
+from provisioning.gateway.routes import ROUTES
 from tests.integration.clients import differences
 from tests.integration.clients.replay import Answer, converse
 from tests.integration.clients.site import ROOT, Program, free_port, opened

@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 from provisioning.gateway.access.admission import plain_path
 from provisioning.gateway.openapi.document import build
 from provisioning.gateway.problems import CONTENT_TYPE, Problem
-from provisioning.gateway.routes import ROUTES, Match, Router
+from provisioning.gateway.route import Match, Router
+from provisioning.gateway.routes import ROUTES
 
 DOCUMENT = build(ROUTES)
 ROUTER = Router(ROUTES)

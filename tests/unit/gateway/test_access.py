@@ -10,7 +10,8 @@ import pytest
 
 from provisioning.gateway.access import keys
 from provisioning.gateway.access.scopes import ROLES, Role, Scope, expand
-from provisioning.gateway.routes import OPEN, ROUTES, Access, Route, paths
+from provisioning.gateway.route import OPEN, Access, Route, paths
+from provisioning.gateway.routes import ROUTES
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit
 
 EVERY = [(route, path) for route in ROUTES for path in paths(route)]

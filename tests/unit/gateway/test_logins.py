@@ -17,7 +17,7 @@ from provisioning.gateway.access import tokens
 from provisioning.gateway.access.derived import derived
 from provisioning.gateway.access.limits import LOGINS
 from provisioning.gateway.access.scopes import ROLES, Role
-from provisioning.gateway.routes import OPEN
+from provisioning.gateway.route import OPEN
 from tests.unit.gateway.conftest import HOST, PEPPER, Gate, submit
 from tests.unit.gateway.test_access import EVERY, concrete
 from tests.unit.gateway.test_issuing import add_user, code, issue

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from provisioning.gateway.access.scopes import Scope
-from provisioning.gateway.routes import ROUTES, Access, Route
+from provisioning.gateway.route import Access, Route
+from provisioning.gateway.routes import ROUTES
 from tests.unit.gateway.conftest import Gate, finish, submit
 from tests.unit.gateway.fake import PNG
 

@@ -8,7 +8,8 @@ import pytest
 
 from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.problems import Problem
-from provisioning.gateway.routes import ROUTES, SOCKETS, Match, Router
+from provisioning.gateway.route import Match, Router
+from provisioning.gateway.routes import ROUTES, SOCKETS
 from tests.unit.gateway.conftest import Gate, finish, submit
 
 OWN = frozenset({Scope.READ, Scope.JOBS, Scope.ASSETS})

@@ -12,7 +12,8 @@ from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.openapi.document import key_of
 from provisioning.gateway.openapi.tables import OPERATIONS
 from provisioning.gateway.problems import CATALOGUE
-from provisioning.gateway.routes import OPEN, ROUTES, Route
+from provisioning.gateway.route import OPEN, Route
+from provisioning.gateway.routes import ROUTES
 from tests.unit.gateway.conformance import DOCUMENT, resolved
 from tests.unit.gateway.conftest import Gate
 

@@ -1,0 +1,106 @@
+"""Finding what is written down of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Executable, Row, Select, func, select, true
+
+from provisioning.gateway.jobs import rows as jobrows
+from provisioning.gateway.jobs.job import Job, JobState, StoredFile
+from provisioning.gateway.jobs.rows import JobRecord
+from provisioning.gateway.storage.database import Database
+from provisioning.gateway.storage.tables import AssetRow, JobRow
+
+HISTORY_LIMIT = 1000
+"""Most history entries in one answer."""
+
+
+class Records:
+    """Reads jobs; every method may raise Problem(STORE_UNAVAILABLE)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def in_flight(self) -> list[Job]:
+        """Return every job without a final state, oldest first."""
+        return [jobrows.in_flight(row) for row in await self._all(jobrows.IN_FLIGHT)]
+
+    async def history(self, owner: str | None, *, limit: int, offset: int = 0) -> dict[str, Any]:
+        """Return the newest `limit` history entries by id, oldest first; of everybody when `owner` is None."""
+        newest = _shown(owner).order_by(JobRow.sequence.desc()).limit(min(limit, HISTORY_LIMIT)).offset(offset)
+        return {row.id: orjson.loads(row.history) for row in reversed(await self._all(newest))}
+
+    async def history_of(self, job_id: str, owner: str | None) -> dict[str, Any] | None:
+        """Return one history entry, or None when there is none that `owner` may see."""
+        rows = await self._all(_shown(owner).where(JobRow.id == job_id))
+        return orjson.loads(rows[0].history) if rows else None
+
+    async def row(self, job_id: str, owner: str | None) -> JobRecord | None:
+        """Return all that is written down of a job, or None when there is none that `owner` may see."""
+        rows = await self._all(jobrows.RECORD.where(JobRow.id == job_id, of_owner(owner)))
+        return jobrows.from_row(rows[0]) if rows else None
+
+    async def row_of_key(self, owner: str, idempotency_key: str) -> JobRecord | None:
+        """Return the job that was submitted under an idempotency key."""
+        named = JobRow.idempotency_key == idempotency_key
+        rows = await self._all(jobrows.RECORD.where(of_owner(owner), named))
+        return jobrows.from_row(rows[0]) if rows else None
+
+    async def rows(
+        self, owner: str | None, *, before: int, limit: int, states: Collection[JobState] = frozenset(JobState)
+    ) -> list[JobRecord]:
+        """Return jobs in these states whose sequence number comes before another, newest first.
+
+        Without their workflows, and of their histories only those that tell of an error.
+        """
+        chosen = true() if len(states) == len(JobState) else JobRow.state.in_(states)
+        page = jobrows.LISTED.where(JobRow.sequence < before, of_owner(owner), chosen)
+        newest = page.order_by(JobRow.sequence.desc()).limit(limit)
+        return [jobrows.from_row(row) for row in await self._all(newest)]
+
+    async def recent(self, owner: str | None, limit: int) -> list[JobRecord]:
+        """Return the newest jobs with their histories, without their workflows."""
+        newest = jobrows.LISTED_WITH_HISTORIES.where(of_owner(owner)).order_by(JobRow.sequence.desc()).limit(limit)
+        return [jobrows.from_row(row) for row in await self._all(newest)]
+
+    async def ended(self, owner: str | None, *, since: int, limit: int) -> list[JobRecord]:
+        """Return the jobs that ended after a time, the newest `limit` of them, oldest first."""
+        ended = jobrows.RECORD.where(JobRow.finished_at > since, of_owner(owner))
+        rows = await self._all(ended.order_by(JobRow.finished_at.desc(), JobRow.sequence.desc()).limit(limit))
+        return [jobrows.from_row(row) for row in reversed(rows)]
+
+    async def owns(self, owner: str, file: StoredFile) -> bool:
+        """Return whether a job of `owner` made this file."""
+        place = (AssetRow.type == file.type, AssetRow.subfolder == file.subfolder, AssetRow.filename == file.filename)
+        return bool(await self._all(select(AssetRow.id).where(*place, AssetRow.owner == owner).limit(1)))
+
+    async def usage(self, owner: str | None, since: int) -> list[dict[str, Any]]:
+        """Sum up the jobs submitted since a time, by key and state; of everybody when `owner` is None."""
+        sums = (func.sum(JobRow.gpu_ms).label("gpu_ms"), func.sum(JobRow.usd_micros).label("usd_micros"))
+        by = (JobRow.key_id, JobRow.state)
+        chosen = select(*by, func.count().label("jobs"), *sums).where(JobRow.submitted_at >= since, of_owner(owner))
+        rows = await self._all(chosen.group_by(*by).order_by(*by))
+        # PostgreSQL's sums of integers are decimals.
+        return [{name: _whole(value) for name, value in row._asdict().items()} for row in rows]
+
+    async def _all(self, statement: Executable) -> list[Row[Any]]:
+        return await self._database.read(lambda connection: list(connection.execute(statement)))
+
+
+def of_owner(owner: str | None) -> ColumnElement[bool]:
+    """Return what is true of an owner's jobs; of all when `owner` is None."""
+    return true() if owner is None else JobRow.owner == owner
+
+
+def _shown(owner: str | None) -> Select[str, bytes | None]:
+    return select(JobRow.id, JobRow.history).where(
+        JobRow.history.is_not(None), JobRow.hidden.is_(False), of_owner(owner)
+    )
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, Decimal) else value
