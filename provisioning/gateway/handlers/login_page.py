@@ -42,7 +42,8 @@ async def log_in(services: Services, exchange: Exchange) -> None:
     """Open a session and go on to the page that was asked for; raises Problem for a form of another site."""
     if exchange.header("origin") is None:
         # Somebody else's page must not log its visitors in under a name of its own.
-        raise Problem(Code.ORIGIN_NOT_ALLOWED)
+        text = "This form is for browsers, which send Origin; programs log in at POST /api/gateway/login."
+        raise Problem(Code.ORIGIN_NOT_ALLOWED, text)
     form = await _read(exchange)
     try:
         opened = await _open(services, exchange, form)

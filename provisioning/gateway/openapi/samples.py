@@ -26,6 +26,9 @@ def curl(route: Route, operation: Operation) -> str:
     lines = [" ".join([*parts, f'"$GATEWAY{_target(route, operation)}"'])]
     if not refusals.is_public(route):
         lines.append('-H "Authorization: Bearer $KEY"')
+    if operation.body is not None and operation.body.media == PLAIN_FORM:
+        # Browsers send it; without it the form might be another site's.
+        lines.append('-H "Origin: $GATEWAY"')
     return " \\\n  ".join(lines + (_body(operation.body) if operation.body else []))
 
 

@@ -17,6 +17,13 @@ async def test_the_shipped_workflow_makes_a_picture(comfy: Comfy, name: str, siz
         assert (picture.format, picture.size) == ("PNG", size)
 
 
+async def test_a_picture_of_one_colour(comfy: Comfy) -> None:
+    empty = _node("EmptyImage", width=40, height=20, batch_size=1, color=0x1080FF)
+    prompt = {"3": empty, "9": _node("SaveImage", images=["3", 0], filename_prefix="plain")}
+    with Image.open(BytesIO(await comfy.picture(prompt))) as picture:
+        assert (picture.size, picture.getpixel((39, 19))) == ((40, 20), (0x10, 0x80, 0xFF))
+
+
 async def test_image_to_image_starts_from_the_uploaded_picture(comfy: Comfy) -> None:
     prompt = workflow("image_to_image")
     pictures = []

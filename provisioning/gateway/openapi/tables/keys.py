@@ -49,7 +49,7 @@ TABLE = {
         "Issue a key",
         (Answer("The key; its secret is shown this once.", IssuedKey, ISSUED, 201),),
         "Nobody gives more than they have: neither scopes nor a longer life. Owner and `limits` are an admin's to set.",
-        body=Body(NewKey, {"name": "discord bot", "scopes": ["client"], "owner": "discord"}),
+        body=Body(NewKey, {"name": "discord bot", "scopes": ["client"], "limits": {"max_queued": 20}}),
         problems=(Code.MORE_THAN_OWN,),
     ),
     "GET /api/gateway/keys": Operation(

@@ -140,6 +140,23 @@ class LoadImageMask(_Reader):
         return (ImageOps.invert(band) if channel == "alpha" else band,)
 
 
+class EmptyImage(Node):
+    """Pictures of one colour."""
+
+    CATEGORY = "image"
+    FUNCTION = "generate"
+    RETURN_TYPES = ("IMAGE",)
+
+    @classmethod
+    def inputs(cls) -> Inputs:
+        side, colour = integer(512, 1, 16384), ("INT", integer(0, 0, 0xFFFFFF)[1] | {"display": "color"})
+        return {"required": {"width": side, "height": side, "batch_size": integer(1, 1, 4096), "color": colour}}
+
+    def generate(self, width: int, height: int, batch_size: int, color: int) -> tuple[list[Image.Image]]:
+        picture = Image.new("RGB", (width, height), f"#{color:06x}")
+        return ([picture] * batch_size,)
+
+
 class ImageScale(Node):
     """Brings pictures to another size."""
 
@@ -182,4 +199,4 @@ def _metadata(prompt: object, extra: dict[str, object]) -> PngInfo:
     return info
 
 
-IMAGES = (SaveImage, PreviewImage, LoadImage, LoadImageMask, ImageScale)
+IMAGES = (SaveImage, PreviewImage, LoadImage, LoadImageMask, EmptyImage, ImageScale)
