@@ -122,6 +122,7 @@ class SignedAddress(Document):
     """An address that opens one file."""
 
     url: str
+    """Relative or whole, as what was to be signed."""
     expires_at: datetime
 
 

@@ -110,6 +110,6 @@ class TicketOrder(Order):
 class SignatureOrder(Order):
     """An address to be signed."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^/[^#\s]{0,2047}$")]
-    """Of a file, relative to the gateway's: `/api/v2/assets/{id}/content` or `/view?filename=...`."""
+    url: Annotated[str, StringConstraints(pattern=r"^(https?://[^/?#\s]{1,255})?/[^#\s]{0,2047}$")]
+    """Of a file, relative or whole: `/api/v2/assets/{id}/content`, `/view?filename=...`, or as `outputs` say it."""
     seconds: Annotated[int, Field(ge=1, le=MAX_SECONDS)] = 300

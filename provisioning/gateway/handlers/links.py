@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from provisioning.gateway.access import admission, documents, orders
 from provisioning.gateway.access.door import TICKET
@@ -23,13 +23,16 @@ async def ticket(services: Services, exchange: Exchange) -> None:
 async def sign(services: Services, exchange: Exchange) -> None:
     """Sign the address of a file."""
     order = await body.read(exchange, orders.SignatureOrder)
-    address, _, text = order.url.partition("?")
-    path, pairs = _plain(address), parse_qsl(text, keep_blank_values=True)
-    if not services.takes_signatures(path) or len(dict(pairs)) != len(pairs):
-        message = "url: of a file, such as /api/v2/assets/{id}/content or /view?filename=..., each parameter once."
+    parts = urlsplit(order.url)
+    path, pairs = _plain(parts.path), parse_qsl(parts.query, keep_blank_values=True)
+    base = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    ours = not base or parts.netloc.lower() in services.settings.allowed_hosts | {exchange.header("host")}
+    if not ours or not services.takes_signatures(path) or len(dict(pairs)) != len(pairs):
+        message = "url: of a file here, such as /api/v2/assets/{id}/content or /view?filename=..., each parameter once."
         raise Problem(Code.INVALID_REQUEST, message, members=fault("/url", "not a file's"))
-    url, expires_at = services.reception.signatures.sign(exchange.who, path, dict(pairs), order.seconds)
-    await body.send(exchange, documents.SignedAddress(url=url, expires_at=documents.moment(expires_at)), 201)
+    signed, expires_at = services.reception.signatures.sign(exchange.who, path, dict(pairs), order.seconds)
+    told = documents.SignedAddress(url=base + signed, expires_at=documents.moment(expires_at))
+    await body.send(exchange, told, 201)
 
 
 def _plain(path: str) -> str:

@@ -15,6 +15,7 @@ from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.access.tickets import SECONDS, Tickets
 from provisioning.gateway.problems import Code, Problem
 from tests.unit.gateway.conftest import HOST, PEPPER, Gate, finish, submit
+from tests.unit.gateway.fake import PNG
 from tests.unit.gateway.test_issuing import code, issue
 
 TICKETS = "/api/gateway/tickets"
@@ -41,6 +42,18 @@ async def output(gate: Gate) -> tuple[str, dict[str, Any]]:
     shown = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()
     image = (await gate.alice.get(f"/history/{job}")).json()[job]["outputs"]["9"]["images"][0]
     return f"/api/v2/assets/{shown['outputs'][0]['id']}/content", image
+
+
+async def test_the_address_of_an_output_may_be_signed_as_it_stands(gate: Gate) -> None:
+    job = await submit(gate.alice)
+    await finish(gate, job)
+    whole = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["outputs"][0]["url"]
+    assert whole.startswith(f"https://{HOST}/api/v2/assets/")
+    signed = await sign(gate, whole)
+    assert signed.startswith(f"{whole}?by=")
+    assert (await gate.client(None).get(signed.removeprefix(f"https://{HOST}"))).content == PNG
+    for other in (whole.replace(HOST, "evil.test"), whole.replace(HOST, f"{HOST}@evil.test"), f"https://{HOST}/queue"):
+        assert code(await gate.alice.post(SIGNED, json={"url": other})) == (400, "invalid_request"), other
 
 
 async def test_a_ticket_opens_its_path_once(gate: Gate) -> None:
