@@ -18,6 +18,7 @@ from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.quotas.jobs import JobQuotas
 from provisioning.gateway.settings import GatewaySettings, SettingsError
 from provisioning.gateway.storage.database import open_database
+from provisioning.gateway.web.frames import GuardedSocket
 from provisioning.gateway.web.wire import GuardedProtocol
 
 KEEP_ALIVE_SECONDS = 75
@@ -106,7 +107,7 @@ def server_config(settings: GatewaySettings, gateway: Gateway) -> uvicorn.Config
         host=settings.host,
         port=settings.port,
         http=GuardedProtocol,
-        ws="websockets-sansio",
+        ws=GuardedSocket,
         ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
         ws_per_message_deflate=False,
         lifespan="on",

@@ -6,15 +6,17 @@ And with head and body of an answer in one packet: two cost a system call more h
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from provisioning.gateway.problems import CONTENT_TYPE, Code, Problem
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.web import crowd
+from provisioning.gateway.web.heads import MAX_HEAD_BYTES, Head
 
-MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 15.0
 """From the connection, or the first byte of a further request, to the end of the headers."""
 
@@ -94,13 +96,16 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._fault: Problem | None = None
         self._in_head = True
-        self._head_bytes = self._thrown_away = 0
+        self._head_bytes = self._frame_bytes = self._thrown_away = 0
+        self._idle_since = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to count the time a client takes."""
         self._corked = Corked(transport, self.loop, lambda: not self._in_head)
         super().connection_made(self._corked)  # type: ignore[arg-type]  # it has what uvicorn uses
+        if len(self.connections) > crowd.CROWD:
+            crowd.thin_out(self.connections)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -119,8 +124,12 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._timer is None:
                 self._start_timer()
             self._head_bytes += len(data)
+        else:
+            self._frame_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+        # The parser keeps what stands behind the chunks, and skips what stands beside them, without any end.
+        most = self._head_bytes if self._in_head else self._frame_bytes
+        if most > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(Problem(Code.HEADERS_TOO_LARGE))
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -130,38 +139,48 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Look at the whole head; an exception here makes uvicorn answer through send_400_response."""
-        self._in_head, self._head_bytes = False, 0
+        self._in_head, self._head_bytes, self._frame_bytes = False, 0, 0
         self._stop_timer()
+        version, method = self.parser.get_http_version(), self.parser.get_method()
+        head = Head(method, self.url, version, self.headers, self._get_upgrade())
         # What came in one piece was not counted while it came.
-        if sum(len(name) + len(value) + 4 for name, value in self.headers) + len(self.url) > MAX_HEAD_BYTES:
-            self._fault = Problem(Code.HEADERS_TOO_LARGE)
-            raise RefusedHeadError
-        if not (self._is_plain_target() and self._is_plain_body() and self._is_plain_upgrade()):
+        self._fault = head.refusal()
+        if self.is_crowded():
+            self._fault = Problem(Code.NOT_READY, "There are too many connections; try again shortly.")
+        if self._fault is not None:
             raise RefusedHeadError
         super().on_headers_complete()
 
-    def _is_plain_target(self) -> bool:
-        # An absolute target would name another host than the Host header, and uvicorn would not tell us.
-        known = self.parser.get_http_version() in {"1.1", "1.0"}
-        return known and self.url.startswith(b"/") and self.parser.get_method() != b"CONNECT"
+    def is_crowded(self) -> bool:
+        """Return whether there are so many connections that no further request is taken."""
+        return len(self.connections) >= (self.limit_concurrency or sys.maxsize)
 
-    def _is_plain_body(self) -> bool:
-        # The parser reads on with other codings in front, and with the chunks of an HTTP/1.0 client.
-        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
-        return not codings or (codings == [b"chunked"] and self.parser.get_http_version() == "1.1")
-
-    def _is_plain_upgrade(self) -> bool:
-        names = {name for name, _ in self.headers}
-        if b"upgrade" not in names:
-            return True
-        # After a body the parser would tell nobody of the upgrade, and the connection would wait for ever.
-        bare = not names & {b"content-length", b"transfer-encoding"} and self.parser.get_http_version() == "1.1"
-        return bare and self._get_upgrade() == b"websocket" and self.parser.get_method() == b"GET"
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        # Bytes of the body itself pay for as many between them.
+        self._frame_bytes -= 2 * len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
         super().on_message_complete()
         self._in_head = True
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, unless this one has not ended: its rest would keep the connection for ever."""
+        unread = not self._in_head and not self.pipeline
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
+        if unread and not self.transport.is_closing():
+            self.transport.close()
+
+    def idle_since(self) -> float | None:
+        """Return since when the client has been asked for nothing and has asked for nothing."""
+        return self._idle_since if self.cycle is None or self.cycle.response_complete else None
+
+    def make_room(self) -> None:
+        """Close an idle connection."""
+        self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Answer a head that is refused in the form of all our errors, and hang up."""
@@ -169,9 +188,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         body = orjson.dumps(problem.body("none"))
-        head = f"HTTP/1.1 {problem.entry.status} {problem.entry.title}\r\ncontent-type: {CONTENT_TYPE}\r\n"
-        tail = f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
-        self.transport.write((head + tail).encode() + body)
+        own = (("content-length", str(len(body))), ("cache-control", "no-store"), ("connection", "close"))
+        lines = [f"{name}: {value}\r\n" for name, value in (*problem.headers(), *own)]
+        head = f"HTTP/1.1 {problem.entry.status} {problem.entry.title}\r\n{''.join(lines)}\r\n"
+        self.transport.write(head.encode() + body)
         self.transport.close()
 
     def _start_timer(self) -> None:

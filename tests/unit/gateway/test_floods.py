@@ -1,0 +1,323 @@
+"""Clients that hold on, dribble and flood: what each costs has an end, and others are served meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from provisioning.gateway.web import crowd, frames, heads
+from tests.unit.gateway.conftest import Gate, until
+from tests.unit.gateway.raw.sockets import ASKED, NONCE, VERSION
+from tests.unit.gateway.test_wire import request, status, talk
+
+TEXT, BINARY, CLOSE, PING, PONG, MORE = 0x1, 0x2, 0x8, 0x9, 0xA, 0x0
+POLICY, TOO_BIG, WRONG, BAD_TEXT = 1008, 1009, 1002, 1007
+RESET = 0
+OPEN = "GET /livez HTTP/1.1\r\nHost: gateway.test\r\n"
+LOGIN = ("Host: gateway.test", "Origin: http://gateway.test", "Transfer-Encoding: chunked")
+
+
+def frame(
+    opcode: int, data: bytes = b"", *, fin: bool = True, masked: bool = True, claimed: int | None = None
+) -> bytes:
+    """Return a client's frame, which claims a length of its own when told to."""
+    length = len(data) if claimed is None else claimed
+    short = length if length < 126 else 126 if length < 65536 else 127
+    head = struct.pack("!BB", opcode | (0x80 if fin else 0), short | (0x80 if masked else 0))
+    head += b"" if short < 126 else struct.pack("!H" if short == 126 else "!Q", length)
+    return head + (b"\0\0\0\0" if masked else b"") + data
+
+
+@asynccontextmanager
+async def socket(port: int, key: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open a WebSocket in raw bytes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    shake = ("GET /ws HTTP/1.1", "Host: gateway.test", f"X-API-Key: {key}", *ASKED, NONCE, VERSION, "", "")
+    writer.write("\r\n".join(shake).encode())
+    async with asyncio.timeout(10):
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def closing(reader: asyncio.StreamReader) -> int:
+    """Return the code with which the gateway closes, after whatever else it sends; RESET for a cut connection."""
+    try:
+        async with asyncio.timeout(15):
+            return await _close_code(reader)
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return RESET
+
+
+async def _close_code(reader: asyncio.StreamReader) -> int:
+    while True:
+        first, short = await reader.readexactly(2)
+        size = short & 0x7F
+        if size > 125:
+            size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8))
+        data = await reader.readexactly(size)
+        if first & 0xF == CLOSE:
+            return int.from_bytes(data[:2])
+
+
+FLOODS: dict[str, tuple[Callable[[int], bytes], int]] = {
+    "pings": (lambda _: frame(PING, os.urandom(125)), POLICY),
+    "pongs nobody asked for": (lambda _: frame(PONG), POLICY),
+    "a message in parts without end": (lambda number: frame(TEXT if number == 0 else MORE, fin=False), POLICY),
+    "messages": (lambda _: frame(TEXT, b"{}"), POLICY),
+    "pings between messages": (lambda number: frame(PING if number % 100 else TEXT), POLICY),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+async def test_a_flood_of_frames_is_cut_off(gate: Gate, port: int, name: str) -> None:
+    make, code = FLOODS[name]
+    async with socket(port, gate.keyring.alice) as (reader, writer):
+        writer.write(b"".join(make(number) for number in range(2 * frames.MAX_FRAMES)))
+        assert await closing(reader) == code
+    assert (await gate.alice.get("/queue")).status_code == 200
+    await until(lambda: not gate.app.services.streams._open, 10) if hasattr(
+        gate.app.services.streams, "_open"
+    ) else None
+
+
+async def test_as_many_frames_as_clients_send_are_welcome(gate: Gate, port: int) -> None:
+    async with socket(port, gate.keyring.alice) as (reader, writer):
+        for _ in range(100):
+            writer.write(frame(PING, b"abc"))
+        writer.write(frame(CLOSE, struct.pack("!H", 1000)))
+        assert await closing(reader) == 1000
+
+
+GARBAGE: dict[str, tuple[bytes, int]] = {
+    "one byte too many": (frame(TEXT, b"x" * (64 * 1024 + 1)), TOO_BIG),
+    "a gigabyte announced": (frame(BINARY, b"", claimed=1 << 30), TOO_BIG),
+    "all there can be": (frame(BINARY, b"", claimed=(1 << 63) - 1), TOO_BIG),
+    "too much in parts": (frame(TEXT, b"x" * 40_000, fin=False) + frame(MORE, b"x" * 40_000), TOO_BIG),
+    "no mask": (frame(TEXT, b"{}", masked=False), WRONG),
+    "an unknown opcode": (frame(0x5, b"{}"), WRONG),
+    "a reserved bit": (bytes([0x81 | 0x40, 0x80, 0, 0, 0, 0]), WRONG),
+    "a part of nothing": (frame(MORE, b"x"), WRONG),
+    "a message inside a message": (frame(TEXT, b"x", fin=False) + frame(TEXT, b"y"), WRONG),
+    "a long ping": (frame(PING, b"x" * 126), WRONG),
+    "a ping in parts": (frame(PING, b"x", fin=False), WRONG),
+    "a close of one byte": (frame(CLOSE, b"x"), WRONG),
+    "text that is none": (frame(TEXT, b"\xff\xfe"), BAD_TEXT),
+    "HTTP": (b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n", WRONG),
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+async def test_what_is_no_message_ends_the_socket_and_nothing_else(gate: Gate, port: int, name: str) -> None:
+    data, code = GARBAGE[name]
+    async with socket(port, gate.keyring.alice) as (reader, writer):
+        writer.write(data)
+        assert await closing(reader) == code
+    assert (await gate.alice.get("/queue")).status_code == 200
+
+
+async def test_garbage_before_the_handshake_is_answered_does_no_harm(gate: Gate, port: int) -> None:
+    for data in (*(data for data, _ in GARBAGE.values()), frame(PING) * 2000, frame(CLOSE), os.urandom(5000)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        shake = ("GET /ws HTTP/1.1", "Host: gateway.test", "X-API-Key: x", *ASKED, NONCE, VERSION, "", "")
+        writer.write("\r\n".join(shake).encode())
+        await asyncio.sleep(0)
+        writer.write(data)
+        async with asyncio.timeout(10):
+            while await _read(reader):
+                pass
+        writer.close()
+    assert (await gate.alice.get("/queue")).status_code == 200
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read(65536)
+    except ConnectionError:
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ((NONCE, "Sec-WebSocket-Version: 8"), 426),
+        ((NONCE,), 426),
+        ((VERSION,), 400),
+        ((VERSION, "Sec-WebSocket-Key: short"), 400),
+        ((VERSION, NONCE, NONCE), 400),
+    ],
+)
+async def test_an_odd_handshake_is_refused_in_the_form_of_every_error(
+    gate: Gate, port: int, lines: tuple[str, ...], expected: int
+) -> None:
+    sent = ("GET /ws HTTP/1.1", "Host: gateway.test", f"X-API-Key: {gate.keyring.alice}", *ASKED, *lines, "", "")
+    head, _, body = (await talk(port, "\r\n".join(sent).encode())).partition(b"\r\n\r\n")
+    assert status(head) == expected
+    assert b"application/problem+json" in head
+    assert (b"sec-websocket-version: 13" in head) is (expected == 426)
+    assert json.loads(body)["status"] == expected
+
+
+@pytest.mark.parametrize("more", ["Content-Length: 1000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"])
+async def test_a_body_that_nobody_reads_does_not_hold_the_connection(
+    gate: Gate, port: int, more: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a key: each byte of such a body would put off the end of an idle connection."""
+    monkeypatch.setattr("provisioning.gateway.web.wire.LINGER_SECONDS", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write((OPEN + more).encode())
+    async with asyncio.timeout(10):
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"1")
+        await reader.read()
+    writer.close()
+
+
+async def test_a_body_that_has_come_whole_lets_the_connection_go_on(gate: Gate, port: int) -> None:
+    first = f"{OPEN}Content-Length: 2\r\n\r\n{{}}".encode()
+    assert (await talk(port, first + request("/livez", "Host: gateway.test"))).count(b"HTTP/1.1 200") == 2
+
+
+ENDLESS = {
+    "what stands behind the chunks": ("0\r\n" + "X: ", b"a" * 4096),
+    "many of them": ("0\r\n", b"X: a\r\n" * 500),
+    "what stands beside a chunk": ("1;", b"a" * 4096),
+    "chunks of one byte": ("", b"1\r\na\r\n" * 500),
+    "noughts before a size": ("", b"0" * 4096),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+async def test_what_is_between_the_bytes_of_a_body_has_an_end(gate: Gate, port: int, name: str) -> None:
+    """Without a key: the parser keeps the first of these, and nobody sees the others."""
+    begin, piece = ENDLESS[name]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request("/api/gateway/login", *LOGIN, method="POST") + begin.encode())
+    sending = asyncio.create_task(send_for_ever(writer, piece))
+    async with asyncio.timeout(15):
+        assert status(await reader.read(65536)) in {400, 431}
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    writer.close()
+
+
+async def send_for_ever(writer: asyncio.StreamWriter, piece: bytes) -> None:
+    while True:
+        writer.write(piece)
+        await writer.drain()
+
+
+async def test_chunks_of_a_usual_size_are_read_whatever_their_number(gate: Gate, port: int) -> None:
+    graph = json.dumps({"prompt": {"1": {"class_type": "X", "inputs": {"text": "x" * 400_000}}}})
+    pieces = [graph[at : at + 100] for at in range(0, len(graph), 100)]
+    body = "".join(f"{len(piece):x}\r\n{piece}\r\n" for piece in pieces) + "0\r\n\r\n"
+    head = ("Host: gateway.test", f"X-API-Key: {gate.keyring.alice}", "Transfer-Encoding: chunked")
+    assert status(await talk(port, request("/prompt", *head, method="POST", body=body))) == 200
+
+
+async def test_whoever_holds_connections_does_not_keep_others_out(
+    gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crowd, "CROWD", 40)
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
+    for _, writer in held:
+        writer.write(f"{OPEN}\r\n".encode())
+    for reader, _ in held:
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"}")
+    more = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
+    for _ in range(5):
+        assert status(await talk(port, request("/livez", "Host: gateway.test"))) == 200
+    assert [reader.at_eof() for reader, _ in held[:5]] == [True] * 5, "the oldest went"
+    assert not any(reader.at_eof() for reader, _ in more[-10:]), "the newest stay"
+    for _, writer in held + more:
+        writer.close()
+
+
+async def test_a_crowd_leaves_those_at_work_alone(gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "CROWD", 10)
+    gate.comfy.hang = True
+    head = request("/models", "Host: gateway.test", f"X-API-Key: {gate.keyring.alice}")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head)
+    await until(lambda: gate.comfy.asked("GET", "/models"))
+    async with socket(port, gate.keyring.bob) as (heard, _):
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
+        await until(lambda: sum(each.at_eof() for each, _ in idle) > 20)
+        assert not reader.at_eof()
+        assert not heard.at_eof()
+    for _, each in [*idle, (reader, writer)]:
+        each.close()
+
+
+async def test_too_many_connections_are_told_when_to_come_again(
+    gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.gateway.web.wire.GuardedProtocol.is_crowded", lambda _: True)
+    head, _, body = (await talk(port, request("/livez", "Host: gateway.test"))).partition(b"\r\n\r\n")
+    assert (status(head), json.loads(body)["code"]) == (503, "not_ready")
+    assert b"retry-after: 2" in head
+
+
+async def test_half_open_connections_are_closed_and_cost_no_answer_of_others(
+    gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.gateway.web.wire.HEAD_SECONDS", 1.0)
+    pairs = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+    for number, (_, writer) in enumerate(pairs):
+        writer.write(OPEN.encode()[: number % 40])
+    assert status(await talk(port, request("/livez", "Host: gateway.test"))) == 200
+    async with asyncio.timeout(15):
+        answers = [await reader.read() for reader, _ in pairs]
+    assert {status(answer) for answer in answers} == {408}
+    for _, writer in pairs:
+        writer.close()
+
+
+async def test_a_head_that_dribbles_is_not_waited_for(gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is the whole head's: a byte now and then buys nothing."""
+    monkeypatch.setattr("provisioning.gateway.web.wire.HEAD_SECONDS", 0.5)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    began = asyncio.get_running_loop().time()
+    while not reader.at_eof() and asyncio.get_running_loop().time() - began < 10:
+        writer.write(b"X")
+        await asyncio.sleep(0.05)
+        if reader._buffer:  # type: ignore[attr-defined]
+            break
+    assert status(await reader.read()) in {400, 408}
+    assert asyncio.get_running_loop().time() - began < 9
+    writer.close()
+
+
+@pytest.mark.parametrize("overrides", [{"deadline_seconds": 0.5}])
+async def test_a_body_that_dribbles_has_a_deadline(gate: Gate, port: int) -> None:
+    head = ("Host: gateway.test", f"X-API-Key: {gate.keyring.alice}", "Content-Length: 1000")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request("/queue", *head, method="POST"))
+    answer = b""
+    async with asyncio.timeout(10):
+        while not answer:
+            writer.write(b" ")
+            try:
+                async with asyncio.timeout(0.1):
+                    answer = await reader.read(65536)
+            except TimeoutError:
+                continue
+    assert status(answer) == 504
+    writer.close()
+
+
+async def test_a_nonce_is_sixteen_bytes() -> None:
+    good = [(b"sec-websocket-key", base64.b64encode(os.urandom(16))), (b"sec-websocket-version", b"13")]
+    upgrade = [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
+    assert heads.Head(b"GET", b"/ws", "1.1", upgrade + good, b"websocket").refusal() is None
+    assert heads.Head(b"GET", b"/ws", "1.1", upgrade, b"websocket").refusal() is not None
