@@ -39,9 +39,9 @@ class Allowance(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     requests_per_minute: PerMinute | None = None
-    """As many may come at once."""
+    """Requests of every kind; as many may come at once."""
     submits_per_minute: PerMinute | None = None
-    """Submitted workflows."""
+    """Submissions, of a workflow or of a batch."""
     uploads_per_minute: PerMinute | None = None
     """Uploaded files."""
     max_requests: AtOnce | None = None

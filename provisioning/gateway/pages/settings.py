@@ -68,6 +68,6 @@ def _choice(reference: Schema, kinds: Schema, separator: str) -> str:
 
 
 def _bounds(found: Schema) -> str:
-    words = {"exclusiveMinimum": "above", "minimum": "from", "maximum": "up to"}
+    words = {"exclusiveMinimum": "above", "minimum": "from", "maximum": "to"}
     said = [f"{word} {found[name]:,}" for name, word in words.items() if name in found]
     return " " + " ".join(said) if said else ""

@@ -114,7 +114,7 @@ async def test_every_option_has_a_row(gate: Gate) -> None:
     )
     assert "never more than maxQueuedPerOwner" in rows["maxBatch"], "options are called as the stack file calls them"
     assert "some units (jobs, gpu_seconds, images, bytes, usd) and periods (day, month)" in rows["quotas"]
-    assert rows["sessionHours"].endswith("A number above 0 up to 720.12.0 ")
+    assert rows["sessionHours"].endswith("A number above 0 to 720.12.0 ")
     assert rows["webhookPorts"].endswith("443 8443 ")
     assert rows["deniedNodes"].count("*terminal*") == 1
 
