@@ -27,7 +27,7 @@ async def _submits(client: httpx.AsyncClient) -> httpx.Response:
 
 async def _ran(client: httpx.AsyncClient, answer: dict[str, Any]) -> bool:
     async def is_done() -> bool:
-        return (await client.get(f"/api/v2/jobs/{answer['id']}")).json().get("status") == "succeeded"
+        return bool((await client.get(f"/api/v2/jobs/{answer['id']}")).json()["status"] == "succeeded")
 
     await until(is_done, seconds=60)
     return True
