@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -41,7 +41,9 @@ class Records:
 
     async def row(self, job_id: str, owner: str | None) -> JobRecord | None:
         """Return all that is written down of a job, or None when there is none that `owner` may see."""
-        rows = await self._all(jobrows.RECORD.where(JobRow.id == job_id, of_owner(owner)))
+        # Built once: this is what most requests of a client that waits ask for.
+        one, whose = (jobrows.ONE, {}) if owner is None else (jobrows.ONE_OWN, {"whose": owner})
+        rows = await self._all(one, {"which": job_id, **whose})
         return jobrows.from_row(rows[0]) if rows else None
 
     async def row_of_key(self, owner: str, idempotency_key: str) -> JobRecord | None:
@@ -87,8 +89,8 @@ class Records:
         # PostgreSQL's sums of integers are decimals.
         return [{name: _whole(value) for name, value in row._asdict().items()} for row in rows]
 
-    async def _all(self, statement: Executable) -> list[Row[Any]]:
-        return await self._database.read(lambda connection: list(connection.execute(statement)))
+    async def _all(self, statement: Executable, values: Mapping[str, str] | None = None) -> list[Row[Any]]:
+        return await self._database.read(lambda connection: list(connection.execute(statement, values)))
 
 
 def of_owner(owner: str | None) -> ColumnElement[bool]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, literal, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, literal, or_, select, update
 
 from provisioning.gateway.access.scopes import Role
 from provisioning.gateway.access.tables import UserRow
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.storage import statements
-from provisioning.gateway.storage.tables import JobRow, KeyRow
+from provisioning.gateway.storage.tables import JobRow, KeyRow, columns
 from provisioning.gateway.webhooks import outbox
 
 IDEMPOTENCY_MS = 86_400_000
@@ -49,10 +49,15 @@ class JobRecord:
     label: bytes | None
 
 
-RECORD = select(*(getattr(JobRow, field.name) for field in fields(JobRecord)))
-"""Finds jobs as records."""
+_RECORDED = [field.name for field in fields(JobRecord)]
 
-_SHORT = [getattr(JobRow, field.name) for field in fields(JobRecord) if field.name not in {"workflow", "history"}]
+RECORD = select(*columns(JobRow, _RECORDED))
+"""Finds jobs as records."""
+ONE = RECORD.where(JobRow.id == bindparam("which"))
+"""Finds the job with an id."""
+ONE_OWN = ONE.where(JobRow.owner == bindparam("whose"))
+
+_SHORT = columns(JobRow, [name for name in _RECORDED if name not in {"workflow", "history"}])
 _NO_WORKFLOW = literal(b"").label("workflow")
 _UNSUCCESSFUL = JobRow.state.in_((JobState.FAILED, JobState.REJECTED))
 

@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 
-from sqlalchemy import ColumnElement, Connection, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, true, update
 
 from provisioning.gateway.jobs.job import Job, OutputFile, StoredFile
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database
-from provisioning.gateway.storage.tables import AssetRow
+from provisioning.gateway.storage.tables import AssetRow, columns
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Asset:
         return StoredFile(self.type, self.subfolder, self.filename)
 
 
-_COLUMNS = tuple(getattr(AssetRow, field.name) for field in fields(Asset))
+_COLUMNS = columns(AssetRow, [field.name for field in fields(Asset)])
+_MADE_BY = select(*_COLUMNS).where(AssetRow.job_id == bindparam("job")).order_by(AssetRow.sequence)
 
 
 class AssetStore:
@@ -74,7 +75,16 @@ class AssetStore:
 
     async def of_job(self, job_id: str) -> list[Asset]:
         """Return what a job made."""
-        return await self._select(AssetRow.job_id == job_id)
+        rows = await self._database.read(lambda connection: list(connection.execute(_MADE_BY, {"job": job_id})))
+        return [Asset(*row) for row in rows]
+
+    async def of_jobs(self, job_ids: Collection[str]) -> dict[str, list[Asset]]:
+        """Return what several jobs made, by the jobs' ids."""
+        found: dict[str, list[Asset]] = {}
+        for part in statements.in_parts(job_ids):
+            for asset in await self._select(AssetRow.job_id.in_(part)):
+                found.setdefault(asset.job_id or "", []).append(asset)
+        return found
 
     async def measured(self, asset: Asset, size_bytes: int) -> Asset:
         """Keep the size of an asset and return it with that."""

@@ -10,7 +10,7 @@ transaction that reads before it writes is as safe as one statement.
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 
@@ -47,8 +47,13 @@ def sqlite_engine(url: URL, journal: Journal, *, wipe: bool) -> Engine:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # IMMEDIATE: a reader that turns writer half-way would fail at once when the keys command writes meanwhile.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
+    if _writes(connection):
+        # IMMEDIATE: a reader that turns writer half-way would fail at once when the keys command writes meanwhile.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        # Past SQLAlchemy, which takes longer over it than over a short SELECT; this one waits for nobody.
+        driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+        driver.execute("BEGIN").close()
 
 
 def postgresql_engine(url: URL) -> Engine:

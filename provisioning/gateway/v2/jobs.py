@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -16,6 +16,7 @@ from provisioning.gateway.jobs.rows import JobRecord
 from provisioning.gateway.jobs.scheduler import Forecast
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
+from provisioning.gateway.storage.assets import Asset
 from provisioning.gateway.v2 import bodies, documents
 from provisioning.gateway.v2.assets import measured
 from provisioning.gateway.web.exchange import Exchange
@@ -127,21 +128,21 @@ async def find(services: Services, exchange: Exchange, job_id: str) -> JobRecord
 
 async def _send(services: Services, exchange: Exchange, job_id: str, status: int = 200) -> None:
     row = await find(services, exchange, job_id)
-    found = await view(services, exchange, row, services.scheduler.forecasts())
+    made = await services.assets.of_job(row.id) if row.state is JobState.COMPLETED else []
+    found = await view(services, exchange, row, services.scheduler.forecasts(), made)
     await exchange.send_json(documents.job(row, found), status)
 
 
 async def view(
-    services: Services, exchange: Exchange, row: JobRecord, forecasts: Mapping[str, Forecast]
+    services: Services, exchange: Exchange, row: JobRecord, forecasts: Mapping[str, Forecast], made: Iterable[Asset]
 ) -> documents.View:
-    """Return what a job's document needs beside its row."""
+    """Return what a job's document needs beside its row; `made`: its files."""
     live = services.tracker.get(row.id)
-    found = await services.assets.of_job(row.id) if row.state is JobState.COMPLETED else []
     return documents.View(
         base=documents.base_url(exchange),
         now=services.clock.now_ms(),
         retention_ms=services.settings.retention_days * documents.DAY_MS,
         live=live if live is not None and live.state is JobState.RUNNING else None,
         forecast=forecasts.get(row.id),
-        assets=tuple([await measured(services, asset) for asset in found]),
+        assets=tuple([await measured(services, asset) for asset in made]),
     )

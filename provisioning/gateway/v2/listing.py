@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -68,10 +69,16 @@ async def page(services: Services, exchange: Exchange) -> None:
         found += [row for row in rows if wanted.fits(row)]
         scanned, more = scanned + len(rows), len(rows) == count
         before = rows[-1].sequence if rows else before
-    forecasts = services.scheduler.forecasts()
-    jobs = [documents.job(row, await view(services, exchange, row, forecasts)) for row in found]
+    jobs = await _documents(services, exchange, found)
     cut = more and len(found) < limit
     await exchange.send_json({"jobs": jobs, "next_cursor": str(before) if more else None, "truncated": cut})
+
+
+async def _documents(services: Services, exchange: Exchange, rows: Sequence[JobRecord]) -> list[dict[str, Any]]:
+    forecasts = services.scheduler.forecasts()
+    made = await services.assets.of_jobs([row.id for row in rows if row.state is JobState.COMPLETED])
+    views = [await view(services, exchange, row, forecasts, made.get(row.id, ())) for row in rows]
+    return [documents.job(row, found) for row, found in zip(rows, views, strict=True)]
 
 
 def _filter(exchange: Exchange) -> Filter:
