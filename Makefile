@@ -57,7 +57,7 @@ lock:           ## record hashes and commits that the pod found out
 stop-emulator:  ## stop the local RunPod stand-in
 	$(RUN) stop-emulator --env $(ENV)
 test:           ## unit, contract, integration and end-to-end tests
-	$(TESTED) && $(VENV)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not live and not nightly" --cov --cov-report=term:skip-covered $(ARGS)
+	$(TESTED) && $(VENV)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not live and not nightly" --cov --cov-report=term:skip-covered $(ARGS)
 test-nightly:   ## the long tests
 	$(TESTED) && $(VENV)/python -m pytest -m nightly $(ARGS)
 bench:          ## what the gateway costs a request, as one table with ratios
