@@ -158,6 +158,7 @@ class Options(BaseModel):
     drain_seconds: int = Field(default=20, ge=0)
     """How long running answers may finish after SIGTERM."""
     retention_days: int = Field(default=30, ge=1)
-    """How long request rows, workflows and results are kept; what a job took is kept for ever."""
+    """How long request rows, uploads, and workflows and results of jobs that have ended are kept; they go within the
+    hour after. What a job took is kept for ever."""
     poll_seconds: float = Field(default=2.0, gt=0)
     """How often jobs in flight are compared with ComfyUI, beside its events."""

@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import delete, select
 
 from provisioning.gateway.comfyui.requests import MAX_PATHS, Requests
+from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.assets import Asset
 from provisioning.gateway.storage.database import Database
@@ -30,16 +31,19 @@ class Expiry:
         self._requests = requests
 
     async def run(self, before: int) -> int:
-        """End every file that was made or uploaded before a time; returns how many assets that were."""
+        """End every file that was made or uploaded before a time; returns how many assets that were.
+
+        Stops where the caretaker cannot be asked: the rows stay, and the next run asks again.
+        """
         ended = 0
-        while found := await self._older(before):
-            await self._end(found)
+        while (found := await self._older(before)) and await self._end(found):
             ended += len(found)
         return ended
 
     async def remove(self, asset: Asset) -> None:
-        """End one asset, and its file unless another asset has the same."""
-        await self._end([(asset.id, (asset.type, asset.subfolder, asset.filename))])
+        """End one asset, and its file unless another has the same; raises Problem when it has to be tried again."""
+        if not await self._end([(asset.id, (asset.type, asset.subfolder, asset.filename))]):
+            raise Problem(Code.STORE_UNAVAILABLE, "The file cannot be deleted now; try again shortly.")
 
     async def _older(self, before: int) -> list[tuple[str, File]]:
         old = select(AssetRow.id, AssetRow.type, AssetRow.subfolder, AssetRow.filename)
@@ -47,15 +51,16 @@ class Expiry:
         rows = await self._database.read(lambda connection: list(connection.execute(some)))
         return [(row.id, (row.type, row.subfolder, row.filename)) for row in rows]
 
-    async def _end(self, found: Sequence[tuple[str, File]]) -> None:
+    async def _end(self, found: Sequence[tuple[str, File]]) -> bool:
         ids = {asset_id for asset_id, _ in found}
         lonely = [file for file in {file for _, file in found} if not await self._is_shared(file, ids)]
         paths = [(kind, "/".join(filter(None, (subfolder, name)))) for kind, subfolder, name in lonely]
-        if paths:
-            await asyncio.to_thread(self._requests.delete, paths)
+        if paths and not await asyncio.to_thread(self._requests.delete, paths):
+            return False
         for part in statements.in_parts(ids):
             gone = delete(AssetRow).where(AssetRow.id.in_(part))
             await self._database.run(lambda connection, gone=gone: connection.execute(gone).close())  # type: ignore[misc]
+        return True
 
     async def _is_shared(self, file: File, but: Collection[str]) -> bool:
         same = (AssetRow.type == file[0], AssetRow.subfolder == file[1], AssetRow.filename == file[2])

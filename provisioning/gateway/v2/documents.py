@@ -80,7 +80,7 @@ def job(row: JobRecord, view: View) -> dict[str, Any]:
         "created_at": moment(row.submitted_at),
         "started_at": moment(started),
         "completed_at": moment(row.finished_at),
-        "expires_at": moment(row.submitted_at + view.retention_ms),
+        "expires_at": moment((row.finished_at or row.submitted_at) + view.retention_ms),
         "queue_position": view.forecast and view.forecast.position,
         "queue_wait_seconds": view.forecast and view.forecast.wait_seconds,
         "estimated_completion_at": view.forecast and moment(view.now + view.forecast.end_seconds * 1000),

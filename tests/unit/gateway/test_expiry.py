@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioning.requests import DELETION_SUFFIX
-from tests.unit.gateway.conftest import Gate, finish, submit
+from tests.unit.gateway.conftest import Gate, finish, submit, until
 from tests.unit.gateway.fake import PNG, png
 from tests.unit.gateway.test_v2 import reference
 
@@ -77,6 +79,48 @@ async def test_what_is_old_goes_with_its_rows_and_what_is_new_stays(gate: Gate) 
     assert folders == [("input", "a.png"), ("output", "ComfyUI_00001_.png")]
     assert gate.rows("SELECT id FROM assets") == [(kept,)]
     assert await gate.app.services.expiry.run(gate.clock.now_ms() - DAY_MS) == 0
+
+
+async def test_results_go_when_they_said_and_no_sooner(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the gateway's own rounds: nobody has to ask."""
+    job = await submit(gate.alice)
+    gate.clock.advance(3600)
+    await finish(gate, job)
+    shown = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()
+    url, end = shown["outputs"][0]["url"], datetime.fromisoformat(shown["expires_at"]).timestamp()
+    assert end == datetime.fromisoformat(shown["completed_at"]).timestamp() + gate.settings.retention_days * 86_400
+    rounds: list[int] = []
+    prune = gate.app.services.ledger.prune
+
+    async def noted(before: int) -> None:
+        await prune(before)
+        rounds.append(before)
+
+    monkeypatch.setattr(gate.app.services.ledger, "prune", noted)
+    monkeypatch.setattr("provisioning.gateway.app.PRUNE_SECONDS", 0.01)
+    pruning = asyncio.create_task(gate.app._prune())
+    for moment, status in ((end - 1, 200), (end + 1, 404)):
+        gate.clock.now = moment
+        begun = len(rounds)
+        await until(lambda begun=begun: len(rounds) > begun + 1)  # type: ignore[misc]
+        assert (await gate.alice.get(url)).status_code == status
+        workflow = await gate.alice.get(f"/api/v2/jobs/{job}/workflow")
+        assert (workflow.status_code, len(asked(gate))) == (status, status // 404), "and the workflow with it"
+    assert (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["metrics"]["execution_ms"] == 1500, "what it took stays"
+    pruning.cancel()
+
+
+async def test_a_file_that_cannot_be_deleted_now_is_not_forgotten(gate: Gate, tmp_path: Path) -> None:
+    kept = await upload(gate)
+    folder = tmp_path / "requests"
+    folder.rename(tmp_path / "away")
+    answer = await gate.alice.delete(f"/api/v2/assets/{kept}")
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+    assert await gate.app.services.expiry.run(gate.clock.now_ms() + 1) == 0
+    assert (await gate.alice.get(f"/api/v2/assets/{kept}")).status_code == 200
+    (tmp_path / "away").rename(folder)
+    assert await gate.app.services.expiry.run(gate.clock.now_ms() + 1) == 1
+    assert len(asked(gate)) == 1
 
 
 async def test_more_files_than_one_request_takes(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
