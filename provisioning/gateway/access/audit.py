@@ -29,6 +29,17 @@ class Act(StrEnum):
     LOGGED_IN = "session.opened"
     LOGGED_OUT = "session.ended"
     MEMORY_FREED = "machine.memory_freed"
+    WORKSPACE_CHANGED = "workspace.changed"
+    JOBS_ENDED = "jobs.ended"
+    """Somebody else's; so are all that follow."""
+    HISTORY_CLEARED = "history.cleared"
+    ASSET_DELETED = "asset.deleted"
+    BATCH_CANCELLED = "batch.cancelled"
+    WEBHOOK_UPDATED = "webhook.updated"
+    WEBHOOK_ROTATED = "webhook.rotated"
+    WEBHOOK_TESTED = "webhook.tested"
+    WEBHOOK_DELETED = "webhook.deleted"
+    REDELIVERED = "webhook.redelivered"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from collections import Counter
 from typing import Any
 
 from provisioning.gateway.access.actor import Actor
+from provisioning.gateway.access.audit import Act
+from provisioning.gateway.handlers.acting import on_anothers
 from provisioning.gateway.handlers.prompts import new_job
 from provisioning.gateway.jobs import batch as batches
 from provisioning.gateway.jobs.batch import Batch
@@ -85,6 +87,7 @@ async def page(services: Services, exchange: Exchange) -> None:
 async def cancel(services: Services, exchange: Exchange) -> None:
     """Have every job of a batch end that has not; answers with the batch as it is then."""
     batch = await _own(services, exchange)
+    await on_anothers(services, exchange, Act.BATCH_CANCELLED, batch.id, batch.owner)
     live = [services.tracker.get(member.id) for member in await services.batches.members(batch.id)]
     await asyncio.shield(services.canceller.cancel_all([job for job in live if job is not None]))
     await exchange.send_json(await document(services, batch))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from provisioning.gateway.access.audit import Act
+from provisioning.gateway.handlers.acting import MAX_NAMED, note
 from provisioning.gateway.handlers.queues import id_list
 from provisioning.gateway.jobs.records import HISTORY_LIMIT
 from provisioning.gateway.problems import Code, Problem, fault
@@ -42,5 +44,9 @@ async def change(services: Services, exchange: Exchange) -> None:
     """Forget finished jobs: those named in `delete`, or all with `clear`; only ever the caller's own."""
     body = await exchange.json(services.settings.max_body_bytes)
     chosen = None if body.get("clear") is True else id_list(body)
-    await services.ledger.hide(visible_owner(exchange.who), chosen)
+    owner = visible_owner(exchange.who)
+    if owner is None and (chosen is None or chosen):
+        ids = {} if chosen is None else {"jobs": sorted(chosen)[:MAX_NAMED]}
+        await note(services, exchange, Act.HISTORY_CLEARED, "everybody" if chosen is None else "jobs", **ids)
+    await services.ledger.hide(owner, chosen)
     await exchange.send_json({})

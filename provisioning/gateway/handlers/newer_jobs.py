@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from provisioning.gateway.handlers.acting import end_anothers
 from provisioning.gateway.jobs.job import JobState
 from provisioning.gateway.jobs.records import HISTORY_LIMIT
 from provisioning.gateway.jobs.rows import JobRecord
@@ -115,6 +116,7 @@ async def _ended(services: Services, exchange: Exchange, job_id: str) -> bool:
     live = services.tracker.get(job_id)
     if live is None or visible_owner(exchange.who) not in {None, live.owner}:
         return False
+    await end_anothers(services, exchange, [live])
     # Goes through with it even when the caller hangs up meanwhile.
     await asyncio.shield(services.canceller.cancel(live))
     return True

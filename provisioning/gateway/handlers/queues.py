@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from provisioning.gateway.jobs.job import Job
+from provisioning.gateway.handlers.acting import end_anothers
+from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.web.exchange import Exchange
@@ -34,6 +35,7 @@ async def change(services: Services, exchange: Exchange) -> None:
     if body.get("clear") is not True:
         wanted = id_list(body)
         jobs = [job for job in jobs if job.id in wanted]
+    await end_anothers(services, exchange, [job for job in jobs if job.state is not JobState.RUNNING])
     await services.canceller.withdraw(jobs)
     await exchange.send_json({})
 
@@ -53,5 +55,7 @@ async def interrupt(services: Services, exchange: Exchange) -> None:
     body = await exchange.json(services.settings.max_body_bytes)
     wanted = body.get("prompt_id")
     jobs = {job.id: job for job in services.tracker.of(visible_owner(exchange.who)) if wanted in {None, job.id}}
+    named = [job for job in jobs.values() if wanted is not None or job.state is JobState.RUNNING]
+    await end_anothers(services, exchange, named)
     await services.canceller.interrupt(jobs)
     await exchange.send_json({})

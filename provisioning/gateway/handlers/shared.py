@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import orjson
 
-from provisioning.gateway.access import audit
+from provisioning.gateway.access.audit import Act
 from provisioning.gateway.comfyui.realm import is_safe_name
 from provisioning.gateway.comfyui.upstream import Request
-from provisioning.gateway.handlers.acting import by
+from provisioning.gateway.handlers.acting import note
 from provisioning.gateway.handlers.passing import asked_path, pass_on
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
@@ -57,10 +57,7 @@ async def free(services: Services, exchange: Exchange) -> None:
     body = await exchange.json(services.settings.max_body_bytes)
     flags = {name: body[name] for name in ("unload_models", "free_memory") if isinstance(body.get(name), bool)}
     headers = {"Content-Type": "application/json"}
-    # Before it is done: what cannot be written down is not done either.
-    await audit.note(
-        services.keys.database, by(exchange), audit.Act.MEMORY_FREED, "comfyui", services.clock.now_ms(), flags
-    )
+    await note(services, exchange, Act.MEMORY_FREED, "comfyui", **flags)
     status, _ = await services.upstream.call(Request("POST", "/free", headers=headers, body=orjson.dumps(flags)))
     if status != 200:
         raise Problem(Code.UPSTREAM_ERROR)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from provisioning.gateway.access.audit import Act
+from provisioning.gateway.handlers.acting import on_anothers
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.v2.documents import moment
@@ -59,13 +61,16 @@ async def change(services: Services, exchange: Exchange) -> None:
     if "enabled" in body:
         changes |= _enabled(services, body["enabled"])
     if changes:
+        await on_anothers(services, exchange, Act.WEBHOOK_UPDATED, endpoint.id, endpoint.owner)
         await services.webhooks.endpoints.change(endpoint, changes)
     await exchange.send_json(_endpoint(services, await _find(services, exchange)))
 
 
 async def delete(services: Services, exchange: Exchange) -> None:
     """Forget an endpoint."""
-    await services.webhooks.endpoints.delete(await _addressed(services, exchange))
+    endpoint = await _addressed(services, exchange)
+    await on_anothers(services, exchange, Act.WEBHOOK_DELETED, endpoint.id, endpoint.owner)
+    await services.webhooks.endpoints.delete(endpoint)
     await exchange.send(204, b"", [])
 
 
@@ -76,6 +81,7 @@ async def rotate(services: Services, exchange: Exchange) -> None:
     hours = body.get("overlap_hours", OVERLAP_HOURS)
     if not isinstance(hours, int) or isinstance(hours, bool) or not 0 <= hours <= MAX_OVERLAP_HOURS:
         raise _wrong("overlap_hours", f"a whole number from 0 to {MAX_OVERLAP_HOURS}")
+    await on_anothers(services, exchange, Act.WEBHOOK_ROTATED, endpoint.id, endpoint.owner)
     secret = await services.webhooks.endpoints.rotate(endpoint, hours * HOUR_MS)
     await exchange.send_json(_endpoint(services, await _find(services, exchange)) | {"secret": secret})
 
@@ -83,6 +89,7 @@ async def rotate(services: Services, exchange: Exchange) -> None:
 async def test(services: Services, exchange: Exchange) -> None:
     """Have a message sent that says nothing; answers with its delivery."""
     endpoint = await _addressed(services, exchange)
+    await on_anothers(services, exchange, Act.WEBHOOK_TESTED, endpoint.id, endpoint.owner)
     now = services.clock.now_ms()
     await _accepted(services, exchange, await services.webhooks.deliveries.test(endpoint.owner, endpoint.id, now))
 
@@ -111,6 +118,7 @@ async def delivery(services: Services, exchange: Exchange) -> None:
 async def redeliver(services: Services, exchange: Exchange) -> None:
     """Have the same message sent once more, under the same id; answers with the new delivery."""
     found = await _delivered(services, exchange, exchange.params["id"])
+    await on_anothers(services, exchange, Act.REDELIVERED, found.id, found.owner)
     await _accepted(services, exchange, await services.webhooks.deliveries.again(found, services.clock.now_ms()))
 
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from provisioning.gateway.access.admission import SAFE_METHODS
+from provisioning.gateway.access.audit import Act
 from provisioning.gateway.comfyui.realm import is_safe_name
 from provisioning.gateway.comfyui.upstream import Request
+from provisioning.gateway.handlers.acting import note
 from provisioning.gateway.handlers.passing import asked_path, display_headers
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services
@@ -29,6 +32,8 @@ async def forward(services: Services, exchange: Exchange) -> None:
     params = {name: value for name, value in exchange.query.items() if name in _QUERY}
     body = b"".join([chunk async for chunk in exchange.chunks(services.settings.max_body_bytes)])
     headers = {"Content-Type": "application/json"} if body else {}
+    if exchange.method not in SAFE_METHODS:
+        await note(services, exchange, Act.WORKSPACE_CHANGED, asked_path(exchange), method=exchange.method)
     request = Request(exchange.method, asked_path(exchange), params, headers, body or None)
     async with services.upstream.stream(request) as reply:
         if reply.status not in {200, 201, 204}:

@@ -10,8 +10,10 @@ from pathlib import PurePosixPath
 import orjson
 from blake3 import blake3
 
+from provisioning.gateway.access.audit import Act
 from provisioning.gateway.comfyui.realm import is_safe_name
 from provisioning.gateway.comfyui.upstream import Request
+from provisioning.gateway.handlers.acting import on_anothers
 from provisioning.gateway.handlers.passing import pass_on
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
@@ -137,6 +139,7 @@ async def delete(services: Services, exchange: Exchange) -> None:
     asset = await _own(services, exchange)
     if any(asset.id.encode() in job.workflow for job in services.tracker.of(asset.owner)):
         raise Problem(Code.STATE_CONFLICT, "An unfinished job reads this asset; wait for its end, or cancel it.")
+    await on_anothers(services, exchange, Act.ASSET_DELETED, asset.id, asset.owner)
     await services.expiry.remove(asset)
     await exchange.send(204, b"", [])
 

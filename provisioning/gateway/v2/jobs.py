@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from provisioning.gateway.handlers.acting import end_anothers
 from provisioning.gateway.handlers.prompts import launch, new_job
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.jobs.rows import JobRecord
@@ -110,6 +111,7 @@ async def cancel(services: Services, exchange: Exchange) -> None:
     row = await find(services, exchange, exchange.params["id"])
     live = services.tracker.get(row.id)
     if live is not None:
+        await end_anothers(services, exchange, [live])
         await asyncio.shield(services.canceller.cancel(live))
     await _send(services, exchange, row.id)
 

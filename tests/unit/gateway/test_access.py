@@ -10,6 +10,7 @@ import pytest
 
 from provisioning.gateway.access import keys
 from provisioning.gateway.access.scopes import ROLES, Role, Scope, expand
+from provisioning.gateway.editor import DEPTH, EDITOR_ROUTES
 from provisioning.gateway.route import OPEN, Access, Route, paths
 from provisioning.gateway.routes import ROUTES
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit
@@ -300,11 +301,43 @@ async def test_query_parameters_come_once(gate: Gate) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
-PUBLIC = {("GET", "/livez"), ("GET", "/readyz")}
+WITHOUT_A_KEY = {
+    ("GET", "/livez"): Access.PUBLIC,
+    ("GET", "/readyz"): Access.PUBLIC,
+    ("GET", "/login"): Access.LOGIN,
+    ("POST", "/login"): Access.LOGIN,
+    ("POST", "/api/gateway/login"): Access.LOGIN,
+}
+"""Every route that needs no key: there is no other, WebSockets and the editor's routes included."""
 
 
-async def test_what_needs_no_key_is_this_and_tells_nothing(gate: Gate) -> None:
-    assert {(route.method, path) for route, path in EVERY if route.access is Access.PUBLIC} == PUBLIC
+async def test_these_routes_need_no_key_and_no_others(gate: Gate) -> None:
+    everything = [(route, path) for route in (*ROUTES, *EDITOR_ROUTES) for path in paths(route)]
+    opened = {(route.method, path): route.access for route, path in everything if route.access in OPEN}
+    assert opened == WITHOUT_A_KEY
+    parts = NAMES | {f"part{number}": "a" for number in range(DEPTH)}
+    nobody = gate.client(None)
+    for route, path in everything:
+        for method in {route.method, "HEAD" if route.method == "GET" else route.method}:
+            answer = await nobody.request(method, path.format(**parts), headers={"Origin": f"http://{HOST}"})
+            refused = answer.headers.get("www-authenticate", "").startswith("Bearer") and answer.status_code == 401
+            assert refused is ((route.method, path) not in WITHOUT_A_KEY), (method, path)
+    assert gate.comfy.seen == []
+
+
+async def test_a_login_without_anything_logs_nobody_in(gate: Gate) -> None:
+    """What these two answer is of the attempt alone, and counts as one: see test_logins."""
+    for path, body in (
+        ("/login", {"data": {"user": "", "password": "", "key": ""}}),
+        ("/api/gateway/login", {"json": {}}),
+    ):
+        answer = await gate.client(None, Origin=f"http://{HOST}").request("POST", path, **body)
+        assert answer.status_code in {400, 401}, path
+        assert "set-cookie" not in answer.headers
+    assert gate.rows("SELECT count(*) FROM sessions") == [(0,)]
+
+
+async def test_what_needs_no_key_tells_nothing(gate: Gate) -> None:
     nobody = gate.client(None)
     assert (await nobody.get("/readyz")).json() == {"status": "ready"}
     gate.app.drain()
