@@ -114,7 +114,7 @@ def _jobs(talk: Conversation) -> None:
     talk.ask("health", "GET", "/api/v2/health")
     talk.ask("no jobs yet", "GET", "/api/v2/jobs")
     # Slow enough that whoever follows it from now on hears it begin.
-    job = talk.submit("submitted", workflow(text="a slow one [stand-in: slow 1.5]", seed=2))["id"]
+    job = talk.submit("submitted", workflow(text="a slow one [stand-in: slow 6]", seed=2))["id"]
     second = talk.submit("submitted behind", workflow(seed=3))["id"]
     talk.until(job, lambda status: status == "running")
     talk.ask("a running job", "GET", f"/api/v2/jobs/{job}")

@@ -19,9 +19,8 @@ async def talk(port: int, data: bytes) -> bytes:
     writer.write(data)
     received = b""
     try:
-        async with asyncio.timeout(1):
-            while chunk := await reader.read(65536):
-                received += chunk
+        while chunk := await asyncio.wait_for(reader.read(65536), 1 if received else 30):
+            received += chunk
     except (TimeoutError, ConnectionResetError):
         pass
     finally:
