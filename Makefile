@@ -60,7 +60,7 @@ test:           ## unit, contract, integration and end-to-end tests
 	$(TESTED) && $(VENV)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not live and not nightly" --cov --cov-report=term:skip-covered $(ARGS)
 test-nightly:   ## the long tests
 	$(TESTED) && $(VENV)/python -m pytest -m nightly $(ARGS)
-bench:          ## what the gateway costs a request, as one table with ratios
-	$(READY) && $(VENV)/python -m tests.bench.gateway
+bench:          ## what the gateway costs, as one table with ratios; ARGS="json saturation" measures these parts
+	$(READY) && $(PYTHON) -m tools.system_packages nginx && $(VENV)/python -m tests.bench.gateway $(ARGS)
 check:          ## lint, format, types, import directions
 	$(READY) && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/lint-imports

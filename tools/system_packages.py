@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ NEEDS = (
     Need("chromium", "chromium", "ComfyUI's web editor in a browser"),
     Need("npm", "npm", "Comfy-Org's TypeScript client"),
     Need("postgres", "postgresql", "the gateway's database on PostgreSQL"),
+    Need("nginx", "nginx-light", "what the gateway is compared with in `make bench`"),
 )
 # sbin is not on an ordinary user's PATH and holds most of these.
 _FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -42,15 +43,22 @@ def missing(which: Callable[[str], str | None] | None = None) -> list[Need]:
     return [need for need in NEEDS if (which or where)(need.program) is None]
 
 
-def main() -> int:
-    """Install what is missing as root on Debian, else say what is left out; tests skip what they cannot do."""
-    needs = missing()
+def main(programs: Sequence[str] = ()) -> int:
+    """Install what is missing as root on Debian, else say what is left out; tests skip what they cannot do.
+
+    Only what these programs need, or everything when none is named.
+    """
+    needs = _wanted(programs)
     if needs and os.geteuid() == 0 and shutil.which("apt-get"):
         _install(sorted({need.package for need in needs}))
-        needs = missing()
+        needs = _wanted(programs)
     for need in needs:
         say(f"left out without {need.package}: {need.used_for}")
     return 0
+
+
+def _wanted(programs: Sequence[str]) -> list[Need]:
+    return [need for need in missing() if not programs or need.program in programs]
 
 
 def where(program: str) -> str | None:
@@ -80,4 +88,4 @@ def _install(packages: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

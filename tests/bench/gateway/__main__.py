@@ -1,178 +1,132 @@
-"""Print one table: the same requests to a canned upstream directly, through nginx when it is there, and through us."""
+"""Measure the gateway against ComfyUI asked directly, nginx and comfy-api-proxy, and print one table.
+
+Everything runs on this machine alone: a canned ComfyUI, each target as one process before it, and the clients.
+Each figure is the median of rounds that take turns; CPU is the target's own, by the scheduler's count.
+"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
-import json
-import shutil
-import socket
-import subprocess
+import os
+import platform
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from provisioning.gateway.access import keys
-from tests.bench.gateway.load import Run, load
+from provisioning.gateway.storage.database import Database
+from tests.bench.gateway import listeners, requests, saturation, table, targets
+from tests.bench.gateway.requests import Case
+from tests.bench.gateway.table import Row
+from tests.bench.gateway.targets import Target
+from tests.unit.gateway.test_many_jobs import JOBS, fill
 
-ROOT = Path(__file__).parents[3]
-ADMIN = keys.mint()
-
-
-@dataclass(frozen=True)
-class Case:
-    """One kind of request."""
-
-    name: str
-    path: str
-    requests: int
-    clients: int
-
-
-CASES = (
-    Case("JSON, 1 client", "/models", 3000, 1),
-    Case("JSON, 32 clients", "/models", 9600, 32),
-    Case("1 MB image, 1 client", "/view?filename=a.png", 300, 1),
-    Case("1 MB image, 8 clients", "/view?filename=a.png", 800, 8),
-)
-
-OWN = (Case("/livez, no key", "/livez", 3000, 1), Case("own jobs, database", "/api/v2/jobs", 2000, 1))
+ENDED_JOB = "job-77"
+"""One of those that `fill` writes."""
 
 
 @dataclass(frozen=True)
-class Target:
-    """A process that answers."""
+class Effort:
+    """How much is measured: 1.0 is what figures are quoted from."""
 
-    name: str
-    port: int
-    pid: int
+    rounds: int = requests.ROUNDS
+    share: float = 1.0
 
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    def of(self, amount: float, least: float) -> int:
+        """Return that share of an amount."""
+        return round(max(amount * self.share, least))
 
 
-@contextlib.contextmanager
-def process(name: str, port: int, *command: str) -> Iterator[Target]:
-    """Run a server until the block ends."""
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as started:
-        try:
-            yield Target(name, port, started.pid)
-        finally:
-            started.kill()
+Part = Callable[[Path, Effort], Iterator[Row]]
 
 
-@contextlib.contextmanager
-def gateway(folder: Path, upstream: Target) -> Iterator[Target]:
-    """Run the gateway with its settings as on the pod, but for the limits."""
-    port, config = free_port(), folder / "gateway.json"
-    seeds = [{"name": "admin", "key": ADMIN, "scopes": ["client", "admin"]}]
-    config.write_text(
-        json.dumps(
-            {
-                "port": port,
-                "upstream": f"http://127.0.0.1:{upstream.port}",
-                "database": str(folder / "gateway.db"),
-                "pepper": "pepper-of-the-bench-0123456789",
-                "rate_limit_per_minute": 1_000_000,
-                "seed_keys": seeds,
-            }
-        )
-    )
-    with process("gateway", port, sys.executable, "-m", "provisioning.gateway", "serve", "--config", str(config)) as it:
-        yield it
+def _requests(folder: Path, effort: Effort, *, cases: Sequence[Case], stored: bool = False) -> Iterator[Row]:
+    if stored:
+        store(folder / "gateway.db", effort.of(JOBS, 1000))
+    with contextlib.ExitStack() as stack:
+        found = list(_opened(stack, folder, cases))
+        yield from requests.measured(cases, found, effort.rounds, effort.share)
 
 
-@contextlib.contextmanager
-def nginx(folder: Path, upstream: Target) -> Iterator[Target | None]:
-    """Run nginx as a plain proxy, or nothing where it is not installed."""
-    program = shutil.which("nginx")
-    if program is None:
-        yield None
-        return
-    port, config = free_port(), folder / "nginx.conf"
-    proxy = f"proxy_pass http://127.0.0.1:{upstream.port}; proxy_http_version 1.1; proxy_set_header Connection ''"
-    config.write_text(
-        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr; events {{}}\n"
-        f"http {{ access_log off; keepalive_requests 1000000; server {{ listen 127.0.0.1:{port};"
-        f" location / {{ {proxy}; proxy_buffering off; }} }} }}\n"
-    )
-    with process("nginx", port, program, "-p", str(folder), "-c", str(config)) as it:
-        yield it
+def _opened(stack: contextlib.ExitStack, folder: Path, cases: Sequence[Case]) -> Iterator[Target]:
+    """Yield the targets that these cases are for, started."""
+    wanted = {name for case in cases for name in case.paths}
+    comfyui = stack.enter_context(targets.canned())
+    if targets.DIRECT in wanted:
+        yield comfyui
+    if targets.NGINX in wanted and (plain := stack.enter_context(targets.nginx(folder, comfyui))) is not None:
+        yield plain
+    if targets.PROXY in wanted:
+        yield stack.enter_context(targets.comfy_api_proxy(comfyui))
+    ours = stack.enter_context(targets.gateway(folder, comfyui.url))
+    with targets.client(ours) as http:
+        yield replace(ours, asset=targets.uploaded(http), job=ENDED_JOB)
 
 
-async def answering(target: Target) -> None:
-    """Wait until a target listens."""
-    async with asyncio.timeout(30):
-        while True:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", target.port)
-                writer.close()
-                return
-            await asyncio.sleep(0.05)
+def store(path: Path, jobs: int) -> None:
+    """Make a database with so many jobs in it."""
+    table.say(f"  writing {jobs} jobs ...")
+    database = Database(path)
+    database.run_now(lambda connection: fill(connection, jobs))
+    database.close()
 
 
-def request(case: Case, target: Target) -> bytes:
-    """Return a request's bytes."""
-    return f"GET {case.path} HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\nX-API-Key: {ADMIN}\r\n\r\n".encode()
+def _listeners(folder: Path, effort: Effort) -> Iterator[Row]:
+    return listeners.measured(folder, effort.of(listeners.STREAMS, 5), effort.of(listeners.SOCKETS, 2))
 
 
-async def best(case: Case, target: Target, passes: int) -> Run:
-    """Return the quickest of several passes: the one that other work on the machine disturbed least."""
-    runs = [
-        await load(target.port, request(case, target), clients=case.clients, requests=case.requests, pid=target.pid)
-        for _ in range(passes)
-    ]
-    return min(runs, key=lambda run: run.cpu_ms)
+def _saturation(folder: Path, effort: Effort) -> Iterator[Row]:
+    return saturation.measured(folder, effort.of(saturation.CLIENTS, 20), seconds=effort.of(saturation.SECONDS, 1))
 
 
-def row(case: Case, target: Target, run: Run, direct: Run | None) -> str:
-    """Return a line of the table."""
-    p50, p99 = run.percentile(50), run.percentile(99)
-    line = f"{case.name:<24} {target.name:<9} {run.per_second:>8.0f} {p50:>8.3f} {p99:>8.3f} {run.cpu_ms:>8.3f}"
-    if direct is None:
-        return line
-    return f"{line} {p50 - direct.percentile(50):>+9.3f} {run.per_second / direct.per_second:>7.3f}"
+PARTS: Mapping[str, Part] = {
+    "json": partial(_requests, cases=requests.JSON),
+    "images": partial(_requests, cases=requests.IMAGES),
+    "own": partial(_requests, cases=requests.OWN, stored=True),
+    "lists": partial(_requests, cases=requests.LISTS, stored=True),
+    "listeners": _listeners,
+    "saturation": _saturation,
+}
 
 
-async def measure(targets: list[Target], passes: int) -> None:
-    """Print the table."""
-    columns = f"{'req/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms':>8} {'p50 +ms':>9} {'ratio':>7}"
-    head = f"{'request':<24} {'target':<9} {columns}"
-    print(head)  # noqa: T201 - the table is what this command is for
-    for case in CASES:
-        direct: Run | None = None
-        for target in targets:
-            run = await best(case, target, passes)
-            print(row(case, target, run, direct))  # noqa: T201
-            direct = direct or run
-    for case in OWN:
-        print(row(case, targets[-1], await best(case, targets[-1], passes), None))  # noqa: T201
+def run(names: Sequence[str], effort: Effort) -> list[Row]:
+    """Measure these parts, printing every row as it is known."""
+    rows = []
+    for name in names:
+        table.say(f"  {name} ...")
+        with tempfile.TemporaryDirectory() as folder:
+            for row in PARTS[name](Path(folder), effort):
+                rows.append(row)
+                table.say(row.line())
+    return rows
 
 
-def main() -> None:
-    """Start everything, measure, stop everything."""
+def machine() -> str:
+    """Return what all this runs on, and what else that does."""
+    cores, python = os.cpu_count(), platform.python_version()
+    return f"{cores} cores, {platform.machine()}, Python {python}, load average {os.getloadavg()[0]:.1f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what was asked for; 1 when an aim is missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.gateway", description=__doc__)
-    parser.add_argument("--passes", type=int, default=3, help="passes per cell; the best counts (default 3)")
-    passes = parser.parse_args().passes
-    port = free_port()
-    upstream_command = (sys.executable, "-m", "tests.bench.gateway.upstream", str(port))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        process("direct", port, *upstream_command) as upstream,
-        nginx(Path(folder), upstream) as plain,
-        gateway(Path(folder), upstream) as ours,
-    ):
-        targets = [target for target in (upstream, plain, ours) if target is not None]
-        for target in targets:
-            asyncio.run(answering(target))
-        asyncio.run(measure(targets, passes))
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=requests.ROUNDS, help="rounds per figure (default %(default)s)")
+    parser.add_argument("--share", type=float, default=1.0, help="of the requests and clients (default: all)")
+    options = parser.parse_args(arguments)
+    began = time.monotonic()
+    table.say(f"before: {machine()}")
+    rows = run(options.parts or list(PARTS), Effort(options.rounds, options.share))
+    table.say(f"\n{machine()}\n{table.head()}")
+    for row in rows:
+        table.say(row.line())
+    table.say(f"{time.monotonic() - began:.0f} s")
+    return int(any("MISSED" in row.verdict for row in rows))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,6 +17,7 @@ class Run:
     requests: int
     seconds: float
     latencies: list[float]
+    """Seconds."""
     cpu_seconds: float
     """User and system time of the process under test."""
 
@@ -30,7 +31,12 @@ class Run:
 
     def percentile(self, percent: int) -> float:
         """Return a latency in milliseconds."""
-        return quantiles(self.latencies, n=100)[percent - 1] * 1000
+        return percentile(self.latencies, percent)
+
+
+def percentile(seconds: list[float], percent: int) -> float:
+    """Return a percentile in milliseconds."""
+    return quantiles(seconds, n=100, method="inclusive")[percent - 1] * 1000 if len(seconds) > 1 else seconds[0] * 1000
 
 
 def cpu_seconds(pid: int) -> float:

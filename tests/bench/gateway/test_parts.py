@@ -1,0 +1,80 @@
+"""That the bench runs and judges, at sizes whose figures say nothing; and what it must never find, at any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.bench.gateway import __main__ as bench
+from tests.bench.gateway import requests, saturation
+from tests.bench.gateway.load import Run
+from tests.bench.gateway.table import Row, head, verdict
+from tests.bench.gateway.targets import DIRECT, GATEWAY, NGINX, PROXY, Target
+
+TINY = bench.Effort(rounds=1, share=0.01)
+
+
+def test_requests_are_compared_with_every_way_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {(row.name, row.target): row for row in bench.run(["json", "images"], TINY)}
+    ours = rows[requests.JSON[0].name, GATEWAY]
+    assert ours.cpu_ms is not None
+    assert ours.cpu_ms > 0
+    assert ours.ratios[0] is not None
+    assert "CPU" in ours.verdict
+    assert {target for name, target in rows if name == requests.IMAGES[-1].name} == {PROXY, GATEWAY}
+    assert ours.line() in capsys.readouterr().out
+
+
+def test_what_the_gateway_answers_alone() -> None:
+    rows = bench.run(["own", "lists"], TINY)
+    assert {row.target for row in rows} == {PROXY, GATEWAY}
+    assert all(row.p50 for row in rows)
+
+
+def test_listeners_are_counted_in_megabytes(tmp_path: Path) -> None:
+    [row] = bench.PARTS["listeners"](tmp_path, TINY)
+    assert "met" in row.verdict
+
+
+def test_many_clients_at_few_places_are_refused_politely(tmp_path: Path) -> None:
+    answers = saturation.saturated(tmp_path, clients=40, slots=4, seconds=2)
+    assert answers.faults == []
+    assert answers.statuses[200] > 0
+    assert answers.statuses[429] > 0
+    assert answers.livez
+
+
+@pytest.mark.nightly
+def test_two_hundred_clients_at_eight_places_are_refused_politely(tmp_path: Path) -> None:
+    answers = saturation.saturated(tmp_path)
+    assert answers.faults == []
+    assert answers.statuses[429] > answers.statuses[200] > 0
+
+
+def test_an_impolite_refusal_is_found() -> None:
+    answers = saturation.Answers()
+    for head_ in (b"HTTP/1.1 429 x\r\nretry-after: 1\r\n\r\n", b"HTTP/1.1 429 x\r\n\r\n", b"HTTP/1.1 500 x\r\n\r\n"):
+        answers.note(head_)
+    assert answers.faults == ["1 x 500", "1 x 429 without Retry-After", "1 x 500 without Retry-After"]
+
+
+def test_figures_are_medians_beside_those_of_the_other_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    took = {DIRECT: [1.0, 9.0, 1.0], NGINX: [2.0, 2.0, 2.0], GATEWAY: [2.5, 2.5, 40.0]}
+    # The first run is the one that warms up.
+    runs = {name: [Run(10, 1, [each / 1000] * 10, each / 100) for each in [0, *ms]] for name, ms in took.items()}
+    monkeypatch.setattr(requests, "_run", lambda case, target, share: runs[target.name].pop(0))
+    targets = [Target(name, 0, 0) for name in took]
+    *_, ours = requests.measured(requests.JSON[:1], targets, rounds=3, share=1.0)
+    assert (ours.p50, ours.added, ours.cpu_ms, ours.ratios) == (2.5, 1.5, 2.5, [1.0, 1.0, None])
+    assert ours.verdict == "CPU 2.5 ms, aim <= 0.3 ms: MISSED; added 1.5 ms, aim <= 0.5 ms: MISSED"
+
+
+def test_a_figure_at_its_aim_has_met_it() -> None:
+    assert verdict("p50", 20.0, " ms", 20.0) == "p50 20 ms, aim <= 20 ms: met"
+    assert verdict("to nginx", 0.79, "", 0.8, least=True) == "to nginx 0.79, aim >= 0.8: MISSED"
+
+
+def test_a_table_has_one_width() -> None:
+    row = Row("x", "gateway", 1.0, 2.0, 3.0, 4.0, 5.0, (0.1, 0.2, 0.3), "met")
+    assert row.line().index("met") == head().index("aim")
