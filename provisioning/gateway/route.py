@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -111,9 +111,10 @@ class Router:
         return None, {}
 
 
-def pages(routes: tuple[Route, ...]) -> tuple[str, ...]:
-    """Return the paths of the pages that people open by name."""
-    return tuple(route.path for route in routes if route.page)
+def pages(routes: tuple[Route, ...]) -> Mapping[str, Scope | None]:
+    """Return the paths of the pages that people open by name, and the scope that each needs; None for none."""
+    named = (route for route in routes if route.page)
+    return {route.path: route.access if isinstance(route.access, Scope) else None for route in named}
 
 
 def paths(route: Route) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.access.limiter import Limiter
 from provisioning.gateway.access.reception import Reception
+from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.catalogue import CatalogueCache
 from provisioning.gateway.comfyui.feed import Feed
@@ -75,8 +76,8 @@ class Services:
     accounting: Accounting
     takes_signatures: Callable[[str], bool]
     """Whether a path is a file's, which a signed address may open."""
-    pages: tuple[str, ...]
-    """The web pages there are."""
+    pages: Mapping[str, Scope | None]
+    """The web pages there are, and the scope that each needs."""
     gpus: Gpus = field(default_factory=Gpus)
     draining: bool = False
     probed_at: float = float("-inf")

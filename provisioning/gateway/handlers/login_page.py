@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode
 
 from provisioning.gateway.access import cookies
+from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.access.admission import peer
 from provisioning.gateway.access.passwords import MAX_LENGTH
+from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.access.sessions import Opened
 from provisioning.gateway.handlers.acting import by
 from provisioning.gateway.problems import Code, Problem
@@ -33,7 +35,7 @@ async def show(services: Services, exchange: Exchange) -> None:
         except Problem:
             secret = None
         else:
-            await pages.send(exchange, 200, _TITLE, _welcome(actor.name, services.pages), ())
+            await pages.send(exchange, 200, _TITLE, _welcome(actor, services.pages), ())
     if secret is None:
         await _show_form(exchange, 200, _next(exchange.query))
 
@@ -107,10 +109,11 @@ async def _show_form(
     await pages.send(exchange, status, f"Log in to {_TITLE}", said + _FORM.format(next=pages.escaped(wanted)), headers)
 
 
-def _welcome(name: str, others: tuple[str, ...]) -> str:
-    links = "".join(f'<li><a href="{pages.escaped(path)}">{pages.escaped(path)}</a></li>' for path in others)
+def _welcome(actor: Actor, others: Mapping[str, Scope | None]) -> str:
+    own = [pages.escaped(path) for path, scope in others.items() if scope is None or scope in actor.scopes]
+    links = "".join(f'<li><a href="{path}">{path}</a></li>' for path in own)
     return (
-        f"<p>You are logged in as <strong>{pages.escaped(name)}</strong>.</p><ul>{links}</ul>"
+        f"<p>You are logged in as <strong>{pages.escaped(actor.name)}</strong>.</p><ul>{links}</ul>"
         '<form method="post" action="/logout"><button>Log out</button></form>'
     )
 

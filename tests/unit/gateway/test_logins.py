@@ -256,6 +256,13 @@ async def test_the_login_page_is_a_plain_form(gate: Gate) -> None:
     assert re.findall(r'<input[^>]* name="(\w+)"', answer.text) == ["next", "user", "password", "key"]
 
 
+async def test_only_pages_that_open_are_offered(gate: Gate) -> None:
+    for key, offered in ((gate.keyring.alice, ["/docs"]), (gate.keyring.admin, ["/docs", "/comfy/"])):
+        client = gate.client(None, **cookie(await open_session(gate, {"key": key})))
+        shown = (await client.get("/login")).text
+        assert re.findall(r'<a href="([^"]*)">', shown) == offered
+
+
 async def test_a_session_opens_pages_and_never_the_api(gate: Gate) -> None:
     await person(gate, role=Role.ADMIN)
     for form in ({"user": "ada", "password": PASSWORD}, {"key": gate.keyring.admin}):
