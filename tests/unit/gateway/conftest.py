@@ -230,13 +230,16 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def address(request: pytest.FixtureRequest, empty_file: Path, tmp_path: Path) -> URL:
+def address(request: pytest.FixtureRequest, empty_file: Path, tmp_path: Path) -> Iterator[URL]:
     """Return where an empty database is, of each kind in turn."""
     if request.param == "postgresql":
         server: postgres.Server = request.getfixturevalue("postgresql")
-        return server.fresh()
-    shutil.copy(empty_file, tmp_path / "gateway.db")
-    return make_url(f"sqlite:///{tmp_path / 'gateway.db'}")
+        address = server.fresh()
+        yield address
+        server.drop(address)
+    else:
+        shutil.copy(empty_file, tmp_path / "gateway.db")
+        yield make_url(f"sqlite:///{tmp_path / 'gateway.db'}")
 
 
 @pytest.fixture

@@ -53,6 +53,10 @@ class Server:
         self.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
+    def drop(self, address: URL) -> None:
+        """Remove a database: each takes 8 MB, and there is one for every test."""
+        self.execute(f"DROP DATABASE {address.database} WITH (FORCE)")
+
     def execute(self, sql: str) -> None:
         with psycopg.connect(host=str(self.folder), user=USER, dbname="postgres", autocommit=True) as connection:
             connection.execute(sql.encode())
