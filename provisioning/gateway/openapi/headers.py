@@ -18,8 +18,14 @@ def _text(description: str, example: str, *, required: bool = True) -> dict[str,
 
 HEADERS: Mapping[str, dict[str, Any]] = {
     REQUEST_ID: _text("Names this request in the gateway's log; give it to the operator.", f"req_{'0f' * 16}"),
-    RATE_LIMIT_POLICY: _text("Every limit that counted this request: units per window.", '"perkey";q=600;w=60'),
-    RATE_LIMIT: _text("The limit that would refuse first: units left, seconds to wait.", '"perkey";r=599;t=1'),
+    RATE_LIMIT_POLICY: _text(
+        "Every limit that counted this request, units per window; before them the quotas that refused it.",
+        '"perkey";q=600;w=60',
+    ),
+    RATE_LIMIT: _text(
+        "The limit that would refuse first, units left and seconds to wait; before it the quotas that refused.",
+        '"perkey";r=599;t=1',
+    ),
     RETRY_AFTER: {
         "description": "Seconds to wait before the same request is worth sending again.",
         "required": True,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from provisioning.gateway.access.allowance import Unit
-from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.quotas.amounts import of_unit, spoken
+from provisioning.gateway.problems import Code, Problem, whole_seconds
+from provisioning.gateway.quotas.amounts import MEASURES, of_unit, spoken
 from provisioning.gateway.quotas.calendar import Window
 from provisioning.gateway.quotas.ceilings import Ceiling, Subject
 from provisioning.gateway.quotas.standing import Standing
@@ -34,8 +34,23 @@ def refusal(violations: Sequence[Violation], now: int) -> Problem:
         Code.QUOTA_EXHAUSTED if money else Code.QUOTA_EXCEEDED,
         " ".join(map(_sentence, violations)) + f" Wait until {_moment(last.window.end)}, or ask the operator for more.",
         retry_after=(last.window.end - now) / 1000,
+        headers=_headers(violations, now),
         members={"violated-policies": [violation.ceiling.name for violation in violations]},
     )
+
+
+def _headers(violations: Sequence[Violation], now: int) -> tuple[tuple[str, str], ...]:
+    """Return the RateLimit fields of the quotas that refused, beside those of the rates, in their measures.
+
+    Quota, window and unit by draft-ietf-httpapi-ratelimit-headers-10, section 3: gpu_ms and usd_micros are whole.
+    """
+    policies, left = [], []
+    for ceiling, window, standing in ((each.ceiling, each.window, each.standing) for each in violations):
+        seconds, measure = (window.end - window.start) // 1000, MEASURES[ceiling.unit].name
+        policies.append(f'"{ceiling.name}";q={ceiling.limit};qu="{measure}";w={seconds}')
+        room = max(0, standing.room(ceiling.unit, ceiling.limit))
+        left.append(f'"{ceiling.name}";r={room};t={whole_seconds((window.end - now) / 1000)}')
+    return ("ratelimit-policy", ", ".join(policies)), ("ratelimit", ", ".join(left))
 
 
 def _sentence(violation: Violation) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -168,8 +169,13 @@ def check(refused: httpx.Response, row: Row, subject: str) -> None:
     assert 1 <= wait <= 31 * 86_400
     assert body["retry_after"] == wait
     assert refused.headers["content-type"] == "application/problem+json"
-    assert refused.headers["ratelimit-policy"].startswith('"perkey";q=')
-    assert refused.headers["ratelimit"].startswith('"')
+    policies, left = refused.headers["ratelimit-policy"], refused.headers["ratelimit"]
+    assert '"perkey";q=' in policies
+    assert re.search(r'^"[a-z_-]+";r=\d+;t=\d+(, "[a-z]+";r=\d+;t=\d+)?$', left), left
+    if row.code in {"rate_limited", "quota_exceeded", "quota_exhausted"}:
+        # What refused comes first, and says when it will not; of bytes some are left, and not enough.
+        assert re.match(rf'"{row.policies[subject]}";r={"[0-9]+" if "bytes" in left else 0};t={wait}\b', left), left
+        assert f'"{row.policies[subject]}";q=' in policies
     assert any(character.isdigit() for character in body["detail"]), "it says how many"
 
 
