@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -48,56 +49,46 @@ def test_revisions_stand_in_one_line() -> None:
     assert revisions[-1].down_revision is None
 
 
-def test_a_database_of_the_last_gateway_with_its_own_sql_keeps_every_row(old: Path) -> None:
+def keys_are_kept(connection: Connection) -> None:
+    keys = connection.execute(select(*KeyRow.__table__.columns).order_by(KeyRow.id)).all()
+    assert [tuple(key)[:9] for key in keys] == [
+        ("AAAAAAAA", "client", "client", '["client"]', b"\x00\xff\x11", True, 1000, None, None),
+        ("BBBBBBBB", "old bot", "bots", '["admin", "client"]', b"\x22", False, 1001, 9999, 1005),
+    ]
+    assert (keys[0].hint, keys[0].limits, keys[0].labels) == ("cgw_live_AAAAAAAA...", "{}", None)
+    users = connection.execute(select(UserRow.name, UserRow.role).order_by(UserRow.name)).all()
+    assert users == [("bots", "admin"), ("client", "member")]
+
+
+def jobs_are_kept(connection: Connection) -> None:
+    jobs = connection.execute(select(JobRow).order_by(JobRow.sequence)).all()
+    assert [(job.sequence, job.id) for job in jobs] == [(1, "job-2"), (2, "job-1"), (3, "job-3")]
+    first, second, third = jobs
+    assert (first.workflow, first.history, first.usd_micros, first.hidden) == (b"{}", b'{"a":1}', 390, False)
+    assert (second.cancel_requested, second.idempotency_key, second.request_hash) == (True, "same", b"\x33")
+    assert (second.priority, second.attempts, third.error, third.hidden) == (-2, 1, "execution_error", True)
+
+
+def assets_are_kept(connection: Connection) -> None:
+    assets = connection.execute(select(AssetRow).order_by(AssetRow.sequence)).all()
+    assert [asset.id for asset in assets] == ["asset-2", "asset-1", "asset-3"]
+    assert list(assets[2]._mapping.values())[1:] == [
+        "asset-3", "bots", None, "", "input", "", "c.png", "cat.png", "image/png", 5, "blake3:00", 1500,
+    ]  # fmt: skip
+
+
+def the_rest_is_kept(connection: Connection) -> None:
+    assert [row.id for row in connection.execute(select(RequestRow))] == ["request-1"]
+    assert statements.word(connection, "client_id") == "kept-over-restarts"
+
+
+@pytest.mark.parametrize("look", [keys_are_kept, jobs_are_kept, assets_are_kept, the_rest_is_kept])
+def test_a_database_of_the_last_gateway_with_its_own_sql_keeps_every_row(
+    old: Path, look: Callable[[Connection], None]
+) -> None:
     database = Database(old)
     assert database.run_now(differences) == []
-
-    def rows(connection: Connection) -> None:
-        keys = connection.execute(select(*KeyRow.__table__.columns).order_by(KeyRow.id)).all()
-        assert tuple(keys[0])[:9] == (
-            "AAAAAAAA",
-            "client",
-            "client",
-            '["client"]',
-            b"\x00\xff\x11",
-            True,
-            1000,
-            None,
-            None,
-        )
-        assert tuple(keys[1])[:9] == (
-            "BBBBBBBB",
-            "old bot",
-            "bots",
-            '["admin", "client"]',
-            b"\x22",
-            False,
-            1001,
-            9999,
-            1005,
-        )
-        assert [(key.hint, key.limits, key.labels) for key in keys[:1]] == [("cgw_live_AAAAAAAA...", "{}", None)]
-        users = connection.execute(select(UserRow.name, UserRow.role).order_by(UserRow.name)).all()
-        assert users == [("bots", "admin"), ("client", "member")]
-        jobs = connection.execute(select(JobRow).order_by(JobRow.sequence)).all()
-        assert [(job.sequence, job.id) for job in jobs] == [(1, "job-2"), (2, "job-1"), (3, "job-3")]
-        assert (jobs[0].workflow, jobs[0].history, jobs[0].usd_micros, jobs[0].hidden) == (
-            b"{}",
-            b'{"a":1}',
-            390,
-            False,
-        )
-        assert (jobs[1].cancel_requested, jobs[1].idempotency_key, jobs[1].request_hash) == (True, "same", b"\x33")
-        assert (jobs[1].priority, jobs[1].attempts, jobs[2].error, jobs[2].hidden) == (-2, 1, "execution_error", True)
-        assets = connection.execute(select(AssetRow).order_by(AssetRow.sequence)).all()
-        assert [asset.id for asset in assets] == ["asset-2", "asset-1", "asset-3"]
-        assert list(assets[2]._mapping.values())[1:] == [
-            "asset-3", "bots", None, "", "input", "", "c.png", "cat.png", "image/png", 5, "blake3:00", 1500,
-        ]  # fmt: skip
-        assert [row.id for row in connection.execute(select(RequestRow))] == ["request-1"]
-        assert statements.word(connection, "client_id") == "kept-over-restarts"
-
-    database.run_now(rows)
+    database.run_now(look)
     database.close()
 
 
