@@ -30,8 +30,8 @@ destroy:        ## end ENV and prove that nothing of it bills
 	$(RUN) destroy --env $(ENV)
 output:         ## the stack's outputs, one JSON object, secrets masked
 	$(RUN) output --env $(ENV)
-key:            ## the client key; LIST=1 shows all, NAME=bot [SCOPES= OWNER= EXPIRES=30d] issues, ROTATE=id, REVOKE=id
-	$(RUN) key --env $(ENV) $(foreach word,name scopes owner expires rotate revoke,$(call given,$(word))) $(if $(LIST),--list)
+key:            ## the client key; LIST=1 shows all, NAME=bot [SCOPES= OWNER= EXPIRES=30d LIMITS=] issues, ROTATE=id, REVOKE=id
+	$(RUN) key --env $(ENV) $(foreach word,name scopes owner expires limits rotate revoke,$(call given,$(word))) $(if $(LIST),--list)
 pods:           ## what the account really holds and bills, a JSON array
 	$(RUN) pods --env $(ENV)
 doctor:         ## what is wrong with ENV, what that costs, which command helps; JSON=1 for machines

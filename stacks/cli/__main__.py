@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     main_parser.add_argument("--scopes", default="", help="key: what it may do; client when left out")
     main_parser.add_argument("--owner", default="", help="key: the user whose jobs and files it sees")
     main_parser.add_argument("--expires", default="", help="key: 30d, 12h, a date, or never")
+    main_parser.add_argument("--limits", default="", help='key: its own, as JSON: {"max_queued": 5}')
     main_parser.add_argument("--rotate", default="", help="key: give this one, by id, a new secret")
     main_parser.add_argument("--revoke", default="", help="key: end this one, by id, at once")
     main_parser.add_argument("--list", action="store_true", help="key: show all, without their secrets")

@@ -57,8 +57,8 @@ def run(engine: Engine, options: argparse.Namespace) -> None:
     """
     acts = [act for act in ("list", "rotate", "revoke", "name") if getattr(options, act)]
     if not acts:
-        if options.scopes or options.owner or options.expires:
-            raise CliError("SCOPES, OWNER and EXPIRES are for a new key: give it a NAME")
+        if options.scopes or options.owner or options.expires or options.limits:
+            raise CliError("SCOPES, OWNER, EXPIRES and LIMITS are for a new key: give it a NAME")
         print(engine.ask("stack", "output", "apiKey", "--show-secrets").strip())
         return
     if len(acts) > 1:
@@ -79,6 +79,8 @@ def _create(gateway: Gateway, options: argparse.Namespace) -> None:
         order["owner"] = options.owner
     if options.expires:
         order["expires_at"] = _moment(options.expires)
+    if options.limits:
+        order["limits"] = _limits(options.limits)
     _show(gateway.ask("POST", KEYS, order))
 
 
@@ -114,6 +116,13 @@ def _moment(text: str) -> str | None:
     except ValueError as error:
         raise CliError(f"EXPIRES: {error}") from None
     return None if found is None else found.isoformat()
+
+
+def _limits(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CliError(f"LIMITS: {error}; write JSON, such as '{{\"max_queued\": 5}}'") from None
 
 
 def _show(issued: Mapping[str, Any]) -> None:

@@ -82,8 +82,12 @@ def test_alone_it_prints_the_client_key_and_asks_nobody(url: str, capsys: pytest
 
 
 def test_it_issues_a_key(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    run(url, "--name", "my bot", "--scopes", "read, jobs", "--owner", "ada", "--expires", "2030-01-31")
-    order = {"name": "my bot", "scopes": ["read", "jobs"], "owner": "ada", "expires_at": "2030-01-31T00:00:00+00:00"}
+    run(url, "--name", "my bot", "--scopes", "read, jobs", "--owner", "ada", "--expires", "2030-01-31",
+        "--limits", '{"max_queued": 5}')  # fmt: skip
+    order = {
+        "name": "my bot", "scopes": ["read", "jobs"], "owner": "ada", "expires_at": "2030-01-31T00:00:00+00:00",
+        "limits": {"max_queued": 5},
+    }  # fmt: skip
     assert Handler.asked == [("POST", "/api/gateway/keys", order)]
     assert capsys.readouterr().out == "cgw_live_new\n", "the key alone, for scripts"
 
@@ -109,6 +113,8 @@ def test_it_rotates_revokes_and_lists(url: str, capsys: pytest.CaptureFixture[st
         (["--name", "x", "--revoke", "y"], "give one of"),
         (["--scopes", "read"], "give it a NAME"),
         (["--name", "x", "--expires", "soon"], "no moment"),
+        (["--limits", "{}"], "give it a NAME"),
+        (["--name", "x", "--limits", "max_queued=5"], "LIMITS: .*write JSON"),
         (["--revoke", "absent"], "nothing here"),
     ],
 )
