@@ -134,7 +134,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/global_subgraphs", Scope.READ, shared.same_path),
     Route("GET", "/global_subgraphs/{id}", Scope.READ, shared.same_path),
     Route("GET", "/workflow_templates", Scope.READ, shared.same_path),
-    Route("GET", "/workflow_templates/{folder}/{name}", Scope.READ, shared.same_path),
+    Route("GET", "/workflow_templates/{folder}/{name}", Scope.READ, shared.template_file),
     Route("GET", "/view_metadata/{folder}", Scope.READ, shared.metadata_of),
     Route("GET", "/api/jobs", Scope.READ, newer_jobs.page, native=False),
     Route("POST", "/api/jobs/cancel", Scope.JOBS, newer_jobs.cancel_several, native=False),

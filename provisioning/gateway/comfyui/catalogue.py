@@ -60,7 +60,8 @@ class CatalogueCache:
 
 
 def read(everything: dict[str, Any]) -> Catalogue:
-    """Read an answer of /object_info."""
+    """Read an answer of /object_info; classes that are not described are left out, and ComfyUI judges their use."""
+    everything = {cls: info for cls, info in everything.items() if isinstance(info, dict)}
     flagged = {(cls, name) for cls, info in everything.items() for name, spec in _inputs(info) if _names_files(spec)}
     file_inputs = frozenset(flagged | _KNOWN_FILE_INPUTS)
     for_clients = orjson.loads(orjson.dumps(everything))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
+import orjson
+
 from provisioning.gateway.comfyui.upstream import Request
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
@@ -32,8 +34,18 @@ def asked_path(exchange: Exchange) -> str:
     return path
 
 
-async def pass_on(services: Services, exchange: Exchange, path: str, params: Mapping[str, str] | None = None) -> None:
-    """Answer with what ComfyUI says to a GET; its error texts stay inside. Raises Problem."""
+async def pass_on(
+    services: Services,
+    exchange: Exchange,
+    path: str,
+    params: Mapping[str, str] | None = None,
+    *,
+    only_json: bool = False,
+) -> None:
+    """Answer with what ComfyUI says to a GET; its error texts stay inside.
+
+    Raises Problem, UPSTREAM_ERROR also for what is no JSON where nothing else was asked for: a page, half an answer.
+    """
     headers = {name: value for name in FORWARDED_REQUEST_HEADERS if (value := exchange.header(name)) is not None}
     if "range" in headers:
         await _judge_range(services, path, params, headers)
@@ -43,13 +55,25 @@ async def pass_on(services: Services, exchange: Exchange, path: str, params: Map
             raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR), headers=tuple(whole))
         kept = [(name, reply.headers[name]) for name in FORWARDED_REPLY_HEADERS if name in reply.headers]
         kept += display_headers(reply.headers.get("content-type", ""))
+        kind = reply.headers.get("content-type", "")
+        if only_json and reply.status == 200 and not kind.startswith("application/json"):
+            raise Problem(Code.UPSTREAM_ERROR)
         if (body := await reply.small()) is not None:
+            _check_json(body, wanted=only_json and reply.status == 200)
             await exchange.send(reply.status, body, [pair for pair in kept if pair[0] != "content-length"])
             return
         await exchange.start(reply.status, kept)
         async for chunk in reply.chunks:
             await exchange.write(chunk, more=True)
         await exchange.write(b"", more=False)
+
+
+def _check_json(body: bytes, *, wanted: bool) -> None:
+    # Of what is longer than a piece nobody waits for the end here: the length it was announced with is kept to.
+    try:
+        _ = orjson.loads(body) if wanted and body else None
+    except orjson.JSONDecodeError as error:
+        raise Problem(Code.UPSTREAM_ERROR) from error
 
 
 async def _judge_range(

@@ -32,7 +32,12 @@ async def _classes(services: Services, exchange: Exchange) -> dict[str, object]:
 
 
 async def same_path(services: Services, exchange: Exchange) -> None:
-    """Pass a GET on to the same path, without the query."""
+    """Pass a GET for JSON on to the same path, without the query."""
+    await pass_on(services, exchange, asked_path(exchange), only_json=True)
+
+
+async def template_file(services: Services, exchange: Exchange) -> None:
+    """Answer with a workflow template, or the picture of one."""
     await pass_on(services, exchange, asked_path(exchange))
 
 
@@ -49,7 +54,7 @@ async def metadata_of(services: Services, exchange: Exchange) -> None:
     filename = exchange.query.get("filename", "")
     if exchange.params["folder"] == "custom_nodes" or not is_safe_name(filename):
         raise Problem(Code.NOT_FOUND)
-    await pass_on(services, exchange, asked_path(exchange), {"filename": filename})
+    await pass_on(services, exchange, asked_path(exchange), {"filename": filename}, only_json=True)
 
 
 async def free(services: Services, exchange: Exchange) -> None:

@@ -87,9 +87,19 @@ def _loaded_name(file: StoredFile) -> str:
 
 
 def _refusal(status: int, answer: dict[str, Any]) -> Problem:
-    given = answer.get("error")
-    error: dict[str, Any] = given if isinstance(given, dict) else {}
+    error, nodes = _error(answer.get("error")), answer.get("node_errors")
     code = Code.INVALID_WORKFLOW if status == 400 else Code.UPSTREAM_ERROR
-    detail = " ".join(filter(None, (str(error.get("message", "")), str(error.get("details", ""))))).strip()
-    members = {"node_errors": answer.get("node_errors") or {}, "error": error | {"code": code.value}}
+    detail = f"{error.get('message', '')} {error.get('details', '')}".strip()
+    members: dict[str, Any] = {"node_errors": nodes if isinstance(nodes, dict) else {}}
+    if error:
+        members["error"] = error | {"code": code.value}
     return Problem(code, (detail or None) if status == 400 else None, members=members)
+
+
+def _error(given: object) -> dict[str, Any]:
+    """Return an error in ComfyUI's form, as its clients know it; empty for what says nothing."""
+    if not isinstance(given, dict) or not isinstance(given.get("message"), str):
+        return {}
+    texts = {name: given[name] if isinstance(given.get(name), str) else "" for name in ("type", "message", "details")}
+    extra = given.get("extra_info")
+    return given | texts | {"extra_info": extra if isinstance(extra, dict) else {}}

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Callable
 
 from provisioning.gateway.clock import Clock
+from provisioning.gateway.comfyui import looks
 from provisioning.gateway.comfyui.upstream import Upstream
 from provisioning.gateway.jobs import reasons
-from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.problems import Code
 
 AGAIN_SECONDS = 60.0
 """After this long a restart that did not come is asked for again."""
@@ -66,8 +67,6 @@ class Latch:
 
     async def _is_replaced(self) -> bool:
         if self.reason is Code.UPSTREAM_STUCK:
-            answer = await self._upstream.get_json("/queue")
-            if not isinstance(answer, dict):
-                raise Problem(Code.UPSTREAM_ERROR)
-            return all(item[1] != self._job_id for item in answer.get("queue_running", []))
-        return self._job_id not in await self._upstream.get_json(f"/history/{self._job_id}")
+            running = (await looks.queue(self._upstream))["queue_running"]
+            return all(item[1] != self._job_id for item in running)
+        return await looks.history_entry(self._upstream, self._job_id) is None

@@ -13,12 +13,16 @@ JOB_TIMEOUT = "job_timeout"
 LOST = "upstream_lost"
 """ComfyUI no longer knows the job and never said how it ended: it was restarted. Absence is never success."""
 
+UNREADABLE = "result_unreadable"
+"""ComfyUI says that the job has ended, and nobody can tell from what it says how."""
+
 TEXTS: Mapping[str, str] = {
     CANCELLED: "The job was cancelled.",
     EXECUTION_ERROR: "A node of the workflow failed.",
     GPU_FAULT: "The GPU failed while the job ran; ComfyUI is started anew. Submit the job again.",
     GPU_OUT_OF_MEMORY: "The GPU's memory was not enough; make the pictures smaller or fewer, or use a smaller model.",
     JOB_TIMEOUT: "The job ran longer than it may and was stopped; ask for fewer steps, or for a longer time-out.",
+    UNREADABLE: "ComfyUI ended the job, and how it did cannot be read; submit it again, or tell the operator.",
     LOST: "ComfyUI ended while it worked on the job, twice; the workflow may be more than the machine can bear.",
 }
 """Reasons that are not here are codes of the catalogue of errors."""

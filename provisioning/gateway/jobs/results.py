@@ -8,19 +8,45 @@ from provisioning.gateway.comfyui.realm import Realm, files_in
 from provisioning.gateway.jobs import reasons
 from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile
 
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading something that is not of the form it should be raises."""
 
-def finished_outcome(job: Job, entry: dict[str, Any], realm: Realm, now: int) -> Outcome:
-    """Return how a job ended, from ComfyUI's history entry of it."""
-    status = entry.get("status") or {}
-    events = {name: data for name, data in status.get("messages", []) if isinstance(data, dict)}
+LATEST_MS = 10**14
+"""The year 5138: what is beyond is no time."""
+
+
+def finished_outcome(job: Job, entry: object, realm: Realm, now: int) -> Outcome:
+    """Return how a job ended, from ComfyUI's history entry of it.
+
+    An entry that cannot be read is an end as well, and never a success: ComfyUI has nothing else to say of the job,
+    which would otherwise wait for ever. The time until now counts as used.
+    """
+    try:
+        return _outcome(job, entry, realm, now)
+    except _MALFORMED:
+        gpu_ms = max(0, now - job.started_at) if job.started_at else 0
+        return Outcome(JobState.FAILED, job.started_at, now, gpu_ms, _history(job, {}, realm), reasons.UNREADABLE)
+
+
+def _outcome(job: Job, entry: object, realm: Realm, now: int) -> Outcome:
+    if not isinstance(entry, dict):
+        raise TypeError
+    status = entry["status"]
+    events = {name: data for name, data in status.get("messages") or [] if isinstance(data, dict)}
     state, error, last = _verdict(status, events)
-    started = events.get("execution_start", {}).get("timestamp") or job.started_at
-    ended = last.get("timestamp") or now
-    gpu_ms = max(0, int(ended) - int(started)) if started else 0
+    started = _moment(events.get("execution_start", {}).get("timestamp")) or job.started_at
+    ended = _moment(last.get("timestamp")) or now
+    gpu_ms = max(0, ended - started) if started else 0
     if state is JobState.CANCELLED and _ran_out_of_time(job, gpu_ms):
         state, error = JobState.FAILED, reasons.JOB_TIMEOUT
     outputs = entry.get("outputs") or {}
-    return Outcome(state, started, int(ended), gpu_ms, _history(job, entry, realm), error, _files(outputs))
+    return Outcome(state, started, ended, gpu_ms, _history(job, entry, realm), error, _files(outputs))
+
+
+def _moment(given: object) -> int | None:
+    """Return a time in milliseconds; None for what is none."""
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    return int(given) if is_number and 0 < given < LATEST_MS else None  # type: ignore[operator, call-overload]
 
 
 def _files(outputs: dict[str, Any]) -> tuple[OutputFile, ...]:
@@ -34,6 +60,8 @@ def _verdict(status: dict[str, Any], events: dict[str, Any]) -> tuple[JobState, 
     if "execution_error" in events or status.get("status_str") == "error":
         last = events.get("execution_error", {})
         return JobState.FAILED, reasons.of_error(last), last
+    if "execution_success" not in events and status.get("status_str") != "success":
+        raise ValueError
     return JobState.COMPLETED, None, events.get("execution_success", {})
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from provisioning.gateway.clock import Clock
+from provisioning.gateway.comfyui import looks
 from provisioning.gateway.comfyui.realm import Realm, realm_of
 from provisioning.gateway.comfyui.upstream import Upstream
 from provisioning.gateway.jobs import reasons, room
@@ -16,7 +16,7 @@ from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.results import finished_outcome
 from provisioning.gateway.jobs.room import Crowd
-from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.problems import Code
 from provisioning.gateway.settings import GatewaySettings
 
 MAX_ATTEMPTS = 2
@@ -140,7 +140,7 @@ class Tracker:
     async def _found(self, job: Job) -> Outcome | None:
         posting = job.posting
         for attempt in range(2):
-            entry = (await self._upstream.get_json(f"/history/{job.id}")).get(job.id)
+            entry = await looks.history_entry(self._upstream, job.id)
             if entry is not None:
                 return await self._finished(job, entry)
             # It may have moved from the queue to the history between the two looks: hence the second attempt.
@@ -155,7 +155,7 @@ class Tracker:
             return None
         return Outcome(JobState.FAILED, job.started_at, self._clock.now_ms(), 0, error=reasons.LOST)
 
-    async def _finished(self, job: Job, entry: dict[str, Any]) -> Outcome | None:
+    async def _finished(self, job: Job, entry: object) -> Outcome | None:
         outcome = finished_outcome(job, entry, self.realm(job), self._clock.now_ms())
         if outcome.error == reasons.GPU_FAULT:
             # Before anything is awaited: whoever is looked at next ran on the same broken GPU.
@@ -176,12 +176,9 @@ class Tracker:
             return True
         return any(item[1] == job.id for item in queue["queue_pending"])
 
-    async def queue(self) -> dict[str, list[Any]]:
+    async def queue(self) -> looks.Queue:
         """Return ComfyUI's queue, everybody's; raises Problem."""
-        answer = await self._upstream.get_json("/queue")
-        if not isinstance(answer, Mapping):
-            raise Problem(Code.UPSTREAM_ERROR)
-        return {name: list(answer.get(name, [])) for name in ("queue_running", "queue_pending")}
+        return await looks.queue(self._upstream)
 
     async def _end(self, job: Job, outcome: Outcome) -> None:
         await self._ledger.finished(job, outcome)

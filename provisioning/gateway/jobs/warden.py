@@ -11,7 +11,7 @@ from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.tracker import Tracker
-from provisioning.gateway.problems import Code
+from provisioning.gateway.problems import Code, Problem
 
 GRACE_MS = 30_000
 """How long ComfyUI may take to stop a job: it looks between two steps of a sampler, and big ones take seconds."""
@@ -27,6 +27,8 @@ class Warden:
         self._canceller = canceller
         self._latch = latch
         self._clock = clock
+        self._nonsense_since: int | None = None
+        """Since when ComfyUI answers, and not what it was asked."""
 
     async def run(self, pause_seconds: float) -> None:
         """Look after the jobs once in `pause_seconds` until cancelled."""
@@ -36,17 +38,32 @@ class Warden:
 
     async def look(self) -> None:
         """Look after every job once; one trouble does not keep the others from being looked at."""
-        await guarded(self._tracker.reconcile())
+        await guarded(self._reconcile())
         await guarded(self._canceller.enforce())
         await guarded(self._stop_overdue())
 
+    async def _reconcile(self) -> None:
+        try:
+            await self._tracker.reconcile()
+        except Problem as problem:
+            if problem.code is Code.UPSTREAM_ERROR:
+                self._nonsense_since = self._nonsense_since or self._clock.now_ms()
+            raise
+        self._nonsense_since = None
+
     async def _stop_overdue(self) -> None:
         for job in self._tracker.of(None):
-            if job.state is JobState.RUNNING and job.timeout_ms and self._ran(job) > job.timeout_ms:
+            if job.timeout_ms and self._took(job) > job.timeout_ms:
                 await self._stop(job)
 
-    def _ran(self, job: Job) -> int:
-        return self._clock.now_ms() - (job.started_at or self._clock.now_ms())
+    def _took(self, job: Job) -> int:
+        """Return for how long ComfyUI has worked on a job, or has had it and answered nothing but nonsense."""
+        now, since = self._clock.now_ms(), None
+        if job.state is JobState.RUNNING:
+            since = job.started_at
+        elif job.state is JobState.QUEUED:
+            since = self._nonsense_since
+        return now - (since or now)
 
     async def _stop(self, job: Job) -> None:
         now = self._clock.now_ms()

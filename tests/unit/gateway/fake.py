@@ -56,6 +56,8 @@ class FakeComfyUI:
     files: dict[tuple[str, str, str], tuple[bytes, str]] = field(default_factory=dict)
     sockets: dict[str, web.WebSocketResponse] = field(default_factory=dict)
     prompt_answer: tuple[int, Any] | None = None
+    nonsense: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    """By the beginnings of paths, the content type and body that it gives in place of an answer, with 200."""
     hang: bool = False
     """Whether it stops in the middle of a /view, and does not answer /models at all."""
 
@@ -85,6 +87,9 @@ class FakeComfyUI:
 
     async def _prompt(self, request: web.Request) -> web.Response:
         seen = await self._note(request)
+        if request.path in self.nonsense:
+            kind, text = self.nonsense[request.path]
+            return web.Response(body=text, content_type=kind)
         if self.prompt_answer is not None:
             return web.json_response(self.prompt_answer[1], status=self.prompt_answer[0])
         body = orjson.loads(seen.body)
@@ -121,6 +126,9 @@ class FakeComfyUI:
 
     async def _rest(self, request: web.Request) -> web.Response:
         seen = await self._note(request)
+        for path, (kind, body) in self.nonsense.items():
+            if seen.path.startswith(path):
+                return web.Response(body=body, content_type=kind)
         if self.hang and seen.path == "/models":
             await asyncio.sleep(60)
         if (seen.method, seen.path) == ("POST", "/queue"):
