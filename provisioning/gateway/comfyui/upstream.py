@@ -43,14 +43,14 @@ class Reply:
             yield chunk
 
     async def small(self) -> bytes | None:
-        """Return the whole body when it is known to be short, else None."""
+        """Return the whole body when it is known to be short, else None; None for an answer to HEAD, which has none."""
         length = self.headers.get("content-length", "")
         if not length.isdigit() or int(length) > SMALL_BYTES:
             return None
         body = await self.read()
         while len(body) < int(length) and (more := await self.read()):
             body += more
-        return body
+        return body if body or length == "0" else None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from provisioning.gateway.comfyui.realm import is_safe_name, without_paths
@@ -167,6 +168,19 @@ async def test_active_content_is_only_ever_an_attachment(gate: Gate, kind: str, 
     assert (answer.headers.get("content-disposition") == "attachment") is attached
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("size", [1, 5000, 3_000_000])
+async def test_head_tells_of_a_file_what_get_tells(gate: Gate, port: int, size: int) -> None:
+    """A program that downloads asks for the size first."""
+    gate.comfy.files["output", "", "x.png"] = (bytes(size), "image/png")
+    headers = {"X-API-Key": gate.keyring.admin}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False) as client:
+        told, whole = [await client.request(method, "/view?filename=x.png") for method in ("HEAD", "GET")]
+    assert (told.status_code, told.content, len(whole.content)) == (200, b"", size)
+    for name in ("content-length", "content-type", "cache-control"):
+        assert told.headers.get(name) == whole.headers.get(name), name
+    assert told.headers["content-length"] == str(size)
 
 
 async def test_comfyuis_own_error_texts_stay_inside(gate: Gate) -> None:
