@@ -32,4 +32,7 @@ def site(runpod: bench.Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         runpod.control(f"pods/{pod['id']}", {"do": "lose"})
     for volume in made.client.list_network_volumes():
         made.client.delete_network_volume(volume.id)
+    for endpoint in made.client.endpoints.all():
+        made.client.endpoints.update(endpoint.id, {"workers": {"min": 0, "max": 0}})
+        made.client.endpoints.delete(endpoint.id)
     made.client.close()

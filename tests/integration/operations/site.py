@@ -38,10 +38,17 @@ class Site:
         body = {"name": marker.name("comfyui-local-models"), "size": 20, "dataCenter": "EU-RO-1"}
         return self.client.network_volumes.create(body).id
 
+    def endpoint(self, marker: Marker | None) -> str:
+        """Make a serverless endpoint with one worker that always runs."""
+        name = marker.name("comfyui-local-endpoint") if marker else "by-hand"
+        body = {"name": name, "type": "QUEUE", "image": "image:1", "gpu": {"pools": ["ADA_24"]}, "workers": {"min": 1}}
+        return self.client.endpoints.create({**body, "scaling": {"type": "QUEUE_DELAY", "queueDelay": 4}}).id
+
     def holds(self) -> set[str]:
         """What really is there."""
         pods = {pod.id for pod in self.client.list_pods() if pod.status != "TERMINATED"}
-        return pods | {volume.id for volume in self.client.list_network_volumes()}
+        volumes = {volume.id for volume in self.client.list_network_volumes()}
+        return pods | volumes | {endpoint.id for endpoint in self.client.endpoints.all()}
 
     def destroy(self) -> None:
         """Leave what `destroy` leaves: an empty state, and the old one in the backend's history."""

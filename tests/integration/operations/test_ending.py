@@ -45,6 +45,17 @@ def test_an_orphan_is_swept_and_nothing_else_is(site: Site, capsys: pytest.Captu
     assert site.holds() == {held, volume, colleagues}
 
 
+def test_an_endpoint_nobody_remembers_is_told_of_and_swept(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.record(OURS.instance, {})
+    orphan, colleagues, hand = site.endpoint(ORPHAN), site.endpoint(COLLEAGUES), site.endpoint(None)
+    assert doctor.run(site.place, as_json=True) == 1
+    report = json.loads(capsys.readouterr().out)
+    costs = [finding for finding in report["findings"] if finding["kind"] == "orphan"]
+    assert [(orphan in finding["what"], finding["usdPerDay"] > 0) for finding in costs] == [(True, True)]
+    assert sweep.run(site.place, Named(), act=True) == 0
+    assert site.holds() == {colleagues, hand}
+
+
 def test_what_an_update_is_making_is_no_orphan(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.record(OURS.instance, {})
     making = site.pod(OURS)
