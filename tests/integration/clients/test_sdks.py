@@ -56,6 +56,12 @@ def test_the_python_client(site: Site, files: list[str], tmp_path: Path, monkeyp
         assert slow.wait(60).status == "canceled"
         assert [summary.id for summary in client.list_jobs(limit=1)][:3] == [slow.id, second.id, job.id]
         assert client.jobs.get(job.id).get_workflow().graph == json.loads(Path(files[0]).read_text())
+        # What its parameters do not have yet goes beside the workflow, and it follows the job all the same.
+        more = {"workflow": workflow(seed=16), "priority": -5, "timeout_seconds": 600, "metadata": {"shoot": "8"}}
+        with site.client(site.alice) as plain:
+            ordered = plain.post("/api/v2/jobs", json=more).json()
+        assert ordered["priority"] == -5
+        assert client.jobs.get(ordered["id"]).result().outputs[0].to_bytes()[:8] == PNG_MAGIC
         with pytest.raises(comfy_sdk.WorkflowFormatUi):
             client.submit(client.workflows.from_json({"nodes": [], "links": []}))
     with comfy_sdk.Comfy(api_key=site.bob) as stranger:
