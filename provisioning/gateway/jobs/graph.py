@@ -47,7 +47,8 @@ def read(graph: Any, limits: WorkflowLimits) -> Graph:  # noqa: ANN401 - a clien
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
         raise Problem(Code.WORKFLOW_FORMAT_UI)
     if not isinstance(graph, dict) or not graph:
-        raise Problem(Code.INVALID_WORKFLOW, "Send the workflow's nodes, an object.", members=fault("/", "no nodes"))
+        text = "Send an object of nodes by id, as 'Export (API)' writes it: in `workflow`, or at /prompt in `prompt`."
+        raise Problem(Code.INVALID_WORKFLOW, text, members=fault("/", "no nodes"))
     limits.check_size(graph)
     for node_id, node in graph.items():
         _check_node(node_id, node)
