@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 from typing import cast
@@ -48,12 +50,12 @@ def cpu_seconds(pid: int) -> float:
 class Client(asyncio.Protocol):
     """Sends one request over and over, and counts bytes to know where each answer ends."""
 
-    def __init__(self, request: bytes, times: int) -> None:
-        self.latencies: list[float] = []
+    def __init__(self, request: bytes, heard: Callable[[bytes, float], bool]) -> None:
+        """`heard` is told each answer's head and how many seconds it took, and says whether to ask again."""
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._request, self._times = request, times
+        self._request, self._heard = request, heard
         self._left = 0
-        self._head = b""
+        self._came = self._head = b""
         self._began = 0.0
         self._transport: asyncio.WriteTransport | None = None
 
@@ -68,24 +70,23 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._left == 0:
-            self._head += data
-            head, end, body = self._head.partition(b"\r\n\r\n")
+            self._came += data
+            head, end, data = self._came.partition(b"\r\n\r\n")
             if not end:
                 return
-            self._head, self._left = b"", self._length(head)
-            data = body
+            self._came, self._head = b"", head
+            self._left = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
         self._left -= len(data)
         if self._left == 0:
             self._answered()
 
-    def _length(self, head: bytes) -> int:
-        if not head.startswith(b"HTTP/1.1 200"):
-            self.done.set_exception(RuntimeError(head.decode("latin-1")))
-        return int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-
     def _answered(self) -> None:
-        self.latencies.append(time.perf_counter() - self._began)
-        if len(self.latencies) < self._times:
+        try:
+            again = self._heard(self._head, time.perf_counter() - self._began)
+        except RuntimeError as error:
+            self.done.set_exception(error)
+            return
+        if again and b"connection: close" not in self._head:
             self._ask()
         elif not self.done.done():
             self.done.set_result(None)
@@ -96,17 +97,30 @@ class Client(asyncio.Protocol):
         self._transport.write(self._request)
 
 
+class Tally:
+    """Counts one client's answers, all of which have to be good ones."""
+
+    def __init__(self, times: int) -> None:
+        self.latencies: list[float] = []
+        self._times = times
+
+    def note(self, head: bytes, seconds: float) -> bool:
+        """Count an answer and return whether another is wanted; raises RuntimeError for any but 200."""
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(head.decode("latin-1"))
+        self.latencies.append(seconds)
+        return len(self.latencies) < self._times
+
+
 async def load(port: int, request: bytes, *, clients: int, requests: int, pid: int) -> Run:
     """Send `requests` requests over `clients` connections."""
     loop = asyncio.get_running_loop()
+    tallies = [Tally(requests // clients) for _ in range(clients)]
     cpu, began = cpu_seconds(pid), time.perf_counter()
-    made = [
-        await loop.create_connection(lambda: Client(request, requests // clients), "127.0.0.1", port)
-        for _ in range(clients)
-    ]
+    made = [await loop.create_connection(partial(Client, request, tally.note), "127.0.0.1", port) for tally in tallies]
     await asyncio.gather(*(client.done for _, client in made))
     seconds, cpu = time.perf_counter() - began, cpu_seconds(pid) - cpu
     for transport, _ in made:
         transport.close()
-    latencies = [latency for _, client in made for latency in client.latencies]
+    latencies = [latency for tally in tallies for latency in tally.latencies]
     return Run(len(latencies), seconds, latencies, cpu)

@@ -6,7 +6,6 @@ What they are answered, and how `/livez` is meanwhile.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import sys
@@ -18,15 +17,14 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench.gateway.load import percentile
+from tests.bench.gateway.load import Client, percentile
 from tests.bench.gateway.table import Row, verdict
 from tests.bench.gateway.targets import ROOT, Target, canned, gateway
 
 CLIENTS, SLOTS, SECONDS = 200, 8, 8.0
 LIVEZ_MS = 50.0
 
-_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n")
-_RETRY = re.compile(rb"\r\nretry-after: [1-9]\d*\r\n")
+_RETRY = re.compile(rb"\r\nretry-after: [1-9]\d*(\r|$)")
 _WORKFLOW = json.dumps({"prompt": {"1": {"class_type": "SaveImage", "inputs": {}}}})
 
 
@@ -80,29 +78,18 @@ def _kinds(target: Target) -> list[bytes]:
 
 
 async def _ask(port: int, request: bytes, answers: Answers, end: float) -> None:
-    while time.monotonic() < end:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            await _converse(reader, writer, request, answers, end)
-        finally:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
+    """Ask again and again until time is over, on a new connection whenever the gateway has ended one."""
 
-
-async def _converse(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, answers: Answers, end: float
-) -> None:
-    """Ask again and again, until time is over or the gateway ends the connection, as it says in its last answer."""
-    closing = False
-    while not closing and time.monotonic() < end:
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = _LENGTH.search(head)
-        assert length is not None, head
-        await reader.readexactly(int(length[1]))
+    def heard(head: bytes, _seconds: float) -> bool:
         answers.note(head)
-        closing = b"connection: close" in head
+        return time.monotonic() < end
+
+    while time.monotonic() < end:
+        transport, client = await asyncio.get_running_loop().create_connection(
+            lambda: Client(request, heard), "127.0.0.1", port
+        )
+        await client.done
+        transport.close()
 
 
 async def _probed(port: int, seconds: float) -> list[float]:
