@@ -10,7 +10,7 @@ import os
 import uuid
 
 from provisioning.gateway import logs
-from provisioning.gateway.access import admission, scopes, seeding
+from provisioning.gateway.access import admission, pace, scopes, seeding
 from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.access.door import PLAIN, Way, is_signed
 from provisioning.gateway.access.limits import Kind
@@ -43,6 +43,7 @@ class Gateway:
     def __init__(self, services: Services, router: Router) -> None:
         self.services = services
         self._router = router
+        self._pace = pace.Pace()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,6 +151,8 @@ class Gateway:
         if exchange.is_page and problem.entry.status == 401:
             await redirect(exchange, login_page.address(exchange.scope["path"]))
             return
+        if problem.entry.status in pace.STATUSES:
+            await asyncio.sleep(self._pace.delay(asyncio.get_running_loop().time()))
         await exchange.send_problem(problem)
 
     async def _handle(self, exchange: Exchange) -> None:
