@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from provisioning.gateway.comfyui import upstream
+from provisioning.gateway.comfyui.catalogue import FRESH_SECONDS
 from provisioning.gateway.jobs import reasons
 from tests.unit.gateway.conftest import Gate, finish, submit, taken, until
 from tests.unit.gateway.fake import PNG
 from tests.unit.gateway.test_issuing import code
 
+GRAPH = {"1": {"class_type": "X", "inputs": {}}}
 JSON, HTML = "application/json", "text/html"
 NOTHING = {
     "a page": (HTML, b"<html>504 Gateway Time-out</html>"), "a page that says it is JSON": (JSON, b"<html></html>"),
@@ -32,30 +34,32 @@ QUEUES = NOTHING | {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", QUEUES)
-async def test_a_queue_that_is_none_is_told_and_loses_no_job(gate: Gate, name: str) -> None:
+async def test_a_queue_that_is_none_is_told_and_loses_no_job(gate: Gate) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
-    gate.comfy.nonsense = {"/queue": QUEUES[name]}
-    assert code(await gate.alice.get("/queue")) == (502, "upstream_error")
-    assert code(await gate.alice.post("/interrupt", json={})) == (502, "upstream_error")
-    assert code(await gate.alice.get(f"/api/v2/jobs/{job}")) == (502, "upstream_error")
-    await gate.app.services.warden.look()
-    assert gate.rows("SELECT state, attempts FROM jobs") == [("queued", 1)], "it is not taken for lost"
+    for name, answer in QUEUES.items():
+        gate.comfy.nonsense = {"/queue": answer}
+        assert code(await gate.alice.get("/queue")) == (502, "upstream_error"), name
+        assert code(await gate.alice.post("/interrupt", json={})) == (502, "upstream_error"), name
+        assert code(await gate.alice.get(f"/api/v2/jobs/{job}")) == (502, "upstream_error"), name
+        await gate.app.services.warden.look()
+        assert gate.rows("SELECT state, attempts FROM jobs") == [("queued", 1)], f"{name}: it is not taken for lost"
     gate.comfy.nonsense = {}
     await finish(gate, job)
     assert gate.rows("SELECT state FROM jobs") == [("completed",)]
 
 
-@pytest.mark.parametrize("name", NOTHING)
-async def test_a_history_that_is_none_is_told_and_ends_no_job(gate: Gate, name: str) -> None:
+async def test_a_history_that_is_none_is_told_and_ends_no_job(gate: Gate) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
-    gate.comfy.nonsense = {"/history": NOTHING[name]}
+    gate.comfy.nonsense = {"/history": NOTHING["half"]}
     await gate.comfy.begin(job)
     await gate.comfy.end(job)
-    assert code(await gate.alice.get(f"/history/{job}")) == (502, "upstream_error")
-    assert gate.rows("SELECT finished_at FROM jobs") == [(None,)]
+    for name, answer in NOTHING.items():
+        gate.comfy.nonsense = {"/history": answer}
+        assert code(await gate.alice.get(f"/history/{job}")) == (502, "upstream_error"), name
+        await gate.app.services.warden.look()
+        assert gate.rows("SELECT finished_at FROM jobs") == [(None,)], name
     gate.comfy.nonsense = {}
     await gate.app.services.warden.look()
     assert gate.rows("SELECT state FROM jobs") == [("completed",)]
@@ -80,20 +84,19 @@ ENTRIES: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ENTRIES)
-async def test_an_entry_that_cannot_be_read_is_an_end_and_no_success(gate: Gate, name: str) -> None:
-    job = await submit(gate.alice)
-    await taken(gate, job)
-    await gate.comfy.begin(job)
-    await until(gate.app.services.tracker.running)
-    gate.comfy.running.clear()
-    gate.comfy.history[job] = ENTRIES[name]
-    gate.clock.advance(7)
-    answer = await gate.alice.get(f"/history/{job}")
-    assert answer.status_code == 200
-    assert gate.rows("SELECT state, error FROM jobs") == [("failed", reasons.UNREADABLE)]
-    shown = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()
-    assert (shown["status"], shown["error"]["message"]) == ("failed", reasons.TEXTS[reasons.UNREADABLE])
+async def test_an_entry_that_cannot_be_read_is_an_end_and_no_success(gate: Gate) -> None:
+    for name, entry in ENTRIES.items():
+        job = await submit(gate.alice)
+        await taken(gate, job)
+        await gate.comfy.begin(job)
+        await until(gate.app.services.tracker.running)
+        gate.comfy.running.clear()
+        gate.comfy.history[job] = entry
+        gate.clock.advance(7)
+        assert (await gate.alice.get(f"/history/{job}")).status_code == 200, name
+        assert gate.rows(f"SELECT state, error FROM jobs WHERE id = '{job}'") == [("failed", reasons.UNREADABLE)], name  # noqa: S608
+        shown = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()
+        assert (shown["status"], shown["error"]["message"]) == ("failed", reasons.TEXTS[reasons.UNREADABLE]), name
     other = await submit(gate.alice)
     await finish(gate, other)
     assert (await gate.alice.get(f"/api/v2/jobs/{other}")).json()["status"] == "succeeded", "the queue goes on"
@@ -102,31 +105,29 @@ async def test_an_entry_that_cannot_be_read_is_an_end_and_no_success(gate: Gate,
 TIMES = {"text": "soon", "a list": [], "true": True, "negative": -5, "infinite": 1e300, "an object": {}, "null": None}
 
 
-@pytest.mark.parametrize("name", TIMES)
-async def test_times_that_are_none_are_not_counted_with(gate: Gate, name: str) -> None:
-    job = await submit(gate.alice)
-    await taken(gate, job)
-    gate.comfy.pending.clear()
-    messages = [["execution_start", {"timestamp": TIMES[name]}], ["execution_success", {"timestamp": TIMES[name]}]]
-    gate.comfy.history[job] = {"status": {"status_str": "success", "messages": messages}, "outputs": {}}
-    assert job in (await gate.alice.get(f"/history/{job}")).json()
-    assert gate.rows("SELECT state, gpu_ms FROM jobs") == [("completed", 0)]
+async def test_times_that_are_none_are_not_counted_with(gate: Gate) -> None:
+    for name, time in TIMES.items():
+        job = await submit(gate.alice)
+        await taken(gate, job)
+        gate.comfy.pending.clear()
+        messages = [["execution_start", {"timestamp": time}], ["execution_success", {"timestamp": time}]]
+        gate.comfy.history[job] = {"status": {"status_str": "success", "messages": messages}, "outputs": {}}
+        assert job in (await gate.alice.get(f"/history/{job}")).json(), name
+    assert gate.rows("SELECT DISTINCT state, gpu_ms FROM jobs") == [("completed", 0)]
 
 
-@pytest.mark.parametrize("name", [name for name in NOTHING if name != "too deep"])
-async def test_an_answer_to_a_prompt_that_is_none_leaves_the_job_to_be_followed(gate: Gate, name: str) -> None:
-    gate.comfy.nonsense = {"/prompt": NOTHING[name]}
-    assert code(await gate.alice.post("/prompt", json={"prompt": {"1": {"class_type": "X", "inputs": {}}}})) == (
-        502,
-        "upstream_error",
-    )
-    gate.comfy.nonsense = {}
-    for _ in range(3):
-        await gate.app.services.warden.look()
-        for item in list(gate.comfy.pending):
-            await finish(gate, item[1])
-        await until(lambda: gate.comfy.pending or not gate.app.services.tracker.of(None))
-    assert gate.rows("SELECT count(*) FROM jobs WHERE finished_at IS NULL") == [(0,)]
+async def test_an_answer_to_a_prompt_that_is_none_leaves_the_job_to_be_followed(gate: Gate) -> None:
+    for name, answer in NOTHING.items():
+        gate.comfy.nonsense = {"/prompt": answer}
+        told = await gate.alice.post("/prompt", json={"prompt": GRAPH})
+        assert code(told) == (502, "upstream_error"), name
+        gate.comfy.nonsense = {}
+        for _ in range(3):
+            await gate.app.services.warden.look()
+            for item in list(gate.comfy.pending):
+                await finish(gate, item[1])
+            await until(lambda: gate.comfy.pending or not gate.app.services.tracker.of(None))
+        assert gate.rows("SELECT count(*) FROM jobs WHERE finished_at IS NULL") == [(0,)], name
 
 
 REFUSALS: list[Any] = [
@@ -140,13 +141,13 @@ REFUSALS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("answer", REFUSALS)
-@pytest.mark.parametrize("status", [400, 500])
-async def test_a_refusal_of_odd_form_is_a_refusal(gate: Gate, status: int, answer: object) -> None:
-    gate.comfy.prompt_answer = (status, answer)
-    told = await gate.alice.post("/prompt", json={"prompt": {"1": {"class_type": "X", "inputs": {}}}})
-    assert told.status_code == (422 if status == 400 else 502)
-    assert isinstance(told.json().get("node_errors", {}), dict)
+async def test_a_refusal_of_odd_form_is_a_refusal(gate: Gate) -> None:
+    for status, expected in ((400, 422), (500, 502)):
+        for answer in REFUSALS:
+            gate.comfy.prompt_answer = (status, answer)
+            told = await gate.alice.post("/prompt", json={"prompt": GRAPH})
+            assert told.status_code == expected, answer
+            assert isinstance(told.json().get("node_errors", {}), dict), answer
 
 
 SHARED = (
@@ -161,19 +162,19 @@ SHARED = (
 )
 
 
-@pytest.mark.parametrize("name", ["a page", "a page that says it is JSON", "half", "no UTF-8"])
-async def test_what_is_the_same_for_all_is_json_or_an_error(gate: Gate, name: str) -> None:
-    gate.comfy.nonsense = dict.fromkeys(SHARED, NOTHING[name])
-    for path in SHARED:
-        assert code(await gate.admin.get(path)) == (502, "upstream_error"), path
+async def test_what_is_the_same_for_all_is_json_or_an_error(gate: Gate) -> None:
+    for name in ("a page", "a page that says it is JSON", "half", "no UTF-8"):
+        gate.comfy.nonsense = dict.fromkeys(SHARED, NOTHING[name])
+        for path in SHARED:
+            assert code(await gate.admin.get(path)) == (502, "upstream_error"), (path, name)
 
 
-@pytest.mark.parametrize("name", NOTHING)
-async def test_classes_that_are_none_are_told(gate: Gate, name: str) -> None:
-    gate.comfy.nonsense = {"/object_info": NOTHING[name]}
-    for path in ("/object_info", "/object_info/SaveImage"):
-        assert code(await gate.alice.get(path)) == (502, "upstream_error")
-    assert code(await gate.alice.post("/prompt", json={"prompt": {"1": {"class_type": "X", "inputs": {}}}}))[0] == 502
+async def test_classes_that_are_none_are_told(gate: Gate) -> None:
+    for name, answer in NOTHING.items():
+        gate.comfy.nonsense = {"/object_info": answer}
+        for path in ("/object_info", "/object_info/SaveImage"):
+            assert code(await gate.alice.get(path)) == (502, "upstream_error"), name
+        assert code(await gate.alice.post("/prompt", json={"prompt": GRAPH}))[0] == 502, name
 
 
 INFOS = ['{"A": 5}', '{"A": {"input": 5}}', '{"A": {"input": {"required": [1]}}}',
@@ -182,31 +183,32 @@ INFOS = ['{"A": 5}', '{"A": {"input": 5}}', '{"A": {"input": {"required": [1]}}}
          '{"A": {"input": {"required": {"a": [5, {"options": 5}]}}}}']  # fmt: skip
 
 
-@pytest.mark.parametrize("text", INFOS)
-async def test_a_class_of_odd_form_does_not_keep_others_from_being_used(gate: Gate, text: str) -> None:
-    gate.comfy.nonsense = {"/object_info": (JSON, text.encode())}
-    assert (await gate.alice.get("/object_info")).status_code == 200
-    await finish(gate, await submit(gate.alice))
+async def test_a_class_of_odd_form_does_not_keep_others_from_being_used(gate: Gate) -> None:
+    for text in INFOS:
+        gate.comfy.nonsense = {"/object_info": (JSON, text.encode())}
+        gate.clock.advance(FRESH_SECONDS + 1)
+        assert (await gate.alice.get("/object_info")).status_code == 200, text
+        await finish(gate, await submit(gate.alice))
 
 
-@pytest.mark.parametrize("name", NOTHING)
-async def test_an_upload_that_nobody_confirmed_is_none(gate: Gate, name: str) -> None:
-    gate.comfy.nonsense = {"/upload": NOTHING[name]}
-    assert code(await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})) == (502, "upstream_error")
+async def test_an_upload_that_nobody_confirmed_is_none(gate: Gate) -> None:
     form = {"file_path": "a.png", "content_type": "image/png"}
-    answer = await gate.alice.post("/api/v2/assets", data=form, files={"file": ("a.png", PNG)})
-    assert (answer.status_code, gate.rows("SELECT count(*) FROM assets")) == (502, [(0,)])
+    for name, answer in NOTHING.items():
+        gate.comfy.nonsense = {"/upload": answer}
+        told = await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})
+        assert code(told) == (502, "upstream_error"), name
+        kept = await gate.alice.post("/api/v2/assets", data=form, files={"file": ("a.png", PNG)})
+        assert (kept.status_code, gate.rows("SELECT count(*) FROM assets")) == (502, [(0,)]), name
 
 
 async def test_an_answer_without_an_end_is_not_kept(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upstream, "MAX_JSON_BYTES", 1000)
-    for path in ("/queue", "/object_info", "/history"):
-        gate.comfy.nonsense = {path: (JSON, b'{"a": "' + b"x" * 2000 + b'"}')}
-        asked = "/queue" if path == "/history" else path
-        if path != "/history":
-            assert code(await gate.alice.get(asked)) == (502, "upstream_error")
     job = await submit(gate.alice)
-    assert code(await gate.alice.get(f"/history/{job}")) == (502, "upstream_error")
+    await taken(gate, job)
+    for path, asked in (("/queue", "/queue"), ("/object_info", "/object_info"), ("/history", f"/history/{job}")):
+        gate.clock.advance(FRESH_SECONDS + 1)
+        gate.comfy.nonsense = {path: (JSON, b'{"a": "' + b"x" * 2000 + b'"}')}
+        assert code(await gate.alice.get(asked)) == (502, "upstream_error"), path
 
 
 @pytest.mark.parametrize("overrides", [{"job_timeout_seconds": 60}])
