@@ -24,6 +24,7 @@ from provisioning.gateway.jobs.batches import BatchStore
 from provisioning.gateway.jobs.job import Job, JobState, Outcome, usd_micros
 from provisioning.gateway.jobs.past import Past
 from provisioning.gateway.jobs.records import Records, of_owner
+from provisioning.gateway.jobs.totals import Totals
 from provisioning.gateway.problems import Problem
 from provisioning.gateway.quotas.jobs import JobQuotas
 from provisioning.gateway.storage import assets, statements
@@ -76,6 +77,7 @@ class Ledger(Records):
         self.assets = assets.AssetStore(database)
         self.batches = BatchStore(database)
         self.past = Past(database)
+        self.totals = Totals(database)
         self._requests: deque[RequestRecord] = deque(maxlen=MAX_WAITING)
         self._flush: asyncio.Task[None] | None = None
 

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 from sqlalchemy import func, select
 
 from provisioning.gateway.jobs.job import FINAL, JobState
+from provisioning.gateway.jobs.totals import Total
 from provisioning.gateway.services import Services
 from provisioning.gateway.webhooks.records import DeliveryState
 from provisioning.gateway.webhooks.tables import DeliveryRow
@@ -41,18 +42,14 @@ def _now(services: Services) -> Iterator[Metric]:
 
 async def _ever(services: Services) -> list[Metric]:
     """Return what all jobs took since the database began."""
-    usage = await services.ledger.usage(None, 0)
-    ended: Counter[str] = Counter({state.value: 0 for state in FINAL})
-    for row in usage:
-        if row["state"] in FINAL:
-            ended[row["state"]] += row["jobs"]
+    totals = await services.ledger.totals.by_state()
     jobs = CounterMetricFamily("gateway_jobs_ended", "Jobs that ended.", labels=("state",))
-    for state, count in sorted(ended.items()):
-        jobs.add_metric((state,), count)
+    for state in sorted(state.value for state in FINAL):
+        jobs.add_metric((state,), totals.get(state, Total()).jobs)
     seconds = CounterMetricFamily("gateway_gpu_seconds", "GPU time of all jobs.")
-    seconds.add_metric((), sum(row["gpu_ms"] for row in usage) / 1000)
+    seconds.add_metric((), sum(total.gpu_ms for total in totals.values()) / 1000)
     dollars = CounterMetricFamily("gateway_cost_usd", "What that cost.")
-    dollars.add_metric((), sum(row["usd_micros"] for row in usage) / 1e6)
+    dollars.add_metric((), sum(total.usd_micros for total in totals.values()) / 1e6)
     return [jobs, seconds, dollars]
 
 
