@@ -17,7 +17,7 @@ from provisioning.gateway.access.scopes import ROLES, Role, Scope
 class Document(BaseModel):
     """An answer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
 
 class Key(Document):

@@ -27,7 +27,9 @@ AnyPassword = Annotated[SecretStr, Field(max_length=MAX_LENGTH)]
 class Order(BaseModel):
     """A body; a member that it does not know is an error, since it may be a typing mistake for one that it does."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True, defer_build=True
+    )
 
 
 class NewKey(Order):

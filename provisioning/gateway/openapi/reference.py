@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from provisioning.gateway.openapi.document import build
-
 if TYPE_CHECKING:
     from provisioning.gateway.route import Route
 
@@ -22,6 +20,8 @@ class Reference:
     @cached_property
     def document(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
+        from provisioning.gateway.openapi.document import build  # noqa: PLC0415 - many models, which few ever ask for
+
         return build(self._routes)
 
     @cached_property

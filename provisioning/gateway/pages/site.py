@@ -9,9 +9,8 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from provisioning.gateway.access.allowance import Allowance
@@ -22,6 +21,9 @@ from provisioning.gateway.pages.reading import Entry, Reading
 from provisioning.gateway.pages.settings import options
 from provisioning.gateway.problems import CATALOGUE, RETRY_SECONDS, Code, Problem, fault
 from provisioning.gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 FOLDER = Path(__file__).parent / "templates"
 STYLE = (FOLDER / "style.css").read_text(encoding="utf-8")
@@ -82,6 +84,9 @@ class Site:
 
     @cached_property
     def _environment(self) -> Environment:
+        # For whoever reads pages; the gateway starts without it.
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+
         made = Environment(
             loader=FileSystemLoader(FOLDER),
             autoescape=True,

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.storage import address, migrate
+from provisioning.gateway.storage import address, copies
 
 LIMIT_SECONDS = 3600
 """How long PostgreSQL's own programs may take."""
@@ -39,7 +39,7 @@ def backup(settings: GatewaySettings, target: Path) -> None:
     elif not source.exists():
         raise BackupError(f"{source}: there is no database yet")
     else:
-        migrate.copy_file(source, target)
+        copies.copy_file(source, target)
         _check(target)
 
 
@@ -63,20 +63,20 @@ def restore(settings: GatewaySettings, source: Path) -> Path | None:
 
 def _replace(source: Path, target: Path) -> Path | None:
     incoming, former = target.with_name(f"{target.name}.incoming"), target.with_name(f"{target.name}.before-restore")
-    migrate.copy_file(source, incoming)
+    copies.copy_file(source, incoming)
     kept = None
     if target.exists():
         # Whoever restores may be root; the gateway is not.
         owner = target.stat()
         os.chown(incoming, owner.st_uid, owner.st_gid)
         # A copy by SQLite itself: what a kill left in the journal is in it.
-        migrate.copy_file(target, former)
+        copies.copy_file(target, former)
         os.chown(former, owner.st_uid, owner.st_gid)
         kept = former
     for ending in _LEFTOVERS:
         target.with_name(f"{target.name}{ending}").unlink(missing_ok=True)
     incoming.replace(target)
-    migrate.sync(target.parent)
+    copies.sync(target.parent)
     return kept
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from provisioning.gateway.options import Journal
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.storage import address, engines, migrate, sealing, statements
+from provisioning.gateway.storage import address, engines, revision, sealing, statements
 from provisioning.gateway.storage.sealing import Sealer
 from provisioning.gateway.storage.tables import MetaRow
 
@@ -54,7 +54,7 @@ class Database:
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="database")
         try:
             self.run_now(partial(_prepare, sealer=sealer))
-        except (SQLAlchemyError, migrate.MigrationError, OSError) as error:
+        except (SQLAlchemyError, revision.MigrationError, OSError) as error:
             self.close()
             raise DatabaseError(f"{self.url.render_as_string()}: {_reason(error)}") from error
 
@@ -95,7 +95,10 @@ def open_database(settings: GatewaySettings) -> Database:
 
 
 def _prepare(connection: Connection, sealer: Sealer) -> None:
-    migrate.to_newest(connection)
+    if not revision.is_newest(connection):
+        from provisioning.gateway.storage import migrate  # noqa: PLC0415 - Alembic: a fifth of a second, seldom needed
+
+        migrate.to_newest(connection)
     _check_seal(connection, sealer)
 
 

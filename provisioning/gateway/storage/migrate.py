@@ -7,8 +7,6 @@ database the second finds the work done. Both databases roll a failed migration 
 from __future__ import annotations
 
 import logging
-import os
-import sqlite3
 from pathlib import Path
 
 from alembic import command
@@ -18,6 +16,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 from provisioning.gateway.storage import address
+from provisioning.gateway.storage.copies import copy_file
+from provisioning.gateway.storage.revision import MigrationError
 
 _log = logging.getLogger(__name__)
 
@@ -25,10 +25,6 @@ BASELINE = "r0001"
 """The form of gateways that kept their own count in `user_version`, when it stood at BASELINE_VERSION."""
 
 BASELINE_VERSION = 3
-
-
-class MigrationError(Exception):
-    """The database is of a form that this gateway cannot use; the text says what to do."""
 
 
 def config(connection: Connection | None = None) -> Config:
@@ -94,43 +90,6 @@ def _keep_copy(connection: Connection, present: str) -> None:
     for former in path.parent.glob(f"{path.name}.before-migration-from-*"):
         if former != copy:
             former.unlink()
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy an SQLite database, as it was last committed, to a file that is whole or not there; raises OSError.
-
-    Others may write meanwhile: SQLite's own backup begins anew when they do. The copy is the owner's to read alone.
-    """
-    partial = target.with_name(f"{target.name}.part")
-    partial.unlink(missing_ok=True)
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    try:
-        _copy(source, partial)
-        partial.replace(target)
-    except sqlite3.Error as error:
-        raise OSError(f"{target}: the copy could not be made ({error}); make room or name another place") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    sync(target.parent)
-
-
-def _copy(source: Path, target: Path) -> None:
-    reader = sqlite3.connect(source, timeout=10)
-    writer = sqlite3.connect(target)
-    try:
-        reader.backup(writer)
-    finally:
-        writer.close()
-        reader.close()
-
-
-def sync(folder: Path) -> None:
-    """Have the folder's entries on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _file(connection: Connection) -> Path | None:

@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, select
 from provisioning.gateway.access.tables import UserRow
 from provisioning.gateway.storage import migrate, statements
 from provisioning.gateway.storage.database import Database, DatabaseError
+from provisioning.gateway.storage.revision import NEWEST
 from provisioning.gateway.storage.tables import AssetRow, Base, JobRow, KeyRow, RequestRow
 from tests.unit.gateway import postgres
 
@@ -43,7 +44,7 @@ def test_what_migrations_make_is_what_the_tables_say(database: Database) -> None
 
 def test_revisions_stand_in_one_line() -> None:
     scripts = ScriptDirectory.from_config(migrate.config())
-    assert len(scripts.get_heads()) == 1
+    assert scripts.get_heads() == [NEWEST]
     revisions = list(scripts.walk_revisions())
     assert [revision.down_revision for revision in revisions[:-1]] == [revision.revision for revision in revisions[1:]]
     assert revisions[-1].down_revision is None
