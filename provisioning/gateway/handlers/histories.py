@@ -35,7 +35,7 @@ async def show_one(services: Services, exchange: Exchange) -> None:
     job_id, owner = exchange.params["id"], visible_owner(exchange.who)
     job = services.tracker.get(job_id)
     if job is not None and owner in {None, job.owner}:
-        await services.tracker.settle(job)
+        await services.tracker.refresh(job)
     entry = await services.ledger.history_of(job_id, owner)
     await exchange.send_json({} if entry is None else {job_id: entry})
 

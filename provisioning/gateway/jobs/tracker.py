@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
@@ -16,11 +17,14 @@ from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.results import finished_outcome
 from provisioning.gateway.jobs.room import Crowd
-from provisioning.gateway.problems import Code
+from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
 
 MAX_ATTEMPTS = 2
 """A job that ComfyUI lost is handed to it once more; one that kills ComfyUI twice is not."""
+
+LOOK_SECONDS = 2.0
+"""How long whoever asks about a job waits for a ComfyUI that is away or loads a model; its end is noticed anyway."""
 
 RECENT = 256
 """How many finished jobs are kept in mind for events that arrive after their end was found by looking."""
@@ -47,6 +51,7 @@ class Tracker:
         self._live: dict[str, Job] = {}
         self._recent: OrderedDict[str, Job] = OrderedDict()
         self._settling: dict[str, asyncio.Lock] = {}
+        self._looking: set[asyncio.Task[None]] = set()
 
     async def adopt(self) -> None:
         """Take up the jobs that a former process left."""
@@ -125,6 +130,17 @@ class Tracker:
             if outcome is not None:
                 await self._end(job, outcome)
             return outcome is not None
+
+    async def refresh(self, job: Job) -> None:
+        """Settle the job before it is shown, if ComfyUI answers soon; otherwise what is known of it stands."""
+        looking = asyncio.create_task(self._look(job))
+        self._looking.add(looking)
+        looking.add_done_callback(self._looking.discard)
+        await asyncio.wait({looking}, timeout=LOOK_SECONDS)
+
+    async def _look(self, job: Job) -> None:
+        with contextlib.suppress(Problem):
+            await self.settle(job)
 
     async def reconcile(self) -> None:
         """Settle every job that events did not; called now and then, and after ComfyUI was away."""

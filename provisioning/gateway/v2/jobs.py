@@ -121,7 +121,7 @@ async def find(services: Services, exchange: Exchange, job_id: str) -> JobRecord
     owner = visible_owner(exchange.who)
     live = services.tracker.get(job_id)
     if live is not None and owner in {None, live.owner} and not live.posting:
-        await services.tracker.settle(live)
+        await services.tracker.refresh(live)
     row = await services.ledger.row(job_id, owner)
     if row is None:
         raise Problem(Code.NOT_FOUND)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import orjson
 import pytest
 
 from provisioning.gateway.comfyui.upstream import ComfyUI
+from provisioning.gateway.jobs import tracker
+from provisioning.gateway.problems import Code, Problem
 from tests.unit.gateway.conftest import Gate, lose, opened, submit, taken, workflow
 from tests.unit.gateway.fake import PNG
 
@@ -237,3 +240,26 @@ async def test_draining_takes_no_new_jobs_and_answers_the_rest(gate: Gate) -> No
     assert (answer.status_code, answer.json()["code"]) == (503, "draining")
     assert (await gate.alice.get("/queue")).status_code == 200
     assert (await gate.alice.get("/readyz")).status_code == 503
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_a_job_is_shown_as_it_is_known_while_comfyui_is_away(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    job = await submit(gate.alice)
+    await taken(gate, job)
+
+    back = asyncio.Event()
+
+    async def away(_path: str) -> Any:  # noqa: ANN401 - ComfyUI's JSON
+        if silent:
+            await back.wait()
+        raise Problem(Code.UPSTREAM_UNAVAILABLE)
+
+    monkeypatch.setattr(tracker, "LOOK_SECONDS", 0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(gate.app.services.tracker._upstream, "get_json", away)
+        shown = await gate.alice.get(f"/api/v2/jobs/{job}")
+        assert (shown.status_code, shown.json()["status"]) == (200, "queued")
+        assert (await gate.alice.get(f"/history/{job}")).json() == {}
+        back.set()
