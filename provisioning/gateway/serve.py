@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import resource
 import socket
 import sys
@@ -40,6 +42,14 @@ SWITCH_SECONDS = 0.0005
 At Python's own 5 ms a request waits so long whenever it comes while the database works for another one.
 """
 
+KEPT_BYTES, MAPPED_BYTES = 16 * 1024 * 1024, 4 * 1024 * 1024
+"""Free memory that stays with the process, and the size from which a block is mapped for itself (mallopt(3)).
+
+By glibc's own, lower figures the pieces of every picture are given back to the system and asked for again, page by
+page: half as much CPU again for each megabyte.
+"""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
 MAX_SOCKET_MESSAGE_BYTES = 64 * 1024
 """Clients have nothing to say on the WebSocket but their features."""
 
@@ -64,6 +74,7 @@ def serve(settings: GatewaySettings) -> bool:
     """
     _raise_file_limit()
     sys.setswitchinterval(SWITCH_SECONDS)
+    _keep_memory()
     with _listener(settings.host, settings.port) as listener:
         return _serve(settings, listener)
 
@@ -106,6 +117,14 @@ def _raise_file_limit() -> None:
     # A process of supervisord's may have 1024 files open, and each client and each connection to ComfyUI is one.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 2 * MAX_CONNECTIONS + 1024), most))
+
+
+def _keep_memory() -> None:
+    # Other C libraries have other allocators.
+    with contextlib.suppress(AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
 
 
 def server_config(settings: GatewaySettings, gateway: Gateway) -> uvicorn.Config:
