@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from provisioning.gateway.access.limits import Kind
 from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.handlers import editor, workspace
 from provisioning.gateway.route import Route
 from provisioning.gateway.routes import ROUTES
 
-DEPTH = 5
+DEPTH = 8
 """Folders and file together; custom nodes bring scripts in folders of their own."""
 
 
@@ -28,7 +29,7 @@ def _called(route: Route) -> Route:
 
 def _file(depth: int) -> Route:
     parts = "/".join(f"{{part{number}}}" for number in range(depth))
-    return Route("GET", f"/comfy/{parts}", Scope.ADMIN, editor.file, web=True, native=False)
+    return Route("GET", f"/comfy/{parts}", Scope.ADMIN, editor.file, web=True, native=False, kind=Kind.FILE)
 
 
 EDITOR_ROUTES: tuple[Route, ...] = (

@@ -27,6 +27,9 @@ MAX_KNOWN = 4096
 LOGINS = Policy("logins", 30, MINUTE)
 """Per user or key, successful ones included: each is a row in the database."""
 
+FILES = Policy("files", 3000, MINUTE)
+"""Per key: some pages of the editor a minute."""
+
 GUESSES = frozenset({
     Code.INVALID_KEY, Code.KEY_REVOKED, Code.KEY_EXPIRED, Code.INVALID_TOKEN, Code.INVALID_TICKET,
     Code.SIGNATURE_INVALID,
@@ -42,6 +45,8 @@ class Kind(Enum):
     """Takes the GPU."""
     UPLOAD = "upload"
     """Takes the disk."""
+    FILE = "file"
+    """One of many hundred files that the editor's page is made of, in some versions; none of them takes anything."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,8 @@ class Limits:
         _raise_refused(verdicts)
 
     def _policies(self, actor: Actor, kind: Kind) -> list[tuple[Policy, str]]:
+        if kind is Kind.FILE:
+            return [(FILES, actor.key_id)]
         bounds = self.of(actor)
         wanted = [(_policy("perkey", bounds.key.requests_per_minute), actor.key_id)]
         wanted.append((_policy("perowner", bounds.user.requests_per_minute), actor.owner))

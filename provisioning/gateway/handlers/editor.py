@@ -19,13 +19,14 @@ FOLDERS = frozenset({"assets", "cursor", "docs", "extensions", "fonts", "lib", "
 """What ComfyUI serves as files. Every other path of its could be a custom node's route, and do anything."""
 
 HASHED = frozenset({"assets", "fonts"})
-"""Folders whose files are named by their content: a browser asks for each of them once."""
+"""Folders whose files are named by their content: a browser asks for each of them once. Those of `lib` are not."""
 
 FOREVER = "private, max-age=31536000, immutable"
 MAX_PAGE_BYTES = 1024 * 1024
 
 _ROOT_FILE = re.compile(r"[A-Za-z0-9_.-]{1,128}\.(css|js|json|ico|png|svg|txt|webp|woff2?)", re.ASCII)
-_INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+_INLINE_SCRIPT = re.compile(rb'<script(?: type="importmap")?>(.*?)</script>', re.DOTALL)
+"""Older editors say in an import map where their libraries lie, and its policy is that of a script."""
 
 # The editor compiles expressions of its widgets, and keeps pictures as blobs; it may talk to nobody but us.
 _POLICY = (
@@ -66,7 +67,12 @@ async def file(services: Services, exchange: Exchange) -> None:
     plain = is_safe_name("/".join(parts)) and (folder in FOLDERS or bool(_ROOT_FILE.fullmatch(parts[0])))
     if not plain or (folder and folder not in FOLDERS):
         raise Problem(Code.NOT_FOUND)
-    await _send(services, exchange, "/" + "/".join(map(segment, parts)), FOREVER if folder in HASHED else "no-cache")
+    await _send(
+        services,
+        exchange,
+        "/" + "/".join(map(segment, parts)),
+        FOREVER if folder in HASHED and parts[1] != "lib" else "no-cache",
+    )
 
 
 async def _send(services: Services, exchange: Exchange, path: str, caching: str) -> None:
