@@ -27,6 +27,9 @@ AGEING_MS = 60_000
 """Waiting this long is worth one priority class, so that no class waits for ever."""
 
 
+VERDICT_SECONDS = 30.0
+"""How long a submission waits for ComfyUI's verdict: well within the 90 s of RunPod's proxy and of common clients."""
+
 RECENT = 200
 """Finished jobs that a new process learns from how long jobs take."""
 
@@ -70,12 +73,21 @@ class Scheduler:
         goes_now = alone and not self.draining and self._pool.free(others, job) is not None
         await self._take([job], lambda: self._ledger.accept(job))
         if goes_now:
-            job.awaited = True
-            self.wake()
-            await job.decided.wait()
+            await self._verdict(job)
         self.wake()
         if job.refusal is not None:
             raise job.refusal
+
+    async def _verdict(self, job: Job) -> None:
+        """Wait for what ComfyUI says of a job whose turn is now; a job that is kept waiting is one that waits."""
+        job.awaited = True
+        self.wake()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(VERDICT_SECONDS):
+                    await job.decided.wait()
+        finally:
+            job.awaited = False
 
     async def submit_all(self, jobs: Sequence[Job], write: Callable[[], Awaitable[bool]]) -> None:
         """Write jobs of one owner down, all or none, with `write`; raises Problem when none is."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from provisioning.gateway.jobs import scheduler
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.jobs.scheduler import AGEING_MS, Scheduler
 from tests.unit.gateway.conftest import Gate, ManualClock, finish, lose, opened, submit, taken, until, workflow
@@ -176,3 +178,18 @@ async def test_a_job_that_kills_comfyui_twice_takes_no_other_with_it(gate: Gate)
     ends = {row[0]: row[1:] for row in gate.rows("SELECT id, state, error FROM jobs")}
     assert ends[deadly] == ("failed", "upstream_lost")
     assert ends[innocent] == ends[later] == ("completed", None)
+
+
+async def test_a_submission_that_gets_no_verdict_is_a_job_that_waits(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "VERDICT_SECONDS", 0.1)
+    monkeypatch.setattr(gate.app.services.scheduler._pool, "free", lambda jobs, _job: None if list(jobs) else object())
+    job = await submit(gate.alice)
+    assert gate.rows("SELECT id, state FROM jobs") == [(job, "accepted")]
+    live = gate.app.services.tracker.get(job)
+    assert live is not None
+    assert not live.awaited, "it is not refused any more when ComfyUI turns out to be away"
+    monkeypatch.undo()
+    await finish(gate, job)
+    assert gate.rows("SELECT state FROM jobs") == [("completed",)]
