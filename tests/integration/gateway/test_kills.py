@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
@@ -56,28 +57,32 @@ def judge(volume: Volume, orders: Orders, found: Found) -> None:
     sys.stderr.write(f"\n{found}\n")
 
 
-async def kill_gateways(folder: Path, rounds: int) -> Found:
+async def kill_often(folder: Path, rounds: int, victim: Literal["comfyui", "gateway"], work_every: int) -> Found:
+    """Kill one of the two at every state of a job in turn; some work is done after every `work_every` kills."""
     volume = Volume(folder)
-    comfyui, gateway = await volume.comfyui(), await volume.gateway()
+    start = {"comfyui": volume.comfyui, "gateway": volume.gateway}
+    running = {name: await begin() for name, begin in start.items()}
     orders, found = Orders(volume), Found(rounds, 0)
     try:
         async with orders.coming():
-            for number in range(rounds):
-                state = STATES[number % len(STATES)]
+            for number in range(1, rounds + 1):
+                state = STATES[(number - 1) % len(STATES)]
                 found.reached[state] += await reach(volume, state)
-                await kill(gateway)
-                gateway = await volume.gateway()
-                if number % 2:
+                await kill(running[victim])
+                running[victim] = await start[victim]()
+                if number % work_every == 0:
                     await progress(volume)
         await settle(volume)
         found.orders = len(orders.jobs)
-        await agree(volume)
+        if victim == "gateway":
+            await agree(volume)
         judge(volume, orders, found)
     finally:
-        await kill(gateway, comfyui)
-    assert found.ends["completed"] == found.orders, "ComfyUI was well all the time"
-    # One that was killed on its way is handed over again, since it never arrived; none runs again.
-    assert set(volume.pictures().values()) == {1}
+        await kill(*running.values())
+    if victim == "gateway":
+        assert found.ends["completed"] == found.orders, "ComfyUI was well all the time"
+        # One that was killed on its way is handed over again, since it never arrived; none runs again.
+        assert set(volume.pictures().values()) == {1}
     return found
 
 
@@ -92,27 +97,6 @@ async def agree(volume: Volume) -> None:
     assert dict(volume.rows("SELECT id, gpu_ms FROM jobs")) == ran
 
 
-async def kill_comfyuis(folder: Path, rounds: int) -> Found:
-    volume = Volume(folder)
-    comfyui, gateway = await volume.comfyui(), await volume.gateway()
-    orders, found = Orders(volume), Found(rounds, 0)
-    try:
-        async with orders.coming():
-            for number in range(rounds):
-                state = STATES[number % len(STATES)]
-                found.reached[state] += await reach(volume, state)
-                await kill(comfyui)
-                comfyui = await volume.comfyui()
-                # Some work is done between two kills, as on a machine that is worth keeping.
-                await progress(volume)
-        await settle(volume)
-        found.orders = len(orders.jobs)
-        judge(volume, orders, found)
-    finally:
-        await kill(gateway, comfyui)
-    return found
-
-
 async def progress(volume: Volume) -> None:
     def done() -> int:
         return int(volume.rows("SELECT count(*) FROM jobs WHERE state = 'completed'")[0][0])
@@ -122,12 +106,12 @@ async def progress(volume: Volume) -> None:
 
 
 async def test_the_gateway_is_killed_at_every_state(tmp_path: Path) -> None:
-    found = await kill_gateways(tmp_path, 6)
+    found = await kill_often(tmp_path, 6, "gateway", 2)
     assert sum(found.reached.values()) >= 4
 
 
 async def test_comfyui_is_killed_at_every_state(tmp_path: Path) -> None:
-    found = await kill_comfyuis(tmp_path, 6)
+    found = await kill_often(tmp_path, 6, "comfyui", 1)
     assert sum(found.reached.values()) >= 4
     assert found.ends["completed"] >= 12
 
@@ -135,14 +119,14 @@ async def test_comfyui_is_killed_at_every_state(tmp_path: Path) -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
 async def test_the_gateway_is_killed_fifty_times(tmp_path: Path) -> None:
-    found = await kill_gateways(tmp_path, 50)
+    found = await kill_often(tmp_path, 50, "gateway", 2)
     assert set(found.reached) >= {"accepted", "queued", "running"}
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
 async def test_comfyui_is_killed_fifty_times(tmp_path: Path) -> None:
-    found = await kill_comfyuis(tmp_path, 50)
+    found = await kill_often(tmp_path, 50, "comfyui", 1)
     assert set(found.reached) >= {"accepted", "queued", "running"}
 
 
