@@ -31,6 +31,7 @@ from provisioning.gateway.web.exchange import Receive, Send
 from tests.unit.gateway import postgres
 from tests.unit.gateway.conformance import CheckedTransport
 from tests.unit.gateway.fake import FakeComfyUI
+from tests.unit.gateway.receiver import Receiver, receiving
 
 UNKNOWN_KEY = keys.PREFIX + "0" * 40 + keys.checksum(keys.PREFIX + "0" * 40)
 """Well formed, and never issued."""
@@ -314,3 +315,9 @@ async def port(gate: Gate) -> AsyncIterator[int]:
     server.force_exit = True
     await serving
     listener.close()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as found:
+        yield found
