@@ -12,7 +12,8 @@ from provisioning.gateway.access.scopes import Role
 from provisioning.gateway.storage.tables import KeyRow
 from tests.unit.gateway.conftest import HOST, PEPPER, Gate, finish, submit
 from tests.unit.gateway.test_issuing import add_user, issue
-from tests.unit.gateway.test_logins import PASSWORD, cookie, forged, log_in, open_session
+from tests.unit.gateway.test_logins import PASSWORD, forged, log_in
+from tests.unit.gateway.test_sessions import cookie, open_session
 
 
 @dataclass(frozen=True)
