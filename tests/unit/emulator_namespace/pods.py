@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from tests.emulator.runtimes import namespace_network as network
 from tests.emulator.runtimes import namespace_record as records
 from tests.emulator.runtimes.namespace import NamespaceRuntime
 from tests.emulator.runtimes.namespace_check import why_not
-from tests.emulator.runtimes.namespace_machine import RECORD
+from tests.emulator.runtimes.namespace_machine import RECORD, MachineRecord
 
 _REASON = why_not()
 
@@ -72,13 +73,26 @@ def traces(state: Path) -> list[str]:
     loops = subprocess.run(["losetup", "--list", "--noheadings"], capture_output=True, text=True, check=True).stdout
     found += [f"loop {line}" for line in loops.splitlines() if str(state) in line]
     found += [f"file {path}" for path in (state / "namespace").rglob("*")]
-    if not network.links() and RECORD.exists():
-        found.append(f"record {RECORD}")
+    with nobody_elses_pods() as alone:
+        if alone and RECORD.exists():
+            found.append(f"record {RECORD}")
     return found
 
 
+@contextmanager
+def nobody_elses_pods() -> Iterator[bool]:
+    """Say whether no emulator of this machine has pods just now, and keep it so: what is changed then was left."""
+    with MachineRecord().lock():
+        yield not network.links() and not network.tables()
+
+
 def forwarding() -> dict[str, str]:
-    """The machine's forwarding settings, interface by interface, but those of pods."""
+    """The machine's forwarding settings, interface by interface, but those of pods; none while others have pods."""
+    with nobody_elses_pods() as alone:
+        return _forwarding() if alone else {}
+
+
+def _forwarding() -> dict[str, str]:
     settings = Path("/proc/sys/net/ipv4/conf").glob("*/forwarding")
     return {path.parent.name: path.read_text() for path in settings if not path.parent.name.startswith(network.PREFIX)}
 
@@ -96,20 +110,25 @@ def child_that_starts(state: Path, pod: ContainerSpec) -> subprocess.Popen[bytes
     return subprocess.Popen([sys.executable, "-c", program], cwd=checkout, stdout=subprocess.PIPE)
 
 
-def pid_namespace(state: Path, pod_id: str) -> str:
-    """Name the process namespace of a running pod."""
+@contextmanager
+def pid_namespace(state: Path, pod_id: str) -> Iterator[int]:
+    """The process namespace of a running pod; kept, for the kernel gives the number of one that is gone to the next."""
     record = records.read(state / "namespace" / pod_id)
     assert record is not None
-    return str(Path(f"/proc/{record.init.pid}/ns/pid").readlink())
+    descriptor = os.open(f"/proc/{record.init.pid}/ns/pid", os.O_RDONLY)
+    try:
+        yield os.fstat(descriptor).st_ino
+    finally:
+        os.close(descriptor)
 
 
-def processes_in(namespace: str) -> list[str]:
+def processes_in(namespace: int) -> list[str]:
     """The machine's numbers of the processes that run in a process namespace."""
     found = []
     for link in Path("/proc").glob("[0-9]*/ns/pid"):
         with suppress(OSError):  # it ended while we looked
             ended = "State:\tZ" in (link.parents[1] / "status").read_text(encoding="utf-8")
-            if str(link.readlink()) == namespace and not ended:
+            if link.stat().st_ino == namespace and not ended:
                 found.append(link.parts[2])
     return found
 
