@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 from provisioning.gateway.problems import Code, Problem
 
@@ -13,12 +14,14 @@ SOCKET_VERSION = b"13"
 """RFC 6455, 4.1."""
 _NONCE = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
+_WATCHED = frozenset({b"transfer-encoding", b"upgrade"})
+"""Headers that make a head more than plain; hardly any request has one."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 """Names in lower case."""
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """The head of a request as the parser read it."""
 
     method: bytes
@@ -31,13 +34,16 @@ class Head:
     @property
     def size(self) -> int:
         """Return how many bytes it took, give or take the white space."""
-        return sum(len(name) + len(value) + 4 for name, value in self.headers) + len(self.target)
+        return sum(map(len, chain.from_iterable(self.headers))) + 4 * len(self.headers) + len(self.target)
 
     def refusal(self) -> Problem | None:
         """Return why it is not to be read on; None for a head that nobody could misunderstand."""
         if self.size > MAX_HEAD_BYTES:
             return Problem(Code.HEADERS_TOO_LARGE)
-        if not (self._has_plain_target() and self._has_plain_body() and self._has_plain_upgrade()):
+        plain = self._has_plain_target()
+        if plain and _WATCHED.isdisjoint(dict(self.headers)):
+            return None
+        if not (plain and self._has_plain_body() and self._has_plain_upgrade()):
             return Problem(Code.INVALID_REQUEST, "The first line or the headers are not in their plain form.")
         return self._handshake_refusal() if self.upgrade == b"websocket" else None
 

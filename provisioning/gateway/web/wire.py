@@ -1,6 +1,6 @@
 """uvicorn's HTTP protocol with what it leaves open closed: absolute targets, endless heads, odd upgrades.
 
-And with head and body of an answer in one packet: two cost a system call more here, and wake the client twice.
+Timers are set once for a connection and not once for a request, of which there are very many more.
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ import asyncio
 import sys
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.web import crowd
+from provisioning.gateway.web.answer import Answer
 from provisioning.gateway.web.heads import MAX_HEAD_BYTES, Head
 
 HEAD_SECONDS = 15.0
 """From the connection, or the first byte of a further request, to the end of the headers."""
-
-
-LARGE_BYTES = 16 * 1024
-"""A piece of this size fills packets of its own, and the transport has to see it to slow its writer down."""
 
 
 LINGER_SECONDS = 5.0
@@ -38,39 +37,24 @@ class RefusedHeadError(Exception):
     """The head of a request is well formed and still not acceptable."""
 
 
-class Corked:
-    """A transport that holds what is written until the event loop's next turn, and then writes it at once."""
+class Lingering:
+    """A transport that is closed by halves first while the client may still be sending."""
 
     def __init__(
         self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, unread: Callable[[], bool]
     ) -> None:
         self.lingers = False
         """Whether the answer is out and what still comes is thrown away."""
+        self.write, self.writelines = transport.write, transport.writelines
         self._transport = transport
         self._loop = loop
         self._unread = unread
-        self._held: list[bytes] = []
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the transport has
         return getattr(self._transport, name)
 
-    def write(self, data: bytes) -> None:
-        """Hold `data`; a large piece goes out now, with all that was held before it."""
-        if not self._held:
-            self._loop.call_soon(self.flush)
-        self._held.append(data)
-        if len(data) >= LARGE_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is held."""
-        if self._held:
-            self._transport.writelines(self._held)
-            self._held = []
-
     def close(self) -> None:
-        """Write what is held, and close: half of it first, when the client may still be sending."""
-        self.flush()
+        """Close: half of it first, when the client may still be sending."""
         if self.lingers or self._transport.is_closing() or not self._unread():
             self._transport.close()
             return
@@ -83,11 +67,6 @@ class Corked:
         """Return whether nothing more can be written."""
         return self.lingers or self._transport.is_closing()
 
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Write what is held, and hand the connection over."""
-        self.flush()
-        self._transport.set_protocol(protocol)
-
 
 class GuardedProtocol(HttpToolsProtocol):
     """Refuses at the door what no honest client sends."""
@@ -98,35 +77,42 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = self._frame_bytes = self._thrown_away = 0
         self._idle_since = self.loop.time()
-        self._timer: asyncio.TimerHandle | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to count the time a client takes."""
-        self._corked = Corked(transport, self.loop, lambda: not self._in_head)
-        super().connection_made(self._corked)  # type: ignore[arg-type]  # it has what uvicorn uses
+        self._lingering = Lingering(transport, self.loop, lambda: not self._in_head)
+        super().connection_made(self._lingering)  # type: ignore[arg-type]  # it has what uvicorn uses
         if len(self.connections) > crowd.CROWD:
             crowd.thin_out(self.connections)
-        self._start_timer()
+        self._start_head_timer()
+        self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._leave_when_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop counting."""
-        self._stop_timer()
+        self._stop_timers()
         super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over: from now on its time is another's to count."""
+        self._stop_timers()
+        super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, unless the head has grown too long, or the answer is out already."""
-        if self._corked.lingers:
+        if self._lingering.lingers:
             self._thrown_away += len(data)
             if self._thrown_away > LINGER_BYTES:
-                self._corked.close()
+                self._lingering.close()
             return
         if self._in_head:
-            if self._timer is None:
-                self._start_timer()
             self._head_bytes += len(data)
         else:
             self._frame_bytes += len(data)
         super().data_received(data)
+        if self._in_head and self._head_bytes and self._head_timer is None:
+            self._start_head_timer()
         # The parser keeps what stands behind the chunks, and skips what stands beside them, without any end.
         most = self._head_bytes if self._in_head else self._frame_bytes
         if most > MAX_HEAD_BYTES and not self.transport.is_closing():
@@ -138,18 +124,56 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Look at the whole head; an exception here makes uvicorn answer through send_400_response."""
+        """Look at the whole head and begin to answer; an exception here makes uvicorn call send_400_response."""
         self._in_head, self._head_bytes, self._frame_bytes = False, 0, 0
-        self._stop_timer()
-        version, method = self.parser.get_http_version(), self.parser.get_method()
-        head = Head(method, self.url, version, self.headers, self._get_upgrade())
+        self._stop_head_timer()
+        parser = self.parser
+        upgrade = self._get_upgrade() if parser.should_upgrade() else None
+        head = Head(parser.get_method(), self.url, parser.get_http_version(), self.headers, upgrade)
         # What came in one piece was not counted while it came.
         self._fault = head.refusal()
         if self.is_crowded():
             self._fault = Problem(Code.NOT_READY, "There are too many connections; try again shortly.")
         if self._fault is not None:
             raise RefusedHeadError
-        super().on_headers_complete()
+        self._fill_scope(head)
+        if upgrade is None:
+            self._answer(keeps_alive=head.version != "1.0" and parser.should_keep_alive())
+
+    def _fill_scope(self, head: Head) -> None:
+        path, _, query = head.target.partition(b"?")
+        text = path.decode("ascii")
+        self.scope.update(
+            {
+                "method": head.method.decode("ascii"),
+                "http_version": head.version,
+                "path": unquote(text) if "%" in text else text,
+                "raw_path": path,
+                "query_string": query,
+            }
+        )
+
+    def _answer(self, *, keeps_alive: bool) -> None:
+        former = self.cycle
+        self.cycle = Answer(
+            self.scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keeps_alive,
+            on_response=self.on_response_complete,
+        )
+        if former is None or former.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            # Sent before the answer to the one before: it waits for its turn.
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def is_crowded(self) -> bool:
         """Return whether there are so many connections that no further request is taken."""
@@ -168,11 +192,25 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with the next request, unless this one has not ended: its rest would keep the connection for ever."""
-        unread = not self._in_head and not self.pipeline
+        self.server_state.total_requests += 1
         self._idle_since = self.loop.time()
-        super().on_response_complete()
-        if unread and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif not self._in_head:
             self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self.tasks.add(self.loop.create_task(self._answered(cycle, app)))
+
+    async def _answered(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        try:
+            await cycle.run_asgi(app)
+        finally:
+            # Here and not in a callback, which would take a turn of the event loop of its own.
+            self.tasks.discard(asyncio.current_task())
 
     def idle_since(self) -> float | None:
         """Return since when the client has been asked for nothing and has asked for nothing."""
@@ -194,14 +232,29 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.write(head.encode() + body)
         self.transport.close()
 
-    def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+    def _start_head_timer(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_timers(self) -> None:
+        self._stop_head_timer()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+
+    def _leave_when_idle(self) -> None:
+        """Close a connection that has waited for its next request long enough, or look again when it could have."""
+        since = None if self._head_bytes else self.idle_since()
+        left = self.timeout_keep_alive if since is None else since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._idle_timer = self.loop.call_later(left, self._leave_when_idle)
+        else:
+            self.transport.close()
 
     def _too_slow(self) -> None:
         if self._in_head and not self.transport.is_closing():
             self._refuse(Problem(Code.REQUEST_TIMEOUT))
+
