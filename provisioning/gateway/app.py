@@ -22,6 +22,7 @@ from provisioning.gateway.route import OPEN, Access, Handler, Match, Router
 from provisioning.gateway.routes import SOCKETS, SocketRoute
 from provisioning.gateway.services import Services
 from provisioning.gateway.telling import costs, endings, notices, pod, setup
+from provisioning.gateway.web.deadline import Deadlines
 from provisioning.gateway.web.exchange import Exchange, Receive, Scope, Send
 from provisioning.gateway.web.pages import redirect
 
@@ -44,6 +45,7 @@ class Gateway:
         self.services = services
         self._router = router
         self._pace = pace.Pace()
+        self._deadlines = Deadlines(services.settings.deadline_seconds)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,7 +135,7 @@ class Gateway:
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
-            async with asyncio.timeout(self.services.settings.deadline_seconds) as exchange.deadline:
+            with self._deadlines.bound() as exchange.deadline:
                 await self._handle(exchange)
         except Problem as problem:
             await self._fail(exchange, problem)

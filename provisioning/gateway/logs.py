@@ -6,9 +6,11 @@ import logging
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import TracebackType
 
 import orjson
@@ -72,9 +74,20 @@ def write_request(row: Mapping[str, object]) -> None:
     Nothing in it comes from the client but the method; routes are patterns.
     """
     if _log.isEnabledFor(logging.INFO):
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = {"time": time, "level": "info", "logger": _log.name, "event": "request", **row}
+        second, part = divmod(time.time(), 1)
+        line = {
+            "time": f"{_second(second)}.{int(part * 1000):03}+00:00",
+            "level": "info",
+            "logger": _log.name,
+            "event": "request",
+            **row,
+        }
         os.write(1, orjson.dumps(line) + b"\n")
+
+
+@lru_cache(maxsize=1)
+def _second(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def configure(level: int = logging.INFO) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from provisioning.gateway.access.door import Way
 from provisioning.gateway.access.limits import Kind
@@ -62,8 +63,7 @@ class Route:
 _WAYS = {(web, signed): Way(web, signed) for web in (False, True) for signed in (False, True)}
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """A route that was found, with the parts of its path."""
 
     route: Route

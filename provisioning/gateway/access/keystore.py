@@ -62,7 +62,8 @@ class KeyStore:
         key_id = keys.key_id(token)
         if key_id is None:
             raise Problem(Code.INVALID_KEY)
-        await self._refresh()
+        if self._is_stale():
+            await self._refresh()
         record, now = self._keys.get(key_id, _NOBODY), self.clock.now_ms()
         # Digests are compared for an unknown id as well: the time taken must not tell which ids exist.
         current, previous = record.is_secret(self.digest(token))
@@ -71,9 +72,10 @@ class KeyStore:
         if not current and now >= (record.previous_until or 0):
             raise Problem(Code.KEY_REVOKED, "This key was rotated and its former secret has ended; use the new one.")
         actor = self._actor(record, now)
+        if current:
+            return actor
         # What was opened with a former secret ends with it.
-        ends = [at for at in (record.previous_until, record.expires_at) if at is not None]
-        return actor if current else replace(actor, expires_at=min(ends))
+        return replace(actor, expires_at=min(at for at in (record.previous_until, record.expires_at) if at is not None))
 
     def _actor(self, record: KeyRecord, now: int) -> Actor:
         state = record.state(now)
@@ -165,13 +167,16 @@ class KeyStore:
             self._changes += 1
             self._looked_at = float("-inf")
 
+    def _is_stale(self) -> bool:
+        return self.clock.monotonic() - self._looked_at >= REFRESH_SECONDS
+
     async def _refresh(self) -> None:
-        if self.clock.monotonic() - self._looked_at < REFRESH_SECONDS:
+        if not self._is_stale():
             return
         async with self._refreshing:
-            started = self.clock.monotonic()
-            if started - self._looked_at < REFRESH_SECONDS:
+            if not self._is_stale():
                 return
+            started = self.clock.monotonic()
             changes = self._changes
             version = await self.database.read(_version)
             if version != self._version or self._looked_at == float("-inf"):

@@ -79,16 +79,20 @@ class Limiter:
     def take_all(self, wanted: Sequence[tuple[Policy, str]]) -> list[Verdict]:
         """Take one unit of every policy for its subject, or none at all when one of them has none left."""
         now = round(self._clock.monotonic() * NANOSECONDS)
-        # The policy's name is part of the key: two policies must never share a bucket.
-        filled = [
-            (policy, (policy.name, subject), max(self._arrivals.get((policy.name, subject), now) - now, 0))
-            for policy, subject in wanted
-        ]
-        for policy, _, level in filled:
-            if level + policy.interval > policy.span:
-                return [_looked(policy, level) for policy, _, level in filled]
+        arrivals, filled, fits = self._arrivals, [], True
+        for policy, subject in wanted:
+            # The policy's name is part of the key: two policies must never share a bucket.
+            bucket = (policy.name, subject)
+            level = max(arrivals.get(bucket, now) - now, 0)
+            fits = fits and level + policy.interval <= policy.span
+            filled.append((policy, bucket, level))
+        if not fits:
+            return [_looked(policy, level) for policy, _, level in filled]
         for policy, bucket, level in filled:
-            self._remember(bucket, now + level + policy.interval)
+            arrivals[bucket] = now + level + policy.interval
+            arrivals.move_to_end(bucket)
+        while len(arrivals) > self._max_buckets:
+            arrivals.popitem(last=False)
         return [_verdict(policy, level + policy.interval, allowed=True) for policy, _, level in filled]
 
     def give_back(self, taken: Sequence[tuple[Policy, str]]) -> None:
@@ -97,12 +101,6 @@ class Limiter:
             bucket = (policy.name, subject)
             if bucket in self._arrivals:
                 self._arrivals[bucket] -= policy.interval
-
-    def _remember(self, bucket: tuple[str, str], full_again: int) -> None:
-        self._arrivals[bucket] = full_again
-        self._arrivals.move_to_end(bucket)
-        if len(self._arrivals) > self._max_buckets:
-            self._arrivals.popitem(last=False)
 
 
 def _looked(policy: Policy, filled: int) -> Verdict:

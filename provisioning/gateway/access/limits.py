@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -65,9 +64,8 @@ class Limits:
     def __init__(self, settings: GatewaySettings, limiter: Limiter) -> None:
         per_key = settings.rate_limit_per_minute
         self._limiter = limiter
-        self._places = _Places()
-        # The actor is kept as well: an id means somebody else once its object has gone.
-        self._known: dict[int, tuple[Actor, Bounds]] = {}
+        self._held: dict[tuple[str, str], int] = {}
+        self._known: dict[int, _Caller] = {}
         self._key_default = Allowance(
             requests_per_minute=per_key,
             max_streams=settings.max_streams_per_key,
@@ -88,38 +86,30 @@ class Limits:
 
     def of(self, actor: Actor) -> Bounds:
         """Return what holds for a caller."""
+        return self._caller(actor).bounds
+
+    def _caller(self, actor: Actor) -> _Caller:
         known = self._known.get(id(actor))
-        if known is not None and known[0] is actor:
-            return known[1]
+        if known is not None and known.actor is actor:
+            return known
         bounds = Bounds(_filled(actor.limits, self._key_default), _filled(actor.user_limits, self._user_default))
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        self._known[id(actor)] = actor, bounds
-        return bounds
+        place = _Place(self._held, actor, bounds)
+        known = self._known[id(actor)] = _Caller(
+            actor, bounds, place, {kind: _policies(actor, bounds, kind) for kind in Kind}
+        )
+        return known
 
     def admit(self, exchange: Exchange, kind: Kind) -> None:
         """Count a request against all its policies, or against none; raises Problem RATE_LIMITED."""
-        actor, address = exchange.who, peer(exchange.scope)
-        wanted = self._policies(actor, kind)
+        wanted, address = self._caller(exchange.who).policies[kind], peer(exchange.scope)
         if address not in LOOPBACK_PEERS:
             # A tunnel and the pod's own health check are nobody in particular.
-            wanted.append((self._per_address, address))
+            wanted = [*wanted, (self._per_address, address)]
         verdicts = self._limiter.take_all(wanted)
         exchange.extra_headers += headers(verdicts)
         _raise_refused(verdicts)
-
-    def _policies(self, actor: Actor, kind: Kind) -> list[tuple[Policy, str]]:
-        if kind is Kind.FILE:
-            return [(FILES, actor.key_id)]
-        bounds = self.of(actor)
-        wanted = [(_policy("perkey", bounds.key.requests_per_minute), actor.key_id)]
-        wanted.append((_policy("perowner", bounds.user.requests_per_minute), actor.owner))
-        if kind is not Kind.PLAIN:
-            name = f"{kind.value}s_per_minute"
-            wanted.append((_policy(kind.value, getattr(bounds.user, name)), actor.owner))
-            if (own := getattr(bounds.key, name)) is not None:
-                wanted.append((_policy(f"{kind.value}perkey", own), actor.key_id))
-        return wanted
 
     def failed(self, scope: Scope, problem: Problem) -> None:
         """Count a refused credential; raises Problem RATE_LIMITED instead once an address has tried too many.
@@ -147,9 +137,8 @@ class Limits:
         _raise_refused([self._limiter.take(LOGINS, account)])
 
     def place(self, actor: Actor) -> contextlib.AbstractContextManager[None]:
-        """Hold one of the caller's places; raises Problem CONCURRENCY_LIMITED when all are taken."""
-        bounds = self.of(actor)
-        return self._places.held(actor, bounds.key.max_requests, bounds.user.max_requests)
+        """Return a context that holds one of the caller's places; it raises Problem when all are taken."""
+        return self._caller(actor).place
 
     def queue(self, actor: Actor) -> Room:
         """Return how many unfinished jobs a caller may have."""
@@ -162,44 +151,62 @@ class Limits:
         return StreamBounds(bounds.user.max_streams or 0, bounds.key.max_streams or 0)
 
 
-class _Places:
-    """Counts what is held at once, by key and by user."""
+@dataclass(frozen=True)
+class _Caller:
+    """Somebody who asks again and again: what is worked out of the limits, once."""
 
-    def __init__(self) -> None:
-        self._held: Counter[tuple[str, str]] = Counter()
+    actor: Actor
+    """Kept, since an id means somebody else once its object has gone."""
+    bounds: Bounds
+    place: _Place
+    policies: Mapping[Kind, Sequence[tuple[Policy, str]]]
+    """What a request of each kind is counted against, and under which name."""
 
-    def held(self, actor: Actor, of_key: int | None, of_user: int | None) -> contextlib.AbstractContextManager[None]:
-        bounded = ((("key", actor.key_id), of_key), (("owner", actor.owner), of_user))
-        for name, most in bounded:
-            if most is not None and self._held[name] >= most:
-                message = f"At most {most} requests of yours are answered at once; wait for one of them."
-                policy = f"requestsper{name[0]}"
-                raise Problem(Code.CONCURRENCY_LIMITED, message, members={"violated-policies": [policy]})
-        return _Place(self._held, (bounded[0][0], bounded[1][0]))
+
+def _policies(actor: Actor, bounds: Bounds, kind: Kind) -> list[tuple[Policy, str]]:
+    if kind is Kind.FILE:
+        return [(FILES, actor.key_id)]
+    wanted = [(_policy("perkey", bounds.key.requests_per_minute), actor.key_id)]
+    wanted.append((_policy("perowner", bounds.user.requests_per_minute), actor.owner))
+    if kind is not Kind.PLAIN:
+        name = f"{kind.value}s_per_minute"
+        wanted.append((_policy(kind.value, getattr(bounds.user, name)), actor.owner))
+        if (own := getattr(bounds.key, name)) is not None:
+            wanted.append((_policy(f"{kind.value}perkey", own), actor.key_id))
+    return wanted
 
 
 class _Place:
-    """A place among the requests of a key and of a user; a class, since a generator costs several times more."""
+    """A place among the requests of a key and of a user, taken by each that enters; counted in `held`.
 
-    def __init__(self, held: Counter[tuple[str, str]], names: tuple[tuple[str, str], ...]) -> None:
+    One object for all requests of a caller: a generator for each would cost several times more.
+    """
+
+    def __init__(self, held: dict[tuple[str, str], int], actor: Actor, bounds: Bounds) -> None:
         self._held = held
-        self._names = names
+        self._bounded = (
+            (("key", actor.key_id), bounds.key.max_requests), (("owner", actor.owner), bounds.user.max_requests),
+        )  # fmt: skip
 
     def __enter__(self) -> None:
-        for name in self._names:
-            self._held[name] += 1
+        held = self._held
+        for name, most in self._bounded:
+            if most is not None and held.get(name, 0) >= most:
+                message = f"At most {most} requests of yours are answered at once; wait for one of them."
+                policy = f"requestsper{name[0]}"
+                raise Problem(Code.CONCURRENCY_LIMITED, message, members={"violated-policies": [policy]})
+        for name, _ in self._bounded:
+            held[name] = held.get(name, 0) + 1
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        for name in self._names:
-            if self._held[name] == 1:
+        for name, _ in self._bounded:
+            self._held[name] -= 1
+            if not self._held[name]:
                 del self._held[name]
-            else:
-                self._held[name] -= 1
 
 
 def _raise_refused(verdicts: Sequence[Verdict]) -> None:
-    refused = [verdict for verdict in verdicts if not verdict.allowed]
-    if refused:
+    if refused := [verdict for verdict in verdicts if not verdict.allowed]:
         longest = max(verdict.reset_seconds for verdict in refused)
         names = [verdict.policy.name for verdict in refused]
         allowed = ", ".join(f"{each.policy.quota} in {each.policy.window_seconds} s" for each in refused)

@@ -72,27 +72,20 @@ class Connections:
             raise
 
     async def _ask(self, request: bytes) -> Connection:
-        while self._idle:
-            connection = self._idle.pop()
-            if await self._asked(connection, request, again=True):
+        while True:
+            is_new = not self._idle
+            connection = await self._connect() if is_new else self._idle.pop()
+            self._busy.add(connection)
+            try:
+                await connection.ask(request)
+            except BaseException as error:
+                self._busy.discard(connection)
+                connection.close()
+                # Closed while it was not used; what only fetches may be asked again (RFC 9112, 9.3.1).
+                if is_new or connection.has_heard or not isinstance(error, ConnectionError):
+                    raise
+            else:
                 return connection
-        connection = await self._connect()
-        await self._asked(connection, request, again=False)
-        return connection
-
-    async def _asked(self, connection: Connection, request: bytes, *, again: bool) -> bool:
-        """Return whether a connection answers; with `again` it may have been closed while it was not used."""
-        self._busy.add(connection)
-        try:
-            await connection.ask(request)
-        except BaseException as error:
-            self._busy.discard(connection)
-            connection.close()
-            if again and isinstance(error, ConnectionError) and not connection.has_heard:
-                # RFC 9112, 9.3.1: what only fetches may be asked again.
-                return False
-            raise
-        return True
 
     def release(self, connection: Connection) -> None:
         """Take a connection back; one whose answer was not read to its end is cut."""

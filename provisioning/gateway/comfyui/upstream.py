@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import aiohttp
 import orjson
@@ -26,8 +25,7 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 Body = bytes | AsyncIterator[bytes]
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer whose body is still arriving."""
 
     status: int
@@ -53,8 +51,7 @@ class Reply:
         return body if body or length == "0" else None
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What is asked of ComfyUI; nothing of the client's request is in it but what is named here."""
 
     method: str

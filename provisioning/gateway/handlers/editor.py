@@ -8,7 +8,7 @@ import re
 
 from provisioning.gateway.comfyui.realm import is_safe_name
 from provisioning.gateway.comfyui.upstream import Request
-from provisioning.gateway.handlers.passing import FORWARDED_REPLY_HEADERS, segment
+from provisioning.gateway.handlers.passing import STREAMED_REPLY_HEADERS, segment
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
 from provisioning.gateway.web.exchange import Exchange
@@ -80,7 +80,7 @@ async def _send(services: Services, exchange: Exchange, path: str, caching: str)
     async with services.upstream.stream(Request(exchange.method, path, headers=wanted)) as reply:
         if reply.status not in {200, 304}:
             raise Problem(Code.NOT_FOUND if reply.status == 404 else Code.UPSTREAM_ERROR)
-        kept = [(name, reply.headers[name]) for name in FORWARDED_REPLY_HEADERS if name in reply.headers]
+        kept = [(name, reply.headers[name]) for name in STREAMED_REPLY_HEADERS if name in reply.headers]
         # Scripts that run as workers take their policy from their own answer.
         await exchange.start(reply.status, [*kept, ("cache-control", caching), ("content-security-policy", _POLICY)])
         async for chunk in reply.chunks:

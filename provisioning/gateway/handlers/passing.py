@@ -12,10 +12,12 @@ from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
 from provisioning.gateway.web.exchange import Exchange
 
-FORWARDED_REQUEST_HEADERS = ("range", "if-range", "if-none-match", "if-modified-since")
+FORWARDED_REQUEST_HEADERS = frozenset({"range", "if-range", "if-none-match", "if-modified-since"})
 """All that ComfyUI gets to see of a client's headers: no origin, cookie, key or `comfy-user`."""
 
-FORWARDED_REPLY_HEADERS = ("content-type", "content-length", "content-range", "accept-ranges", "etag", "last-modified")
+FORWARDED_REPLY_HEADERS = ("content-type", "content-range", "accept-ranges", "etag", "last-modified")
+STREAMED_REPLY_HEADERS = (*FORWARDED_REPLY_HEADERS, "content-length")
+"""What is sent in one piece gets its length here."""
 
 _ERRORS: Mapping[int, Code] = {400: Code.INVALID_REQUEST, 404: Code.NOT_FOUND, 416: Code.RANGE_NOT_SATISFIABLE}
 
@@ -46,7 +48,7 @@ async def pass_on(
 
     Raises Problem, UPSTREAM_ERROR also for what is no JSON where nothing else was asked for: a page, half an answer.
     """
-    headers = {name: value for name in FORWARDED_REQUEST_HEADERS if (value := exchange.header(name)) is not None}
+    headers = exchange.headers_among(FORWARDED_REQUEST_HEADERS)
     if "range" in headers:
         await _judge_range(services, path, params, headers)
     async with services.upstream.stream(Request(exchange.method, path, params, headers)) as reply:
@@ -54,15 +56,16 @@ async def pass_on(
             whole = [("content-range", reply.headers["content-range"])] if reply.status == 416 else []
             raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR), headers=tuple(whole))
         kept = [(name, reply.headers[name]) for name in FORWARDED_REPLY_HEADERS if name in reply.headers]
-        kept += display_headers(reply.headers.get("content-type", ""))
         kind = reply.headers.get("content-type", "")
+        kept += display_headers(kind)
         if only_json and reply.status == 200 and not kind.startswith("application/json"):
             raise Problem(Code.UPSTREAM_ERROR)
         if (body := await reply.small()) is not None:
             _check_json(body, wanted=only_json and reply.status == 200)
-            await exchange.send(reply.status, body, [pair for pair in kept if pair[0] != "content-length"])
+            await exchange.send(reply.status, body, kept)
             return
-        await exchange.start(reply.status, kept)
+        length = reply.headers.get("content-length")
+        await exchange.start(reply.status, [*kept, ("content-length", length)] if length else kept)
         async for chunk in reply.chunks:
             await exchange.write(chunk, more=True)
         await exchange.write(b"", more=False)

@@ -43,7 +43,7 @@ class Answer(RequestResponseCycle):
         given = dict(headers)
         length = given.get(b"content-length")
         self.chunked_encoding = length is None and self.scope["method"] != "HEAD" and status not in BODILESS
-        self.expected_content_length = int(length or 0)
+        self.expected_content_length = 0 if status in BODILESS else int(length or 0)
         every = [*self.default_headers, *headers, *self._connection_headers(given.get(b"connection"))]
         lines = b"".join([b"%b: %b\r\n" % pair for pair in every])
         _check(lines, len(every))

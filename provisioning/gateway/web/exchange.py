@@ -11,6 +11,7 @@ import orjson
 
 from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.problems import Code, Problem, fault
+from provisioning.gateway.web.deadline import Bound
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -38,34 +39,34 @@ _DEFAULT_NAMES = frozenset(name for name, _ in _DEFAULTS)
 
 _BY_NAME = "gateway.headers"
 """Under this name a scope keeps its headers by their names."""
-_ABSENT = b"absent\0"
-"""No header has this value."""
 
 
 class Exchange:
     """Reads a request within its limits and writes exactly one answer."""
 
+    # What hardly any request changes stands here, and not in every object.
+    actor: Actor | None = None
+    is_page = False
+    """Whether a person without a session is shown where to log in."""
+    route = ""
+    job_id: str | None = None
+    status = 0
+    problem: Problem | None = None
+    bytes_in = 0
+    bytes_out = 0
+    deadline: Bound | None = None
+    _body_read = False
+
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, request_id: str, idle_seconds: float) -> None:
         self.scope = scope
         self.request_id = request_id
         self.method: str = scope.get("method", "GET")
-        self.actor: Actor | None = None
-        self.is_page = False
-        """Whether a person without a session is shown where to log in."""
-        self.route = ""
         self.params: dict[str, str] = {}
         self.query: dict[str, str] = {}
-        self.job_id: str | None = None
         self.extra_headers: list[tuple[str, str]] = []
-        self.status = 0
-        self.problem: Problem | None = None
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.deadline: asyncio.Timeout | None = None
         self._receive = receive
         self._send = send
         self._idle_seconds = idle_seconds
-        self._body_read = not _has_body(scope)
 
     @property
     def who(self) -> Actor:
@@ -82,6 +83,11 @@ class Exchange:
     def header(self, name: str) -> str | None:
         """Return a header that may come once; raises Problem when it comes more often."""
         return single_header(self.scope, name)
+
+    def headers_among(self, names: frozenset[str]) -> dict[str, str]:
+        """Return those of some headers that came; raises Problem when one came more than once."""
+        given = names.intersection(_by_name(self.scope))
+        return {name: value for name in given if (value := self.header(name)) is not None}
 
     async def chunks(self, limit: int) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; raises Problem when it is longer than `limit` bytes or stops arriving."""
@@ -130,16 +136,21 @@ class Exchange:
         """Begin an answer that may last."""
         if self.deadline is not None:
             # The bound is on silence: RunPod's proxy lets an answer that has begun go on.
-            self.deadline.reschedule(None)
+            self.deadline.lift()
         await self._begin(status, headers)
 
     async def _begin(self, status: int, headers: Headers) -> None:
-        own = [*headers, ("x-request-id", self.request_id), *self.extra_headers]
         self.status = status
-        encoded = [(name.encode(), value.encode("latin-1", "replace")) for name, value in own]
-        names = {name for name, _ in encoded}
-        encoded += [pair for pair in _DEFAULTS if pair[0] not in names] if names & _DEFAULT_NAMES else _DEFAULTS
-        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+        own = [
+            (name.encode(), value.encode("latin-1", "replace"))
+            for name, value in (*headers, ("x-request-id", self.request_id), *self.extra_headers)
+        ]
+        if _DEFAULT_NAMES.isdisjoint(dict(own)):
+            own += _DEFAULTS
+        else:
+            given = dict(own)
+            own += [pair for pair in _DEFAULTS if pair[0] not in given]
+        await self._send({"type": "http.response.start", "status": status, "headers": own})
 
     async def write(self, chunk: bytes, *, more: bool) -> None:
         """Send a part of the body; raises TimeoutError when the client has stopped reading."""
@@ -162,7 +173,7 @@ class Exchange:
     async def _send_in_pieces(self, body: bytes) -> None:
         """Send as fast as the client reads: whoever reads nothing keeps its place, and few bytes of ours."""
         if self.deadline is not None:
-            self.deadline.reschedule(None)
+            self.deadline.lift()
         for at in range(0, len(body), PIECE_BYTES):
             await self.write(body[at : at + PIECE_BYTES], more=at + PIECE_BYTES < len(body))
 
@@ -173,7 +184,7 @@ class Exchange:
     async def send_problem(self, problem: Problem) -> None:
         """Send an error; a body that is still arriving is not waited for."""
         self.problem = problem
-        closing = [] if self._body_read else [("connection", "close")]
+        closing = [] if self._body_read or not _has_body(self.scope) else [("connection", "close")]
         is_v2 = self.scope["path"].startswith("/api/v2/")
         body = orjson.dumps(problem.v2_body(self.request_id) if is_v2 else problem.body(self.request_id))
         await self.send(problem.entry.status, body, [*problem.headers(), *closing])
@@ -181,26 +192,27 @@ class Exchange:
 
 def _has_body(scope: Scope) -> bool:
     headers = _by_name(scope)
-    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+    return "transfer-encoding" in headers or headers.get("content-length", b"0") != b"0"
 
 
-def _by_name(scope: Scope) -> dict[bytes, bytes | None]:
+def _by_name(scope: Scope) -> dict[str, bytes | None]:
     """Return a request's headers by their names, made once; one that came more than once has no value."""
-    known: dict[bytes, bytes | None] | None = scope.get(_BY_NAME)
+    known: dict[str, bytes | None] | None = scope.get(_BY_NAME)
     if known is None:
         headers = scope["headers"]
-        known = scope[_BY_NAME] = dict(headers)
+        known = scope[_BY_NAME] = {name.decode("latin-1"): value for name, value in headers}
         if len(known) != len(headers):
-            times = Counter(name for name, _ in headers)
+            times = Counter(name.decode("latin-1") for name, _ in headers)
             known.update({name: None for name in times if times[name] > 1})
     return known
 
 
 def single_header(scope: Scope, name: str) -> str | None:
     """Return a header that may come once; raises Problem when it comes more often or is not plain ASCII."""
-    value = _by_name(scope).get(name.encode(), _ABSENT)
-    if value is _ABSENT:
+    headers = _by_name(scope)
+    if name not in headers:
         return None
+    value = headers[name]
     if value is None:
         raise Problem(Code.INVALID_REQUEST, f"The header {name} came more than once.", members=fault(name, "duplicate"))
     if not value.isascii():

@@ -257,4 +257,3 @@ class GuardedProtocol(HttpToolsProtocol):
     def _too_slow(self) -> None:
         if self._in_head and not self.transport.is_closing():
             self._refuse(Problem(Code.REQUEST_TIMEOUT))
-

@@ -68,7 +68,7 @@ async def dawdle(visit: Visit, client: httpx.AsyncClient) -> httpx.Response:
         yield b'{"prompt": '
         await asyncio.Event().wait()
 
-    held = visit.gate.app.services.reception.limits._places._held
+    held = visit.gate.app.services.reception.limits._held
     sending = asyncio.create_task(client.post("/prompt", content=body()))
 
     async def hang_up() -> None:
