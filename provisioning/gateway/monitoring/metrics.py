@@ -1,15 +1,17 @@
 """What the gateway counts about itself, for Prometheus; labels are route patterns, states and codes, never names.
 
-Requests are counted on the hot path, through children that are bound once; everything else is looked at when a monitor
-asks, in `snapshot`.
+Requests are counted in plain numbers, since all are counted on one thread and the library's own counters lock for each;
+everything else is looked at when a monitor asks, in `snapshot`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from provisioning.gateway.problems import Problem
@@ -19,9 +21,6 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 90.0)
 """Seconds: from an answer out of memory to the longest that any is waited for."""
 
-Observe = Callable[[float], None]
-Add = Callable[[], None]
-
 
 class Metrics:
     """The counts of one gateway; every gateway has a registry of its own."""
@@ -29,18 +28,10 @@ class Metrics:
     def __init__(self, lasting: Collection[str] = ()) -> None:
         """`lasting`: routes whose answers go on for as long as the client likes, and so have no latency."""
         self._registry = CollectorRegistry()
-        self._lasting = frozenset(lasting)
-        self._requests = self._counter("requests", "Requests answered.", "method", "route", "status")
+        self._answers = _Answers(frozenset(lasting))
+        self._registry.register(self._answers)
         self._refusals = self._counter("refusals", "Errors answered, by their code.", "code")
         self._limited = self._counter("rate_limited", "Requests refused, by the limit that did.", "policy")
-        self._seconds = Histogram(
-            "gateway_request_duration_seconds",
-            "Time until a request was answered whole, event streams left out.",
-            ("method", "route"),
-            buckets=BUCKETS,
-            registry=self._registry,
-        )
-        self._bound: dict[tuple[str, str, int], tuple[Add, Observe | None]] = {}
         self._state = _State()
         self._registry.register(self._state)
         ProcessCollector(namespace="gateway", registry=self._registry)
@@ -51,18 +42,7 @@ class Metrics:
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer; a request that matched no route is counted without its method and path."""
         # Both are the client's own text; only those of routes are known words.
-        key = (method, route, status) if route else ("", "", status)
-        add, observe = self._bound.get(key) or self._bind(key)
-        add()
-        if observe is not None:
-            observe(seconds)
-
-    def _bind(self, key: tuple[str, str, int]) -> tuple[Add, Observe | None]:
-        method, route, status = key
-        add: Add = self._requests.labels(method, route, str(status)).inc
-        bound = (add, None if route in self._lasting else self._seconds.labels(method, route).observe)
-        self._bound[key] = bound
-        return bound
+        self._answers.count(*((method, route) if route else ("", "")), status, seconds)
 
     def refused(self, problem: Problem) -> None:
         """Count an error that was answered."""
@@ -74,6 +54,39 @@ class Metrics:
         """Return everything in Prometheus' text format, with what was looked at just now."""
         self._state.metrics = list(snapshot)
         return generate_latest(self._registry)
+
+
+class _Answers(Collector):
+    """Counts answers, and how long they took."""
+
+    def __init__(self, lasting: Collection[str]) -> None:
+        self._lasting = lasting
+        self._statuses: dict[tuple[str, str, int], int] = {}
+        self._seconds: dict[tuple[str, str], float] = {}
+        self._slots: dict[tuple[str, str], list[int]] = {}
+        """How many took at most as long as each bucket says and longer than the one before; the last are the rest."""
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one."""
+        key, place = (method, route, status), (method, route)
+        self._statuses[key] = self._statuses.get(key, 0) + 1
+        if route not in self._lasting:
+            slots = self._slots.get(place) or self._slots.setdefault(place, [0] * (len(BUCKETS) + 1))
+            slots[bisect_left(BUCKETS, seconds)] += 1
+            self._seconds[place] = self._seconds.get(place, 0.0) + seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the counts."""
+        requests = CounterMetricFamily("gateway_requests", "Requests answered.", labels=("method", "route", "status"))
+        for (method, route, status), number in self._statuses.items():
+            requests.add_metric((method, route, str(status)), number)
+        yield requests
+        text = "Time until a request was answered whole, event streams left out."
+        durations = HistogramMetricFamily("gateway_request_duration_seconds", text, labels=("method", "route"))
+        for place, slots in self._slots.items():
+            bounds = (*map(str, BUCKETS), "+Inf")
+            durations.add_metric(place, list(zip(bounds, accumulate(slots), strict=True)), self._seconds[place])
+        yield durations
 
 
 class _State(Collector):
