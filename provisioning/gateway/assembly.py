@@ -8,6 +8,7 @@ from provisioning.gateway.access.reception import reception
 from provisioning.gateway.app import Gateway
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.catalogue import CatalogueCache
+from provisioning.gateway.comfyui.commons import Commons
 from provisioning.gateway.comfyui.feed import Feed
 from provisioning.gateway.comfyui.requests import Requests
 from provisioning.gateway.comfyui.upstream import Upstream
@@ -59,13 +60,12 @@ def create_app(
     teller = JobTeller(channels, tracker, scheduler, clock)
     feed = Feed(upstream, tracker, hub, teller, connected=scheduler.wake)
     reference = Reference(ROUTES)
-    lasting = {route.path for route in ROUTES if route.lasting}
     desk = reception(settings, keys, limiter)
     listening = (hub, channels, Streams(settings.max_streams, desk.limits.streams))
     running = (tracker, dispatch, scheduler, canceller, warden, feed, teller)
     webhooks = Webhooks(ledger.database, clock, settings)
-    space = Space(settings.requests, settings.min_free_bytes)
-    parts = (upstream, clock, space, catalogue, *listening, *running, News(channels), webhooks)
+    asked = (upstream, clock, Space(settings.requests, settings.min_free_bytes), catalogue, Commons(upstream, clock))
+    parts = (*asked, *listening, *running, News(channels), webhooks)
     routes = (*ROUTES, *EDITOR_ROUTES)
     router = Router(routes)
     services = Services(
@@ -83,7 +83,7 @@ def create_app(
         site=Site(reference, settings),
         takes_signatures=router.takes_signatures,
         pages=pages(routes),
-        metrics=Metrics(lasting),
+        metrics=Metrics({route.path for route in ROUTES if route.lasting}),
         accounting=Accounting(ledger.database, clock, settings),
     )
     return Gateway(services, router)

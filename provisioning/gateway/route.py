@@ -75,13 +75,14 @@ class Router:
 
     def __init__(self, routes: tuple[Route, ...]) -> None:
         self._by_path: dict[str, dict[str, Route]] = {}
-        self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
+        self._patterns: dict[tuple[int, str], list[tuple[re.Pattern[str], dict[str, Route]]]] = {}
+        """By how many segments they have, and the first of them, which never is a parameter."""
         for route in routes:
             for path in paths(route):
                 self._by_path.setdefault(path, {})[route.method] = route
         for path, methods in self._by_path.items():
             if "{" in path:
-                self._patterns.append((_pattern(path), methods))
+                self._patterns.setdefault(_shape(path), []).append((_pattern(path), methods))
 
     def find(self, method: str, path: str) -> Match | Problem:
         """Return the route for a decoded path, or why there is none: NOT_FOUND or METHOD_NOT_ALLOWED.
@@ -105,7 +106,7 @@ class Router:
     def _find(self, path: str) -> tuple[dict[str, Route] | None, dict[str, str]]:
         if "{" not in path and path in self._by_path:
             return self._by_path[path], {}
-        for pattern, methods in self._patterns:
+        for pattern, methods in self._patterns.get(_shape(path), ()):
             if (found := pattern.fullmatch(path)) is not None:
                 return methods, found.groupdict()
         return None, {}
@@ -120,6 +121,10 @@ def pages(routes: tuple[Route, ...]) -> Mapping[str, Scope | None]:
 def paths(route: Route) -> tuple[str, ...]:
     """Return the paths at which a route answers."""
     return (route.path, f"/api{route.path}") if route.native else (route.path,)
+
+
+def _shape(path: str) -> tuple[int, str]:
+    return path.count("/"), path[: path.find("/", 1)]
 
 
 def _pattern(path: str) -> re.Pattern[str]:

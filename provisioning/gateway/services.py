@@ -12,6 +12,7 @@ from provisioning.gateway.access.reception import Reception
 from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.catalogue import CatalogueCache
+from provisioning.gateway.comfyui.commons import Commons
 from provisioning.gateway.comfyui.feed import Feed
 from provisioning.gateway.comfyui.realm import Realm, realm_of
 from provisioning.gateway.comfyui.upstream import Upstream
@@ -56,6 +57,7 @@ class Services:
     clock: Clock
     space: Space
     catalogue: CatalogueCache
+    commons: Commons
     hub: Hub
     channels: Channels
     streams: Streams

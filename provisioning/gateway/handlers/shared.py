@@ -32,8 +32,9 @@ async def _classes(services: Services, exchange: Exchange) -> dict[str, object]:
 
 
 async def same_path(services: Services, exchange: Exchange) -> None:
-    """Pass a GET for JSON on to the same path, without the query."""
-    await pass_on(services, exchange, asked_path(exchange), only_json=True)
+    """Answer with the JSON that ComfyUI has at the same path, without the query."""
+    body = await services.commons.get(asked_path(exchange))
+    await exchange.send(200, body, [("content-type", "application/json")])
 
 
 async def template_file(services: Services, exchange: Exchange) -> None:

@@ -93,7 +93,7 @@ class Exchange:
         """Yield the body as it arrives; raises Problem when it is longer than `limit` bytes or stops arriving."""
         if (declared := self.header("content-length")) is not None and declared.isdigit() and int(declared) > limit:
             raise _too_large(limit)
-        more = True
+        more = _has_body(self.scope)
         while more:
             message = await self._next_message()
             body = message.get("body", b"")

@@ -64,8 +64,10 @@ VIEW = "/view?filename=a.png"
 CONTENT = "/api/v2/assets/{asset}/content"
 
 JSON = (
-    Case("JSON of ComfyUI's", _everywhere("/models"), 1000, judge=_cpu_and_added),
-    Case("JSON of ComfyUI's, 32 clients", _everywhere("/models"), 3200, 32, judge=_cpu),
+    Case("JSON, passed on", _everywhere("/settings"), 1000, judge=_cpu_and_added),
+    Case("JSON, passed on, 32 clients", _everywhere("/settings"), 3200, 32, judge=_cpu),
+    Case("JSON, the same for everybody", _everywhere("/models"), 1000, judge=_cpu_and_added),
+    Case("the same, 32 clients", _everywhere("/models"), 3200, 32, judge=_cpu),
 )
 IMAGES = (
     Case("1 MB image", _everywhere(VIEW), 100, judge=_of_nginx),

@@ -33,6 +33,7 @@ def _json(body: object) -> bytes:
 ANSWERS = {
     b"GET /view": answer(IMAGE, "image/png"),
     b"GET /models": answer(SMALL, "application/json"),
+    b"GET /settings": answer(SMALL, "application/json"),
     b"GET /queue": _json({"queue_running": [], "queue_pending": []}),
     b"GET /history/" + JOB.encode(): _json(_HISTORY),
     b"POST /upload/image": _json({"name": "a.png", "subfolder": "", "type": "input"}),

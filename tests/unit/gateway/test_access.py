@@ -264,6 +264,7 @@ async def test_comfyui_sees_nothing_of_the_clients_headers(gate: Gate) -> None:
     }  # fmt: skip
     client = gate.client(gate.keyring.alice, **noise)
     await client.get("/models")
+    await client.get("/view?filename=a.png&type=input")
     await client.post("/prompt", json={"prompt": {"1": {"class_type": "X", "inputs": {}}}})
     for seen in gate.comfy.seen:
         names = {name.lower() for name in seen.headers}
@@ -276,7 +277,8 @@ async def test_comfyui_sees_nothing_of_the_clients_headers(gate: Gate) -> None:
             "authorization",
             "x-api-key",
         }
-    assert gate.comfy.asked("GET", "/models")[0].headers["Range"] == "bytes=0-1"
+    assert gate.comfy.asked("GET", "/view")[0].headers["Range"] == "bytes=0-1"
+    assert "Range" not in gate.comfy.asked("GET", "/models")[0].headers
 
 
 async def test_a_revoked_key_is_dead(gate: Gate) -> None:
