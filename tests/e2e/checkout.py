@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.emulator.public_ports import Reservation
 
 ROOT = Path(__file__).parents[2]
 LOCAL_SETTINGS = "stacks/Pulumi.local.yaml"
@@ -107,23 +108,19 @@ def clean_environment(**changes: str) -> dict[str, str]:
     return kept | changes
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def lent_checkout(revision: str = "HEAD") -> Iterator[Checkout]:
     """A clone owned by whoever runs the tests, on a port of its own; afterwards nothing of it is left."""
     folder = Path(tempfile.mkdtemp(prefix="comfyui-runpod-e2e-"))
     clone(folder / "project", revision)
     made = Checkout(folder / "project", clean_environment())
-    made.move_to_port(free_port())
+    reserved = Reservation()
+    made.move_to_port(reserved.port)
     try:
         yield made
     finally:
         end(made)
+        reserved.end()
         shutil.rmtree(folder)
 
 

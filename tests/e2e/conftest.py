@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.checkout import ROOT, Checkout, clean_environment, clone, end, free_port, lent_checkout
+from tests.e2e.checkout import ROOT, Checkout, clean_environment, clone, end, lent_checkout
+from tests.emulator.public_ports import Reservation
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +34,11 @@ def unprivileged_checkout() -> Iterator[Checkout]:
     environment = clean_environment(HOME=str(folder), PATH=f"{folder}/engine:/usr/local/bin:/usr/bin:/bin:/usr/sbin")
     made = Checkout(folder / "project", environment, ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"))
     subprocess.run(["chown", "-R", "nobody:nogroup", str(folder)], check=True)
-    made.move_to_port(free_port())
+    reserved = Reservation()
+    made.move_to_port(reserved.port)
     yield made
     end(made)
+    reserved.end()
     shutil.rmtree(folder)
 
 

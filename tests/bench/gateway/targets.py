@@ -17,6 +17,7 @@ import httpx
 
 from provisioning.gateway.access import keys
 from tests.bench.gateway import upstream
+from tests.emulator import public_ports
 from tests.unit.gateway.fake import PNG
 from tools import system_packages
 
@@ -58,12 +59,6 @@ def kept_port() -> Iterator[int]:
         keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         keeper.bind(("127.0.0.1", 0))
         yield int(keeper.getsockname()[1])
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
-    with kept_port() as port:
-        return port
 
 
 @contextlib.contextmanager
@@ -143,7 +138,7 @@ def nginx(folder: Path, comfyui: Target) -> Iterator[Target | None]:
 @contextlib.contextmanager
 def comfy_api_proxy(comfyui: Target) -> Iterator[Target]:
     """Run Comfy-Org's own proxy, with a job and an image in it; its one token is the same as the gateway's key."""
-    port = free_port()
+    port = public_ports.kept_port()
     command = ("--comfyui", comfyui.url, "--port", str(port), "--token", ADMIN)
     with process(PROXY, port, sys.executable, "-m", "comfy_api_proxy.cli", *command) as target, client(target) as http:
         workflow = {"workflow": {"1": {"class_type": "SaveImage", "inputs": {}}}}

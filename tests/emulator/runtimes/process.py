@@ -9,12 +9,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.emulator.public_ports import free_port
+from tests.emulator.public_ports import Reservation
 from tests.emulator.runtimes import ContainerSpec, ContainerStatus, RuntimeFailureError, processes, ssh
 from tests.emulator.state import write_atomically
 
@@ -38,6 +38,8 @@ class Container:
     """Private port to the loopback port that stands for it."""
     child: subprocess.Popen[bytes] | None = None
     """Known only to the emulator that started it; one that took it up again cannot learn its exit code."""
+    reserved: list[Reservation] = field(default_factory=list, repr=False)
+    """The numbers of its ports, which its programs listen on sooner or later; known likewise."""
     server: asyncssh.SSHAcceptor | None = field(default=None, repr=False)
 
 
@@ -60,18 +62,18 @@ class ProcessRuntime:
         """Start the container on a fresh container disk; raises RuntimeFailureError."""
         await self.stop(spec.pod_id)
         root = self._root(spec.pod_id)
-        ports: dict[int, int] = {}
-        for port in spec.ports:
-            ports[port] = free_port(ports.values())
+        reserved = {private: Reservation() for private in spec.ports}
+        ports = {private: each.port for private, each in reserved.items()}
         try:
             make_root(root, spec)
             child = self._spawn(root, spec, ports)
         except OSError as error:
+            give_up(reserved.values())
             raise RuntimeFailureError(
                 f"pod {spec.pod_id}: the start command {spec.args} does not start: {error}"
             ) from error
         process = processes.Process(child.pid, processes.start_time(child.pid) or "")
-        container = Container(process, time.time(), ports, child)
+        container = Container(process, time.time(), ports, child, list(reserved.values()))
         self._containers[spec.pod_id] = container
         self._record(spec.pod_id, container)
         container.server = await self._serve_ssh(root, spec, ports)
@@ -79,6 +81,8 @@ class ProcessRuntime:
     async def stop(self, pod_id: str) -> None:
         """End every process of the pod; the container disk is gone, the volume is kept."""
         container = self._containers.pop(pod_id, None)
+        if container:
+            give_up(container.reserved)
         if container and container.server:
             container.server.close()
             await container.server.wait_closed()
@@ -137,6 +141,7 @@ class ProcessRuntime:
     async def close(self) -> None:
         """Let go of the pods; they go on."""
         for container in self._containers.values():
+            give_up(container.reserved)
             if container.server:
                 container.server.close()
             if container.child:
@@ -173,6 +178,12 @@ class ProcessRuntime:
             "ports": container.ports,
         }
         write_atomically(self._directory / pod_id / "container.json", json.dumps(record))
+
+
+def give_up(reserved: Iterable[Reservation]) -> None:
+    """Let others have the ports."""
+    for each in reserved:
+        each.end()
 
 
 def marker(root: Path) -> str:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,17 +18,13 @@ import httpx
 
 from provisioning.gateway.access import keys
 from tests.comfyui.model_files import write_models
+from tests.emulator.public_ports import kept_port
 
 ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "tests" / "comfyui" / "source"
 WORKFLOWS = ROOT / "tests" / "comfyui" / "workflows"
 PATIENCE_SECONDS = 180.0
 """For a process to come up, or a job to end, on a machine that has other things to do."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def workflow(name: str = "text_to_image", *, text: str = "a lighthouse", seed: int = 1) -> dict[str, Any]:
@@ -118,7 +113,7 @@ def opened(folder: Path, *, flags: tuple[str, ...] = (), **settings: object) -> 
 def _site(folder: Path, flags: tuple[str, ...], settings: dict[str, object]) -> Site:
     folder.mkdir(parents=True, exist_ok=True)
     write_models(folder)
-    comfyui, gateway = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    comfyui, gateway = (f"http://127.0.0.1:{kept_port()}" for _ in range(2))
     keyring = {name: keys.mint() for name in ("alice", "bob", "admin")}
     config = folder / "gateway.json"
     config.write_text(json.dumps(_settings(folder, comfyui, gateway, keyring) | settings), encoding="utf-8")

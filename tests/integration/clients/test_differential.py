@@ -11,9 +11,10 @@ import pytest
 
 from provisioning.gateway.route import Match, Router
 from provisioning.gateway.routes import ROUTES
+from tests.emulator.public_ports import kept_port
 from tests.integration.clients import differences
 from tests.integration.clients.replay import Answer, converse
-from tests.integration.clients.site import ROOT, Program, free_port, opened
+from tests.integration.clients.site import ROOT, Program, opened
 
 TOKEN = "token-of-the-proxy"
 Pairs = dict[str, tuple[Answer | None, Answer | None]]
@@ -26,7 +27,7 @@ def ours(folder: Path) -> dict[str, Answer]:
 
 def theirs(folder: Path) -> dict[str, Answer]:
     with opened(folder) as site:
-        port = free_port()
+        port = kept_port()
         command = (sys.executable, "-m", "comfy_api_proxy.cli", "--comfyui", site.comfyui_url, "--port", str(port))
         url = f"http://127.0.0.1:{port}"
         proxy = Program((*command, "--token", TOKEN), ROOT, f"{url}/api/v2/health")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from tests.e2e.checkout import free_port
+from tests.emulator.public_ports import kept_port
 from tests.integration.faults.account import wait_until
 from tests.integration.faults.bench import Bench, refusal
 
@@ -40,7 +40,7 @@ class Running:
 def answers(url: str, key: str) -> bool:
     try:
         asked = requests.get(f"{url}/queue", headers={"Authorization": f"Bearer {key}"}, timeout=10)
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
     return asked.status_code == 200
 
@@ -134,7 +134,7 @@ def test_a_changed_key_is_used_at_once_and_replaces_nothing(up: Running) -> None
 
 def test_a_changed_url_is_used_at_once_and_replaces_nothing(up: Running) -> None:
     bench, before = up.bench, up.bench.billed()
-    old, new = bench.account.port, free_port()
+    old, new = bench.account.port, kept_port()
     emulator = [".venv/bin/python", "-m", "tests.emulator"]
     bench.checkout.run(*emulator, "stop", "--port", str(old), "--state", ".state/emulator")
     bench.edit(f"apiUrl: http://127.0.0.1:{old}", f"apiUrl: http://127.0.0.1:{new}")

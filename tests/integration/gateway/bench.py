@@ -18,9 +18,10 @@ from typing import Any
 import httpx
 
 from tests.comfyui.model_files import write_models
+from tests.emulator.public_ports import kept_port
 from tests.integration.gateway import children
 from tests.unit.gateway.conftest import until
-from tests.unit.gateway.test_process import WORKFLOWS, Setup, free_port, is_up, prepare
+from tests.unit.gateway.test_process import WORKFLOWS, Setup, is_up, prepare
 
 START_SECONDS = 120.0
 
@@ -30,7 +31,7 @@ class Volume:
     """What outlives every kill: the database, ComfyUI's folders, the settings."""
 
     folder: Path
-    comfy_port: int = field(default_factory=free_port)
+    comfy_port: int = field(default_factory=kept_port)
     setup: Setup = field(init=False)
 
     def __post_init__(self) -> None:
@@ -39,7 +40,7 @@ class Volume:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Look into the database, whoever writes to it just now."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             try:
                 return self.setup.rows(sql)
@@ -56,7 +57,9 @@ class Volume:
     async def comfyui(self) -> BaseProcess:
         """Start a stand-in and wait until it is up."""
         started = _spawn(children.comfyui, str(self.comfy_port), str(self.folder))
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.comfy_port}", trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.comfy_port}", trust_env=False, timeout=60
+        ) as client:
             await _until_up(client, "/queue", started)
         return started
 
@@ -149,7 +152,7 @@ def workflow(seed: int) -> dict[str, Any]:
     return graph
 
 
-async def reach(volume: Volume, state: str, seconds: float = 3.0) -> bool:
+async def reach(volume: Volume, state: str, seconds: float = 20.0) -> bool:
     """Wait until some job is in a state; False when none was in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -160,6 +163,6 @@ async def reach(volume: Volume, state: str, seconds: float = 3.0) -> bool:
     return False
 
 
-async def settle(volume: Volume, seconds: float = 180.0) -> None:
+async def settle(volume: Volume, seconds: float = 240.0) -> None:
     """Wait until every job has its end."""
     await until(lambda: not volume.rows("SELECT 1 FROM jobs WHERE finished_at IS NULL LIMIT 1"), seconds)

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import tarfile
 import threading
@@ -29,6 +28,7 @@ from provisioning.install.follow import follow
 from provisioning.install.progress import read_from
 from provisioning.layout import Layout
 from tests.comfyui.publication import Published, publish
+from tests.emulator.public_ports import kept_port
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MIRRORS = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SSL_CERT", "GIT_SSL"))}
@@ -109,7 +109,7 @@ class DirectoryPod:
 
     def __init__(self, root: Path) -> None:
         self.layout = Layout(root)
-        self._ports = {private: _free_port() for private in (contract.COMFYUI_PORT, contract.GATEWAY_PORT)}
+        self._ports = {private: kept_port() for private in (contract.COMFYUI_PORT, contract.GATEWAY_PORT)}
         self._boot: subprocess.Popen[bytes] | None = None
         root.mkdir(parents=True)
 
@@ -196,12 +196,6 @@ def _is_made(name: Path) -> bool:
 
 def _content(path: Path) -> str:
     return f"-> {path.readlink()}" if path.is_symlink() else hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

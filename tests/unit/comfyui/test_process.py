@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from tests.comfyui.files import source_files
+from tests.emulator.public_ports import kept_port
 from tests.unit.comfyui.conftest import small
 
 SOURCE = Path(__file__).parents[2] / "comfyui" / "source"
@@ -49,7 +49,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def _started(checkout: Path, models: Path, *flags: str) -> AsyncIterator[Running]:
-    port = _free_port()
+    port = kept_port()
     line = [
         sys.executable, "main.py", "--listen", "127.0.0.1", "--port", str(port), "--base-directory",
         str(checkout / "base"), "--models-directory", str(models), *flags,
@@ -76,12 +76,6 @@ async def _until_answering(session: ClientSession, url: str, process: asyncio.su
                     return
             await asyncio.sleep(0.05)
     pytest.fail(f"the stand-in ended with {process.returncode} before it answered")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_it_says_that_it_is_a_stand_in_and_ends_on_request(checkout: Path, published: Path) -> None:

@@ -16,14 +16,14 @@ import requests
 
 from tests.emulator import daemon
 from tests.emulator.__main__ import main
-from tests.emulator.public_ports import free_port
+from tests.emulator.public_ports import kept_port
 from tests.emulator.runtimes import processes
 from tests.emulator.server import UnavailableError
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[daemon.Place]:
-    place = daemon.Place(tmp_path, free_port(()))
+    place = daemon.Place(tmp_path, kept_port())
     yield place
     daemon.stop(place)
 
@@ -41,7 +41,7 @@ def test_start_reuse_and_stop(place: daemon.Place, capsys: pytest.CaptureFixture
     with pytest.raises(UnavailableError, match="has its state in"):
         daemon.start(daemon.Place(place.directory / "other", place.port), "process")
     with pytest.raises(UnavailableError, match="another emulator uses"):
-        daemon.start(daemon.Place(place.directory, free_port(())), "process")
+        daemon.start(daemon.Place(place.directory, kept_port()), "process")
     assert main(["stop", *options]) == 0
     assert main(["stop", *options]) == 0
     assert "not running" in capsys.readouterr().out
@@ -87,7 +87,7 @@ def test_a_port_in_use_is_named_with_what_to_change(tmp_path: Path, capsys: pyte
 
 def call(place: daemon.Place, method: str, path: str, body: object = None) -> dict[str, Any]:
     response = requests.request(
-        method, f"{place.url}{path}", json=body, headers={"Authorization": "Bearer k"}, timeout=10
+        method, f"{place.url}{path}", json=body, headers={"Authorization": "Bearer k"}, timeout=60
     )
     answer: dict[str, Any] = response.json()
     return answer

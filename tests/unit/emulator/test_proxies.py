@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from tests.emulator.http_proxy import HttpProxy
-from tests.emulator.public_ports import free_port
+from tests.emulator.public_ports import kept_port
 from tests.emulator.tcp_proxy import TcpProxy
 from tests.unit.emulator.harness import Api
 
@@ -26,7 +26,7 @@ async def proxied(handler: Handler, answer_seconds: float = 10) -> AsyncIterator
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    inner, public = free_port(()), free_port(())
+    inner, public = kept_port(), kept_port()
     await web.TCPSite(runner, "127.0.0.1", inner).start()
     proxy = HttpProxy(lambda: ("127.0.0.1", inner), answer_seconds)
     await proxy.start(public)
@@ -106,7 +106,7 @@ async def test_nothing_behind_the_port_is_502_and_a_closed_tcp_port_is_closed(ap
     pod = await api.make_running(ports=["8189/http", "22/tcp"])
     ports = {port["private"]: port["public"] for port in pod["runtime"]["ports"]}
     for answer in (502, None):
-        api.runtime.addresses = {} if answer is None else {(pod["id"], 8189): ("127.0.0.1", free_port(()))}
+        api.runtime.addresses = {} if answer is None else {(pod["id"], 8189): ("127.0.0.1", kept_port())}
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{ports[8189]}/") as response:
             assert response.status == 502
     reader, writer = await asyncio.open_connection("127.0.0.1", ports[22])
@@ -145,7 +145,7 @@ async def test_tcp_passes_both_ways_and_knows_the_half_closed() -> None:
         await writer.drain()
         writer.close()
 
-    inner, public = free_port(()), free_port(())
+    inner, public = kept_port(), kept_port()
     server = await asyncio.start_server(upper, "127.0.0.1", inner)
     proxy = TcpProxy(lambda: ("127.0.0.1", inner))
     await proxy.start(public)

@@ -15,16 +15,15 @@ from sqlalchemy import URL, Connection
 from provisioning.gateway.__main__ import main
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database
+from tests.emulator.public_ports import kept_port
 from tests.unit.gateway.conftest import PEPPER
 
 
 @pytest.fixture
 def config(tmp_path: Path, address: URL) -> Path:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     place = address.render_as_string(hide_password=False)
     path = tmp_path / "gateway.json"
-    raw = {"upstream": "http://127.0.0.1:8188", "database": place, "pepper": PEPPER, "port": port}
+    raw = {"upstream": "http://127.0.0.1:8188", "database": place, "pepper": PEPPER, "port": kept_port()}
     path.write_text(json.dumps(raw))
     return path
 

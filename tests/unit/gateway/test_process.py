@@ -20,6 +20,7 @@ from standardwebhooks import Webhook
 
 from provisioning.gateway.access import keys
 from tests.comfyui.model_files import write_models
+from tests.emulator.public_ports import kept_port
 from tests.unit.gateway.conftest import PEPPER, until, workflow
 from tests.unit.gateway.fake import PNG, FakeComfyUI
 from tests.unit.gateway.receiver import receiving
@@ -27,11 +28,6 @@ from tests.unit.gateway.receiver import receiving
 ROOT = Path(__file__).parents[3]
 STAND_IN = ROOT / "tests" / "comfyui" / "source"
 WORKFLOWS = ROOT / "tests" / "comfyui" / "workflows"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @dataclass
@@ -45,7 +41,7 @@ class Setup:
 
     def client(self) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {self.key}"}
-        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", headers=headers, trust_env=False)
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", headers=headers, trust_env=False, timeout=60)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self.database)
@@ -56,7 +52,7 @@ class Setup:
 
 
 def prepare(folder: Path, upstream: str, scopes: tuple[str, ...] = ("client",), **more: object) -> Setup:
-    setup = Setup(folder / "gateway.json", free_port(), keys.mint(), folder / "gateway.db")
+    setup = Setup(folder / "gateway.json", kept_port(), keys.mint(), folder / "gateway.db")
     settings = {
         "port": setup.port, "upstream": upstream, "database": str(setup.database), "pepper": PEPPER,
         "poll_seconds": 0.2,
@@ -115,7 +111,7 @@ async def test_a_kill_loses_no_job_and_the_next_process_ends_it(comfy: tuple[Fak
         fake.pending.clear()
         await run(fake, jobs[2])
         await run(fake, jobs[3])
-        await until(lambda: len(setup.rows("SELECT 1 FROM jobs WHERE finished_at IS NOT NULL")) == 4, seconds=20)
+        await until(lambda: len(setup.rows("SELECT 1 FROM jobs WHERE finished_at IS NOT NULL")) == 4)
         assert set((await client.get("/history")).json()) == set(jobs[:4])
     attempts = dict(setup.rows("SELECT id, attempts FROM jobs"))
     assert [attempts[job] for job in jobs] == [1, 1, 2, 1, 1]
@@ -126,13 +122,13 @@ async def test_a_kill_loses_no_webhook(comfy: tuple[FakeComfyUI, str], tmp_path:
     """The receiver is away, the gateway is killed over it, and the next one delivers."""
     fake, url = comfy
     local: dict[str, Any] = {"webhook_allow_http": True, "webhook_allow_private": True, "webhook_ports": []}
-    setup, port = prepare(tmp_path, url, **local), free_port()
+    setup, port = prepare(tmp_path, url, **local), kept_port()
     async with serving(setup) as gateway, setup.client() as client:
         secret = (await client.post("/api/gateway/webhooks/jobs/rotate")).json()["secret"]
         body = {"workflow": workflow(), "webhook_url": f"http://127.0.0.1:{port}/hook"}
         job = (await client.post("/api/v2/jobs", json=body)).json()["id"]
         await run(fake, job)
-        await until(lambda: setup.rows("SELECT 1 FROM webhook_attempts"), seconds=60)
+        await until(lambda: setup.rows("SELECT 1 FROM webhook_attempts"))
         gateway.send_signal(signal.SIGKILL)
     [(message,)] = setup.rows("SELECT id FROM webhook_messages")
     async with receiving(port=port) as receiver, serving(setup):
@@ -144,7 +140,7 @@ async def test_a_kill_loses_no_webhook(comfy: tuple[FakeComfyUI, str], tmp_path:
 
 
 async def run(fake: FakeComfyUI, job: str) -> None:
-    await until(lambda: any(item[1] == job for item in fake.pending), seconds=20)
+    await until(lambda: any(item[1] == job for item in fake.pending))
     await fake.begin(job)
     await fake.end(job)
 
@@ -154,7 +150,7 @@ async def test_sigterm_ends_it_in_order(comfy: tuple[FakeComfyUI, str], tmp_path
     async with serving(setup) as gateway, setup.client() as client:
         await client.get("/queue")
         gateway.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             await gateway.wait()
     assert ("/queue", 200) in setup.rows("SELECT route, status FROM requests")
 
@@ -163,7 +159,7 @@ async def test_a_port_in_use_is_a_failure(tmp_path: Path) -> None:
     setup = prepare(tmp_path, "http://127.0.0.1:9")
     command = (sys.executable, "-m", "provisioning.gateway", "serve", "--config", str(setup.config))
     with socket.create_server(("127.0.0.1", setup.port)):
-        async with process(*command) as gateway, asyncio.timeout(60):
+        async with process(*command) as gateway, asyncio.timeout(120):
             assert await gateway.wait() != 0
 
 
@@ -179,9 +175,12 @@ async def test_it_listens_beside_what_keeps_its_port_for_it(comfy: tuple[FakeCom
 @pytest.fixture
 async def stand_in(tmp_path: Path) -> AsyncIterator[str]:
     write_models(tmp_path)
-    port = free_port()
+    port = kept_port()
     command = (sys.executable, "main.py", "--port", str(port), "--base-directory", str(tmp_path), "--disable-metadata")
-    async with process(*command, cwd=STAND_IN), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with (
+        process(*command, cwd=STAND_IN),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
         await until(lambda: is_up(client, "/queue"), seconds=180)
         yield f"http://127.0.0.1:{port}"
 
@@ -275,7 +274,7 @@ async def taken_in(client: httpx.AsyncClient, graph: dict[str, Any]) -> str:
 
 async def test_every_job_has_an_end_whatever_comfyui_does(tmp_path: Path) -> None:
     write_models(tmp_path)
-    port = free_port()
+    port = kept_port()
     command = (sys.executable, "main.py", "--port", str(port), "--base-directory", str(tmp_path), "--disable-metadata")
     setup = prepare(tmp_path, f"http://127.0.0.1:{port}")
     async with serving_while(setup, command) as client:

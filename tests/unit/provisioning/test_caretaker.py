@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import stat
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from provisioning.requests import MAX_BYTES, RESTART
 from provisioning.services import caretaker, start, supervisor, sweep
 from provisioning.services.desired import ComfyUIService, Desired, GatewayService
 from tests.comfyui.model_files import write_models
+from tests.emulator.public_ports import kept_port
 
 ROOT = Path(__file__).parents[3]
 STAND_IN = ROOT / "tests" / "comfyui" / "source"
@@ -141,15 +141,10 @@ def test_the_directory_is_the_gateways_alone(pod: Layout) -> None:
     assert pod.requests.parent == pod.home
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def running(layout: Layout, key: str) -> Iterator[str]:
     """Run supervisord with the stand-in, the gateway and the caretaker, as a pod does; yields the gateway's URL."""
-    ports = {f"POD_PORT_{private}": str(free_port()) for private in (contract.COMFYUI_PORT, contract.GATEWAY_PORT)}
+    ports = {f"POD_PORT_{private}": str(kept_port()) for private in (contract.COMFYUI_PORT, contract.GATEWAY_PORT)}
     plan = GatewayPlan({"hosts": ["127.0.0.1"], "rate_limit_per_minute": 100_000}, 0.5)
     wanted = Desired(
         "digest", ComfyUIService(sys.executable, str(STAND_IN), (), "r"),
@@ -176,7 +171,10 @@ def until(condition: Callable[[], Found | None], seconds: float = 120) -> Found:
 def test_a_cuda_fault_has_supervisord_restart_comfyui_and_the_next_job_runs(pod: Layout) -> None:
     write_models(pod.base)
     key = keys.mint()
-    with running(pod, key) as url, httpx.Client(base_url=url, headers={"X-API-Key": key}, trust_env=False) as client:
+    with (
+        running(pod, key) as url,
+        httpx.Client(base_url=url, headers={"X-API-Key": key}, trust_env=False, timeout=60) as client,
+    ):
         until(lambda: answers(client, "/readyz"))
         before = comfyui_pid(pod)
         broken, innocent = submit(client, " [stand-in: cuda]"), submit(client, "")

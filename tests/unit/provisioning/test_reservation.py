@@ -11,6 +11,8 @@ from contextlib import closing
 
 import pytest
 
+from tests.emulator.public_ports import kept_port
+
 HOLDER = """
 import os, sys
 from provisioning.services import reservation
@@ -31,8 +33,7 @@ thief.bind((sys.argv[3], int(sys.argv[1])))
 @pytest.fixture
 def port() -> Iterator[int]:
     """A port that another process holds for this user, and has become another program since."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        number = int(free.getsockname()[1])
+    number = kept_port()
     command = [sys.executable, "-c", HOLDER, str(number), str(os.geteuid())]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
