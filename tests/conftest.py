@@ -6,6 +6,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples in every run, and no bound on the time of one: a busy machine is no counterexample. Tests that are
+# to try others each time say so themselves.
+settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
 
 LONGEST_FIRST = ("integration/proof", "e2e", "integration", "")
 """Folders of this one, in the order in which their tests begin: a long one that began last would be waited for."""

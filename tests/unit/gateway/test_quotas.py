@@ -253,7 +253,9 @@ async def test_usage_is_only_ever_added_to(database: Database, act: str) -> None
         settle(database, "a", Amounts(jobs=1))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.integers(0, 2**31))
 async def test_several_on_the_last_of_several_quotas(database: Database, seed: int) -> None:
     """However requests meet, no exact quota is passed and every admission is counted."""
