@@ -48,9 +48,9 @@ class Place:
         return self.directory / "pid.json"
 
 
-def health(place: Place) -> dict[str, Any] | None:
+def health(place: Place, seconds: float = HEALTH_SECONDS) -> dict[str, Any] | None:
     """Return what answers at the place, None for nothing; UnavailableError when it is not an emulator of this state."""
-    connection = HTTPConnection(HOST, place.port, timeout=HEALTH_SECONDS)
+    connection = HTTPConnection(HOST, place.port, timeout=seconds)
     try:
         connection.request("GET", "/_emulator/health")
         facts = json.load(connection.getresponse())
@@ -115,8 +115,9 @@ def wait_until_healthy(place: Place, child: subprocess.Popen[bytes], before: int
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         code = child.poll()
-        # Another `start` at the same moment may have won; then its emulator is as good as ours.
-        if facts := health(place):
+        # Another `start` at the same moment may have won; then its emulator is as good as ours. It listens before it
+        # has cleared away what is left of former pods, and answers after that.
+        if facts := health(place, START_SECONDS):
             return facts
         if code is not None:
             break

@@ -33,7 +33,7 @@ from tests.emulator.runtimes.namespace_wiring import Wiring
 
 _IDLE = ("sleep", "infinity")
 _BACKLOG = 128
-_KEEPER_ENDS_SECONDS = 5.0
+_KEEPER_ENDS_SECONDS = 30.0
 
 
 class NamespaceRuntime:

@@ -15,7 +15,7 @@ from tests.emulator.runtimes.namespace_processes import PROC, ProcessId
 KEEPER = "tests.emulator.runtimes.namespace_init"
 """The program that keeps a pod; its last argument is the pod's directory."""
 
-_ENDS_SECONDS = 5.0
+_ENDS_SECONDS = 30.0
 
 
 @dataclass(frozen=True)

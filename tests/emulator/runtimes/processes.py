@@ -18,6 +18,8 @@ from pathlib import Path
 PROC = Path("/proc")
 GRACE_SECONDS = 3.0
 """Between asking a pod's processes to end and ending them."""
+END_SECONDS = 30.0
+"""For a busy machine to carry out what nobody can refuse."""
 STEP_SECONDS = 0.05
 
 
@@ -91,8 +93,8 @@ def pids_by_ps(marker: str) -> Iterator[int]:
 
 async def end(marker: str) -> None:
     """End every process with the marker, those it starts meanwhile included; RuntimeError when some stay."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
+    for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, END_SECONDS)):
+        deadline = asyncio.get_running_loop().time() + seconds
         signalled: set[Process] = set()
         while processes := await asyncio.to_thread(having, marker):
             for process in set(processes) - signalled:

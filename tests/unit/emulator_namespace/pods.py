@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -38,13 +38,20 @@ def spec(pod_id: str, script: str, volume: Path | None = None, env: Mapping[str,
     )
 
 
-async def finish(runtime: NamespaceRuntime, pod_id: str, seconds: float = 30) -> int | None:
+async def finish(runtime: NamespaceRuntime, pod_id: str, seconds: float = 120) -> int | None:
     """Wait until a pod's start command has ended and return its exit code."""
     deadline = time.monotonic() + seconds
     while (status := await runtime.status(pod_id)).running:
         assert time.monotonic() < deadline, runtime.log_path(pod_id).read_text(encoding="utf-8")
         await asyncio.sleep(0.02)
     return status.exit_code
+
+
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for what others on this machine bring about."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - they tell nobody
+            await asyncio.sleep(0.05)
 
 
 async def say(runtime: NamespaceRuntime, script: str, volume: Path | None = None) -> str:
@@ -58,7 +65,7 @@ async def say(runtime: NamespaceRuntime, script: str, volume: Path | None = None
 
 async def wait_for_log(runtime: NamespaceRuntime, pod_id: str, words: str) -> None:
     """Wait until a pod has said something."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while words not in runtime.log_path(pod_id).read_text(encoding="utf-8"):
         assert time.monotonic() < deadline, runtime.log_path(pod_id).read_text(encoding="utf-8")
         await asyncio.sleep(0.02)
@@ -87,7 +94,10 @@ def nobody_elses_pods() -> Iterator[bool]:
 
 
 def forwarding() -> dict[str, str]:
-    """The machine's forwarding settings, interface by interface, but those of pods; none while others have pods."""
+    """The machine's forwarding settings, interface by interface, but those of pods; none while others have pods.
+
+    Interfaces may come and go meanwhile, other tests' among them: compare what is in both.
+    """
     with nobody_elses_pods() as alone:
         return _forwarding() if alone else {}
 
@@ -139,7 +149,7 @@ def own_network() -> Iterator[int]:
     ours = Path("/proc/self/ns/net").readlink()
     with subprocess.Popen(["unshare", "--net", "sleep", "600"]) as process:
         try:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while Path(f"/proc/{process.pid}/ns/net").readlink() == ours:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)

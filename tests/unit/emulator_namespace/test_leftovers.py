@@ -15,6 +15,7 @@ from tests.emulator.runtimes import namespace_network as network
 from tests.emulator.runtimes import namespace_processes as processes
 from tests.emulator.runtimes import namespace_record as records
 from tests.emulator.runtimes.namespace import NamespaceRuntime
+from tests.emulator.runtimes.namespace_machine import MachineRecord
 from tests.unit.emulator_namespace.pods import (
     child_that_starts,
     forwarding,
@@ -24,6 +25,7 @@ from tests.unit.emulator_namespace.pods import (
     processes_in,
     spec,
     traces,
+    until,
     wait_for_log,
 )
 
@@ -51,8 +53,8 @@ async def test_removing_a_pod_leaves_nothing(state: Path) -> None:
         await runtime.remove("pod1")
         assert traces(state) == []
         assert processes_in(namespace) == []
-        if before and (after := forwarding()):  # no other emulator of this machine had pods
-            assert after == before
+        after = forwarding()  # nothing, before or now, where another emulator of this machine had pods
+        assert [name for name in before.keys() & after.keys() if before[name] != after[name]] == []
 
 
 async def test_a_stopped_pod_leaves_only_its_log_and_how_it_ended(state: Path) -> None:
@@ -132,8 +134,8 @@ async def test_a_pod_whose_state_folder_was_deleted_is_ended_by_the_next_emulato
     with pid_namespace(state, "pod1") as namespace:
         shutil.rmtree(state)
         await NamespaceRuntime(tmp_path / "another").adopt({})
-        assert processes_in(namespace) == []
-        assert traces(state) == []
+        # Any emulator of this machine ends such a pod, and one that is at it just now may not have come to its end.
+        await until(lambda: processes_in(namespace) == [] and traces(state) == [])
 
 
 async def test_a_pod_that_died_while_the_emulator_was_down_has_ended(state: Path) -> None:
@@ -142,7 +144,7 @@ async def test_a_pod_that_died_while_the_emulator_was_down_has_ended(state: Path
     record = records.read(state / "namespace/pod1")
     assert record is not None
     processes.send(record.init, signal.SIGKILL)
-    assert processes.wait_gone(record.keeper, 10)
+    assert processes.wait_gone(record.keeper, 60)
     runtime = NamespaceRuntime(state)
     await runtime.adopt({"pod1": pod})
     status = await runtime.status("pod1")
@@ -159,7 +161,7 @@ async def test_a_pod_ends_with_its_keeper(state: Path) -> None:
         record = records.read(state / "namespace/pod1")
         assert record is not None
         processes.send(record.keeper, signal.SIGKILL)
-        assert processes.wait_gone(record.init, 10)
+        assert processes.wait_gone(record.init, 60)
         assert processes_in(namespace) == []
         assert not (await runtime.status("pod1")).running
         await runtime.remove("pod1")
@@ -171,10 +173,11 @@ async def test_what_a_start_cut_short_left_is_cleaned_away(state: Path) -> None:
     runtime = NamespaceRuntime(state)
     owner = network.owner_tag(state)
     (state / "namespace/never").mkdir()
-    subnet = network.free_subnet(network.networks_in_use())
     with own_network() as half_made:
-        network.connect(network.link_name(owner, "never"), subnet, half_made)
-        network.apply_rules(owner, {"never": subnet}, [])
+        with MachineRecord().lock():  # or else another emulator takes the same network
+            subnet = network.free_subnet(network.networks_in_use())
+            network.connect(network.link_name(owner, "never"), subnet, half_made)
+            network.apply_rules(owner, {"never": subnet}, [])
         await runtime.adopt({})
     assert traces(state) == []
 

@@ -69,5 +69,5 @@ def test_the_machine_is_put_back(tmp_path: Path, end: str) -> None:
     checkout = Path(__file__).resolve().parents[3]
     machine = ["unshare", "--net", "--mount", "sh", "-c", MACHINE, "machine"]
     program = [sys.executable, "-W", "error", "-c", PROGRAM, str(tmp_path / "state"), end]
-    done = subprocess.run([*machine, *program], cwd=checkout, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*machine, *program], cwd=checkout, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr

@@ -14,10 +14,11 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from tests.emulator.public_ports import kept_port
 from tests.emulator.runtimes import RuntimeFailureError
 from tests.emulator.runtimes.namespace import NamespaceRuntime
 from tests.emulator.runtimes.namespace_keeper import CHECKOUT
-from tests.unit.emulator_namespace.pods import finish, needs_namespaces, say, seen_outside, spec, wait_for_log
+from tests.unit.emulator_namespace.pods import finish, needs_namespaces, say, seen_outside, spec, until, wait_for_log
 
 pytestmark = needs_namespaces
 
@@ -117,10 +118,7 @@ async def test_only_the_volume_outlives_a_stop(runtime: NamespaceRuntime, tmp_pa
     volume = tmp_path / "volume"
     volume.mkdir()
     await runtime.start(spec("pod1", "echo kept > /workspace/file; echo lost > /etc/file; sleep infinity", volume))
-    deadline = asyncio.get_running_loop().time() + 10
-    while not (volume / "file").exists():
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.02)
+    await until((volume / "file").exists)
     await runtime.stop("pod1")
     await runtime.start(spec("pod1", "cat /workspace/file /etc/file; true", volume))
     await finish(runtime, "pod1")
@@ -210,14 +208,15 @@ async def test_a_volume_that_is_not_there_says_so_and_leaves_nothing(runtime: Na
 
 async def test_a_port_on_the_pods_loopback_is_invisible_outside_and_others_are_not(runtime: NamespaceRuntime) -> None:
     serve = "import http.server as h; h.HTTPServer(('{}', {}), h.SimpleHTTPRequestHandler).serve_forever()"
-    programs = (serve.format("127.0.0.1", 48188), serve.format("", 48189))
+    hidden, shown = kept_port(), kept_port()  # nobody on the machine may have the first either
+    programs = (serve.format("127.0.0.1", hidden), serve.format("", shown))
     script = "\n".join(f'/usr/bin/python3 -c "{program}" &' for program in programs)
     await runtime.start(
         spec("pod1", f"{script}\nuntil [ $(ss -ltnH | wc -l) = 2 ]; do sleep 0.05; done; echo up; wait")
     )
     await wait_for_log(runtime, "pod1", "up")
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(runtime.address("pod1", 48188), timeout=5)
+        socket.create_connection(runtime.address("pod1", hidden), timeout=60)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", 48188), timeout=5)
-    socket.create_connection(runtime.address("pod1", 48189), timeout=5).close()
+        socket.create_connection(("127.0.0.1", hidden), timeout=60)
+    socket.create_connection(runtime.address("pod1", shown), timeout=60).close()

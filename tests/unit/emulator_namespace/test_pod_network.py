@@ -25,7 +25,7 @@ from tests.unit.emulator_namespace.pods import (
 pytestmark = needs_namespaces
 
 SERVE = '/usr/bin/python3 -uc \'import socket; s = socket.create_server(("", 8000)); print("up")\nwhile 1: s.accept()\''
-_TRY = "timeout 1 bash -c 'exec 3<>/dev/tcp/{}/{}' && echo reached || echo not reached"
+_TRY = "timeout {seconds} bash -c 'exec 3<>/dev/tcp/{address}/{port}' && echo reached || echo not reached"
 OUTSIDE = "tstoutside"
 
 
@@ -70,7 +70,7 @@ async def test_a_pod_reaches_the_world_under_the_machines_address(
     with _inside(pid, "/usr/bin/python3", "-uc", program) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == "up\n"
-        await runtime.start(spec("pod1", _TRY.format(address, 8000)))
+        await runtime.start(spec("pod1", _TRY.format(seconds=60, address=address, port=8000)))
         await finish(runtime, "pod1")
         assert runtime.log_path("pod1").read_text(encoding="utf-8") == "reached\n"
         # The machine's end of the link to that world, and not the pod's address.
@@ -81,15 +81,16 @@ async def test_the_world_does_not_reach_a_pod(runtime: NamespaceRuntime, outside
     await runtime.start(spec("pod1", SERVE))
     await wait_for_log(runtime, "pod1", "up")
     host, port = runtime.address("pod1", 8000)
-    with _inside(outside[1], "bash", "-c", _TRY.format(host, port)) as client:
-        assert client.communicate(timeout=10)[0] == "not reached\n"
-    socket.create_connection((host, port), timeout=5).close()
+    with _inside(outside[1], "bash", "-c", _TRY.format(seconds=1, address=host, port=port)) as client:
+        assert client.communicate(timeout=60)[0] == "not reached\n"
+    socket.create_connection((host, port), timeout=60).close()
 
 
 async def test_pods_do_not_reach_each_other(runtime: NamespaceRuntime) -> None:
     await runtime.start(spec("pod1", SERVE))
     await wait_for_log(runtime, "pod1", "up")
-    await runtime.start(spec("pod2", _TRY.format(*runtime.address("pod1", 8000))))
+    address, port = runtime.address("pod1", 8000)
+    await runtime.start(spec("pod2", _TRY.format(seconds=1, address=address, port=port)))
     await finish(runtime, "pod2")
     assert "not reached" in runtime.log_path("pod2").read_text(encoding="utf-8")
 
@@ -98,7 +99,8 @@ async def test_a_pod_does_not_reach_the_machines_services(runtime: NamespaceRunt
     own = _machine_addresses()
     with socket.create_server(("", 0)) as service:
         port = service.getsockname()[1]
-        tries = "; ".join(_TRY.format(address, port) for address in ["$(ip route | sed 's/.*via //;s/ .*//;q')", *own])
+        gateway = "$(ip route | sed 's/.*via //;s/ .*//;q')"
+        tries = "; ".join(_TRY.format(seconds=1, address=address, port=port) for address in [gateway, *own])
         await runtime.start(spec("pod1", tries))
         await finish(runtime, "pod1")
     said = runtime.log_path("pod1").read_text(encoding="utf-8").splitlines()
