@@ -14,6 +14,7 @@ from stacks.cli import engine as engines
 from stacks.cli.engine import INTERRUPTED, Engine
 from stacks.cli.errors import CliError
 from stacks.cli.place import Place
+from tests.unit.processes import ends
 
 
 def engine(tmp_path: Path, script: str) -> Engine:
@@ -59,7 +60,7 @@ def interrupted(tmp_path: Path, script: str, signals: int) -> tuple[int, float]:
             for _ in range(signals):
                 os.killpg(process.pid, signal.SIGINT)
                 time.sleep(0.3)
-            return process.wait(timeout=20), time.monotonic() - started
+            return process.wait(timeout=60), time.monotonic() - started
         finally:
             process.kill()
 
@@ -77,8 +78,7 @@ def test_a_second_interrupt_does_not_wait_and_leaves_no_process(tmp_path: Path) 
     assert code == INTERRUPTED
     assert seconds < 10
     child = (tmp_path / "child").read_text().strip()
-    answer = subprocess.run(["ps", "-o", "stat=", "-p", child], capture_output=True, text=True, check=False)
-    assert answer.stdout.strip()[:1] in {"", "Z"}
+    assert ends(int(child))
 
 
 def test_a_question_that_fails_says_what_the_engine_said(tmp_path: Path) -> None:

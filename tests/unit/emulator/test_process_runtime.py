@@ -52,7 +52,7 @@ async def connect(runtime: ProcessRuntime, key: asyncssh.SSHKey = Keys.login) ->
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - a process outside tells nobody
             await asyncio.sleep(0.02)
 
@@ -106,7 +106,7 @@ async def test_a_pod_is_taken_up_again_and_strangers_are_cleaned_away(runtime: P
 
 async def test_the_end_of_the_first_process_is_told_with_its_code(runtime: ProcessRuntime, tmp_path: Path) -> None:
     await runtime.start(make_spec(tmp_path, "bash", "-c", "exit 5", keys=False))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (status := await runtime.status(POD)).running:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.02)
     assert status.exit_code == 5

@@ -192,7 +192,7 @@ async def finish(gate: Gate, job: str, error: dict[str, Any] | None = None) -> N
     await until(lambda: gate.app.services.tracker.get(job) is None)
 
 
-async def until(condition: Callable[[], Any | Awaitable[Any]], seconds: float = 30) -> None:
+async def until(condition: Callable[[], Any | Awaitable[Any]], seconds: float = 60) -> None:
     """Wait for something that comes over a loopback socket."""
     async with asyncio.timeout(seconds):
         while True:

@@ -53,7 +53,7 @@ class Listening:
 
     async def until(self, name: str, **data: object) -> Frame:
         """Read up to an event of this name whose data has these members."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for frame in self.frames():
                 if frame.name == name and all(frame.data.get(key) == value for key, value in data.items()):
                     return frame
@@ -61,7 +61,7 @@ class Listening:
 
     async def rest(self) -> list[Frame]:
         """Read to the end of the stream."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return [frame async for frame in self.frames()]
 
 
@@ -73,7 +73,7 @@ async def listening(
     given = {"X-API-Key": token} | {name.replace("_", "-"): value for name, value in headers.items()}
     base = f"http://127.0.0.1:{port}"
     async with (
-        httpx.AsyncClient(base_url=base, headers=given, trust_env=False, timeout=30) as client,
+        httpx.AsyncClient(base_url=base, headers=given, trust_env=False, timeout=60) as client,
         client.stream("GET", path) as answer,
     ):
         yield Listening(answer, answer.aiter_lines())

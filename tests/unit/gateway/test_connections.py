@@ -45,7 +45,7 @@ class Server:
 
     async def ended(self) -> None:
         """Wait until every connection has gone."""
-        await until(lambda: not self._open, seconds=20)
+        await until(lambda: not self._open)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for answer in self.answers:

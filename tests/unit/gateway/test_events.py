@@ -157,7 +157,7 @@ async def test_silence_is_broken_by_comments(gate: Gate, port: int) -> None:
 
 
 async def _some(stream: Listening, count: int) -> AsyncIterator[Frame]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for frame in stream.frames():
             yield frame
             count -= 1
@@ -297,7 +297,7 @@ async def test_the_websocket_has_the_same_events_under_the_same_ids(gate: Gate, 
 async def _heard(client: ClientConnection, last: str) -> list[dict[str, Any]]:
     """Return what arrives up to an event of this type or status."""
     heard: list[dict[str, Any]] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not heard or last not in {heard[-1]["type"], heard[-1]["data"].get("status")}:
             heard.append(json.loads(await client.recv()))
     return heard
@@ -321,7 +321,7 @@ async def test_a_client_that_talks_too_much_is_sent_away(gate: Gate, port: int, 
     async with connect(f"ws://127.0.0.1:{port}{path}", additional_headers=key, proxy=None) as client:
         for _ in range(4):
             await client.send("{}")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await client.wait_closed()
         assert (client.close_code, client.close_reason) == (1008, "too_many_messages")
 
@@ -336,7 +336,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(gate: Gate, port: int) -> N
         job = await submit(gate.alice)
         await taken(gate, job)
         await gate.comfy.begin(job)
-        await until(lambda: _flooded(gate, job), seconds=30)
+        await until(lambda: _flooded(gate, job))
     channel = gate.app.services.channels.of(gate.app.services.tracker.of(None)[0].owner)
     assert channel.bytes < 10_000
 

@@ -25,7 +25,9 @@ async def test_half_an_answer_is_never_taken_for_a_whole(gate: Gate, port: int) 
     gate.comfy.hang = True
     gate.comfy.files["output", "", "x.png"] = (PNG * 1000, "image/png")
     headers = {"X-API-Key": gate.keyring.admin}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, timeout=60
+    ) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/view?filename=x.png")
 

@@ -175,7 +175,9 @@ async def test_head_tells_of_a_file_what_get_tells(gate: Gate, port: int, size: 
     """A program that downloads asks for the size first."""
     gate.comfy.files["output", "", "x.png"] = (bytes(size), "image/png")
     headers = {"X-API-Key": gate.keyring.admin}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, timeout=60
+    ) as client:
         told, whole = [await client.request(method, "/view?filename=x.png") for method in ("HEAD", "GET")]
     assert (told.status_code, told.content, len(whole.content)) == (200, b"", size)
     for name in ("content-length", "content-type", "cache-control"):

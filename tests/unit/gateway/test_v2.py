@@ -229,7 +229,7 @@ async def frames(gate: Gate, port: int, job: dict[str, Any]) -> AsyncIterator[tu
     """Yield a job's events as they arrive over a real connection."""
     headers = {"X-API-Key": gate.keyring.alice}
     async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, timeout=60) as client,
         client.stream("GET", job["urls"]["events"]) as answer,
     ):
         assert answer.headers["content-type"] == "text/event-stream"
@@ -269,7 +269,9 @@ async def test_a_finished_jobs_events_are_its_end(gate: Gate, port: int) -> None
 async def test_a_listener_that_hangs_up_is_let_go(gate: Gate, port: int) -> None:
     job = await submit(gate.alice)
     headers = {"X-API-Key": gate.keyring.alice}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, timeout=60
+    ) as client:
         async with client.stream("GET", job["urls"]["events"]) as answer:
             async for line in answer.aiter_lines():
                 if line.startswith(": keep-alive"):

@@ -21,7 +21,7 @@ from provisioning.layout import Layout
 Boot = Callable[[], "subprocess.Popen[str]"]
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -47,7 +47,7 @@ def boot(layout: Layout, tmp_path: Path) -> Iterator[Boot]:
     for child in children:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        child.communicate(timeout=10)
+        child.communicate(timeout=60)
 
 
 def install(layout: Layout, text: str) -> None:
@@ -71,7 +71,7 @@ def test_it_starts_what_the_installer_puts_there_and_starts_it_again(boot: Boot,
     boot()
     install(layout, 'echo started >>"$POD_ROOT/count"; env >"$POD_ROOT/env"; exit 3')
     count = layout.root / "count"
-    until(lambda: count.exists() and count.read_text().count("started") >= 2, seconds=15)
+    until(lambda: count.exists() and count.read_text().count("started") >= 2)
     assert "HOST-KEY-CANARY" not in (layout.root / "env").read_text()
 
 
@@ -80,7 +80,7 @@ def test_a_stop_reaches_what_it_started(boot: Boot, layout: Layout) -> None:
     child = boot()
     until((layout.root / "up").exists)
     child.send_signal(signal.SIGTERM)
-    assert child.wait(timeout=10) == 0
+    assert child.wait(timeout=60) == 0
     until((layout.root / "end").exists)
 
 

@@ -40,7 +40,7 @@ def _holder(layout: Layout) -> subprocess.Popen[str]:
 
 def _end(child: subprocess.Popen[str]) -> None:
     child.kill()
-    child.communicate(timeout=10)
+    child.communicate(timeout=60)
 
 
 def test_a_running_job_is_known_and_a_dead_one_is_not(layout: Layout) -> None:
@@ -72,7 +72,7 @@ def test_a_job_is_stopped_with_all_it_started(layout: Layout) -> None:
     record = job.running(layout)
     assert record is not None
     job.stop(layout, record)
-    assert child.wait(timeout=10) != 0
+    assert child.wait(timeout=60) != 0
     assert child.stdout is not None
     child.stdout.close()
 

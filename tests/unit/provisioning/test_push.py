@@ -170,12 +170,12 @@ class Run:
     def __init__(self, asked: PushRequest, bounds: Bounds | None = None) -> None:
         self.lines: list[str] = []
         pusher = Pusher(
-            asked, Console(self.lines.append), bounds or Bounds(60, 20), sleep=lambda _: asyncio.sleep(0.05)
+            asked, Console(self.lines.append), bounds or Bounds(240, 120), sleep=lambda _: asyncio.sleep(0.05)
         )
         self.task = asyncio.create_task(pusher.push())
 
     async def until(self, text: str, count: int = 1) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while sum(text in line for line in self.lines) < count:
                 if self.task.done():
                     self.task.result()
@@ -254,7 +254,7 @@ async def test_a_cut_connection_is_taken_up_where_it_was(pod: Pod) -> None:
 
 
 async def test_a_dead_line_is_noticed(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(remote, "SILENCE_SECONDS", 2.5)
     (pod.layout.root / "mute").touch()
     say(pod)
     run = Run(request(pod))
@@ -312,8 +312,11 @@ async def test_a_failed_installation_is_an_error_with_its_reason(pod: Pod) -> No
 
 
 async def test_everything_is_bounded_and_the_installer_goes_on(pod: Pod) -> None:
-    with pytest.raises(ProvisioningError, match="within 3 s"):
-        await Run(request(pod), Bounds(3, 20)).task
+    first = Run(request(pod))
+    await first.until("half")
+    await first.kill()
+    with pytest.raises(ProvisioningError, match="within 1 s"):
+        await Run(request(pod), Bounds(1, 20)).task
     assert job.running(pod.layout) is not None
 
 

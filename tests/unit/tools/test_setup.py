@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.processes import ends
 from tools import launcher, prerequisites, progress, record, system_packages
 from tools.engine import build
 from tools.engine.choice import Engine, UnavailableError
@@ -127,7 +128,7 @@ def test_a_long_command_is_never_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(progress, "BEAT_SECONDS", 0.05)
-    progress.run("waiting", ["sleep", "0.2"], log=tmp_path / "log")
+    progress.run("waiting", ["sleep", "1"], log=tmp_path / "log")
     assert capsys.readouterr().err.count("waiting:") >= 2
 
 
@@ -140,10 +141,8 @@ def test_a_command_past_its_limit_is_ended_with_its_children(tmp_path: Path, mon
     monkeypatch.setattr(progress, "BEAT_SECONDS", 0.05)
     script = f"sleep 60 & echo $! > {tmp_path}/child; wait"
     with pytest.raises(SetupError, match="was stopped"):
-        progress.run("hanging", ["sh", "-c", script], log=tmp_path / "log", limit_seconds=0.3)
-    child = int((tmp_path / "child").read_text())
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(child)], capture_output=True, text=True, check=False).stdout
-    assert state.strip() in {"", "Z"}
+        progress.run("hanging", ["sh", "-c", script], log=tmp_path / "log", limit_seconds=2.0)
+    assert ends(int((tmp_path / "child").read_text()))
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
