@@ -37,24 +37,24 @@ class Client:
     def ask(self, path: str, body: object = None) -> requests.Response:
         method = "GET" if body is None else "POST"
         headers = {"Authorization": f"Bearer {self.key}"}
-        answer = requests.request(method, self.url + path, json=body, headers=headers, timeout=30)
+        answer = requests.request(method, self.url + path, json=body, headers=headers, timeout=60)
         answer.raise_for_status()
         return answer
 
     def image(self, workflow: object) -> bytes:
         job = self.ask("/prompt", {"prompt": workflow}).json()["prompt_id"]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             entry = self.ask(f"/history/{job}").json().get(job)
             if entry and entry["outputs"]:
                 picture = next(p for node in entry["outputs"].values() for p in node["images"])
                 return self.ask("/view?" + urlencode(picture)).content
             time.sleep(0.2)
-        raise AssertionError("no image within 60 s")
+        raise AssertionError("no image within 240 s")
 
 
 def _status(url: str) -> int:
-    return requests.get(url, timeout=10).status_code
+    return requests.get(url, timeout=60).status_code
 
 
 def _walk(checkout: Checkout, runtime: str) -> None:
@@ -106,6 +106,14 @@ def _traces(checkout: Checkout) -> list[str]:
     return lines + _processes(str(checkout.path).encode())
 
 
+def _has_ended(checkout: Checkout) -> None:
+    """Fail when something stays; what was told to end may need the processor for that."""
+    deadline = time.monotonic() + 30
+    while left := _traces(checkout):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
+
+
 def _processes(mark: bytes) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -122,7 +130,7 @@ def _breaches(checkout: Checkout) -> object:
     """Where a call or an answer was not what RunPod's published document says."""
     api = re.search(r"runpod:apiUrl: (\S+)", checkout.settings())
     assert api
-    return requests.get(f"{api[1]}/_emulator/violations", timeout=10).json()
+    return requests.get(f"{api[1]}/_emulator/violations", timeout=60).json()
 
 
 @pytest.mark.timeout(1500)
@@ -134,7 +142,8 @@ def test_a_newcomer_gets_an_image_and_ends_with_no_bill(checkout: Checkout) -> N
         walls.hold(checkout)
     _ends(checkout)
     checkout.made("stop-emulator")
-    assert not root_on_linux or _traces(checkout) == []
+    if root_on_linux:
+        _has_ended(checkout)
 
 
 @pytest.mark.timeout(1500)

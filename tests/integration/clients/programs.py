@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import playwright
@@ -59,7 +60,8 @@ def _install(folder: Path) -> None:
         done = subprocess.run(command, cwd=draft, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS)
         if done.returncode != 0:
             raise MissingError(f"npm ci: {done.stderr.strip()[-400:]}")
-        if not folder.exists():
+        # The other one may have been quicker, and then what it put there is as good.
+        with suppress(OSError):
             draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.clients.site import ROOT, Site, opened, until, workflow
 
-PROMPTS = ("a fox [stand-in: slow 0.5]", "an owl", "a heron", "a marten", "[stand-in: fail] a wolf")
+PROMPTS = ("a fox [stand-in: slow 3]", "an owl", "a heron", "a marten", "[stand-in: fail] a wolf")
 
 
 @dataclass

@@ -104,7 +104,7 @@ def test_the_editor_is_nobody_elses(editor_site: Site) -> None:
     for path in paths:
         with editor_site.client(editor_site.alice) as client:
             assert client.get(path).status_code == 403, path
-        assert httpx.get(editor_site.url + path, trust_env=False).status_code == 401, path
+        assert httpx.get(editor_site.url + path, trust_env=False, timeout=60).status_code == 401, path
 
 
 def test_only_what_the_editor_is_made_of_is_served(editor_site: Site) -> None:

@@ -17,10 +17,10 @@ class Account:
     port: int
 
     def tell(self, path: str, body: object) -> None:
-        requests.post(f"http://127.0.0.1:{self.port}/_emulator/{path}", json=body, timeout=30).raise_for_status()
+        requests.post(f"http://127.0.0.1:{self.port}/_emulator/{path}", json=body, timeout=60).raise_for_status()
 
     def ask(self, path: str) -> Any:  # noqa: ANN401  (JSON)
-        return requests.get(f"http://127.0.0.1:{self.port}/_emulator/{path}", timeout=30).json()
+        return requests.get(f"http://127.0.0.1:{self.port}/_emulator/{path}", timeout=60).json()
 
     def pods(self) -> list[dict[str, Any]]:
         return list(self.ask("pods")["pods"])
@@ -36,13 +36,13 @@ class Account:
         return sum(1 for call in calls if call.get("status") == 201)
 
     def forget_requests(self) -> None:
-        requests.delete(f"http://127.0.0.1:{self.port}/_emulator/requests", timeout=30).raise_for_status()
+        requests.delete(f"http://127.0.0.1:{self.port}/_emulator/requests", timeout=60).raise_for_status()
 
     def conditions(self, **changes: object) -> None:
         self.tell("conditions", changes)
 
 
-def wait_until(happened: Callable[[], bool], what: str, seconds: float = 90) -> None:
+def wait_until(happened: Callable[[], bool], what: str, seconds: float = 240) -> None:
     """Wait for something outside of this process; AssertionError names it when it does not come."""
     deadline = time.monotonic() + seconds
     while not happened():

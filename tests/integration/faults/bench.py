@@ -123,7 +123,7 @@ def end(process: subprocess.Popen[str], number: signal.Signals, said: str = "") 
                 os.kill(pid, number)
     else:
         os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=150)
+    out, err = process.communicate(timeout=300)
     return Result(process.returncode, said + out, err)
 
 

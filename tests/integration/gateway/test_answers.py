@@ -29,7 +29,7 @@ async def _ran(client: httpx.AsyncClient, answer: dict[str, Any]) -> bool:
     async def is_done() -> bool:
         return bool((await client.get(f"/api/v2/jobs/{answer['id']}")).json()["status"] == "succeeded")
 
-    await until(is_done, seconds=60)
+    await until(is_done, seconds=180)
     return True
 
 
@@ -51,7 +51,7 @@ async def _ended(client: httpx.AsyncClient, answer: dict[str, Any]) -> bool:
     async def is_over() -> bool:
         return (await client.get(f"/api/v2/jobs/{answer['id']}")).json()["completed_at"] is not None
 
-    await until(is_over, seconds=60)
+    await until(is_over, seconds=180)
     return True
 
 

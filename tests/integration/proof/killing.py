@@ -20,6 +20,9 @@ MOMENTS = ("before POST", "in flight", "after the effect", "waiting for ready", 
 VICTIMS = ("tree", "cli", "provider")
 _POD = ("POST", "/v2/pods")
 _VOLUME = ("POST", "/v2/network-volumes")
+Row = tuple[int, int, str]
+"""A process, its parent and its command line."""
+
 _HELD = 2.0
 """Seconds a POST is held, below the stack's lateEffectSeconds: an effect that comes later than that is another test."""
 
@@ -76,19 +79,22 @@ def _await_moment(
 ) -> None:
     reached: dict[str, Callable[[], Any]] = {
         # The provider has to be there to be killed.
-        "before POST": lambda: victim != "provider" or provider_of(process.pid),
+        "before POST": lambda: victim != "provider" or provider_of(process.pid, _processes()),
         "in flight": lambda: runpod.requests(*_POD),
         "after the effect": runpod.pods,
         "waiting for ready": lambda: [call for call in runpod.requests(*_POD) if call["status"] == 201],
         "provisioning": lambda: runpod.requests(*_VOLUME),
     }
     until(lambda: reached[aimed]() or process.poll() is not None, aimed, BOUND)
-    time.sleep(draw.uniform(0, {"before POST": 1.5, "waiting for ready": 2.0}.get(aimed, 0.8 * _HELD)))
+    # Behind what is provisioned nothing comes any more: the rest of its time is for looking round and for the kill.
+    longest = {"before POST": 1.5, "waiting for ready": 2.0, "provisioning": 0.3 * _HELD}.get(aimed, 0.8 * _HELD)
+    time.sleep(draw.uniform(0, longest))
 
 
 def _kill(process: subprocess.Popen[bytes], victim: str) -> None:
-    family = [process.pid, *descendants(process.pid)]
-    provider = provider_of(process.pid)
+    running = _processes()
+    family = [process.pid, *descendants(process.pid, running)]
+    provider = provider_of(process.pid, running)
     victims = {"tree": family, "cli": [process.pid], "provider": [provider] if provider else family}[victim]
     for pid in victims:
         with suppress(ProcessLookupError):
@@ -110,20 +116,21 @@ def _clear_away(family: list[int]) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def provider_of(pid: int) -> int:
+def provider_of(pid: int, running: list[Row]) -> int:
     """The provider's process below another, 0 while there is none."""
-    programs = {child: program for child, _, program in _processes()}
-    return next((child for child in descendants(pid) if "components.runpod.plugin" in programs.get(child, "")), 0)
+    programs = {child: program for child, _, program in running}
+    below = descendants(pid, running)
+    return next((child for child in below if "components.runpod.plugin" in programs[child]), 0)
 
 
-def descendants(pid: int) -> list[int]:
-    found, processes = [pid], _processes()
+def descendants(pid: int, running: list[Row]) -> list[int]:
+    found = [pid]
     for one in found:
-        found += [child for child, parent, _ in processes if parent == one]
+        found += [child for child, parent, _ in running if parent == one]
     return found[1:]
 
 
-def _processes() -> list[tuple[int, int, str]]:
+def _processes() -> list[Row]:
     listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = (line.split(maxsplit=2) for line in listed.splitlines())
     return [(int(row[0]), int(row[1]), row[2]) for row in rows if len(row) == 3]

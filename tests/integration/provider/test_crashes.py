@@ -38,27 +38,26 @@ def test_a_killed_up_leaves_one_pod_after_the_next(stack: Stack, runpod: Emulato
 
 
 def test_the_plugin_does_not_outlive_its_engine(stack: Stack, runpod: Emulator) -> None:
-    runpod.control("conditions", {"provisioning_seconds": 10})
+    # Of its own accord it would wait for that pod long after we have given up waiting for its end.
+    runpod.control("conditions", {"provisioning_seconds": 300})
     process = stack.start("up", "--yes", "--skip-preview")
     until(runpod.pods, "a pod")
     plugin = plugin_of(process)
     assert plugin
     os.kill(process.pid, signal.SIGKILL)
-    killed = time.monotonic()
-    until(lambda: not alive(plugin), "the plugin ends", bound=5)
-    assert time.monotonic() - killed < 1
+    until(lambda: not alive(plugin), "the plugin ends", bound=30)
     silent_from = len(runpod.requests())
     time.sleep(1)  # Long enough for several of the polls it would make.
     assert len(runpod.requests()) == silent_from
-    process.communicate(timeout=30)
+    process.communicate(timeout=100)
 
 
 def test_ctrl_c_while_waiting_records_the_pod(stack: Stack, runpod: Emulator) -> None:
-    runpod.control("conditions", {"provisioning_seconds": 15})
+    runpod.control("conditions", {"provisioning_seconds": 20})
     process = stack.start("up", "--yes", "--skip-preview")
     until(runpod.pods, "a pod")
     os.kill(process.pid, signal.SIGINT)
-    output = process.communicate(timeout=60)[0].decode()
+    output = process.communicate(timeout=100)[0].decode()
     assert process.returncode != 0
     assert "interrupted" in output
     (pod,) = runpod.pods()

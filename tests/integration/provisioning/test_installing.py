@@ -90,7 +90,7 @@ def test_a_model_with_a_wrong_hash_fails_and_says_so(pods: Pods, plan: Provision
     assert not list(pod.layout.model_folders.rglob("*.safetensors"))
 
 
-def _until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def _until(condition: Callable[[], bool], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
