@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Executable, Row, Select, func, select, true
+from sqlalchemy import ColumnElement, Connection, Executable, Row, func, select, true
 
 from provisioning.gateway.jobs import rows as jobrows
 from provisioning.gateway.jobs.job import Job, JobState, StoredFile
 from provisioning.gateway.jobs.rows import JobRecord
+from provisioning.gateway.storage import assets
+from provisioning.gateway.storage.assets import Asset
 from provisioning.gateway.storage.database import Database
-from provisioning.gateway.storage.tables import AssetRow, JobRow
+from provisioning.gateway.storage.tables import JobRow
 
 HISTORY_LIMIT = 1000
 """Most history entries in one answer."""
@@ -31,26 +34,27 @@ class Records:
 
     async def history(self, owner: str | None, *, limit: int, offset: int = 0) -> dict[str, Any]:
         """Return the newest `limit` history entries by id, oldest first; of everybody when `owner` is None."""
-        newest = _shown(owner).order_by(JobRow.sequence.desc()).limit(min(limit, HISTORY_LIMIT)).offset(offset)
+        shown = select(JobRow.id, JobRow.history).where(*jobrows.SHOWN, of_owner(owner))
+        newest = shown.order_by(JobRow.sequence.desc()).limit(min(limit, HISTORY_LIMIT)).offset(offset)
         return {row.id: orjson.loads(row.history) for row in reversed(await self._all(newest))}
 
     async def history_of(self, job_id: str, owner: str | None) -> dict[str, Any] | None:
         """Return one history entry, or None when there is none that `owner` may see."""
-        rows = await self._all(_shown(owner).where(JobRow.id == job_id))
-        return orjson.loads(rows[0].history) if rows else None
+        found = await self._database.read(lambda connection: jobrows.HISTORY.first(connection, id=job_id, owner=owner))
+        return None if found is None else orjson.loads(found)
 
     async def row(self, job_id: str, owner: str | None) -> JobRecord | None:
         """Return all that is written down of a job, or None when there is none that `owner` may see."""
-        # Built once: this is what most requests of a client that waits ask for.
-        one, whose = (jobrows.ONE, {}) if owner is None else (jobrows.ONE_OWN, {"whose": owner})
-        rows = await self._all(one, {"which": job_id, **whose})
-        return jobrows.from_row(rows[0]) if rows else None
+        return await self._database.read(lambda connection: jobrows.ONE.first(connection, id=job_id, owner=owner))
+
+    async def row_and_files(self, job_id: str, owner: str | None) -> tuple[JobRecord | None, list[Asset]]:
+        """Return the same and, of a job that has completed, what it made: in one transaction, since clients poll."""
+        return await self._database.read(lambda connection: _row_and_files(connection, job_id, owner))
 
     async def row_of_key(self, owner: str, idempotency_key: str) -> JobRecord | None:
         """Return the job that was submitted under an idempotency key."""
-        named = JobRow.idempotency_key == idempotency_key
-        rows = await self._all(jobrows.RECORD.where(of_owner(owner), named))
-        return jobrows.from_row(rows[0]) if rows else None
+        named = {"owner": owner, "key": idempotency_key}
+        return await self._database.read(lambda connection: jobrows.OF_KEY.first(connection, **named))
 
     async def rows(
         self, owner: str | None, *, before: int, limit: int, states: Collection[JobState] = frozenset(JobState)
@@ -77,8 +81,8 @@ class Records:
 
     async def owns(self, owner: str, file: StoredFile) -> bool:
         """Return whether a job of `owner` made this file."""
-        place = (AssetRow.type == file.type, AssetRow.subfolder == file.subfolder, AssetRow.filename == file.filename)
-        return bool(await self._all(select(AssetRow.id).where(*place, AssetRow.owner == owner).limit(1)))
+        place = {"owner": owner, **asdict(file)}
+        return bool(await self._database.read(lambda connection: assets.OWNED.first(connection, **place)))
 
     async def usage(self, owner: str | None, since: int) -> list[dict[str, Any]]:
         """Sum up the jobs submitted since a time, by key and state; of everybody when `owner` is None."""
@@ -89,8 +93,8 @@ class Records:
         # PostgreSQL's sums of integers are decimals.
         return [{name: _whole(value) for name, value in row._asdict().items()} for row in rows]
 
-    async def _all(self, statement: Executable, values: Mapping[str, str] | None = None) -> list[Row[Any]]:
-        return await self._database.read(lambda connection: list(connection.execute(statement, values)))
+    async def _all(self, statement: Executable) -> list[Row[Any]]:
+        return await self._database.read(lambda connection: list(connection.execute(statement)))
 
 
 def of_owner(owner: str | None) -> ColumnElement[bool]:
@@ -98,10 +102,10 @@ def of_owner(owner: str | None) -> ColumnElement[bool]:
     return true() if owner is None else JobRow.owner == owner
 
 
-def _shown(owner: str | None) -> Select[str, bytes | None]:
-    return select(JobRow.id, JobRow.history).where(
-        JobRow.history.is_not(None), JobRow.hidden.is_(False), of_owner(owner)
-    )
+def _row_and_files(connection: Connection, job_id: str, owner: str | None) -> tuple[JobRecord | None, list[Asset]]:
+    row = jobrows.ONE.first(connection, id=job_id, owner=owner)
+    completed = row is not None and row.state is JobState.COMPLETED
+    return row, assets.MADE_BY.all(connection, job=job_id) if completed else []
 
 
 def _whole(value: object) -> object:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable
+from operator import itemgetter
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, case, literal, or_, select, update
 
 from provisioning.gateway.access.scopes import Role
 from provisioning.gateway.access.tables import UserRow
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.storage import statements
+from provisioning.gateway.storage.lookup import Lookup, seen_by
 from provisioning.gateway.storage.tables import JobRow, KeyRow, columns
 from provisioning.gateway.webhooks import outbox
 
@@ -27,9 +29,8 @@ _HELD = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class JobRecord:
-    """A job as it is written down."""
+class JobRecord(NamedTuple):
+    """A job as it is written down; a tuple, since that is made of a row at once."""
 
     sequence: int
     """Counts up with every job: where a page of jobs ends and the next begins."""
@@ -49,22 +50,43 @@ class JobRecord:
     label: bytes | None
 
 
-_RECORDED = [field.name for field in fields(JobRecord)]
+def from_row(row: Iterable[Any]) -> JobRecord:
+    """Return the record of a row that has the record's fields in their order."""
+    record = JobRecord._make(row)
+    return record._replace(state=JobState(record.state))
 
-RECORD = select(*columns(JobRow, _RECORDED))
+
+_COLUMNS = columns(JobRow, JobRecord._fields)
+
+RECORD = select(*_COLUMNS)
 """Finds jobs as records."""
-ONE = RECORD.where(JobRow.id == bindparam("which"))
-"""Finds the job with an id."""
-ONE_OWN = ONE.where(JobRow.owner == bindparam("whose"))
 
-_SHORT = columns(JobRow, [name for name in _RECORDED if name not in {"workflow", "history"}])
-_NO_WORKFLOW = literal(b"").label("workflow")
+ONE = Lookup(RECORD.where(JobRow.id == bindparam("id"), seen_by(JobRow.owner)), from_row)
+"""Finds the job with an id."""
+
+OF_KEY = Lookup(RECORD.where(JobRow.owner == bindparam("owner"), JobRow.idempotency_key == bindparam("key")), from_row)
+"""Finds the job that was submitted under an idempotency key."""
+
+SHOWN = (JobRow.history.is_not(None), JobRow.hidden.is_(False))
+"""What is true of the jobs that the history shows."""
+
+HISTORY = Lookup(
+    select(JobRow.history).where(JobRow.id == bindparam("id"), seen_by(JobRow.owner), *SHOWN), itemgetter(0)
+)
+"""Finds the history entry of the job with an id."""
+
+
+def _listed(history: ColumnElement[Any]) -> Select[Any]:
+    instead = {"workflow": literal(b"").label("workflow"), "history": history.label("history")}
+    return select(*(instead.get(name, column) for name, column in zip(JobRecord._fields, _COLUMNS, strict=True)))
+
+
 _UNSUCCESSFUL = JobRow.state.in_((JobState.FAILED, JobState.REJECTED))
 
-LISTED = select(*_SHORT, _NO_WORKFLOW, case((_UNSUCCESSFUL, JobRow.history), else_=None).label("history"))
+LISTED = _listed(case((_UNSUCCESSFUL, JobRow.history), else_=None))
 """Finds them for a list, without what it does not show: workflows never, histories but for the errors in them."""
 
-LISTED_WITH_HISTORIES = select(*_SHORT, _NO_WORKFLOW, JobRow.history)
+LISTED_WITH_HISTORIES = _listed(JobRow.__table__.c.history)
 
 IN_FLIGHT = (
     select(
@@ -98,12 +120,6 @@ def is_over(connection: Connection, batch_id: str) -> bool:
     """Return whether every job of a batch has ended."""
     unfinished = select(JobRow.id).where(JobRow.batch_id == batch_id, JobRow.finished_at.is_(None))
     return connection.execute(unfinished.limit(1)).first() is None
-
-
-def from_row(row: Row[Any]) -> JobRecord:
-    """Return the record of a row that RECORD found."""
-    values = row._asdict()
-    return JobRecord(**{**values, "state": JobState(values["state"])})
 
 
 def in_flight(row: Row[Any]) -> Job:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import mimetypes
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, insert, select, true, update
 
 from provisioning.gateway.jobs.job import Job, OutputFile, StoredFile
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database
+from provisioning.gateway.storage.lookup import Lookup, seen_by
 from provisioning.gateway.storage.tables import AssetRow, columns
 
 
@@ -42,8 +45,20 @@ class Asset:
         return StoredFile(self.type, self.subfolder, self.filename)
 
 
-_COLUMNS = columns(AssetRow, [field.name for field in fields(Asset)])
-_MADE_BY = select(*_COLUMNS).where(AssetRow.job_id == bindparam("job")).order_by(AssetRow.sequence)
+def _from_row(row: Sequence[Any]) -> Asset:
+    return Asset(*row)
+
+
+_EVERY = select(*columns(AssetRow, [field.name for field in fields(Asset)])).order_by(AssetRow.sequence)
+_ONE = Lookup(_EVERY.where(AssetRow.id == bindparam("id"), seen_by(AssetRow.owner)), _from_row)
+_SAME = Lookup(_EVERY.where(AssetRow.owner == bindparam("owner"), AssetRow.hash == bindparam("hash")), _from_row)
+MADE_BY = Lookup(_EVERY.where(AssetRow.job_id == bindparam("job")), _from_row)
+"""Finds what a job made."""
+
+_PLACE = (AssetRow.type == bindparam("type"), AssetRow.subfolder == bindparam("subfolder"))
+_FILE = (*_PLACE, AssetRow.filename == bindparam("filename"), AssetRow.owner == bindparam("owner"))
+OWNED = Lookup(select(exists().where(*_FILE)), itemgetter(0))
+"""Finds out whether a file of ComfyUI's is an asset of an owner's."""
 
 
 class AssetStore:
@@ -58,8 +73,7 @@ class AssetStore:
 
     async def get(self, asset_id: str, owner: str | None) -> Asset | None:
         """Return an asset, or None when there is none that `owner` may see; None as owner sees all."""
-        found = await self._select(AssetRow.id == asset_id, _of(owner))
-        return found[0] if found else None
+        return await self._database.read(lambda connection: _ONE.first(connection, id=asset_id, owner=owner))
 
     async def of_ids(self, asset_ids: Collection[str], owner: str | None) -> dict[str, Asset]:
         """Return those of the assets that exist and that `owner` may see, by id."""
@@ -70,13 +84,11 @@ class AssetStore:
 
     async def of_hash(self, digest: str, owner: str) -> Asset | None:
         """Return an upload of the owner's with this content."""
-        found = await self._select(AssetRow.owner == owner, AssetRow.hash == digest)
-        return found[0] if found else None
+        return await self._database.read(lambda connection: _SAME.first(connection, owner=owner, hash=digest))
 
     async def of_job(self, job_id: str) -> list[Asset]:
         """Return what a job made."""
-        rows = await self._database.read(lambda connection: list(connection.execute(_MADE_BY, {"job": job_id})))
-        return [Asset(*row) for row in rows]
+        return await self._database.read(lambda connection: MADE_BY.all(connection, job=job_id))
 
     async def of_jobs(self, job_ids: Collection[str]) -> dict[str, list[Asset]]:
         """Return what several jobs made, by the jobs' ids."""
@@ -93,9 +105,8 @@ class AssetStore:
         return replace(asset, size_bytes=size_bytes)
 
     async def _select(self, *where: ColumnElement[bool]) -> list[Asset]:
-        statement = select(*_COLUMNS).where(*where).order_by(AssetRow.sequence)
-        rows = await self._database.read(lambda connection: list(connection.execute(statement)))
-        return [Asset(*row) for row in rows]
+        rows = await self._database.read(lambda connection: list(connection.execute(_EVERY.where(*where))))
+        return [_from_row(row) for row in rows]
 
 
 def add(connection: Connection, asset: Asset) -> None:

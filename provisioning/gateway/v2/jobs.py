@@ -118,20 +118,26 @@ async def cancel(services: Services, exchange: Exchange) -> None:
 
 async def find(services: Services, exchange: Exchange, job_id: str) -> JobRecord:
     """Return a job that the caller may see, as it is now; raises Problem NOT_FOUND."""
+    row, _ = await _find_with_files(services, exchange, job_id)
+    return row
+
+
+async def _find_with_files(services: Services, exchange: Exchange, job_id: str) -> tuple[JobRecord, list[Asset]]:
     owner = visible_owner(exchange.who)
     live = services.tracker.get(job_id)
     if live is not None and owner in {None, live.owner} and not live.posting:
         await services.tracker.refresh(live)
-    row = await services.ledger.row(job_id, owner)
+    row, made = await services.ledger.row_and_files(job_id, owner)
     if row is None:
         raise Problem(Code.NOT_FOUND)
-    return row
+    return row, made
 
 
 async def _send(services: Services, exchange: Exchange, job_id: str, status: int = 200) -> None:
-    row = await find(services, exchange, job_id)
-    made = await services.assets.of_job(row.id) if row.state is JobState.COMPLETED else []
-    found = await view(services, exchange, row, services.scheduler.forecasts(), made)
+    row, made = await _find_with_files(services, exchange, job_id)
+    # What waits has to be gone through for forecasts; a job that has ended needs none.
+    forecasts = {} if row.finished_at else services.scheduler.forecasts()
+    found = await view(services, exchange, row, forecasts, made)
     await exchange.send_json(documents.job(row, found), status)
 
 
