@@ -22,6 +22,7 @@ from provisioning.gateway.options import Journal
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage import address, engines, revision, sealing, statements
+from provisioning.gateway.storage.engines import Lasting
 from provisioning.gateway.storage.sealing import Sealer
 from provisioning.gateway.storage.tables import MetaRow
 
@@ -49,6 +50,7 @@ class Database:
         self.url = address.parse(where)
         is_file = address.file_of(self.url) is not None
         self._engine = _engine(self.url, journal, sealer)
+        self._reading = engines.reading(self._engine)
         self._writing = engines.writing(self._engine)
         threads = 1 if is_file else engines.POOL_SIZE
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="database")
@@ -67,7 +69,7 @@ class Database:
 
     async def read(self, work: Work[Result]) -> Result:
         """Do `work`, which only looks. Raises Problem(STORE_UNAVAILABLE)."""
-        return await self._elsewhere(self._engine, work)
+        return await self._elsewhere(self._reading, work)
 
     def run_now(self, work: Work[Result]) -> Result:
         """Do what `run` does without an event loop; raises SQLAlchemyError."""
@@ -77,10 +79,10 @@ class Database:
         """Finish what was begun and close every connection; a second time does nothing."""
         with contextlib.suppress(RuntimeError):
             # On their own thread, where SQLite's connection lives.
-            self._threads.submit(self._engine.dispose).result()
+            self._threads.submit(self._reading.dispose).result()
         self._threads.shutdown()
 
-    async def _elsewhere(self, engine: Engine, work: Work[Result]) -> Result:
+    async def _elsewhere(self, engine: Engine | Lasting, work: Work[Result]) -> Result:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, _transaction, engine, work)
@@ -121,7 +123,7 @@ def _engine(url: URL, journal: Journal, sealer: Sealer) -> Engine:
     return engine
 
 
-def _transaction(engine: Engine, work: Work[Result]) -> Result:
+def _transaction(engine: Engine | Lasting, work: Work[Result]) -> Result:
     with engine.begin() as connection:
         return work(connection)
 
