@@ -6,11 +6,9 @@ connection, and as many as there are connections for PostgreSQL.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +23,7 @@ from provisioning.gateway.storage import address, engines, revision, sealing, st
 from provisioning.gateway.storage.engines import Lasting
 from provisioning.gateway.storage.sealing import Sealer
 from provisioning.gateway.storage.tables import MetaRow
+from provisioning.gateway.storage.threads import Threads
 
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
@@ -52,8 +51,7 @@ class Database:
         self._engine = _engine(self.url, journal, sealer)
         self._reading = engines.reading(self._engine)
         self._writing = engines.writing(self._engine)
-        threads = 1 if is_file else engines.POOL_SIZE
-        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="database")
+        self._threads = Threads(1 if is_file else engines.POOL_SIZE, "database")
         try:
             self.run_now(partial(_prepare, sealer=sealer))
         except (SQLAlchemyError, revision.MigrationError, OSError) as error:
@@ -73,19 +71,18 @@ class Database:
 
     def run_now(self, work: Work[Result]) -> Result:
         """Do what `run` does without an event loop; raises SQLAlchemyError."""
-        return self._threads.submit(_transaction, self._writing, work).result()
+        return self._threads.do_now(partial(_transaction, self._writing, work))
 
     def close(self) -> None:
         """Finish what was begun and close every connection; a second time does nothing."""
         with contextlib.suppress(RuntimeError):
             # On their own thread, where SQLite's connection lives.
-            self._threads.submit(self._reading.dispose).result()
-        self._threads.shutdown()
+            self._threads.do_now(self._reading.dispose)
+        self._threads.end()
 
     async def _elsewhere(self, engine: Engine | Lasting, work: Work[Result]) -> Result:
-        loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, _transaction, engine, work)
+            return await self._threads.do(partial(_transaction, engine, work))
         except SQLAlchemyError as error:
             raise Problem(Code.STORE_UNAVAILABLE) from error
 
