@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from provisioning.gateway.comfyui import catalogue, commons
 from provisioning.gateway.openapi.models.base import Nothing
 from provisioning.gateway.openapi.models.native import Free, ModelFile, ModelFolder, NodeClasses
 from provisioning.gateway.openapi.operation import ANY_MEDIA, UPSTREAM, Answer, Body, Operation, Parameter, Tag
@@ -17,16 +18,34 @@ _CLASSES = {
 }
 
 
-def _passed(tag: Tag, summary: str, model: Any, example: Any, text: str = "") -> Operation:  # noqa: ANN401 - any JSON
-    return Operation(tag, summary, (Answer("As ComfyUI says.", model, example),), text, problems=UPSTREAM)
+def _passed(
+    tag: Tag,
+    summary: str,
+    model: Any,  # noqa: ANN401 - any JSON
+    example: Any,  # noqa: ANN401 - any JSON
+    text: str = "",
+    age: float = commons.FRESH_SECONDS,
+) -> Operation:
+    said = f"As ComfyUI said at most {age:.0f} s ago."
+    return Operation(tag, summary, (Answer(said, model, example),), text, problems=UPSTREAM)
 
 
 TABLE = {
     "GET /object_info": _passed(
-        Tag.NATIVE, "List node classes", NodeClasses, _CLASSES, "The names of other people's files are left out."
+        Tag.NATIVE,
+        "List node classes",
+        NodeClasses,
+        _CLASSES,
+        "The names of other people's files are left out.",
+        catalogue.FRESH_SECONDS,
     ),
     "GET /object_info/{name}": _passed(
-        Tag.NATIVE, "Show a node class", NodeClasses, _CLASSES, "`{}` when there is no such class."
+        Tag.NATIVE,
+        "Show a node class",
+        NodeClasses,
+        _CLASSES,
+        "`{}` when there is no such class.",
+        catalogue.FRESH_SECONDS,
     ),
     "GET /models": _passed(Tag.NATIVE, "List folders of models", list[str], ["checkpoints", "loras", "vae"]),
     "GET /models/{folder}": _passed(Tag.NATIVE, "List models in a folder", list[str], ["sd_xl_base_1.0.safetensors"]),
