@@ -124,7 +124,7 @@ def paths(route: Route) -> tuple[str, ...]:
 
 
 def _shape(path: str) -> tuple[int, str]:
-    return path.count("/"), path[: path.find("/", 1)]
+    return path.count("/"), path[1:].partition("/")[0]
 
 
 def _pattern(path: str) -> re.Pattern[str]:
