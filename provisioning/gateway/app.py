@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import functools
 import logging
-import os
 import uuid
+from random import getrandbits
 
 from provisioning.gateway import logs
 from provisioning.gateway.access import admission, pace, scopes, seeding
@@ -31,6 +31,9 @@ USE_SECONDS = 10.0
 """How often it is written down when keys were last used."""
 PRUNE_SECONDS = 3600.0
 """How much later than its time something may go."""
+
+ANYWHERE: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+"""The place of a request that takes none."""
 
 TELLING = (endings.tell, pod.watch, costs.watch, setup.watch)
 """What goes on in the background so that listeners hear of it."""
@@ -160,27 +163,20 @@ class Gateway:
     async def _handle(self, exchange: Exchange) -> None:
         scope, settings = exchange.scope, self.services.settings
         path = admission.plain_path(scope)
-        match = self._router.find(exchange.method, path)
+        match, place = self._router.find(exchange.method, path), ANYWHERE
         route = match.route if isinstance(match, Match) else None
         admission.check_host(scope, settings, public=route is not None and route.access is Access.PUBLIC)
         if route is None or route.access not in OPEN:
             exchange.is_page = route is not None and route.web and _is_navigation(exchange)
             exchange.actor = await self._authenticate(scope, path, route.way if route else PLAIN)
-            self.services.reception.limits.admit(exchange, route.kind if route else Kind.PLAIN)
+            place = self.services.reception.limits.admit(exchange, route.kind if route else Kind.PLAIN)
             if route is not None and route.signed and is_signed(scope):
                 # Signing is for handing a picture on; whoever may have it may show it in a page of their own.
                 exchange.extra_headers.append(("cross-origin-resource-policy", "cross-origin"))
         if isinstance(match, Problem):
             raise match
-        with self._held(exchange, match):
+        with ANYWHERE if match.route.lasting else place:
             await self._serve(exchange, match)
-
-    def _held(self, exchange: Exchange, match: Match) -> contextlib.AbstractContextManager[None]:
-        """Return the place that a request takes while it is served."""
-        limits = self.services.reception.limits
-        if exchange.actor is None or match.route.lasting:
-            return contextlib.nullcontext()
-        return limits.place(exchange.actor)
 
     async def _authenticate(self, scope: Scope, path: str, way: Way) -> Actor:
         try:
@@ -255,7 +251,8 @@ class Gateway:
         return route
 
     def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
-        request_id = f"req_{os.urandom(16).hex()}"
+        # A name and no secret: nothing is opened by it.
+        request_id = f"req_{getrandbits(128):032x}"
         return Exchange(scope, receive, send, request_id=request_id, idle_seconds=self.services.settings.idle_seconds)
 
 

@@ -67,7 +67,7 @@ class Match(NamedTuple):
     """A route that was found, with the parts of its path."""
 
     route: Route
-    params: dict[str, str]
+    params: Mapping[str, str]
 
 
 class Router:
@@ -75,11 +75,15 @@ class Router:
 
     def __init__(self, routes: tuple[Route, ...]) -> None:
         self._by_path: dict[str, dict[str, Route]] = {}
+        self._plain: dict[tuple[str, str], Match] = {}
+        """By method and path, those without a parameter."""
         self._patterns: dict[tuple[int, str], list[tuple[re.Pattern[str], dict[str, Route]]]] = {}
         """By how many segments they have, and the first of them, which never is a parameter."""
         for route in routes:
             for path in paths(route):
                 self._by_path.setdefault(path, {})[route.method] = route
+                if "{" not in path:
+                    self._plain[route.method, path] = Match(route, {})
         for path, methods in self._by_path.items():
             if "{" in path:
                 self._patterns.setdefault(_shape(path), []).append((_pattern(path), methods))
@@ -89,6 +93,8 @@ class Router:
 
         Returned, not raised: nobody without a key is to learn which paths there are.
         """
+        if (plain := self._plain.get((method, path))) is not None:
+            return plain
         methods, params = self._find(path)
         if methods is None:
             return Problem(Code.NOT_FOUND)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import resource
 import socket
 import sys
@@ -22,6 +23,7 @@ from provisioning.gateway.quotas.jobs import JobQuotas
 from provisioning.gateway.settings import GatewaySettings, SettingsError
 from provisioning.gateway.storage.database import open_database
 from provisioning.gateway.web.frames import GuardedSocket
+from provisioning.gateway.web.turns import Turns
 from provisioning.gateway.web.wire import GuardedProtocol
 
 KEEP_ALIVE_SECONDS = 75
@@ -29,6 +31,13 @@ KEEP_ALIVE_SECONDS = 75
 
 MAX_CONNECTIONS = 4000
 """Further ones are answered with 503."""
+
+ACCEPTS = 8
+"""Connections that are accepted in one turn of the event loop.
+
+libuv accepts one for each listening descriptor (its pull request 3696): with a single one, a probe that comes behind
+two hundred new clients would wait for two hundred turns.
+"""
 
 USER_TIMEOUT_MS = 60_000
 """A client that has acknowledged nothing for so long is cut off by the kernel (tcp(7), TCP_USER_TIMEOUT).
@@ -92,7 +101,7 @@ def _serve(settings: GatewaySettings, listener: socket.socket) -> bool:
     )
     try:
         server = Server(server_config(settings, gateway), gateway)
-        server.run(sockets=[listener])
+        server.run(sockets=descriptors(listener))
     finally:
         database.close()
     return server.started
@@ -111,6 +120,11 @@ def _listener(host: str, port: int) -> socket.socket:
         listener.close()
         raise SettingsError(f"{host}:{port} cannot be had ({error.strerror}); end what listens there") from error
     return listener
+
+
+def descriptors(listener: socket.socket) -> list[socket.socket]:
+    """Return as many descriptors of one listening socket as connections are to be accepted in a turn."""
+    return [listener, *(listener.dup() for _ in range(ACCEPTS - 1))]
 
 
 def _raise_file_limit() -> None:
@@ -133,7 +147,7 @@ def server_config(settings: GatewaySettings, gateway: Gateway) -> uvicorn.Config
         gateway,
         host=settings.host,
         port=settings.port,
-        http=GuardedProtocol,
+        http=functools.partial(GuardedProtocol, turns=Turns()),  # type: ignore[arg-type]  # it is called, no more
         ws=GuardedSocket,
         ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
         ws_per_message_deflate=False,

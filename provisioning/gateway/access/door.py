@@ -14,10 +14,11 @@ from provisioning.gateway.access.sessions import Sessions
 from provisioning.gateway.access.signatures import SIGNATURE, Signatures
 from provisioning.gateway.access.tickets import Tickets
 from provisioning.gateway.problems import Code, Problem, fault
-from provisioning.gateway.web.exchange import Scope, single_header
+from provisioning.gateway.web.exchange import Scope, by_name, single_header
 
 TICKET = "ticket"
 
+_CREDENTIALS = frozenset({"authorization", "x-api-key"})
 _BEARER = re.compile(r"bearer ([\x21-\x7e]+)", re.IGNORECASE | re.ASCII)
 _KEY_NAMES = frozenset({"token", "key", "api_key", "apikey", "api-key", "x-api-key", "access_token", "authorization"})
 _KEY_VALUES = re.compile(r"cgw_live_|cgs_|^(?:bearer )?eyJ[\w-]+\.eyJ[\w-]+\.", re.IGNORECASE)
@@ -48,13 +49,14 @@ class Door:
     async def enter(self, scope: Scope, path: str, way: Way) -> Actor:
         """Return the caller; raises Problem unless exactly one well-formed credential that lives came."""
         query = _read_query(scope) if scope.get("query_string") else {}
-        given = [(key, value) for key, value in scope["headers"] if key in {b"authorization", b"x-api-key"}]
+        headers = by_name(scope)
+        given = _CREDENTIALS.intersection(headers)
         signed = way.signed and SIGNATURE in query
-        if len(given) + signed + (TICKET in query) > 1:
+        if len(given) + signed + (TICKET in query) > 1 or None in map(headers.get, given):
             # Two readers of such a request could each believe another one.
             raise Problem(Code.INVALID_REQUEST, "Send one credential.", members=fault("authorization", "more than one"))
         if given:
-            return await self._of_header(*given[0])
+            return await self._of_header(headers)
         if signed or TICKET in query:
             return await self._of_address(scope, path, query)
         if way.web and (secret := cookies.read(scope)) is not None:
@@ -68,11 +70,10 @@ class Door:
         if actor.expires_at is not None and actor.expires_at <= self._store.clock.now_ms():
             raise Problem(Code.KEY_REVOKED)
 
-    async def _of_header(self, name: bytes, value: bytes) -> Actor:
-        text = value.decode("latin-1")
-        if name == b"x-api-key":
-            return await self._store.find(text)
-        match = _BEARER.fullmatch(text)
+    async def _of_header(self, headers: Mapping[str, bytes | None]) -> Actor:
+        if (key := headers.get("x-api-key")) is not None:
+            return await self._store.find(key.decode("latin-1"))
+        match = _BEARER.fullmatch((headers["authorization"] or b"").decode("latin-1"))
         if match is None:
             raise Problem(Code.MISSING_CREDENTIALS)
         if tokens.looks_like_one(match[1]):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from provisioning.gateway.clock import Clock
@@ -21,21 +20,19 @@ class Policy:
     name: str
     quota: int
     window_seconds: int
+    interval: int = field(init=False)
+    """The nanoseconds that one unit takes to come back; whole, since sums of fractions do not come out."""
+    span: int = field(init=False)
+    """The nanoseconds that all units take to come back."""
+    text: str = field(init=False)
+    """The policy as the RateLimit-Policy header names it."""
 
-    @cached_property
-    def interval(self) -> int:
-        """Return the nanoseconds that one unit takes to come back; whole, since sums of fractions do not come out."""
-        return self.window_seconds * NANOSECONDS // self.quota
-
-    @cached_property
-    def span(self) -> int:
-        """Return the nanoseconds that all units take to come back."""
-        return self.interval * self.quota
-
-    @cached_property
-    def text(self) -> str:
-        """Return the policy as the RateLimit-Policy header names it."""
-        return f'"{self.name}";q={self.quota};w={self.window_seconds}'
+    def __post_init__(self) -> None:
+        """Work out once what every request asks."""
+        interval = self.window_seconds * NANOSECONDS // self.quota
+        object.__setattr__(self, "interval", interval)
+        object.__setattr__(self, "span", interval * self.quota)
+        object.__setattr__(self, "text", f'"{self.name}";q={self.quota};w={self.window_seconds}')
 
 
 class Verdict(NamedTuple):
@@ -88,12 +85,16 @@ class Limiter:
             filled.append((policy, bucket, level))
         if not fits:
             return [_looked(policy, level) for policy, _, level in filled]
-        for policy, bucket, level in filled:
-            arrivals[bucket] = now + level + policy.interval
+        verdicts = []
+        for policy, bucket, before in filled:
+            level = before + policy.interval
+            arrivals[bucket] = now + level
             arrivals.move_to_end(bucket)
+            left = (policy.span - level) // policy.interval
+            verdicts.append(Verdict(policy, allowed=True, remaining=left, reset_seconds=level / NANOSECONDS))
         while len(arrivals) > self._max_buckets:
             arrivals.popitem(last=False)
-        return [_verdict(policy, level + policy.interval, allowed=True) for policy, _, level in filled]
+        return verdicts
 
     def give_back(self, taken: Sequence[tuple[Policy, str]]) -> None:
         """Give back one unit of every policy, that was taken before."""
@@ -108,8 +109,5 @@ def _looked(policy: Policy, filled: int) -> Verdict:
     lacking = filled + policy.interval - policy.span
     if lacking > 0:
         return Verdict(policy, allowed=False, remaining=0, reset_seconds=lacking / NANOSECONDS)
-    return _verdict(policy, filled, allowed=True)
-
-
-def _verdict(policy: Policy, filled: int, *, allowed: bool) -> Verdict:
-    return Verdict(policy, allowed, (policy.span - filled) // policy.interval, filled / NANOSECONDS)
+    remaining = (policy.span - filled) // policy.interval
+    return Verdict(policy, allowed=True, remaining=remaining, reset_seconds=filled / NANOSECONDS)

@@ -64,7 +64,7 @@ class Limits:
     def __init__(self, settings: GatewaySettings, limiter: Limiter) -> None:
         per_key = settings.rate_limit_per_minute
         self._limiter = limiter
-        self._held: dict[tuple[str, str], int] = {}
+        self._held: dict[tuple[str, str], list[int]] = {}
         self._known: dict[int, _Caller] = {}
         self._key_default = Allowance(
             requests_per_minute=per_key,
@@ -101,15 +101,20 @@ class Limits:
         )
         return known
 
-    def admit(self, exchange: Exchange, kind: Kind) -> None:
-        """Count a request against all its policies, or against none; raises Problem RATE_LIMITED."""
-        wanted, address = self._caller(exchange.who).policies[kind], peer(exchange.scope)
+    def admit(self, exchange: Exchange, kind: Kind) -> contextlib.AbstractContextManager[None]:
+        """Count a request against all its policies, or against none; raises Problem RATE_LIMITED.
+
+        Returns a context that holds one of the caller's places; it raises Problem when all are taken.
+        """
+        caller, address = self._caller(exchange.who), peer(exchange.scope)
+        wanted = caller.policies[kind]
         if address not in LOOPBACK_PEERS:
             # A tunnel and the pod's own health check are nobody in particular.
             wanted = [*wanted, (self._per_address, address)]
         verdicts = self._limiter.take_all(wanted)
         exchange.extra_headers += headers(verdicts)
         _raise_refused(verdicts)
+        return caller.place
 
     def failed(self, scope: Scope, problem: Problem) -> None:
         """Count a refused credential; raises Problem RATE_LIMITED instead once an address has tried too many.
@@ -135,10 +140,6 @@ class Limits:
     def login(self, account: str) -> None:
         """Count a login by key, each of which is written down; raises Problem RATE_LIMITED."""
         _raise_refused([self._limiter.take(LOGINS, account)])
-
-    def place(self, actor: Actor) -> contextlib.AbstractContextManager[None]:
-        """Return a context that holds one of the caller's places; it raises Problem when all are taken."""
-        return self._caller(actor).place
 
     def queue(self, actor: Actor) -> Room:
         """Return how many unfinished jobs a caller may have."""
@@ -177,32 +178,30 @@ def _policies(actor: Actor, bounds: Bounds, kind: Kind) -> list[tuple[Policy, st
 
 
 class _Place:
-    """A place among the requests of a key and of a user, taken by each that enters; counted in `held`.
+    """A place among the requests of a key and of a user where these are bounded, taken by each that enters.
 
-    One object for all requests of a caller: a generator for each would cost several times more.
+    One object for all requests of a caller: a generator for each would cost several times more. What is `held` is
+    counted in lists of one number, which the keys of one user share.
     """
 
-    def __init__(self, held: dict[tuple[str, str], int], actor: Actor, bounds: Bounds) -> None:
-        self._held = held
-        self._bounded = (
-            (("key", actor.key_id), bounds.key.max_requests), (("owner", actor.owner), bounds.user.max_requests),
-        )  # fmt: skip
+    def __init__(self, held: dict[tuple[str, str], list[int]], actor: Actor, bounds: Bounds) -> None:
+        most = {("key", actor.key_id): bounds.key.max_requests, ("owner", actor.owner): bounds.user.max_requests}
+        self._bounded = [
+            (held.setdefault(name, [0]), bound, name[0]) for name, bound in most.items() if bound is not None
+        ]
 
     def __enter__(self) -> None:
-        held = self._held
-        for name, most in self._bounded:
-            if most is not None and held.get(name, 0) >= most:
+        for count, most, whose in self._bounded:
+            if count[0] >= most:
                 message = f"At most {most} requests of yours are answered at once; wait for one of them."
-                policy = f"requestsper{name[0]}"
+                policy = f"requestsper{whose}"
                 raise Problem(Code.CONCURRENCY_LIMITED, message, members={"violated-policies": [policy]})
-        for name, _ in self._bounded:
-            held[name] = held.get(name, 0) + 1
+        for count, _, _ in self._bounded:
+            count[0] += 1
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        for name, _ in self._bounded:
-            self._held[name] -= 1
-            if not self._held[name]:
-                del self._held[name]
+        for count, _, _ in self._bounded:
+            count[0] -= 1
 
 
 def _raise_refused(verdicts: Sequence[Verdict]) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from provisioning.gateway.clock import Clock
-from provisioning.gateway.comfyui.upstream import MAX_JSON_BYTES, Request, Upstream
+from provisioning.gateway.comfyui.upstream import Request, Upstream
 from provisioning.gateway.problems import Code, Problem
 
 FRESH_SECONDS = 2.0
@@ -51,13 +51,9 @@ class Commons:
         async with self._upstream.stream(Request("GET", path)) as reply:
             if reply.status != 200 or not reply.headers.get("content-type", "").startswith("application/json"):
                 raise Problem(Code.NOT_FOUND if reply.status == 404 else Code.UPSTREAM_ERROR)
-            body = bytearray()
-            async for chunk in reply.chunks:
-                body += chunk
-                if len(body) > MAX_JSON_BYTES:
-                    raise Problem(Code.UPSTREAM_ERROR)
+            body = await reply.whole()
         try:
             orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise Problem(Code.UPSTREAM_ERROR) from error
-        return bytes(body)
+        return body

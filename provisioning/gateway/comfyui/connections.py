@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlencode, urlsplit
 
 from provisioning.gateway.comfyui.answer import Connection
@@ -23,6 +24,8 @@ SILENCE_SECONDS = 85.0
 IDLE_SECONDS = 15.0
 """How long an unused connection is kept; ComfyUI's server closes them after 75 s."""
 SWEEP_SECONDS = 1.0
+MAX_KNOWN = 256
+"""Paths whose requests are kept as they are written."""
 
 _TARGET = re.compile(r"/[\x21-\x7e]*", re.ASCII)
 _BREAKS = re.compile(r"[\r\n\0]")
@@ -38,6 +41,8 @@ class Connections:
             f" HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: comfyui-gateway\r\nAccept: */*\r\n"
             "Accept-Encoding: identity\r\n"
         )
+        self._plain = lru_cache(MAX_KNOWN)(self._request)
+        """The same for the same path, as most are that nothing is added to."""
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
@@ -63,7 +68,7 @@ class Connections:
         Raises Problem UPSTREAM_UNAVAILABLE when ComfyUI takes no connection, TimeoutError when it stays silent,
         ConnectionError when what it says is no answer.
         """
-        request = self._request(path, params, headers)
+        request = self._request(path, params, headers) if params or headers else self._plain(path)
         await self._places.acquire()
         try:
             return await self._ask(request)
@@ -106,7 +111,9 @@ class Connections:
             raise Problem(Code.UPSTREAM_UNAVAILABLE) from error
         return connection
 
-    def _request(self, path: str, params: Mapping[str, str] | None, headers: Mapping[str, str] | None) -> bytes:
+    def _request(
+        self, path: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
         target = f"{path}?{urlencode(params)}" if params else path
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]) if headers else ""
         # Checked although both come from checked parts: a line break would be a second request.

@@ -19,7 +19,7 @@ CHUNK_BYTES = 256 * 1024
 SMALL_BYTES = 64 * 1024
 """A body up to this length goes on in one piece: cheaper than to hand it on as it arrives."""
 MAX_JSON_BYTES = 64 * 1024 * 1024
-"""Longest JSON answer that is read: ComfyUI is not trusted with the gateway's memory."""
+"""Longest answer that is read whole: ComfyUI is not trusted with the gateway's memory."""
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 Body = bytes | AsyncIterator[bytes]
@@ -40,14 +40,24 @@ class Reply(NamedTuple):
         while chunk := await self.read():
             yield chunk
 
+    async def whole(self) -> bytes:
+        """Return the body in one piece; raises Problem UPSTREAM_ERROR for one of over MAX_JSON_BYTES."""
+        length = self.headers.get("content-length", "")
+        expected = int(length) if length.isdigit() else -1
+        pieces, size = [], 0
+        while size != expected and (piece := await self.read()):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_JSON_BYTES:
+                raise Problem(Code.UPSTREAM_ERROR)
+        return b"".join(pieces)
+
     async def small(self) -> bytes | None:
         """Return the whole body when it is known to be short, else None; None for an answer to HEAD, which has none."""
         length = self.headers.get("content-length", "")
         if not length.isdigit() or int(length) > SMALL_BYTES:
             return None
-        body = await self.read()
-        while len(body) < int(length) and (more := await self.read()):
-            body += more
+        body = await self.whole()
         return body if body or length == "0" else None
 
 
@@ -133,11 +143,7 @@ class ComfyUI:
     async def call(self, request: Request) -> tuple[int, Any]:
         """Send a request and return status and parsed JSON."""
         async with self.stream(request) as reply:
-            body = bytearray()
-            async for chunk in reply.chunks:
-                body += chunk
-                if len(body) > MAX_JSON_BYTES:
-                    raise Problem(Code.UPSTREAM_ERROR)
+            body = await reply.whole()
         with contextlib.suppress(orjson.JSONDecodeError):
             return reply.status, orjson.loads(body)
         return reply.status, None

@@ -89,7 +89,7 @@ async def _read(exchange: Exchange) -> dict[str, str]:
     kind = (exchange.header("content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, "Send the form as application/x-www-form-urlencoded.")
-    text = b"".join([chunk async for chunk in exchange.chunks(MAX_FORM_BYTES)])
+    text = await exchange.whole(MAX_FORM_BYTES)
     try:
         return dict(parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=10, errors="strict"))
     except ValueError as error:

@@ -28,9 +28,10 @@ _ERRORS: Mapping[int, Code] = {
 
 async def forward(services: Services, exchange: Exchange) -> None:
     """Hand a request for the store to ComfyUI and its answer back; raises Problem."""
-    _check_names(exchange)
-    params = {name: value for name, value in exchange.query.items() if name in _QUERY}
-    body = b"".join([chunk async for chunk in exchange.chunks(services.settings.max_body_bytes)])
+    if exchange.params or exchange.query:
+        _check_names(exchange)
+    params = {name: exchange.query[name] for name in _QUERY.intersection(exchange.query)}
+    body = await exchange.whole(services.settings.max_body_bytes)
     headers = {"Content-Type": "application/json"} if body else {}
     if exchange.method not in SAFE_METHODS:
         await note(services, exchange, Act.WORKSPACE_CHANGED, asked_path(exchange), method=exchange.method)
@@ -38,7 +39,7 @@ async def forward(services: Services, exchange: Exchange) -> None:
     async with services.upstream.stream(request) as reply:
         if reply.status not in {200, 201, 204}:
             raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR))
-        content = b"".join([chunk async for chunk in reply.chunks])
+        content = await reply.whole()
         kind = reply.headers.get("content-type", "application/octet-stream")
     if exchange.method == "DELETE":
         await exchange.send(204, b"", [])

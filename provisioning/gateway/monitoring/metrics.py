@@ -42,7 +42,7 @@ class Metrics:
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer; a request that matched no route is counted without its method and path."""
         # Both are the client's own text; only those of routes are known words.
-        self._answers.count(*((method, route) if route else ("", "")), status, seconds)
+        self._answers.count((method, route, status) if route else ("", "", status), seconds)
 
     def refused(self, problem: Problem) -> None:
         """Count an error that was answered."""
@@ -56,36 +56,48 @@ class Metrics:
         return generate_latest(self._registry)
 
 
+class _Tally:
+    """The answers of one method, route and status."""
+
+    __slots__ = ("number", "seconds", "slots")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.seconds = 0.0
+        self.slots = [0] * (len(BUCKETS) + 1)
+        """How many took at most as long as each bucket says and longer than the one before; the last are the rest."""
+
+
 class _Answers(Collector):
     """Counts answers, and how long they took."""
 
     def __init__(self, lasting: Collection[str]) -> None:
         self._lasting = lasting
-        self._statuses: dict[tuple[str, str, int], int] = {}
-        self._seconds: dict[tuple[str, str], float] = {}
-        self._slots: dict[tuple[str, str], list[int]] = {}
-        """How many took at most as long as each bucket says and longer than the one before; the last are the rest."""
+        self._tallies: dict[tuple[str, str, int], _Tally] = {}
 
-    def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one."""
-        key, place = (method, route, status), (method, route)
-        self._statuses[key] = self._statuses.get(key, 0) + 1
-        if route not in self._lasting:
-            slots = self._slots.get(place) or self._slots.setdefault(place, [0] * (len(BUCKETS) + 1))
-            slots[bisect_left(BUCKETS, seconds)] += 1
-            self._seconds[place] = self._seconds.get(place, 0.0) + seconds
+    def count(self, key: tuple[str, str, int], seconds: float) -> None:
+        """Count one, by its method, route and status."""
+        tally = self._tallies.get(key) or self._tallies.setdefault(key, _Tally())
+        tally.number += 1
+        tally.seconds += seconds
+        tally.slots[bisect_left(BUCKETS, seconds)] += 1
 
     def collect(self) -> Iterator[Metric]:
         """Return the counts."""
         requests = CounterMetricFamily("gateway_requests", "Requests answered.", labels=("method", "route", "status"))
-        for (method, route, status), number in self._statuses.items():
-            requests.add_metric((method, route, str(status)), number)
-        yield requests
         text = "Time until a request was answered whole, event streams left out."
         durations = HistogramMetricFamily("gateway_request_duration_seconds", text, labels=("method", "route"))
-        for place, slots in self._slots.items():
+        places: dict[tuple[str, str], list[_Tally]] = {}
+        for (method, route, status), tally in self._tallies.items():
+            requests.add_metric((method, route, str(status)), tally.number)
+            if route not in self._lasting:
+                places.setdefault((method, route), []).append(tally)
+        yield requests
+        for place, tallies in places.items():
+            slots = [sum(each) for each in zip(*(tally.slots for tally in tallies), strict=True)]
             bounds = (*map(str, BUCKETS), "+Inf")
-            durations.add_metric(place, list(zip(bounds, accumulate(slots), strict=True)), self._seconds[place])
+            seconds = sum(tally.seconds for tally in tallies)
+            durations.add_metric(place, list(zip(bounds, accumulate(slots), strict=True)), seconds)
         yield durations
 
 

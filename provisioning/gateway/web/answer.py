@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from provisioning.gateway.web.exchange import Message
+from provisioning.gateway.web.exchange import DEFAULTS, Message
 
 LARGE_BYTES = 16 * 1024
 """A piece of this size is not copied to stand behind a head."""
 
 BODILESS = frozenset({204, 304})
 """Statuses whose answers end with the head (RFC 9110, 6.4.1)."""
+
+_DEFAULT_LINES = b"".join([b"%b: %b\r\n" % pair for pair in DEFAULTS])
 
 _CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 """What no line of a head may have in it."""
@@ -40,15 +42,17 @@ class Answer(RequestResponseCycle):
             raise RuntimeError(f"{message['type']} does not belong here")
 
     def _begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        given = dict(headers)
+        usual = headers[-len(DEFAULTS) :] == DEFAULTS
+        own = headers[: -len(DEFAULTS)] if usual else headers
+        given = dict(own)
         length = given.get(b"content-length")
         self.chunked_encoding = length is None and self.scope["method"] != "HEAD" and status not in BODILESS
         self.expected_content_length = 0 if status in BODILESS else int(length or 0)
-        every = [*self.default_headers, *headers, *self._connection_headers(given.get(b"connection"))]
+        every = [*self.default_headers, *own, *self._connection_headers(given.get(b"connection"))]
         lines = b"".join([b"%b: %b\r\n" % pair for pair in every])
         _check(lines, len(every))
         self.response_started, self.waiting_for_100_continue = True, False
-        self._head = b"%b%b\r\n" % (STATUS_LINE[status], lines)
+        self._head = b"%b%b%b\r\n" % (STATUS_LINE[status], lines, _DEFAULT_LINES if usual else b"")
 
     def _connection_headers(self, given: bytes | None) -> Sequence[tuple[bytes, bytes]]:
         if given == b"close":

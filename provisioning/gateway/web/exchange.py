@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -33,9 +33,9 @@ PIECE_BYTES = 256 * 1024
 
 NO_STORE = ("cache-control", "no-store")
 
-_DEFAULTS = [(name.encode(), value.encode()) for name, value in (*SECURITY_HEADERS, NO_STORE)]
-"""Encoded once: they are on every answer."""
-_DEFAULT_NAMES = frozenset(name for name, _ in _DEFAULTS)
+DEFAULTS = [(name.encode(), value.encode()) for name, value in (*SECURITY_HEADERS, NO_STORE)]
+"""Encoded once: nearly every answer ends its head with these."""
+_DEFAULT_NAMES = frozenset(name for name, _ in DEFAULTS)
 
 _BY_NAME = "gateway.headers"
 """Under this name a scope keeps its headers by their names."""
@@ -61,7 +61,7 @@ class Exchange:
         self.scope = scope
         self.request_id = request_id
         self.method: str = scope.get("method", "GET")
-        self.params: dict[str, str] = {}
+        self.params: Mapping[str, str] = {}
         self.query: dict[str, str] = {}
         self.extra_headers: list[tuple[str, str]] = []
         self._receive = receive
@@ -86,7 +86,7 @@ class Exchange:
 
     def headers_among(self, names: frozenset[str]) -> dict[str, str]:
         """Return those of some headers that came; raises Problem when one came more than once."""
-        given = names.intersection(_by_name(self.scope))
+        given = names.intersection(by_name(self.scope))
         return {name: value for name in given if (value := self.header(name)) is not None}
 
     async def chunks(self, limit: int) -> AsyncIterator[bytes]:
@@ -104,6 +104,12 @@ class Exchange:
             self._body_read = not more
             if body:
                 yield body
+
+    async def whole(self, limit: int) -> bytes:
+        """Return the body; raises Problem as `chunks` does."""
+        if not _has_body(self.scope):
+            return b""
+        return b"".join([chunk async for chunk in self.chunks(limit)])
 
     async def _next_message(self) -> Message:
         try:
@@ -123,7 +129,7 @@ class Exchange:
     async def json(self, limit: int) -> dict[str, Any]:
         """Return the body as a JSON object; raises Problem."""
         # The content type is not looked at: ComfyUI takes every one, and its own example scripts send a form's.
-        text = b"".join([chunk async for chunk in self.chunks(limit)])
+        text = await self.whole(limit)
         try:
             body = orjson.loads(text or b"{}")
         except orjson.JSONDecodeError as error:
@@ -141,15 +147,13 @@ class Exchange:
 
     async def _begin(self, status: int, headers: Headers) -> None:
         self.status = status
-        own = [
-            (name.encode(), value.encode("latin-1", "replace"))
-            for name, value in (*headers, ("x-request-id", self.request_id), *self.extra_headers)
-        ]
-        if _DEFAULT_NAMES.isdisjoint(dict(own)):
-            own += _DEFAULTS
-        else:
-            given = dict(own)
-            own += [pair for pair in _DEFAULTS if pair[0] not in given]
+        given = dict(
+            own := [
+                (name.encode(), value.encode("latin-1", "replace"))
+                for name, value in (*headers, ("x-request-id", self.request_id), *self.extra_headers)
+            ]
+        )
+        own += DEFAULTS if _DEFAULT_NAMES.isdisjoint(given) else [pair for pair in DEFAULTS if pair[0] not in given]
         await self._send({"type": "http.response.start", "status": status, "headers": own})
 
     async def write(self, chunk: bytes, *, more: bool) -> None:
@@ -191,11 +195,11 @@ class Exchange:
 
 
 def _has_body(scope: Scope) -> bool:
-    headers = _by_name(scope)
+    headers = by_name(scope)
     return "transfer-encoding" in headers or headers.get("content-length", b"0") != b"0"
 
 
-def _by_name(scope: Scope) -> dict[str, bytes | None]:
+def by_name(scope: Scope) -> dict[str, bytes | None]:
     """Return a request's headers by their names, made once; one that came more than once has no value."""
     known: dict[str, bytes | None] | None = scope.get(_BY_NAME)
     if known is None:
@@ -209,7 +213,7 @@ def _by_name(scope: Scope) -> dict[str, bytes | None]:
 
 def single_header(scope: Scope, name: str) -> str | None:
     """Return a header that may come once; raises Problem when it comes more often or is not plain ASCII."""
-    headers = _by_name(scope)
+    headers = by_name(scope)
     if name not in headers:
         return None
     value = headers[name]

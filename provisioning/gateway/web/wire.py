@@ -12,17 +12,23 @@ from typing import Any
 from urllib.parse import unquote
 
 import orjson
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGI3Application, ASGIVersions, HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.web import crowd
 from provisioning.gateway.web.answer import Answer
 from provisioning.gateway.web.heads import MAX_HEAD_BYTES, Head
+from provisioning.gateway.web.turns import Turns
 
 HEAD_SECONDS = 15.0
 """From the connection, or the first byte of a further request, to the end of the headers."""
 
+
+PROBES = frozenset({"/livez", "/readyz"})
+"""Paths that are answered before all others: who asks there ends or replaces a gateway that is slow to answer."""
+
+_ASGI: ASGIVersions = {"version": "3.0", "spec_version": "2.3"}
 
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 16 * 1024 * 1024
@@ -71,8 +77,9 @@ class Lingering:
 class GuardedProtocol(HttpToolsProtocol):
     """Refuses at the door what no honest client sends."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own signature
+    def __init__(self, *args: Any, turns: Turns, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own signature
         super().__init__(*args, **kwargs)
+        self._turns = turns
         self._fault: Problem | None = None
         self._in_head = True
         self._head_bytes = self._frame_bytes = self._thrown_away = 0
@@ -118,10 +125,17 @@ class GuardedProtocol(HttpToolsProtocol):
         if most > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(Problem(Code.HEADERS_TOO_LARGE))
 
+    def on_message_begin(self) -> None:
+        """Expect a head; its scope is made when it is whole."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; what comes behind a body in the form of one is none."""
         if self._in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            self.headers.append((name, value))
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
         """Look at the whole head and begin to answer; an exception here makes uvicorn call send_400_response."""
@@ -136,22 +150,27 @@ class GuardedProtocol(HttpToolsProtocol):
             self._fault = Problem(Code.NOT_READY, "There are too many connections; try again shortly.")
         if self._fault is not None:
             raise RefusedHeadError
-        self._fill_scope(head)
+        self.scope = self._scope_of(head)
         if upgrade is None:
             self._answer(keeps_alive=head.version != "1.0" and parser.should_keep_alive())
 
-    def _fill_scope(self, head: Head) -> None:
+    def _scope_of(self, head: Head) -> HTTPScope:
         path, _, query = head.target.partition(b"?")
         text = path.decode("ascii")
-        self.scope.update(
-            {
-                "method": head.method.decode("ascii"),
-                "http_version": head.version,
-                "path": unquote(text) if "%" in text else text,
-                "raw_path": path,
-                "query_string": query,
-            }
-        )
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": head.version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": "http",
+            "method": head.method.decode("ascii"),
+            "root_path": "",
+            "path": unquote(text) if "%" in text else text,
+            "raw_path": path,
+            "query_string": query,
+            "headers": self.headers,
+        }
 
     def _answer(self, *, keeps_alive: bool) -> None:
         former = self.cycle
@@ -203,7 +222,10 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self.tasks.add(self.loop.create_task(self._answered(cycle, app)))
+        def start() -> None:
+            self.tasks.add(self.loop.create_task(self._answered(cycle, app)))
+
+        self._turns.begin(start, at_once=cycle.scope["path"] in PROBES)
 
     async def _answered(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from unittest import mock
 
 import pytest
 from websockets.asyncio.client import connect
@@ -11,8 +13,10 @@ from websockets.exceptions import InvalidStatus
 from provisioning.gateway.access import keys
 from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.access.allowance import Allowance
+from provisioning.gateway.access.limits import Kind, Limits
 from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.problems import Problem
+from provisioning.gateway.web.exchange import Exchange
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit, workflow
 from tests.unit.gateway.test_access import bearer, raw_request
 from tests.unit.gateway.test_issuing import add_user, issue
@@ -120,18 +124,27 @@ async def test_a_key_may_be_held_lower_than_its_user_in_what_it_submits(gate: Ga
     assert [answer.status_code for answer in answers] == [415, 429]
 
 
+def _admitted(limits: Limits, actor: Actor) -> contextlib.AbstractContextManager[None]:
+    """Count a request of somebody's, and return the place that it takes while it is answered."""
+
+    unused = mock.AsyncMock(side_effect=AssertionError("nothing is read and nothing is sent"))
+    exchange = Exchange({"client": ("127.0.0.1", 1)}, unused, unused, request_id="req_1", idle_seconds=1)
+    exchange.actor = actor
+    return limits.admit(exchange, Kind.PLAIN)
+
+
 async def test_a_key_and_a_user_hold_so_many_places(gate: Gate) -> None:
     limits = gate.app.services.reception.limits
     own = Actor("k1", "k1", "team", frozenset(), Allowance(max_requests=1), Allowance(max_requests=2))
     other = Actor("k2", "k2", "team", frozenset(), user_limits=Allowance(max_requests=2))
-    with limits.place(own):
+    with _admitted(limits, own):
         with pytest.raises(Problem, match="concurrency_limited"):
-            limits.place(own).__enter__()
-        with limits.place(other), pytest.raises(Problem, match="concurrency_limited"):
-            limits.place(other).__enter__()
-        with limits.place(other):
+            _admitted(limits, own).__enter__()
+        with _admitted(limits, other), pytest.raises(Problem, match="concurrency_limited"):
+            _admitted(limits, other).__enter__()
+        with _admitted(limits, other):
             pass
-    with limits.place(own):
+    with _admitted(limits, own):
         pass
 
 
