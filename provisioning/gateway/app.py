@@ -7,10 +7,11 @@ import contextlib
 import functools
 import logging
 import uuid
+from collections.abc import Awaitable
 from random import getrandbits
 
 from provisioning.gateway import logs
-from provisioning.gateway.access import admission, pace, scopes, seeding
+from provisioning.gateway.access import admission, pace, seeding
 from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.access.door import PLAIN, Way, is_signed
 from provisioning.gateway.access.limits import Kind
@@ -18,7 +19,7 @@ from provisioning.gateway.handlers import login_page
 from provisioning.gateway.handlers.sockets import Socket
 from provisioning.gateway.jobs.ledger import RequestRecord
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.route import OPEN, Access, Handler, Match, Router
+from provisioning.gateway.route import Handler, Match, Router
 from provisioning.gateway.routes import SOCKETS, SocketRoute
 from provisioning.gateway.services import Services
 from provisioning.gateway.telling import costs, endings, notices, pod, setup
@@ -51,14 +52,13 @@ class Gateway:
         self._deadlines = Deadlines(services.settings.deadline_seconds)
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection, request or lifespan."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "websocket":
-            await self._socket(scope, receive, send)
-        else:
-            await self._http(scope, receive, send)
+        if scope["type"] == "http":
+            return self._http(scope, receive, send)
+        if scope["type"] == "websocket":
+            return self._socket(scope, receive, send)
+        return self._lifespan(receive, send)
 
     async def start(self) -> None:
         """Seed the keys, take up unfinished jobs and connect to ComfyUI, whether it is up yet or not."""
@@ -165,8 +165,8 @@ class Gateway:
         path = admission.plain_path(scope)
         match, place = self._router.find(exchange.method, path), ANYWHERE
         route = match.route if isinstance(match, Match) else None
-        admission.check_host(scope, settings, public=route is not None and route.access is Access.PUBLIC)
-        if route is None or route.access not in OPEN:
+        admission.check_host(scope, settings, public=route is not None and route.is_public)
+        if route is None or route.needs_key:
             exchange.is_page = route is not None and route.web and _is_navigation(exchange)
             exchange.actor = await self._authenticate(scope, path, route.way if route else PLAIN)
             place = self.services.reception.limits.admit(exchange, route.kind if route else Kind.PLAIN)
@@ -189,8 +189,8 @@ class Gateway:
         scope, settings = exchange.scope, self.services.settings
         exchange.route, exchange.params = match.route.path, match.params
         admission.check_origin(scope, settings, safe=exchange.method in admission.SAFE_METHODS)
-        if isinstance(match.route.access, scopes.Scope):
-            admission.check_scope(exchange.who, match.route.access)
+        if match.route.scope is not None:
+            admission.check_scope(exchange.who, match.route.scope)
         exchange.query = admission.read_query(scope)
         if match.route.kind is Kind.UPLOAD:
             await self._upload(exchange, match.route.handler)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -53,14 +53,24 @@ class Route:
     """Whether people open it by name, so that it is offered to whoever has just logged in."""
     signed: bool = False
     """Whether it gives a file, so that a signed address opens it."""
+    is_public: bool = field(init=False)
+    """Whether it answers anybody, by any host name."""
+    needs_key: bool = field(init=False)
+    scope: Scope | None = field(init=False)
+    """The scope that a caller needs, where it is one."""
+    way: Way = field(init=False)
+    """By what else than a header a caller may come in."""
 
-    @property
-    def way(self) -> Way:
-        """Return by what else than a header a caller may come in."""
-        return _WAYS[self.web, self.signed]
-
-
-_WAYS = {(web, signed): Way(web, signed) for web in (False, True) for signed in (False, True)}
+    def __post_init__(self) -> None:
+        """Work out once what every request asks."""
+        found = {
+            "is_public": self.access is Access.PUBLIC,
+            "needs_key": self.access not in OPEN,
+            "scope": self.access if isinstance(self.access, Scope) else None,
+            "way": Way(self.web, self.signed),
+        }
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
 
 
 class Match(NamedTuple):

@@ -145,6 +145,7 @@ def server_config(settings: GatewaySettings, gateway: Gateway) -> uvicorn.Config
     """Return how uvicorn is to serve."""
     return uvicorn.Config(
         gateway,
+        interface="asgi3",
         host=settings.host,
         port=settings.port,
         http=functools.partial(GuardedProtocol, turns=Turns()),  # type: ignore[arg-type]  # it is called, no more

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -70,15 +70,15 @@ class Door:
         if actor.expires_at is not None and actor.expires_at <= self._store.clock.now_ms():
             raise Problem(Code.KEY_REVOKED)
 
-    async def _of_header(self, headers: Mapping[str, bytes | None]) -> Actor:
+    def _of_header(self, headers: Mapping[str, bytes | None]) -> Awaitable[Actor]:
         if (key := headers.get("x-api-key")) is not None:
-            return await self._store.find(key.decode("latin-1"))
+            return self._store.find(key.decode("latin-1"))
         match = _BEARER.fullmatch((headers["authorization"] or b"").decode("latin-1"))
         if match is None:
             raise Problem(Code.MISSING_CREDENTIALS)
         if tokens.looks_like_one(match[1]):
-            return await self._sessions.of_token(match[1])
-        return await self._store.find(match[1])
+            return self._sessions.of_token(match[1])
+        return self._store.find(match[1])
 
     async def _of_address(self, scope: Scope, path: str, query: Mapping[str, str]) -> Actor:
         if scope.get("method", "GET") not in admission.SAFE_METHODS:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from provisioning.gateway.access import keyrows, keys, sessionrows, userrows
 from provisioning.gateway.access.actor import Actor
 from provisioning.gateway.access.allowance import NOTHING
-from provisioning.gateway.access.records import KeyRecord, KeyState, SessionRecord, UserRecord
+from provisioning.gateway.access.records import KeyRecord, SessionRecord, UserRecord
 from provisioning.gateway.access.scopes import ROLES, expand
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.problems import Code, Problem
@@ -88,9 +88,8 @@ class KeyStore:
         return replace(actor, expires_at=min(at for at in (record.previous_until, record.expires_at) if at is not None))
 
     def _actor(self, record: KeyRecord, now: int) -> Actor:
-        state = record.state(now)
-        if state is not KeyState.ACTIVE:
-            raise Problem(Code.KEY_REVOKED if state is KeyState.REVOKED else Code.KEY_EXPIRED)
+        if not record.lives(now):
+            raise Problem(Code.KEY_EXPIRED if record.revoked_at is None else Code.KEY_REVOKED)
         user = self._users.get(record.owner)
         if user is not None and not user.is_active:
             raise Problem(Code.USER_DISABLED)

@@ -59,11 +59,15 @@ class KeyRecord:
         current, previous = self.is_secret(given)
         return current or (previous and now < (self.previous_until or 0))
 
-    def state(self, now: int) -> KeyState:
+    def lives(self, now: int) -> bool:
         """Return whether it opens anything now."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+    def state(self, now: int) -> KeyState:
+        """Return whether it opens anything now, and why not."""
         if self.revoked_at is not None:
             return KeyState.REVOKED
-        return KeyState.EXPIRED if self.expires_at is not None and self.expires_at <= now else KeyState.ACTIVE
+        return KeyState.ACTIVE if self.lives(now) else KeyState.EXPIRED
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,10 @@ class _Part(Enum):
     UNTIL_CLOSE = auto()
 
 
+_NOTHING, _HEAD, _COUNTED, _CHUNKED, _UNTIL_CLOSE = _Part
+"""By names of their own: to ask a class of an enumeration for a member costs many times more."""
+
+
 class Connection(asyncio.Protocol):
     """Carries one request at a time, and hands over each answer while it arrives.
 
@@ -41,7 +45,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._expected = _Part.NOTHING
+        self._expected = _NOTHING
         self._parser: httptools.HttpResponseParser | None = None
         self._head = b""
         self._left = 0
@@ -54,7 +58,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_reusable(self) -> bool:
         """Return whether another question may be asked here."""
-        return self._keeps_alive and self._expected is _Part.NOTHING and not self._paused and self._error is None
+        return self._keeps_alive and self._expected is _NOTHING and not self._paused and self._error is None
 
     def is_silent_since(self, time: float) -> bool:
         """Return whether somebody has waited here for ComfyUI since `time` or longer, by the event loop's clock."""
@@ -65,19 +69,19 @@ class Connection(asyncio.Protocol):
         self.has_heard = False
         if self._error is not None or self._transport is None:
             raise ConnectionError("closed while it was not used")
-        self._expected = _Part.HEAD
+        self._expected = _HEAD
         self._parser, self.headers = httptools.HttpResponseParser(self), {}
         self._parts.clear()
         self._held = 0
         self._transport.write(request)
-        while self._expected is _Part.HEAD and self._error is None:
+        while self._expected is _HEAD and self._error is None:
             await self._wait()
         if self._error is not None:
             raise self._error
 
     async def read(self) -> bytes:
         """Return the next piece of the body, empty at its end; raises TimeoutError or ConnectionError."""
-        while not self._parts and self._expected is not _Part.NOTHING and self._error is None:
+        while not self._parts and self._expected is not _NOTHING and self._error is None:
             await self._wait()
         if self._parts:
             part = self._parts.popleft()
@@ -103,7 +107,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Cut the connection."""
-        self._expected, self._keeps_alive = _Part.NOTHING, False
+        self._expected, self._keeps_alive = _NOTHING, False
         if self._transport is not None:
             self._transport.abort()
 
@@ -123,8 +127,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End: of an answer without a length that is its proper end."""
         self._keeps_alive = False
-        if self._expected is _Part.UNTIL_CLOSE and exc is None:
-            self._expected = _Part.NOTHING
+        if self._expected is _UNTIL_CLOSE and exc is None:
+            self._expected = _NOTHING
             self._wake()
         else:
             self.fail(exc if isinstance(exc, ConnectionError) else ConnectionError("closed by ComfyUI"))
@@ -139,15 +143,15 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _take(self, data: bytes) -> None:
-        if self._expected is _Part.HEAD:
+        if self._expected is _HEAD:
             data = self._take_head(data)
         if not data or self._error is not None:
             return
-        if self._expected is _Part.CHUNKED and self._parser is not None:
+        if self._expected is _CHUNKED and self._parser is not None:
             self._parser.feed_data(data)
-        elif self._expected is _Part.COUNTED:
+        elif self._expected is _COUNTED:
             self._take_counted(data)
-        elif self._expected is _Part.UNTIL_CLOSE:
+        elif self._expected is _UNTIL_CLOSE:
             self._hold(data)
         else:
             self.fail(ConnectionError("an answer that nobody asked for"))
@@ -163,7 +167,7 @@ class Connection(asyncio.Protocol):
         head, rest, self._head = self._head[:end], self._head[end:], b""
         if self._parser is not None:
             self._parser.feed_data(head)
-        if self._expected is _Part.HEAD:
+        if self._expected is _HEAD:
             self.fail(ConnectionError("a head that does not end where it ends"))
         return rest
 
@@ -173,7 +177,7 @@ class Connection(asyncio.Protocol):
             self.fail(ConnectionError("more than was announced"))
             return
         if self._left == 0:
-            self._expected = _Part.NOTHING
+            self._expected = _NOTHING
         self._hold(data)
 
     def _hold(self, data: bytes) -> None:
@@ -201,11 +205,11 @@ class Connection(asyncio.Protocol):
         if self.status < 200:
             self.fail(ConnectionError(f"status {self.status} to a plain request"))
         if "transfer-encoding" in self.headers:
-            self._expected = _Part.CHUNKED
+            self._expected = _CHUNKED
         elif "content-length" in self.headers:
-            self._expected, self._left = _Part.COUNTED, int(self.headers["content-length"])
+            self._expected, self._left = _COUNTED, int(self.headers["content-length"])
         else:
-            self._expected = _Part.UNTIL_CLOSE
+            self._expected = _UNTIL_CLOSE
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a chunked body; called by the parser."""
@@ -213,4 +217,4 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Take note of the end, also of an answer that has no body by its status; called by the parser."""
-        self._expected = _Part.NOTHING
+        self._expected = _NOTHING

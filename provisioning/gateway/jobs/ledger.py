@@ -229,4 +229,6 @@ def _insert_requests(connection: Connection, rows: list[RequestRecord]) -> None:
     # the order of the table's columns.
     compiled = insert(RequestRow).compile(dialect=connection.dialect)
     by_place = isinstance(compiled, SQLCompiler) and compiled.positional
-    connection.exec_driver_sql(compiled.string, rows if by_place else [row._asdict() for row in rows])
+    # As plain tuples: of a subclass of theirs the driver asks each item by way of Python's own lookup.
+    values = list(map(tuple, rows)) if by_place else [row._asdict() for row in rows]
+    connection.exec_driver_sql(compiled.string, values)

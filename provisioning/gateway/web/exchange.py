@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -143,18 +144,20 @@ class Exchange:
         if self.deadline is not None:
             # The bound is on silence: RunPod's proxy lets an answer that has begun go on.
             self.deadline.lift()
-        await self._begin(status, headers)
+        await self._send(self._head(status, headers))
 
-    async def _begin(self, status: int, headers: Headers) -> None:
+    def _head(self, status: int, headers: Headers) -> Message:
         self.status = status
-        given = dict(
-            own := [
-                (name.encode(), value.encode("latin-1", "replace"))
-                for name, value in (*headers, ("x-request-id", self.request_id), *self.extra_headers)
-            ]
-        )
-        own += DEFAULTS if _DEFAULT_NAMES.isdisjoint(given) else [pair for pair in DEFAULTS if pair[0] not in given]
-        await self._send({"type": "http.response.start", "status": status, "headers": own})
+        own = [
+            (name.encode(), value.encode("latin-1", "replace"))
+            for name, value in (*headers, ("x-request-id", self.request_id), *self.extra_headers)
+        ]
+        if _DEFAULT_NAMES.isdisjoint(map(itemgetter(0), own)):
+            own += DEFAULTS
+        else:
+            given = dict(own)
+            own += [pair for pair in DEFAULTS if pair[0] not in given]
+        return {"type": "http.response.start", "status": status, "headers": own}
 
     async def write(self, chunk: bytes, *, more: bool) -> None:
         """Send a part of the body; raises TimeoutError when the client has stopped reading."""
@@ -166,7 +169,7 @@ class Exchange:
         """Send a whole answer, within the deadline that is on the request."""
         # RFC 9110, 8.6: an answer without content says nothing of its length.
         length = [] if status == 204 else [("content-length", str(len(body)))]
-        await self._begin(status, [*headers, *length])
+        await self._send(self._head(status, [*headers, *length]))
         body = b"" if self.method == "HEAD" else body
         if len(body) > PIECE_BYTES:
             await self._send_in_pieces(body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple
 
 from provisioning.gateway.problems import Code, Problem
@@ -41,7 +42,7 @@ class Head(NamedTuple):
         if self.size > MAX_HEAD_BYTES:
             return Problem(Code.HEADERS_TOO_LARGE)
         plain = self._has_plain_target()
-        if plain and _WATCHED.isdisjoint(dict(self.headers)):
+        if plain and _WATCHED.isdisjoint(map(itemgetter(0), self.headers)):
             return None
         if not (plain and self._has_plain_body() and self._has_plain_upgrade()):
             return Problem(Code.INVALID_REQUEST, "The first line or the headers are not in their plain form.")

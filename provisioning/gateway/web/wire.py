@@ -43,6 +43,13 @@ class RefusedHeadError(Exception):
     """The head of a request is well formed and still not acceptable."""
 
 
+PASSED = (
+    "write", "writelines", "write_eof", "can_write_eof", "abort", "pause_reading", "resume_reading", "is_reading",
+    "get_extra_info", "get_protocol", "set_protocol", "get_write_buffer_size", "set_write_buffer_limits",
+)  # fmt: skip
+"""All of a transport but how it is closed."""
+
+
 class Lingering:
     """A transport that is closed by halves first while the client may still be sending."""
 
@@ -51,13 +58,11 @@ class Lingering:
     ) -> None:
         self.lingers = False
         """Whether the answer is out and what still comes is thrown away."""
-        self.write, self.writelines = transport.write, transport.writelines
+        # Found on the object itself: a class with __getattr__ looks up all that it has many times slower.
+        vars(self).update({name: getattr(transport, name) for name in PASSED})
         self._transport = transport
         self._loop = loop
         self._unread = unread
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the transport has
-        return getattr(self._transport, name)
 
     def close(self) -> None:
         """Close: half of it first, when the client may still be sending."""
