@@ -178,29 +178,27 @@ def _policies(actor: Actor, bounds: Bounds, kind: Kind) -> list[tuple[Policy, st
 
 
 class _Place:
-    """A place among the requests of a key and of a user where these are bounded, taken by each that enters.
+    """A place among the requests of a key and of a user, taken by each that enters.
 
     One object for all requests of a caller: a generator for each would cost several times more. What is `held` is
-    counted in lists of one number, which the keys of one user share.
+    counted in lists of one number, which the keys of one user share; also where there is no bound, since one may come.
     """
 
     def __init__(self, held: dict[tuple[str, str], list[int]], actor: Actor, bounds: Bounds) -> None:
-        most = {("key", actor.key_id): bounds.key.max_requests, ("owner", actor.owner): bounds.user.max_requests}
-        self._bounded = [
-            (held.setdefault(name, [0]), bound, name[0]) for name, bound in most.items() if bound is not None
-        ]
+        bound = {("key", actor.key_id): bounds.key.max_requests, ("owner", actor.owner): bounds.user.max_requests}
+        self._counted = [(held.setdefault(name, [0]), most, name[0]) for name, most in bound.items()]
 
     def __enter__(self) -> None:
-        for count, most, whose in self._bounded:
-            if count[0] >= most:
+        for count, most, whose in self._counted:
+            if most is not None and count[0] >= most:
                 message = f"At most {most} requests of yours are answered at once; wait for one of them."
                 policy = f"requestsper{whose}"
                 raise Problem(Code.CONCURRENCY_LIMITED, message, members={"violated-policies": [policy]})
-        for count, _, _ in self._bounded:
+        for count, _, _ in self._counted:
             count[0] += 1
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        for count, _, _ in self._bounded:
+        for count, _, _ in self._counted:
             count[0] -= 1
 
 

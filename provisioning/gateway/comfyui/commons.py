@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from collections import OrderedDict
 from typing import NamedTuple
 
 import orjson
 
 from provisioning.gateway.clock import Clock
+from provisioning.gateway.comfyui.connections import SILENCE_SECONDS
 from provisioning.gateway.comfyui.upstream import Request, Upstream
 from provisioning.gateway.problems import Code, Problem
 
@@ -25,13 +28,19 @@ class _Answer(NamedTuple):
     body: bytes
 
 
+class _Question(NamedTuple):
+    at: float
+    answer: asyncio.Task[bytes]
+
+
 class Commons:
-    """Asks ComfyUI for each path at most once in FRESH_SECONDS, but for those who ask while it answers."""
+    """Asks ComfyUI for each path at most once in FRESH_SECONDS, also for those who ask while it answers."""
 
     def __init__(self, upstream: Upstream, clock: Clock) -> None:
         self._upstream = upstream
         self._clock = clock
         self._known: OrderedDict[str, _Answer] = OrderedDict()
+        self._asked: dict[str, _Question] = {}
 
     async def get(self, path: str) -> bytes:
         """Return the JSON at a path; raises Problem NOT_FOUND or UPSTREAM_*."""
@@ -39,13 +48,38 @@ class Commons:
         known = self._known.get(path)
         if known is not None and now - known.asked_at < FRESH_SECONDS:
             return known.body
-        self._known.pop(path, None)
-        body = await self._ask(path)
-        if len(body) <= MAX_KEPT_BYTES:
-            self._known[path] = _Answer(now, body)
-            while len(self._known) > MAX_KNOWN:
-                self._known.popitem(last=False)
+        asked = self._asked.get(path)
+        if asked is None or now - asked.at >= FRESH_SECONDS:
+            asked = self._asked[path] = _Question(now, asyncio.create_task(self._renewed(path, now)))
+            asked.answer.add_done_callback(functools.partial(self._answered, path))
+        # Whoever leaves takes the answer from nobody else.
+        return await asyncio.shield(asked.answer)
+
+    def _answered(self, path: str, answer: asyncio.Task[bytes]) -> None:
+        asked = self._asked.get(path)
+        if asked is not None and asked.answer is answer:
+            del self._asked[path]
+        if not answer.cancelled():
+            # Looked at, also when nobody waits for it any more.
+            answer.exception()
+
+    async def _renewed(self, path: str, asked_at: float) -> bytes:
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                body = await self._ask(path)
+        except TimeoutError as error:
+            raise Problem(Code.UPSTREAM_TIMEOUT) from error
+        self._keep(path, _Answer(asked_at, body))
         return body
+
+    def _keep(self, path: str, answer: _Answer) -> None:
+        known = self._known.get(path)
+        if len(answer.body) > MAX_KEPT_BYTES or (known is not None and known.asked_at > answer.asked_at):
+            return
+        self._known[path] = answer
+        self._known.move_to_end(path)
+        while len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
 
     async def _ask(self, path: str) -> bytes:
         async with self._upstream.stream(Request("GET", path)) as reply:

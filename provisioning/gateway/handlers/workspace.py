@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from provisioning.gateway.access.admission import SAFE_METHODS
 from provisioning.gateway.access.audit import Act
 from provisioning.gateway.comfyui.realm import is_safe_name
-from provisioning.gateway.comfyui.upstream import Request
+from provisioning.gateway.comfyui.upstream import MAX_JSON_BYTES, Request
 from provisioning.gateway.handlers.acting import note
 from provisioning.gateway.handlers.passing import asked_path, display_headers
 from provisioning.gateway.problems import Code, Problem, fault
@@ -39,7 +39,8 @@ async def forward(services: Services, exchange: Exchange) -> None:
     async with services.upstream.stream(request) as reply:
         if reply.status not in {200, 201, 204}:
             raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR))
-        content = await reply.whole()
+        # What could be saved can be read again.
+        content = await reply.whole(max(MAX_JSON_BYTES, services.settings.max_body_bytes))
         kind = reply.headers.get("content-type", "application/octet-stream")
     if exchange.method == "DELETE":
         await exchange.send(204, b"", [])

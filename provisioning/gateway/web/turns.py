@@ -19,27 +19,30 @@ class Turns:
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], object]] = deque()
-        self._turn = 0.0
-        self._left = 0
+        self._left = MOST
+        self._renews = False
+        """Whether the next turn is going to let others begin."""
 
     def begin(self, start: Callable[[], object], *, at_once: bool = False) -> None:
         """Call `start` now or in one of the next turns; `at_once` for what is too short to wait for others."""
-        loop = asyncio.get_running_loop()
-        # The loop's clock stands still within a turn.
-        if (turn := loop.time()) != self._turn:
-            self._turn, self._left = turn, MOST
         if at_once:
             start()
-        elif self._left and not self._waiting:
+            return
+        if not self._renews:
+            self._renews = True
+            asyncio.get_running_loop().call_soon(self._renew)
+        if self._left:
+            # Then nobody waits.
             self._left -= 1
             start()
         else:
             self._waiting.append(start)
-            if len(self._waiting) == 1:
-                loop.call_soon(self._go_on)
 
-    def _go_on(self) -> None:
-        for _ in range(min(MOST, len(self._waiting))):
+    def _renew(self) -> None:
+        self._left = MOST
+        self._renews = bool(self._waiting)
+        if self._renews:
+            asyncio.get_running_loop().call_soon(self._renew)
+        while self._left and self._waiting:
+            self._left -= 1
             self._waiting.popleft()()
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._go_on)

@@ -1,6 +1,7 @@
 """Far more clients than places, none of which waits when it is told to.
 
-What they are answered, and how `/livez` is meanwhile.
+What they are answered, and how `/livez` is meanwhile; beside it the same probe of a server that nobody else asks, which
+tells how much of that is the machine's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import uvloop
 
 from tests.bench.gateway.load import Client, percentile
 from tests.bench.gateway.table import Row, verdict
-from tests.bench.gateway.targets import ROOT, Target, canned, gateway
+from tests.bench.gateway.targets import DIRECT, GATEWAY, ROOT, Target, canned, gateway
 
 CLIENTS, SLOTS, SECONDS = 200, 8, 8.0
 LIVEZ_MS = 50.0
@@ -37,6 +38,8 @@ class Answers:
     """Refusals that did not say when to come again."""
     livez: list[float] = field(default_factory=list)
     """Seconds."""
+    idle: list[float] = field(default_factory=list)
+    """Seconds that a server took at the same time which has nothing else to do."""
 
     def note(self, head: bytes) -> None:
         """Count an answer."""
@@ -56,16 +59,16 @@ class Answers:
 def saturated(folder: Path, clients: int = CLIENTS, slots: int = SLOTS, seconds: float = SECONDS) -> Answers:
     """Have so many clients ask a gateway that answers one user so many requests and jobs at once."""
     bounds = {"max_requests_per_owner": slots, "max_queued_per_owner": slots}
-    with canned() as comfyui, gateway(folder, comfyui.url, **bounds) as target:
-        return uvloop.run(_saturate(target, clients, seconds))
+    with canned() as comfyui, canned() as idle, gateway(folder, comfyui.url, **bounds) as target:
+        return uvloop.run(_saturate(target, idle, clients, seconds))
 
 
-async def _saturate(target: Target, clients: int, seconds: float) -> Answers:
+async def _saturate(target: Target, idle: Target, clients: int, seconds: float) -> Answers:
     answers, end = Answers(), time.monotonic() + seconds
     kinds = _kinds(target)
-    probing = asyncio.create_task(_probed(target.port, seconds))
+    probing = asyncio.gather(*(_probed(port, seconds) for port in (target.port, idle.port)))
     await asyncio.gather(*(_ask(target.port, kinds[number % len(kinds)], answers, end) for number in range(clients)))
-    answers.livez = await probing
+    answers.livez, answers.idle = await probing
     return answers
 
 
@@ -108,6 +111,8 @@ def measured(folder: Path, clients: int = CLIENTS, slots: int = SLOTS, seconds: 
     counts = ", ".join(f"{count} x {status}" for status, count in sorted(answers.statuses.items()))
     found = f"MISSED: {'; '.join(answers.faults)}" if answers.faults else "met"
     aim = f"{counts}; aim 2xx, or 429 or 503 with Retry-After: {found}"
-    yield Row(f"{clients} clients, {slots} slots", "gateway", total / seconds, verdict=aim)
-    p50, p95 = (percentile(answers.livez, percent) for percent in (50, 95))
-    yield Row("/livez meanwhile", "gateway", p50=p50, p95=p95, verdict=verdict("p95", p95, " ms", LIVEZ_MS))
+    yield Row(f"{clients} clients, {slots} slots", GATEWAY, total / seconds, verdict=aim)
+    for name, target, took in (("an idle server", DIRECT, answers.idle), ("/livez", GATEWAY, answers.livez)):
+        p50, p95 = (percentile(took, percent) for percent in (50, 95))
+        judged = verdict("p95", p95, " ms", LIVEZ_MS) if target == GATEWAY else ""
+        yield Row(f"{name} meanwhile", target, p50=p50, p95=p95, verdict=judged)

@@ -43,6 +43,7 @@ def test_many_clients_at_few_places_are_refused_politely(tmp_path: Path) -> None
     assert answers.statuses[200] > 0
     assert answers.statuses[429] > 0
     assert answers.livez
+    assert answers.idle
 
 
 @pytest.mark.nightly

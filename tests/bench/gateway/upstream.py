@@ -66,6 +66,8 @@ class Canned(asyncio.Protocol):
         path = head.split(b" HTTP/", 1)[0].split(b"?", 1)[0]
         submitted = path == b"POST /prompt"
         self._transport.write(_taken(rest[:length]) if submitted else ANSWERS.get(path, EMPTY))
+        if b"\r\nConnection: close" in head:
+            self._transport.close()
         return True
 
 

@@ -60,6 +60,8 @@ class FakeComfyUI:
     """By the beginnings of paths, the content type and body that it gives in place of an answer, with 200."""
     hang: bool = False
     """Whether it stops in the middle of a /view, and does not answer /models at all."""
+    held: asyncio.Event | None = None
+    """What it waits for before it answers /models."""
 
     def app(self) -> web.Application:
         """Return it as an aiohttp app."""
@@ -131,6 +133,8 @@ class FakeComfyUI:
                 return web.Response(body=body, content_type=kind)
         if self.hang and seen.path == "/models":
             await asyncio.sleep(60)
+        if self.held is not None and seen.path == "/models":
+            await self.held.wait()
         if (seen.method, seen.path) == ("POST", "/queue"):
             gone = orjson.loads(seen.body).get("delete", [])
             self.pending = [item for item in self.pending if item[1] not in gone]

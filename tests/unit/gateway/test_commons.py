@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from provisioning.gateway.comfyui.commons import FRESH_SECONDS, MAX_KEPT_BYTES, MAX_KNOWN
-from tests.unit.gateway.conftest import Gate
+from tests.unit.gateway.conftest import Gate, until
 
 
 async def test_it_is_asked_once_for_everybody(gate: Gate) -> None:
@@ -14,6 +16,30 @@ async def test_it_is_asked_once_for_everybody(gate: Gate) -> None:
     assert [other.content for other in others] == [first.content] * 4
     assert first.json() == ["checkpoints"]
     assert len(gate.comfy.asked("GET", "/models")) == 1
+
+
+async def test_it_is_asked_once_for_all_who_ask_while_it_answers(gate: Gate) -> None:
+    gate.comfy.held = asyncio.Event()
+    asking = [asyncio.create_task(client.get("/models")) for client in (gate.alice, gate.bob, gate.admin)]
+    await asyncio.sleep(0.05)
+    asking[0].cancel()
+    gate.comfy.held.set()
+    answers = [await each for each in asking[1:]]
+    assert [answer.json() for answer in answers] == [["checkpoints"]] * 2
+    assert len(gate.comfy.asked("GET", "/models")) == 1
+
+
+async def test_an_answer_that_takes_long_is_not_waited_for_by_those_who_come_late(gate: Gate) -> None:
+    gate.comfy.held = asyncio.Event()
+    early = asyncio.create_task(gate.alice.get("/models"))
+    await until(lambda: gate.comfy.asked("GET", "/models"))
+    gate.clock.advance(FRESH_SECONDS + 0.1)
+    late = asyncio.create_task(gate.bob.get("/models"))
+    await until(lambda: len(gate.comfy.asked("GET", "/models")) == 2)
+    gate.comfy.held.set()
+    assert [(await each).status_code for each in (early, late)] == [200, 200]
+    await gate.admin.get("/models")
+    assert len(gate.comfy.asked("GET", "/models")) == 2, "the later answer is kept"
 
 
 async def test_it_is_asked_again_once_it_is_old(gate: Gate) -> None:

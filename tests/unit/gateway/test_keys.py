@@ -107,8 +107,15 @@ async def test_what_is_stored_opens_nothing(tmp_path: Path) -> None:
     assert token.encode() not in stored
 
 
+async def test_what_is_remembered_of_a_key_that_was_right_opens_nothing(store: Keys) -> None:
+    token = await store.create("name", frozenset({Scope.CLIENT}))
+    assert await store.find(token) == await store.find(token)
+    assert token[17:49] not in repr(vars(store))
+
+
 async def test_the_same_id_with_another_secret_is_refused(store: Keys) -> None:
     token = await store.create("name", frozenset({Scope.CLIENT}))
+    await store.find(token)
     forged = token[:17] + "0" * 32
     with pytest.raises(Problem) as refused:
         await store.find(forged + keys.checksum(forged))
