@@ -80,8 +80,10 @@ class Limiter:
         for policy, subject in wanted:
             # The policy's name is part of the key: two policies must never share a bucket.
             bucket = (policy.name, subject)
-            level = max(arrivals.get(bucket, now) - now, 0)
-            fits = fits and level + policy.interval <= policy.span
+            arrival = arrivals.get(bucket, now)
+            level = arrival - now if arrival > now else 0
+            if level + policy.interval > policy.span:
+                fits = False
             filled.append((policy, bucket, level))
         if not fits:
             return [_looked(policy, level) for policy, _, level in filled]

@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
-from sqlalchemy import BigInteger, ColumnElement, Index, Integer, LargeBinary, MetaData, Text, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Text,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from provisioning.gateway.storage.sealing import Sealed, SealedText
@@ -138,11 +148,16 @@ Index("assets_by_hash", AssetRow.owner, AssetRow.hash, sqlite_where=_HASHED, pos
 
 
 class RequestRow(Base):
-    """A request with a key."""
+    """A request with a key.
+
+    In the order of time: there is one row for every request, and by a random key each would have a page of its own to
+    be written.
+    """
 
     __tablename__ = "requests"
+    __table_args__ = (PrimaryKeyConstraint("received_at", "id"), {"sqlite_with_rowid": False})
 
-    id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str]
     key_id: Mapped[str]
     job_id: Mapped[str | None]
     method: Mapped[str]
@@ -152,9 +167,6 @@ class RequestRow(Base):
     duration_ms: Mapped[int]
     bytes_in: Mapped[int]
     bytes_out: Mapped[int]
-
-
-Index("requests_by_time", RequestRow.received_at)
 
 
 class MetaRow(Base):

