@@ -40,15 +40,16 @@ class Reply(NamedTuple):
         while chunk := await self.read():
             yield chunk
 
-    async def whole(self, most: int = MAX_JSON_BYTES) -> bytes:
-        """Return the body in one piece; raises Problem UPSTREAM_ERROR for one of over `most` bytes."""
+    async def whole(self, most: int | None = None) -> bytes:
+        """Return the body in one piece; raises Problem UPSTREAM_ERROR for over `most` bytes, else MAX_JSON_BYTES."""
+        bound = MAX_JSON_BYTES if most is None else most
         length = self.headers.get("content-length", "")
         expected = int(length) if length.isdigit() else -1
         pieces, size = [], 0
         while size != expected and (piece := await self.read()):
             pieces.append(piece)
             size += len(piece)
-            if size > most:
+            if size > bound:
                 raise Problem(Code.UPSTREAM_ERROR)
         return b"".join(pieces)
 

@@ -59,7 +59,7 @@ class FakeComfyUI:
     nonsense: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """By the beginnings of paths, the content type and body that it gives in place of an answer, with 200."""
     hang: bool = False
-    """Whether it stops in the middle of a /view, and does not answer /models at all."""
+    """Whether it stops in the middle of a /view, and does not answer /models and /embeddings at all."""
     held: asyncio.Event | None = None
     """What it waits for before it answers /models."""
 
@@ -131,7 +131,7 @@ class FakeComfyUI:
         for path, (kind, body) in self.nonsense.items():
             if seen.path.startswith(path):
                 return web.Response(body=body, content_type=kind)
-        if self.hang and seen.path == "/models":
+        if self.hang and seen.path in {"/models", "/embeddings"}:
             await asyncio.sleep(60)
         if self.held is not None and seen.path == "/models":
             await self.held.wait()

@@ -80,8 +80,8 @@ async def test_frames_without_an_id_go_to_whose_job_is_running(gate: Gate, port:
 @pytest.mark.parametrize("overrides", [{"max_requests_per_owner": 2}])
 async def test_an_owner_has_so_many_requests_at_once(gate: Gate) -> None:
     gate.comfy.hang = True
-    waiting = [asyncio.create_task(gate.alice.get("/models")) for _ in range(2)]
-    await until(lambda: len(gate.comfy.asked("GET", "/models")) == 2)
+    waiting = [asyncio.create_task(gate.alice.get(path)) for path in ("/models", "/embeddings")]
+    await until(lambda: gate.comfy.asked("GET", "/models") and gate.comfy.asked("GET", "/embeddings"))
     answer = await gate.alice.get("/queue")
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (
         429,

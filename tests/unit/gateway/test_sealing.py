@@ -100,7 +100,8 @@ async def test_a_value_that_was_changed_or_moved_is_noticed(tmp_path: Path) -> N
     database = Database(tmp_path / "gateway.db", sealer=ON)
     await run_one(database)
     for change in (
-        "SET workflow = CAST(substr(workflow, 1, length(workflow) - 1) || x'00' AS BLOB)",
+        "SET workflow = CAST(substr(workflow, 1, length(workflow) - 1)"
+        " || CASE substr(workflow, -1) WHEN x'00' THEN x'01' ELSE x'00' END AS BLOB)",
         "SET workflow = history",
     ):
         raw = sqlite3.connect(tmp_path / "gateway.db")
