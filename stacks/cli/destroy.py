@@ -45,6 +45,8 @@ def run(place: Place) -> int:
         return code or 1
     _print_receipt(engine, ran, datetime.now(UTC) + ahead)
     print(verdict(place.env, left))
+    if emulator.port(place) is not None:
+        print(f"the stand-in for RunPod still runs; `make stop-emulator ENV={place.env}` ends it")
     return 0
 
 
