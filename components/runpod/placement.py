@@ -118,6 +118,8 @@ def _advice(errors: Sequence[CallError]) -> str:
             "Every one was refused with 400, which RunPod uses for missing stock and for broken rules alike: "
             "add GPU types or data centres, try again later, and if that does not help suspect the request itself."
         )
+    if errors and all(isinstance(error, AccessDeniedError) for error in errors):
+        return f"Every one was refused with 403, so no other candidate helps. {AccessDeniedError.advice}"
     return "Add GPU types or data centres to choose from, or try again later."
 
 

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import JsonValue, ValidationError
 
-from components.runpod.api.errors import NotRunPodError
+from components.runpod.api.errors import LostAnswerError, NotRunPodError
 from components.runpod.api.models import Answer
 from components.runpod.api.transport import Call, Transport
 
@@ -38,8 +38,13 @@ class Collection(Generic[Model]):
         return self._one(Call("GET", f"{self._path}/{identity}"))
 
     def create(self, body: Mapping[str, Any]) -> Model:
-        """Make one; raises LostAnswerError when it may or may not exist now."""
-        return self._one(Call("POST", self._path, body=body, repeatable=False))
+        """Make one; raises LostAnswerError when it may or may not exist now, or exists and was not described."""
+        call = Call("POST", self._path, body=body, repeatable=False)
+        answer = self._transport.send(call)
+        try:
+            return parsed(call, answer, self._model)
+        except NotRunPodError as garbled:
+            raise LostAnswerError(str(call), garbled.detail) from None
 
     def update(self, identity: str, body: Mapping[str, Any]) -> Model:
         """Change the given members."""

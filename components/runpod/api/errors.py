@@ -33,7 +33,10 @@ class CallError(RunPodError):
 class UnreachableError(CallError):
     """No connection was made, so nothing happened."""
 
-    advice = "Check runpod:apiUrl and the network; for the local environment, start the emulator (`make up` does)."
+    advice = (
+        "Nothing was sent. Check this machine's network (VPN, name server, proxy) and runpod:apiUrl; "
+        "for the local environment, start the emulator (`make up` does)."
+    )
 
 
 class LostAnswerError(CallError):

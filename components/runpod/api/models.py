@@ -18,15 +18,6 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Problem(Answer):
-    """An error in RFC 9457's form."""
-
-    title: str
-    status: int
-    detail: str
-    errors: tuple[str, ...] = ()
-
-
 TELEMETRY_SECONDS = 10
 """Uptime after which a container's list of GPUs is taken at its word; a younger one may not have been looked at yet."""
 

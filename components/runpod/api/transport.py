@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
-from components.runpod.api import errors
-from components.runpod.api.models import Problem
+from components.runpod.api import error_body, errors
 from components.runpod.api.pacing import Gate, Patience, jitter, retry_after
 
 # RunPod's firewall refuses the default names of HTTP libraries with 403, so the name is our own.
 USER_AGENT = "comfyui-runpod/0.1 (+https://www.pulumi.com/)"
-_TRANSIENT = frozenset({429, 500, 502, 503, 504})
+_UNCERTAIN = frozenset({408, 425})
+"""Statuses below 500 that do not say whether the request took effect; of 500 and above none says it."""
+_SHORTEST_SECRET = 6
+"""Characters; what is shorter is taken out of no text, because it may be part of any word."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Transport:
     """Sends calls to one API with one key over one kept-alive session."""
 
     def __init__(self, api_key: str, api_url: str, pace: Pace) -> None:
+        self._api_key = api_key
         self._base = api_url.rstrip("/")
         self._pace = pace
         self._gate = Gate(pace.clock)
@@ -105,38 +109,44 @@ class Transport:
                 timeout=(10.0, call.timeout),
                 allow_redirects=False,
             )
-        except requests.exceptions.RequestException as fault:
+        except (requests.exceptions.RequestException, HTTPError) as fault:
             raise self._fault(call, fault) from None
         self._gate.note(response.headers)
         return self._read(call, response)
 
-    def _fault(self, call: Call, fault: requests.exceptions.RequestException) -> Exception:
-        if _never_sent(fault):
-            unreachable = errors.UnreachableError(str(call), f"nothing answers at {self._base}")
-            return _TransientError(unreachable)
+    def _fault(self, call: Call, fault: Exception) -> Exception:
+        if reason := _never_sent(fault):
+            return _TransientError(errors.UnreachableError(str(call), f"{self._base}: {reason}"))
         lost = errors.LostAnswerError(str(call), f"the answer of {self._base} was lost ({type(fault).__name__})")
         return _TransientError(lost) if call.repeatable else lost
 
     def _read(self, call: Call, response: requests.Response) -> JsonValue:
         if response.status_code == 204:
             return None
-        body = _decoded(response)
-        if response.ok and isinstance(body, dict | list):
+        body = _decoded(response.text) if response.ok else None
+        if isinstance(body, dict | list):
             return body
-        raise self._refusal(call, response, body)
+        raise self._refusal(call, response)
 
-    def _refusal(self, call: Call, response: requests.Response, body: JsonValue) -> Exception:
+    def _refusal(self, call: Call, response: requests.Response) -> Exception:
         status = response.status_code
+        error = self._garbled(call, status) if response.ok else self._refused(call, response)
         if status == 429:
-            return _TransientError(_classified(call, status, body), retry_after(response.headers))
-        garbled = response.ok
-        if status in _TRANSIENT or garbled:
+            return _TransientError(error, retry_after(response.headers))
+        if response.ok or status in _UNCERTAIN or status >= 500:
             # A create that answered 500 is known to have created a pod, so only the caller may decide what is next.
-            error = _classified(call, status, body)
             if call.repeatable:
                 return _TransientError(error, retry_after(response.headers))
             return errors.LostAnswerError(str(call), error.detail)
-        return _classified(call, status, body)
+        return error
+
+    def _garbled(self, call: Call, status: int) -> errors.CallError:
+        """Return the error of a success that is not JSON; its text may be part of a pod's environment."""
+        return errors.NotRunPodError(str(call), f"the answer of {self._base} is not JSON (HTTP {status})")
+
+    def _refused(self, call: Call, response: requests.Response) -> errors.CallError:
+        raw = _without_secrets(response.text, [self._api_key, *_secrets_of(call.body)])
+        return error_body.classify(str(call), response.status_code, error_body.read(_decoded(raw), raw))
 
 
 class _TransientError(Exception):
@@ -171,38 +181,41 @@ def _session(api_key: str, base: str) -> requests.Session:
     return session
 
 
-def _never_sent(fault: requests.exceptions.RequestException) -> bool:
-    """Say whether the fault came before the request left: connection refused, no route, no such name."""
-    if isinstance(fault, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
-        return True
+def _never_sent(fault: Exception) -> str:
+    """Return why the request cannot have left; empty when nobody can tell whether it did."""
+    if isinstance(fault, ValueError):
+        return f"the request cannot be sent ({type(fault).__name__})"  # A bad address or header; sending never began.
     reason = getattr(fault.args[0], "reason", None) if fault.args else None
-    return isinstance(fault, requests.exceptions.ConnectionError) and "NewConnectionError" in type(reason).__name__
+    if isinstance(reason, NameResolutionError):
+        return "its name cannot be resolved"
+    if isinstance(fault, requests.exceptions.SSLError):
+        return "its certificate is not trusted" if "CERTIFICATE_VERIFY_FAILED" in str(reason) else ""
+    if isinstance(fault, requests.exceptions.ProxyError):
+        return "the proxy of this machine does not reach it"
+    if isinstance(fault, requests.exceptions.ConnectTimeout):
+        return "no connection was made in time"
+    return "nothing answers there" if isinstance(reason, NewConnectionError) else ""
 
 
-def _decoded(response: requests.Response) -> JsonValue:
+def _decoded(text: str) -> JsonValue:
     try:
-        decoded: JsonValue = response.json()
-    except (json.JSONDecodeError, requests.exceptions.JSONDecodeError):
+        decoded: JsonValue = json.loads(text)
+    except ValueError:
         return None
     return decoded
 
 
-def _classified(call: Call, status: int, body: JsonValue) -> errors.CallError:
-    try:
-        problem = Problem.model_validate(body)
-    except ValidationError:
-        return _foreign(call, status)
-    kind = errors.BY_STATUS.get(status, errors.ServerError if status >= 500 else errors.NotRunPodError)
-    return kind(str(call), f"{problem.detail} (HTTP {status})", problem.errors)
+def _without_secrets(text: str, secrets: Collection[str]) -> str:
+    """Return a text of the other side without what must not be shown, should it repeat what was sent."""
+    for secret in secrets:
+        for form in (json.dumps(secret)[1:-1], secret):
+            text = text.replace(form, "[secret]")
+    return text
 
 
-def _foreign(call: Call, status: int) -> errors.CallError:
-    """Classify an answer that lacks RunPod's form, whatever its status claims."""
-    detail = f"HTTP {status} without RunPod's error form"
-    if status == 403:
-        return errors.BlockedError(str(call), detail)
-    if status in {401, 402, 429}:
-        return errors.BY_STATUS[status](str(call), detail)
-    if status >= 500:
-        return errors.ServerError(str(call), detail)
-    return errors.NotRunPodError(str(call), detail)
+def _secrets_of(body: Mapping[str, Any] | None) -> list[str]:
+    """Return the values of a request that are nobody's business: variables, user names and passwords."""
+    members = body or {}
+    named = [members.get(name) for name in ("username", "password")]
+    values = [*(members.get("env") or {}).values(), *named]
+    return [value for value in values if isinstance(value, str) and len(value) >= _SHORTEST_SECRET]

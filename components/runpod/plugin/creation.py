@@ -48,6 +48,8 @@ class Creation(Generic[Made]):
         self._operation = operation
         self._shelf = shelf
         self._guard = guard
+        self._uncertain = False
+        """A POST's answer was lost and nobody has looked yet until its bound whether it took effect."""
 
     def run(self, candidates: Callable[[], list[Candidate]]) -> tuple[Made, Marker]:
         """Return the resource and its marker: one that an interrupted run left, or a new one."""
@@ -120,10 +122,9 @@ class Creation(Generic[Made]):
             if candidates == [NOWHERE]:
                 return self._attempt(marker, NOWHERE)
             return walk(self._shelf.what, candidates, lambda candidate: self._attempt(marker, candidate))
-        except LostAnswerError:
-            raise  # The record stays: the next run looks for what may still turn up.
         except (PlacementError, CallError):
-            self._operation.intents.drop_marker(marker)
+            if not self._uncertain:  # Otherwise the record stays: the next run looks for what may still turn up.
+                self._operation.intents.drop_marker(marker)
             raise
 
     def _attempt(self, marker: Marker, candidate: Candidate) -> Made:
@@ -135,11 +136,13 @@ class Creation(Generic[Made]):
             try:
                 made = self._shelf.post(marker, candidate)
             except LostAnswerError as lost:
+                self._uncertain = True
                 self._operation.screen.info(f"{lost} Looking whether it took effect")
                 late = self._await_late_effect(intent)
                 if late is None and attempt + 1 == _POSTS:
                     raise
                 if late is None:
+                    self._uncertain = False
                     continue
                 made = late
             self._operation.intents.made_empty(intent, made.id)

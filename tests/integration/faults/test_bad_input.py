@@ -98,7 +98,7 @@ def test_an_emulator_that_is_down(bench: Bench) -> None:
     bench.checkout.made("stop-emulator")
     for answer in (bench.pulumi("preview"), bench.checkout.make("-s", "pods")):
         said = refusal(answer)
-        assert f"nothing answers at http://127.0.0.1:{bench.account.port}. Check runpod:apiUrl" in said
+        assert f"http://127.0.0.1:{bench.account.port}: nothing answers there. Nothing was sent." in said
         assert "start the emulator (`make up` does)" in said
 
 

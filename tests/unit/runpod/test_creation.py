@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
 
-from components.runpod.api.errors import BadRequestError, LostAnswerError, PaymentRequiredError
+from components.runpod.api.errors import BadRequestError, LostAnswerError, PaymentRequiredError, UnreachableError
 from components.runpod.intents import Intents
 from components.runpod.marker import Marker, new_marker
 from components.runpod.placement import Candidate, PlacementError
@@ -120,6 +120,28 @@ def test_posts_are_bounded_and_the_record_stays(operation: Operation, cloud: Clo
         create(operation, cloud)
     assert cloud.posts == 3
     assert len(intents.of(GUARD, URN)) == 1
+
+
+def test_a_look_that_fails_after_a_lost_answer_keeps_the_record(
+    operation: Operation, cloud: Cloud, intents: Intents
+) -> None:
+    def fail() -> list[Thing]:
+        raise UnreachableError("GET", "its name cannot be resolved")
+
+    marker = new_marker(GUARD, URN)
+    intents.post(marker, URN)  # So that the first look, before any POST, is of no interest here.
+    looks: Iterator[Callable[[], list[Thing]]] = iter([list, list, fail])
+
+    def look() -> list[Thing]:
+        return next(looks)()
+
+    shelf = replace(cloud.shelf(), list=look)
+    cloud.faults = [cloud.lose_after_effect]
+    with pytest.raises(UnreachableError):
+        Creation(replace(operation, settings=replace(operation.settings, late_effect_seconds=0)), shelf, GUARD).run(
+            lambda: CANDIDATES
+        )
+    assert [record.marker for record in intents.of(GUARD, URN)] == [str(marker)]
 
 
 def test_what_a_killed_run_left_is_taken_up(operation: Operation, cloud: Cloud, intents: Intents, lines: Lines) -> None:

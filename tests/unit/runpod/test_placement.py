@@ -86,3 +86,12 @@ def test_the_error_is_a_table_of_candidates_with_reasons_and_advice() -> None:
     assert "  a in any data centre          no a" in text
     assert "  long name in any data centre  no long name" in text
     assert "suspect the request itself" in text
+
+
+def test_refusals_for_want_of_permission_advise_the_permission_and_no_other_gpu() -> None:
+    def attempt(candidate: Candidate) -> str:
+        raise AccessDeniedError("POST /v2/pods", f"may not make {candidate.compute}")
+
+    with pytest.raises(PlacementError, match="lacks the permission: give it read and write access") as caught:
+        walk("pod", pod_candidates(["a", "b"], []), attempt)
+    assert "Add GPU types" not in str(caught.value)
