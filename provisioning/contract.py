@@ -99,6 +99,8 @@ class ModelPin:
     """Expected size; 0 when not known."""
     license: str = ""
     optional: bool = False
+    approx_bytes: int = 0
+    """Rough size, for the check of the volume's room where `size_bytes` is not known; 0 when not known either."""
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import errno
 import json
 import os
 import sys
 
-from provisioning import bundle
+from provisioning import bundle, contract
 from provisioning.client.console import Console
 from provisioning.client.pusher import Bounds, Pusher
 from provisioning.contract import PushRequest
 from provisioning.errors import ProvisioningError
+from provisioning.host.files import FULL
 
 
 def _arguments() -> argparse.Namespace:
@@ -44,9 +44,10 @@ def _read_request() -> PushRequest | None:
 
 def remedy(fault: str) -> str:
     """Return what to change when a tool on the pod only said that a disk is full; empty otherwise."""
-    if os.strerror(errno.ENOSPC) not in fault:
+    if not any(os.strerror(number) in fault for number in FULL):
         return ""
-    return "\nThe disk is full: raise volume.sizeGb (for paths below /workspace) or pod.diskGb in the stack file"
+    where = f"volume.sizeGb (for paths below {contract.VOLUME_MOUNT}) or pod.diskGb"
+    return f"\nThe disk is full: raise {where} in the stack file"
 
 
 def main() -> int:

@@ -103,7 +103,10 @@ def _node(node: NodeSection, root: Path) -> SourcePin:
 
 
 def _model(model: ModelSection) -> ModelPin:
-    return ModelPin(model.name, model.folder, model.url, model.sha256, model.size_bytes, model.license, model.optional)
+    return ModelPin(
+        model.name, model.folder, model.url, model.sha256, model.size_bytes, model.license, model.optional,
+        approx_bytes=round(model.approx_gb * BYTES_PER_GB),
+    )  # fmt: skip
 
 
 def _text(root: Path, name: str) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
 from pathlib import Path
 
 from provisioning.errors import InstallError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system answers where a disk is full, or the part of it that was paid for."""
 
 
 def write(path: Path, text: str, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:

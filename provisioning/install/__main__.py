@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -80,7 +81,8 @@ def _install(site: Site) -> dict[str, Any]:
 
     validate(site)
     _say_limits(site)
-    with Lease(site.layout.lease, site.pod_id, waiting=waiting):
+    with Lease(site.layout.lease, site.pod_id, waiting=waiting) as lease:
+        site = replace(site, fence=lease.check)
         _run_steps(site)
         check_comfyui(site)
         site.progress.emit("start", RUNNING, "starting ComfyUI and the gateway")
@@ -100,6 +102,7 @@ def _run_steps(site: Site) -> None:
         if step.name not in due:
             site.progress.emit(step.name, SKIPPED, f"{step.title}: already there")
             continue
+        site.fence()
         site.progress.emit(step.name, RUNNING, step.title)
         step.run(site)
         site.progress.emit(step.name, DONE, step.title)

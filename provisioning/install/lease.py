@@ -11,11 +11,13 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from provisioning.errors import InstallError
 from provisioning.host.files import write
 
 BEAT_SECONDS = 5.0
@@ -41,7 +43,11 @@ def read(path: Path) -> Beat | None:
 
 
 class Lease:
-    """Context manager that waits for the lease, keeps it beating, and gives it back."""
+    """Context manager that waits for the lease, keeps it beating, and gives it back.
+
+    Who could not write for a while, because the volume stalled, may have lost it meanwhile. So every beat first looks
+    whose it is, and work that changes the volume calls `check` as it goes on.
+    """
 
     def __init__(self, path: Path, owner: str, *, waiting: Callable[[str], None], stale: float = STALE_SECONDS) -> None:
         self._path = path
@@ -51,6 +57,8 @@ class Lease:
         self._stale = stale
         self._contended = False
         self._stop = threading.Event()
+        self._lost = threading.Event()
+        self._beaten = time.monotonic()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
@@ -61,6 +69,7 @@ class Lease:
             self._stop.wait(min(1.0, self._stale / 4) if self._contended else 0.1)
             if self._is_ours():
                 break
+        self._beaten = time.monotonic()
         self._thread.start()
         return self
 
@@ -68,9 +77,20 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
-        if self._is_ours():
-            self._path.unlink(missing_ok=True)
+        # A write that the volume holds up does not hold up the result.
+        self._thread.join(timeout=self._stale)
+        # Whether it can be given back or not, what the work came to stands: others wait until it is stale.
+        with suppress(OSError):
+            if self._is_ours():
+                self._path.unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """Raise InstallError when another pod has the lease, or could have taken it by now."""
+        if self._lost.is_set() or time.monotonic() - self._beaten > self._stale:
+            raise InstallError(
+                "another pod is installing on this volume, or the volume did not answer for "
+                f"{self._stale:.0f} s; nothing more was changed, run the command again"
+            )
 
     def _is_ours(self) -> bool:
         beat = read(self._path)
@@ -92,6 +112,17 @@ class Lease:
 
     def _beat(self) -> None:
         count = 0
-        while not self._stop.wait(BEAT_SECONDS):
+        while not self._lost.is_set() and not self._stop.wait(min(BEAT_SECONDS, self._stale / 9)):
             count += 1
-            self._write(count)
+            # A volume that answers with an error is asked again at the next beat; `check` counts how long it lasts.
+            with suppress(OSError):
+                self._beat_once(count)
+
+    def _beat_once(self, count: int) -> None:
+        began = time.monotonic()
+        found = read(self._path)
+        if found is not None and found.token != self._token:
+            self._lost.set()
+            return
+        self._write(count)
+        self._beaten = began

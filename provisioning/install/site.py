@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,8 @@ class Site:
     progress: Progress
     bundle: Path
     """Directory of the uploaded bundle this installer runs from."""
+    fence: Callable[[], None] = lambda: None
+    """Raises InstallError when another pod may have taken the volume over; asked before the volume is changed."""
 
     @property
     def pod_id(self) -> str:

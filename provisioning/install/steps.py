@@ -82,7 +82,8 @@ def _gateway_venv(site: Site) -> None:
 
 
 def _models(site: Site) -> None:
-    manifest.ensure(site.layout, site.plan.models, tokens(site.secrets), site.progress)
+    around = manifest.Surroundings(tokens(site.secrets), site.progress, fence=site.fence)
+    manifest.ensure(site.layout, site.plan.models, around)
     for pin in site.plan.models:
         have = store.stored(site.layout, pin)
         if have and not pin.sha256:

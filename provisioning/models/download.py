@@ -1,13 +1,18 @@
-"""Brings one file to the staging directory: resumed after a cut, hashed on the way, bounded by what is expected."""
+"""Brings one file to the staging directory: resumed after a cut, verified by reading it back, bounded by its size.
+
+Network volumes answer EIO under long writes, and have returned other bytes than were written. So a fault of the volume
+is tried again as a fault of the network is, and a digest counts only when it was computed from what the volume returns.
+"""
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import hashlib
 import http.client
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +20,16 @@ from typing import IO
 
 from provisioning.contract import ModelPin
 from provisioning.errors import DiskFullError, ModelError
-from provisioning.models.http import Answer, PassingError, RangeError, Tokens, get, shown
+from provisioning.host.files import FULL
+from provisioning.models.http import Answer, PassingError, RangeError, RateLimitError, Tokens, get, shown
 
 CHUNK = 1 << 20
 TRIES = 6
 """Tries in a row that bring not one byte; each byte that arrives sets the count back."""
+RATE_LIMIT_SECONDS = 1800.0
+"""How long one model waits in all for a server that limits its callers; Hugging Face counts in windows of 300 s."""
+WHOLE_TRIES = 3
+"""How often a file is fetched from its beginning, because the volume returned other bytes than were written."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +41,24 @@ class Fetched:
     size: int
 
 
+@dataclass(frozen=True)
+class Waits:
+    """How a download waits; tests hand in their own."""
+
+    sleep: Callable[[float], None] = time.sleep
+    say: Callable[[str], None] = lambda _: None
+    """Is told of every wait that is longer than a usual retry, and of every file that is fetched again."""
+
+
+class _CorruptedError(Exception):
+    """The volume returned other bytes than were written."""
+
+
 class Download:
-    """One model on its way; `done` and `total` may be read by others meanwhile."""
+    """One model on its way; `done`, `checked` and `total` may be read by others meanwhile."""
 
     def __init__(
-        self,
-        pin: ModelPin,
-        staging: Path,
-        tokens: Tokens,
-        *,
-        cancelled: threading.Event,
-        sleep: Callable[[float], None],
+        self, pin: ModelPin, staging: Path, tokens: Tokens, *, cancelled: threading.Event, waits: Waits
     ) -> None:
         key = pin.sha256 or hashlib.sha256(pin.url.encode()).hexdigest()
         self._pin = pin
@@ -49,25 +66,60 @@ class Download:
         self._notes = staging / f"{key}.json"
         self._tokens = tokens
         self._cancelled = cancelled
-        self._sleep = sleep
-        self._digest = hashlib.sha256()
+        self._waits = waits
+        self._limited = 0.0
+        self._received = hashlib.sha256()
         self._hashed = 0
         self.done = self._part.stat().st_size if self._part.exists() else 0
+        """Bytes in the staging directory."""
+        self.checked = 0
+        """Bytes that were read back so far."""
         self.total = pin.size_bytes
+        self._resumed = self.done > 0
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are still to come, as far as the manifest knows."""
+        return max(0, (self.total or self._pin.approx_bytes) - self.done)
 
     def run(self) -> Fetched:
         """Fetch to the end; raises ModelError or DiskFullError. A broken connection leaves what came so far."""
+        for attempt in range(1, WHOLE_TRIES + 1):
+            self._fetch()
+            try:
+                return self._verified()
+            except _CorruptedError as error:
+                if attempt == WHOLE_TRIES:
+                    raise ModelError(f"model {self._pin.name}: {error}, {attempt} times; use another volume") from error
+                self._waits.say(f"{self._pin.name}: {error}; fetching it again from its beginning")
+                self._forget()
+        raise AssertionError("the loop returns or raises")
+
+    def _fetch(self) -> None:
         failures = 0
         while True:
             before = self.done
             try:
                 self._fetch_rest()
-                return self._verified()
+            except RateLimitError as error:
+                self._wait_for_the_limit(error)
             except PassingError as error:
                 failures = 1 if self.done > before else failures + 1
                 if failures >= TRIES:
                     raise ModelError(f"model {self._pin.name}: given up after {TRIES} tries: {error}") from error
-                self._sleep(min(30.0, 2.0**failures))
+                self._waits.sleep(min(30.0, 2.0**failures))
+            else:
+                return
+
+    def _wait_for_the_limit(self, error: RateLimitError) -> None:
+        self._limited += error.seconds
+        if self._limited > RATE_LIMIT_SECONDS:
+            raise ModelError(
+                f"model {self._pin.name}: {error} for more than {RATE_LIMIT_SECONDS / 60:.0f} minutes; set "
+                "tokens.huggingFace (anonymous callers share a limit), or run the command again later"
+            ) from error
+        self._waits.say(f"{self._pin.name}: {error}; waiting {error.seconds:.0f} s as the server asks")
+        self._waits.sleep(error.seconds)
 
     def _fetch_rest(self) -> None:
         if self.total and self.done == self.total:
@@ -91,6 +143,14 @@ class Download:
                 f"model {self._pin.name}: the manifest says {expected} bytes, {shown(self._pin.url)} has {answer.total}"
             )
         self.total = answer.total or expected
+        try:
+            self._store(answer)
+        except OSError as error:
+            raise self._disk_fault(error) from error
+        if self.total and self.done < self.total:
+            raise PassingError(f"{shown(self._pin.url)}: cut after {self.done} of {self.total} bytes")
+
+    def _store(self, answer: Answer) -> None:
         self._notes.write_text(json.dumps({"tag": answer.tag}), encoding="utf-8")
         with self._part.open("r+b" if self._part.exists() else "wb") as file:
             file.truncate(answer.start)
@@ -98,8 +158,6 @@ class Download:
             self.done = answer.start
             self._hash_up_to(answer.start)
             self._copy(answer.body, file)
-        if self.total and self.done < self.total:
-            raise PassingError(f"{shown(self._pin.url)}: cut after {self.done} of {self.total} bytes")
 
     def _copy(self, body: IO[bytes], file: IO[bytes]) -> None:
         while True:
@@ -113,39 +171,43 @@ class Download:
                 return
             if self.total and self.done + len(chunk) > self.total:
                 raise ModelError(f"model {self._pin.name}: {shown(self._pin.url)} sends more than {self.total} bytes")
-            self._write(file, chunk)
-
-    def _write(self, file: IO[bytes], chunk: bytes) -> None:
-        try:
             file.write(chunk)
             file.flush()
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise DiskFullError(
-                    f"model {self._pin.name}: the volume is full after {self.done} of {self.total or '?'} bytes; "
-                    "raise volume.sizeGb in the stack file and run the command again, the download goes on from there"
-                ) from error
-            raise
-        self._digest.update(chunk)
-        self.done += len(chunk)
-        self._hashed = self.done
+            self._received.update(chunk)
+            self.done += len(chunk)
+            self._hashed = self.done
+
+    def _disk_fault(self, error: OSError) -> Exception:
+        """Return what a fault of the volume means: no room is final, everything else may pass."""
+        if error.errno in FULL:
+            return DiskFullError(
+                f"model {self._pin.name}: the volume is full after {self.done} of {self.total or '?'} bytes; "
+                "raise volume.sizeGb in the stack file and run the command again, the download goes on from there"
+            )
+        # A chunk may have been written in part, or not at all: go on from what the volume holds, and hash that anew.
+        self._hashed, self._resumed = -1, True
+        with contextlib.suppress(OSError):
+            self.done = min(self.done, self._part.stat().st_size)
+        return PassingError(f"the volume answers: {error.strerror or type(error).__name__}")
 
     def _hash_up_to(self, size: int) -> None:
         """Bring the running hash to cover exactly the first `size` bytes; reads only what it has not seen."""
         if self._hashed == size:
             return
-        self._digest, self._hashed = hashlib.sha256(), 0
+        self._received, self._hashed = hashlib.sha256(), 0
         with self._part.open("rb") as file:
             while self._hashed < size and (chunk := file.read(min(CHUNK, size - self._hashed))):
-                self._digest.update(chunk)
+                self._received.update(chunk)
                 self._hashed += len(chunk)
 
     def _verified(self) -> Fetched:
-        self._hash_up_to(self.done)
-        with self._part.open("rb") as file:
-            os.fsync(file.fileno())
-        found = self._digest.hexdigest()
+        found = self._read_back()
+        if self._hashed == self.done and found != self._received.hexdigest():
+            raise _CorruptedError("the volume returned other bytes than were written")
         if self._pin.sha256 and found != self._pin.sha256:
+            if self._resumed:
+                self._resumed = False
+                raise _CorruptedError("what an earlier run left is not what the manifest names")
             self._forget()
             raise ModelError(
                 f"model {self._pin.name}: {shown(self._pin.url)} has SHA-256 {found}, the manifest says "
@@ -153,13 +215,37 @@ class Download:
             )
         return Fetched(self._part, found, self.done)
 
+    def _read_back(self) -> str:
+        """Return the digest of what the volume returns, past the kernel's memory of what was written."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                return self._digest_of_file()
+            except OSError as error:
+                if attempt == TRIES:
+                    raise ModelError(
+                        f"model {self._pin.name}: cannot be read back: {error.strerror}; run the command again"
+                    ) from error
+                self._waits.sleep(min(30.0, 2.0**attempt))
+        raise AssertionError("the loop returns or raises")
+
+    def _digest_of_file(self) -> str:
+        digest, self.checked = hashlib.sha256(), 0
+        with self._part.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+                self.checked += len(chunk)
+        return digest.hexdigest()
+
     def _tag(self) -> str:
         try:
             return str(json.loads(self._notes.read_text(encoding="utf-8"))["tag"])
-        except (FileNotFoundError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError):
             return ""
 
     def _forget(self) -> None:
         self._part.unlink(missing_ok=True)
         self._notes.unlink(missing_ok=True)
-        self.done = 0
+        self.done = self.checked = 0
+        self._hashed = -1

@@ -16,10 +16,23 @@ from provisioning.errors import ModelError
 USER_AGENT = "comfyui-runpod/0.1 (model downloader)"
 STALL_SECONDS = 30.0
 """A connection that gives no byte for this long is cut and taken up again."""
+LIMITED_SECONDS = 60.0
+"""How long to wait after a 429 that does not say."""
+LONGEST_WAIT_SECONDS = 900.0
+"""The longest wait that a server may ask for at once."""
 
 
 class PassingError(Exception):
     """The fault may go away by itself: try again."""
+
+
+class RateLimitError(PassingError):
+    """The server limits its callers and says, or is taken to mean, how long to wait."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        super().__init__(f"{shown(url)}: HTTP 429, too many requests")
+        self.seconds = seconds
+        """How long to wait, in seconds."""
 
 
 class RangeError(PassingError):
@@ -109,7 +122,7 @@ def get(url: str, tokens: Tokens, start: int = 0, tag: str = "") -> Answer:
             if error.code == 416:
                 total = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
                 raise RangeError(url, int(total.group(1)) if total else 0) from None
-            raise _refusal(url, error.code, bool(tokens.headers(url))) from None
+            raise _refusal(url, error, bool(tokens.headers(url))) from None
     except (OSError, http.client.HTTPException) as error:
         raise PassingError(f"{shown(url)}: {error}") from error
     return _answer(url, response, start)
@@ -119,6 +132,9 @@ def _answer(url: str, response: http.client.HTTPResponse, start: int) -> Answer:
     tag = response.headers.get("ETag", "")
     tag = "" if tag.startswith("W/") else tag
     length = int(response.headers.get("Content-Length") or 0)
+    if response.headers.get_content_type() == "text/html":
+        response.close()
+        raise ModelError(f"{shown(url)}: a web page, not a model; {_address_advice(url)}")
     if response.status != 206:
         return Answer(response, 0, length, tag)
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
@@ -128,10 +144,44 @@ def _answer(url: str, response: http.client.HTTPResponse, start: int) -> Answer:
     return Answer(response, start, int(found.group(2)) if found.group(2) != "*" else start + length, tag)
 
 
-def _refusal(url: str, code: int, with_token: bool) -> Exception:  # noqa: FBT001
-    if code in {408, 425, 429} or code >= 500:
+def _address_advice(url: str) -> str:
+    if "/blob/" in url:
+        return "write /resolve/ in place of /blob/ in its URL"
+    return "give the URL of the file itself, and set the host's token (tokens.huggingFace, tokens.civitai) if it asks"
+
+
+def _refusal(url: str, error: urllib.error.HTTPError, with_token: bool) -> Exception:  # noqa: FBT001
+    code = error.code
+    if code == 429:
+        return RateLimitError(url, _retry_after(error.headers.get("Retry-After", "")))
+    if code in {408, 425} or code >= 500:
         return PassingError(f"{shown(url)}: HTTP {code}")
     if code in {401, 403}:
-        what = "the access token is not accepted" if with_token else "it wants an access token"
-        return ModelError(f"{shown(url)}: HTTP {code}, {what}; set models.huggingFaceToken or models.civitaiToken")
+        return _denied(url, error, with_token)
     return ModelError(f"{shown(url)}: HTTP {code}; check the model's URL in the stack file")
+
+
+def _denied(url: str, error: urllib.error.HTTPError, with_token: bool) -> Exception:  # noqa: FBT001
+    if urlsplit(error.url).netloc != urlsplit(url).netloc:
+        # A storage host that was redirected to: its signature is good for minutes, the next redirect brings a new one.
+        return PassingError(f"{shown(url)}: HTTP {error.code} from {urlsplit(error.url).hostname}")
+    setting = _setting(url)
+    if error.headers.get("X-Error-Code") == "GatedRepo":
+        page = shown(url).split("/resolve/")[0]
+        what = "with the account of this token" if with_token else f"and set {setting} to a token of that account"
+        return ModelError(f"{shown(url)}: the licence is not accepted yet; accept it at {page} {what}")
+    if with_token:
+        return ModelError(f"{shown(url)}: HTTP {error.code}, the access token is not accepted; correct {setting}")
+    return ModelError(f"{shown(url)}: HTTP {error.code}, it wants an access token; set {setting}")
+
+
+def _setting(url: str) -> str:
+    host = urlsplit(url).hostname or ""
+    if host.endswith("huggingface.co"):
+        return "tokens.huggingFace"
+    return "tokens.civitai" if "civitai" in host else "tokens.huggingFace or tokens.civitai"
+
+
+def _retry_after(text: str) -> float:
+    seconds = float(text) if text.isdigit() else LIMITED_SECONDS
+    return min(max(seconds, 1.0), LONGEST_WAIT_SECONDS)

@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 
 from provisioning.contract import ModelPin
 from provisioning.errors import ModelError
-from provisioning.install.progress import DONE, RUNNING, SKIPPED, Progress
+from provisioning.install.progress import DONE, RUNNING, SKIPPED, WARNING, Progress
 from provisioning.layout import Layout
 from provisioning.models import formats, store
-from provisioning.models.download import Download, Fetched
+from provisioning.models.download import Download, Fetched, Waits
 from provisioning.models.http import Tokens
 
 PARALLEL = 4
@@ -27,26 +28,33 @@ def fetchable(pins: Sequence[ModelPin]) -> tuple[ModelPin, ...]:
     return tuple(pin for pin in pins if pin.url)
 
 
-def ensure(
-    layout: Layout,
-    pins: Sequence[ModelPin],
-    tokens: Tokens,
-    progress: Progress,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run has beside the manifest."""
+
+    tokens: Tokens
+    progress: Progress
+    capacity_bytes: int = 0
+    """Size of the volume; 0 when it is not known."""
+    fence: Callable[[], None] = lambda: None
+    """Raises when another pod has taken the volume over; asked while downloads run."""
+    sleep: Callable[[float], None] = time.sleep
+
+
+def ensure(layout: Layout, pins: Sequence[ModelPin], around: Surroundings) -> None:
     """Put every model in place; raises ModelError or DiskFullError, with what was fetched so far kept."""
     wanted = fetchable(pins)
     for pin in pins:
         if not pin.url:
-            progress.emit(STEP, SKIPPED, f"{pin.name}: optional and has no URL; set one in the stack file")
+            around.progress.emit(STEP, SKIPPED, f"{pin.name}: optional and has no URL; set one in the stack file")
     layout.model_staging.mkdir(parents=True, exist_ok=True)
     if any(store.stored(layout, pin) is None for pin in wanted):
-        _fetch(layout, wanted, tokens, progress, sleep)
+        _fetch(layout, wanted, around)
     for pin in wanted:
         have = store.stored(layout, pin)
         if have:
             store.put_in_place(layout, pin, have)
-            progress.emit(STEP, DONE, f"{pin.folder}/{pin.name}", done=have.size, total=have.size)
+            around.progress.emit(STEP, DONE, f"{pin.folder}/{pin.name}", done=have.size, total=have.size)
     store.remove_others(layout, wanted)
 
 
@@ -54,19 +62,16 @@ def _one_per_content(pins: Sequence[ModelPin]) -> list[ModelPin]:
     return list({pin.sha256 or pin.url: pin for pin in pins}.values())
 
 
-def _fetch(
-    layout: Layout,
-    wanted: Sequence[ModelPin],
-    tokens: Tokens,
-    progress: Progress,
-    sleep: Callable[[float], None],
-) -> None:
+def _fetch(layout: Layout, wanted: Sequence[ModelPin], around: Surroundings) -> None:
     pins = _one_per_content([pin for pin in wanted if store.stored(layout, pin) is None])
     cancelled = threading.Event()
-    downloads = [Download(pin, layout.model_staging, tokens, cancelled=cancelled, sleep=sleep) for pin in pins]
-    needed = sum(max(0, download.total - download.done) for download in downloads)
-    for sha256 in store.make_room(layout, needed, wanted):
-        progress.emit(STEP, RUNNING, f"removed {sha256[:12]}, which no entry names any more, to make room")
+    waits = Waits(around.sleep, lambda text: around.progress.emit(STEP, WARNING, text))
+    downloads = [
+        Download(pin, layout.model_staging, around.tokens, cancelled=cancelled, waits=waits) for pin in pins
+    ]  # fmt: skip
+    needed = sum(download.missing for download in downloads)
+    for sha256 in store.make_room(layout, needed, wanted, around.capacity_bytes):
+        around.progress.emit(STEP, RUNNING, f"removed {sha256[:12]}, which no entry names any more, to make room")
 
     def one(pin: ModelPin, download: Download) -> None:
         fetched = download.run()
@@ -76,7 +81,7 @@ def _fetch(
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="model") as pool:
         futures = [pool.submit(one, pin, download) for pin, download in zip(pins, downloads, strict=True)]
         try:
-            _watch(futures, downloads, progress)
+            _watch(futures, downloads, around)
         finally:
             cancelled.set()
             for future in futures:
@@ -91,15 +96,18 @@ def _check(pin: ModelPin, fetched: Fetched) -> None:
         raise
 
 
-def _watch(futures: Sequence[Future[None]], downloads: Sequence[Download], progress: Progress) -> None:
+def _watch(futures: Sequence[Future[None]], downloads: Sequence[Download], around: Surroundings) -> None:
     """Report the rate until all are there; raises the first error."""
     began, before = time.monotonic(), sum(download.done for download in downloads)
     pending = set(futures)
     while pending:
         finished, pending = wait(pending, timeout=REPORT_SECONDS, return_when=FIRST_EXCEPTION)
+        around.fence()
         for future in finished:
             future.result()
         done, total = sum(d.done for d in downloads), sum(d.total for d in downloads)
         speed = max(0, done - before) / max(time.monotonic() - began, 0.001)
         left = sum(1 for future in futures if not future.done())
-        progress.emit(STEP, RUNNING, f"{speed / 1e6:.1f} MB/s, {left} to go", done=done, total=total)
+        checked = sum(d.checked for d in downloads)
+        text = f"{speed / 1e6:.1f} MB/s, {left} to go, {checked / 1e9:.2f} GB read back"
+        around.progress.emit(STEP, RUNNING, text, done=done, total=total)

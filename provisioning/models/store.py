@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,30 +87,57 @@ def remove_others(layout: Layout, pins: Iterable[ModelPin]) -> None:
             path.unlink()
 
 
-def make_room(layout: Layout, missing_bytes: int, wanted: Iterable[ModelPin]) -> tuple[str, ...]:
+def make_room(layout: Layout, missing_bytes: int, wanted: Iterable[ModelPin], capacity_bytes: int) -> tuple[str, ...]:
     """See that the volume can hold what is still to be fetched, and return the hashes of what had to go for it.
 
-    Models of earlier manifests stay as long as there is room for them. Raises DiskFullError.
+    Models of earlier manifests stay as long as there is room for them.
+
+    Args:
+        layout: The pod's paths.
+        missing_bytes: What is still to be fetched.
+        wanted: The entries whose models stay.
+        capacity_bytes: Size of the volume; 0 when it is not known, then the file system is believed.
+
+    Raises:
+        DiskFullError: There is too little room, also without the models of earlier manifests.
     """
     kept = {have.sha256 for pin in wanted if (have := stored(layout, pin))}
+    free = _free(layout, capacity_bytes)
     removed = []
     for file in sorted(layout.model_store.glob("*"), key=lambda path: path.stat().st_size, reverse=True):
-        if _fits(layout, missing_bytes):
+        if _fits(free, missing_bytes):
             break
         if file.name not in kept:
+            free += file.stat().st_size
             file.unlink()
             removed.append(file.name)
-    if not _fits(layout, missing_bytes):
+    if not _fits(free, missing_bytes):
         raise DiskFullError(
-            f"the volume has {_free(layout) / 1e9:.1f} GB free and the models need {missing_bytes / 1e9:.1f} GB more; "
+            f"the volume has {max(0, free) / 1e9:.1f} GB free and the models need {missing_bytes / 1e9:.1f} GB more; "
             "raise volume.sizeGb in the stack file"
         )
     return tuple(removed)
 
 
-def _free(layout: Layout) -> int:
-    return shutil.disk_usage(layout.volume).free
+def _free(layout: Layout, capacity_bytes: int) -> int:
+    """Return the room on the volume in bytes.
+
+    A network volume's file system shows the cluster's room and not the volume's, so what lies there is counted. A plain
+    disk may have less than the volume was asked to have.
+    """
+    shown = shutil.disk_usage(layout.volume).free
+    return min(shown, capacity_bytes - used_bytes(layout.volume)) if capacity_bytes else shown
 
 
-def _fits(layout: Layout, missing_bytes: int) -> bool:
-    return missing_bytes + RESERVE_BYTES <= _free(layout)
+def used_bytes(directory: Path) -> int:
+    """Return the sizes of all files below a directory; what goes away meanwhile counts nothing."""
+    total = 0
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118  (a path object for each file costs)
+    return total
+
+
+def _fits(free: int, missing_bytes: int) -> bool:
+    return missing_bytes + RESERVE_BYTES <= free

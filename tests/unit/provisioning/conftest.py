@@ -40,6 +40,8 @@ class Script:
     ranges: bool = True
     redirect: str = ""
     etag: str = '"one"'
+    headers: dict[str, str] = field(default_factory=dict)
+    """Go with every answer."""
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
 
@@ -71,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
-        for name, value in (headers or {}).items():
+        for name, value in {**self.script.headers, **(headers or {})}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Self
 
 import pytest
 
 from provisioning.contract import ModelPin
-from provisioning.errors import DiskFullError, ModelError
+from provisioning.errors import DiskFullError, InstallError, ModelError
 from provisioning.install.progress import Progress
 from provisioning.layout import Layout
 from provisioning.models import manifest, store
-from provisioning.models.download import Download, Fetched
+from provisioning.models.download import Download, Fetched, Waits
 from provisioning.models.http import Tokens
 from tests.unit.provisioning.conftest import Script, Serve, safetensors, sha256
 
@@ -27,10 +28,16 @@ def pin(url: str, content: bytes = BIG, **changes: object) -> ModelPin:
     return ModelPin(**values)  # type: ignore[arg-type]
 
 
-def fetch(model: ModelPin, staging: Path, tokens: Tokens | None = None) -> Fetched:
+def fetch(
+    model: ModelPin, staging: Path, tokens: Tokens | None = None, sleep: Callable[[float], None] = lambda _: None
+) -> Fetched:
     staging.mkdir(exist_ok=True)
-    download = Download(model, staging, tokens or Tokens(), cancelled=threading.Event(), sleep=lambda _: None)
+    download = Download(model, staging, tokens or Tokens(), cancelled=threading.Event(), waits=Waits(sleep))
     return download.run()
+
+
+def ensure(layout: Layout, pins: list[ModelPin], progress: Progress, **around: Any) -> None:  # noqa: ANN401 - fields of Surroundings
+    manifest.ensure(layout, pins, manifest.Surroundings(Tokens(), progress, **{"sleep": lambda _: None, **around}))
 
 
 def test_a_cut_connection_is_resumed_where_it_was_cut(serve: Serve, tmp_path: Path) -> None:
@@ -53,9 +60,7 @@ def test_a_file_that_changed_meanwhile_is_not_joined_to_the_old_one(serve: Serve
     def swap(_: float) -> None:
         script.content, script.etag = BIG, '"two"'
 
-    (tmp_path / "s").mkdir()
-    download = Download(pin(url), tmp_path / "s", Tokens(), cancelled=threading.Event(), sleep=swap)
-    assert download.run().sha256 == sha256(BIG)
+    assert fetch(pin(url), tmp_path / "s", sleep=swap).sha256 == sha256(BIG)
 
 
 def test_a_download_killed_earlier_goes_on_with_its_bytes(serve: Serve, tmp_path: Path) -> None:
@@ -146,29 +151,158 @@ def test_another_port_of_the_same_host_is_another_party(serve: Serve, tmp_path: 
     assert "Authorization" not in elsewhere.requests[0][1]
 
 
-def test_a_full_disk_is_said_and_the_download_goes_on_later(
-    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Volume:
+    """Files of a volume whose writes and reads fail, or go wrong, as a script says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.write_faults: list[tuple[int, int]] = []
+        """Offset from which on the next write fails, and with which error."""
+        self.read_faults: list[int] = []
+        self.wrong_reads = 0
+        """How many whole readings return another byte than was written."""
+        whole = Path.open
+
+        def opened(path: Path, mode: str = "r", **named: Any) -> object:  # noqa: ANN401 - whatever Path.open takes
+            file = whole(path, mode, **named)
+            return _Faulty(file, self, mode) if path.suffix == ".part" else file
+
+        monkeypatch.setattr(Path, "open", opened)
+
+
+class _Faulty:
+    def __init__(self, file: IO[Any], volume: Volume, mode: str) -> None:
+        self._file, self._volume, self._mode = file, volume, mode
+        self._wrong = mode == "rb" and volume.wrong_reads > 0
+        if self._wrong:
+            volume.wrong_reads -= 1
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, data: bytes) -> int:
+        if self._volume.write_faults and self._file.tell() + len(data) > self._volume.write_faults[0][0]:
+            number = self._volume.write_faults.pop(0)[1]
+            self._file.write(data[: len(data) // 2])
+            raise OSError(number, os.strerror(number))
+        return int(self._file.write(data))
+
+    def read(self, size: int = -1) -> bytes:
+        if self._mode == "rb" and self._volume.read_faults:
+            number = self._volume.read_faults.pop(0)
+            raise OSError(number, os.strerror(number))
+        data = bytes(self._file.read(size))
+        if self._wrong and data:
+            self._wrong = False
+            return bytes([data[0] ^ 1]) + data[1:]
+        return data
+
+
+@pytest.fixture
+def volume(monkeypatch: pytest.MonkeyPatch) -> Volume:
+    return Volume(monkeypatch)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_volume_is_said_and_the_download_goes_on_later(
+    serve: Serve, tmp_path: Path, volume: Volume, number: int
 ) -> None:
     script = Script(BIG)
     model = pin(serve(script) + "/f")
-    whole = Download._write
-
-    def full(self: Download, file: IO[bytes], chunk: bytes) -> None:
-        if self.done >= 2 << 20:
-            file = _Full()  # type: ignore[assignment]
-        whole(self, file, chunk)
-
-    monkeypatch.setattr(Download, "_write", full)
-    with pytest.raises(DiskFullError, match="raise volume"):
+    volume.write_faults = [(2 << 20, number)]
+    with pytest.raises(DiskFullError, match=r"raise volume\.sizeGb"):
         fetch(model, tmp_path / "s")
-    monkeypatch.undo()
     assert fetch(model, tmp_path / "s").sha256 == sha256(BIG)
-    assert script.requests[-1][1]["Range"] == f"bytes={2 << 20}-"
+    assert int(script.requests[-1][1]["Range"].removeprefix("bytes=").rstrip("-")) >= 1 << 20
 
 
-class _Full:
-    def write(self, _: bytes) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_write_that_the_volume_refuses_is_tried_again(
+    serve: Serve, tmp_path: Path, volume: Volume, number: int, known: bool
+) -> None:
+    volume.write_faults = [(1 << 20, number), (3 << 20, number)]
+    model = pin(serve(Script(BIG)) + "/f", sha256=sha256(BIG) if known else "")
+    fetched = fetch(model, tmp_path / "s")
+    assert (fetched.sha256, fetched.path.read_bytes() == BIG) == (sha256(BIG), True)
+
+
+def test_a_volume_that_answers_nothing_but_errors_ends_the_download(
+    serve: Serve, tmp_path: Path, volume: Volume
+) -> None:
+    volume.write_faults = [(0, errno.EIO)] * 99
+    with pytest.raises(ModelError, match=r"given up after 6 tries: the volume answers: Input/output error"):
+        fetch(pin(serve(Script(BIG)) + "/f"), tmp_path / "s")
+
+
+def test_a_read_that_fails_while_the_file_is_checked_is_tried_again(
+    serve: Serve, tmp_path: Path, volume: Volume
+) -> None:
+    volume.read_faults = [errno.EIO, errno.EIO]
+    assert fetch(pin(serve(Script(BIG)) + "/f"), tmp_path / "s").sha256 == sha256(BIG)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_volume_that_returns_other_bytes_is_noticed(
+    serve: Serve, tmp_path: Path, volume: Volume, known: bool
+) -> None:
+    volume.wrong_reads = 1
+    script = Script(BIG)
+    model = pin(serve(script) + "/f", sha256=sha256(BIG) if known else "")
+    assert fetch(model, tmp_path / "s").sha256 == sha256(BIG)
+    assert len(script.requests) == 2
+
+
+def test_a_volume_that_goes_on_returning_other_bytes_is_given_up(serve: Serve, tmp_path: Path, volume: Volume) -> None:
+    volume.wrong_reads = 99
+    with pytest.raises(ModelError, match="other bytes than were written, 3 times"):
+        fetch(pin(serve(Script(BIG)) + "/f"), tmp_path / "s")
+
+
+def test_a_wrong_part_of_an_earlier_run_costs_one_more_download(serve: Serve, tmp_path: Path) -> None:
+    model = pin(serve(Script(BIG)) + "/f")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / f"{model.sha256}.part").write_bytes(b"\0" * 1_000_000)
+    assert fetch(model, tmp_path / "s").sha256 == sha256(BIG)
+
+
+def test_a_limit_of_the_server_is_waited_for_as_it_asks(serve: Serve, tmp_path: Path) -> None:
+    waited: list[float] = []
+    script = Script(BIG, statuses=[429, 429], headers={"Retry-After": "120"})
+    assert fetch(pin(serve(script) + "/f"), tmp_path / "s", sleep=waited.append).size == len(BIG)
+    assert waited == [120.0, 120.0]
+
+
+def test_a_limit_that_does_not_end_is_given_up_with_advice(serve: Serve, tmp_path: Path) -> None:
+    waited: list[float] = []
+    script = Script(BIG, statuses=[429] * 99, headers={"Retry-After": "300"})
+    with pytest.raises(ModelError, match=r"for more than 30 minutes; set tokens\.huggingFace"):
+        fetch(pin(serve(script) + "/f"), tmp_path / "s", sleep=waited.append)
+    assert sum(waited) <= 1800
+
+
+def test_a_signed_address_that_expired_is_asked_for_again(serve: Serve, tmp_path: Path) -> None:
+    storage = Script(BIG, statuses=[403])
+    here = Script(b"", redirect=serve(storage) + "/signed")
+    assert fetch(pin(serve(here) + "/moved"), tmp_path / "s").size == len(BIG)
+    assert len(here.requests) == 2
+
+
+def test_a_web_page_is_named_as_one(serve: Serve, tmp_path: Path) -> None:
+    script = Script(b"<!doctype html>please log in", headers={"Content-Type": "text/html; charset=utf-8"})
+    with pytest.raises(ModelError, match=r"a web page, not a model; write /resolve/ in place of /blob/"):
+        fetch(pin(serve(script) + "/org/repo/blob/main/f.safetensors"), tmp_path / "s")
+
+
+def test_a_licence_that_is_not_accepted_is_named(serve: Serve, tmp_path: Path) -> None:
+    script = Script(b"", statuses=[403], headers={"X-Error-Code": "GatedRepo"})
+    with pytest.raises(ModelError, match=r"licence is not accepted yet; accept it at http://127\.0\.0\.1/org/repo "):
+        fetch(pin(serve(script) + "/org/repo/resolve/main/f.safetensors"), tmp_path / "s", Tokens({"127.0.0.1": "t"}))
 
 
 Lines = Callable[[], list[dict[str, object]]]
@@ -181,7 +315,7 @@ def test_a_manifest_is_put_in_place_once_per_content(
     url = serve(script)
     pins = [pin(f"{url}/a", name="a.safetensors"), pin(f"{url}/b", name="b.safetensors", folder="vae")]
     missing = ModelPin("later.safetensors", "loras", "", optional=True)
-    manifest.ensure(layout, [*pins, missing], Tokens(), progress)
+    ensure(layout, [*pins, missing], progress)
     assert len(script.requests) == 1
     assert (layout.model_folders / "loras/a.safetensors").read_bytes() == BIG
     assert (layout.model_folders / "vae/b.safetensors").read_bytes() == BIG
@@ -192,23 +326,23 @@ def test_a_manifest_is_put_in_place_once_per_content(
 def test_an_unknown_hash_is_learnt_and_then_kept(serve: Serve, layout: Layout, progress: Progress) -> None:
     script = Script(BIG)
     model = pin(serve(script) + "/a", sha256="")
-    manifest.ensure(layout, [model], Tokens(), progress)
-    manifest.ensure(layout, [model], Tokens(), progress)
+    ensure(layout, [model], progress)
+    ensure(layout, [model], progress)
     assert store.stored(layout, model) == store.Stored(sha256(BIG), len(BIG))
     assert len(script.requests) == 1
 
 
 def test_a_model_that_left_the_manifest_loses_its_name(serve: Serve, layout: Layout, progress: Progress) -> None:
     url = serve(Script(BIG))
-    manifest.ensure(layout, [pin(f"{url}/a", name="old.safetensors")], Tokens(), progress)
-    manifest.ensure(layout, [pin(f"{url}/a", name="new.safetensors")], Tokens(), progress)
+    ensure(layout, [pin(f"{url}/a", name="old.safetensors")], progress)
+    ensure(layout, [pin(f"{url}/a", name="new.safetensors")], progress)
     assert [path.name for path in (layout.model_folders / "loras").iterdir()] == ["new.safetensors"]
 
 
 def test_what_is_no_model_is_never_in_place(serve: Serve, layout: Layout, progress: Progress) -> None:
     html = b"<!doctype html>please log in"
     with pytest.raises(ModelError, match="not a valid file"):
-        manifest.ensure(layout, [pin(serve(Script(html)) + "/a", html)], Tokens(), progress)
+        ensure(layout, [pin(serve(Script(html)) + "/a", html)], progress)
     assert not list(layout.home.rglob("m.safetensors"))
     assert not list(layout.model_staging.glob("*.part"))
 
@@ -216,8 +350,48 @@ def test_what_is_no_model_is_never_in_place(serve: Serve, layout: Layout, progre
 def test_too_little_room_is_said_before_anything_is_fetched(serve: Serve, layout: Layout, progress: Progress) -> None:
     script = Script(BIG)
     with pytest.raises(DiskFullError, match="the models need"):
-        manifest.ensure(layout, [pin(serve(script) + "/a", size_bytes=1 << 60)], Tokens(), progress)
+        ensure(layout, [pin(serve(script) + "/a", size_bytes=1 << 60)], progress)
     assert script.requests == []
+
+
+def test_room_is_counted_and_not_asked_of_the_file_system(serve: Serve, layout: Layout, progress: Progress) -> None:
+    """A network volume shows the room of its cluster: hundreds of terabytes, whatever was bought."""
+    script = Script(BIG)
+    layout.model_store.mkdir(parents=True)
+    (layout.model_store / ("0" * 64)).write_bytes(b"")
+    (layout.home / "others").write_bytes(b"x" * 3_000_000)
+    capacity = store.RESERVE_BYTES + len(BIG) + 2_000_000
+    model = pin(serve(script) + "/a", size_bytes=len(BIG))
+    with pytest.raises(DiskFullError, match="the models need"):
+        ensure(layout, [model], progress, capacity_bytes=capacity)
+    assert script.requests == []
+    ensure(layout, [model], progress, capacity_bytes=capacity + 1_100_000)
+
+
+def test_a_model_of_unknown_size_counts_with_its_rough_one(serve: Serve, layout: Layout, progress: Progress) -> None:
+    script = Script(BIG)
+    model = pin(serve(script) + "/a", sha256="", approx_bytes=24_000_000_000)
+    with pytest.raises(DiskFullError, match=r"the models need 24\.0 GB"):
+        ensure(layout, [model], progress, capacity_bytes=20_000_000_000)
+    assert script.requests == []
+
+
+def test_the_models_of_an_earlier_manifest_go_by_the_volumes_size(
+    serve: Serve, layout: Layout, progress: Progress
+) -> None:
+    layout.model_store.mkdir(parents=True)
+    (layout.model_store / ("0" * 64)).write_bytes(BIG)
+    model = pin(serve(Script(BIG)) + "/a", size_bytes=len(BIG))
+    ensure(layout, [model], progress, capacity_bytes=store.RESERVE_BYTES + len(BIG) + 1000)
+    assert [path.name for path in layout.model_store.iterdir()] == [sha256(BIG)]
+
+
+def test_downloads_stop_when_another_pod_has_the_volume(serve: Serve, layout: Layout, progress: Progress) -> None:
+    def fence() -> None:
+        raise InstallError("another pod is installing on this volume")
+
+    with pytest.raises(InstallError, match="another pod"):
+        ensure(layout, [pin(serve(Script(BIG)) + "/a")], progress, fence=fence)
 
 
 def test_models_of_earlier_manifests_go_when_their_room_is_needed(
@@ -227,7 +401,7 @@ def test_models_of_earlier_manifests_go_when_their_room_is_needed(
     for name in ("0" * 64, sha256(BIG)):
         (layout.model_store / name).write_bytes(BIG)
 
-    def free(layout: Layout) -> int:
+    def free(layout: Layout, _capacity: int) -> int:
         return store.RESERVE_BYTES + (len(BIG) * 2 - sum(path.stat().st_size for path in layout.model_store.iterdir()))
 
     monkeypatch.setattr(store, "_free", free)
@@ -236,7 +410,7 @@ def test_models_of_earlier_manifests_go_when_their_room_is_needed(
         pin("http://127.0.0.1:1/kept"),
         pin(serve(Script(other)) + "/b", other, name="b.safetensors", size_bytes=len(other)),
     ]
-    manifest.ensure(layout, pins, Tokens(), progress)
+    ensure(layout, pins, progress)
     assert {path.name for path in layout.model_store.iterdir()} == {sha256(BIG), sha256(other)}
 
 
@@ -246,4 +420,4 @@ def test_one_bad_model_ends_the_others(serve: Serve, layout: Layout, progress: P
         pin(serve(Script(b"", statuses=[404])) + "/b", b"b", name="b.safetensors"),
     ]
     with pytest.raises(ModelError, match="HTTP 404"):
-        manifest.ensure(layout, pins, Tokens(), progress)
+        ensure(layout, pins, progress)

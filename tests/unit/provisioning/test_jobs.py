@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import stat
 import subprocess
@@ -143,3 +144,39 @@ def test_a_damaged_lease_is_nobodys(tmp_path: Path) -> None:
     assert read(tmp_path / "lease") is None
     (tmp_path / "lease").write_text(json.dumps({"owner": "b", "token": "t", "count": 1}))
     assert read(tmp_path / "lease") == Beat("b", "t", 1)
+
+
+def test_a_lease_that_another_pod_took_is_not_written_again(tmp_path: Path) -> None:
+    """After a stall of the volume the first owner must notice, and must not take the lease back."""
+    path = tmp_path / "lease"
+    with Lease(path, "pod-a", waiting=_nobody, stale=0.4) as lease:
+        lease.check()
+        path.write_text(json.dumps({"owner": "pod-b", "token": "theirs", "count": 3}))
+        _until_lost(lease)
+        with pytest.raises(InstallError, match="another pod is installing"):
+            lease.check()
+    assert read(path) == Beat("pod-b", "theirs", 3)
+
+
+def test_a_lease_that_cannot_be_written_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Lease(tmp_path / "lease", "pod-a", waiting=_nobody, stale=0.4) as lease:
+
+        def refuse(_: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(lease, "_write", refuse)
+        lease.check()
+        _until_lost(lease)
+        with pytest.raises(InstallError, match="did not answer"):
+            lease.check()
+        monkeypatch.undo()
+
+
+def _until_lost(lease: Lease) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            lease.check()
+        except InstallError:
+            return
+        time.sleep(0.02)
