@@ -44,6 +44,8 @@ class GpuPod(Component):
         super().__init__(name, vars(args), opts)
         self.login_key = runpod.SshKeyPair(self.child("login-key"), comment=f"{name} login", opts=self.under())
         self.host_key = runpod.SshKeyPair(self.child("host-key"), comment=f"{name} host", opts=self.under())
+        # The pod's own, not the pod resource's: a pod that replaces another one reads what that one wrote.
+        self.volume_key = runpod.RandomSecret(self.child("volume-key"), length=64, opts=self.under()).value
         self.pod = self._make(args)
         self.register_outputs({"podId": self.pod.pod_id, "gpu": self.pod.gpu, "dataCenter": self.pod.data_center})
 
@@ -71,9 +73,11 @@ class GpuPod(Component):
         )
 
     def _env(self) -> pulumi.Output[Mapping[str, str]]:
-        keys = pulumi.Output.all(host=self.host_key.private_key, login=self.login_key.public_key)
-        return pulumi.Output.secret(keys.apply(lambda key: _pod_env(key["host"], key["login"])))
+        keys = pulumi.Output.all(
+            host=self.host_key.private_key, login=self.login_key.public_key, volume=self.volume_key
+        )
+        return pulumi.Output.secret(keys.apply(lambda key: _pod_env(key["host"], key["login"], key["volume"])))
 
 
-def _pod_env(host_key: str, authorized_key: str) -> Mapping[str, str]:
-    return contract.PodEnv(contract.boot_script(), host_key, authorized_key).to_env()
+def _pod_env(host_key: str, authorized_key: str, volume_key: str) -> Mapping[str, str]:
+    return contract.PodEnv(contract.boot_script(), host_key, authorized_key, volume_key).to_env()

@@ -5,7 +5,7 @@ set -u
 umask 022
 root=${POD_ROOT:-}
 run=$root/run/comfyui-runpod
-home=$root/workspace/comfyui-runpod
+home=$root/persistent/volume/comfyui-runpod
 say() { printf '%s boot: %s\n' "$(date -u +%H:%M:%S)" "$*"; }
 
 mkdir -p "$run" "$home" && chmod 0755 "$run"

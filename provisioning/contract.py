@@ -23,11 +23,17 @@ SSH_PORT = 22
 PUBLISHED_PORTS = (f"{GATEWAY_PORT}/http", f"{SSH_PORT}/tcp")
 """What a pod publishes, in RunPod's `port/protocol` form; policies refuse anything else."""
 
-VOLUME_MOUNT = "/workspace"
+VOLUME_PARENT = "/persistent"
+"""A folder of the container disk whose mode keeps users out of what is mounted in it, whatever modes that shows."""
+
+VOLUME_MOUNT = f"{VOLUME_PARENT}/volume"
 """Where RunPod mounts the network volume: the only thing that survives a stop."""
 
 HOME = f"{VOLUME_MOUNT}/comfyui-runpod"
 """Root of everything we keep on the volume (see provisioning.layout for what lies below it)."""
+
+LOCAL = "/srv/comfyui-runpod"
+"""Root of everything we keep on the container disk: what runs and what is read and written often."""
 
 RUN_DIR = "/run/comfyui-runpod"
 """Container disk; holds the environment the pod was started with, for root alone."""
@@ -35,6 +41,9 @@ RUN_DIR = "/run/comfyui-runpod"
 COMFYUI_UID = 10001
 GATEWAY_UID = 10002
 """Fixed ids: files on the volume keep their owner when the users are made again after a restart."""
+
+VOLUME_KEY_VARIABLE = "COMFYUI_VOLUME_KEY"
+"""The variable of the pod's environment that holds the volume key."""
 
 START_COMMAND = "bash -c 'eval \"$COMFYUI_BOOT_SCRIPT\"'"
 """The pod's `args`. The script travels in the environment, so that no quoting of RunPod's touches it."""
@@ -54,6 +63,8 @@ class PodEnv:
     """Private ed25519 key in OpenSSH form: the pod's identity, pinned by our client."""
     ssh_authorized_key: str
     """The one public key that may log in."""
+    volume_key: str = field(repr=False)
+    """Keys the hashes of what is run from the volume, and seals the secrets that lie there."""
 
     def to_env(self) -> dict[str, str]:
         """Return the variables in the form of RunPod's `env`."""
@@ -61,12 +72,14 @@ class PodEnv:
             "COMFYUI_BOOT_SCRIPT": self.boot_script,
             "COMFYUI_SSH_HOST_KEY": self.ssh_host_key,
             "COMFYUI_SSH_AUTHORIZED_KEY": self.ssh_authorized_key,
+            VOLUME_KEY_VARIABLE: self.volume_key,
         }
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> PodEnv:
         """Read the variables back; raises KeyError naming the one that is missing."""
-        return cls(env["COMFYUI_BOOT_SCRIPT"], env["COMFYUI_SSH_HOST_KEY"], env["COMFYUI_SSH_AUTHORIZED_KEY"])
+        names = ("COMFYUI_BOOT_SCRIPT", "COMFYUI_SSH_HOST_KEY", "COMFYUI_SSH_AUTHORIZED_KEY", VOLUME_KEY_VARIABLE)
+        return cls(*(env[name] for name in names))
 
 
 @dataclass(frozen=True)
@@ -123,6 +136,8 @@ class ProvisionPlan:
     gateway: GatewayPlan
     comfyui_args: tuple[str, ...] = ()
     """Further command-line arguments for ComfyUI's main.py."""
+    volume_gb: int = 0
+    """Size of the network volume as the stack asks for it; 0 where nobody knows it. `df` shows the whole cluster's."""
 
     def to_json(self) -> str:
         """Return the plan as JSON with sorted keys: equal plans give equal text."""
@@ -138,6 +153,7 @@ class ProvisionPlan:
             models=tuple(ModelPin(**model) for model in raw["models"]),
             gateway=GatewayPlan(**raw["gateway"]),
             comfyui_args=tuple(raw["comfyui_args"]),
+            volume_gb=raw["volume_gb"],
         )
 
 

@@ -35,6 +35,26 @@ class Layout:
         return self._at(contract.VOLUME_MOUNT)
 
     @property
+    def volume_parent(self) -> Path:
+        """The folder of the container disk that the volume is mounted in."""
+        return self._at(contract.VOLUME_PARENT)
+
+    @property
+    def local(self) -> Path:
+        """Root of what we keep on the container disk, gone at a stop."""
+        return self._at(contract.LOCAL)
+
+    @property
+    def gateway_log(self) -> Path:
+        """The log of the gateway's database on the volume, one folder for each epoch."""
+        return self.home / "gateway-log"
+
+    @property
+    def files(self) -> Path:
+        """The gateway's store of uploads and outputs on the volume."""
+        return self.home / "files"
+
+    @property
     def home(self) -> Path:
         """Root of what we keep on the volume."""
         return self._at(contract.HOME)

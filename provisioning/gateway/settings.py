@@ -39,6 +39,13 @@ class GatewaySettings(Options):
     """ComfyUI's base URL, without a path."""
     database: Annotated[URL, PlainValidator(address.parse)]
     """An SQLite file's path, or a PostgreSQL: `postgresql://user:password@host:port/name`."""
+    log: Path | None = None
+    """Folder on the volume that the database's changes are written to before a request is answered; without it the
+    database file is all there is."""
+    files: Path | None = None
+    """Folder on the volume in which uploads and outputs are stored; without it they stay in ComfyUI's own folders."""
+    volume_bytes: int = Field(default=0, ge=0)
+    """Size of the volume as it was asked for; 0 where nobody knows it."""
     encryption_key: SecretStr | None = Field(default=None, min_length=16)
     """What `encrypt_at_rest` encrypts with; the pepper when this is left out."""
     former_encryption_keys: tuple[SecretStr, ...] = ()

@@ -10,7 +10,7 @@ from tests.e2e.checkout import Checkout
 # Runs in the pod as root, becomes ComfyUI's user, and reports what it could do.
 INTRUDER = """
 import glob, json, os, socket, subprocess, threading, time
-home, run = "/workspace/comfyui-runpod", "/run/comfyui-runpod"
+home, run = "/persistent/volume/comfyui-runpod", "/run/comfyui-runpod"
 venv, = glob.glob(home + "/venvs/gateway-*")
 control = [venv + "/bin/python", "-m", "supervisor.supervisorctl", "-c", run + "/supervisord.conf"]
 
@@ -36,7 +36,7 @@ def reads():
 def writes():
     own = [home + "/base/" + name for name in ("input", "output", "temp", "user")]
     found = []
-    for top in ("/workspace", run):
+    for top in ("/persistent/volume", run):
         for folder, folders, files in os.walk(top):
             if folder in own:
                 folders.clear()

@@ -74,6 +74,9 @@ main()
 """
 
 
+VOLUME_KEY = "k" * 64
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         return
@@ -120,7 +123,7 @@ class DirectoryPod:
         return MIRRORS | ports | root | {"RUNPOD_POD_ID": "pod", "RUNPOD_API_KEY": "canary-pod-key"}
 
     def boot(self) -> None:
-        env = contract.PodEnv(contract.boot_script(), "unused", "unused").to_env() | self.env
+        env = contract.PodEnv(contract.boot_script(), "unused", "unused", VOLUME_KEY).to_env() | self.env
         command = ["bash", "-c", 'eval "$COMFYUI_BOOT_SCRIPT"']
         self._boot = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
 

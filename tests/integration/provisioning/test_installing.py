@@ -69,7 +69,7 @@ def _secrets_stay_where_they_belong(pod: DirectoryPod) -> None:
         for path in pod.layout.root.rglob("*")
         if path.is_file() and "venvs" not in path.parts and SECRETS.client_key.encode() in path.read_bytes()
     }
-    assert holders == {"run/comfyui-runpod/gateway.json", "workspace/comfyui-runpod/services.json"}
+    assert holders == {"run/comfyui-runpod/gateway.json", "persistent/volume/comfyui-runpod/services.json"}
 
 
 def _nothing_is_everybodys_to_write(pod: DirectoryPod) -> None:

@@ -59,7 +59,7 @@ def test_the_pod_publishes_the_gateway_and_ssh_alone(recorder: Recorder) -> None
 
 def test_the_pods_environment_is_the_contract_and_secret(recorder: Recorder) -> None:
     env = contract.PodEnv.from_env(recorder.secret("dev-gpu-pod", "env"))
-    assert env == contract.PodEnv(contract.boot_script(), "PRIVATE", "ssh-ed25519 AAAA")
+    assert env == contract.PodEnv(contract.boot_script(), "PRIVATE", "ssh-ed25519 AAAA", "cgw_live_x")
 
 
 def test_the_installer_is_told_everything_on_a_secret_standard_input(recorder: Recorder) -> None:
@@ -87,7 +87,7 @@ def test_policies_see_pins_and_models_and_no_secret(recorder: Recorder) -> None:
 
 def test_the_gateways_keys_have_their_prefix_and_checksum(recorder: Recorder) -> None:
     keys = recorder.of_type("runpod:index:RandomSecret")
-    assert len(keys) == 3
+    assert len(keys) == 4
     assert [key["length"] for key in keys if key["prefix"] == "cgw_live_" and key["checksum"]] == [40, 40]
 
 

@@ -31,7 +31,7 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 @pytest.fixture
 def boot(layout: Layout, tmp_path: Path) -> Iterator[Boot]:
     """Start the script with the environment the contract gives it; ended afterwards with all it started."""
-    env = contract.PodEnv(contract.boot_script(), "HOST-KEY-CANARY", "ssh-ed25519 AAAA").to_env()
+    env = contract.PodEnv(contract.boot_script(), "HOST-KEY-CANARY", "ssh-ed25519 AAAA", "VOLUME-KEY").to_env()
     pod = {"POD_ROOT": str(layout.root), "PATH": os.environ["PATH"], "RUNPOD_API_KEY": "pod-key", "MULTI": "a\nb"}
     children: list[subprocess.Popen[str]] = []
 
@@ -64,7 +64,7 @@ def test_the_environment_is_kept_for_root_alone_and_without_the_host_key(boot: B
     assert stat.S_IMODE(layout.environ.stat().st_mode) == 0o600
     kept = environ.read(layout)
     assert (kept["RUNPOD_API_KEY"], kept["MULTI"]) == ("pod-key", "a\nb")
-    assert not [name for name in kept if name.startswith("COMFYUI_")]
+    assert [name for name in kept if name.startswith("COMFYUI_")] == [contract.VOLUME_KEY_VARIABLE]
 
 
 def test_it_starts_what_the_installer_puts_there_and_starts_it_again(boot: Boot, layout: Layout) -> None:
