@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.emulator.runtimes import namespace_check
 from tests.unit.processes import ends
 from tools import launcher, prerequisites, progress, record, system_packages
 from tools.engine import build
@@ -169,3 +170,8 @@ def test_a_lock_is_free_after_its_holder_died(tmp_path: Path) -> None:
 def test_missing_system_packages_are_named_with_their_use() -> None:
     needs = system_packages.missing(lambda name: None if name == "sshd" else f"/usr/sbin/{name}")
     assert [(need.package, bool(need.used_for)) for need in needs] == [("openssh-server", True)]
+
+
+def test_all_that_pods_in_namespaces_need_is_installed_for_the_tests() -> None:
+    installed = {need.program: need.package for need in system_packages.NEEDS}
+    assert namespace_check._TOOLS.items() <= installed.items()
