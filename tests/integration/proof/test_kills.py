@@ -7,15 +7,19 @@ import random
 import shutil
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stacks.cli.stack import POD, VOLUME
+from tests.integration.proof import killing
 from tests.integration.proof.killing import MOMENTS, VICTIMS, Hit, kill_up
 from tests.integration.proof.runpod import RunPod
-from tests.integration.proof.site import PLUGIN, Site, new_site
+from tests.integration.proof.site import BOUND, PLUGIN, Site, new_site
 
+pytestmark = pytest.mark.slow
 SEED = int(os.environ.get("PROOF_SEED", "20261122"))
 BOUND_SECONDS = 120.0
 """T: from the start of the second `up` to its end, on a loaded machine; late effects are waited for within it."""
@@ -48,10 +52,7 @@ def one_round(site: Site, runpod: RunPod, number: int, aimed: str, monkeypatch: 
     return hit
 
 
-def rounds(site: Site, runpod: RunPod, count: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    # Victims take turns by threes and ways to end by twos, so the moments must not take turns by fives in step.
-    aims = [MOMENTS[number % 5] for number in range(count)]
-    random.Random(SEED).shuffle(aims)
+def rounds(site: Site, runpod: RunPod, aims: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     hits = [one_round(site, runpod, number, aim, monkeypatch) for number, aim in enumerate(aims)]
     histogram = Counter(hit.moment for hit in hits)
     print(f"moments hit: {dict(histogram)}; victims: {dict(Counter(hit.victim for hit in hits))}; orphans: 0")
@@ -62,7 +63,12 @@ def rounds(site: Site, runpod: RunPod, count: int, monkeypatch: pytest.MonkeyPat
 def test_killed_anywhere_up_makes_one_pod_and_destroy_leaves_none(
     shared: Site, runpod: RunPod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert sum(rounds(shared, runpod, 12, monkeypatch).values()) == 12
+    """Three moments, each with another victim.
+
+    `provider/test_crashes.py` kills while a pod is waited for, and the nightly loop at every moment.
+    """
+    aims = ("in flight", "after the effect", "provisioning")
+    assert sum(rounds(shared, runpod, aims, monkeypatch).values()) == len(aims)
 
 
 @pytest.mark.nightly
@@ -70,8 +76,35 @@ def test_killed_anywhere_up_makes_one_pod_and_destroy_leaves_none(
 def test_killed_sixty_times_every_moment_is_hit_five_times(
     shared: Site, runpod: RunPod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    histogram = rounds(shared, runpod, 60, monkeypatch)
+    # Victims take turns by threes and ways to end by twos, so the moments must not take turns by fives in step.
+    aims = [MOMENTS[number % 5] for number in range(60)]
+    random.Random(SEED).shuffle(aims)
+    histogram = rounds(shared, runpod, aims, monkeypatch)
     assert min(histogram[moment] for moment in MOMENTS) >= 5, histogram
+
+
+def test_an_up_that_ended_before_its_kill_came_is_undone_and_another_is_killed(
+    site: Site, runpod: RunPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine that is faster than the kill: the first ends by itself, the next is hit."""
+    waits, await_moment = [0], killing._await_moment
+
+    def late(*arguments: Any) -> None:  # noqa: ANN401 - those of the function in whose place it stands
+        waits[0] += 1
+        if waits[0] < 3:
+            arguments[-1].wait(BOUND)
+        else:
+            await_moment(*arguments)
+
+    monkeypatch.setattr(killing, "_await_moment", late)
+    with monkeypatch.context() as once:
+        once.setattr(killing, "_DRAWS", 1)
+        with pytest.raises(AssertionError, match="had ended before its kill came"):
+            kill_up(site, runpod, random.Random(SEED), "in flight", "tree")
+    assert runpod.holds() == set()
+    hit = kill_up(site, runpod, random.Random(SEED), "in flight", "tree")
+    assert (waits, hit.moment) == ([3], "in flight")
+    converge(site, runpod)
 
 
 WITHOUT_ADOPTION = """#!/bin/sh
