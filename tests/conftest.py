@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -20,6 +21,9 @@ LONGEST_FIRST = ("integration/proof", "e2e", "integration", "")
 
 # A run that was started in the background ignores Ctrl-C, and so would all it starts; some tests need it heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Programs that tests start again and again keep their bytecode: else each start would compile all it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

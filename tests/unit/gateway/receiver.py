@@ -55,7 +55,8 @@ async def receiving(tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIt
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", receiver.handle)
     server = TestServer(app, host="127.0.0.1", port=port or None)
-    await server.start_server(ssl=tls)
+    # A silent one is not waited for: it would hold its end up until the gateway's own time is over.
+    await server.start_server(ssl=tls, shutdown_timeout=0.1)
     receiver.port = int(server.port or 0)
     try:
         yield receiver
