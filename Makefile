@@ -11,10 +11,12 @@ ACT = $(if $(filter 1 yes true,$(YES)),--yes)
 # What stands on make's command line alone: some systems have a NAME of their own in the environment.
 UPPER = $(shell printf %s $(1) | tr a-z A-Z)
 given = $(if $(findstring command,$(origin $(call UPPER,$(1)))),--$(1) "$$$(call UPPER,$(1))")
+# A file's tests share what is expensive, so one process runs them all.
+SPREAD = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 TESTED = $(READY) && $(PYTHON) -m tools.system_packages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview destroy output key pods placement doctor sweep break-glass logs ssh backup restore env init lock stop-emulator test test-nightly bench check
+.PHONY: help setup up preview destroy output key pods placement doctor sweep break-glass logs ssh backup restore env init lock stop-emulator test test-slow test-nightly bench check
 
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /make \1	/' | sed 's/[$$][$$]/$$/' | expand -t 22
@@ -56,9 +58,11 @@ lock:           ## record hashes and commits that the pod found out
 	$(RUN) lock --env $(ENV)
 stop-emulator:  ## stop the local RunPod stand-in
 	$(RUN) stop-emulator --env $(ENV)
-test:           ## unit, contract, integration and end-to-end tests
-	$(TESTED) && $(VENV)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not live and not nightly" --cov --cov-report=term:skip-covered $(ARGS)
-test-nightly:   ## the long tests
+test:           ## unit, contract, integration and end-to-end tests: before every commit
+	$(TESTED) && $(VENV)/python -m pytest $(SPREAD) -m "not live and not nightly and not slow" $(ARGS)
+test-slow:      ## the proofs, some rounds of each: kills, races, floods, clients, browsers
+	$(TESTED) && $(VENV)/python -m pytest $(SPREAD) -m "slow and not live and not nightly" $(ARGS)
+test-nightly:   ## the long loops of the same proofs
 	$(TESTED) && $(VENV)/python -m pytest -m nightly $(ARGS)
 bench:          ## what the gateway costs, as one table with ratios; ARGS="json saturation" measures these parts
 	$(READY) && $(PYTHON) -m tools.system_packages nginx && $(VENV)/python -m tests.bench.gateway $(ARGS)

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.integration.gateway.bench import Volume, kill, workflow
 from tests.integration.gateway.test_kills import with_admin
 from tests.unit.gateway.conftest import until
 from tests.unit.gateway.fake import PNG
+
+pytestmark = pytest.mark.slow
 
 Act = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
 Check = Callable[[httpx.AsyncClient, dict[str, Any]], Awaitable[bool]]

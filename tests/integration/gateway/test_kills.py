@@ -19,6 +19,8 @@ from provisioning.gateway.access import keys
 from tests.integration.gateway.bench import Orders, Volume, kill, reach, settle, workflow
 from tests.unit.gateway.conftest import until
 
+pytestmark = pytest.mark.slow
+
 STATES = ("accepted", "dispatching", "queued", "running", "completed", "accepted")
 
 

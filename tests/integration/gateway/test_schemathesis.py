@@ -16,6 +16,8 @@ from provisioning.gateway.routes import ROUTES
 from tests.integration.clients.site import PATIENCE_SECONDS, Site, opened, workflow
 from tests.integration.gateway.fuzzing import CHECKS, ENDLESS, Operation, User, furnished, operations, profile
 
+pytestmark = pytest.mark.slow
+
 POSITIVE, NEGATIVE = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
 RUNNING = {"/api/v2/jobs": {"workflow": workflow()}, "/prompt": {"prompt": workflow()}}
 UNTOLD = ("Traceback (most", "/site-packages/", "/provisioning/")

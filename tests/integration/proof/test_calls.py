@@ -18,6 +18,8 @@ from tests.integration.proof.declared import KEY
 from tests.integration.proof.runpod import RunPod, in_thread
 from tests.unit.emulator.harness import NOON
 
+pytestmark = pytest.mark.slow
+
 POD = {"name": "p", "image": "i", "gpu": {"id": "NVIDIA RTX A5000", "count": 1}, "cloud": "SECURE", "disk": 30}
 VOLUME = {"name": "v", "size": 20, "dataCenter": "EU-RO-1"}
 REGISTRY = {"name": "r", "username": "u", "password": "p"}

@@ -57,6 +57,7 @@ def settings(env: str, url: str) -> dict[str, Any]:
     return {"config": config | {"runpod:apiUrl": url}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_a_second_preview_is_empty(checkout: Path, engine: Path, runpod: RunPod, env: str) -> None:
     place = Place(checkout, env)

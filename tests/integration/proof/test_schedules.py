@@ -23,6 +23,8 @@ from tests.integration.proof.process import Death
 from tests.integration.proof.runpod import RunPod, in_thread
 from tests.unit.emulator.harness import NOON
 
+pytestmark = pytest.mark.slow
+
 SEED = int(os.environ.get("PROOF_SEED", "20261122"))
 QUICK = settings(
     deadline=None,

@@ -91,6 +91,7 @@ async def measure(comfy: tuple[FakeComfyUI, str], folder: Path, streams: int, so
         return before, resident(gateway.pid)
 
 
+@pytest.mark.slow
 async def test_every_one_of_many_hears_and_takes_little(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
     before, after = await measure(comfy, tmp_path, 100, 20)
     assert (after - before) / 120 < 200 * 1024, (before, after)
@@ -107,6 +108,7 @@ async def test_a_thousand_streams_and_two_hundred_sockets_fit_in_200_mb(
     print(figures)  # noqa: T201 - the figure that this run is for
 
 
+@pytest.mark.slow
 async def test_listeners_that_leave_take_their_memory_with_them(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
     bounds: dict[str, Any] = {"max_sockets_per_owner": 200, "max_streams_per_key": 200}
     setup = prepare(tmp_path, comfy[1], scopes=("client", "admin"), **bounds)

@@ -266,6 +266,7 @@ async def test_too_many_connections_are_told_when_to_come_again(
     assert b"retry-after: 2" in head
 
 
+@pytest.mark.slow
 async def test_half_open_connections_are_closed_and_cost_no_answer_of_others(
     gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +311,7 @@ async def dribbled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, b
                     return await reader.read(65536)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [{"max_requests_per_owner": 1, "idle_seconds": 3.0}])
 async def test_a_long_answer_that_nobody_reads_keeps_its_place_and_is_cut_off(gate: Gate, port: int) -> None:
     """Or else whoever asks again and again without reading has the gateway hold as many answers."""

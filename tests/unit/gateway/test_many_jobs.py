@@ -14,6 +14,8 @@ from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.rows import JobRecord
 from provisioning.gateway.storage.database import Database
 
+pytestmark = pytest.mark.slow
+
 JOBS = 100_000
 OWNERS = 50
 BYTES = 500

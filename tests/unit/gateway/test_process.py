@@ -94,6 +94,7 @@ async def is_up(client: httpx.AsyncClient, path: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 async def test_a_kill_loses_no_job_and_the_next_process_ends_it(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
     fake, url = comfy
     setup = prepare(tmp_path, url)
@@ -118,6 +119,7 @@ async def test_a_kill_loses_no_job_and_the_next_process_ends_it(comfy: tuple[Fak
     assert setup.rows("SELECT sum(gpu_ms) FROM jobs") == [(6000,)]
 
 
+@pytest.mark.slow
 async def test_a_kill_loses_no_webhook(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
     """The receiver is away, the gateway is killed over it, and the next one delivers."""
     fake, url = comfy
@@ -225,6 +227,7 @@ async def finished(client: httpx.AsyncClient, job: str) -> bool:
     return job in (await client.get(f"/history/{job}")).json()
 
 
+@pytest.mark.slow
 async def test_comfy_orgs_own_client_works_unchanged(
     stand_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +275,7 @@ async def taken_in(client: httpx.AsyncClient, graph: dict[str, Any]) -> str:
     return str(answers[-1].json()["prompt_id"])
 
 
+@pytest.mark.slow
 async def test_every_job_has_an_end_whatever_comfyui_does(tmp_path: Path) -> None:
     write_models(tmp_path)
     port = kept_port()

@@ -14,6 +14,8 @@ from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.quotas.ceilings import Ceiling, Subject
 from provisioning.gateway.storage.database import Database
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 100
 REQUESTS = 50
 DAY_MS = 86_400_000

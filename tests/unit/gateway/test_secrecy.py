@@ -183,6 +183,7 @@ def setup(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> Setup:
     return prepare(tmp_path, comfy[1], ("client", "admin"), **LOCAL)
 
 
+@pytest.mark.slow
 async def test_no_secret_and_no_prompt_is_in_any_log_answer_or_number(
     comfy: tuple[FakeComfyUI, str], setup: Setup, tmp_path: Path
 ) -> None:

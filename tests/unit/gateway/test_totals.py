@@ -7,6 +7,7 @@ import sys
 import time
 from functools import partial
 
+import pytest
 from sqlalchemy import Connection, func, insert, select, update
 
 from provisioning.gateway.jobs.totals import ByState, Total, Totals
@@ -53,6 +54,7 @@ async def test_no_jobs_took_nothing(database: Database) -> None:
     assert await Totals(database).by_state() == {}
 
 
+@pytest.mark.slow
 async def test_many_jobs_are_added_up_once(database: Database) -> None:
     database.run_now(fill)
     totals, took = Totals(database), []

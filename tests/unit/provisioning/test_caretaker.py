@@ -168,6 +168,7 @@ def until(condition: Callable[[], Found | None], seconds: float = 120) -> Found:
     return found
 
 
+@pytest.mark.slow
 def test_a_cuda_fault_has_supervisord_restart_comfyui_and_the_next_job_runs(pod: Layout) -> None:
     write_models(pod.base)
     key = keys.mint()

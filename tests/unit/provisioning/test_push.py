@@ -242,6 +242,7 @@ async def test_a_pod_that_is_still_starting_is_waited_for(pod: Pod) -> None:
     assert await run.task == {"ok": True}
 
 
+@pytest.mark.slow
 async def test_a_cut_connection_is_taken_up_where_it_was(pod: Pod) -> None:
     run = Run(request(pod))
     await run.until("half")
@@ -253,6 +254,7 @@ async def test_a_cut_connection_is_taken_up_where_it_was(pod: Pod) -> None:
     assert sum("half" in line for line in run.lines if "still at" not in line) == 1
 
 
+@pytest.mark.slow
 async def test_a_dead_line_is_noticed(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "SILENCE_SECONDS", 2.5)
     (pod.layout.root / "mute").touch()
@@ -262,6 +264,7 @@ async def test_a_dead_line_is_noticed(pod: Pod, monkeypatch: pytest.MonkeyPatch)
     assert any("no answer" in line for line in run.lines)
 
 
+@pytest.mark.slow
 async def test_a_killed_push_is_followed_by_the_next_one(pod: Pod) -> None:
     first = Run(request(pod))
     await first.until("half")
@@ -273,6 +276,7 @@ async def test_a_killed_push_is_followed_by_the_next_one(pod: Pod) -> None:
     assert starts(pod) == 1
 
 
+@pytest.mark.slow
 async def test_another_plan_ends_the_running_installation(pod: Pod) -> None:
     first = Run(request(pod))
     await first.until("half")
@@ -285,6 +289,7 @@ async def test_another_plan_ends_the_running_installation(pod: Pod) -> None:
         await first.task
 
 
+@pytest.mark.slow
 async def test_two_pushes_of_one_plan_share_one_installer(pod: Pod) -> None:
     runs = [Run(request(pod)), Run(request(pod))]
     for run in runs:
@@ -294,6 +299,7 @@ async def test_two_pushes_of_one_plan_share_one_installer(pod: Pod) -> None:
     assert starts(pod) == 1
 
 
+@pytest.mark.slow
 async def test_an_installer_that_is_killed_is_started_again(pod: Pod) -> None:
     run = Run(request(pod))
     await run.until("half")
@@ -311,6 +317,7 @@ async def test_a_failed_installation_is_an_error_with_its_reason(pod: Pod) -> No
         await Run(request(pod)).task
 
 
+@pytest.mark.slow
 async def test_everything_is_bounded_and_the_installer_goes_on(pod: Pod) -> None:
     first = Run(request(pod))
     await first.until("half")

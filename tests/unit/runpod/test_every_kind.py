@@ -87,6 +87,7 @@ def test_a_lost_answer_makes_one(case: Case, fault: dict[str, Any], cloud: RunPo
     assert existing(cloud) == [identity]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("answered", [True, False], ids=["answered", "killed-in-flight"])
 def test_killed_before_any_call_of_a_creation_the_next_run_makes_one(
