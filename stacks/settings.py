@@ -68,6 +68,8 @@ class Settings(Section):
     """What the environment may cost; see BudgetSection."""
     tokens: TokensSection = TokensSection()
     """Download secrets; see TokensSection."""
+    confirm: bool = True
+    """Whether `make up` asks before a pod or a volume with data goes, and `make destroy` before everything does."""
 
     @property
     def file(self) -> str:

@@ -25,7 +25,7 @@ def main() -> int:
     environ = dict(os.environ)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        prepare(find(environ), environ)
+        prepare(find(environ), environ, retry=sys.argv[1:] == ["--retry"])
     except SetupError as error:
         say(f"error: {error}")
         return 2
@@ -35,18 +35,23 @@ def main() -> int:
     return 0
 
 
-def prepare(places: Places, environ: Mapping[str, str]) -> record.Record:
-    """Do what is not done yet and return what was chosen."""
+def prepare(places: Places, environ: Mapping[str, str], *, retry: bool = False) -> record.Record:
+    """Do what is not done yet and return what was chosen; `retry` looks for the official plugin again at once."""
     prerequisites.check(venv=places.venv)
     wanted = record.fingerprint(places, environ)
-    known = record.load(places.record)
-    if known and record.is_current(known, wanted, places, plugins.STANDIN):
+    if known := _current(places, wanted, retry=retry):
         return known
     with exclusive(places.cache / "setup.lock", "the set-up"):
-        known = record.load(places.record)
-        if known and record.is_current(known, wanted, places, plugins.STANDIN):
+        if known := _current(places, wanted, retry=retry):
             return known
         return _install(places, environ, wanted)
+
+
+def _current(places: Places, wanted: str, *, retry: bool) -> record.Record | None:
+    known = record.load(places.record)
+    if known is None or (retry and known.command_plugin == plugins.STANDIN):
+        return None
+    return known if record.is_current(known, wanted, places, plugins.STANDIN) else None
 
 
 def _install(places: Places, environ: Mapping[str, str], wanted: str) -> record.Record:

@@ -9,7 +9,8 @@ import shlex
 import sys
 from collections.abc import Callable
 
-from stacks.cli import destroy, emulator, environment, init, locks, plain, preview, up
+from stacks.cli import consent, destroy, emulator, environment, init, locks, plain, preview, up
+from stacks.cli import options as options_of
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 from stacks.cli.place import Place, here
@@ -23,6 +24,7 @@ def main(arguments: list[str]) -> int:
         return become_engine(arguments[1:])
     options = parser().parse_args(arguments)
     try:
+        options = options_of.checked(options)
         return COMMANDS[options.command](here(options.env), options) or 0
     except CliError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -32,31 +34,8 @@ def main(arguments: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    main_parser = argparse.ArgumentParser(prog="python -m stacks.cli", description=__doc__)
-    main_parser.add_argument("command", choices=sorted(COMMANDS))
-    main_parser.add_argument("--env", default=DEFAULT_ENV, help="environment, that is, stack (default %(default)s)")
-    main_parser.add_argument("--command", dest="remote", default="", help="ssh: run this instead of a shell")
-    main_parser.add_argument("--follow", action="store_true", help="logs: go on with what comes")
-    main_parser.add_argument("--json", action="store_true", help="doctor: print one JSON object")
-    main_parser.add_argument("--file", default="", help="placement: the plan, as JSON; backup and restore: the copy")
-    main_parser.add_argument("--placement", default="", help="up: place the pod by this saved plan")
-    main_parser.add_argument("--yes", action="store_true", help="sweep, break-glass, restore: act, do not only look")
-    main_parser.add_argument(
-        "--ids", default="", help="sweep: end these pods too, whosever they are; ids, separated by spaces"
-    )
-    main_parser.add_argument("--volumes", default="", help="sweep: delete these volumes; ids, separated by spaces")
-    main_parser.add_argument("--instance", default="", help="break-glass: which of several stacks of that name")
-    main_parser.add_argument("--keep-volumes", action="store_true", help="break-glass: leave volumes alone")
-    main_parser.add_argument("--name", default="", help="key: issue one, for this")
-    main_parser.add_argument("--scopes", default="", help="key: what it may do; client when left out")
-    main_parser.add_argument("--owner", default="", help="key: the user whose jobs and files it sees")
-    main_parser.add_argument("--expires", default="", help="key: 30d, 12h, a date, or never")
-    main_parser.add_argument("--limits", default="", help='key: its own, as JSON: {"max_queued": 5}')
-    main_parser.add_argument("--rotate", default="", help="key: give this one, by id, a new secret")
-    main_parser.add_argument("--revoke", default="", help="key: end this one, by id, at once")
-    main_parser.add_argument("--list", action="store_true", help="key: show all, without their secrets")
-    return main_parser
+    """Return the command line."""
+    return options_of.parser(COMMANDS, DEFAULT_ENV)
 
 
 def show_output(place: Place, _options: argparse.Namespace) -> None:
@@ -95,21 +74,22 @@ def open_shell(place: Place, options: argparse.Namespace) -> int:
     """Log in to the pod."""
     from stacks.cli import pod  # noqa: PLC0415  (likewise)
 
-    return pod.shell(environment.prepared(place, os.environ), [options.remote] if options.remote else [])
+    return pod.shell(environment.prepared(place, os.environ), [options.cmd] if options.cmd else [])
 
 
 def save_database(place: Place, options: argparse.Namespace) -> int:
     """Copy the gateway's database to a file here."""
     from stacks.cli import database  # noqa: PLC0415  (likewise)
 
-    return database.backup(environment.prepared(place, os.environ), options.file)
+    return database.backup(environment.prepared(place, os.environ), options.file or "")
 
 
 def put_database_back(place: Place, options: argparse.Namespace) -> int:
     """Put such a file in the database's place."""
     from stacks.cli import database  # noqa: PLC0415  (likewise)
 
-    return database.restore(environment.prepared(place, os.environ), options.file, act=options.yes)
+    engine = environment.prepared(place, os.environ)
+    return database.restore(engine, options.file or "", consent.of(place, options.yes))
 
 
 def write_lock(place: Place, _options: argparse.Namespace) -> None:
@@ -123,7 +103,7 @@ def show_placement(place: Place, options: argparse.Namespace) -> None:
     """Say where a pod would go."""
     from stacks.cli import placement  # noqa: PLC0415  (likewise)
 
-    placement.run(place, options.file)
+    placement.run(place, options.file or "")
 
 
 def look_over(place: Place, options: argparse.Namespace) -> int:
@@ -137,15 +117,16 @@ def end_orphans(place: Place, options: argparse.Namespace) -> int:
     """End what belongs to nobody any more."""
     from stacks.cli import standing, sweep  # noqa: PLC0415  (likewise)
 
-    named = standing.Named(frozenset(options.ids.split()), frozenset(options.volumes.split()))
-    return sweep.run(place, named, act=options.yes)
+    ids, volumes = (frozenset((text or "").split()) for text in (options.ids, options.volumes))
+    return sweep.run(place, standing.Named(ids, volumes), consent.of(place, options.yes))
 
 
 def end_without_state(place: Place, options: argparse.Namespace) -> int:
     """End an environment with nothing but the API key."""
     from stacks.cli import break_glass  # noqa: PLC0415  (likewise)
 
-    return break_glass.run(place, instance=options.instance, keep_volumes=options.keep_volumes, act=options.yes)
+    agreed = consent.of(place, options.yes)
+    return break_glass.run(place, agreed, instance=options.instance or "", keep_volumes=options.keep_volumes)
 
 
 def stop_emulator(place: Place, _options: argparse.Namespace) -> None:
@@ -173,9 +154,9 @@ def become_engine(arguments: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[Place, argparse.Namespace], int | None]] = {
-    "up": lambda place, options: up.run(place, DEFAULT_ENV, options.placement),
+    "up": lambda place, options: up.run(place, DEFAULT_ENV, consent.of(place, options.yes), options.placement or ""),
     "preview": lambda place, _options: preview.run(place),
-    "destroy": lambda place, _options: destroy.run(place),
+    "destroy": lambda place, options: destroy.run(place, consent.of(place, options.yes)),
     "init": lambda place, _options: init.run(place),
     "output": show_output,
     "key": show_key,

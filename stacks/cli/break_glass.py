@@ -16,6 +16,7 @@ from components.runpod.api.client import DEFAULT_URL
 from components.runpod.marker import split_name
 from stacks.cli import account
 from stacks.cli.account import Item
+from stacks.cli.consent import Consent
 from stacks.cli.ending import end_all
 from stacks.cli.errors import CliError
 from stacks.cli.place import Place
@@ -23,8 +24,8 @@ from stacks.cli.place import Place
 _LOOKS = 3
 
 
-def run(place: Place, *, instance: str, keep_volumes: bool, act: bool) -> int:
-    """List what carries the environment's name, and end one instance of it when `act` says so.
+def run(place: Place, consent: Consent, *, instance: str, keep_volumes: bool) -> int:
+    """List what carries the environment's name, and end one instance of it when somebody agrees.
 
     Returns:
         0 when nothing of the chosen instance is left that should end; 1 otherwise, also when it only looked.
@@ -39,7 +40,9 @@ def run(place: Place, *, instance: str, keep_volumes: bool, act: bool) -> int:
             return 0
         print("\n".join(lines(found)), flush=True)
         chosen = choose(found, instance or _asked(found))
-        if not act:
+        if not consent.offer(
+            f"end instance {chosen}{' but for its volumes' if keep_volumes else ' with its volumes'}?"
+        ):
             print(f"nothing was ended; YES=1 ends instance {chosen}")
             return 1
         for _ in range(_LOOKS):

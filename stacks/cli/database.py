@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from provisioning import contract
 from stacks.cli import pod
+from stacks.cli.consent import Consent
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 
@@ -17,37 +23,51 @@ _TOOL = f'"${{POD_ROOT:-}}{contract.HOME}/boot/start" database'
 def backup(engine: Engine, file: str) -> int:
     """Write a backup to a new file that only its owner can read; the gateway serves meanwhile.
 
+    The file appears whole or not at all.
+
     Raises:
-        CliError: no file was named, or it is there already, or the pod gave nothing.
+        CliError: No file was named, or it is there already, or the pod gave nothing.
     """
     path = _named(file)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise CliError(f"{path} cannot be made ({error.strerror}); name a file that is not there yet") from error
-    with os.fdopen(descriptor, "wb") as target:
+    if path.exists():
+        raise CliError(f"{path} is there already; name a file that is not there yet")
+    with _new_file(path) as target:
         status = pod.shell(engine, [f"{_TOOL} backup"], output=target)
-    if status or not path.stat().st_size:
-        path.unlink()
-        raise CliError(f"no backup was made (exit status {status}); the lines above say why")
+        target.flush()
+        if status or not os.fstat(target.fileno()).st_size:
+            raise CliError(f"no backup was made (exit status {status}); the lines above say why")
     print(f"{path}: {path.stat().st_size} bytes; prompts and keys' digests are in it", file=sys.stderr)
     return 0
 
 
-def restore(engine: Engine, file: str, *, act: bool) -> int:
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a private file beside the path, and give it the path's name when all went well."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise CliError(f"{path} cannot be made: {error.strerror}") from error
+    partial = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as target:
+            yield target
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def restore(engine: Engine, file: str, consent: Consent) -> int:
     """Put a backup in the database's place; the gateway is stopped for it, and started again.
 
     Raises:
-        CliError: no such file was named, or nobody said that it shall be done.
+        CliError: No such file was named, or nobody said that it shall be done.
     """
     path = _named(file)
     if not path.is_file():
         raise CliError(f"{path} is not there")
-    if not act:
-        raise CliError(
-            f"this stops the gateway of {engine.place.env} and replaces its jobs, keys, revocations and usage by those "
-            f"of {path}; say YES=1 to do it"
-        )
+    lost = f"its jobs, keys, revocations and usage are replaced by those of {path}"
+    strict = dataclasses.replace(consent, confirms=True)
+    strict.require(f"this stops the gateway of {engine.place.env} for some seconds", [lost])
     with path.open("rb") as source:
         return pod.shell(engine, [f"{_TOOL} restore"], given=source)
 

@@ -10,6 +10,7 @@ from components.cost import HOURS_PER_MONTH
 from components.runpod import inventory
 from stacks.cli import account, emulator, ending, environment, known, plain, receipt, stack
 from stacks.cli.account import Item
+from stacks.cli.consent import Consent
 from stacks.cli.engine import INTERRUPTED, Engine
 from stacks.cli.place import Place
 from stacks.cli.receipt import Metered
@@ -17,9 +18,10 @@ from stacks.cli.receipt import Metered
 _ROUNDS = 2
 
 
-def run(place: Place) -> int:
+def run(place: Place, consent: Consent) -> int:
     """Destroy, look, and once more if needed. 0 only when nothing of the stack bills but a volume kept on purpose."""
     engine = environment.prepared(place, os.environ)
+    consent.require(f"this ends {place.env}", [_loss(place)])
     emulator.start(place)
     stack.prepare(engine)
     state = stack.deployment(engine)
@@ -48,6 +50,12 @@ def run(place: Place) -> int:
     if emulator.port(place) is not None:
         print(f"the stand-in for RunPod still runs; `make stop-emulator ENV={place.env}` ends it")
     return 0
+
+
+def _loss(place: Place) -> str:
+    if keeps_volumes(place):
+        return "its pod and its keys go; its volume stays and bills on, because volume.keep is set"
+    return "its pod, its keys and its volume go: models, uploads, outputs, users, jobs and usage"
 
 
 def billing(left: Iterable[Item], *, keep_volumes: bool) -> list[Item]:

@@ -44,7 +44,10 @@ def run(place: Place, file: str) -> None:
         raise CliError(str(error)) from error
     print("\n".join(ranking.lines(found)))
     if file:
-        Path(file).write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+        try:
+            Path(file).write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise CliError(f"{file} cannot be written: {error.strerror}") from error
         print(f"saved in {file}; `make up ENV={place.env} PLACEMENT={file}` uses it")
 
 

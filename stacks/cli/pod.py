@@ -5,51 +5,27 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import requests
 
 from provisioning.client.console import plain
-from stacks.cli import stack
+from stacks.cli import login
 from stacks.cli.account import client_settings
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
-from stacks.cli.stack import clear
+from stacks.cli.login import Login
 
-_KEY_PAIR = "runpod:index:SshKeyPair"
+_SSH_FAILED = 255
 _AGENT = "comfyui-runpod-cli/1"
 # The log is a stream without an end; what is there comes at once, and a pause means that all of it came.
 _PAUSE_SECONDS = 3
 _CONNECT_SECONDS = 10
-
-
-@dataclass(frozen=True)
-class Login:
-    """How to reach the pod's SSH server, with the key it must prove to have."""
-
-    host: str
-    port: int
-    private_key: str
-    host_key: str
-
-
-def find_login(state: Mapping[str, Any], env: str) -> Login:
-    """The login from the state with its secrets in clear.
-
-    Raises:
-        CliError: the stack has no pod that runs.
-    """
-    pods = [item["outputs"] for item in stack.resources(state, stack.POD) if item.get("outputs", {}).get("sshHost")]
-    pairs = {item["urn"].rpartition("::")[2]: item.get("outputs", {}) for item in stack.resources(state, _KEY_PAIR)}
-    login = next((pair for name, pair in pairs.items() if "login" in name), None)
-    host = next((pair for name, pair in pairs.items() if "host" in name), None)
-    if not pods or login is None or host is None:
-        raise CliError(f"{env} has no pod to log in to; run `make up ENV={env}` first")
-    return Login(str(pods[0]["sshHost"]), int(pods[0]["sshPort"]), clear(login["privateKey"]), clear(host["publicKey"]))
 
 
 def shell(engine: Engine, command: list[str], *, given: BinaryIO | None = None, output: BinaryIO | None = None) -> int:
@@ -57,25 +33,37 @@ def shell(engine: Engine, command: list[str], *, given: BinaryIO | None = None, 
 
     `given` and `output` stand in for this process's standard input and output.
     """
-    login = find_login(stack.deployment(engine, secrets=True), engine.place.env)
-    folder = engine.place.state / "ssh" / engine.place.env
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key, known = folder / "id", folder / "known_hosts"
-    _write_private(key, login.private_key.rstrip("\n") + "\n")
-    _write_private(known, f"[{login.host}]:{login.port} {login.host_key.strip()}\n")
-    options = [
-        f"IdentityFile={key}", "IdentitiesOnly=yes", f"UserKnownHostsFile={known}", "GlobalKnownHostsFile=/dev/null",
-        "StrictHostKeyChecking=yes", "ConnectTimeout=10", "ServerAliveInterval=15", "LogLevel=ERROR",
-    ]  # fmt: skip
-    flags = [part for option in options for part in ("-o", option)]
-    try:
-        return subprocess.call(
-            ["ssh", "-F", "/dev/null", *flags, "-p", str(login.port), f"root@{login.host}", *command],
-            stdin=given,
-            stdout=output,
-        )
-    finally:
-        key.unlink(missing_ok=True)
+    found = login.find(engine)
+    with _key_files(engine.place.state, found) as options:
+        flags = [part for option in options for part in ("-o", option)]
+        words = ["ssh", "-F", "/dev/null", *flags, "-p", str(found.port), f"root@{found.host}", *command]
+        code = subprocess.call(words, stdin=given, stdout=output)
+    if code == _SSH_FAILED:
+        print(unreachable(found, engine.place.env), file=sys.stderr)
+    return code
+
+
+def unreachable(found: Login, env: str) -> str:
+    """Return what to do when ssh itself failed; the exit code does not say why."""
+    return (
+        f"if the lines above are ssh's own: pod {found.pod_id} is reached at {found.host}:{found.port}. Refused or "
+        f"timed out: it is still starting, wait a minute. Host key verification failed: not this stack's pod answers "
+        f"there, or it lost its keys; nothing was sent. `make doctor ENV={env}` looks, `make up ENV={env}` mends"
+    )
+
+
+@contextmanager
+def _key_files(state: Path, found: Login) -> Iterator[list[str]]:
+    """Write key and host key for one run of ssh and yield the options that name them; they are removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="ssh-", dir=state) as folder:
+        key, known = Path(folder) / "id", Path(folder) / "known_hosts"
+        _write_private(key, found.private_key.rstrip("\n") + "\n")
+        _write_private(known, f"[{found.host}]:{found.port} {found.host_key.strip()}\n")
+        yield [
+            f"IdentityFile={key}", "IdentitiesOnly=yes",
+            f"UserKnownHostsFile={known}", "GlobalKnownHostsFile=/dev/null",
+            "StrictHostKeyChecking=yes", "ConnectTimeout=10", "ServerAliveInterval=15", "LogLevel=ERROR",
+        ]  # fmt: skip
 
 
 def show_log(engine: Engine, *, follow: bool, lines: int = 500) -> None:
@@ -119,6 +107,5 @@ def log_lines(stream: Iterator[str]) -> Iterator[str]:
 
 
 def _write_private(file: Path, text: str) -> None:
-    file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
         handle.write(text)

@@ -1,4 +1,4 @@
-"""End what bills and belongs to nobody any more. Made for a schedule: it asks nothing, its exit code is the answer."""
+"""End what bills and belongs to nobody any more. Made for a schedule: where there is no terminal it asks nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import partial
 from components.runpod.api import Client
 from components.runpod.plugin.ending import TARGETS
 from stacks.cli import account, environment, known, standing
+from stacks.cli.consent import Consent
 from stacks.cli.ending import end_all
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
@@ -28,8 +29,8 @@ class Survey:
 Look = Callable[[], Survey]
 
 
-def run(place: Place, named: Named, *, act: bool) -> int:
-    """List everything that no state holds, and end what may be ended when `act` says so.
+def run(place: Place, named: Named, consent: Consent) -> int:
+    """List everything that no state holds, and end what may be ended when somebody agrees.
 
     Returns:
         0, or 1 when something that was to end is still there. `make doctor` is what fails on a mere find.
@@ -42,10 +43,11 @@ def run(place: Place, named: Named, *, act: bool) -> int:
         look = partial(_survey, engine, client)
         survey = look()
         check(survey.judged, named)
-        for line in lines(survey, named, act=act):
+        for line in lines(survey, named, act=consent.given):
             print(line, flush=True)
         targets = [judged for judged in survey.judged if may_end(judged, named)]
-        return _act(client, look, targets, named) if act else 0
+        agreed = bool(targets) and consent.offer(f"end these {len(targets)}?")
+        return _act(client, look, targets, named) if agreed else 0
 
 
 def _survey(engine: Engine, client: Client) -> Survey:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 from stacks.cli import emulator, environment, placement, plain, stack, summary, told
+from stacks.cli.consent import Consent
 from stacks.cli.engine import INTERRUPTED
 from stacks.cli.place import Place
 
 
-def run(place: Place, default_env: str, saved_plan: str = "") -> int:
+def run(place: Place, default_env: str, _consent: Consent, saved_plan: str = "") -> int:
     """Preview, update and summary; the engine's exit code. A saved placement plan replaces the settings' own."""
     engine = environment.prepared(place, os.environ)
     emulator.start(place)

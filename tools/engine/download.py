@@ -39,12 +39,19 @@ def official(target: Path, archives: str = ARCHIVES, sums: str = SUMS) -> Engine
         _fetch(f"{archives}/{name}", archive)
         _verify(archive, wanted)
         _unpack(archive, partial / "unpacked")
-        shutil.move(str(partial / "unpacked" / "pulumi"), target / "bin")
+        _put(partial / "unpacked" / "pulumi", target)
     except (OSError, tarfile.TarError) as error:
         raise UnavailableError(f"the official site is out of reach ({_reason(error)})") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Engine(str(target / "bin"), RELEASE, "official release")
+
+
+def _put(unpacked: Path, target: Path) -> None:
+    """Give the unpacked folder its name in one step; a copy that was killed would be taken for a whole engine."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    unpacked.rename(target / "bin")
 
 
 def _platform() -> str:

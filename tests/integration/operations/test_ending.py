@@ -10,6 +10,7 @@ import pytest
 
 from components.runpod.marker import Marker
 from stacks.cli import break_glass, doctor, ending, locks, sweep
+from stacks.cli.consent import Consent
 from stacks.cli.errors import CliError
 from stacks.cli.stack import POD, VOLUME
 from stacks.cli.standing import Named
@@ -19,6 +20,7 @@ from tests.integration.provider import bench
 OURS = Marker("0123456789", "aaaaaaaa", "11111111")
 ORPHAN = Marker("0123456789", "aaaaaaaa", "22222222")
 COLLEAGUES = Marker("9876543210", "aaaaaaaa", "33333333")
+YES, NO = Consent("local", given=True), Consent("local")
 
 
 def test_an_orphan_is_swept_and_nothing_else_is(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,21 +29,21 @@ def test_an_orphan_is_swept_and_nothing_else_is(site: Site, capsys: pytest.Captu
     site.record(OURS.instance, {held: POD, volume: VOLUME})
     everything = {held, volume, orphan, colleagues, hand, lost}
 
-    assert sweep.run(site.place, Named(), act=False) == 0
+    assert sweep.run(site.place, Named(), NO) == 0
     said = capsys.readouterr().out
     assert f"would end pod {orphan}" in said
     assert f"leaves pod {colleagues}" in said
     assert "/day" in said
     assert site.holds() == everything
 
-    assert sweep.run(site.place, Named(), act=True) == 0
+    assert sweep.run(site.place, Named(), YES) == 0
     assert site.holds() == everything - {orphan}
-    assert sweep.run(site.place, Named(), act=False) == 0
+    assert sweep.run(site.place, Named(), NO) == 0
     assert "nothing to end" in capsys.readouterr().out
 
     with pytest.raises(CliError, match="make destroy ENV=local"):
-        sweep.run(site.place, Named(frozenset({held})), act=True)
-    assert sweep.run(site.place, Named(frozenset({hand}), frozenset({lost})), act=True) == 0
+        sweep.run(site.place, Named(frozenset({held})), YES)
+    assert sweep.run(site.place, Named(frozenset({hand}), frozenset({lost})), YES) == 0
     assert site.holds() == {held, volume, colleagues}
 
 
@@ -52,7 +54,7 @@ def test_an_endpoint_nobody_remembers_is_told_of_and_swept(site: Site, capsys: p
     report = json.loads(capsys.readouterr().out)
     costs = [finding for finding in report["findings"] if finding["kind"] == "orphan"]
     assert [(orphan in finding["what"], finding["usdPerDay"] > 0) for finding in costs] == [(True, True)]
-    assert sweep.run(site.place, Named(), act=True) == 0
+    assert sweep.run(site.place, Named(), YES) == 0
     assert site.holds() == {colleagues, hand}
 
 
@@ -60,7 +62,7 @@ def test_what_an_update_is_making_is_no_orphan(site: Site, monkeypatch: pytest.M
     site.record(OURS.instance, {})
     making = site.pod(OURS)
     monkeypatch.setattr(locks, "living", lambda _folder: ["lock.json"])
-    assert sweep.run(site.place, Named(), act=True) == 0
+    assert sweep.run(site.place, Named(), YES) == 0
     assert site.holds() == {making}
 
 
@@ -68,8 +70,8 @@ def test_a_stack_that_was_destroyed_still_owns_what_it_left(site: Site) -> None:
     site.record(OURS.instance, {})
     site.destroy()
     late = site.pod(ORPHAN)
-    assert sweep.run(site.place, Named(), act=False) == 0
-    assert sweep.run(site.place, Named(), act=True) == 0
+    assert sweep.run(site.place, Named(), NO) == 0
+    assert sweep.run(site.place, Named(), YES) == 0
     assert late not in site.holds()
 
 
@@ -81,7 +83,7 @@ def test_a_deletion_that_lies_fails_the_sweep(
     runpod.control("faults", [{"method": "DELETE", "path": "^/v2/pods/", "do": {"status": 204}}])
     monkeypatch.setattr(ending, "BOUND", dataclasses.replace(ending.BOUND, seconds=2.0))
     try:
-        assert sweep.run(site.place, Named(), act=True) == 1
+        assert sweep.run(site.place, Named(), YES) == 1
     finally:
         runpod.control("faults", [])
     assert "still exists and bills" in capsys.readouterr().out
@@ -97,15 +99,15 @@ def test_break_glass_needs_no_passphrase_and_spares_colleagues(
     shutil.rmtree(site.place.state)
     shutil.rmtree(site.place.root / ".cache")
     with pytest.raises(CliError, match="RUNPOD_API_KEY"):
-        break_glass.run(site.place, instance="", keep_volumes=False, act=True)
+        break_glass.run(site.place, YES, instance="", keep_volumes=False)
     monkeypatch.setenv("RUNPOD_API_KEY", site.key)
     with pytest.raises(CliError, match=f"several instances.*{OURS.instance}, {COLLEAGUES.instance}"):
-        break_glass.run(site.place, instance="", keep_volumes=False, act=True)
-    assert break_glass.run(site.place, instance=OURS.instance, keep_volumes=False, act=False) == 1
+        break_glass.run(site.place, YES, instance="", keep_volumes=False)
+    assert break_glass.run(site.place, NO, instance=OURS.instance, keep_volumes=False) == 1
     assert site.holds() == own | {theirs}
-    assert break_glass.run(site.place, instance=OURS.instance, keep_volumes=True, act=True) == 0
+    assert break_glass.run(site.place, YES, instance=OURS.instance, keep_volumes=True) == 0
     assert [volume.id for volume in site.client.list_network_volumes()] == sorted(own & site.holds())
-    assert break_glass.run(site.place, instance=OURS.instance, keep_volumes=False, act=True) == 0
+    assert break_glass.run(site.place, YES, instance=OURS.instance, keep_volumes=False) == 0
     assert site.holds() == {theirs}
     assert site.key not in "".join(capsys.readouterr())
 
@@ -120,6 +122,6 @@ def test_the_doctor_compares_state_and_account(site: Site, capsys: pytest.Captur
     assert found["orphan", "costs"]["usdPerDay"] > 1
     assert "volume vanished" in found["lost", "breaks"]["what"]
     assert report["healthy"] is False
-    sweep.run(site.place, Named(), act=True)
+    sweep.run(site.place, Named(), YES)
     site.record(OURS.instance, {held: POD})
     assert doctor.run(site.place, as_json=False) == 0

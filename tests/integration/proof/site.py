@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from stacks.cli import destroy, emulator, environment, locks, stack
+from stacks.cli.consent import Consent
 from stacks.cli.place import Place
 from tests.integration.provider import bench
 
@@ -74,7 +75,7 @@ class Site:
             for name, value in self.environ.items():
                 patch.setenv(name, value)
             patch.setattr(emulator, "start", lambda _place: None)
-            return destroy.run(self.place)
+            return destroy.run(self.place, Consent("local", given=True))
 
     def break_lock(self) -> None:
         """Remove what a killed engine left, by the rules of `make up`."""

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import pytest
 
 from stacks.cli import database, pod
+from stacks.cli.consent import Consent
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 
@@ -45,6 +46,7 @@ def test_a_backup_is_a_new_private_file(there: Pod, tmp_path: Path) -> None:
     with pytest.raises(CliError, match="not there yet"):
         database.backup(ENGINE, str(path))
     assert path.read_bytes() == b"the database"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(("status", "content"), [(255, b"half"), (0, b"")])
@@ -55,18 +57,35 @@ def test_what_is_no_backup_is_not_kept(there: Pod, tmp_path: Path, status: int, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("fault", [CliError("prod has no pod"), KeyboardInterrupt()])
+def test_a_backup_that_fails_leaves_nothing_so_the_next_one_can_be_made(
+    there: Pod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise fault
+
+    monkeypatch.setattr(pod, "shell", fail)
+    with pytest.raises(type(fault)):
+        database.backup(ENGINE, str(tmp_path / "copy"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_said(there: Pod, tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="cannot be made"):
+        database.backup(ENGINE, str(tmp_path / "absent" / "copy"))
+
+
 def test_a_restore_is_not_done_by_accident(there: Pod, tmp_path: Path) -> None:
     path = tmp_path / "copy"
     path.write_bytes(b"the database")
     with pytest.raises(CliError, match="YES=1"):
-        database.restore(ENGINE, str(path), act=False)
+        database.restore(ENGINE, str(path), Consent("prod", confirms=False))
     assert there.commands == []
-    assert database.restore(ENGINE, str(path), act=True) == 0
+    assert database.restore(ENGINE, str(path), Consent("prod", given=True)) == 0
     assert there.got == b"the database"
 
 
 @pytest.mark.parametrize(("file", "words"), [("", "FILE="), ("/absent/copy", "not there")])
 def test_a_file_is_named(there: Pod, file: str, words: str) -> None:
-    act: Any = True
     with pytest.raises(CliError, match=words):
-        database.restore(ENGINE, file, act=act)
+        database.restore(ENGINE, file, Consent("prod", given=True))

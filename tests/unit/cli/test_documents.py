@@ -104,29 +104,6 @@ def test_an_environment_without_a_standin_cannot_stop_one(tmp_path: Path) -> Non
         emulator.stop(Place(tmp_path, "x"))
 
 
-def state(*, pod_outputs: dict[str, object]) -> dict[str, object]:
-    secret = {"plaintext": json.dumps("PRIVATE")}
-    return {
-        "resources": [
-            {"type": "runpod:index:Pod", "urn": "a::pod", "outputs": pod_outputs},
-            {"type": "runpod:index:SshKeyPair", "urn": "a::local-gpu-login-key",
-             "outputs": {"privateKey": secret, "publicKey": "ssh-ed25519 L"}},
-            {"type": "runpod:index:SshKeyPair", "urn": "a::local-gpu-host-key",
-             "outputs": {"privateKey": secret, "publicKey": "ssh-ed25519 H"}},
-        ]
-    }  # fmt: skip
-
-
-def test_the_login_pins_the_hosts_key() -> None:
-    login = pod.find_login(state(pod_outputs={"sshHost": "1.2.3.4", "sshPort": 2200.0}), "local")
-    assert login == pod.Login("1.2.3.4", 2200, "PRIVATE", "ssh-ed25519 H")
-
-
-def test_without_a_pod_there_is_no_login() -> None:
-    with pytest.raises(CliError, match="make up ENV=local"):
-        pod.find_login(state(pod_outputs={}), "local")
-
-
 def test_log_lines_come_from_events_and_nothing_else() -> None:
     stream = ["id: 1", 'data: {"source": "container", "line": "hello", "ts": "T"}', "data: {", "", ": keep-alive"]
     assert list(pod.log_lines(iter(stream))) == ["T container hello"]

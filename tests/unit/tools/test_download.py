@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 import tarfile
 from collections.abc import Iterator
 from functools import partial
@@ -53,6 +54,21 @@ def test_a_release_is_unpacked_into_place(site: tuple[str, Path], tmp_path: Path
     engine = download.official(tmp_path / "engine" / RELEASE, archives=url, sums=url)
     assert (Path(engine.folder) / "pulumi").read_bytes() == b"test"
     assert engine.version == RELEASE
+
+
+def test_a_release_is_renamed_and_never_copied_file_by_file(
+    site: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy that is killed leaves a `pulumi` that the next set-up takes as downloaded before."""
+    url, folder = site
+    publish(folder)
+    for name in ("copytree", "copy2", "copyfile"):
+        monkeypatch.setattr(shutil, name, lambda *_, **__: pytest.fail("the engine is copied"))
+    target = tmp_path / "engine" / RELEASE
+    (target / "bin").mkdir(parents=True)
+    (target / "bin" / "left-by-a-killed-copy").touch()
+    assert download.official(target, archives=url, sums=url).folder == str(target / "bin")
+    assert [file.name for file in (target / "bin").iterdir()] == ["pulumi"]
 
 
 def test_a_wrong_sum_installs_nothing(site: tuple[str, Path], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.emulator.runtimes import namespace_check
 from tests.unit.processes import ends
-from tools import launcher, prerequisites, progress, record, system_packages
+from tools import bootstrap, launcher, prerequisites, progress, record, system_packages
 from tools.engine import build
 from tools.engine.choice import Engine, UnavailableError
 from tools.errors import SetupError
@@ -108,6 +108,14 @@ def test_a_standin_is_reconsidered_after_a_day(places: Places) -> None:
     old = made_record(places, plugin=plugins.STANDIN, age=25 * 3600)
     assert record.is_current(fresh, "same", places, plugins.STANDIN)
     assert not record.is_current(old, "same", places, plugins.STANDIN)
+
+
+def test_make_setup_looks_for_the_official_plugin_at_once(places: Places) -> None:
+    record.save(places.record, made_record(places, plugin=plugins.STANDIN))
+    assert bootstrap._current(places, "same", retry=False) is not None
+    assert bootstrap._current(places, "same", retry=True) is None
+    record.save(places.record, made_record(places))
+    assert bootstrap._current(places, "same", retry=True) is not None
 
 
 def test_an_unreachable_site_gives_the_standin(places: Places) -> None:
