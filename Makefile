@@ -70,7 +70,7 @@ test:           ## unit, contract, integration and end-to-end tests: before ever
 test-slow:      ## the proofs, some rounds of each: kills, races, floods, clients, browsers
 	$(TESTED) && $(VENV)/python -m pytest $(SPREAD) -m "slow and not live and not nightly" $(ARGS)
 test-nightly:   ## the long loops of the same proofs
-	$(TESTED) && $(VENV)/python -m pytest -m nightly $(ARGS)
+	$(TESTED) && $(VENV)/python -m pytest -m "nightly and not live" $(ARGS)
 bench:          ## what the gateway costs, as one table with ratios; ARGS="json saturation" measures these parts
 	$(READY) && $(PYTHON) -m tools.system_packages nginx && $(VENV)/python -m tests.bench.gateway $(ARGS)
 check:          ## lint, format, types, import directions

@@ -1,9 +1,11 @@
 """The preview workflow does what a person does, for every environment there is."""
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,3 +37,20 @@ def test_every_make_target_has_a_line_in_the_help() -> None:
     declared = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     assert declared is not None
     assert set(declared[1].split()) == set(re.findall(r"^([a-z-]+):.*##", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("has", list(itertools.product([False, True], repeat=3)))
+def test_every_test_is_in_one_tier_and_one_that_costs_money_in_none(has: tuple[bool, bool, bool]) -> None:
+    tiers = re.findall(r"^\t.* -m pytest .*-m \"?([a-z ]+)\"? ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert len(tiers) == 3
+    slow, nightly, live = has
+    marks = {"slow": slow, "nightly": nightly, "live": live}
+    assert [eval(tier, marks) for tier in tiers] == (  # noqa: S307 - the Makefile's own words
+        [False] * 3 if live else [not nightly and not slow, slow and not nightly, nightly]
+    )
+
+
+def test_a_clean_checkout_is_checked_and_runs_both_tiers() -> None:
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert [line for line in lines if line.startswith("make")] == ["make check", "make test", "make test-slow"]
+    assert "set -euo pipefail" in lines
