@@ -1,29 +1,55 @@
 # Runs on every container start, before anything of ours: first boot, stop/start, migration. Only the volume survives
-# those. It makes the pod reachable by the one key that may log in, then runs what is installed on the volume, for as
-# long as the container lives. It never ends by itself: a pod that nobody can log in to cannot be repaired.
+# those. It makes the pod reachable by the one key that may log in, then runs what is installed, for as long as the
+# container lives. It never ends by itself: a pod that nobody can log in to cannot be repaired. Nothing on the volume
+# is trusted: what is run from there was copied and its keyed hash compared (provisioning.vault.signed).
+BOOT_REVISION=1
 set -u
 umask 022
 root=${POD_ROOT:-}
 run=$root/run/comfyui-runpod
-home=$root/persistent/volume/comfyui-runpod
+local=$root/srv/comfyui-runpod
+parent=$root/persistent
+home=$parent/volume/comfyui-runpod
+key=${COMFYUI_VOLUME_KEY:-}
 say() { printf '%s boot: %s\n' "$(date -u +%H:%M:%S)" "$*"; }
 
-mkdir -p "$run" "$home" && chmod 0755 "$run"
+mkdir -p "$run" "$local" "$parent" && chmod 0755 "$run" "$local"
+# Closed until the services' users are there and it is known how they are kept out of the volume.
+chmod 0700 "$parent"
 # The keys of this script's own are left out: nothing later needs them, and what nobody keeps nobody can leak.
 (umask 077 && env -u COMFYUI_SSH_HOST_KEY -u COMFYUI_BOOT_SCRIPT -u COMFYUI_SSH_AUTHORIZED_KEY -0 >"$run/environ")
 
+# Copies a signed file of the volume to a place on the container disk; without a fitting hash nothing is left there.
+verified() {
+  KEY=$key python3 -c '
+import hashlib, hmac, os, sys
+source, target = sys.argv[1:]
+total = hmac.new(os.environ["KEY"].encode(), os.path.basename(source).encode() + b"\0", hashlib.sha256)
+with open(source, "rb") as file, open(target, "wb") as copy:
+    left = os.fstat(file.fileno()).st_size - 32
+    while left > 0 and (chunk := file.read(min(left, 1 << 20))):
+        total.update(chunk), copy.write(chunk)
+        left -= len(chunk)
+    claimed = file.read(32)
+if left or not os.environ["KEY"] or not hmac.compare_digest(total.digest(), claimed):
+    os.unlink(target)
+    sys.exit("boot: %s was not written by this stack, or was changed since: it is refused, and `make up` makes it anew" % source)
+' "$home/$1" "$2" 2>&1 | tail -n 1
+  [ -f "$2" ]
+}
+
 install_sshd() {
   [ -x /usr/sbin/sshd ] && return 0
-  # The cache is kept per release: packages of another one would not install.
+  # The packages are kept per release: those of another one would not install.
   release=$(. /etc/os-release && printf '%s-%s' "$ID" "${VERSION_ID:-rolling}")-$(uname -m)
-  cache=$home/packages/$release
+  cache=$local/packages/$release
   mkdir -p "$cache/partial"
   export DEBIAN_FRONTEND=noninteractive
   # Packages must not start services of their own: this script starts sshd with its own settings.
   [ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 0755 /usr/sbin/policy-rc.d; }
-  if ls "$cache"/openssh-server_*.deb >/dev/null 2>&1; then
+  if [ -f "$home/archives/packages-$release.tar" ] && verified "archives/packages-$release.tar" "$run/packages.tar"; then
     say "installing the SSH server from the volume"
-    dpkg -i "$cache"/*.deb >"$run/dpkg.log" 2>&1 && return 0
+    tar -xf "$run/packages.tar" -C "$cache" && dpkg -i "$cache"/*.deb >"$run/dpkg.log" 2>&1 && return 0
   fi
   say "installing the SSH server with apt"
   apt-get update -qq && apt-get install -y -qq --no-install-recommends -o APT::Sandbox::User=root \
@@ -73,17 +99,35 @@ if [ -z "$root" ] && [ "$(id -u)" = 0 ]; then
   until install_sshd && start_sshd; do say "no SSH server yet (see $run/*.log); trying again in 15 s"; sleep 15; done
   say "SSH server is up"
 fi
-unset COMFYUI_SSH_HOST_KEY COMFYUI_SSH_AUTHORIZED_KEY COMFYUI_BOOT_SCRIPT
+unset COMFYUI_SSH_HOST_KEY COMFYUI_SSH_AUTHORIZED_KEY COMFYUI_BOOT_SCRIPT COMFYUI_VOLUME_KEY
+
+# Brings the container disk, which is empty after a stop, to where an installation left it; writes $local/boot/start.
+restore() {
+  verified services.sealed "$run/record" || return 1
+  bundle=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["bundle"])' "$run/record") || return 1
+  if [ ! -d "$local/bundle/$bundle" ]; then
+    verified "archives/bundle-$bundle.tar" "$run/bundle.tar" || return 1
+    mkdir -p "$local/bundle/.$bundle" && tar -xf "$run/bundle.tar" -C "$local/bundle/.$bundle" || return 1
+    mv -T "$local/bundle/.$bundle" "$local/bundle/$bundle"
+    rm -f "$run/bundle.tar"
+  fi
+  cd "$local/bundle/$bundle" && PYTHONDONTWRITEBYTECODE=1 python3 -m provisioning.services.restore
+}
 
 child=
 trap '[ -n "$child" ] && kill -TERM "$child" 2>/dev/null && wait "$child"; exit 0' TERM INT
 said=
 while :; do
-  if [ -x "$home/boot/start" ]; then
-    say "starting what is installed on the volume"
-    "$home/boot/start" & child=$!
+  if [ -x "$local/boot/start" ]; then
+    say "starting what is installed"
+    "$local/boot/start" & child=$!
     wait "$child"; say "it ended with status $?; starting it again"
     sleep 2 & child=$!
+  elif [ -z "$said" ] && [ -f "$home/services.sealed" ]; then
+    say "bringing what is installed from the volume to the container disk"
+    restore & child=$!
+    wait "$child" || { say "that was not possible; trying again in 15 s, or run make up"; sleep 15 & child=$!; wait "$child"; }
+    continue
   else
     [ -n "$said" ] || say "nothing is installed yet; waiting for the installer"
     said=1

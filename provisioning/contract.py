@@ -136,6 +136,8 @@ class ProvisionPlan:
     gateway: GatewayPlan
     comfyui_args: tuple[str, ...] = ()
     """Further command-line arguments for ComfyUI's main.py."""
+    isolation: str = "auto"
+    """What the stack file asks of the isolation of ComfyUI: `auto`, `folder` or `none`."""
     volume_gb: int = 0
     """Size of the network volume as the stack asks for it; 0 where nobody knows it. `df` shows the whole cluster's."""
 
@@ -153,6 +155,7 @@ class ProvisionPlan:
             models=tuple(ModelPin(**model) for model in raw["models"]),
             gateway=GatewayPlan(**raw["gateway"]),
             comfyui_args=tuple(raw["comfyui_args"]),
+            isolation=raw["isolation"],
             volume_gb=raw["volume_gb"],
         )
 

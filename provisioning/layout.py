@@ -72,17 +72,17 @@ class Layout:
     @property
     def bundles(self) -> Path:
         """One directory per uploaded bundle, named by its digest."""
-        return self.home / "bundle"
+        return self.local / "bundle"
 
     @property
     def start(self) -> Path:
         """What boot.sh runs once something is installed."""
-        return self.home / "boot" / "start"
+        return self.local / "boot" / "start"
 
     @property
     def jobs(self) -> Path:
         """Progress and result of installer runs, one directory each."""
-        return self.home / "jobs"
+        return self.local / "jobs"
 
     @property
     def lease(self) -> Path:
@@ -91,23 +91,23 @@ class Layout:
 
     @property
     def packages(self) -> Path:
-        """System packages as .deb files, so that a restart needs no network."""
-        return self.home / "packages"
+        """System packages as .deb files; one archive of them lies on the volume, so that a restart needs no network."""
+        return self.local / "packages"
 
     @property
     def sources(self) -> Path:
         """Checked-out repositories, `<name>/<commit>`."""
-        return self.home / "sources"
+        return self.local / "sources"
 
     @property
     def venvs(self) -> Path:
         """Python environments, named by the hash of their lock."""
-        return self.home / "venvs"
+        return self.local / "venvs"
 
     @property
     def base(self) -> Path:
         """ComfyUI's --base-directory."""
-        return self.home / "base"
+        return self.local / "base"
 
     @property
     def nodes(self) -> Path:
@@ -125,6 +125,11 @@ class Layout:
         return self.home / "models" / "store"
 
     @property
+    def model_copies(self) -> Path:
+        """Copies of stored models on the container disk, where ComfyUI must not reach the volume at all."""
+        return self.local / "models"
+
+    @property
     def model_staging(self) -> Path:
         """Downloads that are not finished or not checked yet."""
         return self.home / "models" / "staging"
@@ -136,18 +141,38 @@ class Layout:
 
     @property
     def desired(self) -> Path:
-        """What the services are to be: written by the installer, read at every start; root alone."""
-        return self.home / "services.json"
+        """What the services are to be, in clear: written by the installer or opened at a start; root alone."""
+        return self.run / "services.json"
+
+    @property
+    def sealed(self) -> Path:
+        """What the next start needs to know, on the volume: signed, its secrets sealed."""
+        return self.home / "services.sealed"
+
+    @property
+    def archives(self) -> Path:
+        """Software on the volume, one signed archive for each tree."""
+        return self.home / "archives"
+
+    @property
+    def isolation(self) -> Path:
+        """Holds the word for how ComfyUI is kept apart in this container."""
+        return self.run / "isolation"
+
+    @property
+    def prepared(self) -> Path:
+        """A file that is there once ComfyUI has all it needs since the container's start."""
+        return self.run / "prepared"
 
     @property
     def gateway_data(self) -> Path:
         """The gateway's database directory; the gateway's user alone."""
-        return self.home / "gateway"
+        return self.local / "gateway"
 
     @property
     def requests(self) -> Path:
-        """What the gateway asks of the caretaker; the gateway's user alone. On the volume: it outlives a stop."""
-        return self.home / "requests"
+        """What the gateway asks of the caretaker; the gateway's user alone."""
+        return self.local / "requests"
 
     @property
     def gateway_config(self) -> Path:
@@ -171,7 +196,7 @@ class Layout:
     @property
     def logs(self) -> Path:
         """Logs of the services, rotated."""
-        return self.home / "logs"
+        return self.local / "logs"
 
 
 def port(private: int, env: Mapping[str, str]) -> int:

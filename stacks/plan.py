@@ -90,6 +90,7 @@ def provision(settings: Settings, lock: Lock, root: Path = ROOT) -> ProvisionPla
         models=tuple(lock.pin_model(_model(model)) for model in settings.models),
         gateway=GatewayPlan(settings.gateway.model_dump(mode="json", exclude_unset=True), 0.0),
         comfyui_args=settings.comfyui.args,
+        isolation=settings.pod.isolation.value,
         volume_gb=volume_gb(settings),
     )
 

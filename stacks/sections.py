@@ -85,6 +85,17 @@ class WhenStopped(StrEnum):
     """Another one is placed wherever a GPU can be had; the volume stays."""
 
 
+class IsolationChoice(StrEnum):
+    """What keeps ComfyUI, and so custom nodes, out of the volume and of the gateway's folders."""
+
+    AUTO = "auto"
+    """The kernel's Landlock; where a host has none, the closed folder; where that does not fit either, `up` stops."""
+    FOLDER = "folder"
+    """The folder that the volume is mounted in is closed, and models are copied to the container disk."""
+    NONE = "none"
+    """As `auto`, and `up` goes on where nothing isolates."""
+
+
 class PodSection(Section):
     """The machine."""
 
@@ -100,6 +111,8 @@ class PodSection(Section):
     """`start` or `replace`: what an update does about a pod that somebody stopped."""
     ready_timeout_seconds: int = Field(default=1200, ge=60, le=3600)
     """How long a new pod may take until SSH answers."""
+    isolation: IsolationChoice = IsolationChoice.AUTO
+    """`auto`, `folder` or `none`: what keeps custom nodes out of what lies on the volume."""
     min_cuda_version: str = Field(default="", pattern=r"^([0-9]+\.[0-9]+)?$")
     """Oldest CUDA version of the host's driver, for example 12.8; empty means any."""
 

@@ -20,7 +20,7 @@ SILENCE_SECONDS = 45.0
 """The follower gives a sign of life every five seconds; nine missed ones mean that the line is dead."""
 
 # POD_ROOT is the pod's to know: it is empty on a pod, and a directory in the emulator's process runtime.
-HOME = '"${POD_ROOT:-}"' + contract.HOME
+LOCAL = '"${POD_ROOT:-}"' + contract.LOCAL
 
 
 def job_name(request: PushRequest, digest: str) -> str:
@@ -44,10 +44,10 @@ def _text(data: bytes | str | None) -> str:
 
 async def upload(connection: asyncssh.SSHClientConnection, digest: str) -> bool:
     """Bring the bundle to the pod; returns whether it had to be sent."""
-    directory = f"{HOME}/bundle/{shlex.quote(digest)}"
+    directory = f"{LOCAL}/bundle/{shlex.quote(digest)}"
     if await _run(connection, f"test -d {directory} && echo there || echo missing") == "there":
         return False
-    staged = f'{HOME}/bundle/.{shlex.quote(digest[:12])}."$$"'
+    staged = f'{LOCAL}/bundle/.{shlex.quote(digest[:12])}."$$"'
     # Two clients may upload at once: the first one's rename stands, the second one's copy goes.
     unpack = f"umask 022; mkdir -p {staged} && tar -xzf - -C {staged} && mv -T {staged} {directory}"
     await _run(connection, f"{unpack}; rm -rf {staged}; test -d {directory}", bundle.pack())
@@ -55,7 +55,7 @@ async def upload(connection: asyncssh.SSHClientConnection, digest: str) -> bool:
 
 
 def _python(digest: str, arguments: str) -> str:
-    return f"cd {HOME}/bundle/{shlex.quote(digest)} && PYTHONDONTWRITEBYTECODE=1 exec python3 -m {arguments}"
+    return f"cd {LOCAL}/bundle/{shlex.quote(digest)} && PYTHONDONTWRITEBYTECODE=1 exec python3 -m {arguments}"
 
 
 async def start(connection: asyncssh.SSHClientConnection, request: PushRequest, digest: str) -> tuple[str, bool]:

@@ -42,6 +42,16 @@ def staging(target: Path) -> Path:
     return target.with_name(f".{target.name}.{secrets.token_hex(4)}.staged")
 
 
+def settle(staged: Path, target: Path) -> None:
+    """Give a finished directory its name; where another process was first, that one's stays: they are alike."""
+    try:
+        staged.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        shutil.rmtree(staged, ignore_errors=True)
+
+
 def own_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None) -> None:
     """Make a directory with this mode and, where given, this owner; one that is there already is corrected."""
     path.mkdir(parents=True, exist_ok=True)
@@ -51,9 +61,33 @@ def own_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None
         path.chmod(mode)
     except PermissionError as error:
         raise InstallError(
-            f"{path} cannot be given to user {owner[0] if owner else os.geteuid()}: the volume does not let root set "
-            "owners. ComfyUI and the gateway must not share a user, so this volume cannot be used; choose another one"
+            f"{path} cannot be given to user {owner[0] if owner else os.geteuid()}: the container disk does not let "
+            "root set owners, so ComfyUI and the gateway cannot be kept apart; choose another image"
         ) from error
+
+
+def give_directory(path: Path, owner: tuple[int, int] | None) -> None:
+    """Make a directory on the volume that a service user can write to, also where the volume sets no owners.
+
+    There everybody on the pod could write to it; what keeps ComfyUI out is above it (provisioning.services.isolation).
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    if is_given(path, owner):
+        return
+    try:
+        if owner:
+            os.chown(path, *owner)
+        path.chmod(0o700)
+    except PermissionError:
+        path.chmod(0o777)
+
+
+def is_given(path: Path, owner: tuple[int, int] | None) -> bool:
+    """Say whether a service user can write to a directory: it has it, or everybody may."""
+    if not path.is_dir():
+        return False
+    found = path.stat()
+    return found.st_mode & 0o007 == 0o007 or (found.st_uid == (owner[0] if owner else os.geteuid()))
 
 
 def link(path: Path, target: Path) -> None:

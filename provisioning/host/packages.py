@@ -12,6 +12,7 @@ from pathlib import Path
 from provisioning.errors import InstallError
 from provisioning.host.commands import run
 from provisioning.layout import Layout
+from provisioning.vault import archives
 
 APT_TIMEOUT = 600.0
 
@@ -41,6 +42,16 @@ def _os_release(path: Path) -> dict[str, str]:
     return {name: value.strip('"') for name, value in pairs}
 
 
+def archive(layout: Layout) -> str:
+    """Return the name of the archive that holds the .deb files of this release; boot.sh computes the same name."""
+    return f"packages-{cache(layout).name}"
+
+
+def files(layout: Layout) -> list[str]:
+    """Return the names of the .deb files on the container disk."""
+    return sorted(path.name for path in cache(layout).glob("*.deb"))
+
+
 def install(names: tuple[str, ...], layout: Layout, env: Mapping[str, str]) -> None:
     """Install packages with apt, leaving their files in the cache; raises InstallError."""
     if shutil.which("apt-get") is None:
@@ -54,11 +65,14 @@ def install(names: tuple[str, ...], layout: Layout, env: Mapping[str, str]) -> N
     run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *flags, *names], env=quiet, timeout=APT_TIMEOUT)
 
 
-def restore(layout: Layout, env: Mapping[str, str]) -> None:
-    """Install what is missing from the cache alone, with the network possibly cut; raises InstallError."""
+def restore(layout: Layout, key: str, env: Mapping[str, str]) -> None:
+    """Install what is missing from the volume's packages alone, with the network possibly cut; raises InstallError."""
     if not missing():
         return
-    files = sorted(map(str, cache(layout).glob("*.deb")))
-    if not files:
+    if not archives.is_kept(layout, archive(layout)):
         raise InstallError(f"{', '.join(missing())} is missing and the volume holds no package for this release")
-    run(["dpkg", "-i", *files], env=dict(env) | {"DEBIAN_FRONTEND": "noninteractive"}, timeout=APT_TIMEOUT)
+    # What boot.sh unpacked or fetched before goes: the archive holds that too.
+    shutil.rmtree(cache(layout), ignore_errors=True)
+    archives.unpack(layout, key, archive(layout), cache(layout))
+    debs = [str(cache(layout) / name) for name in files(layout)]
+    run(["dpkg", "-i", *debs], env=dict(env) | {"DEBIAN_FRONTEND": "noninteractive"}, timeout=APT_TIMEOUT)

@@ -16,7 +16,7 @@ from provisioning.contract import ProvisionPlan, Secrets
 from provisioning.errors import InstallError, ProvisioningError
 from provisioning.host import environ, users
 from provisioning.host.files import own_directory
-from provisioning.install import job, result
+from provisioning.install import job, probe, result
 from provisioning.install.facts import observe
 from provisioning.install.lease import Lease
 from provisioning.install.progress import DONE, FAILED, RUNNING, SKIPPED, WARNING, Progress
@@ -25,6 +25,7 @@ from provisioning.install.site import Site
 from provisioning.install.steps import STEPS, check_comfyui, decide, validate
 from provisioning.install.tidy import tidy
 from provisioning.layout import Layout
+from provisioning.services import isolation
 
 
 def main() -> None:
@@ -81,6 +82,7 @@ def _install(site: Site) -> dict[str, Any]:
 
     validate(site)
     _say_limits(site)
+    _probe(site)
     with Lease(site.layout.lease, site.pod_id, waiting=waiting) as lease:
         site = replace(site, fence=lease.check)
         _run_steps(site)
@@ -94,6 +96,13 @@ def _install(site: Site) -> dict[str, Any]:
 def _say_limits(site: Site) -> None:
     if not observe(site).in_charge:
         site.progress.emit("users", WARNING, "not a machine of our own: no users, no system packages, all as one user")
+
+
+def _probe(site: Site) -> None:
+    """Say what the volume does, and stop where nothing would isolate ComfyUI, before anything is downloaded."""
+    site.progress.emit("volume", DONE, probe.line(site.layout, in_charge=users.in_charge(site.layout)))
+    known = sum(pin.size_bytes for pin in site.plan.models if not (site.layout.model_copies / pin.sha256).is_file())
+    isolation.decide(site.plan.isolation, site.layout, known)
 
 
 def _run_steps(site: Site) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from provisioning.host import packages, users
-from provisioning.install import nodes
+from provisioning.install import nodes, software
 from provisioning.install.site import Site
 from provisioning.install.targets import Targets
 from provisioning.models import store
@@ -26,6 +26,8 @@ class Facts:
     node_links: bool
     comfyui_venv: bool
     gateway_venv: bool
+    archives: bool
+    """Whether the volume holds every tree that is run."""
     models: bool
 
 
@@ -43,6 +45,7 @@ def observe(site: Site) -> Facts:
         node_links=nodes.linked(layout, plan.nodes),
         comfyui_venv=targets.comfyui_venv.python(layout).exists(),
         gateway_venv=targets.gateway_venv.python(layout).exists(),
+        archives=not software.missing(site),
         models=all(store.linked(layout, pin) for pin in plan.models if pin.url) and _no_other_links(site),
     )
 

@@ -8,6 +8,7 @@ from provisioning.install import sources
 from provisioning.install.site import Site
 from provisioning.install.targets import Targets
 from provisioning.models import store
+from provisioning.services import isolation
 
 
 def of(site: Site) -> dict[str, Any]:
@@ -17,6 +18,7 @@ def of(site: Site) -> dict[str, Any]:
         "comfyuiCommit": site.plan.comfyui.commit,
         "comfyuiVersion": ".".join(map(str, version)),
         "nodes": [{"name": pin.name, "commit": pin.commit} for pin in site.plan.nodes],
+        "isolation": isolation.current(site.layout).value,
         "models": _models(site),
         "missingModels": [pin.name for pin in site.plan.models if not pin.url],
     }

@@ -7,17 +7,25 @@ from collections.abc import Callable
 
 from provisioning import contract
 from provisioning.errors import InstallError
-from provisioning.host.files import write
-from provisioning.install.progress import DONE, RUNNING
+from provisioning.install.progress import DONE, RUNNING, WARNING
 from provisioning.install.site import Site
 from provisioning.install.targets import Targets
 from provisioning.layout import port
-from provisioning.services import comfyui, desired, gateway, health, start, supervisor
+from provisioning.services import comfyui, desired, gateway, health, isolation, prepare, start, supervisor
+from provisioning.services.isolation import Isolation
+from provisioning.vault import record
 
 BOOT_SECONDS = 60.0
 COMFYUI_SECONDS = 420.0
-"""Reading torch from a network volume for the first time takes minutes."""
+"""Loading torch and all nodes for the first time takes minutes."""
 GATEWAY_SECONDS = 60.0
+
+
+EXPLAINED = {
+    Isolation.LANDLOCK: "landlock: of the volume, ComfyUI can read the models and reach nothing else",
+    Isolation.FOLDER: "folder: ComfyUI cannot reach the volume; models are copied to the container disk",
+    Isolation.NONE: "none: custom nodes can read and delete what lies on the volume and what the gateway keeps",
+}
 
 
 def serve(site: Site) -> None:
@@ -25,23 +33,32 @@ def serve(site: Site) -> None:
     comfyui.validate_arguments(site.plan.comfyui_args)
     wanted = Targets(site).desired
     known = desired.read(site.layout)
+    isolation.apply(site.layout, prepare.decided(site.layout, wanted))
+    _place(site, wanted)
     desired.store(site.layout, wanted)
-    _write_start_script(site, wanted)
-    python = site.layout.home / wanted.gateway.python
-    if known and supervisor.answers(site.layout.home / known.gateway.python, site.layout):
+    site.fence()
+    record.store(site.layout, site.volume_key, wanted)
+    start.write_script(site.layout, wanted.bundle)
+    python = site.layout.local / wanted.gateway.python
+    if known and supervisor.answers(site.layout.local / known.gateway.python, site.layout):
         _change(site, known, wanted)
     _await_supervisor(site, lambda: supervisor.answers(python, site.layout))
     check(site)
 
 
-def _write_start_script(site: Site, wanted: desired.Desired) -> None:
-    text = start.START_SCRIPT.format(home=contract.HOME, bundle=wanted.bundle)
-    write(site.layout.start, text, mode=0o755)
+def _place(site: Site, wanted: desired.Desired) -> None:
+    how = isolation.current(site.layout)
+    site.progress.emit("isolation", WARNING if how is Isolation.NONE else DONE, EXPLAINED[how])
+
+    def say(text: str) -> None:
+        site.progress.emit("start", RUNNING, text)
+
+    prepare.prepare(site.layout, wanted, site.volume_key, how, say)
 
 
 def _change(site: Site, known: desired.Desired, wanted: desired.Desired) -> None:
     """Restart what changed and nothing else; supervisord itself only when its own packages did."""
-    old = site.layout.home / known.gateway.python
+    old = site.layout.local / known.gateway.python
     if known.gateway.python != wanted.gateway.python:
         site.progress.emit("start", RUNNING, "restarting supervisord with its new packages")
         supervisor.control(old, site.layout, "shutdown")
@@ -72,7 +89,7 @@ def check(site: Site) -> None:
     upstream = f"http://127.0.0.1:{port(contract.COMFYUI_PORT, site.environ)}/system_stats"
     front = f"http://127.0.0.1:{port(contract.GATEWAY_PORT, site.environ)}/livez"
     wanted = Targets(site).desired
-    python = site.layout.home / wanted.gateway.python
+    python = site.layout.local / wanted.gateway.python
     host = {"Host": gateway.hosts(wanted.gateway, site.environ)[0]}
 
     def wait(name: str, url: str, headers: dict[str, str], limit: float) -> None:

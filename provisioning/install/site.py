@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from provisioning import contract
 from provisioning.contract import ProvisionPlan, Secrets
 from provisioning.host import environ
 from provisioning.install.progress import Progress
@@ -31,6 +32,11 @@ class Site:
     def pod_id(self) -> str:
         """RunPod's id of this pod."""
         return self.environ.get("RUNPOD_POD_ID", "unknown")
+
+    @property
+    def volume_key(self) -> str:
+        """What signs and seals on the volume."""
+        return self.environ.get(contract.VOLUME_KEY_VARIABLE, "")
 
     @property
     def tool_env(self) -> dict[str, str]:

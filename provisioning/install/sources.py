@@ -11,7 +11,7 @@ from pathlib import Path
 from provisioning.contract import SourcePin
 from provisioning.errors import InstallError
 from provisioning.host.commands import run
-from provisioning.host.files import staging
+from provisioning.host.files import settle, staging
 
 GIT_TIMEOUT = 900.0
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -39,6 +39,11 @@ def validate(pin: SourcePin) -> None:
         raise InstallError(f"{pin.name}: the repository's address must begin with https:// and hold no blanks")
 
 
+def archive(pin: SourcePin) -> str:
+    """Return the name of the archive of a checkout on the volume."""
+    return f"source-{pin.name}-{pin.commit}"
+
+
 def fetch(pin: SourcePin, target: Path, env: Mapping[str, str]) -> None:
     """Check out `pin` at `target`, which must not exist yet; killed anywhere, `target` is whole or absent."""
     validate(pin)
@@ -48,7 +53,7 @@ def fetch(pin: SourcePin, target: Path, env: Mapping[str, str]) -> None:
     shutil.rmtree(staged / ".git")
     refuse_links_out(staged, pin.name)
     _lay_out_defaults(staged)
-    staged.rename(target)
+    settle(staged, target)
 
 
 def _check_out(pin: SourcePin, directory: Path, env: Mapping[str, str]) -> None:

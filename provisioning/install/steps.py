@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from provisioning.errors import InstallError
 from provisioning.host import packages, users
-from provisioning.install import nodes, sources, venvs
+from provisioning.install import nodes, software, sources, uv, venvs
 from provisioning.install.facts import Facts
 from provisioning.install.progress import WARNING
 from provisioning.install.site import Site
 from provisioning.install.targets import Targets, tokens
 from provisioning.models import manifest, store
 from provisioning.services import start
+from provisioning.vault import archives
 
 MINIMUM_COMFYUI = (0, 28)
 """Older ones have known remote holes (CVE-2026-56670 to 56673)."""
@@ -45,11 +47,13 @@ def validate(site: Site) -> None:
 
 def _packages(site: Site) -> None:
     packages.install(packages.missing(), site.layout, site.tool_env)
+    # The archive of before lacks what was fetched now; the step "archives" writes another one.
+    archives.path(site.layout, packages.archive(site.layout)).unlink(missing_ok=True)
 
 
 def _comfyui(site: Site) -> None:
-    target = Targets(site).comfyui_source
-    sources.fetch(site.plan.comfyui, target, site.tool_env)
+    pin, target = site.plan.comfyui, Targets(site).comfyui_source
+    software.have(site, "comfyui", sources.archive(pin), target, lambda: sources.fetch(pin, target, site.tool_env))
 
 
 def check_comfyui(site: Site) -> None:
@@ -66,23 +70,37 @@ def check_comfyui(site: Site) -> None:
 
 def _nodes(site: Site) -> None:
     for pin in site.plan.nodes:
-        target = nodes.directory(site.layout, pin)
-        if not target.is_dir():
-            sources.fetch(pin, target, site.tool_env)
+        fetch = partial(sources.fetch, pin, nodes.directory(site.layout, pin), site.tool_env)
+        software.have(site, "nodes", sources.archive(pin), nodes.directory(site.layout, pin), fetch)
     nodes.link_all(site.layout, site.plan.nodes)
 
 
 def _comfyui_venv(site: Site) -> None:
     check_comfyui(site)
-    venvs.build(Targets(site).comfyui_venv, site.layout, site.tool_env)
+    _environment(site, "comfyui-packages", Targets(site).comfyui_venv)
 
 
 def _gateway_venv(site: Site) -> None:
-    venvs.build(Targets(site).gateway_venv, site.layout, site.tool_env)
+    _environment(site, "gateway-packages", Targets(site).gateway_venv)
+
+
+def _environment(site: Site, step: str, venv: venvs.Venv) -> None:
+    def build() -> None:
+        tool = uv.directory(site.layout)
+        software.have(site, step, tool.name, tool, lambda: None)
+        venvs.build(venv, site.layout, site.tool_env)
+
+    software.have(site, step, venv.directory(site.layout).name, venv.directory(site.layout), build)
+
+
+def _archives(site: Site) -> None:
+    if not archives.is_kept(site.layout, uv.directory(site.layout).name):
+        uv.ensure(site.layout, site.tool_env)
+    software.keep(site)
 
 
 def _models(site: Site) -> None:
-    around = manifest.Surroundings(tokens(site.secrets), site.progress, fence=site.fence)
+    around = manifest.Surroundings(tokens(site.secrets), site.progress, site.plan.volume_gb * 10**9, fence=site.fence)
     manifest.ensure(site.layout, site.plan.models, around)
     for pin in site.plan.models:
         have = store.stored(site.layout, pin)
@@ -99,6 +117,7 @@ STEPS: tuple[Step, ...] = (
     Step("nodes", "custom nodes", lambda f: f.node_sources and f.node_links, _nodes),
     Step("comfyui-packages", "ComfyUI's Python packages", lambda f: f.comfyui_venv, _comfyui_venv),
     Step("gateway-packages", "the gateway's Python packages", lambda f: f.gateway_venv, _gateway_venv),
+    Step("archives", "software on the volume", lambda f: f.archives, _archives),
     Step("models", "models", lambda f: f.models, _models),
 )
-"""What is put on the volume; `provisioning.install.serve` then starts it."""
+"""What is put on the pod; `provisioning.install.serve` then starts it."""

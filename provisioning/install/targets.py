@@ -1,4 +1,4 @@
-"""Where a plan's artefacts lie on this pod's volume."""
+"""Where a plan's artefacts lie on this pod, and what their archives on the volume are called."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import hashlib
 from pathlib import Path
 
 from provisioning.contract import Secrets
-from provisioning.install import nodes
+from provisioning.install import nodes, sources, uv
 from provisioning.install.site import Site
 from provisioning.install.venvs import Venv
+from provisioning.models import store
 from provisioning.models.http import Tokens
-from provisioning.services.desired import ComfyUIService, Desired, gateway_service
+from provisioning.services.desired import ComfyUIService, Desired, Tree, gateway_service
 
 GATEWAY_LOCK = "provisioning/gateway/requirements.lock"
 
@@ -44,18 +45,49 @@ class Targets:
         return self.comfyui_venv, self.gateway_venv
 
     @property
+    def comfyui_trees(self) -> tuple[Tree, ...]:
+        """What ComfyUI runs from."""
+        layout = self._site.layout
+        checkouts = [(sources.archive(pin), nodes.directory(layout, pin)) for pin in self._site.plan.nodes]
+        checkouts.append((sources.archive(self._site.plan.comfyui), self.comfyui_source))
+        venv = self.comfyui_venv.directory(layout)
+        return tuple(Tree(name, self._below(path)) for name, path in (*checkouts, (venv.name, venv)))
+
+    @property
+    def kept(self) -> dict[str, Path]:
+        """Every tree that has an archive on the volume, by the archive's name."""
+        layout = self._site.layout
+        own = (uv.directory(layout), self.gateway_venv.directory(layout))
+        trees = {tree.archive: layout.local / tree.path for tree in self.comfyui_trees}
+        return trees | {path.name: path for path in own} | {f"bundle-{self._site.bundle.name}": self._site.bundle}
+
+    @property
     def desired(self) -> Desired:
-        """What the services are to be."""
-        site, home = self._site, self._site.layout.home
-        pins = sorted(str(nodes.directory(site.layout, pin).relative_to(home)) for pin in site.plan.nodes)
+        """What the services are to be; complete once the models are stored."""
+        site = self._site
+        links = tuple(sorted((pin.name, self._below(nodes.directory(site.layout, pin))) for pin in site.plan.nodes))
         comfyui = ComfyUIService(
-            python=str(self.comfyui_venv.python(site.layout).relative_to(home)),
-            source=str(self.comfyui_source.relative_to(home)),
+            python=self._below(self.comfyui_venv.python(site.layout)),
+            source=self._below(self.comfyui_source),
             arguments=site.plan.comfyui_args,
-            revision=hashlib.sha256("\n".join(pins).encode()).hexdigest()[:16],
+            revision=hashlib.sha256("\n".join(path for _, path in links).encode()).hexdigest()[:16],
+            trees=self.comfyui_trees,
+            nodes=links,
+            models=self._models,
         )
-        python = str(self.gateway_venv.python(site.layout).relative_to(home))
-        return Desired(site.bundle.name, comfyui, gateway_service(python, site.plan.gateway, site.secrets))
+        python = self._below(self.gateway_venv.python(site.layout))
+        gateway = gateway_service(python, site.plan.gateway, site.secrets)
+        return Desired(site.bundle.name, comfyui, gateway, site.plan.isolation, site.plan.volume_gb)
+
+    @property
+    def _models(self) -> tuple[tuple[str, str], ...]:
+        layout = self._site.layout
+        found = ((pin, store.stored(layout, pin)) for pin in self._site.plan.models if pin.url)
+        places = ((store.link_path(layout, pin).relative_to(layout.model_folders), have) for pin, have in found)
+        return tuple((str(place), have.sha256) for place, have in places if have)
+
+    def _below(self, path: Path) -> str:
+        return str(path.relative_to(self._site.layout.local))
 
 
 def tokens(secrets: Secrets) -> Tokens:

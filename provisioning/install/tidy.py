@@ -6,16 +6,17 @@ import shutil
 import time
 from pathlib import Path
 
+from provisioning.host import packages
 from provisioning.install import uv
 from provisioning.install.site import Site
 from provisioning.install.targets import Targets
 from provisioning.layout import Layout
+from provisioning.vault import archives
 
 KEPT_RUNS = 10
 KEPT_BUNDLES = 3
-"""Another pod on the same volume may still run from an earlier one."""
 FORGOTTEN_SECONDS = 86400.0
-"""Environments that nothing wants any more stay for a day: a step back then costs nothing."""
+"""Archives that nobody used for a day go. A pod that runs marks what it would start from every hour."""
 
 
 def tidy(site: Site) -> None:
@@ -23,23 +24,33 @@ def tidy(site: Site) -> None:
     layout = site.layout
     for staged in _staged(layout):
         _remove(staged)
-    _forget_venvs(site)
+    _forget_trees(site)
+    _forget_archives(site)
     _keep_latest(layout.jobs, KEPT_RUNS)
     _keep_latest(layout.bundles, KEPT_BUNDLES)
 
 
 def _staged(layout: Layout) -> list[Path]:
     """Return what was written beside its place and never got there; looks in no directory a service may write to."""
-    parts = ("", "boot", "venvs", "sources/*", "sources/nodes/*", "models/*", "base/custom_nodes", "base/models/*")
-    unfinished = [path for part in parts for path in layout.home.glob(f"{part}/.*.staged".lstrip("/"))]
-    return [*unfinished, *layout.model_staging.glob("*")]
+    parts = ("", "boot", "venvs", "sources/*", "sources/nodes/*", "base/custom_nodes", "base/models/*")
+    unfinished = [path for part in parts for path in layout.local.glob(f"{part}/.*.staged".lstrip("/"))]
+    kept = [path for part in ("", "archives", "models/*") for path in layout.home.glob(f"{part}/.*.staged".lstrip("/"))]
+    return [*unfinished, *kept, *layout.model_staging.glob("*")]
 
 
-def _forget_venvs(site: Site) -> None:
+def _forget_trees(site: Site) -> None:
+    """Remove environments of the container disk that this pod no longer runs from; the volume has them for a day."""
     wanted = {uv.directory(site.layout), *(venv.directory(site.layout) for venv in Targets(site).venvs)}
     for directory in set(site.layout.venvs.iterdir()) - wanted:
-        if time.time() - directory.stat().st_mtime > FORGOTTEN_SECONDS:
-            _remove(directory)
+        _remove(directory)
+
+
+def _forget_archives(site: Site) -> None:
+    layout, wanted = site.layout, {packages.archive(site.layout), *Targets(site).kept}
+    archives.mark_used(layout, wanted)
+    for path in set(layout.archives.glob("*")) - {archives.path(layout, name) for name in wanted}:
+        if time.time() - path.stat().st_mtime > FORGOTTEN_SECONDS:
+            _remove(path)
 
 
 def _keep_latest(directory: Path, count: int) -> None:

@@ -1,4 +1,4 @@
-"""uv, hash-locked, on the volume: it fills an environment in seconds where pip takes a minute, by the same rules."""
+"""uv, hash-locked: it fills an environment in seconds where pip takes a minute, by the same rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from provisioning.errors import InstallError
 from provisioning.host.commands import run
-from provisioning.host.files import staging
+from provisioning.host.files import settle, staging
 from provisioning.layout import Layout
 
 LOCK = Path(__file__).with_name("uv.lock")
@@ -45,7 +45,7 @@ def ensure(layout: Layout, env: Mapping[str, str]) -> Path:
         rules = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "--no-cache-dir", "--no-input", "--quiet"]
         pip = [python, "-m", "pip", "--disable-pip-version-check", "install", *rules, "--target", str(staged / "uv")]
         run([*pip, "-r", str(LOCK)], env=env, timeout=BOOTSTRAP_SECONDS)
-        staged.rename(target)
+        settle(staged, target)
     return target / "uv" / "bin" / "uv"
 
 

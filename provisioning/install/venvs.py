@@ -1,4 +1,4 @@
-"""Python environments on the volume: one per lock, made beside and renamed when whole."""
+"""Python environments on the container disk: one per lock, made beside and renamed when whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from provisioning.errors import InstallError
 from provisioning.host.commands import run
-from provisioning.host.files import staging, write
+from provisioning.host.files import settle, staging, write
 from provisioning.install import uv
 from provisioning.layout import Layout
 
@@ -78,4 +78,4 @@ def build(venv: Venv, layout: Layout, env: Mapping[str, str]) -> None:
         uv.install(program, staged / "bin" / "python", full, env)
     # uv leaves a lock that everybody may write to; nothing is installed here any more.
     (staged / ".lock").unlink(missing_ok=True)
-    staged.rename(target)
+    settle(staged, target)

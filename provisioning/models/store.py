@@ -71,7 +71,9 @@ def link_path(layout: Layout, pin: ModelPin) -> Path:
 def linked(layout: Layout, pin: ModelPin) -> bool:
     """Say whether the model is in place under its name."""
     have = stored(layout, pin)
-    return have is not None and link_path(layout, pin).resolve() == (layout.model_store / have.sha256).resolve()
+    # Where ComfyUI must not reach the volume, the link leads to a copy of the same name.
+    target = link_path(layout, pin).resolve()
+    return have is not None and target.name == have.sha256 and target.is_file()
 
 
 def put_in_place(layout: Layout, pin: ModelPin, have: Stored) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from provisioning import contract
 from provisioning.errors import InstallError
 from provisioning.layout import Layout, port
-from provisioning.services.desired import ComfyUIService
+from provisioning.services import isolation
+from provisioning.services.desired import Desired
 
 RESERVED = (
     "--listen", "--port", "--base-directory", "--input-directory", "--output-directory", "--temp-directory",
@@ -26,11 +27,14 @@ def validate_arguments(arguments: Sequence[str]) -> None:
             raise InstallError(f"comfyui.args: {name} is set by the installer; remove it from the stack file")
 
 
-def command(service: ComfyUIService, layout: Layout, environ: Mapping[str, str]) -> list[str]:
+def command(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> list[str]:
     """Return the command; ComfyUI listens on loopback only and writes no workflow into its images."""
-    base = layout.base
+    base, service = layout.base, desired.comfyui
+    python = layout.local / desired.gateway.python
+    program = layout.bundles / desired.bundle / "provisioning" / "services" / "confine.py"
     return [
-        str(layout.home / service.python), "main.py",
+        *isolation.launch(layout, isolation.current(layout), python, program, layout.local / service.source),
+        str(layout.local / service.python), "main.py",
         "--listen", "127.0.0.1",
         "--port", str(port(contract.COMFYUI_PORT, environ)),
         "--base-directory", str(base),

@@ -58,7 +58,7 @@ class DatabaseTool:
 
     @property
     def _python(self) -> Path:
-        return self.layout.home / self.desired.gateway.python
+        return self.layout.local / self.desired.gateway.python
 
     @contextmanager
     def _passing(self) -> Iterator[Path]:

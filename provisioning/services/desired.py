@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from provisioning.contract import GatewayPlan, Secrets
@@ -12,14 +13,29 @@ from provisioning.layout import Layout
 
 
 @dataclass(frozen=True)
+class Tree:
+    """A directory that an archive on the volume is unpacked to."""
+
+    archive: str
+    path: str
+    """Below our root on the container disk."""
+
+
+@dataclass(frozen=True)
 class ComfyUIService:
-    """How ComfyUI is started; paths are relative to our home on the volume."""
+    """How ComfyUI is started; paths are relative to our root on the container disk."""
 
     python: str
     source: str
     arguments: tuple[str, ...]
     revision: str
     """Digest of what it loads besides its command: another one means a restart."""
+    trees: tuple[Tree, ...] = ()
+    """What must be unpacked before it starts."""
+    nodes: tuple[tuple[str, str], ...] = ()
+    """Custom nodes: name and path."""
+    models: tuple[tuple[str, str], ...] = ()
+    """Models: `folder/name` and SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +48,12 @@ class GatewayService:
     client_key: str = field(repr=False)
     admin_key: str = field(repr=False)
     database: str = field(default="", repr=False)
-    """URL of a shared PostgreSQL; empty means a file on the volume."""
+    """URL of a shared PostgreSQL; empty means a file of the pod's own."""
+
+    @property
+    def archive(self) -> str:
+        """The archive that holds its interpreter and packages: `venvs/<archive>/bin/python`."""
+        return PurePosixPath(self.python).parts[1]
 
 
 @dataclass(frozen=True)
@@ -42,6 +63,10 @@ class Desired:
     bundle: str
     comfyui: ComfyUIService
     gateway: GatewayService
+    isolation: str = "auto"
+    """What the stack file asks of the isolation of ComfyUI."""
+    volume_gb: int = 0
+    """Size of the volume; 0 where nobody knows it."""
 
     def to_json(self) -> str:
         """Return it as JSON with sorted keys; it holds secrets."""
@@ -51,13 +76,18 @@ class Desired:
     def from_json(cls, text: str) -> Desired:
         """Read it back; raises KeyError or TypeError on another form."""
         raw: dict[str, Any] = json.loads(text)
-        comfyui = raw["comfyui"] | {"arguments": tuple(raw["comfyui"]["arguments"])}
+        service = raw["comfyui"]
+        pairs = {name: tuple((first, second) for first, second in service[name]) for name in ("nodes", "models")}
+        trees = {"trees": tuple(Tree(**tree) for tree in service["trees"]), "arguments": tuple(service["arguments"])}
         gateway = raw["gateway"] | {"plan": GatewayPlan(**raw["gateway"]["plan"])}
-        return cls(raw["bundle"], ComfyUIService(**comfyui), GatewayService(**gateway))
+        return cls(
+            raw["bundle"], ComfyUIService(**(service | pairs | trees)), GatewayService(**gateway), raw["isolation"],
+            raw["volume_gb"],
+        )  # fmt: skip
 
 
 def read(layout: Layout) -> Desired | None:
-    """Return what is desired on this volume; None before the first installation."""
+    """Return what is desired on this pod; None before the first installation, and before a start has opened it."""
     try:
         return Desired.from_json(layout.desired.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -65,7 +95,7 @@ def read(layout: Layout) -> Desired | None:
 
 
 def store(layout: Layout, desired: Desired) -> None:
-    """Keep it on the volume, for root alone."""
+    """Keep it on the container disk, for root alone."""
     write(layout.desired, desired.to_json(), mode=0o600)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from provisioning import contract
 from provisioning.layout import Layout, port
-from provisioning.services.desired import GatewayService
+from provisioning.services.desired import Desired, GatewayService
 
 PROXY_HOST = "{pod_id}-{port}.proxy.runpod.net"
 
@@ -19,14 +19,18 @@ def hosts(service: GatewayService, environ: Mapping[str, str]) -> tuple[str, ...
     return (own, *service.plan.options.get("hosts", ()))
 
 
-def render(service: GatewayService, layout: Layout, environ: Mapping[str, str]) -> str:
+def render(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> str:
     """Return the configuration as JSON; it holds the pepper and the first keys."""
+    service = desired.gateway
     config = {
         **service.plan.options,
         "host": "0.0.0.0",  # noqa: S104  (RunPod's proxy reaches it from outside; it is the one thing meant to be reached)
         "port": port(contract.GATEWAY_PORT, environ),
         "upstream": f"http://127.0.0.1:{port(contract.COMFYUI_PORT, environ)}",
         "database": service.database or str(layout.gateway_data / "gateway.db"),
+        "log": str(layout.gateway_log),
+        "files": str(layout.files),
+        "volume_bytes": desired.volume_gb * 10**9,
         "requests": str(layout.requests),
         "hosts": list(hosts(service, environ)),
         "pod_id": environ.get("RUNPOD_POD_ID", ""),

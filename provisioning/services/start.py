@@ -1,4 +1,4 @@
-"""Starts what is installed on the volume; run by boot.sh on every container start, with the network possibly cut.
+"""Starts what is installed; run by boot.sh on every container start, with the network possibly cut.
 
 The container disk is new each time: users, system packages, directories and configuration are made again first. Then
 this process becomes supervisord.
@@ -16,28 +16,32 @@ from provisioning import contract
 from provisioning.errors import InstallError
 from provisioning.host import environ as pod_environ
 from provisioning.host import packages, users
-from provisioning.host.files import own_directory, write
+from provisioning.host.files import give_directory, is_given, own_directory, write
 from provisioning.layout import Layout, port
-from provisioning.services import gateway, reservation, supervisor
+from provisioning.services import gateway, isolation, prepare, reservation, supervisor
 from provisioning.services.desired import Desired, read
 
 START_SCRIPT = """\
 #!/bin/sh
 # Written by the installer; boot.sh runs it on every container start, people run it as `start database backup`.
-home=${{POD_ROOT:-}}{home}
+local=${{POD_ROOT:-}}{local}
 # Python looks for modules in the working directory first; the image's may be anybody's to write to.
 cd "${{POD_ROOT:-/}}" || exit 1
 module=${{1:-start}}
 [ $# -eq 0 ] || shift
-PYTHONPATH=$home/bundle/{bundle} PYTHONDONTWRITEBYTECODE=1 exec python3 -m "provisioning.services.$module" "$@"
+PYTHONPATH=$local/bundle/{bundle} PYTHONDONTWRITEBYTECODE=1 exec python3 -m "provisioning.services.$module" "$@"
 """
 
 
+def write_script(layout: Layout, bundle: str) -> None:
+    """Write what boot.sh runs from now on."""
+    write(layout.start, START_SCRIPT.format(local=contract.LOCAL, bundle=bundle), mode=0o755)
+
+
 def directories(layout: Layout) -> tuple[tuple[Path, int, users.User | None], ...]:
-    """Return the directories services need, with mode and owner; no owner means root."""
+    """Return the directories services need on the container disk, with mode and owner; no owner means root."""
     base = layout.base
-    # The volume itself too: it may come writable for everybody, and who may rename our home decides what root starts.
-    read_only = [layout.volume, layout.home, base, layout.nodes, layout.model_folders, layout.run]
+    read_only = [layout.local, base, layout.nodes, layout.model_folders, layout.run]
     # A socket whose path is too long lies elsewhere, in a directory of its own (see Layout.supervisor_socket).
     elsewhere = [layout.supervisor_socket.parent] if layout.supervisor_socket.parent != layout.run else []
     return (
@@ -54,13 +58,20 @@ def make_directories(layout: Layout) -> None:
     root = (0, 0) if users.in_charge(layout) else None
     for path, mode, user in directories(layout):
         own_directory(path, mode=mode, owner=users.owner(user, layout) if user else root)
+    for path in _of_the_gateway(layout):
+        give_directory(path, users.owner(users.GATEWAY, layout))
 
 
 def directories_ready(layout: Layout) -> bool:
     """Say whether every directory is there as it should be."""
-    return all(
-        _is_ready(path, mode, users.owner(user, layout) if user else None) for path, mode, user in directories(layout)
-    )
+    owners = ((path, mode, users.owner(user, layout) if user else None) for path, mode, user in directories(layout))
+    given = (is_given(path, users.owner(users.GATEWAY, layout)) for path in _of_the_gateway(layout))
+    return all(_is_ready(*each) for each in owners) and all(given)
+
+
+def _of_the_gateway(layout: Layout) -> tuple[Path, ...]:
+    """Return the directories on the volume that the gateway writes to."""
+    return layout.gateway_log, layout.files
 
 
 def _is_ready(path: Path, mode: int, owner: tuple[int, int] | None) -> bool:
@@ -72,9 +83,9 @@ def _is_ready(path: Path, mode: int, owner: tuple[int, int] | None) -> bool:
 
 def rendered(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> tuple[str, str]:
     """Return the texts of the gateway's and supervisord's configuration."""
-    config = gateway.render(desired.gateway, layout, environ)
+    config = gateway.render(desired, layout, environ)
     programs = supervisor.render(supervisor.programs(desired, layout, environ, config), layout)
-    return config, programs + supervisor.caretaker(desired, layout)
+    return config, programs + supervisor.preparation(desired, layout) + supervisor.caretaker(desired, layout)
 
 
 def write_configuration(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> None:
@@ -90,16 +101,17 @@ def main() -> None:
     layout = Layout.from_env(os.environ)
     desired = read(layout)
     if desired is None:
-        sys.exit("start: nothing is installed on this volume yet")
+        sys.exit("start: nothing is installed yet")
     environ = pod_environ.read(layout)
     if users.in_charge(layout):
-        _restore(layout, pod_environ.for_tools(environ))
-    make_directories(layout)
+        _restore(layout, environ)
+    _make_directories(layout)
+    _isolate(layout, desired)
     write_configuration(desired, layout, environ)
     if users.in_charge(layout):
         _reserve(port(contract.GATEWAY_PORT, environ))
     _say("starting ComfyUI and the gateway under supervisord")
-    python = str(layout.home / desired.gateway.python)
+    python = str(layout.local / desired.gateway.python)
     arguments = [python, "-m", "supervisor.supervisord", "-n", "-c", str(layout.supervisor_config)]
     # Its children inherit this environment: nothing of the pod's own is in it.
     os.execve(python, arguments, {"PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8"})  # noqa: S606
@@ -113,10 +125,28 @@ def _reserve(number: int) -> None:
         _say(f"port {number} cannot be kept for the gateway: {error}")
 
 
-def _restore(layout: Layout, env: Mapping[str, str]) -> None:
+def _isolate(layout: Layout, desired: Desired) -> None:
     try:
-        packages.restore(layout, env)
-    except InstallError as error:
+        isolation.apply(layout, prepare.decided(layout, desired))
+    except (InstallError, OSError) as error:
+        # ComfyUI waits: provisioning.services.prepare fails of the same, and says so until somebody acts.
+        isolation.apply(layout, isolation.Isolation.FOLDER)
+        _say(f"ComfyUI is not started: {error}")
+
+
+def _make_directories(layout: Layout) -> None:
+    try:
+        make_directories(layout)
+    except OSError as error:
+        # Those of the container disk come first; without its folders on the volume the gateway says what it lacks.
+        _say(f"a directory could not be made: {error}")
+
+
+def _restore(layout: Layout, environ: Mapping[str, str]) -> None:
+    env = pod_environ.for_tools(environ)
+    try:
+        packages.restore(layout, environ.get(contract.VOLUME_KEY_VARIABLE, ""), env)
+    except (InstallError, OSError) as error:
         # What is installed runs without git or ensurepip; the next installation brings them.
         _say(f"system packages were not restored: {error}")
     users.ensure(env)

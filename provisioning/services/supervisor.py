@@ -62,6 +62,24 @@ stdout_logfile_maxbytes=20MB
 stdout_logfile_backups=3
 """
 
+# Makes what ComfyUI waits for; what it says goes to the pod's own log, where a person looks first.
+PREPARATION = """\
+
+[program:prepare]
+command={python} -m provisioning.services.prepare
+directory={directory}
+umask=022
+environment={environment}
+autostart=true
+autorestart=unexpected
+exitcodes=0
+startsecs=0
+startretries=100
+redirect_stderr=true
+stdout_logfile=/dev/fd/1
+stdout_logfile_maxbytes=0
+"""
+
 # It does for the gateway what that has no right to; supervisord's own user, since only that may speak to the socket.
 CARETAKER = """\
 
@@ -97,33 +115,41 @@ def programs(desired: Desired, layout: Layout, environ: Mapping[str, str], gatew
     """Return both services; REVISION changes with what a service has read, so that `update` restarts just that one."""
     bundle = layout.bundles / desired.bundle
     comfyui_env = pod_environ.for_comfyui(environ, layout.base / "user") | {"REVISION": desired.comfyui.revision}
+    if layout.root != Path("/"):
+        # The machine's own may lie above what ComfyUI is kept out of.
+        comfyui_env["TMPDIR"] = str(layout.base / "temp")
     gateway_env = {
         "PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8", "HOME": str(layout.gateway_data),
         "PYTHONPATH": str(bundle), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
         "REVISION": hashlib.sha256(gateway_config.encode()).hexdigest()[:16],
     }  # fmt: skip
-    python = str(layout.home / desired.gateway.python)
+    python = str(layout.local / desired.gateway.python)
     serve = [python, "-m", "provisioning.gateway", "serve", "--config", str(layout.gateway_config)]
-    source = layout.home / desired.comfyui.source
     return (
-        Program("comfyui", comfyui.command(desired.comfyui, layout, environ), source, users.COMFYUI, comfyui_env),
+        Program("comfyui", comfyui.command(desired, layout, environ), layout.base, users.COMFYUI, comfyui_env),
         Program("gateway", serve, bundle, users.GATEWAY, gateway_env),
     )
 
 
 def caretaker(desired: Desired, layout: Layout) -> str:
     """Return the caretaker's section."""
+    return CARETAKER.format(**_own_program(desired, layout), log=_text(layout.logs / "caretaker.log"))
+
+
+def preparation(desired: Desired, layout: Layout) -> str:
+    """Return the section of the program that puts in place what ComfyUI needs."""
+    return PREPARATION.format(**_own_program(desired, layout))
+
+
+def _own_program(desired: Desired, layout: Layout) -> dict[str, str]:
+    """Return what the sections of the programs that run as supervisord's own user have in common."""
     bundle = layout.bundles / desired.bundle
     environment = {
         "PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8", "POD_ROOT": str(layout.root), "PYTHONPATH": str(bundle),
         "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
-    return CARETAKER.format(
-        python=_text(shlex.quote(str(layout.home / desired.gateway.python))),
-        directory=_text(bundle),
-        environment=_environment(environment),
-        log=_text(layout.logs / "caretaker.log"),
-    )
+    python = _text(shlex.quote(str(layout.local / desired.gateway.python)))
+    return {"python": python, "directory": _text(bundle), "environment": _environment(environment)}
 
 
 def render(wanted: Sequence[Program], layout: Layout) -> str:

@@ -17,7 +17,7 @@ from stacks.cli.consent import Consent
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 
-_TOOL = f'"${{POD_ROOT:-}}{contract.HOME}/boot/start" database'
+_TOOL = f'"${{POD_ROOT:-}}{contract.LOCAL}/boot/start" database'
 
 
 def backup(engine: Engine, file: str) -> int:

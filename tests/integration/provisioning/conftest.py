@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -120,7 +121,8 @@ class DirectoryPod:
     def env(self) -> dict[str, str]:
         ports = {f"POD_PORT_{private}": str(real) for private, real in self._ports.items()}
         root = {"POD_ROOT": str(self.layout.root), "HOME": str(self.layout.root), "PATH": SYSTEM_PATH}
-        return MIRRORS | ports | root | {"RUNPOD_POD_ID": "pod", "RUNPOD_API_KEY": "canary-pod-key"}
+        own = {"RUNPOD_POD_ID": "pod", "RUNPOD_API_KEY": "canary-pod-key", contract.VOLUME_KEY_VARIABLE: VOLUME_KEY}
+        return MIRRORS | ports | root | own
 
     def boot(self) -> None:
         env = contract.PodEnv(contract.boot_script(), "unused", "unused", VOLUME_KEY).to_env() | self.env
@@ -135,8 +137,8 @@ class DirectoryPod:
             with suppress(ProcessLookupError):
                 os.killpg(self._boot.pid, signal.SIGKILL)
             self._boot.wait()
-        for file in self.layout.run.glob("*"):
-            file.unlink()
+        for directory in (self.layout.run, self.layout.local):
+            shutil.rmtree(directory, ignore_errors=True)
 
     def unpack(self) -> Path:
         """Put the bundle where `push` puts it."""
@@ -186,18 +188,25 @@ class DirectoryPod:
 
     def tree(self) -> dict[str, str]:
         """Path and content of all that an installation makes; without logs, data, and what holds the pod's own path."""
-        kept = (path for path in sorted(self.layout.home.rglob("*")) if path.is_file() or path.is_symlink())
-        names = ((path.relative_to(self.layout.home), path) for path in kept)
-        return {str(name): _content(path) for name, path in names if _is_made(name)}
+        tops = (self.layout.local, self.layout.home)
+        found = ((path.relative_to(top), path) for top in tops for path in sorted(top.rglob("*")))
+        kept = ((name, path) for name, path in found if path.is_file() or path.is_symlink())
+        return {str(name): _content(path) for name, path in kept if _is_made(name)}
 
 
 def _is_made(name: Path) -> bool:
-    variable = name.parts[0] in {"jobs", "logs", "gateway"} or name.parts[:2] in {("base", "user"), ("base", "temp")}
+    # Archives and the record hold times and a nonce.
+    variable = name.parts[0] in {"jobs", "logs", "gateway", "services.sealed", "gateway-log"} or name.parts[:2] in {
+        ("base", "user"),
+        ("base", "temp"),
+    }
     in_venv = name.parts[0] == "venvs" and ("bin" in name.parts or name.name == "RECORD")
     return not variable and not in_venv and "__pycache__" not in name.parts
 
 
 def _content(path: Path) -> str:
+    if path.parent.name == "archives":
+        return "an archive"
     return f"-> {path.readlink()}" if path.is_symlink() else hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -67,16 +67,17 @@ def _secrets_stay_where_they_belong(pod: DirectoryPod) -> None:
     holders = {
         str(path.relative_to(pod.layout.root))
         for path in pod.layout.root.rglob("*")
-        if path.is_file() and "venvs" not in path.parts and SECRETS.client_key.encode() in path.read_bytes()
+        if path.is_file()
+        and not {"venvs", "archives"} & set(path.parts)
+        and SECRETS.client_key.encode() in path.read_bytes()
     }
-    assert holders == {"run/comfyui-runpod/gateway.json", "persistent/volume/comfyui-runpod/services.json"}
+    assert holders == {"run/comfyui-runpod/gateway.json", "run/comfyui-runpod/services.json"}
 
 
 def _nothing_is_everybodys_to_write(pod: DirectoryPod) -> None:
     """ComfyUI's user would reach it, and could hold what the installer locks."""
-    found = [
-        path for path in pod.layout.home.rglob("*") if not path.is_symlink() and path.stat().st_mode & stat.S_IWOTH
-    ]
+    paths = (path for top in (pod.layout.home, pod.layout.local) for path in top.rglob("*"))
+    found = [path for path in paths if not path.is_symlink() and path.stat().st_mode & stat.S_IWOTH]
     assert found == []
 
 

@@ -42,7 +42,7 @@ def test_a_backup_is_a_new_private_file(there: Pod, tmp_path: Path) -> None:
     path = tmp_path / "copy"
     assert database.backup(ENGINE, str(path)) == 0
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"the database", 0o600)
-    assert there.commands == [['"${POD_ROOT:-}/persistent/volume/comfyui-runpod/boot/start" database backup']]
+    assert there.commands == [['"${POD_ROOT:-}/srv/comfyui-runpod/boot/start" database backup']]
     with pytest.raises(CliError, match="not there yet"):
         database.backup(ENGINE, str(path))
     assert path.read_bytes() == b"the database"

@@ -23,7 +23,7 @@ from provisioning.gateway.access import keys
 from provisioning.gateway.comfyui.requests import Requests
 from provisioning.layout import Layout
 from provisioning.requests import MAX_BYTES, RESTART
-from provisioning.services import caretaker, start, supervisor, sweep
+from provisioning.services import caretaker, desired, start, supervisor, sweep
 from provisioning.services.desired import ComfyUIService, Desired, GatewayService
 from tests.comfyui.model_files import write_models
 from tests.emulator.public_ports import kept_port
@@ -138,7 +138,7 @@ def test_requests_that_are_no_plain_small_files_are_thrown_away_unread(pod: Layo
 
 def test_the_directory_is_the_gateways_alone(pod: Layout) -> None:
     assert stat.S_IMODE(pod.requests.stat().st_mode) == 0o700
-    assert pod.requests.parent == pod.home
+    assert pod.requests.parent == pod.local
 
 
 @contextmanager
@@ -150,6 +150,7 @@ def running(layout: Layout, key: str) -> Iterator[str]:
         "digest", ComfyUIService(sys.executable, str(STAND_IN), (), "r"),
         GatewayService(sys.executable, plan, "p" * 32, key, keys.mint()),
     )  # fmt: skip
+    desired.store(layout, wanted)
     start.write_configuration(wanted, layout, ports)
     command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(layout.supervisor_config)]
     daemon = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={"PATH": os.environ["PATH"]})

@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[3]
 def tool(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> DatabaseTool:
     service = GatewayService("python", GatewayPlan({}, 0.5), "p" * 32, "", "")
     wanted = Desired("digest", ComfyUIService("python", "source", (), "r1"), service)
-    python = layout.home / "python"
+    python = layout.local / "python"
+    layout.local.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     layout.bundles.mkdir(parents=True)

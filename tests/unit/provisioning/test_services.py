@@ -37,7 +37,7 @@ def parsed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The programs as supervisord would run them."""
     start.make_directories(layout)
     for directory in ("sources/c", "bundle/digest"):
-        (layout.home / directory).mkdir(parents=True)
+        (layout.local / directory).mkdir(parents=True)
     start.write_configuration(wanted(), layout, ENVIRON)
     monkeypatch.setattr("sys.argv", ["supervisord"])
     options = ServerOptions()
@@ -46,11 +46,12 @@ def parsed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_supervisor_reads_what_was_meant(parsed: dict[str, Any], layout: Layout) -> None:
-    assert set(parsed) == {"comfyui", "gateway", "caretaker"}
-    assert parsed["comfyui"].command.startswith(f"{layout.home}/venvs/c/bin/python main.py --listen 127.0.0.1")
+    assert set(parsed) == {"comfyui", "gateway", "prepare", "caretaker"}
+    assert f" -- {layout.local}/venvs/c/bin/python main.py --listen 127.0.0.1" in parsed["comfyui"].command
     assert parsed["comfyui"].command.endswith("--cache-lru 10 100%")
     assert parsed["comfyui"].environment["CUDA_VERSION"] == "12.8 %(x)s quoted"
     assert all(program.autorestart for program in parsed.values())
+    assert parsed["prepare"].exitcodes == [0]
 
 
 def test_no_service_sees_the_pods_key(parsed: dict[str, Any], layout: Layout) -> None:
@@ -68,11 +69,12 @@ def test_secrets_are_readable_by_their_owner_alone(layout: Layout) -> None:
 
 
 def test_nobody_else_can_put_another_tree_in_the_place_of_ours(layout: Layout) -> None:
-    """Volumes come mounted as 0777: whoever may rename our directory decides what root starts at the next boot."""
-    layout.volume.chmod(0o777)
+    """Whoever may rename our directory decides what root starts."""
+    start.make_directories(layout)
+    layout.local.chmod(0o777)
     assert not start.directories_ready(layout)
     start.make_directories(layout)
-    assert stat.S_IMODE(layout.volume.stat().st_mode) == 0o755
+    assert stat.S_IMODE(layout.local.stat().st_mode) == 0o755
     assert start.directories_ready(layout)
 
 
@@ -89,7 +91,7 @@ def test_what_lies_in_the_images_working_directory_is_not_run(layout: Layout, tm
     for place, says in ((tmp_path / "elsewhere", "evil"), (layout.bundles / "b", "ours")):
         (place / "provisioning" / "services").mkdir(parents=True)
         (place / "provisioning" / "services" / "start.py").write_text(f"print({says!r})")
-    script = start.START_SCRIPT.format(home=contract.HOME, bundle="b")
+    script = start.START_SCRIPT.format(local=contract.LOCAL, bundle="b")
     env = {"POD_ROOT": str(layout.root), "PATH": os.environ["PATH"]}
     ran = subprocess.run(["sh", "-c", script], cwd=tmp_path / "elsewhere", env=env, capture_output=True, check=True)
     assert ran.stdout == b"ours\n"
@@ -102,7 +104,7 @@ def test_desired_survives_being_written_and_read(layout: Layout) -> None:
 
 
 def test_the_gateway_takes_its_configuration(layout: Layout) -> None:
-    text = gateway.render(wanted().gateway, layout, ENVIRON)
+    text = gateway.render(wanted(), layout, ENVIRON)
     read = gateway_settings.GatewaySettings.model_validate_json(text)
     assert read.hosts == ("abc123-8189.proxy.runpod.net",)
     assert [key.name for key in read.seed_keys] == ["client", "admin"]
@@ -112,27 +114,27 @@ def test_the_gateways_options_and_a_shared_database_reach_it(layout: Layout) -> 
     shared = "postgresql+psycopg://gateway:canary@db.example.org/gateway"
     plan = GatewayPlan({"hosts": ["api.example.org"], "max_queued": 7}, 0.5)
     service = GatewayService("venvs/g/bin/python", plan, "p" * 32, "client-key", "admin-key", shared)
-    config = json.loads(gateway.render(service, layout, ENVIRON))
+    config = json.loads(gateway.render(wanted(service), layout, ENVIRON))
     assert config["hosts"] == ["abc123-8189.proxy.runpod.net", "api.example.org"]
     assert (config["max_queued"], config["database"]) == (7, shared)
     assert "canary" not in repr(service)
 
 
 def test_a_migrated_pod_gets_its_new_name(layout: Layout) -> None:
-    text = gateway.render(wanted().gateway, layout, {"RUNPOD_POD_ID": "moved"})
+    text = gateway.render(wanted(), layout, {"RUNPOD_POD_ID": "moved"})
     assert json.loads(text)["hosts"] == ["moved-8189.proxy.runpod.net"]
 
 
 def test_ports_of_the_process_runtime_are_used(layout: Layout) -> None:
     environ: Mapping[str, str] = {"POD_PORT_8189": "40001", "POD_PORT_8188": "40002"}
-    config = json.loads(gateway.render(wanted().gateway, layout, environ))
+    config = json.loads(gateway.render(wanted(), layout, environ))
     assert (config["port"], config["upstream"]) == (40001, "http://127.0.0.1:40002")
-    assert "40002" in comfyui.command(wanted().comfyui, layout, environ)
+    assert "40002" in comfyui.command(wanted(), layout, environ)
 
 
 def test_a_changed_key_changes_the_gateways_section_alone(layout: Layout) -> None:
     def sections(state: Desired) -> tuple[str, str]:
-        config = gateway.render(state.gateway, layout, ENVIRON)
+        config = gateway.render(state, layout, ENVIRON)
         text = supervisor.render(supervisor.programs(state, layout, ENVIRON, config), layout)
         head, tail = text.split("[program:gateway]")
         return head, tail

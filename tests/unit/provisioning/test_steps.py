@@ -20,7 +20,7 @@ from provisioning.layout import Layout
 COMMIT = "c" * 40
 READY = Facts(
     in_charge=True, missing_packages=(), users=True, directories=True, comfyui_source=True, node_sources=True,
-    node_links=True, comfyui_venv=True, gateway_venv=True, models=True,
+    node_links=True, comfyui_venv=True, gateway_venv=True, archives=True, models=True,
 )  # fmt: skip
 
 
@@ -54,6 +54,7 @@ def test_a_finished_pod_needs_nothing() -> None:
         ({"node_links": False}, ["nodes"]),
         ({"comfyui_venv": False}, ["comfyui-packages"]),
         ({"gateway_venv": False, "models": False}, ["gateway-packages", "models"]),
+        ({"archives": False}, ["archives"]),
     ],
 )
 def test_only_what_is_missing_is_run_and_in_order(seen: dict[str, object], due: list[str]) -> None:

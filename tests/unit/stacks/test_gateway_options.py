@@ -15,7 +15,7 @@ from provisioning.gateway.access.allowance import Period, Unit
 from provisioning.gateway.options import Options
 from provisioning.gateway.settings import GatewaySettings, load
 from provisioning.layout import Layout
-from provisioning.services.desired import GatewayService
+from provisioning.services.desired import ComfyUIService, Desired, GatewayService
 from provisioning.services.gateway import render
 from stacks import plan
 from stacks.lockfile import Lock
@@ -28,8 +28,9 @@ def on_the_pod(tmp_path: Path, **gateway: object) -> GatewaySettings:
     wanted = plan.provision(parse("dev", raw(gateway=gateway), set()), Lock())
     sent = ProvisionPlan.from_json(wanted.to_json()).gateway
     service = GatewayService("python", sent, "p" * 16, keys.mint(), keys.mint())
+    desired = Desired("bundle", ComfyUIService("python", "source", (), "r"), service)
     file = tmp_path / "gateway.json"
-    file.write_text(render(service, Layout(tmp_path), {"RUNPOD_POD_ID": "pod0"}), encoding="utf-8")
+    file.write_text(render(desired, Layout(tmp_path), {"RUNPOD_POD_ID": "pod0"}), encoding="utf-8")
     return load(file)
 
 

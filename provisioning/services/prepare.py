@@ -1,0 +1,107 @@
+"""Puts in place what ComfyUI needs, after the container disk was lost: sources, packages, nodes, models.
+
+supervisord runs it beside the gateway, which answers meanwhile; ComfyUI's launcher waits for the file `prepared`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from provisioning import contract
+from provisioning.errors import InstallError
+from provisioning.host import environ as pod_environ
+from provisioning.host.files import link, write
+from provisioning.layout import Layout
+from provisioning.services.desired import Desired, read
+from provisioning.services.isolation import Isolation, decide, missing_bytes, model_directory
+from provisioning.vault import archives
+
+
+def prepare(layout: Layout, desired: Desired, key: str, isolation: Isolation, say: Callable[[str], None]) -> None:
+    """Make everything that is missing; killed anywhere, the next run goes on.
+
+    Raises:
+        InstallError: An archive is not what this stack wrote.
+        OSError: The volume or the container disk fails.
+    """
+    for tree in desired.comfyui.trees:
+        if not (layout.local / tree.path).exists():
+            say(f"unpacking {tree.archive}")
+            archives.unpack(layout, key, tree.archive, layout.local / tree.path)
+    _link_exactly(layout.nodes, {name: layout.local / path for name, path in desired.comfyui.nodes})
+    _place_models(layout, desired, isolation, say)
+    write(layout.prepared, "")
+
+
+def decided(layout: Layout, desired: Desired) -> Isolation:
+    """Return how ComfyUI is kept apart on this host; raises InstallError where nothing can."""
+    copies = missing_bytes(layout, [sha256 for _, sha256 in desired.comfyui.models])
+    return decide(desired.isolation, layout, copies)
+
+
+def _place_models(layout: Layout, desired: Desired, isolation: Isolation, say: Callable[[str], None]) -> None:
+    directory = model_directory(layout, isolation)
+    if isolation is Isolation.FOLDER:
+        _copy_models(layout, {sha256 for _, sha256 in desired.comfyui.models}, say)
+    wanted = {layout.model_folders / place: directory / sha256 for place, sha256 in desired.comfyui.models}
+    for path, target in wanted.items():
+        link(path, target)
+    for path in layout.model_folders.glob("*/*"):
+        if path.is_symlink() and path not in wanted:
+            path.unlink()
+
+
+def _copy_models(layout: Layout, names: set[str], say: Callable[[str], None]) -> None:
+    layout.model_copies.mkdir(parents=True, exist_ok=True)
+    for old in layout.model_copies.iterdir():
+        if old.name not in names:
+            old.unlink()
+    for name in sorted(names):
+        target = layout.model_copies / name
+        if not target.exists():
+            say(f"copying model {name[:12]} to the container disk")
+            staged = target.with_name(f".{name}.staged")
+            shutil.copyfile(layout.model_store / name, staged)
+            staged.chmod(0o444)
+            staged.replace(target)
+
+
+def _link_exactly(directory: Path, wanted: dict[str, Path]) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, target in wanted.items():
+        link(directory / name, target)
+    for entry in directory.iterdir():
+        if entry.name not in wanted:
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"prepare: {text}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Do it once; 1 when it did not succeed, and supervisord tries again."""
+    os.umask(0o022)
+    layout = Layout.from_env(os.environ)
+    key = pod_environ.read(layout).get(contract.VOLUME_KEY_VARIABLE, "")
+    desired = read(layout)
+    if desired is None:
+        _say("nothing is installed yet")
+        return 1
+    try:
+        isolation = decided(layout, desired)
+        prepare(layout, desired, key, isolation, _say)
+    except (InstallError, OSError) as error:
+        _say(f"ComfyUI cannot start: {error}")
+        return 1
+    _say("ComfyUI has what it needs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

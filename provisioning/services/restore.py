@@ -1,0 +1,49 @@
+"""The first stage of a start with an empty container disk; boot.sh has unpacked this bundle and checked its hash.
+
+It unpacks the gateway's packages, opens the sealed record with them, and leaves the script that boot.sh then runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from provisioning import contract
+from provisioning.errors import InstallError
+from provisioning.host import environ as pod_environ
+from provisioning.layout import Layout
+from provisioning.services import desired
+from provisioning.services.start import write_script
+from provisioning.vault import archives, record
+
+
+def restore(layout: Layout, key: str) -> None:
+    """Bring the container disk to where boot/start can take over.
+
+    Raises:
+        InstallError: Something on the volume is not what this stack wrote.
+        OSError: The volume or the container disk fails.
+    """
+    found = record.read(layout, key)
+    python = layout.local / found.python
+    if not python.exists():
+        archives.unpack(layout, key, found.archive, python.parents[1])
+    desired.store(layout, record.opened(layout, key, found))
+    archives.mark_used(layout, [f"bundle-{found.bundle}"])
+    write_script(layout, found.bundle)
+
+
+def main() -> int:
+    """Restore; 1 when that cannot be done."""
+    os.umask(0o022)
+    layout = Layout.from_env(os.environ)
+    try:
+        restore(layout, pod_environ.read(layout).get(contract.VOLUME_KEY_VARIABLE, ""))
+    except (InstallError, OSError) as error:
+        sys.stdout.write(f"restore: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
