@@ -97,7 +97,13 @@ class Options(BaseModel):
     reserved_images: int = Field(default=1, ge=0, le=10_000)
     """Likewise, in pictures."""
     journal: Journal = Journal.TRUNCATE
-    """How the database file is kept whole: `wal` is faster, for a disk of the pod's own, which no stop survives."""
+    """How a database file without a log on the volume is kept whole; with a log it is always `wal`."""
+    volume_patience_seconds: float = Field(default=5.0, gt=0, le=60)
+    """How long a change waits for the volume before it is answered with 503; reads go on meanwhile."""
+    silence_seconds: float = Field(default=60.0, gt=0, le=3600)
+    """After so long without a sign of life the gateway of another pod on the volume is taken as dead."""
+    handover_seconds: float = Field(default=1800.0, gt=0, le=86_400)
+    """How long a running job may go on when another pod takes over; it is then stopped, and run again there."""
     encrypt_at_rest: bool = False
     """Whether workflows, histories, webhook secrets and the names of keys are encrypted in the database."""
     max_body_bytes: int = Field(default=10 * MEBIBYTE, ge=1024)

@@ -72,6 +72,7 @@ class Code(StrEnum):
     UPSTREAM_STUCK = "upstream_stuck"
     NOT_READY = "not_ready"
     DRAINING = "draining"
+    TAKEN_OVER = "taken_over"
     STORAGE_FULL = "storage_full"
     UPSTREAM_TIMEOUT = "upstream_timeout"
     DEADLINE_EXCEEDED = "deadline_exceeded"
@@ -168,6 +169,9 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.UPSTREAM_STUCK: Entry(503, "ComfyUI is stuck", "Jobs wait until ComfyUI, which is stuck, was restarted."),
     Code.NOT_READY: Entry(503, "Not ready", "No jobs are taken now; with a key, /api/gateway/ready says why."),
     Code.DRAINING: Entry(503, "Shutting down", "The gateway is restarting; try again shortly."),
+    Code.TAKEN_OVER: Entry(
+        503, "Another gateway took over", "A newer pod serves this environment; ask the operator for its address."
+    ),
     Code.STORAGE_FULL: Entry(
         507, "Disk full", "Delete files that are not needed, or ask the operator for a larger disk."
     ),
@@ -182,6 +186,7 @@ RETRY_SECONDS: Mapping[Code, float] = {
     Code.UPSTREAM_STUCK: 30,
     Code.NOT_READY: 2,
     Code.DRAINING: 5,
+    Code.TAKEN_OVER: 30,
     Code.STORAGE_FULL: 60,
     Code.IDEMPOTENCY_CONFLICT: 1,
     Code.CONCURRENCY_LIMITED: 1,

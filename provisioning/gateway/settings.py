@@ -42,6 +42,8 @@ class GatewaySettings(Options):
     log: Path | None = None
     """Folder on the volume that the database's changes are written to before a request is answered; without it the
     database file is all there is."""
+    former_database: Path | None = None
+    """An SQLite file that is taken over when there is no log yet, and renamed once the log has it."""
     files: Path | None = None
     """Folder on the volume in which uploads and outputs are stored; without it they stay in ComfyUI's own folders."""
     volume_bytes: int = Field(default=0, ge=0)
@@ -68,6 +70,11 @@ class GatewaySettings(Options):
         """Return the secret that encrypts from now on, then those that may have before."""
         newest = self.encryption_key or self.pepper
         return tuple(key.get_secret_value() for key in (newest, self.pepper, *self.former_encryption_keys))
+
+    @property
+    def log_secrets(self) -> tuple[str, ...]:
+        """Return the secret whose key the log's checksums are made with, then those that may have been it before."""
+        return tuple(key.get_secret_value() for key in (self.pepper, *self.former_encryption_keys))
 
     @property
     def allowed_hosts(self) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """How each kind of database is opened, and how a transaction begins that writes.
 
-SQLite: the file lies on the network volume, so that keys, revocations and usage outlive the pod. WAL needs shared
-memory, which a network file system does not give; hence a rollback journal with FULL syncs: slower (a few milliseconds
-per commit), and nothing that was acknowledged is ever lost.
+SQLite with a log (storage.log): WAL without checkpoints of its own and without syncs, since the container disk ends
+with the pod and the log on the volume is what counts. Without one: a rollback journal with FULL syncs, unless the
+settings say otherwise.
 PostgreSQL: a small pool; writers take one advisory lock, so that on both there is one writer at a time and a
 transaction that reads before it writes is as safe as one statement.
 """
@@ -30,8 +30,11 @@ POOL_SIZE = 4
 _WRITES = {"gateway_writes": True}
 
 
-def sqlite_engine(url: URL, journal: Journal, *, wipe: bool) -> Engine:
-    """Return an engine with one connection, for the one thread that may use it; `wipe`: overwrite what is deleted."""
+def sqlite_engine(url: URL, journal: Journal, *, wipe: bool, shipped: bool = False) -> Engine:
+    """Return an engine with one connection, for the one thread that may use it.
+
+    `wipe`: overwrite what is deleted; `shipped`: a log has what is committed, whatever becomes of the file.
+    """
     timeout = {"timeout": BUSY_SECONDS}
     # An error that quotes its statement must not quote the values: prompts and names are among them.
     engine = create_engine(url, poolclass=StaticPool, connect_args=timeout, hide_parameters=True)
@@ -39,8 +42,10 @@ def sqlite_engine(url: URL, journal: Journal, *, wipe: bool) -> Engine:
     def connected(connection: sqlite3.Connection, _record: object) -> None:
         # Transactions are begun below, and not by the driver at a moment of its own choice.
         connection.isolation_level = None
-        connection.execute(f"PRAGMA journal_mode={journal.value}")
-        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA journal_mode={(Journal.WAL if shipped else journal).value}")
+        connection.execute(f"PRAGMA synchronous={'OFF' if shipped else 'FULL'}")
+        if shipped:
+            connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.execute(f"PRAGMA secure_delete={'ON' if wipe else 'OFF'}")
 
     event.listen(engine, "connect", connected)

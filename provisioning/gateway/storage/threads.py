@@ -50,9 +50,13 @@ class Threads:
 
     def do_now(self, work: Callable[[], Result]) -> Result:
         """Do the same without an event loop."""
+        return self.begin(work).result()
+
+    def begin(self, work: Callable[[], Result]) -> concurrent.futures.Future[Result]:
+        """Have work done and return at once what its result is to be had from."""
         done: concurrent.futures.Future[Result] = concurrent.futures.Future()
         self._put(lambda: _settle(done, _outcome(work)))
-        return done.result()
+        return done
 
     def end(self) -> None:
         """Finish what was handed in and end; a second time does nothing."""

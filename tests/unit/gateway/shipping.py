@@ -1,0 +1,97 @@
+"""Databases with a log, volumes that misbehave, and another container disk on which such a log is opened."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.storage import statements
+from provisioning.gateway.storage.database import Database, open_database
+from provisioning.gateway.storage.log.epochs import Epochs
+from provisioning.gateway.storage.log.keys import Keys
+from provisioning.gateway.storage.log.local import LocalLock
+from provisioning.gateway.storage.log.log import EpochLog
+from provisioning.gateway.storage.log.volume import Volume
+from tests.unit.gateway.conftest import PEPPER
+
+
+def settings(root: Path, disk: str = "disk", **more: object) -> GatewaySettings:
+    """Return the settings of a gateway whose container disk is one folder and whose volume is another."""
+    (root / disk).mkdir(exist_ok=True)
+    raw: dict[str, Any] = {
+        "upstream": "http://127.0.0.1:9", "database": str(root / disk / "gateway.db"), "log": str(root / "log"),
+        "pepper": PEPPER, "pod_id": "pod",
+    }  # fmt: skip
+    return GatewaySettings.model_validate_json(json.dumps(raw | more))
+
+
+def put(database: Database, name: str, value: object) -> None:
+    database.run_now(partial(statements.put, name=name, value=str(value)))
+
+
+def word(database: Database, name: str) -> str | None:
+    return database.run_now(partial(statements.word, name=name))
+
+
+def elsewhere(root: Path, name: str) -> Database:
+    """Open the log as a pod does that has nothing but a copy of the volume, as it is at this moment."""
+    shutil.copytree(root / "log", root / name / "log")
+    return open_database(settings(root / name))
+
+
+class UnkindVolume(Volume):
+    """Does what the world does: stalls, and fails with an errno."""
+
+    def __init__(self) -> None:
+        self.flows = Event()
+        self.flows.set()
+        self.errno = 0
+        self.half = False
+        """Whether a write that fails leaves a part of itself."""
+        self.syncs = 0
+
+    def write(self, descriptor: int, data: bytes, offset: int) -> None:
+        self._obey()
+        if self.errno and self.half:
+            super().write(descriptor, data[: len(data) // 2], offset)
+        self._fail()
+        super().write(descriptor, data, offset)
+
+    def sync(self, descriptor: int) -> None:
+        self._obey()
+        self._fail()
+        self.syncs += 1
+        super().sync(descriptor)
+
+    def exists(self, path: Path) -> bool:
+        self._obey()
+        return super().exists(path)
+
+    def _obey(self) -> None:
+        self.flows.wait(60)
+
+    def _fail(self) -> None:
+        if self.errno:
+            raise OSError(self.errno, os.strerror(self.errno))
+
+
+FULL, BROKEN = errno.EDQUOT, errno.EIO
+
+
+def on(volume: Volume, root: Path, patience_seconds: float = 0.3, log_bytes: int | None = None) -> Database:
+    """Return a database whose log is on such a volume."""
+    given = settings(root)
+    file = root / "disk" / "gateway.db"
+    lock = LocalLock(file)
+    assert lock.take()
+    epochs = Epochs(root / "log", volume)
+    log = EpochLog(epochs, epochs.begin("pod"), Keys(given.log_secrets), lock, patience_seconds)
+    log.log_bytes = log_bytes or log.log_bytes
+    return Database(given.database, log=log)
