@@ -24,7 +24,9 @@ class Machine:
     image: str
     disk_gb: int
     gpus: tuple[str, ...]
-    """Ranked GPU ids."""
+    """Ranked GPU ids: as they are written or, where capabilities are written, as the market ranks them now."""
+    gpu_requirement: Mapping[str, Any]
+    """The written capabilities, as the provider takes them; empty where GPU ids are written."""
     gpu_count: int
     data_centers: tuple[str, ...]
     replace: str
@@ -83,6 +85,7 @@ class Environment(Component):
             guard=self.guard.instance_id,
             size_gb=machine.volume_gb,
             gpus=machine.gpus,
+            gpu_requirement=machine.gpu_requirement,
             gpu_count=machine.gpu_count,
             data_centers=machine.data_centers,
             keep=machine.keep_volume,
@@ -98,6 +101,7 @@ class Environment(Component):
             image=machine.image,
             disk_gb=machine.disk_gb,
             gpus=machine.gpus,
+            gpu_requirement=machine.gpu_requirement,
             gpu_count=machine.gpu_count,
             data_centers=machine.data_centers,
             replace=machine.replace,

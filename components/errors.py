@@ -31,6 +31,10 @@ class PlacementError(DeclarationError):
     """No GPU and data centre of the catalogue satisfy the settings."""
 
 
+class NotOfferedError(PlacementError):
+    """What the settings ask for exists, and RunPod offers none of it now: it concerns a new pod alone."""
+
+
 class LockError(DeclarationError):
     """The lock file cannot be read, or contradicts the settings."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -25,6 +26,8 @@ class GpuPodArgs:
     """Container disk in GB, lost at every stop."""
     gpus: tuple[str, ...]
     """Ranked GPU ids; the first in stock is taken at creation."""
+    gpu_requirement: Mapping[str, Any]
+    """What the GPU ids follow from, as the provider takes it; empty when they are what a person wrote."""
     gpu_count: int
     data_centers: tuple[str, ...]
     """Ranked; empty means wherever the volume is."""
@@ -57,6 +60,7 @@ class GpuPod(Component):
             name_=naming.physical(args.environment, "gpu"),
             image_name=args.image,
             gpu_type_id_list=args.gpus,
+            gpu_requirement=args.gpu_requirement or None,
             gpu_count=args.gpu_count,
             data_center_ids=args.data_centers or None,
             network_volume_id=args.volume_id,
@@ -64,6 +68,7 @@ class GpuPod(Component):
             container_disk_in_gb=args.disk_gb,
             ports=",".join(contract.PUBLISHED_PORTS),
             env=self._env(),
+            deferred_env=contract.DEFERRED_VARIABLES,
             docker_args=contract.START_COMMAND,
             min_cuda_version=args.min_cuda_version or None,
             ready_timeout_seconds=args.ready_timeout_seconds,

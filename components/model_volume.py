@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -20,6 +22,8 @@ class ModelVolumeArgs:
     size_gb: int
     gpus: tuple[str, ...]
     """Ranked GPU ids: the volume is put where one of them can be had."""
+    gpu_requirement: Mapping[str, Any]
+    """What the GPU ids follow from, as the provider takes it; empty when they are what a person wrote."""
     gpu_count: int
     data_centers: tuple[str, ...]
     """Ranked; empty means any."""
@@ -49,6 +53,7 @@ class ModelVolume(Component):
             guard=args.guard,
             data_center_ids=args.data_centers or None,
             gpu_type_id_list=args.gpus,
+            gpu_requirement=args.gpu_requirement or None,
             gpu_count=args.gpu_count,
             opts=self.under(kept),
         )

@@ -7,12 +7,14 @@ work is refused at preview: a GPU that does not exist, a region without it, a pr
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import Any
 
-from components.errors import PlacementError
+from components.errors import NotOfferedError, PlacementError
+from components.runpod.prices import known_data_centers, price_file
 
 SIMILAR_PRICE = 1.10
 """Within a tenth of the best price, more VRAM is worth more than the last cent."""
@@ -109,22 +111,31 @@ def rank(wanted: Wanted, catalogue: Catalogue) -> tuple[Candidate, ...]:
     """Return the candidates in the order in which they are tried.
 
     Raises:
-        PlacementError: A GPU or data centre does not exist, or nothing satisfies the settings.
+        NotOfferedError: Nothing that satisfies the settings is offered now.
+        PlacementError: A GPU or data centre does not exist, or has no network volumes.
     """
     _check_data_centers(wanted.data_centers, catalogue.data_centers)
     if wanted.requirement is None:
-        offers = [_known(gpu, catalogue) for gpu in wanted.candidates]
+        offers = _named(wanted.candidates, catalogue)
     else:
         offers = _satisfying(wanted.requirement, wanted.count, catalogue.offers)
     placeable = [offer for offer in offers if _is_placeable(offer, wanted.data_centers)]
     if not placeable:
         names = ", ".join(offer.gpu for offer in offers)
-        raise PlacementError(f"dataCenters: {', '.join(wanted.data_centers)} have none of {names}; {_where(offers)}")
+        raise NotOfferedError(f"dataCenters: {', '.join(wanted.data_centers)} have none of {names}; {_where(offers)}")
     return tuple(_candidate(offer, wanted) for offer in placeable)
 
 
+def described(requirement: Requirement) -> dict[str, Any]:
+    """Return a requirement as the provider takes it; equal requirements give equal results."""
+    tiers = sorted(tier.value for tier in requirement.tiers)
+    needed = {"minMemoryGb": requirement.min_vram_gb, "maxUsdPerHour": requirement.max_usd_per_hour}
+    return {**needed, "tiers": tiers, "exclude": sorted(requirement.exclude)}
+
+
 def _check_data_centers(wanted: Iterable[str], known: Collection[str]) -> None:
-    unknown = sorted(set(wanted) - set(known)) if known else []
+    # One that the dated price file knows exists, whatever the catalogue says of it today.
+    unknown = sorted(set(wanted) - set(known) - set(known_data_centers())) if known else []
     if unknown:
         raise PlacementError(
             f"dataCenters: {', '.join(unknown)} unknown or without network volumes; "
@@ -132,23 +143,32 @@ def _check_data_centers(wanted: Iterable[str], known: Collection[str]) -> None:
         )
 
 
-def _known(gpu: str, catalogue: Catalogue) -> Offer:
+def _named(candidates: Sequence[str], catalogue: Catalogue) -> list[Offer]:
+    """Return the offers of the named GPUs that have a price; raises NotOfferedError when none has one."""
+    found = {gpu: _known(gpu, catalogue) for gpu in candidates}
+    offers = [offer for offer in found.values() if offer is not None and offer.usd_per_hour is not None]
+    if not offers:
+        raise NotOfferedError(
+            f"gpu.candidates: {', '.join(map(repr, found))} has no Secure Cloud price, so it cannot use a network "
+            "volume; choose another GPU"
+        )
+    return offers
+
+
+def _known(gpu: str, catalogue: Catalogue) -> Offer | None:
+    """Return the offer of a GPU, None for one that is not offered now; raises PlacementError when there is no such."""
     offer = catalogue.find(gpu)
-    if offer is None:
+    if offer is None and price_file().gpu(gpu) is None:
         ids = [known.gpu for known in catalogue.offers]
         close = difflib.get_close_matches(gpu, ids, n=3, cutoff=0.4) or sorted(ids)
         raise PlacementError(f"gpu.candidates: no GPU is called {gpu!r}; did you mean {', '.join(close)}?")
-    if offer.usd_per_hour is None:
-        raise PlacementError(
-            f"gpu.candidates: {gpu!r} has no Secure Cloud price, so it cannot use a network volume; choose another GPU"
-        )
     return offer
 
 
 def _satisfying(need: Requirement, count: int, offers: Iterable[Offer]) -> list[Offer]:
     fitting = [offer for offer in offers if _satisfies(need, count, offer)]
     if not fitting:
-        raise PlacementError(
+        raise NotOfferedError(
             f"gpu.require: no GPU has {need.min_vram_gb} GB or more for at most "
             f"${need.max_usd_per_hour:.2f}/h; raise maxPricePerHour or widen tiers"
         )

@@ -45,6 +45,15 @@ GATEWAY_UID = 10002
 VOLUME_KEY_VARIABLE = "COMFYUI_VOLUME_KEY"
 """The variable of the pod's environment that holds the volume key."""
 
+BOOT_REVISION = 1
+"""Raised with a change of the boot script that a running pod must not wait for: then the pod is reset for it."""
+
+BOOT_REVISION_VARIABLE = "COMFYUI_BOOT_REVISION"
+BOOT_SCRIPT_VARIABLE = "COMFYUI_BOOT_SCRIPT"
+
+DEFERRED_VARIABLES = (BOOT_SCRIPT_VARIABLE,)
+"""Variables whose change alone resets no pod: the new value goes along with the next change that does."""
+
 START_COMMAND = "bash -c 'eval \"$COMFYUI_BOOT_SCRIPT\"'"
 """The pod's `args`. The script travels in the environment, so that no quoting of RunPod's touches it."""
 
@@ -69,7 +78,8 @@ class PodEnv:
     def to_env(self) -> dict[str, str]:
         """Return the variables in the form of RunPod's `env`."""
         return {
-            "COMFYUI_BOOT_SCRIPT": self.boot_script,
+            BOOT_SCRIPT_VARIABLE: self.boot_script,
+            BOOT_REVISION_VARIABLE: str(BOOT_REVISION),
             "COMFYUI_SSH_HOST_KEY": self.ssh_host_key,
             "COMFYUI_SSH_AUTHORIZED_KEY": self.ssh_authorized_key,
             VOLUME_KEY_VARIABLE: self.volume_key,

@@ -8,7 +8,7 @@ from pathlib import Path
 from components import cost
 from components.environment import Machine
 from components.errors import SettingsError
-from components.placement import Requirement, Wanted
+from components.placement import Requirement, Wanted, described
 from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, SourcePin
 from stacks.lockfile import Lock
 from stacks.sections import ModelSection, NodeSection, Requires
@@ -29,11 +29,18 @@ def wanted(settings: Settings) -> Wanted:
 
 
 def machine(settings: Settings, gpus: tuple[str, ...]) -> Machine:
-    """Return what is rented; raises SettingsError when the volume is smaller than the models."""
+    """Return what is rented; raises SettingsError when the volume is smaller than the models.
+
+    Args:
+        settings: The stack file. GPUs that it names are handed on as they are written: the market decides which of
+            them a new pod gets, and never whether the one that runs stays.
+        gpus: What the market ranks for the capabilities that the stack file asks for.
+    """
     return Machine(
         image=settings.pod.image,
         disk_gb=settings.pod.disk_gb,
-        gpus=gpus,
+        gpus=settings.gpu.candidates or gpus,
+        gpu_requirement={} if settings.gpu.require is None else described(_requirement(settings.gpu.require)),
         gpu_count=settings.gpu.count,
         data_centers=settings.data_centers,
         replace=settings.pod.replace.value,

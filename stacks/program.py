@@ -10,7 +10,7 @@ import pulumi
 from components import cost
 from components.budget import Budget, BudgetArgs, known_or
 from components.environment import Environment, Software
-from components.errors import PlacementError
+from components.errors import NotOfferedError, PlacementError
 from components.placement import Candidate, Catalogue, rank
 from provisioning.contract import ProvisionPlan
 from stacks import plan, report
@@ -48,7 +48,7 @@ def build(
         DeclarationError: The settings cannot work; the message says what to change.
     """
     candidates = _candidates(settings, catalogue)
-    if pulumi.runtime.is_dry_run():
+    if pulumi.runtime.is_dry_run() and candidates:
         for line in report.lines(settings, candidates, catalogue, now.volume_center):
             pulumi.log.info(line)
     for line in report.warnings(settings, provision, catalogue, datetime.now(UTC).date()):
@@ -58,8 +58,9 @@ def build(
         machine=plan.machine(settings, tuple(candidate.gpu for candidate in candidates)),
         software=_software(settings, provision, bundle),
     )
-    _budget(settings, environment, max(candidate.usd_per_hour for candidate in candidates))
-    outputs = _outputs(settings, environment, candidates)
+    prices = [candidate.usd_per_hour for candidate in candidates]
+    _budget(settings, environment, max(prices, default=0.0))
+    outputs = _outputs(settings, environment, likely_usd=next(iter(prices), 0.0))
     if pulumi.runtime.is_dry_run() and now.running is not None:
         pulumi.Output.from_input(outputs.cost_per_hour).apply(
             lambda planned: pulumi.log.info(f"Cost: {cost.difference(planned, now.running or None)}")
@@ -68,8 +69,12 @@ def build(
 
 
 def _candidates(settings: Settings, catalogue: Catalogue) -> tuple[Candidate, ...]:
+    """Return what a new pod would get; nothing when RunPod offers nothing now, which is no matter to what runs."""
     try:
         return rank(plan.wanted(settings), catalogue)
+    except NotOfferedError as error:
+        pulumi.log.warn(f"A new pod could not be had now, what runs stays as it is. {settings.file}: {error}")
+        return ()
     except PlacementError as error:
         raise PlacementError(f"{settings.file}: {error}") from None
 
@@ -100,9 +105,9 @@ def _budget(settings: Settings, environment: Environment, dearest_usd: float) ->
     Budget(f"{settings.environment}-budget", args, pulumi.ResourceOptions(parent=environment))
 
 
-def _outputs(settings: Settings, environment: Environment, candidates: tuple[Candidate, ...]) -> StackOutputs:
+def _outputs(settings: Settings, environment: Environment, likely_usd: float) -> StackOutputs:
     pod = environment.pod
-    costs = known_or(pod.cost_per_hr, candidates[0].usd_per_hour).apply(lambda usd: plan.price(settings, usd))
+    costs = known_or(pod.cost_per_hr, likely_usd).apply(lambda usd: plan.price(settings, usd))
     return StackOutputs(
         gateway_url=environment.gateway.url,
         api_key=pulumi.Output.secret(environment.gateway.client_key),

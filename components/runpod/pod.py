@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Required, TypedDict, Unpack
+from typing import Any, Required, TypedDict, Unpack
 
 import pulumi
 
@@ -20,7 +20,12 @@ class PodInputs(TypedDict, total=False):
     compute_type: pulumi.Input[str] | None
     """GPU (unless said) or CPU; a change replaces the pod."""
     gpu_type_id_list: pulumi.Input[Sequence[pulumi.Input[str]]] | None
-    """Ranked GPU types of a GPU pod; the first with stock is taken, at creation alone."""
+    """Ranked GPU types of a GPU pod; the first with stock is taken. Leaving out the present one replaces the pod."""
+    gpu_requirement: pulumi.Input[Mapping[str, Any]] | None
+    """What the GPU types follow from, where they are chosen by the market: minMemoryGb, maxUsdPerHour, tiers, exclude.
+
+    Then the list decides about a new pod alone, and what runs is replaced only when another requirement excludes it.
+    """
     cpu_flavor_id_list: pulumi.Input[Sequence[pulumi.Input[str]]] | None
     """Ranked CPU flavours of a CPU pod; the first with stock is taken, at creation alone."""
     vcpu_count: pulumi.Input[int] | None
@@ -43,6 +48,8 @@ class PodInputs(TypedDict, total=False):
     """Published ports, such as `8189/http,22/tcp`. Changed in place, which resets the pod."""
     env: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None
     """Environment of the container, kept as a secret. Changed in place, which resets the pod."""
+    deferred_env: pulumi.Input[Sequence[pulumi.Input[str]]] | None
+    """Variables whose change alone resets nothing: it travels with the next change that resets the pod anyway."""
     docker_args: pulumi.Input[str] | None
     """Arguments for the image's entry point. Changed in place, which resets the pod."""
     container_registry_auth_id: pulumi.Input[str] | None
@@ -73,6 +80,7 @@ class Pod(Resource):
         "status",
         "physicalName",
         "cudaVersion",
+        "gpusMissingSince",
     )
 
     def __init__(
@@ -136,3 +144,8 @@ class Pod(Resource):
     def cuda_version(self) -> pulumi.Output[str]:
         """CUDA version of the host; empty when RunPod does not say."""
         return self.output("cudaVersion")
+
+    @property
+    def gpus_missing_since(self) -> pulumi.Output[str]:
+        """Since when RunPod shows fewer GPUs than the pod should have, RFC 3339; empty while it shows them."""
+        return self.output("gpusMissingSince")

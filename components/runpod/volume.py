@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Required, TypedDict, Unpack
+from collections.abc import Mapping, Sequence
+from typing import Any, Required, TypedDict, Unpack
 
 import pulumi
 
@@ -23,6 +23,8 @@ class VolumeInputs(TypedDict, total=False):
     """Ranked data centres; none means any that has the storage and the GPU."""
     gpu_type_id_list: pulumi.Input[Sequence[pulumi.Input[str]]] | None
     """Ranked GPU types that pods with this volume will ask for; used at creation alone."""
+    gpu_requirement: pulumi.Input[Mapping[str, Any]] | None
+    """What the GPU types follow from, where they are chosen by the market; see Pod. Used at creation alone."""
     gpu_count: pulumi.Input[int] | None
     """GPUs per pod, 1 unless said; used at creation alone."""
     cloud_type: pulumi.Input[str] | None

@@ -18,10 +18,6 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-TELEMETRY_SECONDS = 10
-"""Uptime after which a container's list of GPUs is taken at its word; a younger one may not have been looked at yet."""
-
-
 class Gpu(Answer):
     """GPUs of a pod as they were asked for; what it got stands in `runtime.gpus`."""
 
@@ -106,12 +102,12 @@ class Pod(Answer):
 
     @property
     def gpus_got(self) -> int:
-        """GPUs the pod really has: a stopped pod that is started again may come up with none, and bills."""
+        """GPUs the pod shows: a stopped pod that is started again may come up with none, and bills.
+
+        A list can be empty for minutes although the pod has its GPUs, so one look proves nothing.
+        """
         asked = self.gpu.count if self.gpu else 0
-        listed = self.gpus_listed
-        if listed is None or self.runtime is None or self.runtime.uptime < TELEMETRY_SECONDS:
-            return asked
-        return min(asked, listed)
+        return asked if self.gpus_listed is None else min(asked, self.gpus_listed)
 
     @property
     def gpus_listed(self) -> int | None:

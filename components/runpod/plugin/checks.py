@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from components.runpod.api.client import Client
@@ -124,11 +124,14 @@ def data_centers(value: object) -> str:
     return f"{wrong[0]!r} is not a data centre id such as {example} (upper case)" if wrong else ""
 
 
-def gpus(operation: Operation, value: object, *, needed: bool) -> str:
-    """Check that the GPU types exist, by the price file and for newer ones by the live catalogue."""
+def gpus(operation: Operation, value: object, *, needed: bool, accepted: Collection[str] = ()) -> str:
+    """Check that the GPU types exist, by the price file and for newer ones by the live catalogue.
+
+    What was accepted before is not checked again: RunPod may have taken it out of its catalogue meanwhile.
+    """
     if not isinstance(value, list) or (needed and not value):
         return "at least one GPU type is needed"
-    listed = {gpu.id for gpu in price_file().gpus}
+    listed = {gpu.id for gpu in price_file().gpus} | set(accepted)
     strange = [gpu for gpu in value if gpu not in listed]
     if not strange:
         return ""
@@ -137,17 +140,28 @@ def gpus(operation: Operation, value: object, *, needed: bool) -> str:
     return f"{wrong[0]!r} does not exist at RunPod{_hint(str(wrong[0]), known)}" if wrong else ""
 
 
-def compute(operation: Operation, inputs: Values) -> list[Failure]:
-    """Check that what a pod is made of is named, and that the GPU types exist."""
+def compute(operation: Operation, olds: Values, inputs: Values) -> list[Failure]:
+    """Check that what a pod is made of is named, and that the GPU types exist.
+
+    Where a pod was declared before, no GPU that meets a requirement today is no fault: it may be running on one.
+    """
     name = "cpuFlavorIdList" if inputs["computeType"] == "CPU" else "gpuTypeIdList"
     value = inputs[name]
     if unknown(value):
         return []
     if name == "gpuTypeIdList":
-        reason = gpus(operation, value, needed=True)
+        wish, accepted = inputs["gpuRequirement"], olds.get("gpuTypeIdList") or ()
+        reason = gpus(operation, value, needed=not (olds and wish), accepted=accepted)
+        reason = no_gpu_meets(wish) if wish and not value and reason else reason
     else:
         reason = "" if isinstance(value, list) and value else "at least one CPU flavour is needed"
     return [(name, f"{name}: {reason}")] if reason else []
+
+
+def no_gpu_meets(wish: Mapping[str, Any]) -> str:
+    """Return that no GPU type meets a requirement today, and what can be changed about it."""
+    asked = f"{wish['minMemoryGb']} GB or more for at most ${wish['maxUsdPerHour']:.2f}/h"
+    return f"no GPU type has {asked} now; raise the price, ask for less memory, or widen tiers and data centres"
 
 
 def placement(operation: Operation, inputs: Values) -> list[Failure]:

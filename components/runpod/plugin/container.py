@@ -7,7 +7,8 @@ from typing import Any
 
 from components.runpod.api.presets import Container
 from components.runpod.plugin import checks
-from components.runpod.plugin.pod_spec import declared_env, split_ports
+from components.runpod.plugin.pod_env import declared_env
+from components.runpod.plugin.pod_spec import split_ports
 from components.runpod.plugin.values import Values, unknown
 
 DEFAULTS: Mapping[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ class Operation:
     """Ids of this resource that are in the engine's state: read there, or asked about by the engine."""
     state_was_read: bool = False
     """Those are all of them; otherwise the state may hold more than the engine has asked about."""
+    wall: Callable[[], float] = time.time
+    """Seconds since 1970, for what is compared with the state of an earlier run."""
     timeout: float = 0.0
     """The program's customTimeouts in seconds; 0 when it sets none."""
 
@@ -112,9 +115,13 @@ class Kind(ABC):
     def diff(self, state: Values, inputs: Values) -> Changes:
         """Compare what is there with what is wanted."""
 
-    def misplaced(self, operation: Operation, resource_id: str) -> tuple[str, ...]:  # noqa: ARG002
-        """Return the inputs because of which it has to move, although nobody changed them."""
-        return ()
+    def decide(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Changes:  # noqa: ARG002
+        """Return what an update has to do; may look at RunPod, and changes nothing.
+
+        Raises:
+            RunPodError: The plan would lose data or money and nobody has said that it may.
+        """
+        return self.diff(state, inputs)
 
     def preview_create(self, inputs: Values) -> Values:
         """Return the outputs as far as they are known before creation."""

@@ -11,7 +11,7 @@ from components.runpod.api.errors import RunPodError
 from components.runpod.api.models import NetworkVolume
 from components.runpod.marker import Marker, marker_of, parse
 from components.runpod.placement import Candidate, PlacementError, volume_candidates
-from components.runpod.plugin import checks, ending
+from components.runpod.plugin import checks, ending, gpu_wish
 from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Operation
 from components.runpod.plugin.marked import MarkedKind, changed_members
 from components.runpod.plugin.values import Values, differs, unknown
@@ -22,6 +22,7 @@ _DEFAULTS = {
     "guard": REQUIRED,
     "dataCenterIds": [],
     "gpuTypeIdList": [],
+    "gpuRequirement": {},
     "gpuCount": 1,
     "cloudType": "SECURE",
     "isNextGenStorage": False,
@@ -32,6 +33,7 @@ _RULES: dict[str, checks.Rule] = {
     "size": checks.whole(10, 4096, "GB"),
     "guard": checks.text,
     "dataCenterIds": checks.data_centers,
+    "gpuRequirement": gpu_wish.requirement,
     "gpuCount": checks.whole(1, 16, "GPUs"),
     "cloudType": checks.one_of("SECURE", "COMMUNITY"),
     "isNextGenStorage": checks.flag,
@@ -53,16 +55,11 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
     replacing = frozenset({"guard", "isNextGenStorage"})
 
     def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:
-        """Check every input; a volume never shrinks, and one that would is refused before anything happens."""
+        """Check every input; a volume never shrinks, so one that would keeps the size it has."""
         wrong = checks.apply(_RULES, inputs)
-        if not unknown(inputs["gpuTypeIdList"]):
-            reason = checks.gpus(operation, inputs["gpuTypeIdList"], needed=False)
-            wrong += [("gpuTypeIdList", f"gpuTypeIdList: {reason}")] if reason else []
-        wrong += _shrink(olds, inputs) if not wrong else []
-        if not wrong and not olds:
-            reason = checks.offered(operation, inputs)
-            wrong += [("dataCenterIds", f"dataCenterIds: {reason}")] if reason else []
-        return inputs, wrong
+        if not olds:  # What it is for matters at creation alone: the market has no say in a volume that exists.
+            wrong += _place(operation, inputs) if not wrong else []
+        return (inputs if wrong else _never_smaller(operation, olds, inputs)), wrong
 
     def diff(self, state: Values, inputs: Values) -> Changes:
         """Compare what is there with what is wanted; where the GPUs are mattered at creation alone."""
@@ -87,14 +84,15 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
         avoided = {volume.data_center for volume in _trapped(operation, inputs)}
         return sorted(_candidates(client, inputs), key=lambda candidate: candidate.data_center in avoided)
 
-    def misplaced(self, operation: Operation, resource_id: str) -> tuple[str, ...]:
-        """Say that an empty volume moves when no pod could be had where it is."""
-        if not operation.intents.is_trapped(resource_id):
-            return ()
+    def decide(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Changes:
+        """Compare; an empty volume moves when no pod could be had where it is."""
+        changes = self.diff(state, inputs)
+        if changes.replaces or not operation.intents.is_trapped(resource_id):
+            return changes
         operation.screen.info(
             f"network volume {resource_id} is new and empty, and no pod could be had in its data centre: it moves"
         )
-        return ("dataCenterIds",)
+        return Changes(changes.updates, ("dataCenterIds",))
 
     def body(self, inputs: Values, name: str, candidate: Candidate) -> dict[str, Any]:
         """Return the request that makes the volume."""
@@ -167,11 +165,27 @@ def _trapped(operation: Operation, inputs: Values) -> list[NetworkVolume]:
     return [volume for volume in operation.client().list_network_volumes() if volume.id in ids] if ids else []
 
 
-def _shrink(olds: Values, inputs: Values) -> list[Failure]:
+def _place(operation: Operation, inputs: Values) -> list[Failure]:
+    """Check that a wanted GPU exists and is offered where the volume may go."""
+    gpus, wish = inputs["gpuTypeIdList"], inputs["gpuRequirement"]
+    if unknown(gpus):
+        return []
+    reason = checks.gpus(operation, gpus, needed=False)
+    if wish and not gpus:
+        reason = checks.no_gpu_meets(wish)
+    if reason:
+        return [("gpuTypeIdList", f"gpuTypeIdList: {reason}")]
+    reason = checks.offered(operation, inputs)
+    return [("dataCenterIds", f"dataCenterIds: {reason}")] if reason else []
+
+
+def _never_smaller(operation: Operation, olds: Values, inputs: Values) -> Values:
+    """Return the inputs with the size there is, should less be asked for: no volume at RunPod can shrink."""
     old, new = olds.get("size"), inputs["size"]
     if not isinstance(old, int) or not isinstance(new, int) or new >= old:
-        return []
-    return [("size", f"size: the volume has {old} GB and cannot shrink to {new}; set {old} or more, or replace it")]
+        return inputs
+    operation.screen.info(f"size: the network volume has {old} GB and cannot shrink to {new}, so it keeps {old}")
+    return {**inputs, "size": old}
 
 
 def _storage(inputs: Values) -> str:

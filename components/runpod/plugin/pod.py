@@ -9,14 +9,12 @@ from components.runpod.api.errors import BadRequestError, ConflictError, NotFoun
 from components.runpod.api.models import Pod
 from components.runpod.marker import Marker, marker_of, new_marker, parse
 from components.runpod.placement import Candidate, PlacementError, Refusal, pod_candidates
-from components.runpod.plugin import checks, ending, pod_inputs, pod_state
+from components.runpod.plugin import checks, ending, gpu_watch, pod_env, pod_inputs, pod_state
 from components.runpod.plugin.creation import Creation, Shelf
 from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Found, Kind, NotReadyError, Operation
-from components.runpod.plugin.pod_spec import PodSpec, split_ports
+from components.runpod.plugin.pod_spec import STOPPED, PodSpec, split_ports
 from components.runpod.plugin.ready import Readiness
 from components.runpod.plugin.values import Values, unknown
-
-_LOOK_AGAIN = 2.0
 
 
 class PodKind(Kind):
@@ -36,6 +34,7 @@ class PodKind(Kind):
         "status",
         "physicalName",
         "cudaVersion",
+        "gpusMissingSince",
         "marker",
     )
     secrets = frozenset({"env"})
@@ -43,10 +42,10 @@ class PodKind(Kind):
     def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:
         """Check every input; ask the live catalogue only where a placement may be coming."""
         wrong = checks.apply(pod_inputs.RULES, inputs)
-        wrong += checks.compute(operation, inputs) if not wrong else []
+        wrong += checks.compute(operation, olds, inputs) if not wrong else []
         if not wrong and inputs["networkVolumeId"] and inputs["cloudType"] != "SECURE":
             wrong.append(("cloudType", "cloudType: a pod with a network volume needs SECURE"))
-        if not wrong and pod_inputs.placement(olds) != pod_inputs.placement(inputs):
+        if not wrong and pod_inputs.asks_for_more(olds, inputs):
             wrong += checks.placement(operation, inputs)
         if not wrong and not unknown(inputs["ports"]):
             inputs["ports"] = ",".join(split_ports(inputs["ports"]))
@@ -55,6 +54,19 @@ class PodKind(Kind):
     def diff(self, state: Values, inputs: Values) -> Changes:
         """Compare what runs with what is wanted."""
         return pod_state.diff(state, inputs)
+
+    def decide(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Changes:
+        """Compare, tell what waits, and look whether a pod without its GPUs has to give way."""
+        changes = self.diff(state, inputs)
+        if not changes.replaces and gpu_watch.is_lost(operation, resource_id, state):
+            changes = Changes(changes.updates, ("gpuCount",))
+        later = pod_env.waiting(state, inputs)
+        if later and not changes.replaces and not set(changes.updates) & pod_state.RESETTING:
+            operation.screen.info(
+                f"pod {resource_id}: {', '.join(later)} changed; the new value takes effect with the next change "
+                "that restarts the pod, nothing restarts for it now"
+            )
+        return changes
 
     def preview_update(self, state: Values, inputs: Values) -> Values:
         """Return what is known; a reset gives the pod other public ports, and a stopped one has no price."""
@@ -83,17 +95,14 @@ class PodKind(Kind):
         """Return what really runs."""
         client = operation.client()
         live = _look(client, resource_id)
-        if live is not None and live.gpu and live.gpus_got < live.gpu.count:
-            # A gap in RunPod's own view must not cost the pod, so it is looked at twice.
-            operation.sleep(_LOOK_AGAIN)
-            live = _look(client, resource_id)
         if live is None:
             return None
         marker = _marker(state, live)
         _end_twins(operation, client, live, marker)
         known = {**_plain_defaults(), **inputs} if inputs else _imported(live, marker)
         declared = pod_state.declared_by(live, known, marker)
-        return Found(declared, pod_state.observe(live, declared, marker, operation.settings))
+        missing = gpu_watch.since(operation, live, state)
+        return Found(declared, pod_state.observe(live, declared, marker, operation.settings, missing))
 
     def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:
         """Change what API v2 can change in place, start what was stopped, and wait until it is ready again."""
@@ -102,7 +111,7 @@ class PodKind(Kind):
         marker = _marker(state, before)
         body = spec.patch(before, marker)
         live = client.update_pod(resource_id, body) if body else before
-        if live.status in pod_state.STOPPED:
+        if live.status in STOPPED:
             operation.screen.info(f"pod {resource_id} is {live.status}; starting it")
             live = _start(client, live)
         reset = bool(set(body) - {"name"})
@@ -154,7 +163,8 @@ def _ready(
     try:
         live = readiness.wait(pod.id, before)
     except RunPodError as error:
-        seen = pod_state.observe(readiness.seen or pod, inputs, marker, operation.settings)
+        live = readiness.seen or pod
+        seen = pod_state.observe(live, inputs, marker, operation.settings, readiness.gpus_missing_since)
         raise NotReadyError(pod.id, seen, str(error)) from error
     return pod_state.observe(live, inputs, marker, operation.settings)
 

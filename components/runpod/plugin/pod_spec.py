@@ -9,9 +9,11 @@ from typing import Any
 from components.runpod.api.models import Pod
 from components.runpod.marker import ENV_NAME, Marker
 from components.runpod.placement import Candidate
+from components.runpod.plugin import pod_env
 from components.runpod.plugin.values import Values
 
-_INJECTED = frozenset({"PUBLIC_KEY", "JUPYTER_PASSWORD"})
+STOPPED = frozenset({"EXITED", "ERROR"})
+"""Statuses out of which only a start, or another pod, leads."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class PodSpec:
     registry: str
     guard: str
     ready_timeout: int
+    deferred_env: frozenset[str] = frozenset()
+    """Variables whose change alone resets nothing."""
 
     @classmethod
     def parse(cls, inputs: Values) -> PodSpec:
@@ -64,6 +68,7 @@ class PodSpec:
             registry=inputs["containerRegistryAuthId"],
             guard=inputs["guard"],
             ready_timeout=inputs["readyTimeoutSeconds"],
+            deferred_env=pod_env.deferred(inputs),
         )
 
     @property
@@ -103,11 +108,13 @@ class PodSpec:
             body["registry"] = self.registry or None
         if sorted(self.ports) != sorted(live.ports):
             body["ports"] = list(self.ports)
-        if self.full_env(marker) != declared_env(live.env, self.env, keep_marker=True):
-            # The call replaces the whole environment, so what RunPod itself put there goes along.
-            body["env"] = {name: live.env[name] for name in _INJECTED & set(live.env)} | self.full_env(marker)
         if self.volume_id and any(mount.path != self.mount_path for mount in live.mounts.network):
             body["mounts"] = self._mounts()
+        changed = pod_env.different(self.full_env(marker), pod_env.declared_env(live.env, self.env, keep_marker=True))
+        starts_anew = bool(body.keys() - {"name"}) or live.status in STOPPED
+        if changed - self.deferred_env or (changed and starts_anew):
+            # The call replaces the whole environment, so what RunPod itself put there goes along.
+            body["env"] = {name: live.env[name] for name in pod_env.INJECTED & set(live.env)} | self.full_env(marker)
         return body
 
     def full_env(self, marker: Marker) -> dict[str, str]:
@@ -138,7 +145,7 @@ class PodSpec:
     def _is_made_of(self, live: Pod) -> bool:
         if self.compute == "CPU":
             return live.cpu is not None and live.cpu.id in self.cpus and live.cpu.vcpu_count == self.vcpu_count
-        return live.gpu is not None and live.gpu.id in self.gpus and live.gpus_got == self.gpu_count
+        return live.gpu is not None and live.gpu.id in self.gpus and live.gpu.count == self.gpu_count
 
     def _mounts(self) -> dict[str, Any]:
         return {"network": [{"volumeId": self.volume_id, "path": self.mount_path}]}
@@ -147,16 +154,3 @@ class PodSpec:
 def split_ports(text: str) -> tuple[str, ...]:
     """Return the ports of `8189/http,22/tcp` one by one."""
     return tuple(port.strip() for port in text.split(",") if port.strip())
-
-
-def declared_env(env: Mapping[str, str], wanted: Mapping[str, str], *, keep_marker: bool = False) -> dict[str, str]:
-    """Return an environment without what RunPod puts there itself, and without our marker unless it is kept."""
-    return {
-        name: value
-        for name, value in env.items()
-        if name in wanted or not (_foreign(name) or (name == ENV_NAME and not keep_marker))
-    }
-
-
-def _foreign(name: str) -> bool:
-    return name.startswith("RUNPOD_") or name in _INJECTED

@@ -8,8 +8,9 @@ from typing import Any
 
 from components.runpod.api.models import Pod
 from components.runpod.marker import ENV_NAME, Marker, split_name
+from components.runpod.plugin import gpu_wish, pod_env
 from components.runpod.plugin.kind import Changes
-from components.runpod.plugin.pod_spec import declared_env, split_ports
+from components.runpod.plugin.pod_spec import STOPPED, split_ports
 from components.runpod.plugin.settings import Settings
 from components.runpod.plugin.values import Values, differs, unknown
 
@@ -18,22 +19,23 @@ IN_PLACE = (
     "imageName",
     "dockerArgs",
     "containerDiskInGb",
-    "env",
     "volumeMountPath",
     "containerRegistryAuthId",
+    "gpuRequirement",
 )
-"""Inputs that API v2 changes on a running pod and that compare as they are; `ports` compares as a set."""
+"""Inputs that change on a running pod and that compare as they are; `ports` and `env` compare in their own way.
 
-STOPPED = frozenset({"EXITED", "ERROR"})
-"""Statuses out of which only a start, or another pod, leads."""
+A changed requirement changes nothing at RunPod: it is an update so that the state holds the present one.
+"""
 
 RESETTING = frozenset({"imageName", "dockerArgs", "containerDiskInGb", "env", "volumeMountPath", "ports", "status"})
 """Changes after which the container starts anew, with new public ports."""
 
 
-def observe(live: Pod, inputs: Values, marker: Marker, settings: Settings) -> Values:
+def observe(live: Pod, inputs: Values, marker: Marker, settings: Settings, missing_since: str = "") -> Values:
     """Return all properties; what cannot be seen of an input (a ranking, a bound) is as it was declared."""
-    return {**inputs, **_observed_inputs(live, inputs, marker), **_outputs(live, marker, settings)}
+    seen = {**_observed_inputs(live, inputs, marker), **_outputs(live, marker, settings)}
+    return {**inputs, **seen, "gpusMissingSince": missing_since}
 
 
 def declared_by(live: Pod, inputs: Values, marker: Marker) -> Values:
@@ -44,6 +46,8 @@ def declared_by(live: Pod, inputs: Values, marker: Marker) -> Values:
 def diff(state: Values, inputs: Values) -> Changes:
     """Compare what runs with what is wanted."""
     updates = [name for name in IN_PLACE if differs(state, inputs, name)]
+    if pod_env.changed(state, inputs):
+        updates.append("env")
     if _ports(state) != _ports(inputs):
         updates.append("ports")
     replaces = [name for name in _REPLACING if _REPLACING[name](state, inputs)]
@@ -104,7 +108,7 @@ def urls(live: Pod, settings: Settings) -> dict[str, str]:
 def _gpu_count(live: Pod, inputs: Values) -> Any:  # noqa: ANN401 - a number, or not known yet
     if live.status != "RUNNING" or live.gpu is None:
         return inputs.get("gpuCount", live.gpu.count if live.gpu else 0)  # A stopped pod has given its GPUs back.
-    return live.gpus_got
+    return live.gpu.count
 
 
 def _base_name(live: Pod, marker: Marker) -> str:
@@ -119,7 +123,7 @@ def _ports_text(live: Pod, inputs: Values) -> str:
 
 
 def _env(live: Pod, inputs: Values, marker: Marker) -> dict[str, str]:
-    env = declared_env(live.env, inputs.get("env") or {})
+    env = pod_env.declared_env(live.env, inputs.get("env") or {})
     if live.env.get(ENV_NAME) != str(marker):
         # A lost marker is drift too; without it a renamed pod could no longer be told to be ours.
         env[ENV_NAME] = live.env.get(ENV_NAME, "")
@@ -147,7 +151,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 _REPLACING: Mapping[str, Any] = {
-    "gpuTypeIdList": lambda state, inputs: _left_out(state, inputs, "gpu", "gpuTypeIdList"),
+    "gpuTypeIdList": gpu_wish.excludes,
     "cpuFlavorIdList": lambda state, inputs: _left_out(state, inputs, "cpuFlavorId", "cpuFlavorIdList"),
     "dataCenterIds": lambda state, inputs: _left_out(state, inputs, "dataCenter", "dataCenterIds"),
     "allowedCudaVersions": lambda state, inputs: _left_out(state, inputs, "cudaVersion", "allowedCudaVersions"),

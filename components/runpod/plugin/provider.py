@@ -40,12 +40,14 @@ class RunPodProvider(sdk.Provider):
         before_send: Callable[[], None],
         checkpoint: Checkpoint,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.stop = Stop()
         self._screen = screen
         self._intents = intents
         self._checkpoint = checkpoint
         self._clock = clock
+        self._wall = wall
         self._before_send = before_send
         self._settings = Settings()
         self._client: Client | None = None
@@ -96,10 +98,8 @@ class RunPodProvider(sdk.Provider):
         for name in request.ignore_changes:
             inputs[name] = state.get(name)
         kind = _kind(request.urn)
-        misplaced = partial(kind.misplaced, self._operation(request.urn), request.resource_id)
-        changes = kind.diff(state, inputs)
-        moves = [name for name in await self._run(request.urn, misplaced) if name not in changes.replaces]
-        return _diff_response(kind, Changes(changes.updates, (*changes.replaces, *moves)))
+        decide = partial(kind.decide, self._operation(request.urn), request.resource_id, state, inputs)
+        return _diff_response(kind, await self._run(request.urn, decide))
 
     async def create(self, request: sdk.CreateRequest) -> sdk.CreateResponse:
         """Make a resource, or say what is known of it beforehand."""
@@ -171,6 +171,7 @@ class RunPodProvider(sdk.Provider):
             intents=self._intents,
             sleep=self.stop.sleep,
             clock=self._clock,
+            wall=self._wall,
             ids_in_state=self._ids.get(urn, frozenset()),
             timeout=timeout,
         )

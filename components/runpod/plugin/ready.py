@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from components.runpod.api.client import Client
 from components.runpod.api.errors import NotFoundError, RunPodError
 from components.runpod.api.models import Pod
+from components.runpod.plugin import gpu_watch
 from components.runpod.plugin.kind import Operation
 from components.runpod.plugin.pod_spec import PodSpec
 
@@ -40,6 +41,9 @@ class Readiness:
         self._progress = _Progress()
         self.seen: Pod | None = None
         """The pod as it was last seen; None until then."""
+        self.gpus_missing_since = ""
+        """When it first showed fewer GPUs than it should have; empty while it shows them, or has not been seen."""
+        self._few_since: float | None = None
 
     def wait(self, pod_id: str, before: Pod | None = None) -> Pod:
         """Return the pod once it is ready; raises UnfitError when it will not be, or not within the bound.
@@ -85,13 +89,8 @@ class Readiness:
         return self._missing_parts(live)
 
     def _missing_parts(self, live: Pod) -> str:
-        if live.gpu is not None and live.gpus_got < self._spec.gpu_count:
-            raise UnfitError(
-                f"pod {live.id} came up with {live.gpus_got} of {self._spec.gpu_count} GPUs: others have taken them. "
-                "It bills; `pulumi up` replaces it"
-            )
-        if live.gpu is not None and live.gpus_listed == 0:
-            return "its GPUs"
+        if lacking := self._missing_gpus(live):
+            return lacking
         if self._spec.wants_ssh and live.ssh.direct is None:
             return "a public port for SSH"
         mapped = {port.private for port in (live.runtime.ports if live.runtime else None) or ()}
@@ -99,6 +98,22 @@ class Readiness:
         if unmapped and "{publicPort}" in self._operation.settings.proxy_url_template:
             return f"a public port for {', '.join(unmapped)}"
         return ""
+
+    def _missing_gpus(self, live: Pod) -> str:
+        """Say that GPUs are missing; raises UnfitError when they have been for the whole bound and both looks agree."""
+        if not gpu_watch.shows_too_few(live, self._spec.gpu_count):
+            self._few_since, self.gpus_missing_since = None, ""
+            return ""
+        now, bound = self._operation.clock(), self._operation.settings.gpu_missing_seconds
+        if self._few_since is None:
+            self._few_since, self.gpus_missing_since = now, gpu_watch.now(self._operation)
+        lasted = now - self._few_since
+        if lasted >= bound and gpu_watch.is_confirmed(self._client, live.id):
+            raise UnfitError(
+                f"pod {live.id} shows {live.gpus_got} of {self._spec.gpu_count} GPUs for {lasted:.0f} s: others have "
+                "taken them. It bills; `pulumi up` replaces it"
+            )
+        return f"its GPUs ({live.gpus_got} of {self._spec.gpu_count} shown, which is believed after {bound:.0f} s)"
 
     def _say(self, pod_id: str, live: Pod | None, missing: str, elapsed: float) -> None:
         status = live.status if live else "not listed yet"

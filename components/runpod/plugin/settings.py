@@ -14,7 +14,9 @@ from components.runpod.plugin.values import unknown
 
 DEFAULT_PROXY = "https://{podId}-{port}.proxy.runpod.net"
 DEFAULT_LATE_EFFECT_SECONDS = 60.0
-KEYS = ("apiKey", "apiUrl", "proxyUrlTemplate", "lateEffectSeconds")
+DEFAULT_GPU_MISSING_SECONDS = 180.0
+_LONGEST_SECONDS = {"lateEffectSeconds": 600, "gpuMissingSeconds": 3600}
+KEYS = ("apiKey", "apiUrl", "proxyUrlTemplate", *_LONGEST_SECONDS)
 
 
 class NoKeyError(RunPodError):
@@ -30,6 +32,8 @@ class Settings:
     proxy_url_template: str = DEFAULT_PROXY
     late_effect_seconds: float = DEFAULT_LATE_EFFECT_SECONDS
     """How long a POST whose answer was lost may still take effect."""
+    gpu_missing_seconds: float = DEFAULT_GPU_MISSING_SECONDS
+    """How long RunPod has to show fewer GPUs than were asked for until that is believed."""
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Settings:
@@ -40,6 +44,7 @@ class Settings:
             api_url=given.get("apiUrl", DEFAULT_URL),
             proxy_url_template=given.get("proxyUrlTemplate", DEFAULT_PROXY),
             late_effect_seconds=float(given.get("lateEffectSeconds", DEFAULT_LATE_EFFECT_SECONDS)),
+            gpu_missing_seconds=float(given.get("gpuMissingSeconds", DEFAULT_GPU_MISSING_SECONDS)),
         )
 
     def key(self) -> str:
@@ -66,9 +71,10 @@ def failures(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     template = values.get("proxyUrlTemplate")
     if template and not unknown(template) and not _is_url(str(template)):
         wrong.append(("proxyUrlTemplate", f"runpod:proxyUrlTemplate {template!r} is not an http(s) address"))
-    seconds = values.get("lateEffectSeconds")
-    if seconds and not unknown(seconds) and not _is_seconds(str(seconds)):
-        wrong.append(("lateEffectSeconds", f"runpod:lateEffectSeconds {seconds!r} is not 0 to 600 seconds"))
+    for name, longest in _LONGEST_SECONDS.items():
+        seconds = values.get(name)
+        if seconds and not unknown(seconds) and not _is_seconds(str(seconds), longest):
+            wrong.append((name, f"runpod:{name} {seconds!r} is not 0 to {longest} seconds"))
     return wrong
 
 
@@ -77,9 +83,9 @@ def _is_url(text: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.netloc)
 
 
-def _is_seconds(text: str) -> bool:
+def _is_seconds(text: str, longest: float) -> bool:
     try:
-        return 0 <= float(text) <= 600
+        return 0 <= float(text) <= longest
     except ValueError:
         return False
 

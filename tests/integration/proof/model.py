@@ -95,7 +95,8 @@ class Engine:
 
     async def _alive(self, steps: Awaitable[None]) -> None:
         checkpoint = Checkpoint(self._backend if self._reads_state else None)
-        provider = RunPodProvider(self.screen, self.intents, self._before_send, checkpoint, self._runpod.emu.clock.now)
+        clock = self._runpod.emu.clock.now
+        provider = RunPodProvider(self.screen, self.intents, self._before_send, checkpoint, clock, clock)
         provider.stop = VirtualStop(self._runpod)
         self._provider = provider
         settings = {"apiKey": KEY, "apiUrl": self._runpod.url, "lateEffectSeconds": str(LATE_EFFECT)}

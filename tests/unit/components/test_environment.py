@@ -23,6 +23,7 @@ MACHINE = Machine(
     image="runpod/pytorch:1.0.2",
     disk_gb=50,
     gpus=("NVIDIA RTX A5000", "NVIDIA A40"),
+    gpu_requirement={},
     gpu_count=1,
     data_centers=("EU-RO-1",),
     replace="before",

@@ -64,7 +64,10 @@ def test_the_environment_is_kept_for_root_alone_and_without_the_host_key(boot: B
     assert stat.S_IMODE(layout.environ.stat().st_mode) == 0o600
     kept = environ.read(layout)
     assert (kept["RUNPOD_API_KEY"], kept["MULTI"]) == ("pod-key", "a\nb")
-    assert [name for name in kept if name.startswith("COMFYUI_")] == [contract.VOLUME_KEY_VARIABLE]
+    assert [name for name in kept if name.startswith("COMFYUI_")] == [
+        contract.BOOT_REVISION_VARIABLE,
+        contract.VOLUME_KEY_VARIABLE,
+    ]
 
 
 def test_it_starts_what_the_installer_puts_there_and_starts_it_again(boot: Boot, layout: Layout) -> None:

@@ -54,6 +54,7 @@ def begin(cloud: RunPod, clock: FakeClock, intents: Intents, lines: Lines) -> It
             intents=intents,
             sleep=clock.sleep,
             clock=clock.time,
+            wall=clock.time,
         )
 
     yield start

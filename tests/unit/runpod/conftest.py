@@ -72,4 +72,5 @@ def operation(client: Client, clock: FakeClock, intents: Intents, lines: Lines, 
         intents=intents,
         sleep=clock.sleep,
         clock=clock.time,
+        wall=clock.time,
     )

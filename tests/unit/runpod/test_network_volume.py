@@ -7,9 +7,11 @@ import pytest
 
 from components.runpod.marker import Marker
 from components.runpod.placement import PlacementError
+from components.runpod.plugin import checks
 from components.runpod.plugin.kind import Operation
 from components.runpod.plugin.network_volume import NetworkVolumeKind, VolumeInUseError
 from components.runpod.plugin.settings import Settings
+from tests.unit.runpod.conftest import Lines
 from tests.unit.runpod.fake_api import FakeApi, Reply, pod, problem
 
 KIND = NetworkVolumeKind()
@@ -41,9 +43,11 @@ def checked(operation: Operation, **changes: Any) -> dict[str, Any]:  # noqa: AN
     return inputs
 
 
-def test_a_shrink_is_refused_at_preview(operation: Operation) -> None:
-    _, failures = KIND.check(operation, checked(operation), {**DECLARED, "size": 49})
-    assert failures == [("size", "size: the volume has 50 GB and cannot shrink to 49; set 50 or more, or replace it")]
+def test_a_volume_that_should_shrink_keeps_its_size_and_says_so(operation: Operation, lines: Lines) -> None:
+    inputs, failures = KIND.check(operation, checked(operation), {**DECLARED, "size": 49})
+    assert (inputs["size"], failures) == (50, [])
+    assert lines.shown == ["size: the network volume has 50 GB and cannot shrink to 49, so it keeps 50"]
+    assert KIND.check(operation, checked(operation), {**DECLARED, "size": 51})[0]["size"] == 51
 
 
 @pytest.mark.parametrize(("size", "reason"), [(9, "9 is not 10 to 4096 GB"), ("x", "'x' is not 10 to 4096 GB")])
@@ -85,6 +89,17 @@ def test_stock_and_ranking_never_move_a_volume(operation: Operation) -> None:
     assert not KIND.diff(state, checked(operation, gpuTypeIdList=["NVIDIA A40"], gpuCount=2))
     assert not KIND.diff(state, checked(operation, dataCenterIds=["EU-RO-1", "US-KS-2"]))
     assert KIND.diff(state, checked(operation, dataCenterIds=["EU-RO-1"])).replaces == ("dataCenterIds",)
+
+
+def test_a_catalogue_without_the_gpu_says_nothing_about_a_volume_that_exists(
+    api: FakeApi, operation: Operation
+) -> None:
+    wish = {"minMemoryGb": 24, "maxUsdPerHour": 0.3}
+    declared = {**DECLARED, "gpuTypeIdList": [], "gpuRequirement": wish, "dataCenterIds": ["EU-RO-1"]}
+    _, failures = KIND.check(operation, {}, declared)
+    assert failures == [("gpuTypeIdList", f"gpuTypeIdList: {checks.no_gpu_meets(wish)}")]
+    _, failures = KIND.check(operation, checked(operation), declared)
+    assert (failures, api.requests) == ([], [])
 
 
 def test_drift_in_name_and_size_shows(api: FakeApi, operation: Operation) -> None:

@@ -14,7 +14,12 @@ from components.runpod.endpoint import EndpointInputs
 from components.runpod.plugin.functions import FUNCTIONS
 from components.runpod.plugin.kind import REQUIRED
 from components.runpod.plugin.kinds import KINDS
-from components.runpod.plugin.settings import DEFAULT_LATE_EFFECT_SECONDS, DEFAULT_PROXY, KEYS
+from components.runpod.plugin.settings import (
+    DEFAULT_GPU_MISSING_SECONDS,
+    DEFAULT_LATE_EFFECT_SECONDS,
+    DEFAULT_PROXY,
+    KEYS,
+)
 from components.runpod.pod import PodInputs
 from components.runpod.template import TemplateInputs
 from components.runpod.volume import VolumeInputs
@@ -103,6 +108,8 @@ def test_configuration_is_documented() -> None:
     assert variables["apiKey"]["secret"] is True
     assert variables["proxyUrlTemplate"]["default"] == DEFAULT_PROXY
     assert float(variables["lateEffectSeconds"]["default"]) == DEFAULT_LATE_EFFECT_SECONDS
+    assert float(variables["gpuMissingSeconds"]["default"]) == DEFAULT_GPU_MISSING_SECONDS
+    assert set(variables) == set(SCHEMA["provider"]["inputProperties"])
 
 
 def test_every_function_is_documented() -> None:
