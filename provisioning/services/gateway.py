@@ -29,6 +29,8 @@ def render(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> str:
         "upstream": f"http://127.0.0.1:{port(contract.COMFYUI_PORT, environ)}",
         "database": service.database or str(layout.gateway_data / "gateway.db"),
         "log": str(layout.gateway_log),
+        # Of installations whose database lay on the volume.
+        "former_database": str(layout.home / "gateway" / "gateway.db"),
         "files": str(layout.files),
         "volume_bytes": desired.volume_gb * 10**9,
         "requests": str(layout.requests),

@@ -14,6 +14,12 @@ from sqlalchemy import URL
 
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage import address, copies
+from provisioning.gateway.storage.database import Database, DatabaseError
+from provisioning.gateway.storage.log import opening, rebuild
+from provisioning.gateway.storage.log.epochs import Epochs
+from provisioning.gateway.storage.log.local import LocalLock
+from provisioning.gateway.storage.log.volume import Volume
+from provisioning.gateway.storage.sealing import Sealer
 
 LIMIT_SECONDS = 3600
 """How long PostgreSQL's own programs may take."""
@@ -36,15 +42,35 @@ def backup(settings: GatewaySettings, target: Path) -> None:
     source = address.file_of(settings.database)
     if source is None:
         _run("pg_dump", settings.database, "--format=custom", "--no-owner", f"--file={target}")
-    elif not source.exists():
-        raise BackupError(f"{source}: there is no database yet")
     else:
-        copies.copy_file(source, target)
+        _backup_file(settings, source, target)
         _check(target)
 
 
+def _backup_file(settings: GatewaySettings, source: Path, target: Path) -> None:
+    lock = LocalLock(source)
+    if settings.log is None or not lock.take():
+        if not source.exists():
+            raise BackupError(f"{source}: there is no database yet")
+        copies.copy_file(source, target)
+        return
+    # No gateway runs here: what counts is on the volume.
+    rebuilt = source.with_name(f"{source.name}.rebuilt")
+    try:
+        if not opening.write_newest(settings, rebuilt):
+            raise BackupError(f"{settings.log}: there is no database yet")
+        copies.copy_file(rebuilt, target)
+    except opening.LogError as error:
+        raise BackupError(str(error)) from error
+    finally:
+        rebuild.remove(rebuilt)
+        lock.release()
+
+
 def restore(settings: GatewaySettings, source: Path) -> Path | None:
-    """Put a copy in the database's place; returns where the database of before is kept, None for PostgreSQL.
+    """Put a copy in the database's place; returns where the database of before is kept, None where it is not.
+
+    With a log it begins an epoch, so that no later start brings back what was before.
 
     Raises BackupError, and then everything is as it was, and OSError. The gateway has to be stopped; its next start
     brings an older copy forward.
@@ -58,7 +84,28 @@ def restore(settings: GatewaySettings, source: Path) -> Path | None:
         _run("pg_restore", settings.database, "--clean", "--if-exists", "--no-owner", "--single-transaction", source)
         return None
     _check(source)
-    return _replace(source, target)
+    return _replace(source, target) if settings.log is None else _replace_logged(settings, settings.log, source, target)
+
+
+def _replace_logged(settings: GatewaySettings, root: Path, source: Path, target: Path) -> Path | None:
+    newest = Epochs(root).newest()
+    kept = root / f"before-restore-{newest.number if newest else 0:08}.db"
+    rebuilt = target.with_name(f"{target.name}.rebuilt")
+    sealer = Sealer(settings.encryption_keys, active=settings.encrypt_at_rest)
+    try:
+        # The container disk ends with the pod; what was before is kept on the volume.
+        found = opening.write_newest(settings, rebuilt)
+        if found:
+            Volume().put(kept, rebuilt.read_bytes())
+        Database(settings.database, sealer=sealer, log=opening.open_with(settings, target, source)).close()
+    except (opening.LogError, DatabaseError) as error:
+        raise BackupError(f"{error}; nothing was changed") from error
+    finally:
+        rebuild.remove(rebuilt)
+    for former in root.glob("before-restore-*.db"):
+        if former != kept:
+            former.unlink()
+    return kept if found else None
 
 
 def _replace(source: Path, target: Path) -> Path | None:

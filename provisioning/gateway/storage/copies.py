@@ -30,6 +30,8 @@ def _copy(source: Path, target: Path) -> None:
     writer = sqlite3.connect(target)
     try:
         reader.backup(writer)
+        # One file, also where the source is in WAL mode.
+        writer.execute("PRAGMA journal_mode=DELETE").fetchone()
     finally:
         writer.close()
         reader.close()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.storage import address
+from provisioning.gateway.storage import address, copies
 from provisioning.gateway.storage.log import former, rebuild
 from provisioning.gateway.storage.log.epochs import Epoch, Epochs
 from provisioning.gateway.storage.log.keys import Keys
@@ -38,26 +39,71 @@ def open_log(settings: GatewaySettings, *, serves: bool) -> Log | None:
         if time.monotonic() > deadline:
             raise LogError(f"{file}: another process has it; end that, or wait until the gateway is ready")
         time.sleep(PAUSE_SECONDS)
-    try:
-        return _begin(settings, settings.log, file, lock, serves=serves)
-    except BaseException:
-        lock.release()
-        raise
-
-
-def _begin(settings: GatewaySettings, root: Path, file: Path, lock: LocalLock, *, serves: bool) -> EpochLog:
-    epochs, keys = Epochs(root), Keys(settings.log_secrets)
-    epoch = begin_epoch(epochs, settings)
-    _put_in_place(settings, epochs, epoch, keys, file)
-    log = EpochLog(epochs, epoch, keys, lock, settings.volume_patience_seconds)
-    log.begun = partial(former.put_away, settings.former_database)
+    log = _begin(settings, file, lock, _put_in_place)
     if serves:
-        log.watch = Watch(epoch, log.trouble, settings.pod_id, settings.silence_seconds)
+        log.watch = Watch(log.epoch, log.trouble, settings.pod_id, settings.silence_seconds)
     return log
 
 
-def begin_epoch(epochs: Epochs, settings: GatewaySettings) -> Epoch:
-    """Begin an epoch unless the gateway of another pod lives; raises LogError, OSError."""
+def open_with(settings: GatewaySettings, file: Path, source: Path) -> EpochLog:
+    """Return the log of a new epoch that begins with another database; raises LogError, OSError.
+
+    Until it is attached to that database the former epoch's counts.
+    """
+    lock = LocalLock(file)
+    if not lock.take():
+        raise LogError(f"{file}: a gateway or another command has it; end that first")
+
+    def put(_settings: GatewaySettings, _before: Epoch | None, _keys: Keys, target: Path) -> None:
+        rebuild.remove(target)
+        copies.copy_file(source, target)
+
+    return _begin(settings, file, lock, put)
+
+
+def write_newest(settings: GatewaySettings, target: Path) -> bool:
+    """Write the database that the log on the volume holds to a file; returns whether it holds one.
+
+    Whoever ships at the time is not disturbed. Raises LogError, OSError.
+    """
+    epoch = Epochs(_root(settings)).with_state()
+    if epoch is None:
+        return False
+    try:
+        rebuild.rebuild(epoch, Keys(settings.log_secrets), target)
+    except rebuild.RebuildError as error:
+        raise LogError(str(error)) from error
+    return True
+
+
+Put = Callable[[GatewaySettings, Epoch | None, Keys, Path], None]
+"""Puts the database with which an epoch begins in its place; it is given the epoch before that holds one."""
+
+
+def _begin(settings: GatewaySettings, file: Path, lock: LocalLock, put: Put) -> EpochLog:
+    epochs, keys = Epochs(_root(settings)), Keys(settings.log_secrets)
+    try:
+        epoch = _begin_epoch(epochs, settings)
+        Status(file).clear()
+        put(settings, epochs.with_state(epoch.number), keys, file)
+    except rebuild.RebuildError as error:
+        lock.release()
+        raise LogError(str(error)) from error
+    except BaseException:
+        lock.release()
+        raise
+    log = EpochLog(epochs, epoch, keys, lock, settings.volume_patience_seconds)
+    log.begun = partial(former.put_away, settings.former_database)
+    return log
+
+
+def _root(settings: GatewaySettings) -> Path:
+    if settings.log is None:
+        raise LogError("the settings name no folder for a log")
+    return settings.log
+
+
+def _begin_epoch(epochs: Epochs, settings: GatewaySettings) -> Epoch:
     newest = epochs.newest()
     if newest is not None and not Predecessor(newest, settings.pod_id, settings.silence_seconds).is_over():
         life = newest.life()
@@ -68,14 +114,9 @@ def begin_epoch(epochs: Epochs, settings: GatewaySettings) -> Epoch:
         raise LogError("another gateway has begun at the same moment; try again") from None
 
 
-def _put_in_place(settings: GatewaySettings, epochs: Epochs, epoch: Epoch, keys: Keys, file: Path) -> None:
-    Status(file).clear()
-    before = epochs.with_state(epoch.number)
-    try:
-        if before is not None:
-            rebuild.rebuild(before, keys, file)
-        elif settings.former_database is not None and settings.former_database.exists():
-            rebuild.remove(file)
-            former.take(settings.former_database, file)
-    except rebuild.RebuildError as error:
-        raise LogError(str(error)) from error
+def _put_in_place(settings: GatewaySettings, before: Epoch | None, keys: Keys, file: Path) -> None:
+    if before is not None:
+        rebuild.rebuild(before, keys, file)
+    elif settings.former_database is not None and settings.former_database.exists():
+        rebuild.remove(file)
+        former.take(settings.former_database, file)
