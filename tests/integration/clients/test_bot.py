@@ -15,6 +15,8 @@ import pytest
 
 from tests.integration.clients.site import ROOT, Site, opened, until, workflow
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = ("a fox [stand-in: slow 3]", "an owl", "a heron", "a marten", "[stand-in: fail] a wolf")
 
 

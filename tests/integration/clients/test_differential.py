@@ -48,6 +48,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Pairs:
     return {name: (mine.get(name), other.get(name)) for name in (mine | other)}
 
 
+@pytest.mark.slow
 def test_every_answer_has_the_proxys_form_but_for_what_is_listed(pairs: Pairs) -> None:
     found = []
     for name, (mine, other) in pairs.items():

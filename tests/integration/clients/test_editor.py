@@ -79,6 +79,7 @@ def visit(browser: Browser, editor_site: Site) -> Iterator[Visit]:
     context.close()
 
 
+@pytest.mark.slow
 def test_an_admin_draws_in_the_editor(visit: Visit, editor_site: Site, tmp_path: Path) -> None:
     page = visit.page
     visit.open(editor_site)

@@ -112,6 +112,7 @@ def name(command: str) -> str:
     return f"{match['method'] or implied} {match['path']}"
 
 
+@pytest.mark.slow
 def test_every_example_works_when_pasted(shell: Shell) -> None:
     commands = examples(shell.site)
     make(shell, commands)

@@ -35,6 +35,7 @@ def files(tmp_path: Path) -> list[str]:
     return [str(path) for path in paths]
 
 
+@pytest.mark.slow
 def test_the_python_client(site: Site, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMFY_BASE_URL", site.url)
     with comfy_sdk.Comfy(api_key=site.alice) as client:
@@ -92,6 +93,7 @@ def run_node(node: tuple[str, Path], script: Path, site: Site, *arguments: str, 
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_node_client(site: Site, files: list[str], node: tuple[str, Path], tmp_path: Path) -> None:
     script = tmp_path / "client.mjs"
     shutil.copy(programs.LOCK.parent / "client.mjs", script)

@@ -47,6 +47,7 @@ def test_an_orphan_is_swept_and_nothing_else_is(site: Site, capsys: pytest.Captu
     assert site.holds() == {held, volume, colleagues}
 
 
+@pytest.mark.slow
 def test_an_endpoint_nobody_remembers_is_told_of_and_swept(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.record(OURS.instance, {})
     orphan, colleagues, hand = site.endpoint(ORPHAN), site.endpoint(COLLEAGUES), site.endpoint(None)
@@ -58,6 +59,7 @@ def test_an_endpoint_nobody_remembers_is_told_of_and_swept(site: Site, capsys: p
     assert site.holds() == {colleagues, hand}
 
 
+@pytest.mark.slow
 def test_what_an_update_is_making_is_no_orphan(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.record(OURS.instance, {})
     making = site.pod(OURS)
@@ -66,6 +68,7 @@ def test_what_an_update_is_making_is_no_orphan(site: Site, monkeypatch: pytest.M
     assert site.holds() == {making}
 
 
+@pytest.mark.slow
 def test_a_stack_that_was_destroyed_still_owns_what_it_left(site: Site) -> None:
     site.record(OURS.instance, {})
     site.destroy()
@@ -75,6 +78,7 @@ def test_a_stack_that_was_destroyed_still_owns_what_it_left(site: Site) -> None:
     assert late not in site.holds()
 
 
+@pytest.mark.slow
 def test_a_deletion_that_lies_fails_the_sweep(
     site: Site, runpod: bench.Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

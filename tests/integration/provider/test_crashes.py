@@ -10,6 +10,8 @@ import pytest
 
 from tests.integration.provider.bench import Emulator, Stack, alive, kill_tree, plugin_of, until
 
+pytestmark = pytest.mark.slow
+
 
 def posted(runpod: Emulator, before: int) -> bool:
     return runpod.calls("POST", "/v2/pods") > before

@@ -28,7 +28,7 @@ def held(runpod: Emulator) -> dict[str, int]:
     return {kind: len(things) for kind, things in real.items()}
 
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_a_stack_of_every_kind_from_up_to_destroy(everything: Stack, runpod: Emulator) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.provider.bench import KEY, Emulator, Stack
 
 
@@ -39,6 +41,7 @@ def test_a_stack_from_up_to_destroy(stack: Stack, runpod: Emulator) -> None:
     assert b"OPENSSH PRIVATE KEY" not in stack.everything_on_disk()
 
 
+@pytest.mark.slow
 def test_another_key_and_another_address_are_used_at_once_and_replace_nothing(stack: Stack, runpod: Emulator) -> None:
     stack.up()
     pod_id = stack.outputs()["podId"]
@@ -65,6 +68,7 @@ def test_without_a_key_a_preview_works_and_an_up_says_what_to_do(stack: Stack, r
     assert len(runpod.requests()) == before
 
 
+@pytest.mark.slow
 def test_a_deletion_answered_by_something_else_is_not_believed(stack: Stack, runpod: Emulator) -> None:
     stack.up()
     runpod.control("faults", [{"path": "/v2/", "do": {"status": 404, "body": "404 page not found"}}])

@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.provider.bench import Emulator, Stack
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_an_empty_volume_moves_and_one_with_a_pod_stays(stack: Stack, runpod: Emulator) -> None:

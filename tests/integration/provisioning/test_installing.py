@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from provisioning import contract
 from provisioning.contract import ProvisionPlan
 from provisioning.install.steps import STEPS
@@ -15,6 +17,7 @@ from tests.integration.provisioning.conftest import SECRETS, DirectoryPod
 Pods = Callable[[str], DirectoryPod]
 
 
+@pytest.mark.slow
 def test_killed_ever_later_it_comes_to_the_same_end(pods: Pods, plan: ProvisionPlan) -> None:
     """The first run dies behind its first change, the next behind its second, and so on until one comes through."""
     clean, battered = pods("clean"), pods("battered")
@@ -81,6 +84,7 @@ def _nothing_is_everybodys_to_write(pod: DirectoryPod) -> None:
     assert found == []
 
 
+@pytest.mark.slow
 def test_a_model_with_a_wrong_hash_fails_and_says_so(pods: Pods, plan: ProvisionPlan) -> None:
     pod = pods("pod")
     wrong = replace(plan.models[0], sha256="0" * 64)
