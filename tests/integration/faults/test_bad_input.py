@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.faults.bench import Bench, refusal
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 FILE = "stacks/Pulumi.local.yaml"
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.integration.faults.bench import Bench, refusal
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(os.geteuid() != 0, reason="a volume that is full needs the namespace runtime, that is, root"),
 ]

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.faults.account import wait_until
 from tests.integration.faults.bench import Bench, end, refusal, stop_when
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import yaml
 
 from tests.integration.faults.bench import Bench
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 WORKFLOW = yaml.safe_load((Path(__file__).parents[3] / ".github/workflows/preview.yml").read_text(encoding="utf-8"))
 JOB = WORKFLOW["jobs"]["preview"]
 STEPS = [step["run"] for step in JOB["steps"] if "run" in step]

@@ -13,7 +13,7 @@ from tests.emulator.public_ports import kept_port
 from tests.integration.faults.account import wait_until
 from tests.integration.faults.bench import Bench, refusal
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 IN_PLACE = {"update"}
 WRONG = "f" * 64
 
