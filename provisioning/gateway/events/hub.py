@@ -35,14 +35,15 @@ class Listener:
     _bytes: int = 0
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def hears(self, job: Job, *, addressed: bool) -> bool:
+    def hears(self, job: Job) -> bool:
         """Return whether events of this job are for this socket.
 
-        `addressed`: another of the owner's sockets bears the name that the job was submitted with.
+        A job that was submitted with a name is told to its owner's sockets of that name alone, also while none is open:
+        programs take what they hear for their own. Who sees everybody's jobs hears of other people's all the same.
         """
-        if self.actor.sees_all:
-            return True
-        return self.actor.owner == job.owner and (not addressed or self.client_id == job.client_id)
+        if self.actor.owner != job.owner:
+            return self.actor.sees_all
+        return self.client_id == (job.client_id or self.client_id)
 
     def put(self, message: Message) -> None:
         """Hand a message over without waiting."""
@@ -94,6 +95,4 @@ class Hub:
 
     def audience(self, job: Job) -> list[Listener]:
         """Return the listeners that may hear of a job."""
-        mine = [listener for listener in self._listeners if listener.actor.owner == job.owner]
-        addressed = bool(job.client_id) and any(listener.client_id == job.client_id for listener in mine)
-        return [listener for listener in self._listeners if listener.hears(job, addressed=addressed)]
+        return [listener for listener in self._listeners if listener.hears(job)]

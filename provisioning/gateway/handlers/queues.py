@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from provisioning.gateway.handlers.acting import end_anothers
-from provisioning.gateway.jobs.job import Job, JobState
+from provisioning.gateway.jobs.job import JobState
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.web.exchange import Exchange
 
 
 async def show(services: Services, exchange: Exchange) -> None:
-    """Answer with ComfyUI's queue as far as it is the caller's, each entry cut to five items."""
-    queue = await services.tracker.queue()
-    jobs = {job.id: job for job in services.tracker.of(visible_owner(exchange.who))}
-    entries = {name: _entries(items, jobs) for name, items in queue.items()}
-    waiting = enumerate((job for job in services.scheduler.waiting() if job.id in jobs), 1)
-    entries["queue_pending"] += [[place, job.id, job.graph, {"client_id": job.client_id}, []] for place, job in waiting]
-    await exchange.send_json(entries)
+    """Answer with the caller's unfinished jobs, in ComfyUI's form.
 
-
-def _entries(items: Iterable[Any], jobs: dict[str, Job]) -> list[list[Any]]:
-    own = ((item, jobs.get(item[1])) for item in items if isinstance(item, list) and len(item) > 4)
-    # The workflow is the client's own, not ComfyUI's copy with our names in it; what follows item five are secrets.
-    return [[item[0], job.id, job.graph, {"client_id": job.client_id}, item[4]] for item, job in own if job is not None]
+    All of it from our own record and at one moment: a job that is just handed over is in neither of two lists that are
+    asked for one after the other, and clients take a job that is in no list for lost.
+    """
+    owner = visible_owner(exchange.who)
+    jobs = [job for job in services.scheduler.order() if owner in {None, job.owner}]
+    running = [job for job in jobs if job.state is JobState.RUNNING]
+    entries = [[place, job.id, job.graph, {"client_id": job.client_id}, []] for place, job in enumerate(jobs, 1)]
+    await exchange.send_json({"queue_running": entries[: len(running)], "queue_pending": entries[len(running) :]})
 
 
 async def change(services: Services, exchange: Exchange) -> None:

@@ -62,6 +62,8 @@ class FakeComfyUI:
     """Whether it stops in the middle of a /view, and does not answer /models and /embeddings at all."""
     held: asyncio.Event | None = None
     """What it waits for before it answers /models."""
+    taking: asyncio.Event | None = None
+    """What it waits for before it takes a prompt."""
 
     def app(self) -> web.Application:
         """Return it as an aiohttp app."""
@@ -94,6 +96,8 @@ class FakeComfyUI:
             return web.Response(body=text, content_type=kind)
         if self.prompt_answer is not None:
             return web.json_response(self.prompt_answer[1], status=self.prompt_answer[0])
+        if self.taking is not None:
+            await self.taking.wait()
         body = orjson.loads(seen.body)
         item = [
             len(self.seen),
@@ -203,7 +207,6 @@ class FakeComfyUI:
     ) -> dict[str, Any]:
         """Finish a running job; returns the file it made."""
         item = next(item for item in self.running if item[1] == job_id)
-        self.running.remove(item)
         prefix = item[2].get("9", {}).get("inputs", {}).get("filename_prefix", "x/ComfyUI")
         subfolder = prefix.rpartition("/")[0]
         file = {"filename": "ComfyUI_00001_.png", "subfolder": subfolder, "type": "output"}
@@ -219,6 +222,8 @@ class FakeComfyUI:
         outputs = {} if failed else {"9": {"images": [file]}}
         await self._send("executed", {"prompt_id": job_id, "node": "9", "output": {"images": [file]}})
         await self._send(last, told)
+        # At one moment, as in ComfyUI: whoever looks finds it in the queue or in the history.
+        self.running.remove(item)
         self.history[job_id] = {"prompt": item, "outputs": outputs, "status": status}
         await self._send("executing", {"node": None, "prompt_id": job_id})
         return file

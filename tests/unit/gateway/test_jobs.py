@@ -9,7 +9,7 @@ import pytest
 from provisioning.gateway.comfyui.upstream import ComfyUI
 from provisioning.gateway.jobs import tracker
 from provisioning.gateway.problems import Code, Problem
-from tests.unit.gateway.conftest import Gate, lose, opened, submit, taken, workflow
+from tests.unit.gateway.conftest import Gate, finish, lose, opened, submit, taken, until, workflow
 from tests.unit.gateway.fake import PNG
 
 
@@ -182,6 +182,51 @@ async def test_the_queue_shows_only_ones_own_in_five_items(gate: Gate) -> None:
     everything = (await gate.admin.get("/queue")).json()
     assert [item[1] for item in everything["queue_pending"]] == [mine, theirs]
     assert (await gate.alice.get("/prompt")).json() == {"exec_info": {"queue_remaining": 1}}
+
+
+async def in_queue(gate: Gate, job: str) -> list[str]:
+    """Return the lists of the queue that a job is in."""
+    answer = await gate.alice.get("/queue")
+    assert answer.status_code == 200, answer.text
+    queue = answer.json()
+    return [name for name, items in queue.items() if job in {item[1] for item in items}]
+
+
+async def test_a_job_is_in_the_queue_while_it_is_handed_over(gate: Gate) -> None:
+    gate.comfy.taking = asyncio.Event()
+    submitting = asyncio.create_task(gate.alice.post("/prompt", json={"prompt": workflow()}))
+    await until(lambda: gate.comfy.asked("POST", "/prompt"))
+    [job] = [job.id for job in gate.app.services.tracker.of(None)]
+    assert await in_queue(gate, job) == ["queue_pending"]
+    gate.comfy.taking.set()
+    assert (await submitting).json()["prompt_id"] == job
+    assert await in_queue(gate, job) == ["queue_pending"]
+    await taken(gate, job)
+    await gate.comfy.begin(job)
+    await until(lambda: gate.app.services.tracker.running())
+    assert await in_queue(gate, job) == ["queue_running"]
+    assert gate.comfy.asked("GET", "/queue") == [], "ComfyUI is not asked: its answer is of another moment than ours"
+
+
+async def test_whoever_looks_finds_a_job_in_the_queue_or_in_the_history(gate: Gate) -> None:
+    jobs = [await submit(gate.alice) for _ in range(6)]
+    lost: list[str] = []
+    over = asyncio.Event()
+
+    async def look() -> None:
+        while not over.is_set():
+            for job in jobs:
+                if not await in_queue(gate, job) and not (await gate.alice.get(f"/history/{job}")).json():
+                    lost.append(job)
+                # Neither list is asked for over a socket, so that nothing else here lets others have their turn.
+                await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look())
+    for job in jobs:
+        await finish(gate, job)
+    over.set()
+    await looking
+    assert lost == []
 
 
 async def test_history_is_forgotten_for_oneself_alone_and_usage_stays(gate: Gate) -> None:

@@ -106,6 +106,31 @@ async def test_a_job_with_a_label_is_told_to_that_socket(gate: Gate, port: int) 
         await silence(one)
 
 
+async def test_a_job_with_a_label_is_told_to_no_other_socket_while_its_own_is_not_open(gate: Gate, port: int) -> None:
+    token = gate.keyring.alice
+    async with listening(port, token, "program-b") as other, listening(port, gate.keyring.admin, "editor") as admin:
+        job = await submit(gate.alice, client_id="program-a")
+        await gate.comfy.begin(job)
+        await gate.comfy.preview(job)
+        await heard(admin, "progress")
+        await silence(other)
+        async with listening(port, token, "program-a") as late:
+            await gate.comfy.end(job)
+            assert (await heard(late, "executing"))[-1]["data"]["prompt_id"] == job
+        await heard(admin, "executing")
+        await silence(other)
+
+
+async def test_an_admins_own_job_is_told_to_its_own_socket_alone(gate: Gate, port: int) -> None:
+    token = gate.keyring.admin
+    async with listening(port, token, "program-a") as one, listening(port, token, "program-b") as other:
+        job = await submit(gate.admin, client_id="program-a")
+        await gate.comfy.begin(job)
+        await gate.comfy.end(job)
+        await heard(one, "executing")
+        await silence(other)
+
+
 async def test_another_keys_label_takes_over_nothing(gate: Gate, port: int) -> None:
     async with listening(port, gate.keyring.alice, "same") as alice, listening(port, gate.keyring.bob, "same") as bob:
         job = await submit(gate.alice, client_id="same")

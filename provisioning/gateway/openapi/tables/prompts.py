@@ -19,7 +19,7 @@ from provisioning.gateway.openapi.tables.jobs import SUBMITTING
 from provisioning.gateway.problems import Code
 
 _TAKEN = {"prompt_id": JOB_ID, "number": 1, "node_errors": {}}
-_ENTRY = [1, JOB_ID, WORKFLOW, {"client_id": "my-bot"}, ["9"]]
+_ENTRY = [1, JOB_ID, WORKFLOW, {"client_id": "my-bot"}, []]
 _CHOSEN = Body(Chosen, {"delete": [JOB_ID]}, required=False)
 _DONE = (Answer("Done.", Nothing, {}),)
 
@@ -40,7 +40,7 @@ TABLE = {
         Tag.NATIVE,
         "Show the queue",
         (Answer("The caller's part of it.", Queue, {"queue_running": [_ENTRY], "queue_pending": []}),),
-        problems=UPSTREAM,
+        "A job is in it from its submission to its end; `number` is its place among the caller's.",
     ),
     "POST /queue": Operation(
         Tag.NATIVE, "Take waiting jobs out of the queue", _DONE, "Running jobs go on.", (), _CHOSEN, UPSTREAM
@@ -81,7 +81,7 @@ TABLE = {
         (Answer("The connection is a WebSocket now.", status=101, media=None),),
         "ComfyUI's messages about the caller's own jobs: `status`, `execution_start`, `executing`, `progress`, "
         "`executed`, previews. It is closed with 1008 when the key ends, 1013 when the reader is too slow.",
-        (Parameter("clientId", "The `client_id` of the jobs to hear of; all when left out.", "my-bot"),),
+        (Parameter("clientId", "The `client_id` of the jobs to hear of, beside those that have none.", "my-bot"),),
         problems=(Code.UPGRADE_REQUIRED, Code.TOO_MANY_STREAMS, Code.DRAINING, Code.ORIGIN_NOT_ALLOWED),
     ),
 }
