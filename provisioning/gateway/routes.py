@@ -154,7 +154,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/userdata/{file}/move/{dest}", Scope.ADMIN, workspace.forward),
     Route("GET", "/ws", Scope.READ, sockets.plain, lasting=True),
     Route("GET", "/metrics", Scope.MONITOR, measuring.show, native=False),
-    Route("GET", "/system_stats", Scope.MONITOR, shared.same_path),
+    Route("GET", "/system_stats", Access.ANY, shared.system_stats),
     Route("GET", "/experiment/models", Scope.ADMIN, shared.same_path),
     Route("GET", "/experiment/models/{folder}", Scope.ADMIN, shared.same_path),
     Route("POST", "/free", Scope.OPERATE, shared.free),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import orjson
 
 from provisioning.gateway.access.audit import Act
+from provisioning.gateway.access.scopes import Scope
+from provisioning.gateway.comfyui import machine_facts
 from provisioning.gateway.comfyui.realm import is_safe_name
 from provisioning.gateway.comfyui.upstream import Request
 from provisioning.gateway.handlers.acting import note
@@ -35,6 +37,15 @@ async def same_path(services: Services, exchange: Exchange) -> None:
     """Answer with the JSON that ComfyUI has at the same path, without the query."""
     body = await services.commons.get(asked_path(exchange))
     await exchange.send(200, body, [("content-type", "application/json")])
+
+
+async def system_stats(services: Services, exchange: Exchange) -> None:
+    """Answer with the machine's versions and memory; command line and paths are for who may monitor the machine."""
+    if Scope.MONITOR in exchange.who.scopes:
+        await same_path(services, exchange)
+        return
+    stats = orjson.loads(await services.commons.get(asked_path(exchange)))
+    await exchange.send_json(machine_facts.for_clients(stats))
 
 
 async def template_file(services: Services, exchange: Exchange) -> None:

@@ -203,7 +203,7 @@ async def test_a_job_is_in_the_queue_while_it_is_handed_over(gate: Gate) -> None
     assert await in_queue(gate, job) == ["queue_pending"]
     await taken(gate, job)
     await gate.comfy.begin(job)
-    await until(lambda: gate.app.services.tracker.running())
+    await until(gate.app.services.tracker.running)
     assert await in_queue(gate, job) == ["queue_running"]
     assert gate.comfy.asked("GET", "/queue") == [], "ComfyUI is not asked: its answer is of another moment than ours"
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import orjson
 import pytest
 
 from provisioning.gateway.access.scopes import Scope
 from provisioning.gateway.problems import Problem
-from provisioning.gateway.route import Match, Router
+from provisioning.gateway.route import Access, Match, Router
 from provisioning.gateway.routes import ROUTES, SOCKETS
 from tests.unit.gateway.conftest import Gate, finish, submit
 
 OWN = frozenset({Scope.READ, Scope.JOBS, Scope.ASSETS})
 ADMIN = frozenset({Scope.MONITOR, Scope.OPERATE, Scope.ADMIN})
+ALL = frozenset({Access.ANY})
 NEVER: frozenset[Scope] = frozenset()
 
-COMFYUI = {
+COMFYUI: dict[frozenset[Scope] | frozenset[Access], str] = {
     # Filtered by owner, or rewritten.
     OWN: """
         GET /prompt | POST /prompt | GET /queue | POST /queue | POST /interrupt | GET /history | POST /history
@@ -26,10 +29,12 @@ COMFYUI = {
         GET /global_subgraphs | GET /global_subgraphs/x | GET /node_replacements
     """,
     ADMIN: """
-        GET /system_stats | GET /experiment/models | GET /experiment/models/loras | POST /free
+        GET /experiment/models | GET /experiment/models/loras | POST /free
         GET /users | GET /settings | POST /settings | GET /settings/x | POST /settings/x
         GET /userdata | GET /userdata/x | POST /userdata/x | DELETE /userdata/x | POST /userdata/x/move/y
     """,
+    # Cut down to what is no secret for whoever may not watch the machine.
+    ALL: "GET /system_stats",
     NEVER: """
         POST /users | GET /assets | POST /assets | GET /assets/x | PUT /assets/x | DELETE /assets/x | GET /tags
         GET /assets/x/content | POST /assets/x/tags | POST /assets/seed | POST /assets/prune | POST /assets/download
@@ -58,7 +63,7 @@ ONCE = {
 ROUTER = Router(ROUTES)
 
 
-def everything() -> Iterator[tuple[str, str, frozenset[Scope]]]:
+def everything() -> Iterator[tuple[str, str, frozenset[Scope] | frozenset[Access]]]:
     for scopes, text in COMFYUI.items():
         for line in text.replace("|", "\n").split("\n"):
             method, _, path = line.strip().partition(" ")
@@ -70,7 +75,7 @@ def everything() -> Iterator[tuple[str, str, frozenset[Scope]]]:
 
 
 @pytest.mark.parametrize(("method", "path", "scopes"), list(everything()))
-def test_each_route_of_comfyui_is_classed(method: str, path: str, scopes: frozenset[Scope]) -> None:
+def test_each_route_of_comfyui_is_classed(method: str, path: str, scopes: frozenset[Scope] | frozenset[Access]) -> None:
     found = ROUTER.find(method, path)
     if not scopes:
         assert isinstance(found, Problem), "nobody reaches it"
@@ -166,3 +171,44 @@ async def test_paths_that_climb_reach_nothing(gate: Gate, path: str) -> None:
     answer = await gate.admin.request(method, path)
     assert answer.status_code == 400
     assert gate.comfy.seen == []
+
+
+STATS: dict[str, Any] = {
+    "system": {
+        "os": "linux", "ram_total": 2, "ram_free": 1, "comfyui_version": "0.38.1", "python_version": "3.12.3",
+        "pytorch_version": "2.8.0", "embedded_python": False, "argv": ["main.py", "--base-directory", "/srv/base"],
+        "home": "/srv/base", "extra_paths": ["/srv/models"],
+    },
+    "devices": [
+        {
+            "name": "cuda:0 NVIDIA RTX 4090 /dev/nvidia/0 : native", "type": "cuda", "index": 0, "vram_total": 4,
+            "vram_free": 3, "torch_vram_total": 2, "torch_vram_free": 1, "node": "/dev/nvidia0",
+        }
+    ],
+    "folders": ["/srv/base"],
+}  # fmt: skip
+
+
+async def test_an_ordinary_key_sees_the_machine_without_command_line_and_paths(gate: Gate) -> None:
+    gate.comfy.nonsense["/system_stats"] = ("application/json", orjson.dumps(STATS))
+    for path in ("/system_stats", "/api/system_stats"):
+        answer = await gate.alice.get(path)
+        assert answer.status_code == 200, answer.text
+        told = answer.json()
+        assert "/" not in answer.text.replace("<path>", ""), "no path"
+        kept = {name: value for name, value in STATS["system"].items() if name not in {"home", "extra_paths"}}
+        assert told["system"] == kept | {"argv": []}, "all that clients read"
+        [device] = told["devices"]
+        assert device.keys() == STATS["devices"][0].keys() - {"node"}
+        assert device["name"] == "cuda:0 NVIDIA RTX 4090 <path> : native"
+    watching = gate.client(await gate.store.create("prometheus", frozenset({Scope.MONITOR})))
+    for client in (watching, gate.admin):
+        assert (await client.get("/system_stats")).json() == STATS, "who watches the machine sees all of it"
+
+
+@pytest.mark.parametrize("stats", [[], {"system": [], "devices": {}}, {"devices": ["cuda:0", None]}, {"system": None}])
+async def test_nonsense_about_the_machine_tells_nothing(gate: Gate, stats: object) -> None:
+    gate.comfy.nonsense["/system_stats"] = ("application/json", orjson.dumps(stats))
+    told = (await gate.alice.get("/system_stats")).json()
+    assert told["system"] == {"argv": []}
+    assert all(device == {} for device in told["devices"])

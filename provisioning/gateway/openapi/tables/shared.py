@@ -79,7 +79,8 @@ TABLE = {
         Tag.OPERATIONS,
         "Show the machine",
         dict[str, Any],
-        {"system": {"os": "linux", "ram_total": 134217728000}, "devices": [{"name": "cuda:0 NVIDIA RTX 4090"}]},
+        {"system": {"os": "linux", "ram_total": 134217728000, "argv": []}, "devices": [{"name": "cuda:0 RTX 4090"}]},
+        "Versions, memory and devices. The command line is empty and paths are left out without the scope `monitor`.",
     ),
     "GET /experiment/models": _passed(
         Tag.OPERATIONS,
