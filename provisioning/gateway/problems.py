@@ -16,6 +16,7 @@ class Code(StrEnum):
 
     INVALID_REQUEST = "invalid_request"
     INVALID_FIELD = "invalid_field"
+    INVALID_PROMPT_ID = "invalid_prompt_id"
     MALFORMED_JSON = "malformed_json"
     WORKFLOW_FORMAT_UI = "workflow_format_ui"
     MISSING_CREDENTIALS = "missing_credentials"
@@ -93,6 +94,9 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.INVALID_FIELD: Entry(422, "Invalid value", "The request is well formed and says what cannot be; see errors."),
     Code.MALFORMED_JSON: Entry(
         400, "Malformed JSON", "The body is not a JSON object; check commas, quotes and encoding."
+    ),
+    Code.INVALID_PROMPT_ID: Entry(
+        400, "Invalid prompt_id", "Send a lower-case UUID that no other workflow was submitted under, or none."
     ),
     Code.WORKFLOW_FORMAT_UI: Entry(
         422, "Workflow in editor format", "Export the workflow with 'Export (API)' in ComfyUI and send that."

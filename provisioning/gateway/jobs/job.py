@@ -64,7 +64,7 @@ class Job:
     """A job that is not final yet, as the gateway holds it in memory."""
 
     id: str
-    """Also ComfyUI's prompt id: minted here, a lower-case UUID."""
+    """Also ComfyUI's prompt id: a lower-case UUID, the caller's own where it gives one."""
     key_id: str
     owner: str
     admin: bool

@@ -159,6 +159,10 @@ class Ledger(Records):
         """Forget the idempotency key of a job that never ran, so that it can be tried again."""
         await self._change(job, true(), idempotency_key=None)
 
+    async def forget_refused(self, job: Job) -> None:
+        """Forget a job that ComfyUI refused, so that its id can be given to another one."""
+        await self._execute(delete(JobRow).where(JobRow.id == job.id, JobRow.state == JobState.REJECTED))
+
     async def hide(self, owner: str | None, job_ids: Collection[str] | None) -> None:
         """Take finished jobs out of the history, all of them when `job_ids` is None; their usage stays."""
         finished = (

@@ -60,9 +60,12 @@ class Tracker:
     def follow(self, jobs: Sequence[Job]) -> None:
         """Take up new jobs of one key, all or none; raises Problem QUEUE_FULL when there would be too many.
 
-        That is: of the key's, of its owner's, or of everybody's.
+        That is: of the key's, of its owner's, or of everybody's. Raises Problem INVALID_PROMPT_ID when another
+        unfinished job has the id that the caller gave one of them.
         """
         first = jobs[0]
+        if any(job.id in self._live for job in jobs):
+            raise Problem(Code.INVALID_PROMPT_ID)
         of_owner = self.of(first.owner)
         of_key = sum(job.key_id == first.key_id for job in of_owner)
         room.check(Crowd(of_key, len(of_owner), len(self._live)), len(jobs), first.room, self._max_queued)

@@ -32,13 +32,61 @@ async def test_only_the_graph_reaches_comfyui(gate: Gate) -> None:
         "front": True,
         "extra_data": {"x": 1},
         "partial_execution_targets": ["1"],
-        "prompt_id": "mine",
     }
     job = await submit(gate.alice, client_id="tab", **extra)
     body = gate.comfy.submitted(job)
     assert set(body) == {"prompt", "prompt_id", "client_id"}
     assert body["client_id"] not in {"tab", ""}
-    assert job not in {"mine", ""}
+
+
+OWN_ID = "a3a01c1d-ae02-48cc-af5a-0e458feafd7a"
+
+
+async def test_a_job_has_the_id_that_its_submitter_gave_it(gate: Gate) -> None:
+    assert await submit(gate.alice, prompt_id=OWN_ID) == OWN_ID
+    assert gate.comfy.submitted(OWN_ID)["prompt_id"] == OWN_ID
+    await finish(gate, OWN_ID)
+    assert OWN_ID in (await gate.alice.get(f"/history/{OWN_ID}")).json()
+
+
+async def test_the_same_workflow_again_under_one_id_is_the_same_job(gate: Gate) -> None:
+    answers = await asyncio.gather(*(submit(gate.alice, prompt_id=OWN_ID) for _ in range(5)))
+    assert answers == [OWN_ID] * 5
+    await finish(gate, OWN_ID)
+    assert await submit(gate.alice, prompt_id=OWN_ID) == OWN_ID
+    assert len(gate.comfy.asked("POST", "/prompt")) == 1
+    assert gate.rows("SELECT count(*) FROM jobs") == [(1,)]
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_an_id_that_another_job_has_is_refused_whoever_has_it(gate: Gate, over: bool) -> None:
+    await submit(gate.alice, prompt_id=OWN_ID)
+    if over:
+        await finish(gate, OWN_ID)
+    other = {"prompt": workflow("other"), "prompt_id": OWN_ID}
+    answers = [await gate.alice.post("/prompt", json=other)]
+    answers += [await gate.bob.post("/prompt", json=body) for body in (other, {**other, "prompt": workflow()})]
+    said = [(answer.status_code, answer.json()["error"], answer.json()["node_errors"]) for answer in answers]
+    assert said[0][0] == 400
+    assert said[0][1]["type"] == "invalid_prompt_id"
+    assert said == [said[0]] * 3, "the answer does not tell whose job it is"
+    assert len(gate.comfy.asked("POST", "/prompt")) == 1
+
+
+@pytest.mark.parametrize("given", ["mine", OWN_ID.upper(), f"{{{OWN_ID}}}", OWN_ID.replace("-", ""), "", 7, [OWN_ID]])
+async def test_an_id_that_is_no_plain_uuid_is_refused_in_comfyuis_form(gate: Gate, given: object) -> None:
+    answer = await gate.alice.post("/prompt", json={"prompt": workflow(), "prompt_id": given})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_prompt_id"
+    assert gate.comfy.asked("POST", "/prompt") == []
+
+
+async def test_a_refused_workflow_is_refused_again_under_its_id(gate: Gate) -> None:
+    error = {"type": "prompt_outputs_failed_validation", "message": "no", "details": "", "extra_info": {}}
+    gate.comfy.prompt_answer = (400, {"error": error, "node_errors": {"9": {"errors": []}}})
+    body = {"prompt": workflow(), "prompt_id": OWN_ID}
+    answers = [await gate.alice.post("/prompt", json=body) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [422, 422]
 
 
 async def test_usage_is_written_down_from_comfyuis_own_clock(gate: Gate) -> None:

@@ -14,6 +14,11 @@ class SubmitPrompt(Sent):
 
     prompt: dict[str, Any] = Field(description="The workflow in API form.")
     client_id: str | None = Field(default=None, description="The `clientId` of the WebSocket that is to hear of it.")
+    prompt_id: str | None = Field(
+        default=None,
+        description="The job's id, a lower-case UUID; the same workflow again under the same id is the same job.",
+        json_schema_extra={"format": "uuid"},
+    )
 
 
 class PromptTaken(Answered):

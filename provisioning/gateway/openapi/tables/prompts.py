@@ -29,7 +29,7 @@ TABLE = {
         "Submit a workflow",
         (Answer("The job is in the queue.", PromptTaken, _TAKEN),),
         body=Body(SubmitPrompt, {"prompt": WORKFLOW, "client_id": "my-bot"}),
-        problems=SUBMITTING,
+        problems=(*SUBMITTING, Code.INVALID_PROMPT_ID),
     ),
     "GET /prompt": Operation(
         Tag.NATIVE,
