@@ -37,6 +37,10 @@ class Machine:
     min_cuda_version: str
     volume_gb: int
     keep_volume: bool
+    protect_volume: bool
+    """Whether the engine refuses every plan that deletes or replaces the volume."""
+    replaceable_volume: str
+    """Id of the volume, when a person says that its content may be lost; else empty."""
     existing_volume: str
     """Id of a volume to use instead of making one; empty means make one."""
 
@@ -89,6 +93,8 @@ class Environment(Component):
             gpu_count=machine.gpu_count,
             data_centers=machine.data_centers,
             keep=machine.keep_volume,
+            protect=machine.protect_volume,
+            may_replace=machine.replaceable_volume,
             existing_id=machine.existing_volume,
         )
         return ModelVolume(self.child("models"), args, self.under())

@@ -29,6 +29,10 @@ class ModelVolumeArgs:
     """Ranked; empty means any."""
     keep: bool
     """Whether destroy leaves the volume, which then bills on."""
+    protect: bool
+    """Whether the engine refuses every plan that deletes or replaces the volume."""
+    may_replace: str
+    """Id of the volume, when a person says that its content may be lost."""
     existing_id: str
     """A volume to use instead of making one; empty means make one."""
 
@@ -44,8 +48,8 @@ class ModelVolume(Component):
         self.register_outputs({"volumeId": self.volume_id})
 
     def _make(self, args: ModelVolumeArgs) -> pulumi.Output[str]:
-        # A kept volume leaves the state with the stack and stays at RunPod; `volume.id` takes it up again.
-        kept = pulumi.ResourceOptions(retain_on_delete=args.keep)
+        # What is on it took hours and money to get there; the engine itself refuses to delete what is protected.
+        guarded = pulumi.ResourceOptions(protect=args.protect)
         volume = runpod.NetworkVolume(
             self.child("volume"),
             name_=naming.physical(args.environment, "models"),
@@ -55,6 +59,9 @@ class ModelVolume(Component):
             gpu_type_id_list=args.gpus,
             gpu_requirement=args.gpu_requirement or None,
             gpu_count=args.gpu_count,
-            opts=self.under(kept),
+            # Kept by the provider and not by retain_on_delete, so that the stack file counts as it is at the end.
+            keep=args.keep,
+            may_replace=args.may_replace or None,
+            opts=self.under(guarded),
         )
         return volume.network_volume_id

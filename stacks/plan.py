@@ -49,6 +49,8 @@ def machine(settings: Settings, gpus: tuple[str, ...]) -> Machine:
         min_cuda_version=settings.pod.min_cuda_version,
         volume_gb=volume_gb(settings),
         keep_volume=settings.volume.keep,
+        protect_volume=settings.volume.protect,
+        replaceable_volume=settings.volume.replace,
         existing_volume=settings.volume.id,
     )
 

@@ -158,6 +158,11 @@ class VolumeSection(Section):
     """Room for software, inputs and outputs beside the models, in GB."""
     keep: bool = False
     """Whether `destroy` leaves the volume, which then bills on; take it up again with `id`."""
+    protect: bool = False
+    """Whether every plan that deletes or replaces the volume is refused, `destroy` too, until this is false and `up`
+    has run."""
+    replace: str = ""
+    """Id of this environment's volume, to say that an update may replace it and that its content is lost then."""
     id: str = ""
     """An existing volume to use instead of making one; its data centre is then the only one in dataCenters."""
 

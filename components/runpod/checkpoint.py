@@ -33,13 +33,23 @@ class Checkpoint:
 
         None where nobody can say: another kind of backend, or a file that cannot be read.
         """
-        stack, project = urn.split(":", 3)[2], urn.split("::")[1]
-        if self._backend is None:
+        entries = self._resources(urn)
+        if entries is None:
             return None
+        return frozenset(str(entry["id"]) for entry in entries if entry.get("urn") == urn and entry.get("id"))
+
+    def every_id(self, urn: str) -> frozenset[str] | None:
+        """Return every id that the state of a URN's stack holds; None where nobody can say."""
+        entries = self._resources(urn)
+        return None if entries is None else frozenset(str(entry["id"]) for entry in entries if entry.get("id"))
+
+    def _resources(self, urn: str) -> list[dict[str, Any]] | None:
+        if self._backend is None or urn.count("::") < 3:
+            return None
+        stack, project = urn.split(":", 3)[2], urn.split("::")[1]
         file = self._backend / ".pulumi" / "stacks" / project / f"{stack}.json"
         try:
             latest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["checkpoint"]["latest"] or {}
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        entries = latest.get("resources") or []
-        return frozenset(str(entry["id"]) for entry in entries if entry.get("urn") == urn and entry.get("id"))
+        return list(latest.get("resources") or [])

@@ -28,10 +28,6 @@ class Intent:
     """Known once an answer came."""
     in_state: bool = False
     """The engine has it: it is never adopted again. The record stays until the resource is gone."""
-    empty: bool = False
-    """Made by this record's POST, and no pod has had it since: nothing is on it. For volumes alone."""
-    trapped: bool = False
-    """Empty, and no pod could be had where it is: it may be moved."""
 
     @property
     def parsed(self) -> Marker:
@@ -59,26 +55,18 @@ class Intents:
         """Record the id that the POST, or a later look, brought."""
         self._write(replace(intent, resource_id=resource_id))
 
-    def made_empty(self, intent: Intent, resource_id: str) -> None:
-        """Record the id of what this very POST has made."""
-        self._write(replace(intent, resource_id=resource_id, empty=True))
+    def trap(self, volume_id: str) -> None:
+        """Record that no pod can be had where a volume is."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._trap(volume_id).touch()
 
-    def used(self, resource_id: str) -> None:
-        """Record that a pod has it, so that it may hold something from now on."""
-        for intent in self._known(resource_id):
-            if intent.empty or intent.trapped:
-                self._write(replace(intent, empty=False, trapped=False))
+    def is_trapped(self, volume_id: str) -> bool:
+        """Say whether no pod could be had where a volume is."""
+        return self._trap(volume_id).exists()
 
-    def trap(self, resource_id: str) -> bool:
-        """Record that no pod can be had where it is, if nothing is on it; say whether that is so."""
-        empty = [intent for intent in self._known(resource_id) if intent.empty]
-        for intent in empty:
-            self._write(replace(intent, trapped=True))
-        return bool(empty)
-
-    def is_trapped(self, resource_id: str) -> bool:
-        """Say whether it is empty where no pod could be had."""
-        return any(intent.trapped for intent in self._known(resource_id))
+    def any_trapped(self) -> bool:
+        """Say whether there is any such volume."""
+        return any(self._folder.glob("*.trap"))
 
     def seen_in_state(self, resource_id: str) -> None:
         """Record that the engine's state holds this resource."""
@@ -88,6 +76,7 @@ class Intents:
 
     def forget(self, resource_id: str) -> None:
         """Drop the records of a resource that is gone for certain."""
+        self._trap(resource_id).unlink(missing_ok=True)
         for intent in self._all():
             if intent.resource_id == resource_id:
                 self.drop(intent)
@@ -118,8 +107,8 @@ class Intents:
         """Return the seconds since the latest POST."""
         return max(0.0, self._now() - intent.posted_at)
 
-    def _known(self, resource_id: str) -> list[Intent]:
-        return [intent for intent in self._all() if intent.resource_id == resource_id]
+    def _trap(self, volume_id: str) -> Path:
+        return self._folder / f"{volume_id}.trap"
 
     def _all(self) -> list[Intent]:
         files = sorted(self._folder.glob("*.json"))
@@ -143,7 +132,8 @@ class Intents:
 def _read(file: Path) -> Intent | None:
     """Read a record; None for one that is damaged or went meanwhile, which then counts as lost."""
     try:
-        intent = Intent(**json.loads(file.read_text(encoding="utf-8")))
+        content = json.loads(file.read_text(encoding="utf-8"))
+        intent = Intent(**{name: content[name] for name in Intent.__annotations__ if name in content})
         return intent if parse(intent.marker) else None
     except (OSError, ValueError, TypeError):
         return None

@@ -31,6 +31,10 @@ class VolumeInputs(TypedDict, total=False):
     """Cloud whose stock is looked at, SECURE unless said; used at creation alone."""
     is_next_gen_storage: pulumi.Input[bool] | None
     """Ask for the high-performance tier (dearer); a change replaces the volume."""
+    keep: pulumi.Input[bool] | None
+    """Leave the volume at RunPod, where it bills on, when the stack ends or drops it; false unless said."""
+    may_replace: pulumi.Input[str] | None
+    """Id of this very volume: the word of a person that it may be replaced and its content lost."""
 
 
 class NetworkVolume(Resource):

@@ -13,6 +13,7 @@ from components.runpod.plugin.engine import EngineLog
 from components.runpod.plugin.life import Lifeline
 from components.runpod.plugin.provider import RunPodProvider
 from components.runpod.plugin.server import serve
+from components.runpod.plugin.stack_file import StackFiles
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -27,7 +28,9 @@ def main(arguments: list[str]) -> int:
     lifeline.watch()
     folder = Path(os.environ.get("COMFYUI_RUNPOD_STATE", _CHECKOUT / ".state")) / "intents"
     checkpoint = Checkpoint(backend_folder(os.environ))
-    provider = RunPodProvider(EngineLog(addresses[0]), Intents(folder), lifeline.check, checkpoint)
+    # The engine starts its plugins in the folder of the program, where the stack files lie.
+    files = StackFiles(Path.cwd())
+    provider = RunPodProvider(EngineLog(addresses[0]), Intents(folder), lifeline.check, checkpoint, stack_files=files)
     asyncio.run(serve(provider, addresses[0]))
     return 0
 

@@ -48,6 +48,8 @@ class Creation(Generic[Made]):
         self._operation = operation
         self._shelf = shelf
         self._guard = guard
+        self.lost_any = False
+        """An answer was lost, so that something may exist that is not known."""
         self._uncertain = False
         """A POST's answer was lost and nobody has looked yet until its bound whether it took effect."""
 
@@ -136,7 +138,7 @@ class Creation(Generic[Made]):
             try:
                 made = self._shelf.post(marker, candidate)
             except LostAnswerError as lost:
-                self._uncertain = True
+                self.lost_any = self._uncertain = True
                 self._operation.screen.info(f"{lost} Looking whether it took effect")
                 late = self._await_late_effect(intent)
                 if late is None and attempt + 1 == _POSTS:
@@ -145,7 +147,7 @@ class Creation(Generic[Made]):
                     self._uncertain = False
                     continue
                 made = late
-            self._operation.intents.made_empty(intent, made.id)
+            self._operation.intents.placed(intent, made.id)
             return made
         raise AssertionError("a bound of at least one attempt")
 

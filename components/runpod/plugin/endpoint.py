@@ -8,7 +8,7 @@ from components.runpod.api.client import Client
 from components.runpod.api.collection import Collection
 from components.runpod.api.presets import Endpoint
 from components.runpod.placement import Candidate
-from components.runpod.plugin import checks, container, ending, endpoint_spec
+from components.runpod.plugin import checks, container, ending, endpoint_spec, unused
 from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Operation
 from components.runpod.plugin.marked import MarkedKind, changed_members
 from components.runpod.plugin.values import Values
@@ -92,6 +92,12 @@ class EndpointKind(MarkedKind[Endpoint]):
             "type": live.type,
             "urls": live.urls,
         }
+
+    def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
+        """Make the endpoint; its workers may write to the volume from then on."""
+        if inputs["networkVolumeId"]:
+            unused.take(operation.client(), inputs["networkVolumeId"])
+        return super().create(operation, inputs)
 
     def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:
         """Change what differs; another template is applied once, what the program itself says goes over it."""

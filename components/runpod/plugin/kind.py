@@ -15,6 +15,7 @@ from components.runpod.api.client import Client
 from components.runpod.api.errors import RunPodError, StoppedError
 from components.runpod.intents import Intents
 from components.runpod.plugin.settings import Settings
+from components.runpod.plugin.stack_file import NO_STACK_FILES, StackFiles
 from components.runpod.plugin.values import Values
 
 Failure = tuple[str, str]
@@ -52,6 +53,10 @@ class Operation:
     """Those are all of them; otherwise the state may hold more than the engine has asked about."""
     wall: Callable[[], float] = time.time
     """Seconds since 1970, for what is compared with the state of an earlier run."""
+    stack_files: StackFiles = NO_STACK_FILES
+    """What the person has written, for deletions that nobody could undo."""
+    ids_of_stack: Callable[[], frozenset[str]] = frozenset
+    """Returns what the engine's state holds now, as far as it is known."""
     timeout: float = 0.0
     """The program's customTimeouts in seconds; 0 when it sets none."""
 

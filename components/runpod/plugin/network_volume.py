@@ -9,9 +9,9 @@ from components.runpod.api.client import Client
 from components.runpod.api.collection import Collection
 from components.runpod.api.errors import RunPodError
 from components.runpod.api.models import NetworkVolume
-from components.runpod.marker import Marker, marker_of, parse
+from components.runpod.marker import Marker, marker_of, new_marker, parse
 from components.runpod.placement import Candidate, PlacementError, volume_candidates
-from components.runpod.plugin import checks, ending, gpu_wish
+from components.runpod.plugin import checks, ending, gpu_wish, unused
 from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Operation
 from components.runpod.plugin.marked import MarkedKind, changed_members
 from components.runpod.plugin.values import Values, differs, unknown
@@ -26,10 +26,12 @@ _DEFAULTS = {
     "gpuCount": 1,
     "cloudType": "SECURE",
     "isNextGenStorage": False,
+    "keep": False,
+    "mayReplace": "",
 }
 
 _RULES: dict[str, checks.Rule] = {
-    "name": checks.name,
+    "name": lambda value: checks.name(value) or _no_tag(value),
     "size": checks.whole(10, 4096, "GB"),
     "guard": checks.text,
     "dataCenterIds": checks.data_centers,
@@ -37,7 +39,13 @@ _RULES: dict[str, checks.Rule] = {
     "gpuCount": checks.whole(1, 16, "GPUs"),
     "cloudType": checks.one_of("SECURE", "COMMUNITY"),
     "isNextGenStorage": checks.flag,
+    "keep": checks.flag,
+    "mayReplace": checks.any_text,
 }
+
+
+class DataLossError(RunPodError):
+    """An update would lose the content of a volume, and nobody has said that it may."""
 
 
 class VolumeInUseError(RunPodError):
@@ -64,6 +72,7 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
     def diff(self, state: Values, inputs: Values) -> Changes:
         """Compare what is there with what is wanted; where the GPUs are mattered at creation alone."""
         updates = tuple(name for name in ("name", "size") if differs(state, inputs, name))
+        updates += ("keep",) if bool(state.get("keep")) != inputs["keep"] else ()
         replaces = [name for name in self.replacing if differs(state, inputs, name)]
         centers = inputs["dataCenterIds"]
         if centers and not unknown(centers) and state.get("dataCenterId") not in centers:
@@ -85,10 +94,20 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
         return sorted(_candidates(client, inputs), key=lambda candidate: candidate.data_center in avoided)
 
     def decide(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Changes:
-        """Compare; an empty volume moves when no pod could be had where it is."""
-        changes = self.diff(state, inputs)
-        if changes.replaces or not operation.intents.is_trapped(resource_id):
+        """Compare; an empty volume moves when no pod could be had where it is, one with data by a person's word alone.
+
+        Raises:
+            DataLossError: The volume would be replaced, holds data or may, and nobody has named it for that.
+        """
+        changes, named = self.diff(state, inputs), inputs["mayReplace"] == resource_id
+        if not changes.replaces:
+            stuck = operation.intents.is_trapped(resource_id) and unused.is_empty(operation.client(), resource_id)
+            return self._moved(operation, resource_id, changes) if stuck and (named or not inputs["keep"]) else changes
+        if named or (operation.settings.api_key and unused.is_empty(operation.client(), resource_id)):
             return changes
+        raise DataLossError(_would_lose(resource_id, changes.replaces))
+
+    def _moved(self, operation: Operation, resource_id: str, changes: Changes) -> Changes:
         operation.screen.info(
             f"network volume {resource_id} is new and empty, and no pod could be had in its data centre: it moves"
         )
@@ -97,11 +116,12 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
     def body(self, inputs: Values, name: str, candidate: Candidate) -> dict[str, Any]:
         """Return the request that makes the volume."""
         place = {"dataCenter": candidate.data_center, "type": _storage(inputs)}
-        return {"name": name, "size": inputs["size"], **place}
+        return {"name": unused.tagged(name), "size": inputs["size"], **place}
 
     def patch(self, live: NetworkVolume, inputs: Values, name: str) -> dict[str, Any]:
-        """Rename or grow."""
-        return changed_members(live, {"name": name, "size": inputs["size"]})
+        """Rename or grow; whether the name says that nothing has used the volume stays as it is."""
+        wanted = unused.tagged(name) if unused.has_tag(live) else name
+        return changed_members(live, {"name": wanted, "size": inputs["size"]})
 
     def observe(self, live: NetworkVolume, inputs: Values) -> Values:  # noqa: ARG002
         """Return what is seen of a volume."""
@@ -112,18 +132,25 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
             "storageType": live.type,
         }
 
+    def shown(self, live: NetworkVolume) -> NetworkVolume:
+        """Return the volume as the state holds it: the tag comes and goes without a change of the stack."""
+        return live.model_copy(update={"name": unused.untagged(live.name)})
+
     def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
         """Create the volume where the wanted GPU is in stock."""
         made, outputs = super().create(operation, inputs)
-        for volume in _trapped(operation, inputs):
-            # The engine would leave a volume that is to be kept; an empty one is worth nothing and bills.
-            operation.screen.info(f"ending the empty network volume {volume.id} in {volume.data_center}")
-            super().delete(operation, volume.id, {})
         operation.screen.info(f"network volume {made}: {outputs['size']} GB in {outputs['dataCenterId']}")
         return made, outputs
 
     def delete(self, operation: Operation, resource_id: str, state: Values) -> None:
-        """End the volume, after the stack's own leftovers that still hold it, and look until it is gone."""
+        """End the volume, after the stack's own leftovers that still hold it, and look until it is gone.
+
+        One that is to be kept, as the stack file says now, stays at RunPod and leaves the state alone.
+        """
+        if reason := _kept_by(operation, resource_id, state):
+            operation.screen.warning(f"network volume {resource_id} stays at RunPod, and bills on: {reason}")
+            operation.intents.forget(resource_id)
+            return
         client, marker = operation.client(), parse(str(state.get("marker", "")))
 
         def release_and_delete(volume_id: str) -> None:
@@ -140,15 +167,43 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
         )
 
 
+def _no_tag(name: str) -> str:
+    """Check that a name does not say by itself that nothing has used the volume."""
+    return f"{name!r} ends with {unused.TAG}, which the provider itself appends" if name.endswith(unused.TAG) else ""
+
+
+def _kept_by(operation: Operation, resource_id: str, state: Values) -> str:
+    """Return what keeps a volume: the stack file as it is now or, where it says nothing, the last update."""
+    wish = operation.stack_files.volume(operation.urn)
+    if wish is None:
+        return "keep is set" if state.get("keep") else ""
+    if wish.id:
+        return "volume.id in the stack file names " + ("it" if wish.id == resource_id else "another one to use")
+    return "volume.keep is set in the stack file" if wish.keep else ""
+
+
+def _would_lose(volume_id: str, changed: tuple[str, ...]) -> str:
+    return (
+        f"network volume {volume_id} holds data, or may, and would be replaced by an empty one because of another "
+        f"{', '.join(changed)}. Nothing moves its content. Put that back as it was or, if the content may be lost, "
+        f"name the volume: mayReplace = {volume_id} (in a stack file, volume.replace: {volume_id})."
+    )
+
+
 def _release(operation: Operation, client: Client, volume_id: str, marker: Marker | None) -> None:
     """End the pods of this stack that hold the volume.
 
-    The engine has deleted every pod it knows of before it comes here, so those are leftovers. Pods of others are not
-    ours to end; they make the deletion fail at once, by name.
+    Before the end of a stack the engine has deleted every pod it knows of, so those are leftovers. A pod that its state
+    still holds, or of others, is not to be ended here; it makes the deletion fail at once, by name.
     """
     holding = [pod for pod in client.list_pods() if any(m.volume_id == volume_id for m in pod.mounts.network)]
     for pod in (pod for pod in holding if pod.status != "TERMINATED"):
         owner = marker_of(pod.name, pod.env)
+        if pod.id in operation.ids_of_stack():
+            raise VolumeInUseError(
+                f"network volume {volume_id} is in use by pod {pod.id} ({pod.name}), which this stack goes on with: "
+                f"keep the volume (volume.keep), or name it as the one to use (volume.id: {volume_id})"
+            )
         if marker is None or owner is None or owner.instance != marker.instance:
             raise VolumeInUseError(
                 f"network volume {volume_id} is in use by pod {pod.id} ({pod.name}), which is not of this stack: "
@@ -159,10 +214,11 @@ def _release(operation: Operation, client: Client, volume_id: str, marker: Marke
 
 
 def _trapped(operation: Operation, inputs: Values) -> list[NetworkVolume]:
-    """Return this resource's volumes that are empty where no pod could be had."""
-    records = operation.intents.of(inputs["guard"], operation.urn)
-    ids = {record.resource_id for record in records if record.trapped and record.in_state}
-    return [volume for volume in operation.client().list_network_volumes() if volume.id in ids] if ids else []
+    """Return this resource's volumes in whose data centre no pod could be had."""
+    wanted = new_marker(inputs["guard"], operation.urn)
+    volumes = operation.client().network_volumes.all() if operation.intents.any_trapped() else []
+    ours = [volume for volume in volumes if wanted.same_resource(marker_of(volume.name))]
+    return [volume for volume in ours if operation.intents.is_trapped(volume.id)]
 
 
 def _place(operation: Operation, inputs: Values) -> list[Failure]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pulumi.runtime.rpc import UNKNOWN
 
 from components.runpod.api.client import Client
-from components.runpod.api.errors import BadRequestError, ConflictError, NotFoundError, RunPodError
+from components.runpod.api.errors import BadRequestError, CallError, ConflictError, NotFoundError, RunPodError
 from components.runpod.api.models import Pod
 from components.runpod.marker import Marker, marker_of, new_marker, parse
 from components.runpod.placement import Candidate, PlacementError, Refusal, pod_candidates
-from components.runpod.plugin import checks, ending, gpu_watch, pod_env, pod_inputs, pod_state
+from components.runpod.plugin import checks, ending, gpu_watch, pod_env, pod_inputs, pod_state, unused
 from components.runpod.plugin.creation import Creation, Shelf
 from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Found, Kind, NotReadyError, Operation
 from components.runpod.plugin.pod_spec import STOPPED, PodSpec, split_ports
@@ -80,13 +80,17 @@ class PodKind(Kind):
         """Place the pod and wait until it is ready."""
         spec, client = PodSpec.parse(inputs), operation.client()
         creation = Creation(operation, _shelf(operation, client, spec), spec.guard)
+        volume = _VolumeUse(client, spec.volume_id)
         try:
-            pod, marker = creation.run(lambda: _candidates(client, spec))
+            pod, marker = creation.run(lambda: volume.taken(_candidates(client, spec)))
+        except CallError:
+            volume.give_back(certain=not creation.lost_any)
+            raise
         except PlacementError as refused:
-            if spec.volume_id and operation.intents.trap(spec.volume_id):
+            if volume.give_back(certain=not creation.lost_any):
+                operation.intents.trap(spec.volume_id)
                 raise PlacementError("pod", refused.refusals, _moves(spec.volume_id)) from refused
             raise
-        operation.intents.used(spec.volume_id)
         got = pod.gpu.id if pod.gpu else pod.cpu.id if pod.cpu else "no GPU"
         operation.screen.info(f"pod {pod.id}: {got} in {pod.data_center_id or '?'}")
         return pod.id, _ready(operation, client, inputs, pod, marker)
@@ -120,6 +124,27 @@ class PodKind(Kind):
     def delete(self, operation: Operation, resource_id: str, state: Values) -> None:  # noqa: ARG002
         """End the pod and look until it is gone."""
         ending.end(operation, ending.pod(operation.client(), resource_id))
+
+
+class _VolumeUse:
+    """The record that a pod is asked for with a volume, made before and taken back when there is none for certain."""
+
+    def __init__(self, client: Client, volume_id: str) -> None:
+        self._client = client
+        self._volume_id = volume_id
+        self._was_new = False
+
+    def taken(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Record it; return the candidates as they are."""
+        if self._volume_id:
+            self._was_new = unused.take(self._client, self._volume_id)
+        return candidates
+
+    def give_back(self, *, certain: bool) -> bool:
+        """Take the record back if the volume was new and certainly is; say whether it is new."""
+        if self._was_new and certain:
+            unused.give_back(self._client, self._volume_id)
+        return self._was_new and certain
 
 
 def _shelf(operation: Operation, client: Client, spec: PodSpec) -> Shelf[Pod]:

@@ -24,6 +24,7 @@ from components.runpod.plugin.functions import invoke
 from components.runpod.plugin.kind import Changes, Kind, Operation, Screen, Stop, token_of
 from components.runpod.plugin.kinds import KINDS
 from components.runpod.plugin.settings import Settings
+from components.runpod.plugin.stack_file import NO_STACK_FILES, StackFiles
 from components.runpod.plugin.values import Values, decode, encode
 
 Result = TypeVar("Result")
@@ -41,6 +42,7 @@ class RunPodProvider(sdk.Provider):
         checkpoint: Checkpoint,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        stack_files: StackFiles = NO_STACK_FILES,
     ) -> None:
         self.stop = Stop()
         self._screen = screen
@@ -48,11 +50,13 @@ class RunPodProvider(sdk.Provider):
         self._checkpoint = checkpoint
         self._clock = clock
         self._wall = wall
+        self._stack_files = stack_files
         self._before_send = before_send
         self._settings = Settings()
         self._client: Client | None = None
         self._ids: dict[str, frozenset[str]] = {}
         self._born: set[str] = set()
+        self._ended: set[str] = set()
         # Waiting for one pod must not hold up the others; the default pool is as small as the machine.
         self._threads = ThreadPoolExecutor(max_workers=32, thread_name_prefix="runpod")
 
@@ -149,6 +153,7 @@ class RunPodProvider(sdk.Provider):
             decode(request.properties).values,
         )
         await self._run(request.urn, work)
+        self._ended.add(request.resource_id)
 
     async def _known(self, urn: str, resource_id: str) -> None:
         """Note that the engine's state holds this resource."""
@@ -172,9 +177,17 @@ class RunPodProvider(sdk.Provider):
             sleep=self.stop.sleep,
             clock=self._clock,
             wall=self._wall,
+            stack_files=self._stack_files,
+            ids_of_stack=partial(self._ids_of_stack, urn),
             ids_in_state=self._ids.get(urn, frozenset()),
             timeout=timeout,
         )
+
+    def _ids_of_stack(self, urn: str) -> frozenset[str]:
+        """Return what the state holds now or, where nobody can read it, what the engine has asked about."""
+        saved = self._checkpoint.every_id(urn)
+        asked = frozenset(self._born).union(*self._ids.values()) - self._ended
+        return asked if saved is None else saved
 
     def _connected(self) -> Client:
         if self._client is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from components.runpod import inventory
@@ -25,6 +26,10 @@ _TARGET_OF = {
     "runpod:index:ContainerRegistryAuth": inventory.REGISTRY,
 }
 """Kinds of which there are records, as ends of them are called."""
+
+
+Spared = Callable[[str], bool]
+"""Says of a volume's id whether it stays."""
 
 
 class StillBillingError(RunPodError):
@@ -58,22 +63,30 @@ class StackGuardKind(Kind):
 
     def delete(self, operation: Operation, resource_id: str, state: Values) -> None:
         """End everything that carries the instance id, and look again; fails while anything bills."""
-        client, keep = operation.client(), bool(state.get("keepVolumes"))
+        client, spared = operation.client(), _spared(operation, state)
         _await_late_effects(operation, client, resource_id)
-        _end_recorded(operation, client, resource_id, keep_volumes=keep)
+        _end_recorded(operation, client, resource_id, spared)
         for _ in range(_LOOKS):
-            targets = _living(operation, client, resource_id, keep_volumes=keep)
+            targets = _living(operation, client, resource_id, spared)
             if not targets:
                 operation.intents.drop_instance(resource_id)
                 return
             for target in targets:
                 operation.screen.warning(_left_behind(target))
                 ending.end(operation, target)
-        living = _living(operation, client, resource_id, keep_volumes=keep)
+        living = _living(operation, client, resource_id, spared)
         if living:
             left = ", ".join(f"{target.what} {target.id}" for target in living)
             raise StillBillingError(f"still there: {left}. Run `pulumi destroy` again.")
         operation.intents.drop_instance(resource_id)
+
+
+def _spared(operation: Operation, state: Values) -> Spared:
+    """Return which volumes stay: as the stack file says now or, where it says nothing, as the last update did."""
+    wish = operation.stack_files.volume(operation.urn)
+    keep = bool(state.get("keepVolumes")) if wish is None else wish.keep
+    named = wish.id if wish else ""
+    return lambda volume_id: keep or volume_id == named
 
 
 def _await_late_effects(operation: Operation, client: Client, instance: str) -> None:
@@ -94,12 +107,12 @@ def _shown(client: Client) -> set[str]:
     return pods | volumes | {str(held.marker) for held in inventory.look(client, lambda _unseen: None)}
 
 
-def _end_recorded(operation: Operation, client: Client, instance: str, *, keep_volumes: bool) -> None:
+def _end_recorded(operation: Operation, client: Client, instance: str, spared: Spared) -> None:
     """End by id what the records name and the engine has not ended: a list may not show it yet."""
     order = list(ending.TARGETS)
     records = [one for one in operation.intents.of_instance(instance) if one.resource_id and _kind_of(one) in order]
     for intent in sorted(records, key=lambda one: order.index(_kind_of(one))):
-        if _kind_of(intent) != _VOLUME or not keep_volumes:
+        if _kind_of(intent) != _VOLUME or not spared(intent.resource_id):
             target = ending.TARGETS[_kind_of(intent)](client, intent.resource_id)
             operation.screen.warning(_left_behind(target, "unless it is gone already"))
             ending.end(operation, target)
@@ -115,19 +128,19 @@ def _kind_of(intent: Intent) -> str:
     return _TARGET_OF.get(token_of(intent.urn), "")
 
 
-def _living(operation: Operation, client: Client, instance: str, *, keep_volumes: bool) -> list[ending.Target]:
+def _living(operation: Operation, client: Client, instance: str, spared: Spared) -> list[ending.Target]:
     """Return what carries the instance id; what is used by others comes after them, or it could not be deleted."""
     pods = [
         ending.pod(client, pod.id)
         for pod in client.list_pods()
         if pod.status != "TERMINATED" and _instance(pod.name, pod.env) == instance
     ]
-    volumes = () if keep_volumes else client.list_network_volumes()
-    kept = [ending.volume(client, volume.id) for volume in volumes if _instance(volume.name, {}) == instance]
+    own = [volume.id for volume in client.list_network_volumes() if _instance(volume.name, {}) == instance]
+    volumes = [ending.volume(client, volume_id) for volume_id in own if not spared(volume_id)]
     held = inventory.of_instance(client, instance, partial(_cannot_see, operation))
     others = [ending.TARGETS[one.kind](client, one.id) for one in held]
     working = [target for target in others if target.bills]
-    return [*pods, *working, *kept, *(target for target in others if not target.bills)]
+    return [*pods, *working, *volumes, *(target for target in others if not target.bills)]
 
 
 def _cannot_see(operation: Operation, what: str) -> None:

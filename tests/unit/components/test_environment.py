@@ -32,6 +32,8 @@ MACHINE = Machine(
     min_cuda_version="12.8",
     volume_gb=60,
     keep_volume=False,
+    protect_volume=False,
+    replaceable_volume="",
     existing_volume="",
 )
 SOFTWARE = Software(PLAN, "2.8.0", "refuse", "digest0", {"civitai_token": "civ", "hugging_face_token": ""})

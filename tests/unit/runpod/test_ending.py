@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from components.runpod.api.client import Client
@@ -9,6 +12,7 @@ from components.runpod.marker import Marker
 from components.runpod.plugin import ending
 from components.runpod.plugin.ending import StillThereError
 from components.runpod.plugin.kind import Operation
+from components.runpod.plugin.stack_file import StackFiles
 from components.runpod.plugin.stack_guard import StackGuardKind
 from tests.unit.runpod.clock import FakeClock
 from tests.unit.runpod.conftest import URN, Lines
@@ -93,8 +97,31 @@ def test_the_guard_ends_what_carries_its_id_and_looks_again(api: FakeApi, operat
 
 
 def test_the_guard_keeps_volumes_when_told(api: FakeApi, operation: Operation) -> None:
-    api.answer(pods(), *NOTHING_ELSE)
+    kept = {"id": "v1", "name": "m-0123456789-01234567-00000000", "size": 20, "dataCenter": "X", "type": "STANDARD"}
+    api.answer(pods(), volumes(kept), *NOTHING_ELSE)
     StackGuardKind().delete(operation, "0123456789", {"keepVolumes": True})
+    assert "DELETE" not in methods(api)
+
+
+@pytest.mark.parametrize(
+    ("section", "state", "stays"),
+    [
+        ("{keep: true}", {"keepVolumes": False}, True),
+        ("{id: v1}", {"keepVolumes": False}, True),
+        ("{keep: false}", {"keepVolumes": True}, False),
+        ("{sizeGb: 20}", {"keepVolumes": True}, False),
+    ],
+)
+def test_the_guard_keeps_volumes_as_the_stack_file_says_at_the_end(
+    api: FakeApi, operation: Operation, tmp_path: Path, section: str, state: dict[str, object], stays: bool
+) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text(f"config:\n  project:volume: {section}\n")
+    volume = {"id": "v1", "name": "m-0123456789-01234567-00000000", "size": 20, "dataCenter": "X", "type": "STANDARD"}
+    api.answer(pods(), volumes(volume), *NOTHING_ELSE)
+    if not stays:
+        api.answer(DELETED, problem(404, "resource not found"), volumes(), pods(), volumes(), *NOTHING_ELSE)
+    StackGuardKind().delete(replace(operation, stack_files=StackFiles(tmp_path)), "0123456789", state)
+    assert ("DELETE" not in methods(api)) is stays
 
 
 def test_the_guard_finds_a_renamed_pod_by_its_environment(api: FakeApi, operation: Operation) -> None:

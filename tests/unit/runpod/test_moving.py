@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from components.runpod.intents import Intents
 from components.runpod.marker import Marker
 from components.runpod.placement import PlacementError
+from components.runpod.plugin import unused
 from components.runpod.plugin.kind import Operation
-from tests.unit.runpod.cloud import Begin, begin, checked, cloud
+from components.runpod.plugin.network_volume import DataLossError
+from tests.unit.runpod.clock import FakeClock
+from tests.unit.runpod.cloud import Begin, KilledError, begin, checked, cloud
 from tests.unit.runpod.emulated import RunPod
 from tests.unit.runpod.every_kind import CASES, GPU
 
@@ -35,6 +43,12 @@ def make_pod(begin: Begin, volume_id: str) -> Operation:
     return operation
 
 
+def decided(operation: Operation, volume_id: str, **changes: object) -> tuple[str, ...]:
+    """Return because of which inputs an update with these changes replaces the volume."""
+    state = {**checked(VOLUME, operation), "dataCenterId": "EU-RO-1"}
+    return VOLUME.kind.decide(operation, volume_id, state, checked(VOLUME, operation, **changes)).replaces
+
+
 def moves(operation: Operation, volume_id: str) -> bool:
     """Say whether an update of which nothing else is asked moves the volume."""
     inputs = checked(VOLUME, operation)
@@ -50,7 +64,9 @@ def test_an_empty_volume_moves_to_where_a_pod_can_be_had(cloud: RunPod, begin: B
 
     moved, state = VOLUME.kind.create(operation, checked(VOLUME, operation, dataCenterIds=["EU-RO-1", "US-KS-2"]))
     assert state["dataCenterId"] == "US-KS-2"
-    assert [thing.id for thing in cloud.things()] == [moved], "the empty one is gone, also where volumes are kept"
+    assert {thing.id for thing in cloud.things()} == {trapped, moved}, "what is replaced is the engine's to end"
+    VOLUME.kind.delete(operation, trapped, checked(VOLUME, operation))
+    assert [thing.id for thing in cloud.things()] == [moved]
     make_pod(begin, moved)
     assert not moves(operation, moved)
 
@@ -77,6 +93,94 @@ def test_a_volume_that_a_pod_has_had_stays(cloud: RunPod, begin: Begin, trapped:
         make_pod(begin, trapped)
     assert "empty" not in str(refused.value)
     assert not moves(begin(VOLUME), trapped)
+
+
+def test_what_one_machine_remembers_does_not_move_what_another_has_filled(
+    cloud: RunPod, begin: Begin, trapped: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    with pytest.raises(PlacementError):
+        make_pod(begin, trapped)
+    here = begin(VOLUME)
+    assert moves(here, trapped)
+    cloud.emu.market.set_stock(GPU, "EU-RO-1", 1)
+    elsewhere = replace(begin(POD), intents=Intents(tmp_path / "elsewhere", clock.time))
+    POD.kind.create(elsewhere, checked(POD, elsewhere, networkVolumeId=trapped))
+    for pod in list(cloud.emu.state.living_pods()):
+        elsewhere.client().delete_pod(pod.id)
+    assert here.intents.is_trapped(trapped)
+    assert not moves(here, trapped), "weeks of data may be on it"
+    with pytest.raises(DataLossError, match=f"volume {trapped} holds data, or may"):
+        decided(here, trapped, dataCenterIds=["US-KS-2"])
+
+
+def test_a_volume_that_a_pod_of_the_console_has_is_not_empty(cloud: RunPod, begin: Begin, trapped: str) -> None:
+    with pytest.raises(PlacementError):
+        make_pod(begin, trapped)
+    operation = begin(VOLUME)
+    cloud.emu.market.set_stock(GPU, "EU-RO-1", 1)
+    body = {"name": "by hand", "cloud": "SECURE", "gpu": {"id": GPU, "count": 1}, "image": "i", "disk": 30}
+    mounts = {"network": [{"volumeId": trapped, "path": "/workspace"}]}
+    operation.client().create_pod({**body, "mounts": mounts, "dataCenterIds": ["EU-RO-1"]})
+    assert not moves(operation, trapped)
+
+
+@pytest.mark.parametrize("fault", [{"reset_before": True}, {"status": 503}], ids=["reset", "unavailable"])
+def test_a_pod_that_may_have_been_made_leaves_no_empty_volume(
+    cloud: RunPod, begin: Begin, trapped: str, fault: dict[str, Any]
+) -> None:
+    cloud.fail({"method": "POST", "path": "^/v2/pods$", "times": 1, "do": fault})
+    with pytest.raises(PlacementError) as refused:
+        make_pod(begin, trapped)
+    assert "empty" not in str(refused.value)
+    assert not moves(begin(VOLUME), trapped)
+
+
+def test_killed_before_its_pod_was_asked_for_a_volume_counts_as_used(cloud: RunPod, begin: Begin, trapped: str) -> None:
+    calls = 0
+    while not cloud.calls("PATCH", f"/v2/network-volumes/{trapped}"):
+        calls += 1
+        with pytest.raises((KilledError, PlacementError)):
+            POD.kind.create(begin(POD, calls), checked(POD, begin(POD), networkVolumeId=trapped))
+    assert calls > 1
+    assert not unused.is_empty(begin(VOLUME).client(), trapped)
+
+
+def test_an_empty_volume_is_replaced_without_a_word_and_a_used_one_with_it(
+    cloud: RunPod, begin: Begin, trapped: str
+) -> None:
+    operation = begin(VOLUME)
+    assert decided(operation, trapped, dataCenterIds=["US-KS-2"]) == ("dataCenterIds",)
+    cloud.emu.market.set_stock(GPU, "EU-RO-1", 1)
+    make_pod(begin, trapped)
+    with pytest.raises(DataLossError, match=f"volume.replace: {trapped}"):
+        decided(operation, trapped, dataCenterIds=["US-KS-2"])
+    with pytest.raises(DataLossError):
+        decided(operation, trapped, isNextGenStorage=True, mayReplace="another")
+    assert decided(operation, trapped, dataCenterIds=["US-KS-2"], mayReplace=trapped) == ("dataCenterIds",)
+
+
+def test_an_empty_volume_that_is_to_be_kept_moves_by_its_name_alone(cloud: RunPod, begin: Begin, trapped: str) -> None:
+    with pytest.raises(PlacementError):
+        make_pod(begin, trapped)
+    operation = begin(VOLUME)
+    assert decided(operation, trapped, keep=True) == ()
+    assert decided(operation, trapped, keep=True, mayReplace=trapped) == ("dataCenterIds",)
+
+
+def test_the_tag_of_an_unused_volume_is_no_drift(cloud: RunPod, begin: Begin, trapped: str) -> None:
+    operation = begin(VOLUME)
+    inputs = checked(VOLUME, operation, dataCenterIds=["EU-RO-1", "US-KS-2"])
+    (volume,) = operation.client().list_network_volumes()
+    assert unused.has_tag(volume)
+    before = VOLUME.kind.read(operation, trapped, {}, inputs)
+    cloud.emu.market.set_stock(GPU, "EU-RO-1", 1)
+    make_pod(begin, trapped)
+    assert VOLUME.kind.read(operation, trapped, {}, inputs) == before
+    assert VOLUME.kind.update(operation, trapped, {}, {**inputs, "size": 30})["physicalName"] == unused.untagged(
+        volume.name
+    )
+    (volume,) = operation.client().list_network_volumes()
+    assert not unused.has_tag(volume)
 
 
 def test_a_volume_that_was_found_and_not_made_stays(cloud: RunPod, begin: Begin) -> None:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.runpod.api.models import NetworkVolume
 from components.runpod.marker import Marker
 from components.runpod.placement import PlacementError
 from components.runpod.plugin import checks
 from components.runpod.plugin.kind import Operation
 from components.runpod.plugin.network_volume import NetworkVolumeKind, VolumeInUseError
 from components.runpod.plugin.settings import Settings
+from components.runpod.plugin.stack_file import StackFiles
 from tests.unit.runpod.conftest import Lines
 from tests.unit.runpod.fake_api import FakeApi, Reply, pod, problem
 
@@ -135,3 +138,58 @@ def test_somebody_elses_pod_is_named_and_left_alone(api: FakeApi, operation: Ope
     api.answer(holder("theirs"))
     with pytest.raises(VolumeInUseError, match=r"in use by pod pod1 \(theirs\)"):
         KIND.delete(operation, "vol1", {"marker": str(MARKER)})
+
+
+@pytest.mark.parametrize(
+    ("section", "state", "reason"),
+    [
+        ("{keep: true}", {}, "volume.keep is set in the stack file"),
+        ("{keep: true}", {"keep": False}, "volume.keep is set in the stack file"),
+        ("{id: vol1, sizeGb: 50}", {}, "volume.id in the stack file names it"),
+        ("{id: vol2, sizeGb: 50}", {}, "volume.id in the stack file names another one to use"),
+        ("", {"keep": True}, "keep is set"),
+    ],
+)
+def test_a_volume_that_is_to_be_kept_leaves_the_state_alone(
+    api: FakeApi, operation: Operation, lines: Lines, tmp_path: Path, section: str, state: dict[str, Any], reason: str
+) -> None:
+    files = stack_file(tmp_path, section)
+    KIND.delete(replace(operation, stack_files=files), "vol1", {"marker": str(MARKER), **state})
+    assert api.requests == []
+    assert lines.shown == [f"warning: network volume vol1 stays at RunPod, and bills on: {reason}"]
+
+
+@pytest.mark.parametrize("section", ["{keep: false}", "{sizeGb: 50}"])
+def test_a_volume_that_is_kept_no_more_ends(api: FakeApi, operation: Operation, tmp_path: Path, section: str) -> None:
+    api.answer(Reply(body={"pods": []}), Reply(204), problem(404, "resource not found"), NONE_YET)
+    written = replace(operation, stack_files=stack_file(tmp_path, section))
+    KIND.delete(written, "vol1", {"marker": str(MARKER), "keep": True})
+    assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/network-volumes/vol1"]
+
+
+def test_a_pod_that_the_stack_goes_on_with_is_no_leftover(api: FakeApi, operation: Operation) -> None:
+    api.answer(holder(Marker(MARKER.instance, "76543210", "00000000").name("gpu")))
+    going_on = replace(operation, ids_of_stack=lambda: frozenset({"pod1"}))
+    with pytest.raises(VolumeInUseError, match=r"in use by pod pod1 .* this stack goes on with.*volume.id: vol1"):
+        KIND.delete(going_on, "vol1", {"marker": str(MARKER)})
+    assert [r.method for r in api.requests] == ["GET"]
+
+
+def test_keeping_is_an_update_that_changes_nothing_at_runpod(operation: Operation) -> None:
+    inputs = checked(operation, keep=True)
+    assert KIND.diff({**checked(operation), "dataCenterId": "X"}, inputs).updates == ("keep",)
+    assert KIND.patch(NetworkVolume.model_validate(volume()), inputs, MARKER.name("models")) == {}
+    before_the_input = {name: value for name, value in checked(operation).items() if name != "keep"}
+    assert not KIND.diff(before_the_input, checked(operation))
+
+
+def stack_file(folder: Path, section: str) -> StackFiles:
+    (folder / "Pulumi.dev.yaml").write_text(f"config:\n  project:volume: {section}\n")
+    return StackFiles(folder)
+
+
+@pytest.mark.parametrize("text", ["", "config: []", "config: {project:volume: 7}", "{", "config: {other:volume: {}}"])
+def test_a_stack_file_without_a_section_says_nothing(operation: Operation, tmp_path: Path, text: str) -> None:
+    assert StackFiles(tmp_path).volume(operation.urn) is None
+    (tmp_path / "Pulumi.dev.yaml").write_text(text)
+    assert StackFiles(tmp_path).volume(operation.urn) is None

@@ -1,0 +1,46 @@
+"""What a stack file says about the volume now, which may be another thing than the state of the last update says.
+
+The engine deletes by its state and asks no program. It starts its plugins in the folder of the stack files, so a
+deletion can look there before it does what nobody can undo. Other programs than ours have no such section.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+
+@dataclass(frozen=True)
+class VolumeWish:
+    """The section `volume` of a stack file."""
+
+    keep: bool = False
+    """The volume stays when the stack ends."""
+    id: str = ""
+    """A volume that somebody names as the one to use: it is never deleted."""
+
+
+class StackFiles:
+    """The stack files of one folder."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def volume(self, urn: str) -> VolumeWish | None:
+        """Return what the file of a URN's stack says; None where there is no such section, or no readable file."""
+        if self._folder is None or urn.count("::") < 3:
+            return None
+        stack, project = urn.split(":", 3)[2], urn.split("::")[1]
+        try:
+            content = yaml.safe_load((self._folder / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
+            section = content["config"][f"{project}:volume"]
+        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+            return None
+        if not isinstance(section, dict):
+            return None
+        return VolumeWish(keep=section.get("keep") is True, id=str(section.get("id") or ""))
+
+
+NO_STACK_FILES = StackFiles(None)
