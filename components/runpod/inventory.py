@@ -10,12 +10,14 @@ from components.runpod import account_keys
 from components.runpod.api.client import Client
 from components.runpod.api.errors import AccessDeniedError, NotFoundError
 from components.runpod.api.presets import Endpoint, Worker
-from components.runpod.marker import Marker, marker_of
+from components.runpod.marker import Marker, marker_of, split_name
 
 ENDPOINT = "endpoint"
 TEMPLATE = "template"
 REGISTRY = "registry"
 SSH_KEY = "ssh-key"
+ACCOUNT_MARK = "comfyui-account"
+"""Base of the name of the template by which a stack knows its account again; it is free and ends with the stack."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,21 @@ def of_instance(client: Client, instance: str, unseen: Unseen) -> list[Held]:
     return [held for held in look(client, unseen) if held.marker and held.marker.instance == instance]
 
 
+def is_mark(name: str) -> bool:
+    """Say whether a template is a stack's mark in the account and no preset of anybody."""
+    base, marker = split_name(name)
+    return marker is not None and base == ACCOUNT_MARK
+
+
+def marks_of(client: Client, instance: str) -> list[str]:
+    """Return the ids of the templates by which one instance of a stack knows its account."""
+    try:
+        found = [(template.id, split_name(template.name)) for template in client.templates.all()]
+    except AccessDeniedError:
+        return []
+    return [one for one, (base, marker) in found if base == ACCOUNT_MARK and marker and marker.instance == instance]
+
+
 def _seen(what: str, find: Callable[[], Iterable[Held]], unseen: Unseen) -> list[Held]:
     try:
         return list(find())
@@ -104,7 +121,8 @@ def _price(endpoint: Endpoint, worker: Worker, prices: Mapping[str, float]) -> f
 
 
 def _templates(client: Client) -> Iterator[Held]:
-    return (Held(TEMPLATE, template.id, template.name) for template in client.templates.all())
+    templates = (template for template in client.templates.all() if not is_mark(template.name))
+    return (Held(TEMPLATE, template.id, template.name) for template in templates)
 
 
 def _registries(client: Client) -> Iterator[Held]:

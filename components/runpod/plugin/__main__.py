@@ -9,9 +9,10 @@ from pathlib import Path
 
 from components.runpod.checkpoint import Checkpoint, backend_folder
 from components.runpod.intents import Intents
+from components.runpod.plugin.account_check import OVERRIDE
 from components.runpod.plugin.engine import EngineLog
 from components.runpod.plugin.life import Lifeline
-from components.runpod.plugin.provider import RunPodProvider
+from components.runpod.plugin.provider import Person, RunPodProvider
 from components.runpod.plugin.server import serve
 from components.runpod.plugin.stack_file import StackFiles
 
@@ -30,7 +31,13 @@ def main(arguments: list[str]) -> int:
     checkpoint = Checkpoint(backend_folder(os.environ))
     # The engine starts its plugins in the folder of the program, where the stack files lie.
     files = StackFiles(Path.cwd())
-    provider = RunPodProvider(EngineLog(addresses[0]), Intents(folder), lifeline.check, checkpoint, stack_files=files)
+    provider = RunPodProvider(
+        EngineLog(addresses[0]),
+        Intents(folder),
+        lifeline.check,
+        checkpoint,
+        person=Person(files, os.environ.get(OVERRIDE) == "1"),
+    )
     asyncio.run(serve(provider, addresses[0]))
     return 0
 

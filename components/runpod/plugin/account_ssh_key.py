@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.runpod import account_keys
 from components.runpod.api.errors import NotFoundError
-from components.runpod.marker import Marker, new_marker, split_name
+from components.runpod.marker import Marker, new_marker, parse, split_name
 from components.runpod.plugin import checks
 from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Found, Kind, Operation
 from components.runpod.plugin.values import Values, differs
@@ -30,16 +30,19 @@ class AccountSshKeyKind(Kind):
 
     def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
         """Add the entry; one that an interrupted run left for this resource gives way to it."""
+        operation.account.mark(operation.client(), inputs["guard"], operation.screen.warning)
         marker = new_marker(inputs["guard"], operation.urn)
         key_id = marker.name(inputs["name"])
         account_keys.put(operation.client(), f"{inputs['publicKey']} {key_id}", operation.sleep)
         return key_id, _outputs(inputs, key_id, marker)
 
-    def read(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Found | None:  # noqa: ARG002
+    def read(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Found | None:
         """Return what is really there."""
         try:
             line = account_keys.find(operation.client(), resource_id)
         except NotFoundError:
+            marker = parse(str(state.get("marker", "")))
+            operation.account.check(operation.client(), marker, f"SSH key {resource_id}")
             return None
         base, marker = split_name(resource_id)
         known = inputs or {"guard": marker.instance if marker else ""}

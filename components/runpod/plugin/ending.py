@@ -38,6 +38,8 @@ class Target:
     busy: Callable[[str], int] = lambda _id: 0
     """How many workers of it are left."""
     drain_seconds: float = DRAIN_SECONDS
+    prove: Callable[[], None] = lambda: None
+    """Called when the id was unknown from the start; raises when that does not prove that it is gone."""
 
 
 def pod(client: Client, pod_id: str) -> Target:
@@ -133,7 +135,7 @@ def end(operation: Operation, target: Target) -> None:
     while True:
         now = operation.clock()
         if asked_at is None or now - asked_at >= _ASK_AGAIN_EVERY:
-            refusal = ask(target)
+            refusal = ask(target, target.prove if asked_at is None else lambda: None)
             asked_at = now
         if is_gone(target):
             operation.intents.forget(target.id)
@@ -145,11 +147,15 @@ def end(operation: Operation, target: Target) -> None:
         operation.sleep(_LOOK_EVERY)
 
 
-def ask(target: Target) -> str:
-    """Ask for the deletion; return why it was refused for now, as a volume is while a dying pod still has it."""
+def ask(target: Target, unknown: Callable[[], None] = lambda: None) -> str:
+    """Ask for the deletion; return why it was refused for now, as a volume is while a dying pod still has it.
+
+    `unknown` is called when RunPod does not know the id.
+    """
     try:
         target.delete(target.id)
     except NotFoundError:
+        unknown()
         return ""
     except (BadRequestError, ConflictError) as refused:
         return str(refused)

@@ -6,7 +6,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from pulumi.runtime.rpc import UNKNOWN
@@ -14,6 +14,7 @@ from pulumi.runtime.rpc import UNKNOWN
 from components.runpod.api.client import Client
 from components.runpod.api.errors import RunPodError, StoppedError
 from components.runpod.intents import Intents
+from components.runpod.plugin.account_check import AccountCheck
 from components.runpod.plugin.settings import Settings
 from components.runpod.plugin.stack_file import NO_STACK_FILES, StackFiles
 from components.runpod.plugin.values import Values
@@ -57,6 +58,8 @@ class Operation:
     """What the person has written, for deletions that nobody could undo."""
     ids_of_stack: Callable[[], frozenset[str]] = frozenset
     """Returns what the engine's state holds now, as far as it is known."""
+    account: AccountCheck = field(default_factory=AccountCheck)
+    """Whether what RunPod does not know is gone, or the key is of another account."""
     timeout: float = 0.0
     """The program's customTimeouts in seconds; 0 when it sets none."""
 

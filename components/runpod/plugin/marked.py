@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -90,6 +91,7 @@ class MarkedKind(Kind, Generic[Live]):
     def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
         """Make it, or take up what an interrupted run has made."""
         client = operation.client()
+        operation.account.mark(client, inputs["guard"], operation.screen.warning)
         creation = Creation(operation, self._shelf(operation, client, inputs), inputs["guard"])
         made, marker = creation.run(partial(self.candidates, operation, inputs))
         return made.id, self._outputs(made, inputs, marker)
@@ -100,8 +102,10 @@ class MarkedKind(Kind, Generic[Live]):
         try:
             live = self.collection(client).get(resource_id)
         except NotFoundError:
+            operation.account.check(client, parse(str(state.get("marker", ""))), f"{self.what} {resource_id}")
             return None
         marker = _marker(state, live)
+        operation.account.saw(marker)
         self._look_for_twins(operation, client, live, marker)
         observed = self._outputs(live, inputs or self._imported(marker), marker)
         return Found({name: observed[name] for name in self.defaults if name in observed}, observed)
@@ -116,7 +120,12 @@ class MarkedKind(Kind, Generic[Live]):
 
     def delete(self, operation: Operation, resource_id: str, state: Values) -> None:
         """End it and look until it is gone."""
-        ending.end(operation, self.target(operation.client(), resource_id, state))
+        ending.end(operation, self.proven(operation, self.target(operation.client(), resource_id, state), state))
+
+    def proven(self, operation: Operation, target: Target, state: Values) -> Target:
+        """Return a target whose end is believed in the right account alone."""
+        marker, what = parse(str(state.get("marker", ""))), f"{target.what} {target.id}"
+        return replace(target, prove=lambda: operation.account.check(operation.client(), marker, what))
 
     def meet_twin(self, operation: Operation, client: Client, twin: Live, live: Live) -> None:
         """Do something about what a lost POST made after all: it has the marker of one that the state holds."""

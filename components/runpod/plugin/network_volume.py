@@ -158,7 +158,8 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
             _release(operation, client, volume_id, marker)
             client.delete_network_volume(volume_id)
 
-        ending.end(operation, replace(ending.volume(client, resource_id), delete=release_and_delete))
+        target = self.proven(operation, ending.volume(client, resource_id), state)
+        ending.end(operation, replace(target, delete=release_and_delete))
 
     def meet_twin(self, operation: Operation, client: Client, twin: NetworkVolume, live: NetworkVolume) -> None:  # noqa: ARG002
         """Report it: a volume may hold data by now, so only the guard's end takes it along."""

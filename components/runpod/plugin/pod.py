@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from pulumi.runtime.rpc import UNKNOWN
 
 from components.runpod.api.client import Client
@@ -79,6 +82,7 @@ class PodKind(Kind):
     def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
         """Place the pod and wait until it is ready."""
         spec, client = PodSpec.parse(inputs), operation.client()
+        operation.account.mark(client, spec.guard, operation.screen.warning)
         creation = Creation(operation, _shelf(operation, client, spec), spec.guard)
         volume = _VolumeUse(client, spec.volume_id)
         try:
@@ -98,8 +102,14 @@ class PodKind(Kind):
     def read(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Found | None:
         """Return what really runs."""
         client = operation.client()
-        live = _look(client, resource_id)
-        if live is None:
+        declared_marker = parse(str(state.get("marker", "")))
+        try:
+            live = client.get_pod(resource_id)
+        except NotFoundError:
+            operation.account.check(client, declared_marker, f"pod {resource_id}")
+            return None
+        operation.account.saw(declared_marker)
+        if live.status == "TERMINATED":
             return None
         marker = _marker(state, live)
         _end_twins(operation, client, live, marker)
@@ -121,9 +131,11 @@ class PodKind(Kind):
         reset = bool(set(body) - {"name"})
         return _ready(operation, client, inputs, live, marker, before if reset else None)
 
-    def delete(self, operation: Operation, resource_id: str, state: Values) -> None:  # noqa: ARG002
+    def delete(self, operation: Operation, resource_id: str, state: Values) -> None:
         """End the pod and look until it is gone."""
-        ending.end(operation, ending.pod(operation.client(), resource_id))
+        client, marker = operation.client(), parse(str(state.get("marker", "")))
+        prove = partial(operation.account.check, client, marker, f"pod {resource_id}")
+        ending.end(operation, replace(ending.pod(client, resource_id), prove=prove))
 
 
 class _VolumeUse:
@@ -192,15 +204,6 @@ def _ready(
         seen = pod_state.observe(live, inputs, marker, operation.settings, readiness.gpus_missing_since)
         raise NotReadyError(pod.id, seen, str(error)) from error
     return pod_state.observe(live, inputs, marker, operation.settings)
-
-
-def _look(client: Client, pod_id: str) -> Pod | None:
-    """Return a pod; None when it is gone."""
-    try:
-        live = client.get_pod(pod_id)
-    except NotFoundError:
-        return None
-    return None if live.status == "TERMINATED" else live
 
 
 def _start(client: Client, live: Pod) -> Pod:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,7 @@ from components.runpod.api.transport import Pace
 from components.runpod.checkpoint import Checkpoint
 from components.runpod.intents import Intents
 from components.runpod.plugin import settings as config
+from components.runpod.plugin.account_check import AccountCheck
 from components.runpod.plugin.engine import CURRENT_URN
 from components.runpod.plugin.functions import invoke
 from components.runpod.plugin.kind import Changes, Kind, Operation, Screen, Stop, token_of
@@ -31,6 +32,29 @@ Result = TypeVar("Result")
 _SCHEMA = Path(__file__).parent.parent / "schema.json"
 
 
+@dataclass(frozen=True)
+class Clocks:
+    """Time as the provider sees it; replaced in tests."""
+
+    since_start: Callable[[], float] = time.monotonic
+    """Seconds that only grow, for bounds within one run."""
+    wall: Callable[[], float] = time.time
+    """Seconds since 1970, for what is compared with the state of an earlier run."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """What a person says beside the program and its configuration."""
+
+    stack_files: StackFiles = NO_STACK_FILES
+    missing_is_gone: bool = False
+    """The key is right, and what RunPod does not know is gone."""
+
+
+REAL_TIME = Clocks()
+NOBODY = Person()
+
+
 class RunPodProvider(sdk.Provider):
     """Holds what lives as long as the plugin process."""
 
@@ -40,17 +64,16 @@ class RunPodProvider(sdk.Provider):
         intents: Intents,
         before_send: Callable[[], None],
         checkpoint: Checkpoint,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
-        stack_files: StackFiles = NO_STACK_FILES,
+        clocks: Clocks = REAL_TIME,
+        person: Person = NOBODY,
     ) -> None:
         self.stop = Stop()
         self._screen = screen
         self._intents = intents
         self._checkpoint = checkpoint
-        self._clock = clock
-        self._wall = wall
-        self._stack_files = stack_files
+        self._clocks = clocks
+        self._stack_files = person.stack_files
+        self._account = AccountCheck(believes=person.missing_is_gone)
         self._before_send = before_send
         self._settings = Settings()
         self._client: Client | None = None
@@ -175,9 +198,10 @@ class RunPodProvider(sdk.Provider):
             screen=self._screen,
             intents=self._intents,
             sleep=self.stop.sleep,
-            clock=self._clock,
-            wall=self._wall,
+            clock=self._clocks.since_start,
+            wall=self._clocks.wall,
             stack_files=self._stack_files,
+            account=self._account,
             ids_of_stack=partial(self._ids_of_stack, urn),
             ids_in_state=self._ids.get(urn, frozenset()),
             timeout=timeout,
@@ -191,7 +215,9 @@ class RunPodProvider(sdk.Provider):
 
     def _connected(self) -> Client:
         if self._client is None:
-            pace = Pace(self.stop.sleep, self._clock, before_send=self._may_send, waiting=self._screen.status)
+            pace = Pace(
+                self.stop.sleep, self._clocks.since_start, before_send=self._may_send, waiting=self._screen.status
+            )
             self._client = Client(self._settings.key(), self._settings.api_url, pace)
         return self._client
 

@@ -69,15 +69,16 @@ class StackGuardKind(Kind):
         for _ in range(_LOOKS):
             targets = _living(operation, client, resource_id, spared)
             if not targets:
-                operation.intents.drop_instance(resource_id)
-                return
+                break
             for target in targets:
                 operation.screen.warning(_left_behind(target))
                 ending.end(operation, target)
-        living = _living(operation, client, resource_id, spared)
-        if living:
-            left = ", ".join(f"{target.what} {target.id}" for target in living)
-            raise StillBillingError(f"still there: {left}. Run `pulumi destroy` again.")
+        else:
+            if living := _living(operation, client, resource_id, spared):
+                left = ", ".join(f"{target.what} {target.id}" for target in living)
+                raise StillBillingError(f"still there: {left}. Run `pulumi destroy` again.")
+        for mark in inventory.marks_of(client, resource_id):
+            ending.end(operation, ending.template(client, mark))  # Last of all: it shows whose the account is.
         operation.intents.drop_instance(resource_id)
 
 

@@ -21,7 +21,7 @@ from components.runpod.checkpoint import Checkpoint
 from components.runpod.intents import Intents
 from components.runpod.plugin.kind import NotReadyError, token_of
 from components.runpod.plugin.kinds import KINDS
-from components.runpod.plugin.provider import RunPodProvider
+from components.runpod.plugin.provider import Clocks, RunPodProvider
 from components.runpod.plugin.values import Values, decode, encode
 from stacks.cli import account, ending, standing
 from stacks.cli.known import Known, of_state
@@ -95,8 +95,8 @@ class Engine:
 
     async def _alive(self, steps: Awaitable[None]) -> None:
         checkpoint = Checkpoint(self._backend if self._reads_state else None)
-        clock = self._runpod.emu.clock.now
-        provider = RunPodProvider(self.screen, self.intents, self._before_send, checkpoint, clock, clock)
+        clocks = Clocks(self._runpod.emu.clock.now, self._runpod.emu.clock.now)
+        provider = RunPodProvider(self.screen, self.intents, self._before_send, checkpoint, clocks)
         provider.stop = VirtualStop(self._runpod)
         self._provider = provider
         settings = {"apiKey": KEY, "apiUrl": self._runpod.url, "lateEffectSeconds": str(LATE_EFFECT)}

@@ -11,12 +11,16 @@ import pytest
 from components.runpod.api.client import Client
 from components.runpod.api.transport import Pace
 from components.runpod.intents import Intents
+from components.runpod.plugin.account_check import AccountCheck
 from components.runpod.plugin.kind import Operation
 from components.runpod.plugin.settings import Settings
 from tests.unit.runpod.clock import FakeClock
 from tests.unit.runpod.conftest import Lines
 from tests.unit.runpod.emulated import RunPod, emulated
-from tests.unit.runpod.every_kind import Case
+from tests.unit.runpod.every_kind import GUARD, Case
+
+OTHER = "9876543210"
+"""Instance id of another stack of the account."""
 
 Begin = Callable[..., Operation]
 """Begins an operation on a case, in a new process that is killed before its n-th call (0: never)."""
@@ -55,6 +59,7 @@ def begin(cloud: RunPod, clock: FakeClock, intents: Intents, lines: Lines) -> It
             sleep=clock.sleep,
             clock=clock.time,
             wall=clock.time,
+            account=AccountCheck(seen={GUARD, OTHER}, marked={GUARD, OTHER}),
         )
 
     yield start

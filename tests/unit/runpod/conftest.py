@@ -8,12 +8,14 @@ import pytest
 from components.runpod.api.client import Client
 from components.runpod.api.transport import Pace
 from components.runpod.intents import Intents
+from components.runpod.plugin.account_check import AccountCheck
 from components.runpod.plugin.kind import Operation
 from components.runpod.plugin.settings import Settings
 from tests.unit.runpod.clock import FakeClock
 from tests.unit.runpod.fake_api import FakeApi, fake_api
 
 KEY = "rpa_canary_4711"
+GUARD = "0123456789"
 URN = "urn:pulumi:dev::project::comfyui:index:GpuPod$runpod:index:Pod::gpu"
 
 
@@ -73,4 +75,5 @@ def operation(client: Client, clock: FakeClock, intents: Intents, lines: Lines, 
         sleep=clock.sleep,
         clock=clock.time,
         wall=clock.time,
+        account=AccountCheck(seen={GUARD}, marked={GUARD}),
     )

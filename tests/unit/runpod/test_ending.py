@@ -32,6 +32,8 @@ def volumes(*entries: dict[str, object]) -> Reply:
 
 NOTHING_ELSE = [Reply(body={name: []}) for name in ("endpoints", "templates", "registries", "keys")]
 """What the guard looks for beside pods and volumes."""
+NO_MARK = Reply(body={"templates": []})
+"""What the guard looks for last."""
 
 
 def methods(api: FakeApi) -> list[str]:
@@ -90,7 +92,7 @@ def test_the_guard_ends_what_carries_its_id_and_looks_again(api: FakeApi, operat
         pods(guarded(), foreign), volumes(stray_volume), *NOTHING_ELSE,
         DELETED, GONE, pods(foreign),
         DELETED, problem(404, "resource not found"), volumes(),
-        pods(foreign), volumes(), *NOTHING_ELSE,
+        pods(foreign), volumes(), *NOTHING_ELSE, NO_MARK,
     )  # fmt: skip
     StackGuardKind().delete(operation, "0123456789", {"keepVolumes": False})
     assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/pods/pod1", "/v2/network-volumes/v1"]
@@ -98,7 +100,7 @@ def test_the_guard_ends_what_carries_its_id_and_looks_again(api: FakeApi, operat
 
 def test_the_guard_keeps_volumes_when_told(api: FakeApi, operation: Operation) -> None:
     kept = {"id": "v1", "name": "m-0123456789-01234567-00000000", "size": 20, "dataCenter": "X", "type": "STANDARD"}
-    api.answer(pods(), volumes(kept), *NOTHING_ELSE)
+    api.answer(pods(), volumes(kept), *NOTHING_ELSE, NO_MARK)
     StackGuardKind().delete(operation, "0123456789", {"keepVolumes": True})
     assert "DELETE" not in methods(api)
 
@@ -120,6 +122,7 @@ def test_the_guard_keeps_volumes_as_the_stack_file_says_at_the_end(
     api.answer(pods(), volumes(volume), *NOTHING_ELSE)
     if not stays:
         api.answer(DELETED, problem(404, "resource not found"), volumes(), pods(), volumes(), *NOTHING_ELSE)
+    api.answer(NO_MARK)
     StackGuardKind().delete(replace(operation, stack_files=StackFiles(tmp_path)), "0123456789", state)
     assert ("DELETE" not in methods(api)) is stays
 
@@ -127,6 +130,7 @@ def test_the_guard_keeps_volumes_as_the_stack_file_says_at_the_end(
 def test_the_guard_finds_a_renamed_pod_by_its_environment(api: FakeApi, operation: Operation) -> None:
     renamed = guarded(name="renamed", env={"COMFYUI_RUNPOD_MARKER": "0123456789-01234567-89abcdef"})
     api.answer(pods(renamed), volumes(), *NOTHING_ELSE, DELETED, GONE, pods(), pods(), volumes(), *NOTHING_ELSE)
+    api.answer(NO_MARK)
     StackGuardKind().delete(operation, "0123456789", {})
 
 
@@ -145,6 +149,7 @@ def test_the_guard_waits_for_what_a_killed_run_may_still_make(
     late = guarded()
     api.answer(*[Reply(body={"pods": []}), volumes(), *NOTHING_ELSE] * 5, pods(late), volumes(), *NOTHING_ELSE)
     api.answer(pods(late), volumes(), *NOTHING_ELSE, DELETED, GONE, pods(), pods(), volumes(), *NOTHING_ELSE)
+    api.answer(NO_MARK)
     StackGuardKind().delete(operation, marker.instance, {})
     assert clock.now == 1_010
     assert intents.of_instance(marker.instance) == []
@@ -153,6 +158,7 @@ def test_the_guard_waits_for_what_a_killed_run_may_still_make(
 def test_the_guard_ends_by_id_what_no_list_shows_yet(api: FakeApi, operation: Operation, intents: Intents) -> None:
     intents.placed(intents.post(Marker("0123456789", "01234567", "89abcdef"), URN), "pod1")
     api.answer(DELETED, GONE, pods(), pods(), volumes(), *NOTHING_ELSE)
+    api.answer(NO_MARK)
     StackGuardKind().delete(operation, "0123456789", {})
     assert [request.path for request in api.requests[:2]] == ["/v2/pods/pod1"] * 2
 
@@ -160,7 +166,7 @@ def test_the_guard_ends_by_id_what_no_list_shows_yet(api: FakeApi, operation: Op
 def test_a_key_that_may_not_list_presets_does_not_block_the_guard(
     api: FakeApi, operation: Operation, lines: Lines
 ) -> None:
-    api.answer(pods(), volumes(), *[problem(403, "access denied")] * 4)
+    api.answer(pods(), volumes(), *[problem(403, "access denied")] * 5)
     StackGuardKind().delete(operation, "0123456789", {})
     assert sum("the API key may not list" in line for line in lines.shown) == 4
 
