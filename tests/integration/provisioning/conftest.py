@@ -78,7 +78,7 @@ main()
 VOLUME_KEY = "k" * 64
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         return
 
@@ -88,7 +88,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
     """The stand-in's repositories and models behind a plain file server."""
     directory = tmp_path_factory.mktemp("published")
     made = publish(directory)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(directory)))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(directory)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", made
     server.shutdown()
