@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,8 @@ PUSH = 'exec env -i PATH="$PATH" HOME="$HOME" LANG=C.UTF-8 ../.venv/bin/python -
 """Runs in `stacks/`, where the engine starts its plugins. Relative, so that every checkout has the same state;
 with an empty environment, so that neither the passphrase nor an API key reaches it."""
 
-# Thirty-five gigabytes at 20 MB/s take half an hour; the client has bounds of its own that are tighter.
-PATIENCE = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3h", update="3h"))
+# Two hundred gigabytes at 20 MB/s take three hours; the client ends earlier when nothing moves.
+PATIENCE = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="24h", update="24h"))
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class ComfyUIArgs:
     access: PodAccess
     unreachable_seconds: int
     """How long the pod may be without SSH: a wrong image would otherwise bill for as long as the client hopes."""
+    stalled_seconds: int
+    """How long an installation may go without progress."""
     secrets: Mapping[str, pulumi.Input[str]]
     """By field name of contract.Secrets."""
 
@@ -60,7 +63,7 @@ class ComfyUI(Component):
 
     def __init__(self, name: str, args: ComfyUIArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, _visible(args), opts)
-        push = f"{PUSH} --unreachable {args.unreachable_seconds}"
+        push = f"{PUSH} --unreachable {args.unreachable_seconds} --timeout {args.stalled_seconds}"
         self.command = local.Command(
             self.child("install"),
             create=push,
@@ -73,6 +76,7 @@ class ComfyUI(Component):
             opts=self.under(PATIENCE),
         )
         self.ref = f"{args.plan.comfyui.ref}@{args.plan.comfyui.commit}"
+        self.isolation = pulumi.Output.unsecret(self.command.stdout.apply(isolation))
         self.register_outputs({"ref": self.ref})
 
 
@@ -82,6 +86,12 @@ def _standard_input(args: ComfyUIArgs) -> pulumi.Output[str]:
         lambda value: push_request(args.plan, value["access"], value["secrets"]).to_json()
     )
     return pulumi.Output.secret(text)
+
+
+def isolation(said: str | None) -> str:
+    """Return how ComfyUI is kept apart, from what the installer said last; a former one did not say it."""
+    lines = (said or "").strip().splitlines()
+    return str(json.loads(lines[-1]).get("isolation", "")) if lines else ""
 
 
 def push_request(

@@ -34,6 +34,8 @@ class Machine:
     when_stopped: str
     """`start` or `replace`."""
     ready_timeout_seconds: int
+    install_timeout_seconds: int
+    """How long an installation may go without progress."""
     min_cuda_version: str
     volume_gb: int
     keep_volume: bool
@@ -80,7 +82,7 @@ class Environment(Component):
         self.gpu_pod = self._gpu_pod(name, machine)
         self.pod = self.gpu_pod.pod
         self.gateway = self._gateway(software.plan.gateway)
-        self.comfyui = self._comfyui(software, machine.ready_timeout_seconds)
+        self.comfyui = self._comfyui(software, machine)
         self.register_outputs({"gatewayUrl": self.gateway.url, "podId": self.pod.pod_id})
 
     def _volume(self, name: str, machine: Machine) -> ModelVolume:
@@ -121,14 +123,15 @@ class Environment(Component):
         args = GatewayArgs(self.pod.urls, plan.options)
         return Gateway(self.child("gateway"), args, self.under())
 
-    def _comfyui(self, software: Software, unreachable_seconds: int) -> ComfyUI:
+    def _comfyui(self, software: Software, machine: Machine) -> ComfyUI:
         args = ComfyUIArgs(
             plan=software.plan,
             torch=software.torch,
             unknown_hashes=software.unknown_hashes,
             bundle=software.bundle,
             access=self._access(),
-            unreachable_seconds=unreachable_seconds,
+            unreachable_seconds=machine.ready_timeout_seconds,
+            stalled_seconds=machine.install_timeout_seconds,
             secrets=self._secrets(software.download_tokens),
         )
         return ComfyUI(self.child("comfyui"), args, self.under())

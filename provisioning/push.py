@@ -24,7 +24,7 @@ from provisioning.host.files import FULL
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m provisioning.push", description=__doc__)
     parser.add_argument("--bundle-hash", action="store_true", help="print the hash of what would be uploaded, and end")
-    parser.add_argument("--timeout", type=float, default=Bounds.total, help="bound for everything, in seconds")
+    parser.add_argument("--timeout", type=float, default=Bounds.stalled, help="bound without progress, in seconds")
     parser.add_argument("--unreachable", type=float, default=Bounds.unreachable, help="bound without SSH, in seconds")
     return parser.parse_args()
 

@@ -27,6 +27,8 @@ class StackOutputs:
     """Works as printed, in the checkout; the comment tells where it leads."""
     comfyui_ref: str
     """`ref@commit`."""
+    isolation: pulumi.Output[str]
+    """What keeps ComfyUI out of the volume and of the gateway's folders: `landlock`, `folder` or `none`."""
     cost_per_hour: pulumi.Output[float]
     """USD, storage included."""
     cost_projection: pulumi.Output[dict[str, float]]

@@ -46,6 +46,7 @@ def machine(settings: Settings, gpus: tuple[str, ...]) -> Machine:
         replace=settings.pod.replace.value,
         when_stopped=settings.pod.when_stopped.value,
         ready_timeout_seconds=settings.pod.ready_timeout_seconds,
+        install_timeout_seconds=settings.pod.install_timeout_seconds,
         min_cuda_version=settings.pod.min_cuda_version,
         volume_gb=volume_gb(settings),
         keep_volume=settings.volume.keep,

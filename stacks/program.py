@@ -120,6 +120,7 @@ def _outputs(settings: Settings, environment: Environment, likely_usd: float) ->
             lambda where: f"make ssh ENV={settings.environment}  # root@{where[0]} -p {int(where[1])}"
         ),
         comfyui_ref=environment.comfyui.ref,
+        isolation=environment.comfyui.isolation,
         cost_per_hour=costs.apply(lambda known: round(known.running, 4)),
         cost_projection=costs.apply(lambda known: known.projection()),
         cost_breakdown=costs.apply(breakdown),

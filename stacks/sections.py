@@ -111,6 +111,8 @@ class PodSection(Section):
     """`start` or `replace`: what an update does about a pod that somebody stopped."""
     ready_timeout_seconds: int = Field(default=1200, ge=60, le=3600)
     """How long a new pod may take until SSH answers."""
+    install_timeout_seconds: int = Field(default=3600, ge=300, le=86400)
+    """How long an installation may go without progress; while models arrive it may take as long as they need."""
     isolation: IsolationChoice = IsolationChoice.AUTO
     """`auto`, `folder` or `none`: what keeps custom nodes out of what lies on the volume."""
     min_cuda_version: str = Field(default="", pattern=r"^([0-9]+\.[0-9]+)?$")

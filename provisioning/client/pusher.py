@@ -25,7 +25,8 @@ MAX_STARTS = 3
 class Bounds:
     """How long what may take, in seconds."""
 
-    total: float = 3600.0
+    stalled: float = 3600.0
+    """Without progress: as long as something moves, an installation may take as long as its models need."""
     unreachable: float = 420.0
     """A pod pulls its image and may install its SSH server first."""
 
@@ -49,16 +50,18 @@ class Pusher:
         self._offset = 0
         self._starts = 0
         self._patience = Patience(bounds.unreachable)
+        self._limit: asyncio.Timeout | None = None
+        self._mark: tuple[object, ...] = ()
 
     async def push(self) -> dict[str, Any]:
         """Return the installer's result; raises ProvisioningError."""
         try:
-            async with asyncio.timeout(self._bounds.total), self._console.alive():
+            async with asyncio.timeout(self._bounds.stalled) as self._limit, self._console.alive():
                 return await self._until_finished()
         except TimeoutError as error:
             raise ProvisioningError(
-                f"the installation did not end within {self._bounds.total:.0f} s; it goes on by itself on the pod, run "
-                "the command again to follow it"
+                f"the installation made no progress for {self._bounds.stalled:.0f} s; it goes on by itself on the pod, "
+                "run the command again to follow it, or raise pod.installTimeoutSeconds in the stack file"
             ) from error
 
     async def _until_finished(self) -> dict[str, Any]:
@@ -85,10 +88,19 @@ class Pusher:
             self._offset = offset
             line = json.loads(text)
             if line["step"] != "result":
+                self._note_progress(line)
                 self._console.event(line)
                 continue
             return self._finished(line)
         raise asyncssh.ConnectionLost("the pod's follower ended early")
+
+    def _note_progress(self, line: dict[str, Any]) -> None:
+        """Count the bound anew when something moved; a service that is waited for and a rate are no progress."""
+        telling = "" if line["total"] or line["step"] == "health" else line["detail"]
+        mark = (line["step"], line["state"], line["bytes"], telling)
+        if mark != self._mark and self._limit is not None:
+            self._mark = mark
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._bounds.stalled)
 
     async def _start(self, connection: asyncssh.SSHClientConnection) -> None:
         if self._starts == MAX_STARTS:

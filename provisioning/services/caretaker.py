@@ -21,11 +21,15 @@ from xmlrpc.client import Fault
 from provisioning.host import users
 from provisioning.layout import Layout
 from provisioning.requests import DELETION_SUFFIX, MAX_BYTES, RESTART
+from provisioning.services import desired
+from provisioning.vault import archives
 
 BETWEEN_RESTARTS_SECONDS = 30.0
 """A gateway that asks without end must not keep ComfyUI from ever coming up."""
 AFTER_FAILURE_SECONDS = 600.0
 SWEEP_SECONDS = 300.0
+MARK_SECONDS = 3600.0
+"""How often the archives that this pod would start from are marked as used: what nobody marks for a day goes."""
 
 
 class Caretaker:
@@ -39,12 +43,14 @@ class Caretaker:
         self._clock = clock
         self._restarted_at = float("-inf")
         self._failed_at: dict[str, float] = {}
+        self._marked_at = float("-inf")
         # What a former life of the pod asked for was done by the start of this one.
         with suppress(FileNotFoundError):
             (layout.requests / RESTART).unlink()
 
     def look(self) -> None:
         """Do all that is asked for now; raises OSError."""
+        self._mark()
         # Its own parent is root's, so nobody can put a link in the directory's place.
         directory = os.open(self._layout.requests, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
@@ -57,6 +63,13 @@ class Caretaker:
                     self._sweep(directory, name)
         finally:
             os.close(directory)
+
+    def _mark(self) -> None:
+        if self._clock() - self._marked_at < MARK_SECONDS:
+            return
+        self._marked_at = self._clock()
+        if (wanted := desired.read(self._layout)) is not None:
+            archives.mark_used(self._layout, wanted.archives)
 
     def _sweep(self, directory: int, name: str) -> None:
         if self._clock() - self._failed_at.get(name, float("-inf")) < AFTER_FAILURE_SECONDS:

@@ -68,6 +68,11 @@ class Desired:
     volume_gb: int = 0
     """Size of the volume; 0 where nobody knows it."""
 
+    @property
+    def archives(self) -> tuple[str, ...]:
+        """Names of the archives on the volume that a start needs."""
+        return (f"bundle-{self.bundle}", self.gateway.archive, *(tree.archive for tree in self.comfyui.trees))
+
     def to_json(self) -> str:
         """Return it as JSON with sorted keys; it holds secrets."""
         return json.dumps(asdict(self), sort_keys=True)

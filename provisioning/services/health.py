@@ -42,7 +42,7 @@ class Awaited:
     """Whether it ends as soon as it is started; asked every five seconds."""
     log: Path
     limit: float
-    """Seconds until it is given up."""
+    """Seconds until it is given up, counted from when its log last grew."""
 
 
 def wait_for(
@@ -56,11 +56,14 @@ def wait_for(
     Raises:
         InstallError: It does not within its limit, or was seen failing MAX_FAILING times in a row; with its log's end.
     """
-    began = clock()
+    began = moved = clock()
     said = in_a_row = 0.0
+    written = log_size(service.log)
     while not service.answers():
         waited = clock() - began
-        if waited > service.limit:
+        if (now := log_size(service.log)) != written:
+            written, moved = now, clock()
+        if clock() - moved > service.limit:
             raise _gave_up(service, f"did not answer within {service.limit:.0f} s")
         if waited - said >= REPORT_SECONDS:
             said = waited
@@ -73,6 +76,14 @@ def wait_for(
 
 def _gave_up(service: Awaited, how: str) -> InstallError:
     return InstallError(f"{service.name} {how}; its log ends with:\n{log_tail(service.log)}")
+
+
+def log_size(log: Path) -> int:
+    """Return a log's length in bytes; 0 where there is none."""
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
 
 
 def log_tail(log: Path) -> str:

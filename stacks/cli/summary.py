@@ -7,6 +7,12 @@ from typing import Any
 
 from stacks.cli.errors import CliError
 
+_ISOLATION = {
+    "landlock": "isolation landlock: ComfyUI and its nodes read the models on the volume and nothing else there",
+    "folder": "isolation folder: ComfyUI and its nodes cannot reach the volume; they run on copies of the models",
+    "none": "isolation none: custom nodes can read and delete what lies on the volume and what the gateway keeps",
+}
+_NOT_KNOWN = "isolation not known: the installation is of an earlier release"
 _HORIZONS = ("24h", "7d", "30d")
 
 
@@ -28,6 +34,7 @@ def after_up(env: str, default_env: str, outputs: Mapping[str, Any], *, changed:
             f"{env} is up." if changed else f"{env} is up; nothing changed.",
             f"  gateway  {url}",
             f"  pod      {outputs.get('podId')} ({outputs.get('gpu')}, {outputs.get('dataCenter')})",
+            f"  nodes    {_ISOLATION.get(str(outputs.get('isolation')), _NOT_KNOWN)}",
             f"  key      {make}",
             f"  cost     {', '.join(costs)}",
             f'  try      curl -fsS -H "Authorization: Bearer $({make})" {str(url).rstrip("/")}/queue',

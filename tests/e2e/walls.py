@@ -1,4 +1,4 @@
-"""What ComfyUI's user, as whom custom nodes run, can reach on a pod: tried from inside, as that user."""
+"""What ComfyUI's user, as whom custom nodes run, can reach on a pod: tried from inside, as that user is started."""
 
 from __future__ import annotations
 
@@ -7,43 +7,64 @@ from typing import Any
 
 from tests.e2e.checkout import Checkout
 
-# Runs in the pod as root, becomes ComfyUI's user, and reports what it could do.
-INTRUDER = """
-import glob, json, os, socket, subprocess, threading, time
-home, run = "/persistent/volume/comfyui-runpod", "/run/comfyui-runpod"
-venv, = glob.glob(home + "/venvs/gateway-*")
+# Runs in the pod as root. It starts its second half as supervisord starts ComfyUI: that user, behind the same launcher.
+INTRUDER = r"""
+import configparser, glob, json, os, shlex, subprocess, time
+home, local, run = "/persistent/volume/comfyui-runpod", "/srv/comfyui-runpod", "/run/comfyui-runpod"
+venv, = glob.glob(local + "/venvs/gateway-*")
 control = [venv + "/bin/python", "-m", "supervisor.supervisorctl", "-c", run + "/supervisord.conf"]
+config = configparser.RawConfigParser()
+config.read(run + "/supervisord.conf")
+command = shlex.split(config["program:comfyui"]["command"].replace("%%", "%"))
+launcher = command[:command.index("--") + 1]
 
-def become():
-    os.setgroups([]); os.setgid(10001); os.setuid(10001)
+CHILD = '''
+import glob, json, os, socket, sys, time
+from contextlib import suppress
+home, local, run = sys.argv[1:4]
+told = json.load(sys.stdin)
+own = [local + "/base/" + name for name in ("input", "output", "temp", "user")]
 
 def content(path):
     try:
         with open(path, "rb") as file:
-            return file.read()
+            return file.read(1 << 20)
     except OSError:
         return b""
 
 def environments(ours):
-    pids = [pid for pid in os.listdir("/proc") if pid.isdigit()]
-    return ["/proc/%s/environ" % pid for pid in pids if (os.stat("/proc/" + pid).st_uid == 10001) is ours]
+    found = []
+    for pid in os.listdir("/proc"):
+        with suppress(OSError):
+            if pid.isdigit() and (os.stat("/proc/" + pid).st_uid == 10001) is ours:
+                found.append("/proc/%s/environ" % pid)
+    return found
 
-def reads():
-    paths = ["/proc/1/environ", "/etc/shadow", home + "/services.json", home + "/gateway/gateway.db"]
-    paths += [run + "/" + name for name in ("environ", "gateway.json", "supervisord.conf", "job.lock", "ssh/host_key")]
-    return [path for path in paths + environments(ours=False) if content(path)]
+def opens(path):
+    try:
+        os.close(os.open(path, os.O_WRONLY))
+        return True
+    except OSError:
+        return False
+
+def could(action, *arguments):
+    try:
+        action(*arguments)
+        return True
+    except OSError:
+        return False
+
+def plants(folder):
+    name = folder + "/planted"
+    done = could(lambda: open(name, "w").close()) or could(os.mkdir, name + ".d")
+    return done
 
 def writes():
-    own = [home + "/base/" + name for name in ("input", "output", "temp", "user")]
-    found = []
-    for top in ("/persistent/volume", run):
-        for folder, folders, files in os.walk(top):
-            if folder in own:
-                folders.clear()
-                continue
-            paths = [folder, *(folder + "/" + name for name in files)]
-            found += [path for path in paths if not os.path.islink(path) and os.access(path, os.W_OK)]
-    return found
+    inside = [path for path in told["folders"] if not any(path == o or path.startswith(o + "/") for o in own)]
+    files = [path for path in told["files"] if not any(path.startswith(o + "/") for o in own)]
+    found = [path for path in inside if plants(path)]
+    found += [path for path in files if opens(path) or could(os.truncate, path, 0)]
+    return found + [path for path in files + inside if could(os.rename, path, own[1] + "/moved")]
 
 def steals(port):
     end = time.monotonic() + 8
@@ -58,35 +79,67 @@ def steals(port):
                 time.sleep(0.0005)
     return False
 
-def is_confined():
-    pids = [pid for pid in os.listdir("/proc") if pid.isdigit() and os.stat("/proc/" + pid).st_uid in (10001, 10002)]
-    states = [content("/proc/%s/status" % pid) for pid in pids]
-    return bool(states) and all(b"NoNewPrivs:\\t1" in state for state in states)
+secret = ["/proc/1/environ", "/etc/shadow", *environments(ours=False)]
+secret += [path for path in told["files"] if not path.startswith(tuple(told["open"]))]
+closed = [path for path in told["folders"] if path.startswith("/persistent") and path not in told["open"]]
+seen = {
+    "user": os.getuid(), "reads": [path for path in secret if content(path)], "writes": writes(),
+    "lists": [path for path in closed if could(os.listdir, path)],
+    "models": sum(1 for path in glob.glob(local + "/base/models/*/*") if content(path)),
+    "key": any(b"RUNPOD_API_KEY" in content(path) for path in environments(ours=True)),
+}
+print(json.dumps(seen | {"steals": steals(8189)}))
+'''
 
-confined = is_confined()
-reader, writer = os.pipe()
-if os.fork() == 0:
-    become()
-    key = any(b"RUNPOD_API_KEY" in content(path) for path in environments(ours=True))
-    seen = {"reads": reads(), "writes": writes(), "key": key}
-    os.write(writer, json.dumps(seen | {"steals": steals(8189)}).encode())
-    os._exit(0)
-os.close(writer)
-time.sleep(1)
+PUBLIC = ("prepared", "isolation", "dpkg.log", "apt.log", "record", "supervisord.pid")
+
+def tree():
+    files, folders = [], []
+    for top in ("/persistent", local, run):
+        for folder, _, names in os.walk(top):
+            folders.append(folder)
+            files += [folder + "/" + name for name in names if os.path.isfile(folder + "/" + name)]
+    # What may be read: models, and what ComfyUI runs from. The gateway's programs are no secret either.
+    parts = ("/base/", "/sources/", "/venvs/", "/models/", "/bundle/", "/boot/")
+    return {"files": files, "folders": folders, "open": [home + "/models/store", *(local + part for part in parts),
+            *(run + "/" + name for name in PUBLIC)]}
+
+def is_confined():
+    states = []
+    for pid in os.listdir("/proc"):
+        try:
+            if pid.isdigit() and os.stat("/proc/" + pid).st_uid in (10001, 10002):
+                states.append(open("/proc/%s/status" % pid).read())
+        except OSError:
+            pass
+    return bool(states) and all("NoNewPrivs:\t1" in state for state in states)
+
+told = tree()
+child = subprocess.Popen(
+    [*launcher, "/usr/bin/python3", "-c", CHILD, home, local, run], user=10001, group=10001, extra_groups=[],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=local + "/base")
+child.stdin.write(json.dumps(told)); child.stdin.close()
+time.sleep(2)
 subprocess.run([*control, "restart", "gateway"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-with os.fdopen(reader) as told:
-    print(json.dumps(json.loads(told.read()) | {"confined": confined}))
+seen = json.loads(child.stdout.read())
+lost = sorted(set(told["files"]) - set(tree()["files"]))
+print(json.dumps(seen | {"confined": is_confined(), "lost": [path for path in lost if path.startswith("/persistent")]}))
 """
 
 
 def hold(checkout: Checkout) -> None:
     """Fail when ComfyUI's user can do on the running pod what it is not meant to."""
-    assert _tried(checkout) == {"reads": [], "writes": [], "key": False, "steals": False, "confined": True}
-
-
-def _tried(checkout: Checkout) -> Any:  # noqa: ANN401  (what the intruder reports)
     (checkout.path / ".state" / "intruder.py").write_text(INTRUDER, encoding="utf-8")
     line = 'make -s ssh CMD="cd / && exec /usr/bin/python3 -" < .state/intruder.py'
     done = checkout.shell(line)
     assert done.code == 0, done.text
-    return json.loads(done.out)
+    judge(json.loads(done.out))
+
+
+def judge(seen: Any) -> None:  # noqa: ANN401  (what the intruder reports)
+    """Fail when the intruder reports anything that it could do, or that it could not read models."""
+    assert seen.pop("models") > 0
+    assert seen == {
+        "user": 10001, "reads": [], "writes": [], "lists": [], "key": False, "steals": False, "confined": True,
+        "lost": [],
+    }  # fmt: skip

@@ -69,7 +69,7 @@ def counted(function):
 
 for name in ("rename", "replace", "symlink_to", "unlink", "chmod"):
     setattr(Path, name, counted(getattr(Path, name)))
-subprocess.run = counted(subprocess.run)
+subprocess.Popen.communicate = counted(subprocess.Popen.communicate)
 from provisioning.install.__main__ import main
 main()
 """

@@ -98,7 +98,7 @@ class RealPod:
         """Run a command as root; fails with what it said."""
         async with connect(self.target) as connection:
             done = await connection.run(command, input=given, check=False)
-        assert done.exit_status == 0, f"{done.stdout}{done.stderr}"
+        assert done.exit_status == 0, f"{done.stdout!s}{done.stderr!s}"
         return str(done.stdout)
 
     def log(self) -> str:

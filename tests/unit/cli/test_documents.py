@@ -20,6 +20,7 @@ OUTPUTS = {
     "podId": "p1",
     "gpu": "NVIDIA RTX A5000",
     "dataCenter": "EU-RO-1",
+    "isolation": "none",
     "costPerHour": 0.27512,
     "costProjection": {"24h": 6.6, "7d": 46.21, "30d": 198.05},
 }
@@ -28,6 +29,7 @@ OUTPUTS = {
 def test_the_summary_has_address_key_cost_and_a_line_to_try() -> None:
     text = summary.after_up("local", "local", OUTPUTS, changed=True)
     assert "local is up.\n" in text
+    assert "isolation none: custom nodes can read and delete" in text
     assert "$0.2751 per hour, $6.60 in 24h, $46.21 in 7d, $198.05 in 30d" in text
     assert 'curl -fsS -H "Authorization: Bearer $(make -s key)" http://127.0.0.1:4000/queue' in text
 

@@ -13,6 +13,7 @@ OUTPUTS: dict[str, dict[str, Any]] = {
     "runpod:index:StackGuard": {"instanceId": "guard0"},
     "runpod:index:NetworkVolume": {"networkVolumeId": "vol0", "dataCenterId": "EU-RO-1"},
     "runpod:index:SshKeyPair": {"publicKey": "ssh-ed25519 AAAA", "privateKey": "PRIVATE"},
+    "command:local:Command": {"stdout": '{"isolation": "landlock"}'},
     "runpod:index:RandomSecret": {"value": "cgw_live_x"},
     "runpod:index:Pod": {
         "podId": "pod0",

@@ -29,6 +29,7 @@ MACHINE = Machine(
     replace="before",
     when_stopped="replace",
     ready_timeout_seconds=900,
+    install_timeout_seconds=1800,
     min_cuda_version="12.8",
     volume_gb=60,
     keep_volume=False,

@@ -24,7 +24,8 @@ from provisioning.gateway.comfyui.requests import Requests
 from provisioning.layout import Layout
 from provisioning.requests import MAX_BYTES, RESTART
 from provisioning.services import caretaker, desired, start, supervisor, sweep
-from provisioning.services.desired import ComfyUIService, Desired, GatewayService
+from provisioning.services.desired import ComfyUIService, Desired, GatewayService, Tree
+from provisioning.vault import archives
 from tests.comfyui.model_files import write_models
 from tests.emulator.public_ports import kept_port
 
@@ -139,6 +140,29 @@ def test_requests_that_are_no_plain_small_files_are_thrown_away_unread(pod: Layo
 def test_the_directory_is_the_gateways_alone(pod: Layout) -> None:
     assert stat.S_IMODE(pod.requests.stat().st_mode) == 0o700
     assert pod.requests.parent == pod.local
+
+
+def test_archives_of_a_pod_that_runs_stay_marked_as_used(pod: Layout) -> None:
+    """Another pod on the volume removes what nobody used for a day; this one may run for weeks."""
+    trees = (Tree("source-c", "sources/c"),)
+    service = GatewayService("venvs/gateway-1/bin/python", GatewayPlan({}, 0.5), "p" * 32, "", "")
+    desired.store(pod, Desired("digest", ComfyUIService("python", "source", (), "r", trees), service))
+    pod.archives.mkdir(parents=True)
+    names = ("bundle-digest", "gateway-1", "source-c", "unwanted")
+    files = {name: archives.path(pod, name) for name in names}
+    for file in files.values():
+        file.touch()
+        os.utime(file, (1.0, 1.0))
+    care, _, clock = caretaking(pod)
+    care.look()
+    assert [name for name in names if files[name].stat().st_mtime == 1.0] == ["unwanted"]
+    os.utime(files["source-c"], (1.0, 1.0))
+    clock.now += caretaker.MARK_SECONDS - 1
+    care.look()
+    assert files["source-c"].stat().st_mtime == 1.0
+    clock.now += 1
+    care.look()
+    assert files["source-c"].stat().st_mtime > 1.0
 
 
 @contextmanager

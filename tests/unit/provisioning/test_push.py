@@ -21,6 +21,7 @@ from provisioning.client.pusher import Bounds, Pusher
 from provisioning.contract import GatewayPlan, ProvisionPlan, PushRequest, Secrets, SourcePin, SshTarget
 from provisioning.errors import InstallError, ProvisioningError, UnreachablePodError, UntrustedPodError
 from provisioning.install import job
+from provisioning.install.progress import Progress
 from provisioning.layout import Layout
 
 CANARY = "canary-secret"
@@ -322,9 +323,30 @@ async def test_everything_is_bounded_and_the_installer_goes_on(pod: Pod) -> None
     first = Run(request(pod))
     await first.until("half")
     await first.kill()
-    with pytest.raises(ProvisioningError, match="within 1 s"):
+    with pytest.raises(ProvisioningError, match="no progress for 1 s"):
         await Run(request(pod), Bounds(1, 20)).task
     assert job.running(pod.layout) is not None
+
+
+@pytest.mark.slow
+async def test_the_bound_counts_only_while_nothing_moves(pod: Pod) -> None:
+    """Two hundred gigabytes take hours; a rate that is told again and again without another byte is no progress."""
+    run = Run(request(pod), Bounds(4, 20))
+    await run.until("half")
+    record = job.running(pod.layout)
+    assert record is not None
+    progress = Progress(job.progress_path(pod.layout, record.run))
+    for count in range(20):
+        progress.emit("models", "running", "1 MB/s", done=501 + count, total=1000)
+        await asyncio.sleep(0.3)
+    assert not run.task.done()
+    with pytest.raises(ProvisioningError, match="no progress for 4 s"):  # noqa: PT012  (it must happen in between)
+        for count in range(100):
+            progress.emit("models", "running", f"{count} MB/s", done=521, total=1000)
+            await asyncio.wait([run.task], timeout=0.3)
+            if run.task.done():
+                await run.task
+    progress.close()
 
 
 async def test_no_secret_is_shown_or_left_behind(pod: Pod, layout: Layout) -> None:

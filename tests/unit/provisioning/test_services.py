@@ -189,3 +189,19 @@ def test_health_gives_up_with_the_logs_end(layout: Layout, failing: bool, waited
         health.wait_for(service, said.append, clock.read, clock.sleep)
     assert said[0] == "comfyui is starting (5 s)"
     assert waited <= clock.now <= waited + 1
+
+
+def test_a_service_that_goes_on_saying_things_is_waited_for(layout: Layout) -> None:
+    """The first load of torch and many nodes takes as long as it takes."""
+    log = layout.home / "comfyui.log"
+    clock = Clock()
+
+    def answers() -> bool:
+        if clock.now < 100:
+            log.write_text("x" * int(clock.now // 20))
+        return clock.now > 105
+
+    health.wait_for(
+        health.Awaited("comfyui", answers, lambda: False, log, limit=30), lambda _: None, clock.read, clock.sleep
+    )
+    assert clock.now > 105

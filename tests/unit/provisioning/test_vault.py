@@ -122,7 +122,7 @@ def test_a_read_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.Mo
     def flaky(self: Path, *arguments: object, **more: object) -> object:
         if faults:
             raise faults.pop()
-        return plain(self, *arguments, **more)  # type: ignore[arg-type, call-overload]
+        return plain(self, *arguments, **more)  # type: ignore[call-overload]
 
     monkeypatch.setattr(Path, "open", flaky)
     monkeypatch.setattr(signed, "PAUSE_SECONDS", 0.0)

@@ -30,6 +30,7 @@ NAMES = [
     "volumeId",
     "sshCommand",
     "comfyuiRef",
+    "isolation",
     "costPerHour",
     "costProjection",
     "costBreakdown",
@@ -59,7 +60,7 @@ def built(
 def test_the_outputs_are_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
     monkeypatch.setattr("pulumi.export", lambda name, _: names.append(name))
-    outputs.export(StackOutputs(*[None] * 12))  # type: ignore[arg-type]
+    outputs.export(StackOutputs(*[None] * 13))  # type: ignore[arg-type]
     assert names == NAMES
 
 
@@ -82,6 +83,7 @@ def test_an_environment_says_where_it_is_and_what_it_costs() -> None:
     assert (known["podId"], known["gpu"], known["dataCenter"]) == ("pod0", "NVIDIA RTX A5000", "EU-RO-1")
     assert known["sshCommand"] == "make ssh ENV=dev  # root@10.0.0.1 -p 40022"
     assert known["comfyuiRef"] == f"v0.38.0@{'a' * 40}"
+    assert known["isolation"] == "landlock"
     assert known["costPerHour"] == round(running, 4)
     assert known["costProjection"] == {
         "24h": round(running * 24, 2),

@@ -1,0 +1,122 @@
+"""A real pod on a volume that forces root as owner and ignores modes, as RunPod's network volumes do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from provisioning import contract
+from provisioning.contract import ProvisionPlan
+from tests.comfyui.publication import Published, publish
+from tests.e2e import walls
+from tests.emulator.runtimes.namespace import NamespaceRuntime
+from tests.integration.provisioning.conftest import SECRETS, VOLUME_KEY
+from tests.integration.provisioning.real_pod import RealPod, served_inside
+from tests.unit.emulator_namespace.pods import needs_namespaces
+
+pytestmark = [
+    *needs_namespaces,
+    pytest.mark.skipif(shutil.which("bindfs") is None, reason="bindfs is not installed"),
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+]
+FORCED = ["--force-user=root", "--force-group=root", "--chown-deny", "--chmod-ignore", "--perms=a+rwX"]
+CANARIES = (*vars(SECRETS).values(), VOLUME_KEY, "canary-pod-key")
+GATEWAY, COMFYUI = f"http://127.0.0.1:{contract.GATEWAY_PORT}", f"http://127.0.0.1:{contract.COMFYUI_PORT}"
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Path]:
+    raw, mounted = tmp_path / "raw", tmp_path / "volume"
+    raw.mkdir()
+    mounted.mkdir()
+    subprocess.run(["bindfs", *FORCED, str(raw), str(mounted)], check=True)
+    yield mounted
+    subprocess.run(["umount", str(mounted)], check=True)
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Published]:
+    directory = tmp_path_factory.mktemp("inside")
+    return directory, publish(directory)
+
+
+@pytest.fixture
+async def pod(tmp_path: Path, volume: Path, inside: tuple[Path, Published]) -> AsyncIterator[RealPod]:
+    runtime = NamespaceRuntime(tmp_path / "state")
+    made = RealPod(runtime, tmp_path / "state", volume, inside[0])
+    await made.start()
+    yield made
+    await made.stop()
+    await runtime.adopt({})
+
+
+@pytest.fixture
+def wanted(plan: ProvisionPlan, published: tuple[str, Published]) -> ProvisionPlan:
+    return served_inside(plan, published[0])
+
+
+async def _hold(pod: RealPod) -> None:
+    walls.judge(json.loads(await pod.run("cd / && exec /usr/bin/python3 -", walls.INTRUDER)))
+
+
+def _no_secret_lies_in_clear(volume: Path) -> None:
+    for path in volume.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert not [canary for canary in CANARIES if canary and canary.encode() in data], path
+
+
+async def test_it_is_installed_isolated_and_starts_again_without_a_network(pod: RealPod, wanted: ProvisionPlan) -> None:
+    result = await pod.push(wanted)
+    assert result["isolation"] == "landlock"
+    (told,) = [line for line in pod.said if "volume: done" in line]
+    assert "chown refused, chmod ignored" in told
+    _no_secret_lies_in_clear(pod.volume)
+    await _hold(pod)
+
+    await pod.stop()
+    await pod.start()
+    pod.cut_network()
+    await pod.wait(f"{GATEWAY}/livez")
+    await pod.wait(f"{COMFYUI}/system_stats")
+    await _hold(pod)
+
+
+async def test_what_was_changed_on_the_volume_is_refused_and_the_next_up_makes_it_anew(
+    pod: RealPod, wanted: ProvisionPlan
+) -> None:
+    await pod.push(wanted)
+    archives = pod.volume / "comfyui-runpod" / "archives"
+    (gateway,) = archives.glob("gateway-*.tar")
+    (source,) = archives.glob("source-comfyui-*.tar")
+    await pod.stop()
+    for path in (gateway, source):
+        data = bytearray(path.read_bytes())
+        data[600] ^= 1
+        path.write_bytes(data)
+    await pod.start()
+    with pytest.raises(AssertionError, match="was not written by this stack, or was changed since"):
+        await pod.wait(f"{GATEWAY}/livez", 40)
+    pod.said.clear()
+    result = await pod.push(wanted)
+    assert result["isolation"] == "landlock"
+    assert len([line for line in pod.said if "it is made anew now" in line]) == 2
+    await pod.wait(f"{GATEWAY}/livez")
+
+
+async def test_without_landlock_the_folder_is_closed_and_models_are_copied(pod: RealPod, wanted: ProvisionPlan) -> None:
+    result = await pod.push(replace(wanted, isolation="folder"))
+    assert result["isolation"] == "folder"
+    await _hold(pod)
+    await pod.stop()
+    await pod.start()
+    pod.cut_network()
+    await pod.wait(f"{COMFYUI}/system_stats")
+    await _hold(pod)

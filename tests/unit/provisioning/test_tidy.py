@@ -1,0 +1,47 @@
+"""What goes after an installation: what nobody wants and nobody used for a day, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from provisioning.install.progress import Progress
+from provisioning.install.targets import Targets
+from provisioning.install.tidy import FORGOTTEN_SECONDS, tidy
+from provisioning.layout import Layout
+from provisioning.vault import archives
+from tests.unit.provisioning.test_steps import site
+
+OLD = FORGOTTEN_SECONDS * 2
+
+
+@pytest.mark.parametrize(("age", "stays"), [(OLD, False), (FORGOTTEN_SECONDS / 2, True)])
+def test_an_archive_goes_a_day_after_its_last_use(layout: Layout, progress: Progress, age: float, stays: bool) -> None:
+    here = site(layout, progress)
+    wanted = [archives.path(layout, name) for name in Targets(here).kept]
+    other = archives.path(layout, "comfyui-of-another-pod")
+    for directory in (layout.archives, layout.jobs, layout.bundles, layout.venvs):
+        directory.mkdir(parents=True, exist_ok=True)
+    for path in (*wanted, other):
+        path.touch()
+        os.utime(path, (time.time() - age, time.time() - age))
+    tidy(here)
+    assert other.exists() is stays
+    assert all(path.exists() for path in wanted)
+
+
+def test_unfinished_writes_go_and_environments_that_this_pod_no_longer_runs_from(
+    layout: Layout, progress: Progress
+) -> None:
+    here = site(layout, progress)
+    for directory in (layout.archives, layout.jobs, layout.bundles, layout.venvs / "comfyui-former"):
+        directory.mkdir(parents=True, exist_ok=True)
+    left = layout.archives / ".gateway-1.tar.abcd.staged"
+    left.touch()
+    kept = Targets(here).comfyui_venv.directory(layout)
+    kept.mkdir(parents=True)
+    tidy(here)
+    assert not left.exists()
+    assert list(layout.venvs.iterdir()) == [kept]
