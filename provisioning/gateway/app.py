@@ -74,7 +74,7 @@ class Gateway:
         telling = (services.teller.tell_positions(), *(tell(services) for tell in TELLING))
         jobs = (feed.listen(client_id), services.warden.run(pause), services.scheduler.run(pause))
         chores = (self._prune(), self._note_uses(), services.accounting.run(), services.streams.watch())
-        works = (*jobs, *chores, *telling, self._send_webhooks())
+        works = (*jobs, *chores, *telling, self._send_webhooks(), self._count_files(), services.space.run())
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _prune(self) -> None:
@@ -86,6 +86,12 @@ class Gateway:
                 await services.expiry.run(before)
                 await services.webhooks.prune()
                 await services.ledger.prune(before)
+            await asyncio.sleep(PRUNE_SECONDS)
+
+    async def _count_files(self) -> None:
+        while (store := self.services.files) is not None:
+            with contextlib.suppress(Problem):
+                await store.recount()
             await asyncio.sleep(PRUNE_SECONDS)
 
     async def _note_uses(self) -> None:
@@ -114,6 +120,8 @@ class Gateway:
         with contextlib.suppress(Problem):
             await self.services.keys.flush()
         self.services.reception.passwords.close()
+        if self.services.files is not None:
+            self.services.files.close()
         await self.services.upstream.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

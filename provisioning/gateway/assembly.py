@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.access.limiter import Limiter
 from provisioning.gateway.access.reception import reception
@@ -16,6 +18,10 @@ from provisioning.gateway.editor import EDITOR_ROUTES
 from provisioning.gateway.events.channels import Channels
 from provisioning.gateway.events.hub import Hub
 from provisioning.gateway.events.streams import Streams
+from provisioning.gateway.files.keeping import Keeping
+from provisioning.gateway.files.opening import open_store, space_of
+from provisioning.gateway.files.placing import Placing
+from provisioning.gateway.files.workspace import Workspace
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.dispatch import Dispatch
 from provisioning.gateway.jobs.latch import Latch
@@ -32,7 +38,6 @@ from provisioning.gateway.route import Router, pages
 from provisioning.gateway.routes import ROUTES
 from provisioning.gateway.services import Services
 from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.storage.space import Space
 from provisioning.gateway.telling.jobs import JobTeller
 from provisioning.gateway.telling.news import News
 from provisioning.gateway.webhooks.service import Webhooks
@@ -53,18 +58,23 @@ def create_app(
     tracker = Tracker(ledger, upstream, latch, clock, settings)
     hub, channels = Hub(), Channels(clock, settings.event_buffer_bytes)
     catalogue = CatalogueCache(upstream, clock)
-    dispatch = Dispatch(tracker, ledger, ledger.assets, catalogue)
+    store, expiry = open_store(settings), ledger.expiry(requests)
+    placing, workspace = Placing(store, upstream), Workspace(store, upstream)
+    expiry.store = store
+    if store is not None:
+        tracker.keep = Keeping(store, upstream, clock).keep
+    dispatch = Dispatch(tracker, ledger, ledger.assets, catalogue, placing)
     scheduler = Scheduler(tracker, ledger, dispatch, SinglePool(upstream, latch), latch, clock)
     canceller = Canceller(tracker, ledger, upstream)
     warden = Warden(tracker, canceller, latch, clock)
     teller = JobTeller(channels, tracker, scheduler, clock)
-    feed = Feed(upstream, tracker, hub, teller, connected=scheduler.wake)
+    feed = Feed(upstream, tracker, hub, teller, connected=_all(placing.forget, workspace.forget, scheduler.wake))
     reference = Reference(ROUTES)
     desk = reception(settings, keys, limiter)
     listening = (hub, channels, Streams(settings.max_streams, desk.limits.streams))
     running = (tracker, dispatch, scheduler, canceller, warden, feed, teller)
     webhooks = Webhooks(ledger.database, clock, settings)
-    asked = (upstream, clock, Space(settings.requests, settings.min_free_bytes), catalogue, Commons(upstream, clock))
+    asked = (upstream, clock, space_of(settings, store), catalogue, Commons(upstream, clock))
     parts = (*asked, *listening, *running, News(channels), webhooks)
     routes = (*ROUTES, *EDITOR_ROUTES)
     router = Router(routes)
@@ -76,7 +86,10 @@ def create_app(
         ledger,
         ledger.assets,
         ledger.batches,
-        ledger.expiry(requests),
+        expiry,
+        store,
+        placing,
+        workspace,
         *parts,
         started_at=_started_at(settings, clock),
         reference=reference,
@@ -87,6 +100,14 @@ def create_app(
         accounting=Accounting(ledger.database, clock, settings),
     )
     return Gateway(services, router)
+
+
+def _all(*works: Callable[[], None]) -> Callable[[], None]:
+    def do() -> None:
+        for work in works:
+            work()
+
+    return do
 
 
 def _started_at(settings: GatewaySettings, clock: Clock) -> int:

@@ -19,6 +19,9 @@ from provisioning.gateway.comfyui.upstream import Upstream
 from provisioning.gateway.events.channels import Channels
 from provisioning.gateway.events.hub import Hub
 from provisioning.gateway.events.streams import Streams
+from provisioning.gateway.files.placing import Placing
+from provisioning.gateway.files.store import FileStore
+from provisioning.gateway.files.workspace import Workspace
 from provisioning.gateway.jobs.batches import BatchStore
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.dispatch import Dispatch
@@ -53,6 +56,10 @@ class Services:
     assets: AssetStore
     batches: BatchStore
     expiry: Expiry
+    files: FileStore | None
+    """What keeps uploads and outputs on the volume; None where ComfyUI's own folders do."""
+    placing: Placing
+    workspace: Workspace
     upstream: Upstream
     clock: Clock
     space: Space

@@ -72,7 +72,8 @@ class Feed:
             await self._tracker.started(job, int(data.get("timestamp") or 0) or job.submitted_at)
         if name == "executing" and data.get("node") is None:
             # The end: written down first, so that whoever hears of it finds the result. See _announce_end.
-            await self._tracker.settle(job)
+            # Files that take long are kept meanwhile: other jobs' messages do not wait for the volume.
+            await self._tracker.refresh(job)
             return
         messages.advance(job.progress, name, data)
         self._witness.progressed(job)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 
 from provisioning.gateway.comfyui.realm import Realm, is_safe_name
 from provisioning.gateway.comfyui.upstream import Request
-from provisioning.gateway.handlers.passing import pass_on
+from provisioning.gateway.files.places import Kept, place_of
+from provisioning.gateway.handlers import stored
 from provisioning.gateway.jobs.job import StoredFile
 from provisioning.gateway.problems import Code, Problem, fault
-from provisioning.gateway.services import Services
+from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.storage.assets import Asset
 from provisioning.gateway.web import media
 from provisioning.gateway.web.exchange import Exchange
-from provisioning.gateway.web.form import Form, encode, read_form
+from provisioning.gateway.web.form import Form, encode, pieces, read_form
 
 _TYPES = frozenset({"input", "output", "temp"})
 _OPTIONS = {"preview": re.compile(r"(webp|jpeg)(;[0-9]{1,3})?"), "channel": re.compile(r"rgba|rgb|a")}
@@ -28,11 +30,10 @@ async def view(services: Services, exchange: Exchange) -> None:
     query = exchange.query
     asked = StoredFile(query.get("type", "output"), query.get("subfolder", "").strip("/"), query.get("filename", ""))
     file = await _own_file(services, exchange, asked)
-    params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
-    for name, form in _OPTIONS.items():
-        if name in query and form.fullmatch(query[name]):
-            params[name] = query[name]
-    await pass_on(services, exchange, "/view", params)
+    options = {name: query[name] for name, form in _OPTIONS.items() if form.fullmatch(query.get(name, ""))}
+    # A temporary file's name is one job's at a time.
+    job_id = await services.assets.maker_of(file, visible_owner(exchange.who)) if file.type == "temp" else None
+    await stored.send(services, exchange, Kept(file, place_of(file, job_id)), options)
 
 
 async def _own_file(services: Services, exchange: Exchange, asked: StoredFile) -> StoredFile:
@@ -81,24 +82,40 @@ async def _store(services: Services, exchange: Exchange, path: str, form: Form) 
     realm, filename = services.realm(exchange.who), form.filename or ""
     await _check_upload(services, form, filename)
     fields = {"type": "input", "subfolder": realm.inward(form.fields.get("subfolder", "").strip("/"))}
-    if form.fields.get("overwrite") in {"true", "1"}:
-        fields["overwrite"] = "true"
     if "original_ref" in form.fields:
         fields["original_ref"] = await _original(services, exchange, form.fields["original_ref"])
+    if form.fields.get("overwrite") in {"true", "1"}:
+        fields["overwrite"] = "true"
+    else:
+        await services.placing.place_series(StoredFile("input", fields["subfolder"], filename))
     encoded = encode(fields, "image", filename, form.file)
     headers = {"Content-Type": encoded.content_type, "Content-Length": str(encoded.length)}
     status, answer = await services.upstream.call(Request("POST", path, headers=headers, body=encoded.chunks))
-    stored = _stored(status, answer, realm)
-    await _remember(services, exchange, form, stored)
-    return stored
+    answered = _stored(status, answer, realm)
+    file = StoredFile("input", realm.inward(answered["subfolder"]), answered["name"])
+    # A mask is put into a copy of its picture: what is to be kept is what ComfyUI made of it.
+    content = pieces(form.file) if path == "/upload/image" else _made(services, file)
+    await stored.keep_upload(services, file, content)
+    await _remember(services, exchange, form, answered)
+    return answered
 
 
-async def _remember(services: Services, exchange: Exchange, form: Form, stored: dict[str, Any]) -> None:
+async def _made(services: Services, file: StoredFile) -> AsyncIterator[bytes]:
+    params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+    async with services.upstream.stream(Request("GET", "/view", params)) as reply:
+        if reply.status != 200:
+            # ComfyUI answers as if it had masked a picture that is not there.
+            raise Problem(Code.NOT_FOUND)
+        async for piece in reply.chunks:
+            yield piece
+
+
+async def _remember(services: Services, exchange: Exchange, form: Form, answered: dict[str, Any]) -> None:
     """Write down whose file it is: so it goes when its time is over, as all files do."""
-    name, subfolder = stored["name"], services.realm(exchange.who).inward(stored["subfolder"])
+    name, subfolder = answered["name"], services.realm(exchange.who).inward(answered["subfolder"])
     kind = media.media_type(form.filename or "", form.head())
     size, now = form.file.seek(0, 2), services.clock.now_ms()
-    owner, path = exchange.who.owner, "/".join(filter(None, (stored["subfolder"], name)))
+    owner, path = exchange.who.owner, "/".join(filter(None, (answered["subfolder"], name)))
     await services.assets.add(
         Asset(str(uuid.uuid4()), owner, None, "", "input", subfolder, name, path, kind, size, None, now)
     )
@@ -122,6 +139,7 @@ async def _original(services: Services, exchange: Exchange, text: str) -> str:
         message = "original_ref: a JSON object with filename, subfolder and type."
         raise Problem(Code.INVALID_REQUEST, message, members=fault("original_ref", "malformed")) from error
     file = await _own_file(services, exchange, asked)
+    await services.placing.place([Kept(file, place_of(file))])
     reference = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
     return orjson.dumps(reference).decode()
 

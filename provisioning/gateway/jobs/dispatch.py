@@ -8,12 +8,15 @@ import orjson
 
 from provisioning.gateway.comfyui.catalogue import CatalogueCache
 from provisioning.gateway.comfyui.upstream import Request, Upstream
+from provisioning.gateway.files import naming
+from provisioning.gateway.files.places import Kept, place_of
+from provisioning.gateway.files.placing import Placing
 from provisioning.gateway.jobs import graph
 from provisioning.gateway.jobs.job import Job, JobState, StoredFile
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.storage.assets import AssetStore
+from provisioning.gateway.storage.assets import Asset, AssetStore
 
 AWAY = frozenset({Code.UPSTREAM_UNAVAILABLE, Code.STORE_UNAVAILABLE})
 """No connection, or nothing written down: nothing was sent."""
@@ -28,7 +31,10 @@ class Dispatch:
     client_id = ""
     """The name under which the gateway listens to ComfyUI."""
 
-    def __init__(self, tracker: Tracker, ledger: Ledger, assets: AssetStore, catalogue: CatalogueCache) -> None:
+    def __init__(
+        self, tracker: Tracker, ledger: Ledger, assets: AssetStore, catalogue: CatalogueCache, placing: Placing
+    ) -> None:
+        self._placing = placing
         self._tracker = tracker
         self._ledger = ledger
         self._assets = assets
@@ -37,11 +43,15 @@ class Dispatch:
     async def rewritten(self, job: Job) -> graph.Graph:
         """Return a job's workflow as ComfyUI gets it; raises Problem when it names what is not its owner's."""
         workflow: graph.Graph = job.graph
-        ids = graph.asset_ids(workflow)
-        found = await self._assets.of_ids(ids, None if job.admin else job.owner) if ids else {}
+        found = await self._named(job, workflow)
         assets = {asset_id: _loaded_name(asset.file) for asset_id, asset in found.items()}
         catalogue = await self._catalogue.get()
         return graph.rewrite(workflow, graph.Rules(self._tracker.realm(job), job.id, catalogue.file_inputs, assets))
+
+    async def _named(self, job: Job, workflow: graph.Graph) -> dict[str, Asset]:
+        """Return the owner's assets that a workflow names, by id."""
+        ids = graph.asset_ids(workflow)
+        return await self._assets.of_ids(ids, None if job.admin else job.owner) if ids else {}
 
     async def send(self, job: Job, upstream: Upstream) -> None:
         """Hand a waiting job over; raises Problem, and the job waits on, when ComfyUI or the database is away."""
@@ -57,10 +67,15 @@ class Dispatch:
 
     async def _send(self, job: Job, upstream: Upstream) -> None:
         await self._ledger.dispatching(job)
-        payload = {"prompt": await self.rewritten(job), "prompt_id": job.id, "client_id": self.client_id}
+        workflow = await self.rewritten(job)
+        payload = {"prompt": workflow, "prompt_id": job.id, "client_id": self.client_id}
         headers = {"Content-Type": "application/json"}
         request = Request("POST", "/prompt", headers=headers, body=orjson.dumps(payload))
+        await self._place(job, workflow)
         status, answer = await upstream.call(request)
+        if status == 400 and await self._place(job, workflow, again=True):
+            # It had lost a file that it was given: it was started anew a moment ago, or the file was deleted late.
+            status, answer = await upstream.call(request)
         answer = self._tracker.realm(job).clean(answer) if isinstance(answer, dict) else {}
         if status != 200:
             raise _refusal(status, answer)
@@ -68,6 +83,19 @@ class Dispatch:
             raise Problem(Code.UPSTREAM_ERROR)
         job.answer = answer
         await self._tracker.queued(job)
+
+    async def _place(self, job: Job, workflow: graph.Graph, *, again: bool = False) -> bool:
+        """Have ComfyUI hold every file that a workflow names; returns whether it was given one."""
+        named = (await self._named(job, job.graph)).values()
+        root = self._tracker.realm(job).root
+        files = [Kept(asset.file, place_of(asset.file, asset.job_id)) for asset in named]
+        files += naming.kept(workflow, root)
+        if again:
+            for kept in files:
+                self._placing.lacks(kept.file)
+        elif not root:
+            await self._placing.place_last(workflow)
+        return await self._placing.place(files) > 0
 
     async def _failed(self, job: Job, problem: Problem) -> None:
         if problem.code in UNKNOWN and not problem.members:

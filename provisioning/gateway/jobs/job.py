@@ -110,6 +110,8 @@ class Job:
     ceilings: tuple[Ceiling, ...] = ()
     """The quotas that it has to fit into when it is accepted."""
     error: str | None = None
+    keeping: bool = False
+    """Whether it has ended and its files are on their way into the store: ComfyUI works on it no more."""
     took_ms: int = 0
     """GPU time, once it has ended."""
 
@@ -154,6 +156,8 @@ class OutputFile:
 
     node_id: str
     file: StoredFile
+    size: int | None = None
+    """In bytes, once the store has it."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from provisioning.gateway.problems import Code
+
 CANCELLED = "cancelled"
 EXECUTION_ERROR = "execution_error"
 GPU_FAULT = "gpu_fault"
@@ -12,6 +14,11 @@ GPU_OUT_OF_MEMORY = "gpu_out_of_memory"
 JOB_TIMEOUT = "job_timeout"
 LOST = "upstream_lost"
 """ComfyUI no longer knows the job and never said how it ended: it was restarted. Absence is never success."""
+
+NOT_KEPT = "result_not_kept"
+"""The job ended, and what it made could not be put on the volume."""
+
+STORAGE_FULL = Code.STORAGE_FULL.value
 
 UNREADABLE = "result_unreadable"
 """ComfyUI says that the job has ended, and nobody can tell from what it says how."""
@@ -23,6 +30,9 @@ TEXTS: Mapping[str, str] = {
     GPU_OUT_OF_MEMORY: "The GPU's memory was not enough; make the pictures smaller or fewer, or use a smaller model.",
     JOB_TIMEOUT: "The job ran longer than it may and was stopped; ask for fewer steps, or for a longer time-out.",
     UNREADABLE: "ComfyUI ended the job, and how it did cannot be read; submit it again, or tell the operator.",
+    NOT_KEPT: "The job ended, and its files could not be kept: the volume gives errors. Submit it again later.",
+    STORAGE_FULL: "The volume is full, so the job's files could not be kept. Delete files that are not needed, or ask "
+    "the operator for a larger volume; then submit the job again.",
     LOST: "ComfyUI ended while it worked on the job, twice; the workflow may be more than the machine can bear.",
 }
 """Reasons that are not here are codes of the catalogue of errors."""

@@ -81,3 +81,12 @@ def _history(job: Job, entry: dict[str, Any], realm: Realm) -> dict[str, Any]:
         "status": realm.clean(entry.get("status") or {}),
         "meta": realm.clean(entry.get("meta") or {}),
     }
+
+
+def failed_history(history: dict[str, Any], reason: str) -> dict[str, Any]:
+    """Return ComfyUI's record of a job that ran, as that of one that failed afterwards and has no files."""
+    status = history.get("status") or {}
+    told = [message for message in status.get("messages") or [] if message[0] != "execution_success"]
+    error = {"exception_type": reason, "exception_message": reasons.TEXTS[reason], "node_id": "", "node_type": ""}
+    messages = [*told, ["execution_error", error]]
+    return history | {"outputs": {}, "status": {"status_str": "error", "completed": False, "messages": messages}}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui import looks
@@ -30,6 +30,9 @@ RECENT = 256
 """How many finished jobs are kept in mind for events that arrive after their end was found by looking."""
 
 
+_log = logging.getLogger(__name__)
+
+
 class Tracker:
     """Holds the jobs without a final state."""
 
@@ -37,11 +40,14 @@ class Tracker:
     """Called once for every job that ran or was to run, when its end is written down."""
     moved: Callable[[Job], None]
     """Called when a job has started, ended or come back to the queue."""
+    keep: Callable[[Job, Outcome], Awaitable[Outcome]]
+    """Called before the end of a job is written down: keeps its files, and may raise Problem to be called again."""
 
     def __init__(
         self, ledger: Ledger, upstream: Upstream, latch: Latch, clock: Clock, settings: GatewaySettings
     ) -> None:
         self.ended = self.moved = _nobody_listens
+        self.keep = _where_they_are
         self._ledger = ledger
         self._upstream = upstream
         self._latch = latch
@@ -131,7 +137,7 @@ class Tracker:
                 return True
             outcome = await self._outcome(job)
             if outcome is not None:
-                await self._end(job, outcome)
+                await self._end(job, await self.keep(job, outcome))
             return outcome is not None
 
     async def refresh(self, job: Job) -> None:
@@ -142,13 +148,17 @@ class Tracker:
         await asyncio.wait({looking}, timeout=LOOK_SECONDS)
 
     async def _look(self, job: Job) -> None:
-        with contextlib.suppress(Problem):
+        try:
             await self.settle(job)
+        except Problem:
+            return
+        except Exception:  # noqa: BLE001 - nobody may wait for it any more; the next look comes by itself
+            _log.exception("the end of a job could not be found out", extra={"job_id": job.id})
 
     async def reconcile(self) -> None:
         """Settle every job that events did not; called now and then, and after ComfyUI was away."""
         for job in self.of(None):
-            if not job.posting:
+            if not job.posting and not job.keeping:
                 await self.settle(job)
 
     async def _outcome(self, job: Job) -> Outcome | None:
@@ -217,6 +227,11 @@ class Tracker:
 
 def _nobody_listens(_job: Job) -> None:
     """Stand in until a feed is there."""
+
+
+async def _where_they_are(_job: Job, outcome: Outcome) -> Outcome:
+    """Leave a job's files in ComfyUI's folders."""
+    return outcome
 
 
 def _since(job: Job, now: int) -> int:

@@ -59,6 +59,8 @@ class Warden:
     def _took(self, job: Job) -> int:
         """Return for how long ComfyUI has worked on a job, or has had it and answered nothing but nonsense."""
         now, since = self._clock.now_ms(), None
+        if job.keeping:
+            return 0
         if job.state is JobState.RUNNING:
             since = job.started_at
         elif job.state is JobState.QUEUED:

@@ -61,6 +61,14 @@ OWNED = Lookup(select(exists().where(*_FILE)), itemgetter(0))
 """Finds out whether a file of ComfyUI's is an asset of an owner's."""
 
 
+_MAKER = Lookup(
+    select(AssetRow.job_id)
+    .where(*_PLACE, AssetRow.filename == bindparam("filename"), seen_by(AssetRow.owner))
+    .order_by(AssetRow.sequence.desc()),
+    itemgetter(0),
+)
+
+
 class AssetStore:
     """Finds and keeps assets; every method may raise Problem(STORE_UNAVAILABLE)."""
 
@@ -85,6 +93,11 @@ class AssetStore:
     async def of_hash(self, digest: str, owner: str) -> Asset | None:
         """Return an upload of the owner's with this content."""
         return await self._database.read(lambda connection: _SAME.first(connection, owner=owner, hash=digest))
+
+    async def maker_of(self, file: StoredFile, owner: str | None) -> str | None:
+        """Return the newest job that made a file of this name and that `owner` may see, or None."""
+        place = {"owner": owner, **asdict(file)}
+        return await self._database.read(lambda connection: _MAKER.first(connection, **place))
 
     async def of_job(self, job_id: str) -> list[Asset]:
         """Return what a job made."""
@@ -123,5 +136,5 @@ def of_job(job: Job, output: OutputFile, now: int) -> Asset:
     file = output.file
     return Asset(
         str(uuid.uuid4()), job.owner, job.id, output.node_id, file.type, file.subfolder, file.filename, file.filename,
-        mimetypes.guess_type(file.filename)[0], None, None, now,
+        mimetypes.guess_type(file.filename)[0], output.size, None, now,
     )  # fmt: skip

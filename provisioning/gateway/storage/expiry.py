@@ -9,22 +9,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import delete, select
 
 from provisioning.gateway.comfyui.requests import MAX_PATHS, Requests
+from provisioning.gateway.files.places import place_of
+from provisioning.gateway.jobs.job import StoredFile
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.assets import Asset
 from provisioning.gateway.storage.database import Database
 from provisioning.gateway.storage.tables import AssetRow
 
-File = tuple[str, str, str]
-"""ComfyUI's folder, the subfolder, and the name."""
+if TYPE_CHECKING:
+    from provisioning.gateway.files.store import FileStore
+
+
+class Found(NamedTuple):
+    """An asset that is to end."""
+
+    id: str
+    job_id: str | None
+    file: StoredFile
 
 
 class Expiry:
     """Ends files; every method may raise Problem(STORE_UNAVAILABLE)."""
+
+    store: FileStore | None = None
+    """What keeps the bytes beside ComfyUI's folders."""
 
     def __init__(self, database: Database, requests: Requests) -> None:
         self._database = database
@@ -42,27 +56,33 @@ class Expiry:
 
     async def remove(self, asset: Asset) -> None:
         """End one asset, and its file unless another has the same; raises Problem when it has to be tried again."""
-        if not await self._end([(asset.id, (asset.type, asset.subfolder, asset.filename))]):
+        if not await self._end([Found(asset.id, asset.job_id, asset.file)]):
             raise Problem(Code.STORE_UNAVAILABLE, "The file cannot be deleted now; try again shortly.")
 
-    async def _older(self, before: int) -> list[tuple[str, File]]:
-        old = select(AssetRow.id, AssetRow.type, AssetRow.subfolder, AssetRow.filename)
+    async def _older(self, before: int) -> list[Found]:
+        old = select(AssetRow.id, AssetRow.job_id, AssetRow.type, AssetRow.subfolder, AssetRow.filename)
         some = old.where(AssetRow.created_at < before).order_by(AssetRow.sequence).limit(MAX_PATHS)
         rows = await self._database.read(lambda connection: list(connection.execute(some)))
-        return [(row.id, (row.type, row.subfolder, row.filename)) for row in rows]
+        return [Found(row.id, row.job_id, StoredFile(row.type, row.subfolder, row.filename)) for row in rows]
 
-    async def _end(self, found: Sequence[tuple[str, File]]) -> bool:
-        ids = {asset_id for asset_id, _ in found}
-        lonely = [file for file in {file for _, file in found} if not await self._is_shared(file, ids)]
-        paths = [(kind, "/".join(filter(None, (subfolder, name)))) for kind, subfolder, name in lonely]
+    async def _end(self, found: Sequence[Found]) -> bool:
+        ids = {each.id for each in found}
+        lonely = {file for file in {each.file for each in found} if not await self._is_shared(file, ids)}
+        paths = [(file.type, "/".join(filter(None, (file.subfolder, file.filename)))) for file in lonely]
         if paths and not await asyncio.to_thread(self._requests.delete, paths):
             return False
+        if self.store is not None:
+            # A temporary file lies below its job's id there: others of its name are other files.
+            own = (each for each in found if each.file in lonely or each.file.type == "temp")
+            await self.store.delete({place_of(each.file, each.job_id) for each in own})
         for part in statements.in_parts(ids):
             gone = delete(AssetRow).where(AssetRow.id.in_(part))
             await self._database.run(lambda connection, gone=gone: connection.execute(gone).close())  # type: ignore[misc]
         return True
 
-    async def _is_shared(self, file: File, but: Collection[str]) -> bool:
-        same = (AssetRow.type == file[0], AssetRow.subfolder == file[1], AssetRow.filename == file[2])
+    async def _is_shared(self, file: StoredFile, but: Collection[str]) -> bool:
+        same = (
+            AssetRow.type == file.type, AssetRow.subfolder == file.subfolder, AssetRow.filename == file.filename,
+        )  # fmt: skip
         rows = await self._database.read(lambda connection: list(connection.execute(select(AssetRow.id).where(*same))))
         return any(row.id not in but for row in rows)

@@ -58,6 +58,14 @@ class Threads:
         self._put(lambda: _settle(done, _outcome(work)))
         return done
 
+    def hand_in(self, work: Callable[[], object]) -> None:
+        """Have something done that nobody waits for; raises RuntimeError after the end."""
+
+        def task() -> None:
+            _outcome(work)
+
+        self._put(task)
+
     def end(self) -> None:
         """Finish what was handed in and end; a second time does nothing."""
         self._open = False

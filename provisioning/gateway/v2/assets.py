@@ -13,15 +13,17 @@ from blake3 import blake3
 from provisioning.gateway.access.audit import Act
 from provisioning.gateway.comfyui.realm import is_safe_name
 from provisioning.gateway.comfyui.upstream import Request
+from provisioning.gateway.files.places import Kept, place_of
+from provisioning.gateway.handlers import stored
 from provisioning.gateway.handlers.acting import on_anothers
-from provisioning.gateway.handlers.passing import pass_on
+from provisioning.gateway.jobs.job import StoredFile
 from provisioning.gateway.problems import Code, Problem, fault
 from provisioning.gateway.services import Services, visible_owner
 from provisioning.gateway.storage.assets import Asset
 from provisioning.gateway.v2 import documents
 from provisioning.gateway.web import media
 from provisioning.gateway.web.exchange import Exchange
-from provisioning.gateway.web.form import CHUNK_BYTES, Form, encode, read_form
+from provisioning.gateway.web.form import CHUNK_BYTES, Form, encode, pieces, read_form
 
 
 async def upload(services: Services, exchange: Exchange) -> None:
@@ -36,7 +38,7 @@ async def upload(services: Services, exchange: Exchange) -> None:
         filename = _checked_name(path)
         kind = await media.check(filename, form, services.settings.max_image_pixels)
         services.space.check(form.file.seek(0, 2))
-        known = await services.assets.of_hash(digest, exchange.who.owner)
+        known = await _known(services, exchange, digest)
         if known is not None:
             await _again(services, exchange, known, path)
             return
@@ -66,6 +68,7 @@ async def _keep(services: Services, exchange: Exchange, form: Form, known: tuple
     if status != 200 or not isinstance(answer, dict) or not isinstance(answer.get("name"), str):
         raise Problem(Code.UPSTREAM_ERROR)
     owner, now = exchange.who.owner, services.clock.now_ms()
+    await stored.keep_upload(services, StoredFile("input", subfolder, answer["name"]), pieces(form.file))
     size = form.file.seek(0, 2)
     asset = Asset(
         asset_id, owner, None, "", "input", subfolder, answer["name"], form.fields["file_path"], kind, size, digest, now
@@ -91,12 +94,20 @@ async def from_hash(services: Services, exchange: Exchange) -> None:
     digest = body.get("hash")
     if not isinstance(digest, str):
         raise Problem(Code.INVALID_FIELD, "hash: 'blake3:' and 64 digits.", members=fault("/hash", "missing"))
-    known = await services.assets.of_hash(digest, exchange.who.owner)
+    known = await _known(services, exchange, digest)
     if known is None:
         raise Problem(Code.BLOB_NOT_FOUND)
     path = body.get("file_path") or known.file_path
     _check_path(path)
     await _again(services, exchange, known, path)
+
+
+async def _known(services: Services, exchange: Exchange, digest: str) -> Asset | None:
+    """Return an upload of the caller's with this content, if the bytes are where they are to be; raises Problem."""
+    known = await services.assets.of_hash(digest, exchange.who.owner)
+    if known is None or services.files is None or await services.files.exists(_kept(known).place):
+        return known
+    return None
 
 
 async def _again(services: Services, exchange: Exchange, known: Asset, path: str) -> None:
@@ -117,7 +128,7 @@ async def from_path(_services: Services, _exchange: Exchange) -> None:
 
 async def has_hash(services: Services, exchange: Exchange) -> None:
     """Say whether the caller has uploaded these bytes before."""
-    if await services.assets.of_hash(exchange.params["hash"], exchange.who.owner) is None:
+    if await _known(services, exchange, exchange.params["hash"]) is None:
         raise Problem(Code.BLOB_NOT_FOUND)
     await exchange.send(200, b"", [("content-type", "application/json")])
 
@@ -131,7 +142,7 @@ async def show(services: Services, exchange: Exchange) -> None:
 async def content(services: Services, exchange: Exchange) -> None:
     """Answer with an asset's bytes, or the range of them that was asked for."""
     asset = await _own(services, exchange)
-    await pass_on(services, exchange, "/view", _place(asset))
+    await stored.send(services, exchange, _kept(asset))
 
 
 async def delete(services: Services, exchange: Exchange) -> None:
@@ -152,12 +163,20 @@ async def _own(services: Services, exchange: Exchange) -> Asset:
 
 
 async def measured(services: Services, asset: Asset) -> Asset:
-    """Return an asset with its size, asking ComfyUI once; a file that is gone stays without."""
+    """Return an asset with its size, looked up once; a file that is gone stays without."""
     if asset.size_bytes is not None:
         return asset
+    if services.files is not None:
+        async with services.files.opened(_kept(asset).place) as content:
+            if content is not None:
+                return await services.assets.measured(asset, content.size)
     async with services.upstream.stream(Request("HEAD", "/view", _place(asset))) as reply:
         length = reply.headers.get("content-length", "")
     return await services.assets.measured(asset, int(length)) if reply.status == 200 and length.isdigit() else asset
+
+
+def _kept(asset: Asset) -> Kept:
+    return Kept(asset.file, place_of(asset.file, asset.job_id))
 
 
 def _place(asset: Asset) -> dict[str, str]:

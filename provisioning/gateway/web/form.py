@@ -12,7 +12,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from provisioning.gateway.problems import Code, Problem, fault
-from provisioning.gateway.storage.space import FULL
+from provisioning.gateway.storage.space import refusal
 
 MEMORY_BYTES = 1024 * 1024
 """A file up to this size stays in memory; a longer one goes to the container's disk."""
@@ -120,7 +120,7 @@ async def read_form(content_type: str, chunks: AsyncIterator[bytes], *, dropped:
     except OSError as error:
         reader.form.close()
         # It is written to a disk on its way; the container's may be full while the volume's is not.
-        raise (Problem(Code.STORAGE_FULL) if error.errno in FULL else error) from error
+        raise refusal(error) from error
     except BaseException:
         reader.form.close()
         raise
@@ -150,24 +150,37 @@ class Encoded:
 
 def encode(fields: Mapping[str, str], file_field: str, filename: str, file: IO[bytes]) -> Encoded:
     """Return a multipart body with these fields and one file; names must have been checked."""
+    return encode_content(fields, (file_field, filename), file.seek(0, 2), pieces(file))
+
+
+def encode_content(
+    fields: Mapping[str, str], names: tuple[str, str], size: int, content: AsyncIterator[bytes]
+) -> Encoded:
+    """Do the same for content that arrives; `names`: of the field and of the file."""
     boundary = secrets.token_hex(16)
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
     ]
-    disposition = f'Content-Disposition: form-data; name="{file_field}"; filename="{filename}"'
+    disposition = f'Content-Disposition: form-data; name="{names[0]}"; filename="{names[1]}"'
     parts.append(f"--{boundary}\r\n{disposition}\r\nContent-Type: application/octet-stream\r\n\r\n")
     head, tail = "".join(parts).encode(), f"\r\n--{boundary}--\r\n".encode()
-    length = len(head) + file.seek(0, 2) + len(tail)
-    return Encoded(f"multipart/form-data; boundary={boundary}", length, _chunks(head, file, tail))
+    chunks = _between(head, content, tail)
+    return Encoded(f"multipart/form-data; boundary={boundary}", len(head) + size + len(tail), chunks)
 
 
-async def _chunks(head: bytes, file: IO[bytes], tail: bytes) -> AsyncIterator[bytes]:
+async def _between(head: bytes, content: AsyncIterator[bytes], tail: bytes) -> AsyncIterator[bytes]:
     yield head
+    async for piece in content:
+        yield piece
+    yield tail
+
+
+async def pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    """Yield what a file holds, from its beginning."""
     file.seek(0)
     while chunk := file.read(CHUNK_BYTES):
         yield chunk
-    yield tail
 
 
 def _text(data: bytes) -> str:

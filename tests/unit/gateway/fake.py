@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import mimetypes
+import re
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -45,6 +47,18 @@ class Seen:
     body: bytes
 
 
+def form_of(seen: Seen) -> tuple[dict[str, bytes], str]:
+    """Return the parts of a multipart body by name, and the name of the file."""
+    boundary = b"--" + seen.headers["Content-Type"].partition("boundary=")[2].encode()
+    fields, filename = {}, ""
+    for part in seen.body.split(boundary)[1:-1]:
+        head, _, content = part.partition(b"\r\n\r\n")
+        names = dict(re.findall(r' (name|filename)="([^"]*)"', head.decode()))
+        fields[names["name"]] = content[:-2]
+        filename = names.get("filename", filename)
+    return fields, filename
+
+
 @dataclass
 class FakeComfyUI:
     """State of the fake; tests read and change it."""
@@ -56,6 +70,9 @@ class FakeComfyUI:
     files: dict[tuple[str, str, str], tuple[bytes, str]] = field(default_factory=dict)
     sockets: dict[str, web.WebSocketResponse] = field(default_factory=dict)
     prompt_answer: tuple[int, Any] | None = None
+    userdata: dict[str, bytes] = field(default_factory=dict)
+    strict: bool = False
+    """Whether it refuses workflows that load pictures which are not there, as ComfyUI does."""
     nonsense: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """By the beginnings of paths, the content type and body that it gives in place of an answer, with 200."""
     hang: bool = False
@@ -99,6 +116,10 @@ class FakeComfyUI:
         if self.taking is not None:
             await self.taking.wait()
         body = orjson.loads(seen.body)
+        if self.strict and (missing := self._missing(body["prompt"])):
+            error = {"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed validation"}
+            faults = {"errors": [{"message": "Invalid image file", "details": missing}], "dependent_outputs": ["9"]}
+            return web.json_response({"error": error, "node_errors": {"1": faults}}, status=400)
         item = [
             len(self.seen),
             body["prompt_id"],
@@ -109,6 +130,17 @@ class FakeComfyUI:
         ]
         self.pending.append(item)
         return web.json_response({"prompt_id": body["prompt_id"], "number": item[0], "node_errors": {}})
+
+    def _missing(self, prompt: dict[str, Any]) -> str | None:
+        """Return the first picture that a workflow loads and that is not there."""
+        for node in prompt.values():
+            name = node["inputs"].get("image") if node["class_type"].startswith("LoadImage") else None
+            if isinstance(name, str):
+                plain, _, mark = name.partition(" [")
+                subfolder, _, filename = plain.rpartition("/")
+                if (mark.rstrip("]") or "input", subfolder, filename) not in self.files:
+                    return name
+        return None
 
     async def _view(self, request: web.Request) -> web.StreamResponse:
         seen = await self._note(request)
@@ -160,8 +192,61 @@ class FakeComfyUI:
             job_id = seen.path.rpartition("/")[2]
             return web.json_response({job_id: self.history[job_id]} if job_id in self.history else {})
         if seen.path.startswith("/upload/"):
-            return web.json_response({"name": "a.png", "subfolder": self.subfolder(seen.body), "type": "input"})
+            return self._upload(seen)
+        if seen.path.startswith("/userdata/"):
+            return self._userdata(seen)
+        if seen.path.startswith("/settings"):
+            return self._settings(seen)
         return web.json_response(answers.get(seen.path, {}))
+
+    def _upload(self, seen: Seen) -> web.Response:
+        fields, filename = form_of(seen)
+        folder, subfolder, content = fields["type"].decode(), fields.get("subfolder", b"").decode(), fields["image"]
+        if seen.path == "/upload/mask":
+            reference = orjson.loads(fields["original_ref"])
+            original = self.files.get((reference["type"], reference["subfolder"], reference["filename"]))
+            if original is None:
+                # As ComfyUI: it answers as if it had written something.
+                return web.json_response({"name": filename, "subfolder": subfolder, "type": folder})
+            content = original[0] + b"masked by " + content
+        stem, _, ending = filename.rpartition(".")
+        name, number = filename, 0
+        while "overwrite" not in fields and self.files.get((folder, subfolder, name), (content,))[0] != content:
+            number += 1
+            name = f"{stem} ({number}).{ending}"
+        self.files[folder, subfolder, name] = (content, mimetypes.guess_type(name)[0] or "application/octet-stream")
+        return web.json_response({"name": name, "subfolder": subfolder, "type": folder})
+
+    def _userdata(self, seen: Seen) -> web.Response:
+        name, _, target = seen.path.removeprefix("/userdata/").partition("/move/")
+        if seen.method == "POST" and target:
+            self.userdata[target] = self.userdata.pop(name, b"{}")
+        elif seen.method == "POST":
+            self.userdata[name] = seen.body
+        if seen.method == "DELETE":
+            self.userdata.pop(name, None)
+            return web.Response(status=204)
+        if seen.method == "POST":
+            return web.json_response(target or name)
+        if name not in self.userdata:
+            return web.Response(status=404)
+        return web.Response(body=self.userdata[name], content_type="application/octet-stream")
+
+    def _settings(self, seen: Seen) -> web.Response:
+        known = orjson.loads(self.userdata.get("comfy.settings.json", b"{}"))
+        name = seen.path.removeprefix("/settings").strip("/")
+        if seen.method == "POST":
+            given = orjson.loads(seen.body or b"{}")
+            self.userdata["comfy.settings.json"] = orjson.dumps(known | ({name: given} if name else given))
+            return web.Response()
+        return web.json_response(known.get(name) if name else known)
+
+    async def restart(self) -> None:
+        """Come up again on a container disk that is new: folders, queue and history are empty."""
+        for kept in (self.files, self.userdata, self.history, self.running, self.pending):
+            kept.clear()
+        for socket in list(self.sockets.values()):
+            await socket.close()
 
     @staticmethod
     def subfolder(body: bytes) -> str:
@@ -203,14 +288,23 @@ class FakeComfyUI:
             await socket.send_bytes(struct.pack(">II", 4, len(metadata)) + metadata + PNG + bytes(size))
 
     async def end(
-        self, job_id: str, *, gpu_ms: int = 1500, error: dict[str, Any] | None = None, interrupted: bool = False
+        self,
+        job_id: str,
+        *,
+        gpu_ms: int = 1500,
+        error: dict[str, Any] | None = None,
+        interrupted: bool = False,
+        made: tuple[str, str, bytes] | None = ("output", "ComfyUI_00001_.png", PNG),
     ) -> dict[str, Any]:
-        """Finish a running job; returns the file it made."""
+        """Finish a running job; returns the file it made, or with None says that it made."""
         item = next(item for item in self.running if item[1] == job_id)
         prefix = item[2].get("9", {}).get("inputs", {}).get("filename_prefix", "x/ComfyUI")
         subfolder = prefix.rpartition("/")[0]
-        file = {"filename": "ComfyUI_00001_.png", "subfolder": subfolder, "type": "output"}
-        self.files["output", subfolder, file["filename"]] = (PNG, "image/png")
+        folder, name, content = made or ("output", "ComfyUI_00001_.png", b"")
+        subfolder = "" if folder == "temp" else subfolder
+        file = {"filename": name, "subfolder": subfolder, "type": folder}
+        if made:
+            self.files[folder, subfolder, name] = (content, "image/png")
         error = error or ({} if interrupted else None)
         failed = error is not None
         last = "execution_error" if failed else "execution_success"

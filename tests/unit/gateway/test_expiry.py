@@ -76,7 +76,7 @@ async def test_what_is_old_goes_with_its_rows_and_what_is_new_stays(gate: Gate) 
     ended = await gate.app.services.expiry.run(gate.clock.now_ms() - DAY_MS)
     assert ended == 2
     folders = sorted((folder, name.rpartition("/")[2]) for folder, name in asked(gate))
-    assert folders == [("input", "a.png"), ("output", "ComfyUI_00001_.png")]
+    assert folders == [("input", "old.png"), ("output", "ComfyUI_00001_.png")]
     assert gate.rows("SELECT id FROM assets") == [(kept,)]
     assert await gate.app.services.expiry.run(gate.clock.now_ms() - DAY_MS) == 0
 

@@ -86,7 +86,7 @@ async def test_an_asset_stands_in_place_of_a_file_name(gate: Gate) -> None:
     job = await submit(gate.alice, {"1": {"class_type": "LoadImage", "inputs": {"image": reference(asset["id"])}}})
     name = gate.comfy.submitted(job["id"])["prompt"]["1"]["inputs"]["image"]
     assert name.startswith("u/")
-    assert name.endswith(f"/assets/{asset['id']}/a.png"), "the name that ComfyUI gave it"
+    assert name.endswith(f"/assets/{asset['id']}/photo.png"), "the name that ComfyUI gave it"
     missing = {"1": {"class_type": "LoadImage", "inputs": {"image": {"__type": "core/ASSET"}}}}
     assert (await gate.alice.post("/api/v2/jobs", json={"workflow": missing})).json()["code"] == "missing_asset"
 

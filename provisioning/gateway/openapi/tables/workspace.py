@@ -29,7 +29,8 @@ _JSON = Body(Any, {"Comfy.Locale": "en"}, required=False)
 def _stored(
     summary: str, answers: tuple[Answer, ...], parameters: tuple[Parameter, ...] = (), body: Body | None = None
 ) -> Operation:
-    return Operation(Tag.OPERATIONS, summary, answers, parameters=parameters, body=body, problems=_PROBLEMS)
+    problems = (*_PROBLEMS, Code.STORAGE_FULL) if answers is _KEPT else _PROBLEMS
+    return Operation(Tag.OPERATIONS, summary, answers, parameters=parameters, body=body, problems=problems)
 
 
 def _passed(example: Any) -> tuple[Answer, ...]:  # noqa: ANN401 - any JSON

@@ -1,0 +1,88 @@
+"""Putting files of the store back into ComfyUI's own folders, which are lost when the pod stops."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
+
+from provisioning.gateway.comfyui.upstream import Request, Upstream
+from provisioning.gateway.files import naming
+from provisioning.gateway.files.places import Kept, place_of
+from provisioning.gateway.files.store import FileStore
+from provisioning.gateway.jobs.job import StoredFile
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.web.form import encode_content
+
+
+class Placing:
+    """Gives ComfyUI what it lacks; every method may raise Problem UPSTREAM_* and STORE_UNAVAILABLE."""
+
+    def __init__(self, store: FileStore | None, upstream: Upstream) -> None:
+        self._store = store
+        self._upstream = upstream
+        self._placed: set[StoredFile] = set()
+        """What ComfyUI has for sure since its folders were new."""
+        self._counted: set[str] = set()
+        """Folders of the output folder in which ComfyUI counts on from the store's highest numbers."""
+        self._lock = asyncio.Lock()
+
+    def forget(self) -> None:
+        """Take note that ComfyUI may have been started anew, with empty folders."""
+        self._placed.clear()
+        self._counted.clear()
+
+    def has(self, file: StoredFile) -> None:
+        """Take note that ComfyUI has a file, as the store has it."""
+        self._placed.add(file)
+
+    def lacks(self, file: StoredFile) -> None:
+        """Take note that ComfyUI's file is gone, or another than the store's."""
+        self._placed.discard(file)
+
+    async def place(self, files: Iterable[Kept]) -> int:
+        """Put files back that ComfyUI was not given yet and the store has; returns how many those were."""
+        if self._store is None:
+            return 0
+        # One at a time: whoever needs the same file then waits until it is whole.
+        async with self._lock:
+            missing = [kept for kept in files if kept.file not in self._placed]
+            return sum([await self._give(self._store, kept) for kept in missing])
+
+    async def place_last(self, graph: naming.Graph) -> None:
+        """Give ComfyUI the files with the highest numbers where a workflow saves, so that it counts on from them.
+
+        In empty folders it would begin with 1 again, and a new picture would take the place of an old one.
+        """
+        for subfolder in naming.saved_to(graph) - self._counted if self._store else ():
+            names = await self._store.names("output", subfolder, deep=False)  # type: ignore[union-attr]
+            files = [StoredFile("output", subfolder, name) for name in naming.highest(names)]
+            await self.place(Kept(file, place_of(file)) for file in files)
+            self._counted.add(subfolder)
+
+    async def place_series(self, file: StoredFile) -> None:
+        """Do so with the files that ComfyUI looks at when it is given a file of this name: `a.png`, `a (1).png`..."""
+        stem, dot, ending = file.filename.rpartition(".")
+        for number in itertools.count() if self._store else ():
+            name = f"{stem} ({number}){dot}{ending}" if number else file.filename
+            numbered = replace(file, filename=name)
+            if numbered not in self._placed and not await self.place([Kept(numbered, place_of(numbered))]):
+                return
+
+    async def _give(self, store: FileStore, kept: Kept) -> bool:
+        async with store.opened(kept.place) as content:
+            if content is None:
+                return False
+            await self._upload(kept.file, content.size, store.chunks(content))
+        self._placed.add(kept.file)
+        return True
+
+    async def _upload(self, file: StoredFile, size: int, content: AsyncIterator[bytes]) -> None:
+        fields = {"type": file.type, "subfolder": file.subfolder, "overwrite": "true"}
+        encoded = encode_content(fields, ("image", file.filename), size, content)
+        headers = {"Content-Type": encoded.content_type, "Content-Length": str(encoded.length)}
+        request = Request("POST", "/upload/image", headers=headers, body=encoded.chunks)
+        status, answer = await self._upstream.call(request)
+        if status != 200 or not isinstance(answer, dict) or answer.get("name") != file.filename:
+            raise Problem(Code.UPSTREAM_ERROR)
