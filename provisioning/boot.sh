@@ -2,7 +2,6 @@
 # those. It makes the pod reachable by the one key that may log in, then runs what is installed, for as long as the
 # container lives. It never ends by itself: a pod that nobody can log in to cannot be repaired. Nothing on the volume
 # is trusted: what is run from there was copied and its keyed hash compared (provisioning.vault.signed).
-BOOT_REVISION=1
 set -u
 umask 022
 root=${POD_ROOT:-}

@@ -16,7 +16,7 @@ from provisioning.contract import ProvisionPlan, Secrets
 from provisioning.errors import InstallError, ProvisioningError
 from provisioning.host import environ, users
 from provisioning.host.files import own_directory
-from provisioning.install import job, probe, result
+from provisioning.install import former, job, probe, result
 from provisioning.install.facts import observe
 from provisioning.install.lease import Lease
 from provisioning.install.progress import DONE, FAILED, RUNNING, SKIPPED, WARNING, Progress
@@ -53,6 +53,9 @@ def _finish(progress: Progress, layout: Layout, order: dict[str, Any]) -> None:
         outcome = _install(site)
     except ProvisioningError as error:
         progress.finish(FAILED, str(error))
+    except OSError as error:
+        # This file lies on the container disk: a volume that fails does not keep its own failure secret.
+        progress.finish(FAILED, f"a disk failed: {error}. Run the command again; what is finished is kept")
     except Exception:  # noqa: BLE001  (whatever it is must reach the person who waits; the trace holds no secret)
         progress.finish(FAILED, traceback.format_exc(limit=-6))
     else:
@@ -88,7 +91,9 @@ def _install(site: Site) -> dict[str, Any]:
         _run_steps(site)
         check_comfyui(site)
         site.progress.emit("start", RUNNING, "starting ComfyUI and the gateway")
+        former.take_over(site)
         serve(site)
+        former.clear(site)
         tidy(site)
     return result.of(site)
 
@@ -100,7 +105,10 @@ def _say_limits(site: Site) -> None:
 
 def _probe(site: Site) -> None:
     """Say what the volume does, and stop where nothing would isolate ComfyUI, before anything is downloaded."""
-    site.progress.emit("volume", DONE, probe.line(site.layout, in_charge=users.in_charge(site.layout)))
+    try:
+        site.progress.emit("volume", DONE, probe.line(site.layout, in_charge=users.in_charge(site.layout)))
+    except OSError as error:
+        site.progress.emit("volume", WARNING, f"it cannot be written now: {error}")
     known = sum(pin.size_bytes for pin in site.plan.models if not (site.layout.model_copies / pin.sha256).is_file())
     isolation.decide(site.plan.isolation, site.layout, known)
 

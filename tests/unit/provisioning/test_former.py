@@ -1,0 +1,81 @@
+"""An environment of the commit before the container disk keeps its files, and nothing else of it stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provisioning.install import former
+from provisioning.install.progress import Progress
+from provisioning.install.site import Site
+from provisioning.layout import Layout
+from tests.unit.provisioning.test_steps import site
+
+PICTURES = ("output/u/aa/ComfyUI_00001_.png", "output/u/aa/sub/b.png", "input/u/aa/face.png", "user/u/aa/w.json")
+
+
+@pytest.fixture
+def here(layout: Layout, progress: Progress) -> Site:
+    for name in PICTURES:
+        path = layout.home / "base" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (layout.home / "services.json").write_text("a pepper in clear")
+    for name in ("venvs/comfyui-1/bin/python", "gateway/gateway.db", "base/temp/x", "models/store/aa"):
+        (layout.home / name).parent.mkdir(parents=True, exist_ok=True)
+        (layout.home / name).write_text(name)
+    (layout.home / "base/output/link").symlink_to("/etc/passwd")
+    return site(layout, progress)
+
+
+def stored(layout: Layout) -> dict[str, str]:
+    return {str(path.relative_to(layout.files)): path.read_text() for path in layout.files.rglob("*") if path.is_file()}
+
+
+def test_files_of_clients_move_and_the_rest_goes(here: Site, layout: Layout) -> None:
+    former.take_over(here)
+    assert stored(layout) == {name: name for name in PICTURES}
+    assert former.is_there(layout)
+    # The gateway takes its database over when it starts, and renames it.
+    (layout.home / "gateway/gateway.db").rename(layout.home / "gateway/gateway.db.taken-over")
+    former.clear(here)
+    assert not former.is_there(layout)
+    assert sorted(path.name for path in layout.home.iterdir()) == ["files", "models"]
+    assert (layout.model_store / "aa").exists()
+
+
+def test_a_database_that_was_not_taken_over_stays(here: Site, layout: Layout) -> None:
+    former.clear(here)
+    assert (layout.home / "gateway/gateway.db").exists()
+    assert not (layout.home / "services.json").exists()
+
+
+@pytest.mark.parametrize("after", range(5))
+def test_killed_anywhere_it_is_done_again_and_ends_well(
+    here: Site, layout: Layout, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    left, rename = [after], Path.rename
+
+    def dying(self: Path, target: Path) -> Path:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", dying)
+    if after < len(PICTURES):
+        with pytest.raises(KeyboardInterrupt):
+            former.take_over(here)
+    monkeypatch.setattr(Path, "rename", rename)
+    former.take_over(here)
+    former.take_over(here)
+    assert stored(layout) == {name: name for name in PICTURES}
+
+
+def test_a_file_that_a_client_wrote_meanwhile_stays(here: Site, layout: Layout) -> None:
+    newer = layout.files / PICTURES[0]
+    newer.parent.mkdir(parents=True)
+    newer.write_text("newer")
+    former.take_over(here)
+    assert newer.read_text() == "newer"
