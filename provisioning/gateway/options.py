@@ -105,7 +105,8 @@ class Options(BaseModel):
     handover_seconds: float = Field(default=1800.0, gt=0, le=86_400)
     """How long a running job may go on when another pod takes over; it is then stopped, and run again there."""
     encrypt_at_rest: bool = False
-    """Whether workflows, histories, webhook secrets and the names of keys are encrypted in the database."""
+    """Whether pictures, uploads and saved files on the volume are encrypted, and in the database workflows, histories,
+    webhook secrets and the names of keys. Without it the volume holds all of that in clear."""
     max_body_bytes: int = Field(default=10 * MEBIBYTE, ge=1024)
     """Largest JSON body."""
     max_upload_bytes: int = Field(default=100 * MEBIBYTE, ge=1024)
@@ -115,7 +116,8 @@ class Options(BaseModel):
     max_image_pixels: int = Field(default=100_000_000, ge=1024)
     """Most pixels of an uploaded picture, all its frames together; it takes four bytes each once it is read."""
     min_free_bytes: int = Field(default=256 * MEBIBYTE, ge=0)
-    """Free space on the volume below which no job and no file is taken, so that what runs can still save."""
+    """Free space on the volume, by its size and what lies there, and on the container disk, below which no job and no
+    file is taken, so that what runs can still save."""
     max_pixels: int = Field(default=268_435_456, ge=4096)
     """Largest width x height x number of pictures that one node may ask for; 256 pictures of one megapixel."""
     max_steps: int = Field(default=1000, ge=1)

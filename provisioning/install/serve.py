@@ -28,6 +28,14 @@ EXPLAINED = {
 }
 
 
+SEALED = "the volume holds pictures, uploads, workflows and records sealed, models and the names of files in clear"
+IN_CLEAR = (
+    "the volume holds pictures, uploads and workflows in clear: whoever can read it, by its S3 keys or from another "
+    "pod, can read them; `encryptAtRest: true` below `gateway:` in the stack file seals what is written from then on"
+)
+"""What is said of the files on the volume."""
+
+
 def serve(site: Site) -> None:
     """Write what is desired, start or change the services, wait for health; raises InstallError."""
     comfyui.validate_arguments(site.plan.comfyui_args)
@@ -46,9 +54,15 @@ def serve(site: Site) -> None:
     check(site)
 
 
+def kept(plan: contract.GatewayPlan) -> str:
+    """Return what is said of the files that the gateway keeps on the volume."""
+    return SEALED if plan.options.get("encrypt_at_rest") else IN_CLEAR
+
+
 def _place(site: Site, wanted: desired.Desired) -> None:
     how = isolation.current(site.layout)
     site.progress.emit("isolation", WARNING if how is Isolation.NONE else DONE, EXPLAINED[how])
+    site.progress.emit("files", DONE, kept(wanted.gateway.plan))
 
     def say(text: str) -> None:
         site.progress.emit("start", RUNNING, text)

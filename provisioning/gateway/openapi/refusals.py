@@ -68,6 +68,8 @@ def codes(route: Route, operation: Operation) -> frozenset[Code]:
         found.add(Code.INSUFFICIENT_SCOPE)
     if route.method not in {"GET", "HEAD"}:
         found.add(Code.ORIGIN_NOT_ALLOWED)
+        # Whatever is changed is written down.
+        found.update(() if is_public(route) else (Code.STORAGE_FULL,))
     if route.kind.value == "upload":
         found.add(Code.QUOTA_EXCEEDED)
     if "{" in route.path:

@@ -112,7 +112,9 @@ class Database:
         try:
             return await self._threads.do(task)
         except SQLAlchemyError as error:
-            raise Problem(Code.STORE_UNAVAILABLE) from error
+            # SQLite's own words for a disk without room.
+            full = "database or disk is full" in str(getattr(error, "orig", ""))
+            raise Problem(Code.STORAGE_FULL if full else Code.STORE_UNAVAILABLE) from error
 
     def _at_database(self, work: Callable[[sqlite3.Connection], Result]) -> concurrent.futures.Future[Result]:
         """Do something between two transactions, with SQLite's own connection."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -157,3 +158,13 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "gateway.db").write_bytes(b"something else entirely" * 100)
     with pytest.raises(DatabaseError, match="not a database"):
         Database(tmp_path / "gateway.db")
+
+
+async def test_a_disk_without_room_is_told_as_that(empty_file: Path, tmp_path: Path) -> None:
+    database = Database(shutil.copy(empty_file, tmp_path / "gateway.db"))
+    pages = database.run_now(lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar())
+    database.run_now(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}").close())
+    with pytest.raises(Problem) as refused:
+        await database.run(put("a", "x" * 100_000))
+    assert refused.value.code is Code.STORAGE_FULL
+    database.close()

@@ -17,7 +17,9 @@ from provisioning import contract
 from provisioning.contract import GatewayPlan
 from provisioning.errors import InstallError
 from provisioning.gateway import settings as gateway_settings
+from provisioning.gateway.options import Options
 from provisioning.host import users
+from provisioning.install import serve
 from provisioning.layout import SOCKET_PATH_LIMIT, Layout
 from provisioning.services import comfyui, desired, gateway, health, start, supervisor
 from provisioning.services.desired import ComfyUIService, Desired, GatewayService
@@ -52,6 +54,16 @@ def test_supervisor_reads_what_was_meant(parsed: dict[str, Any], layout: Layout)
     assert parsed["comfyui"].environment["CUDA_VERSION"] == "12.8 %(x)s quoted"
     assert all(program.autorestart for program in parsed.values())
     assert parsed["prepare"].exitcodes == [0]
+
+
+@pytest.mark.parametrize(("options", "words"), [({}, "in clear"), ({"encrypt_at_rest": True}, "sealed")])
+def test_an_installation_says_how_the_volume_holds_pictures(options: dict[str, Any], words: str) -> None:
+    read = GatewayPlan(Options.model_validate(options).model_dump(exclude_unset=True), 0.5)
+    told = serve.kept(read)
+    assert (words in told.partition(":")[0].partition(", models")[0], "encryptAtRest: true" in told) == (
+        True,
+        not options,
+    )
 
 
 def test_no_service_sees_the_pods_key(parsed: dict[str, Any], layout: Layout) -> None:
