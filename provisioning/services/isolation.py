@@ -60,10 +60,10 @@ def decide(allowed: str, layout: Layout, missing_bytes: int) -> Isolation:
     if allowed == Allowed.NONE:
         return Isolation.NONE
     raise InstallError(
-        f"this host's kernel has no Landlock (version {confine.abi()}, {confine.MINIMUM_ABI} is needed), and the "
-        f"models do not fit on the container disk ({missing / 1e9:.1f} GB too little), so custom nodes could read and "
-        "delete what lies on the volume. Raise pod.diskGb, take another GPU type or data centre, or accept it with "
-        "`isolation: none` under comfyui-runpod:pod in the stack file"
+        f"this host's kernel has no Landlock that serves (version {confine.abi()}), and the models do not fit on the "
+        f"container disk ({missing / 1e9:.1f} GB too little), so custom nodes could read and delete what lies on the "
+        "volume. Raise pod.diskGb, take another GPU type or data centre, or accept it with `isolation: none` under "
+        "comfyui-runpod:pod in the stack file"
     )
 
 

@@ -42,6 +42,9 @@ tried("lists the volume", lambda: os.listdir(home))
 tried("reads a key", lambda: open(run + "/gateway.json").read())
 tried("reads the database", lambda: open(local + "/gateway/gateway.db").read())
 tried("empties a model", lambda: os.truncate(home + "/models/store/aa", 0))
+tried("opens it emptied", lambda: os.close(os.open(home + "/models/store/aa", os.O_RDONLY | os.O_TRUNC)))
+tried("opens it strangely", lambda: os.close(os.open(home + "/models/store/aa", os.O_ACCMODE | os.O_TRUNC)))
+tried("rewrites an output", lambda: put(local + "/base/output/y") or put(local + "/base/output/y"))
 tried("deletes a model", lambda: os.unlink(home + "/models/store/aa"))
 tried("plants an archive", lambda: put(home + "/archives/bundle-x.tar"))
 tried("plants a start", lambda: put(local + "/boot/start"))
@@ -50,7 +53,9 @@ tried("moves the log", lambda: os.rename(home + "/gateway-log", local + "/base/o
 tried("links the log", lambda: os.link(home + "/gateway-log/1", local + "/base/output/log"))
 print(json.dumps(done))
 """
-MAY = {"reads a model", "follows a link to it", "writes an output", "moves it", "writes elsewhere"}
+MAY = {
+    "reads a model", "follows a link to it", "writes an output", "rewrites an output", "moves it", "writes elsewhere",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -71,16 +76,17 @@ def filled(layout: Layout) -> Layout:
     return layout
 
 
-def intrude(layout: Layout, how: Isolation, outside: Path) -> Any:  # noqa: ANN401
+def intrude(layout: Layout, how: Isolation, outside: Path, *more: str) -> Any:  # noqa: ANN401
     outside.mkdir()
     command = isolation.launch(layout, how, Path(sys.executable), PROGRAM, layout.sources / "c")
+    command[3:3] = more
     places = (layout.home, layout.local, layout.run, outside)
     inner = [sys.executable, "-c", INTRUDER, *map(str, places)]
     done = subprocess.run([*command, *inner], capture_output=True, text=True, check=True, timeout=60)
     return json.loads(done.stdout)
 
 
-@pytest.mark.skipif(not confine.is_available(), reason="this kernel has no Landlock of version 3")
+@pytest.mark.skipif(not confine.is_available(), reason="this kernel has no Landlock")
 def test_confined_it_reaches_models_and_its_own_folders_alone(filled: Layout, tmp_path: Path) -> None:
     seen = intrude(filled, Isolation.LANDLOCK, tmp_path / "outside")
     assert {name for name, could in seen.items() if could} == MAY
@@ -92,7 +98,18 @@ def test_unconfined_it_reaches_all_of_that(filled: Layout, tmp_path: Path) -> No
     assert len([name for name, could in seen.items() if could]) > len(MAY) + 8
 
 
-@pytest.mark.skipif(not confine.is_available(), reason="this kernel has no Landlock of version 3")
+@pytest.mark.skipif(not confine.is_available(), reason="this kernel has no Landlock")
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the filter is for x86-64")
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_versions_do_not_rule_truncation_and_are_completed(filled: Layout, tmp_path: Path, version: int) -> None:
+    before = (filled.model_store / "aa").read_text()
+    seen = intrude(filled, Isolation.LANDLOCK, tmp_path / "outside", "--version", str(version))
+    # Before version 2 nothing moves from one folder to another; who tries is told to copy.
+    assert {name for name, could in seen.items() if could} == MAY - ({"moves it"} if version == 1 else set())
+    assert (filled.model_store / "aa").read_text() == before
+
+
+@pytest.mark.skipif(not confine.is_available(), reason="this kernel has no Landlock")
 def test_a_link_into_what_is_hidden_opens_nothing(filled: Layout, tmp_path: Path) -> None:
     (tmp_path / "way").symlink_to(filled.home)
     seen = intrude(filled, Isolation.LANDLOCK, tmp_path / "outside")
@@ -106,7 +123,7 @@ def in_charge(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def without_landlock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confine, "abi", lambda: 2)
+    monkeypatch.setattr(confine, "abi", lambda: 0)
 
 
 def test_landlock_is_taken_where_it_is(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
