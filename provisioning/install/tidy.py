@@ -27,7 +27,7 @@ def tidy(site: Site) -> None:
     _forget_trees(site)
     _forget_archives(site)
     _keep_latest(layout.jobs, KEPT_RUNS)
-    _keep_latest(layout.bundles, KEPT_BUNDLES)
+    _keep_latest(layout.bundles, KEPT_BUNDLES, site.bundle)
 
 
 def _staged(layout: Layout) -> list[Path]:
@@ -53,9 +53,11 @@ def _forget_archives(site: Site) -> None:
             _remove(path)
 
 
-def _keep_latest(directory: Path, count: int) -> None:
+def _keep_latest(directory: Path, count: int, used: Path | None = None) -> None:
+    """Remove all but the latest, and but the one that is used: who goes a step back uses an old one."""
     for old in sorted(directory.iterdir(), key=lambda path: path.stat().st_mtime)[:-count]:
-        _remove(old)
+        if old != used:
+            _remove(old)
 
 
 def _remove(path: Path) -> None:

@@ -65,10 +65,18 @@ def open_parts(top: Path, hidden: Sequence[Path]) -> Iterator[Path]:
     if not any(top in path.parents for path in hidden):
         yield top
         return
-    for child in sorted(top.iterdir()):
+    for child in _children(top):
         # What a link leads to is reached through a rule of its own place, or is not to be reached.
         if not child.is_symlink():
             yield from open_parts(child, hidden)
+
+
+def _children(directory: Path) -> list[Path]:
+    """Return what lies in a directory; nothing where it may only be passed through."""
+    try:
+        return sorted(directory.iterdir())
+    except PermissionError:
+        return []
 
 
 def filter_lines() -> list[tuple[int, int, int, int]]:

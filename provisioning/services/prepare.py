@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from provisioning.layout import Layout
 from provisioning.services.desired import Desired, read
 from provisioning.services.isolation import Isolation, decide, missing_bytes, model_directory
 from provisioning.vault import archives
+
+PAUSE_SECONDS = 15.0
 
 
 def prepare(layout: Layout, desired: Desired, key: str, isolation: Isolation, say: Callable[[str], None]) -> None:
@@ -97,7 +100,9 @@ def main() -> int:
         isolation = decided(layout, desired)
         prepare(layout, desired, key, isolation, _say)
     except (InstallError, OSError) as error:
-        _say(f"ComfyUI cannot start: {error}")
+        _say(f"ComfyUI cannot start: {error}; it is tried again, and `make up` makes anew what is missing")
+        # Whatever fails was read from the volume, perhaps gigabytes of it.
+        time.sleep(PAUSE_SECONDS)
         return 1
     _say("ComfyUI has what it needs")
     return 0

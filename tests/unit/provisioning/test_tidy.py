@@ -45,3 +45,15 @@ def test_unfinished_writes_go_and_environments_that_this_pod_no_longer_runs_from
     tidy(here)
     assert not left.exists()
     assert list(layout.venvs.iterdir()) == [kept]
+
+
+def test_the_program_that_runs_stays_however_old_it_is(layout: Layout, progress: Progress) -> None:
+    here = site(layout, progress)
+    for directory in (layout.archives, layout.jobs, layout.venvs):
+        directory.mkdir(parents=True, exist_ok=True)
+    for number in range(5):
+        (layout.bundles / f"later-{number}").mkdir()
+    os.utime(here.bundle, (1.0, 1.0))
+    tidy(here)
+    assert here.bundle.is_dir()
+    assert len(list(layout.bundles.iterdir())) == 4
