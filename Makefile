@@ -8,7 +8,7 @@ NAMED := $(foreach word,$(WORDS),$(if $(filter-out undefined,$(origin $(word))),
 GIVEN := $(foreach word,$(WORDS),$(if $(findstring command,$(origin $(word))),$(word)))
 # make would take a `$$` in such a text for a variable of its own; `make ssh CMD='echo $$HOME'` means the pod's HOME.
 $(foreach word,$(GIVEN),$(eval override $(word) := $$(value $(word))))
-export ENV CMD IDS VOLUMES INSTANCE FILE PLACEMENT YES JSON FOLLOW KEEP_VOLUMES $(GIVEN)
+export $(NAMED)
 # The way out in need waits for no engine to be built, where the packages are already there.
 KEY_ALONE = @{ test -x $(VENV)/python || $(PYTHON) -m tools.setup; } && $(VENV)/python -m stacks.cli
 RUN = $(READY) && $(VENV)/python -m stacks.cli

@@ -13,9 +13,12 @@ ROOT = Path(__file__).parents[3]
 TYPED = "echo $HOME $X/$Y \"q\" 'p' $(id) `id` #c %d \\n"
 
 
-def handed_over(*words: str, **environ: str) -> list[str]:
+ARGUMENTS = "sys.argv[1:]"
+
+
+def handed_over(*words: str, shown: str = ARGUMENTS, **environ: str) -> list[str]:
     """Run a target with a program in the place of the commands that prints its arguments, one a line."""
-    show = """python3 -c 'import sys; print("\\0".join(sys.argv[1:]), end="")'"""
+    show = f"""python3 -c 'import os, sys; print("\\0".join({shown}), end="")'"""
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
     told = subprocess.run(
         ["make", "-s", *words, "READY=@:", f"RUN=@{show}", f"KEY_ALONE=@{show}"],
@@ -61,3 +64,10 @@ def test_an_environment_is_one_word_whatever_is_in_it() -> None:
 def test_a_name_of_the_system_is_no_name_of_a_key() -> None:
     assert handed_over("key", NAME="laptop", LIST="x") == ["key", "--env=local"]
     assert handed_over("backup", FILE="copy") == ["backup", "--env=local", "--file=copy"]
+
+
+def test_a_make_below_another_is_given_nothing_that_nobody_named() -> None:
+    """As where tests that `make test` runs start `make up`: an empty PLACEMENT there would be refused."""
+    named = set(handed_over("pods", "IDS=a b", shown="os.environ"))
+    assert {"ENV", "IDS"} <= named
+    assert {"PLACEMENT", "CMD", "VOLUMES", "INSTANCE", "FILE", "YES", "JSON"}.isdisjoint(named)
