@@ -15,6 +15,7 @@ from tests.bench.gateway.targets import DIRECT, GATEWAY, NGINX, PROXY, Target
 TINY = bench.Effort(rounds=1, share=0.01)
 
 
+@pytest.mark.slow
 def test_requests_are_compared_with_every_way_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     rows = {(row.name, row.target): row for row in bench.run(["json", "images"], TINY)}
     ours = rows[requests.JSON[0].name, GATEWAY]
@@ -26,17 +27,20 @@ def test_requests_are_compared_with_every_way_there_is(capsys: pytest.CaptureFix
     assert ours.line() in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_the_gateway_answers_alone() -> None:
     rows = bench.run(["own", "lists"], TINY)
     assert {row.target for row in rows} == {PROXY, GATEWAY}
     assert all(row.p50 for row in rows)
 
 
+@pytest.mark.slow
 def test_listeners_are_counted_in_megabytes(tmp_path: Path) -> None:
     [row] = bench.PARTS["listeners"](tmp_path, TINY)
     assert "met" in row.verdict
 
 
+@pytest.mark.slow
 def test_many_clients_at_few_places_are_refused_politely(tmp_path: Path) -> None:
     answers = saturation.saturated(tmp_path, clients=40, slots=4, seconds=2)
     assert answers.faults == []

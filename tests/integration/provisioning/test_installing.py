@@ -34,6 +34,7 @@ def test_killed_ever_later_it_comes_to_the_same_end(pods: Pods, plan: ProvisionP
     assert battered.tree() == clean.tree()
 
 
+@pytest.mark.slow
 def test_a_pod_is_installed_once_restarts_by_itself_and_changes_only_what_changed(
     pods: Pods, plan: ProvisionPlan
 ) -> None:
