@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 import sys
 from collections.abc import Iterator
@@ -19,12 +18,12 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 def sweep(base: str, folder: str, path: str) -> None:
-    """Delete one file, or one folder with all in it, and the folders above it that are empty then.
+    """Delete one file, and the folders above it that are empty then.
 
     What is gone already is as good as deleted. No link is followed on the way: a node may have put one anywhere.
 
     Raises:
-        ValueError: The folder or the path is none that may be deleted.
+        ValueError: The folder or the path is none that may be deleted, or a folder is there.
         OSError: It cannot be deleted.
     """
     parts = path.split("/")
@@ -47,11 +46,10 @@ def _sweep_below(directory: int, parts: list[str]) -> None:
 
 
 def _delete(directory: int, name: str) -> None:
-    found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    if stat.S_ISDIR(found.st_mode):
-        shutil.rmtree(name, dir_fd=directory)
-    else:
-        os.unlink(name, dir_fd=directory)
+    # A folder holds what belongs to many: it goes when it is empty, and never by its name.
+    if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        raise ValueError(f"{name}: a folder, and only files are deleted")
+    os.unlink(name, dir_fd=directory)
 
 
 @contextmanager

@@ -76,6 +76,8 @@ class Feed:
             await self._tracker.refresh(job)
             return
         messages.advance(job.progress, name, data)
+        if name == "executed":
+            self._tracker.show(job, str(data.get("node")), data.get("output"))
         self._witness.progressed(job)
         self._tell(job, messages.event(name, self._tracker.realm(job).clean(data)))
 

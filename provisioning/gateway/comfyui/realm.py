@@ -18,6 +18,12 @@ from provisioning.gateway.jobs.job import StoredFile
 REALM_PATTERN = re.compile(r"\bu[/\\]+[0-9a-f]{20}\b")
 """Any owner's folder; a client that writes one has no business to."""
 
+ALL_REALMS = "u"
+"""The folder that every owner's folder is in."""
+
+MADE_IN = frozenset({"output", "temp"})
+"""The folders that jobs make files in."""
+
 _SECRET_MEMBERS = frozenset({"traceback", "current_inputs", "current_outputs"})
 _ERROR_TEXTS = frozenset({"exception_message", "message", "details", "received_value", "exception_type"})
 _ABSOLUTE_PATH = re.compile(r"(?<![\w:/.])(?:/[\w.@+-]+){2,}/?|\b[A-Za-z]:\\[\w.\\ -]+")
@@ -40,6 +46,22 @@ class Realm:
         if self.root and (subfolder + "/").startswith(self.root + "/"):
             return subfolder[len(self.root) + 1 :]
         return subfolder
+
+    def holds(self, file: StoredFile, job_id: str) -> bool:
+        """Return whether a file lies where a job alone can have put it: below the job's own folder."""
+        return bool(self.root) and (file.subfolder + "/").startswith(f"{self.root}/{job_id}/")
+
+    def may_hold(self, file: StoredFile, job_id: str) -> bool:
+        """Return whether a job could have made a file: in its own folder, or where nobody has one.
+
+        Nodes repeat what a caller wrote in their outputs, so what they name proves nothing by itself.
+        """
+        plain = is_safe_name(file.filename) and "/" not in file.filename
+        inside = not file.subfolder or is_safe_name(file.subfolder)
+        if file.type not in MADE_IN or not plain or not inside:
+            return False
+        path = "/".join(filter(None, (file.subfolder, file.filename)))
+        return self.holds(file, job_id) or not (path == ALL_REALMS or REALM_PATTERN.match(path))
 
     def clean(self, value: Any) -> Any:  # noqa: ANN401 - any JSON that ComfyUI sends
         """Return `value` in the owner's names, without tracebacks, other inputs and absolute paths in errors."""

@@ -34,7 +34,7 @@ class Requests:
             _log.error("a restart of ComfyUI cannot be asked for: %s", error.strerror, extra={"code": reason})
 
     def delete(self, paths: Collection[tuple[str, str]]) -> bool:
-        """Ask for the end of files and folders, given as ComfyUI's folder and the path below it.
+        """Ask for the end of files, given as ComfyUI's folder and the path below it.
 
         The same paths are the same request: after a crash it is simply made again. False when it could not be made
         and is to be tried later; without a directory there is nothing to try.

@@ -46,6 +46,9 @@ async def _own_file(services: Services, exchange: Exchange, asked: StoredFile) -
     for file in (inside, asked):
         if await services.ledger.owns(exchange.who.owner, file):
             return file
+        # What a node of a job that still runs has made can be had at once.
+        if await services.tracker.is_showing(exchange.who.owner, file):
+            return file
     raise Problem(Code.NOT_FOUND)
 
 

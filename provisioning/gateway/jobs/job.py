@@ -112,6 +112,8 @@ class Job:
     error: str | None = None
     keeping: bool = False
     """Whether it has ended and its files are on their way into the store: ComfyUI works on it no more."""
+    shown: set[StoredFile] = field(default_factory=set)
+    """Files that its nodes have named while it runs."""
     took_ms: int = 0
     """GPU time, once it has ended."""
 

@@ -84,6 +84,14 @@ class Records:
         place = {"owner": owner, **asdict(file)}
         return bool(await self._database.read(lambda connection: assets.OWNED.first(connection, **place)))
 
+    async def owned_by_others(self, owner: str, files: Collection[StoredFile]) -> set[StoredFile]:
+        """Return those of the files that are an upload or a result of somebody else."""
+
+        def work(connection: Connection) -> set[StoredFile]:
+            return {file for file in files if assets.is_owned_by_another(connection, owner, file)}
+
+        return await self._database.read(work) if files else set()
+
     async def usage(self, owner: str | None, since: int) -> list[dict[str, Any]]:
         """Sum up the jobs submitted since a time, by key and state; of everybody when `owner` is None."""
         sums = (func.sum(JobRow.gpu_ms).label("gpu_ms"), func.sum(JobRow.usd_micros).label("usd_micros"))

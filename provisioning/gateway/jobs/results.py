@@ -6,10 +6,13 @@ from typing import Any
 
 from provisioning.gateway.comfyui.realm import Realm, files_in
 from provisioning.gateway.jobs import reasons
-from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile
+from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile, StoredFile
 
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading something that is not of the form it should be raises."""
+
+MAX_FILES = 500
+"""Most files of one job that are its results: what a batch of the largest size makes, and some."""
 
 LATEST_MS = 10**14
 """The year 5138: what is beyond is no time."""
@@ -40,7 +43,7 @@ def _outcome(job: Job, entry: object, realm: Realm, now: int) -> Outcome:
     if state is JobState.CANCELLED and _ran_out_of_time(job, gpu_ms):
         state, error = JobState.FAILED, reasons.JOB_TIMEOUT
     outputs = entry.get("outputs") or {}
-    return Outcome(state, started, ended, gpu_ms, _history(job, entry, realm), error, _files(outputs))
+    return Outcome(state, started, ended, gpu_ms, _history(job, entry, realm), error, made_by(job, outputs, realm))
 
 
 def _moment(given: object) -> int | None:
@@ -49,9 +52,16 @@ def _moment(given: object) -> int | None:
     return int(given) if is_number and 0 < given < LATEST_MS else None  # type: ignore[operator, call-overload]
 
 
-def _files(outputs: dict[str, Any]) -> tuple[OutputFile, ...]:
-    found = (OutputFile(node_id, file) for node_id, output in outputs.items() for file in files_in(output))
-    return tuple({output.file: output for output in found}.values())
+def made_by(job: Job, outputs: dict[str, Any], realm: Realm) -> tuple[OutputFile, ...]:
+    """Return the files that a job's outputs name and that it could have made, MAX_FILES of them at most."""
+    named = (OutputFile(node_id, file) for node_id, output in outputs.items() for file in files_in(output))
+    made = (output for output in named if realm.may_hold(output.file, job.id))
+    found: dict[StoredFile, OutputFile] = {}
+    for output in made:
+        found.setdefault(output.file, output)
+        if len(found) == MAX_FILES:
+            break
+    return tuple(found.values())
 
 
 def _verdict(status: dict[str, Any], events: dict[str, Any]) -> tuple[JobState, str | None, dict[str, Any]]:

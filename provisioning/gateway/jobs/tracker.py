@@ -6,16 +6,17 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui import looks
 from provisioning.gateway.comfyui.realm import Realm, realm_of
 from provisioning.gateway.comfyui.upstream import Upstream
 from provisioning.gateway.jobs import reasons, room
-from provisioning.gateway.jobs.job import Job, JobState, Outcome, Progress
+from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile, Progress, StoredFile
 from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.ledger import Ledger
-from provisioning.gateway.jobs.results import finished_outcome
+from provisioning.gateway.jobs.results import MAX_FILES, finished_outcome, made_by
 from provisioning.gateway.jobs.room import Crowd
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
@@ -193,7 +194,26 @@ class Tracker:
             # The GPU was broken before it began, by another job: it has its turn when ComfyUI is back.
             await self.requeue(job)
             return None
-        return outcome
+        return replace(outcome, files=await self._unclaimed(job, outcome.files))
+
+    async def _unclaimed(self, job: Job, files: tuple[OutputFile, ...]) -> tuple[OutputFile, ...]:
+        """Leave out files outside the job's own folder that are another owner's, whatever a node says of them."""
+        realm = self.realm(job)
+        outside = [output.file for output in files if not realm.holds(output.file, job.id)]
+        others = await self._ledger.owned_by_others(job.owner, outside)
+        return tuple(output for output in files if output.file not in others)
+
+    async def is_showing(self, owner: str, file: StoredFile) -> bool:
+        """Return whether an unfinished job of `owner` has said that it made this file, and could have made it."""
+        for job in self.of(owner):
+            if file in job.shown:
+                return self.realm(job).holds(file, job.id) or not await self._ledger.owned_by_others(owner, [file])
+        return False
+
+    def show(self, job: Job, node_id: str, output: object) -> None:
+        """Take note of the files that a node says it made, so that their owner can have them before the job ends."""
+        made = made_by(job, {node_id: output}, self.realm(job))
+        job.shown.update(output.file for output in made[: MAX_FILES - len(job.shown)])
 
     def _cancelled(self, job: Job) -> Outcome:
         return Outcome(JobState.CANCELLED, job.started_at, self._clock.now_ms(), 0, error=reasons.CANCELLED)

@@ -60,6 +60,9 @@ _FILE = (*_PLACE, AssetRow.filename == bindparam("filename"), AssetRow.owner == 
 OWNED = Lookup(select(exists().where(*_FILE)), itemgetter(0))
 """Finds out whether a file of ComfyUI's is an asset of an owner's."""
 
+_NAMED = (*_PLACE, AssetRow.filename == bindparam("filename"))
+_OF_ANOTHER = Lookup(select(exists().where(*_NAMED, AssetRow.owner != bindparam("owner"))), itemgetter(0))
+
 
 _MAKER = Lookup(
     select(AssetRow.job_id)
@@ -125,6 +128,11 @@ class AssetStore:
 def add(connection: Connection, asset: Asset) -> None:
     """Keep a new asset, within somebody's transaction."""
     connection.execute(insert(AssetRow).values(**asdict(asset)))
+
+
+def is_owned_by_another(connection: Connection, owner: str, file: StoredFile) -> bool:
+    """Return whether a file of ComfyUI's is an asset of somebody else's, within somebody's transaction."""
+    return bool(_OF_ANOTHER.first(connection, owner=owner, **asdict(file)))
 
 
 def _of(owner: str | None) -> ColumnElement[bool]:

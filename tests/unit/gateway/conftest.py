@@ -184,12 +184,13 @@ async def lose(gate: Gate, job: str) -> None:
     await gate.app.services.tracker.reconcile()
 
 
-async def finish(gate: Gate, job: str, error: dict[str, Any] | None = None) -> None:
-    """Have ComfyUI run a job to its end."""
+async def finish(gate: Gate, job: str, error: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Have ComfyUI run a job to its end; returns the file it made, in ComfyUI's names."""
     await taken(gate, job)
     await gate.comfy.begin(job)
-    await gate.comfy.end(job, error=error)
+    file = await gate.comfy.end(job, error=error)
     await until(lambda: gate.app.services.tracker.get(job) is None)
+    return file
 
 
 async def until(condition: Callable[[], Any | Awaitable[Any]], seconds: float = 60) -> None:

@@ -75,6 +75,8 @@ class FakeComfyUI:
     """Whether it refuses workflows that load pictures which are not there, as ComfyUI does."""
     nonsense: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """By the beginnings of paths, the content type and body that it gives in place of an answer, with 200."""
+    echoed: dict[str, Any] = field(default_factory=dict)
+    """What nodes say in their outputs beside what they made: Preview3D and others repeat an input there."""
     hang: bool = False
     """Whether it stops in the middle of a /view, and does not answer /models and /embeddings at all."""
     held: asyncio.Event | None = None
@@ -287,6 +289,11 @@ class FakeComfyUI:
         for socket in self.sockets.values():
             await socket.send_bytes(struct.pack(">II", 4, len(metadata)) + metadata + PNG + bytes(size))
 
+    async def made(self, job_id: str, node: str, file: dict[str, str], content: bytes = PNG) -> None:
+        """Let a node of a running job make a file, and say so."""
+        self.files[file["type"], file["subfolder"], file["filename"]] = (content, "image/png")
+        await self._send("executed", {"prompt_id": job_id, "node": node, "output": {"images": [file]}})
+
     async def end(
         self,
         job_id: str,
@@ -313,7 +320,7 @@ class FakeComfyUI:
         told: dict[str, Any] = {**(error or {}), "prompt_id": job_id, "timestamp": START_MS + gpu_ms}
         messages = [start, [last, told]]
         status = {"status_str": "error" if failed else "success", "completed": not failed, "messages": messages}
-        outputs = {} if failed else {"9": {"images": [file]}}
+        outputs = {} if failed else {"9": {"images": [file]}} | self.echoed
         await self._send("executed", {"prompt_id": job_id, "node": "9", "output": {"images": [file]}})
         await self._send(last, told)
         # At one moment, as in ComfyUI: whoever looks finds it in the queue or in the history.

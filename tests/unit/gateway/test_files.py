@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from provisioning.gateway.comfyui.realm import is_safe_name, without_paths
-from tests.unit.gateway.conftest import Gate, finish, submit, workflow
+from provisioning.gateway.storage.assets import Asset
+from tests.unit.gateway.conftest import Gate, finish, submit, until, workflow
 from tests.unit.gateway.fake import PNG, png
 
 
@@ -252,3 +253,79 @@ def test_absolute_paths_are_taken_out(text: str) -> None:
 @pytest.mark.parametrize("text", ["and/or", "1/2 done", "see https://docs.test/a/b", "a / b"])
 def test_other_slashes_stay(text: str) -> None:
     assert without_paths(text) == text
+
+
+def named(filename: str, subfolder: str = "", kind: str = "output") -> dict[str, str]:
+    return {"filename": filename, "subfolder": subfolder, "type": kind}
+
+
+async def echo(gate: Gate, *files: dict[str, str]) -> str:
+    """Run a job of Alice's with a node that repeats what it was given, as Preview3D does with `camera_info`."""
+    gate.comfy.echoed = {"7": {"result": ["x.glb", {"deep": [list(files)]}]}}
+    job = await submit(gate.alice)
+    await finish(gate, job)
+    gate.comfy.echoed = {}
+    return job
+
+
+async def outputs_of(gate: Gate, job: str) -> list[str]:
+    document = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()
+    return [output["name"] for output in document["outputs"]]
+
+
+async def test_what_a_node_repeats_is_nobodys_file(gate: Gate) -> None:
+    bobs = await submit(gate.bob)
+    bob_file = await finish(gate, bobs)
+    admins = await finish(gate, await submit(gate.admin))
+    folder = bob_file["subfolder"].partition("/")[2].partition("/")[0]
+    forged = [
+        named("u"), named("u", kind="input"), named("any.png", kind="input"), named("x", kind="models"),
+        named(folder, "u"), named(bob_file["filename"], bob_file["subfolder"]), named("new.png", f"u/{folder}/later"),
+        named(admins["filename"], admins["subfolder"]), named("../u"), named("a.png", ".."), named("a/b.png"),
+        named("a.png", "/etc"), named("b.png", f"U/../u/{folder}"), named(""),
+    ]  # fmt: skip
+    job = await echo(gate, *forged)
+    assert await outputs_of(gate, job) == ["ComfyUI_00001_.png"]
+    for file in forged:
+        assert (await gate.alice.get("/view", params=file)).status_code in {400, 404}, file
+    assert gate.rows("SELECT job_id, count(*) FROM assets GROUP BY job_id").count((job, 1)) == 1
+
+
+async def test_twenty_thousand_repeated_names_cost_nothing(gate: Gate) -> None:
+    job = await echo(gate, *(named(f"{number}.png") for number in range(20_000)))
+    [(made_by, count)] = gate.rows("SELECT job_id, count(*) FROM assets GROUP BY job_id")
+    assert made_by == job
+    assert count <= 500
+
+
+async def test_a_file_can_be_had_as_soon_as_its_node_has_made_it(gate: Gate) -> None:
+    job = await submit(gate.alice)
+    await gate.comfy.begin(job)
+    place = gate.comfy.submitted(job)["prompt"]["9"]["inputs"]["filename_prefix"].rpartition("/")[0]
+    await gate.comfy.made(job, "9", named("early.png", place), PNG + b"early")
+    await gate.comfy.made(job, "8", named("ComfyUI_temp_abcde_00001_.png", kind="temp"))
+    await until(lambda: len(gate.app.services.tracker.get(job).shown) == 2)  # type: ignore[union-attr]
+    asked = named("early.png", place.partition("/")[2].partition("/")[2])
+    answer = await gate.alice.get("/view", params=asked)
+    assert (answer.status_code, answer.content) == (200, PNG + b"early")
+    preview = named("ComfyUI_temp_abcde_00001_.png", kind="temp")
+    assert (await gate.alice.get("/view", params=preview)).status_code == 200
+    for file in (asked, preview, named("early.png", place)):
+        assert (await gate.bob.get("/view", params=file)).status_code == 404
+
+
+async def test_a_running_job_shows_nothing_of_anothers(gate: Gate) -> None:
+    bobs = await finish(gate, await submit(gate.bob))
+    job = await submit(gate.alice)
+    await gate.comfy.begin(job)
+    admins = named("admins.png")
+    gate.comfy.files["output", "", "admins.png"] = (PNG, "image/png")
+    await gate.app.services.assets.add(
+        Asset("id", "admin", None, "", "output", "", "admins.png", "admins.png", None, None, None, 0)
+    )
+    live = gate.app.services.tracker.get(job)
+    assert live is not None
+    for node, file in (("7", bobs), ("8", admins)):
+        await gate.comfy.made(job, node, file)
+        await until(lambda node=node: node in live.progress.done)  # type: ignore[misc]
+        assert (await gate.alice.get("/view", params=file)).status_code == 404

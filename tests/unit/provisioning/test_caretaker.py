@@ -87,16 +87,26 @@ def put(layout: Layout, name: str) -> Path:
     return path
 
 
-def test_files_and_folders_go_and_the_empty_folders_above_them(pod: Layout) -> None:
+def test_files_go_and_the_empty_folders_above_them(pod: Layout) -> None:
     gone = [put(pod, name) for name in ("output/u/a/1/x.png", "output/u/a/1/deep/y.png", "input/u/a/z.png")]
     kept = put(pod, "output/u/b/1/x.png")
-    assert Requests(pod.requests).delete([("output", "u/a/1"), ("input", "u/a/z.png"), ("temp", "absent/x.png")])
+    paths = [("output", "u/a/1/x.png"), ("output", "u/a/1/deep/y.png"), ("input", "u/a/z.png"), ("temp", "no/x.png")]
+    assert Requests(pod.requests).delete(paths)
     caretaking(pod)[0].look()
     assert [path for path in gone if path.exists()] == []
     assert kept.exists()
     assert not (pod.base / "output/u/a").exists()
     assert (pod.base / "input").is_dir()
     assert list(pod.requests.iterdir()) == [], "the request is gone: that is the answer"
+
+
+@pytest.mark.parametrize("path", ["u", "u/a", "u/a/1"])
+def test_no_folder_is_deleted_by_its_name(pod: Layout, path: str) -> None:
+    """A node can name anything in its outputs, and what was believed of it once deleted everybody's files."""
+    kept = [put(pod, name) for name in ("output/u/a/1/x.png", "output/u/b/1/x.png")]
+    assert Requests(pod.requests).delete([("output", path)])
+    caretaking(pod)[0].look()
+    assert [path for path in kept if not path.exists()] == []
 
 
 EVIL: list[Any] = [
