@@ -84,11 +84,19 @@ class Records:
         place = {"owner": owner, **asdict(file)}
         return bool(await self._database.read(lambda connection: assets.OWNED.first(connection, **place)))
 
-    async def owned_by_others(self, owner: str, files: Collection[StoredFile]) -> set[StoredFile]:
-        """Return those of the files that are an upload or a result of somebody else."""
+    async def owned_by_others(self, owner: str, files: Collection[StoredFile], temporary_since: int) -> set[StoredFile]:
+        """Return those of the files that are an upload or a result of somebody else.
+
+        Of temporary ones those alone that were made since a time, in milliseconds: ComfyUI forgets them when it starts,
+        and may use a name again.
+        """
 
         def work(connection: Connection) -> set[StoredFile]:
-            return {file for file in files if assets.is_owned_by_another(connection, owner, file)}
+            since = {"temp": temporary_since}
+            owned = (
+                (file, assets.is_owned_by_another(connection, owner, file, since.get(file.type, 0))) for file in files
+            )
+            return {file for file, taken in owned if taken}
 
         return await self._database.read(work) if files else set()
 

@@ -49,6 +49,7 @@ class Tracker:
     ) -> None:
         self.ended = self.moved = _nobody_listens
         self.keep = _where_they_are
+        self._connected_at = 0
         self._ledger = ledger
         self._upstream = upstream
         self._latch = latch
@@ -196,18 +197,25 @@ class Tracker:
             return None
         return replace(outcome, files=await self._unclaimed(job, outcome.files))
 
+    def connected(self) -> None:
+        """Take note that ComfyUI may have been started anew: it then has an empty folder of temporary files."""
+        self._connected_at = self._clock.now_ms()
+
     async def _unclaimed(self, job: Job, files: tuple[OutputFile, ...]) -> tuple[OutputFile, ...]:
         """Leave out files outside the job's own folder that are another owner's, whatever a node says of them."""
         realm = self.realm(job)
         outside = [output.file for output in files if not realm.holds(output.file, job.id)]
-        others = await self._ledger.owned_by_others(job.owner, outside)
+        others = await self._owned_by_others(job.owner, outside)
         return tuple(output for output in files if output.file not in others)
+
+    async def _owned_by_others(self, owner: str, files: Sequence[StoredFile]) -> set[StoredFile]:
+        return await self._ledger.owned_by_others(owner, files, self._connected_at)
 
     async def is_showing(self, owner: str, file: StoredFile) -> bool:
         """Return whether an unfinished job of `owner` has said that it made this file, and could have made it."""
         for job in self.of(owner):
             if file in job.shown:
-                return self.realm(job).holds(file, job.id) or not await self._ledger.owned_by_others(owner, [file])
+                return self.realm(job).holds(file, job.id) or not await self._owned_by_others(owner, [file])
         return False
 
     def show(self, job: Job, node_id: str, output: object) -> None:

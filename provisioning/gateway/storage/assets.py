@@ -61,7 +61,7 @@ OWNED = Lookup(select(exists().where(*_FILE)), itemgetter(0))
 """Finds out whether a file of ComfyUI's is an asset of an owner's."""
 
 _NAMED = (*_PLACE, AssetRow.filename == bindparam("filename"))
-_OF_ANOTHER = Lookup(select(exists().where(*_NAMED, AssetRow.owner != bindparam("owner"))), itemgetter(0))
+_OF_ANOTHER = exists().where(*_NAMED, AssetRow.owner != bindparam("owner"), AssetRow.created_at >= bindparam("since"))
 
 
 _MAKER = Lookup(
@@ -130,9 +130,9 @@ def add(connection: Connection, asset: Asset) -> None:
     connection.execute(insert(AssetRow).values(**asdict(asset)))
 
 
-def is_owned_by_another(connection: Connection, owner: str, file: StoredFile) -> bool:
-    """Return whether a file of ComfyUI's is an asset of somebody else's, within somebody's transaction."""
-    return bool(_OF_ANOTHER.first(connection, owner=owner, **asdict(file)))
+def is_owned_by_another(connection: Connection, owner: str, file: StoredFile, since: int) -> bool:
+    """Return whether a file is an asset of somebody else's that was made since a time, within a transaction."""
+    return bool(connection.execute(select(_OF_ANOTHER), {"owner": owner, "since": since, **asdict(file)}).scalar())
 
 
 def _of(owner: str | None) -> ColumnElement[bool]:

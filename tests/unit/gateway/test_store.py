@@ -204,6 +204,7 @@ async def test_temporary_results_of_equal_names_are_two_files(gate: Gate) -> Non
         await gate.comfy.end(job, made=("temp", "x_temp_abcde_00001_.png", content))
         await until(lambda job=job: gate.app.services.tracker.get(job) is None)  # type: ignore[misc]
         jobs.append(job)
+        gate.clock.advance(60)
         await restart(gate)
     for client, content in ((gate.alice, PNG), (gate.bob, OTHER)):
         shown = await client.get("/view", params={"filename": "x_temp_abcde_00001_.png", "type": "temp"})
