@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from components.runpod.checkpoint import Checkpoint, backend_folder
+from components.runpod.checkpoint import Checkpoint, Told, backend_folder
 from components.runpod.intents import Intents
 from components.runpod.plugin.account_check import OVERRIDE
 from components.runpod.plugin.engine import EngineLog
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     lifeline = Lifeline(int(os.environ.get("RUNPOD_PLUGIN_PARENT", os.getppid())))
     lifeline.watch()
     folder = Path(os.environ.get("COMFYUI_RUNPOD_STATE", _CHECKOUT / ".state")) / "intents"
-    checkpoint = Checkpoint(backend_folder(os.environ))
+    checkpoint = Checkpoint(backend_folder(os.environ), Told.parse(os.environ))
     # The engine starts its plugins in the folder of the program, where the stack files lie.
     files = StackFiles(Path.cwd())
     provider = RunPodProvider(

@@ -17,6 +17,16 @@ _POSTS = 3
 """Times one candidate is asked for when answers get lost; each is followed by a look for its effect."""
 
 
+_LONGEST_RUN = 2 * 3600.0
+"""Seconds after which a creation that the state calls unfinished cannot take effect any more."""
+
+
+def is_recent(operation: Operation, urn: str = "") -> bool:
+    """Say whether the state tells of a creation, begun by a killed run, that may have taken effect or still may."""
+    since = operation.pending.get(urn or operation.urn)
+    return since is not None and (since == 0 or operation.wall() - since < _LONGEST_RUN)
+
+
 class Thing(Protocol):
     """What everything at RunPod has."""
 
@@ -64,8 +74,11 @@ class Creation(Generic[Made]):
 
     def _adopt(self) -> tuple[Made, Marker] | None:
         """Take up what an earlier run made and the state does not know; end what no longer fits."""
-        for intent in self._open_intents():
+        intents = self._open_intents()
+        for intent in intents:
             self._await_late_effect(intent)
+        if not intents and is_recent(self._operation):
+            self._await_unrecorded()
         adopted: tuple[Made, Marker] | None = None
         for found, marker in self._unclaimed():
             if adopted is None and self._shelf.matches(found):
@@ -83,12 +96,28 @@ class Creation(Generic[Made]):
         found = [(thing, self._shelf.marker(thing)) for thing in self._shelf.list() if thing.id not in claimed]
         ours = [(thing, marker) for thing, marker in found if marker and wanted.same_resource(marker)]
         recorded = {record.marker for record in records}
-        if self._operation.ids_in_state and not self._operation.state_was_read:
+        if self._operation.ids_in_state and not self._knows_leftovers():
             # Of two that carry our marker without a record, one may be in the state as waiting for its deletion.
             for thing, _ in (pair for pair in ours if str(pair[1]) not in recorded):
                 self._report(thing)
             return [pair for pair in ours if str(pair[1]) in recorded]
         return ours
+
+    def _knows_leftovers(self) -> bool:
+        """Say whether what carries our marker and is in no record is certainly of a run that was killed."""
+        return self._operation.state_was_read or is_recent(self._operation)
+
+    def _await_unrecorded(self) -> None:
+        """Wait for what another machine's killed run may have asked for: the state says so, and no record is here."""
+        started, bound = self._operation.clock(), self._operation.settings.late_effect_seconds
+        while not self._unclaimed():
+            left = bound - (self._operation.clock() - started)
+            if left <= 0:
+                return
+            self._operation.screen.status(
+                f"a creation of {self._shelf.what} that was interrupted elsewhere may still show for {left:.0f} s"
+            )
+            self._operation.sleep(min(_LOOK_EVERY, left))
 
     def _keep(self, found: Made, marker: Marker) -> None:
         self._operation.intents.placed(self._operation.intents.post(marker, self._operation.urn), found.id)
@@ -96,7 +125,7 @@ class Creation(Generic[Made]):
 
     def _end_or_report(self, found: Made, marker: Marker) -> None:
         recorded = {intent.marker for intent in self._open_intents()}
-        if str(marker) not in recorded and not self._operation.state_was_read:
+        if str(marker) not in recorded and not self._knows_leftovers():
             self._report(found)
             return
         self._operation.screen.info(f"ending {self._shelf.what} {found.id}, which an interrupted run left")

@@ -46,7 +46,7 @@ class EndpointKind(MarkedKind[Endpoint]):
         "networkVolumeId": "",
         "drainTimeoutSeconds": 300,
     }
-    outputs = ("endpointId", "urls", "physicalName", "marker")
+    outputs = ("endpointId", "urls", "physicalName", "marker", "twins")
     secrets = frozenset({"env"})
     replacing = frozenset({"guard", "type", "computeType"})
 

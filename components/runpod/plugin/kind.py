@@ -54,6 +54,10 @@ class Operation:
     """Those are all of them; otherwise the state may hold more than the engine has asked about."""
     wall: Callable[[], float] = time.time
     """Seconds since 1970, for what is compared with the state of an earlier run."""
+    pending: Mapping[str, float] = field(default_factory=dict)
+    """Creations of the stack that a killed run has begun, by URN: since when, seconds since 1970; 0: nobody knows."""
+    saved_ids: Callable[[], frozenset[str] | None] = lambda: None
+    """Returns every id that the engine's state holds now; None where nobody can read it."""
     stack_files: StackFiles = NO_STACK_FILES
     """What the person has written, for deletions that nobody could undo."""
     ids_of_stack: Callable[[], frozenset[str]] = frozenset

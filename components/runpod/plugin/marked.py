@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -15,6 +16,7 @@ from components.runpod.api.errors import NotFoundError
 from components.runpod.marker import Marker, marker_of, parse, split_name
 from components.runpod.placement import NOWHERE, Candidate
 from components.runpod.plugin import ending
+from components.runpod.plugin import twins as twins_of
 from components.runpod.plugin.creation import Creation, Shelf
 from components.runpod.plugin.ending import Target
 from components.runpod.plugin.kind import REQUIRED, Changes, Found, Kind, Operation
@@ -44,6 +46,10 @@ class MarkedKind(Kind, Generic[Live]):
     """Output that repeats the id; unknown until created, unlike the id itself."""
     replacing: ClassVar[frozenset[str]]
     """Inputs whose change needs another resource."""
+    ends_twins: ClassVar[bool] = True
+    """Whether an update ends what carries the marker of one that the state holds."""
+    twins_end: ClassVar[str] = "`pulumi up` ends it"
+    """What becomes of such a twin."""
     inert: ClassVar[frozenset[str]] = frozenset()
     """Inputs whose change alone changes nothing at RunPod."""
 
@@ -78,15 +84,16 @@ class MarkedKind(Kind, Generic[Live]):
     def diff(self, state: Values, inputs: Values) -> Changes:
         """Compare what is there with what is wanted."""
         changed = [name for name in self.defaults if differs(state, inputs, name)]
+        noted = (twins_of.OUTPUT,) if twins_of.noted(state) else ()
         return Changes(
-            tuple(name for name in changed if name not in self.replacing),
+            (*(name for name in changed if name not in self.replacing), *noted),
             tuple(name for name in changed if name in self.replacing),
         )
 
     def preview_update(self, state: Values, inputs: Values) -> Values:
         """Return what is known after the update."""
         renamed = {"physicalName": UNKNOWN} if differs(state, inputs, "name") else {}
-        return {**state, **inputs, **renamed}
+        return {**state, **inputs, **renamed, twins_of.OUTPUT: []}
 
     def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
         """Make it, or take up what an interrupted run has made."""
@@ -106,8 +113,10 @@ class MarkedKind(Kind, Generic[Live]):
             return None
         marker = _marker(state, live)
         operation.account.saw(marker)
-        self._look_for_twins(operation, client, live, marker)
-        observed = self._outputs(live, inputs or self._imported(marker), marker)
+        twins = twins_of.report(
+            operation, self.what, resource_id, self._twins(operation, client, live.id, marker), self.twins_end
+        )
+        observed = self._outputs(live, inputs or self._imported(marker), marker, twins if self.ends_twins else [])
         return Found({name: observed[name] for name in self.defaults if name in observed}, observed)
 
     def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:
@@ -116,6 +125,8 @@ class MarkedKind(Kind, Generic[Live]):
         live = collection.get(resource_id)
         marker = _marker(state, live)
         body = self.patch(live, inputs, marker.name(inputs["name"]) if marker else inputs["name"])
+        if twins_of.noted(state):
+            self._end_twins(operation, live.id, marker)
         return self._outputs(collection.update(resource_id, body) if body else live, inputs, marker)
 
     def delete(self, operation: Operation, resource_id: str, state: Values) -> None:
@@ -127,15 +138,15 @@ class MarkedKind(Kind, Generic[Live]):
         marker, what = parse(str(state.get("marker", ""))), f"{target.what} {target.id}"
         return replace(target, prove=lambda: operation.account.check(operation.client(), marker, what))
 
-    def meet_twin(self, operation: Operation, client: Client, twin: Live, live: Live) -> None:
-        """Do something about what a lost POST made after all: it has the marker of one that the state holds."""
-        operation.screen.warning(f"{self.what} {twin.id} is a late twin of {live.id} that nobody knows of: ending it")
-        ending.end(operation, self.target(client, twin.id, {}))
+    def _twins(self, operation: Operation, client: Client, own_id: str, marker: Marker | None) -> list[Live]:
+        things = self.collection(client).all() if marker else []
+        return twins_of.find(operation, own_id, marker, things, lambda thing: marker_of(thing.name))
 
-    def _look_for_twins(self, operation: Operation, client: Client, live: Live, marker: Marker | None) -> None:
-        for other in self.collection(client).all() if marker else ():
-            if other.id != live.id and marker_of(other.name) == marker:
-                self.meet_twin(operation, client, other, live)
+    def _end_twins(self, operation: Operation, own_id: str, marker: Marker | None) -> None:
+        client = operation.client()
+        for twin in self._twins(operation, client, own_id, marker) if self.ends_twins else ():
+            operation.screen.warning(f"{self.what} {twin.id} is a twin of {own_id}: ending it")
+            ending.end(operation, self.target(client, twin.id, {}))
 
     def _shelf(self, operation: Operation, client: Client, inputs: Values) -> Shelf[Live]:
         def matches(live: Live) -> bool:
@@ -158,7 +169,7 @@ class MarkedKind(Kind, Generic[Live]):
         """Return it as the state holds it."""
         return live
 
-    def _outputs(self, live: Live, inputs: Values, marker: Marker | None) -> Values:
+    def _outputs(self, live: Live, inputs: Values, marker: Marker | None, twins: Sequence[str] = ()) -> Values:
         live = self.shown(live)
         base, carried = split_name(live.name)
         return {
@@ -168,6 +179,7 @@ class MarkedKind(Kind, Generic[Live]):
             self.id_output: live.id,
             "physicalName": live.name,
             "marker": str(marker or ""),
+            twins_of.OUTPUT: list(twins),
         }
 
     def _imported(self, marker: Marker | None) -> Values:

@@ -58,8 +58,10 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
     token = "runpod:index:NetworkVolume"  # noqa: S105 - a resource type
     what = "network volume"
     id_output = "networkVolumeId"
+    ends_twins = False
+    twins_end = "it bills and may hold data; `make sweep VOLUMES=<id>` or the end of the stack deletes it"
     defaults = _DEFAULTS
-    outputs = ("networkVolumeId", "dataCenterId", "storageType", "physicalName", "marker")
+    outputs = ("networkVolumeId", "dataCenterId", "storageType", "physicalName", "marker", "twins")
     replacing = frozenset({"guard", "isNextGenStorage"})
 
     def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:
@@ -160,12 +162,6 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
 
         target = self.proven(operation, ending.volume(client, resource_id), state)
         ending.end(operation, replace(target, delete=release_and_delete))
-
-    def meet_twin(self, operation: Operation, client: Client, twin: NetworkVolume, live: NetworkVolume) -> None:  # noqa: ARG002
-        """Report it: a volume may hold data by now, so only the guard's end takes it along."""
-        operation.screen.warning(
-            f"network volume {twin.id} is a late twin of {live.id} and bills; `pulumi destroy` ends it too"
-        )
 
 
 def _no_tag(name: str) -> str:

@@ -12,7 +12,7 @@ from components.runpod.api.errors import BadRequestError, CallError, ConflictErr
 from components.runpod.api.models import Pod
 from components.runpod.marker import Marker, marker_of, new_marker, parse
 from components.runpod.placement import Candidate, PlacementError, Refusal, pod_candidates
-from components.runpod.plugin import checks, ending, gpu_watch, pod_env, pod_inputs, pod_state, unused
+from components.runpod.plugin import checks, ending, gpu_watch, pod_env, pod_inputs, pod_state, twins, unused
 from components.runpod.plugin.creation import Creation, Shelf
 from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Found, Kind, NotReadyError, Operation
 from components.runpod.plugin.pod_spec import STOPPED, PodSpec, split_ports
@@ -38,6 +38,7 @@ class PodKind(Kind):
         "physicalName",
         "cudaVersion",
         "gpusMissingSince",
+        "twins",
         "marker",
     )
     secrets = frozenset({"env"})
@@ -77,7 +78,7 @@ class PodKind(Kind):
         moving = ("sshHost", "sshPort", "urls", "status") if changed & pod_state.RESETTING else ()
         renamed = ("physicalName",) if "name" in changed else ()
         priced = ("costPerHr",) if "status" in changed else ()
-        return {**state, **inputs, **dict.fromkeys((*moving, *renamed, *priced), UNKNOWN)}
+        return {**state, **inputs, **dict.fromkeys((*moving, *renamed, *priced), UNKNOWN), twins.OUTPUT: []}
 
     def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
         """Place the pod and wait until it is ready."""
@@ -112,17 +113,21 @@ class PodKind(Kind):
         if live.status == "TERMINATED":
             return None
         marker = _marker(state, live)
-        _end_twins(operation, client, live, marker)
+        others = _twins(operation, client, live.id, marker)
+        found = twins.report(operation, "pod", live.id, others, "it bills; `pulumi up` ends it")
         known = {**_plain_defaults(), **inputs} if inputs else _imported(live, marker)
         declared = pod_state.declared_by(live, known, marker)
-        missing = gpu_watch.since(operation, live, state)
-        return Found(declared, pod_state.observe(live, declared, marker, operation.settings, missing))
+        beside = {gpu_watch.OUTPUT: gpu_watch.since(operation, live, state), twins.OUTPUT: found}
+        return Found(declared, pod_state.observe(live, declared, marker, operation.settings, beside))
 
     def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:
         """Change what API v2 can change in place, start what was stopped, and wait until it is ready again."""
         spec, client = PodSpec.parse(inputs), operation.client()
         before = client.get_pod(resource_id)
         marker = _marker(state, before)
+        for twin in _twins(operation, client, resource_id, marker) if twins.noted(state) else ():
+            operation.screen.warning(f"pod {twin.id} is a twin of {resource_id} and bills: ending it")
+            ending.end(operation, ending.pod(client, twin.id))
         body = spec.patch(before, marker)
         live = client.update_pod(resource_id, body) if body else before
         if live.status in STOPPED:
@@ -201,7 +206,8 @@ def _ready(
         live = readiness.wait(pod.id, before)
     except RunPodError as error:
         live = readiness.seen or pod
-        seen = pod_state.observe(live, inputs, marker, operation.settings, readiness.gpus_missing_since)
+        beside = {gpu_watch.OUTPUT: readiness.gpus_missing_since}
+        seen = pod_state.observe(live, inputs, marker, operation.settings, beside)
         raise NotReadyError(pod.id, seen, str(error)) from error
     return pod_state.observe(live, inputs, marker, operation.settings)
 
@@ -223,14 +229,9 @@ def _marker(state: Values, live: Pod) -> Marker:
     return parse(str(state.get("marker", ""))) or marker_of(live.name, live.env) or Marker("0" * 10, "0" * 8, "0" * 8)
 
 
-def _end_twins(operation: Operation, client: Client, live: Pod, marker: Marker) -> None:
-    """End what a lost POST made after all: it has the very marker of a pod that the state holds under another id."""
-    for pod in client.list_pods():
-        if pod.id != live.id and pod.status != "TERMINATED" and marker_of(pod.name, pod.env) == marker:
-            operation.screen.warning(
-                f"pod {pod.id} is a late twin of {live.id} that nobody knows of and bills: ending it"
-            )
-            ending.end(operation, ending.pod(client, pod.id))
+def _twins(operation: Operation, client: Client, own_id: str, marker: Marker) -> list[Pod]:
+    living = [pod for pod in client.list_pods() if pod.status != "TERMINATED"]
+    return twins.find(operation, own_id, marker, living, lambda pod: marker_of(pod.name, pod.env))
 
 
 def _plain_defaults() -> Values:

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.runpod.api.models import Pod
 from components.runpod.marker import ENV_NAME, Marker, split_name
-from components.runpod.plugin import gpu_wish, pod_env
+from components.runpod.plugin import gpu_watch, gpu_wish, pod_env, twins
 from components.runpod.plugin.kind import Changes
 from components.runpod.plugin.pod_spec import STOPPED, split_ports
 from components.runpod.plugin.settings import Settings
@@ -32,10 +32,16 @@ RESETTING = frozenset({"imageName", "dockerArgs", "containerDiskInGb", "env", "v
 """Changes after which the container starts anew, with new public ports."""
 
 
-def observe(live: Pod, inputs: Values, marker: Marker, settings: Settings, missing_since: str = "") -> Values:
+NOTHING_BESIDE: Mapping[str, Any] = {gpu_watch.OUTPUT: "", twins.OUTPUT: []}
+"""Outputs that no single answer about the pod shows."""
+
+
+def observe(
+    live: Pod, inputs: Values, marker: Marker, settings: Settings, beside: Mapping[str, Any] = NOTHING_BESIDE
+) -> Values:
     """Return all properties; what cannot be seen of an input (a ranking, a bound) is as it was declared."""
     seen = {**_observed_inputs(live, inputs, marker), **_outputs(live, marker, settings)}
-    return {**inputs, **seen, "gpusMissingSince": missing_since}
+    return {**inputs, **seen, **NOTHING_BESIDE, **beside}
 
 
 def declared_by(live: Pod, inputs: Values, marker: Marker) -> Values:
@@ -50,6 +56,8 @@ def diff(state: Values, inputs: Values) -> Changes:
         updates.append("env")
     if _ports(state) != _ports(inputs):
         updates.append("ports")
+    if twins.noted(state):
+        updates.append(twins.OUTPUT)
     replaces = [name for name in _REPLACING if _REPLACING[name](state, inputs)]
     if state.get("status") != "RUNNING":
         stopped = state.get("status") in STOPPED

@@ -200,6 +200,8 @@ class RunPodProvider(sdk.Provider):
             sleep=self.stop.sleep,
             clock=self._clocks.since_start,
             wall=self._clocks.wall,
+            pending=self._checkpoint.pending(urn) if urn else {},
+            saved_ids=partial(self._saved_ids, urn),
             stack_files=self._stack_files,
             account=self._account,
             ids_of_stack=partial(self._ids_of_stack, urn),
@@ -210,8 +212,15 @@ class RunPodProvider(sdk.Provider):
     def _ids_of_stack(self, urn: str) -> frozenset[str]:
         """Return what the state holds now or, where nobody can read it, what the engine has asked about."""
         saved = self._checkpoint.every_id(urn)
-        asked = frozenset(self._born).union(*self._ids.values()) - self._ended
-        return asked if saved is None else saved
+        return self._asked() if saved is None else saved
+
+    def _saved_ids(self, urn: str) -> frozenset[str] | None:
+        """Return what the state holds: as its file says now or, elsewhere, as it was told at the start, and since."""
+        saved, told = self._checkpoint.every_id(urn), self._checkpoint.told.ids
+        return saved if saved is not None or told is None else told | self._asked()
+
+    def _asked(self) -> frozenset[str]:
+        return frozenset(self._born).union(*self._ids.values()) - self._ended
 
     def _connected(self) -> Client:
         if self._client is None:

@@ -27,7 +27,7 @@ class RegistryAuthKind(MarkedKind[RegistryCredential]):
         "password": REQUIRED,
         "guard": REQUIRED,
     }
-    outputs = ("registryAuthId", "physicalName", "marker")
+    outputs = ("registryAuthId", "physicalName", "marker", "twins")
     secrets = frozenset({"username", "password"})
     replacing = frozenset({"name", "username", "password", "guard"})
 

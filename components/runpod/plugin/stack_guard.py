@@ -9,8 +9,9 @@ from components.runpod import inventory
 from components.runpod.api.client import Client
 from components.runpod.api.errors import RunPodError
 from components.runpod.intents import Intent
-from components.runpod.marker import marker_of, new_instance
+from components.runpod.marker import marker_of, new_instance, parse, urn_hash
 from components.runpod.plugin import checks, ending
+from components.runpod.plugin.creation import is_recent
 from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Kind, Operation, token_of
 from components.runpod.plugin.values import Values
 
@@ -96,9 +97,29 @@ def _await_late_effects(operation: Operation, client: Client, instance: str) -> 
     while waiting := [one for one in operation.intents.of_instance(instance) if not one.resource_id]:
         left = bound - min(operation.intents.age(one) for one in waiting)
         if left <= 0 or {one.marker for one in waiting} <= _shown(client):
-            return
+            break
         operation.screen.status(f"an interrupted creation may still show for {left:.0f} s; waiting for it")
         operation.sleep(min(_LOOK_EVERY, left))
+    _await_unrecorded(operation, client, instance)
+
+
+def _await_unrecorded(operation: Operation, client: Client, instance: str) -> None:
+    """Wait for what another machine's killed run may have asked for: the state says so, and no record is here."""
+    recorded = {one.urn for one in operation.intents.of_instance(instance)}
+    begun = [urn for urn in operation.pending if token_of(urn) in _TARGET_OF and is_recent(operation, urn)]
+    wanted = {urn_hash(urn) for urn in begun if urn not in recorded}
+    started, bound = operation.clock(), operation.settings.late_effect_seconds
+    while wanted and wanted - _urns(_shown(client), instance):
+        left = bound - (operation.clock() - started)
+        if left <= 0:
+            return
+        operation.screen.status(f"a creation interrupted elsewhere may still show for {left:.0f} s; waiting for it")
+        operation.sleep(min(_LOOK_EVERY, left))
+
+
+def _urns(markers: set[str], instance: str) -> set[str]:
+    """Return the hashes of the declared resources of one instance that are among the markers."""
+    return {marker.urn for marker in map(parse, markers) if marker and marker.instance == instance}
 
 
 def _shown(client: Client) -> set[str]:

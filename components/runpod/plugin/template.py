@@ -35,7 +35,7 @@ class TemplateKind(MarkedKind[Template]):
         "category": "NVIDIA",
         "allowedCudaVersions": [],
     }
-    outputs = ("templateId", "physicalName", "marker")
+    outputs = ("templateId", "physicalName", "marker", "twins")
     secrets = frozenset({"env"})
     replacing = frozenset({"guard"})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.runpod.checkpoint import Checkpoint, backend_folder
+from components.runpod.checkpoint import PENDING, STATE_IDS, Checkpoint, Told, backend_folder
 from components.runpod.intents import Intents
 from components.runpod.marker import new_marker
 from components.runpod.plugin.kind import Operation
@@ -76,3 +76,29 @@ def test_a_state_that_was_rolled_back_takes_up_what_it_has_lost(
     intents.seen_in_state("lost")
     cloud.things.append(Thing("lost", marker))
     assert create(replace(operation, state_was_read=True), cloud).id == "lost"
+
+
+def pending(*urns: str) -> str:
+    noted = [{"type": "creating", "resource": {"urn": urn}} for urn in urns]
+    other = {"type": "updating", "resource": {"urn": "urn:updated"}}
+    return json.dumps({"checkpoint": {"latest": {"resources": [], "pending_operations": [*noted, other]}}})
+
+
+def test_creations_that_were_begun_are_those_of_before_our_own(tmp_path: Path) -> None:
+    checkpoint = written(tmp_path, pending(URN))
+    assert checkpoint.pending(URN) == {URN: 0.0}
+    (tmp_path / ".pulumi" / "stacks" / "project" / "dev.json").write_text(pending(URN, f"{URN}-2"))
+    assert checkpoint.pending(f"{URN}-2") == {URN: 0.0}, "what the engine notes later is our own"
+
+
+def test_what_the_commands_tell_stands_for_a_state_that_lies_elsewhere() -> None:
+    told = [{"urn": URN, "instance": GUARD, "since": 4711.5}, {"urn": "", "since": 1}, 7]
+    checkpoint = Checkpoint(None, Told.parse({PENDING: json.dumps(told), STATE_IDS: '["a", "b"]'}))
+    assert checkpoint.pending(URN) == {URN: 4711.5}
+    assert checkpoint.ids(URN) == frozenset({"a", "b"})
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "7"])
+def test_what_is_told_in_another_form_says_nothing(text: str) -> None:
+    checkpoint = Checkpoint(None, Told.parse({PENDING: text, STATE_IDS: text}))
+    assert (checkpoint.pending(URN), checkpoint.ids(URN)) == ({}, None)

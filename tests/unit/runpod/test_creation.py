@@ -221,3 +221,55 @@ def test_an_empty_balance_stops_at_once(operation: Operation, cloud: Cloud) -> N
     with pytest.raises(PaymentRequiredError, match="add credit"):
         create(operation, cloud)
     assert cloud.posts == 1
+
+
+def elsewhere(operation: Operation, clock: FakeClock) -> Operation:
+    """Return an operation on a machine without records, whose state says that a creation was begun a minute ago."""
+    return replace(operation, pending={URN: clock.now - 60})
+
+
+def test_what_another_machines_killed_run_makes_late_is_awaited_and_taken_up(
+    operation: Operation, cloud: Cloud, clock: FakeClock
+) -> None:
+    late = Thing("late", new_marker(GUARD, URN))
+    clock.on_sleep = lambda now: cloud.things.append(late) if now >= 1_040 and late not in cloud.things else None
+    assert create(elsewhere(operation, clock), cloud).id == "late"
+    assert cloud.posts == 0
+
+
+def test_what_another_machines_killed_run_never_made_is_made_after_the_bound(
+    operation: Operation, cloud: Cloud, clock: FakeClock
+) -> None:
+    assert create(elsewhere(operation, clock), cloud).id == "t1"
+    assert 1_060 <= clock.now < 1_070
+
+
+def test_the_note_of_another_resource_is_no_reason_to_wait(
+    operation: Operation, cloud: Cloud, clock: FakeClock
+) -> None:
+    assert create(replace(operation, pending={"urn:other": clock.now}), cloud).id == "t1"
+    assert clock.slept == []
+
+
+def test_a_note_of_days_ago_is_no_reason_to_wait(operation: Operation, cloud: Cloud, clock: FakeClock) -> None:
+    clock.now += 100_000
+    create(replace(operation, pending={URN: clock.now - 90_000}), cloud)
+    assert clock.slept == []
+
+
+def test_what_another_machines_killed_run_left_and_does_not_fit_is_ended(
+    operation: Operation, cloud: Cloud, clock: FakeClock
+) -> None:
+    cloud.things.append(Thing("left", new_marker(GUARD, URN), gpu="b"))
+    cloud.wanted = "a"
+    assert create(elsewhere(operation, clock), cloud).id == "t1"
+    assert [thing.id for thing in cloud.things] == ["t1"]
+
+
+def test_while_a_replacement_was_interrupted_elsewhere_its_leftover_is_taken_up(
+    operation: Operation, cloud: Cloud, clock: FakeClock
+) -> None:
+    cloud.things += [Thing("old", new_marker(GUARD, URN)), Thing("left", new_marker(GUARD, URN))]
+    replacing = replace(elsewhere(operation, clock), ids_in_state=frozenset({"old"}))
+    assert create(replacing, cloud).id == "left"
+    assert {thing.id for thing in cloud.things} == {"old", "left"}

@@ -8,7 +8,7 @@ import pytest
 from components.runpod.api.client import Client
 from components.runpod.api.errors import NotRunPodError
 from components.runpod.intents import Intents
-from components.runpod.marker import Marker
+from components.runpod.marker import Marker, new_marker
 from components.runpod.plugin import ending
 from components.runpod.plugin.ending import StillThereError
 from components.runpod.plugin.kind import Operation
@@ -153,6 +153,20 @@ def test_the_guard_waits_for_what_a_killed_run_may_still_make(
     StackGuardKind().delete(operation, marker.instance, {})
     assert clock.now == 1_010
     assert intents.of_instance(marker.instance) == []
+
+
+def test_the_guard_waits_for_what_another_machines_killed_run_may_still_make(
+    api: FakeApi, operation: Operation, clock: FakeClock
+) -> None:
+    marker = new_marker("0123456789", URN)
+    late = guarded(name=marker.name("gpu"))
+    nothing = [pods(), volumes(), *NOTHING_ELSE]
+    api.answer(*nothing * 4, pods(late), volumes(), *NOTHING_ELSE)
+    api.answer(pods(late), volumes(), *NOTHING_ELSE, DELETED, GONE, pods(), *nothing, NO_MARK)
+    told = {URN: clock.now - 60, "urn:pulumi:dev::project::command:local:Command::install": clock.now}
+    StackGuardKind().delete(replace(operation, pending=told), marker.instance, {})
+    assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/pods/pod1"]
+    assert clock.now == 1_008
 
 
 def test_the_guard_ends_by_id_what_no_list_shows_yet(api: FakeApi, operation: Operation, intents: Intents) -> None:

@@ -450,16 +450,40 @@ def test_what_exists_but_is_not_ready_is_told_to_the_engine(
     assert caught.value.outputs["status"] == "PROVISIONING"
 
 
-def test_a_late_twin_is_ended_by_the_next_refresh(api: FakeApi, operation: Operation) -> None:
-    name = MARKER.name("gpu")
-    twin = pod(id="twin", name=name)
-    api.answer(
-        Reply(body=pod(name=name)), Reply(body={"pods": [pod(name=name), twin]}),
-        Reply(204), problem(404, "pod not found"), Reply(body={"pods": [pod(name=name)]}),
-    )  # fmt: skip
-    found = KIND.read(operation, "pod1", {"marker": str(MARKER)}, {**DECLARED})
+def test_a_twin_is_told_by_a_look_and_ended_by_an_update(api: FakeApi, operation: Operation, lines: Lines) -> None:
+    inputs = checked(replace(operation, settings=Settings()))
+    twin = named_pod(id="twin")
+    api.answer(Reply(body=named_pod()), Reply(body={"pods": [named_pod(), twin]}))
+    found = KIND.read(operation, "pod1", {"marker": str(MARKER)}, inputs)
     assert found is not None
-    assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/pods/twin"]
+    assert {request.method for request in api.requests} == {"GET"}, "a preview and a refresh end nothing"
+    said = "pod twin carries the mark of pod1 and is not in the state: it bills; `pulumi up` ends it"
+    assert lines.shown == [f"warning: {said}"]
+    assert KIND.diff(found.outputs, inputs).updates == ("twins",)
+    assert KIND.preview_update(found.outputs, inputs)["sshPort"] == 4022, "the pod itself goes on"
+
+    gone = [Reply(204), problem(404, "pod not found"), Reply(body={"pods": [named_pod()]})]
+    api.answer(Reply(body=named_pod()), Reply(body={"pods": [named_pod(), twin]}), *gone, Reply(body=named_pod()))
+    outputs = KIND.update(operation, "pod1", found.outputs, inputs)
+    assert [r.path for r in api.requests if r.method != "GET"] == ["/v2/pods/twin"]
+    assert not KIND.diff(outputs, inputs)
+
+
+@pytest.mark.parametrize(
+    ("saved", "named"),
+    [(None, []), (frozenset({"pod1", "left"}), []), (frozenset({"pod1"}), ["left"])],
+    ids=["state-not-read", "waits-for-its-deletion", "in-no-state"],
+)
+def test_another_creations_leftover_is_a_twin_where_the_state_can_tell(
+    api: FakeApi, operation: Operation, saved: frozenset[str] | None, named: list[str]
+) -> None:
+    left = pod(id="left", name=Marker(MARKER.instance, MARKER.urn, "00000000").name("gpu"))
+    theirs = pod(id="theirs", name=Marker("f" * 10, MARKER.urn, MARKER.nonce).name("gpu"))
+    api.answer(Reply(body=named_pod()), Reply(body={"pods": [named_pod(), left, theirs]}))
+    reading = replace(operation, saved_ids=lambda: saved)
+    found = KIND.read(reading, "pod1", {"marker": str(MARKER)}, checked(replace(operation, settings=Settings())))
+    assert found is not None
+    assert found.outputs["twins"] == named
 
 
 def test_a_vanished_pod_leaves_the_state(api: FakeApi, operation: Operation) -> None:

@@ -36,7 +36,7 @@ BINDINGS: list[type[Resource]] = [
     runpod.SshKeyPair,
     runpod.RandomSecret,
 ]
-UNSEEN = {"marker"}
+UNSEEN = {"marker", "twins"}
 """Outputs for the provider's own use, which no binding shows."""
 
 
