@@ -13,7 +13,10 @@ from components.runpod.plugin.kind import Operation
 BOUND_SECONDS = 180.0
 DRAIN_SECONDS = 300.0
 """How long an endpoint's workers may finish what they do. Deleting the endpoint ends them and their jobs anyway."""
-_LOOK_EVERY = 1.0
+_FIRST_LOOK = 1.0
+_SLOWEST_LOOK = 5.0
+_GROWTH = 1.5
+"""Looks get rarer, so that several deletions with one key stay below RunPod's sixty calls a minute."""
 _ASK_AGAIN_EVERY = 20.0
 
 
@@ -131,7 +134,7 @@ def end(operation: Operation, target: Target) -> None:
     started = operation.clock()
     bound = operation.timeout or BOUND_SECONDS
     asked_at: float | None = None
-    refusal = ""
+    refusal, pause = "", _FIRST_LOOK
     while True:
         now = operation.clock()
         if asked_at is None or now - asked_at >= _ASK_AGAIN_EVERY:
@@ -144,7 +147,8 @@ def end(operation: Operation, target: Target) -> None:
         if elapsed >= bound:
             raise StillThereError(_still_there(target, elapsed, refusal))
         operation.screen.status(f"waiting for the end of {target.what} {target.id} ({elapsed:.0f} s)")
-        operation.sleep(_LOOK_EVERY)
+        operation.sleep(min(pause, max(bound - elapsed, _FIRST_LOOK)))
+        pause = min(_SLOWEST_LOOK, pause * _GROWTH)
 
 
 def ask(target: Target, unknown: Callable[[], None] = lambda: None) -> str:
@@ -196,7 +200,7 @@ def _drain(operation: Operation, target: Target) -> None:
     if refusal := park(target):
         operation.screen.info(f"the workers of {target.what} {target.id} cannot be drained: {refusal}")
         return
-    started = operation.clock()
+    started, pause = operation.clock(), _FIRST_LOOK
     while left := workers_left(target):
         elapsed = operation.clock() - started
         if elapsed >= target.drain_seconds:
@@ -206,7 +210,8 @@ def _drain(operation: Operation, target: Target) -> None:
             )
             return
         operation.screen.status(f"{target.what} {target.id}: waiting for {left} worker(s) to end ({elapsed:.0f} s)")
-        operation.sleep(_LOOK_EVERY)
+        operation.sleep(pause)
+        pause = min(_SLOWEST_LOOK, pause * _GROWTH)
 
 
 def _park(client: Client, endpoint_id: str) -> None:

@@ -8,7 +8,7 @@ import zlib
 
 from components.runpod.plugin import checks
 from components.runpod.plugin.kind import Changes, Failure, Kind, Operation
-from components.runpod.plugin.values import Values
+from components.runpod.plugin.values import Values, differs
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _DEFAULTS = {"prefix": "", "length": 40, "checksum": False}
@@ -28,8 +28,8 @@ class RandomSecretKind(Kind):
         return inputs, checks.apply(rules, inputs)
 
     def diff(self, state: Values, inputs: Values) -> Changes:
-        """Compare; every change needs another secret."""
-        return Changes(replaces=tuple(name for name in _DEFAULTS if state.get(name) != inputs.get(name)))
+        """Compare; every change needs another secret. An input that the state does not know yet replaces none."""
+        return Changes(replaces=tuple(name for name in _DEFAULTS if differs(state, inputs, name)))
 
     def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:  # noqa: ARG002
         """Draw the secret; its id is a draw of its own and tells nothing about it."""

@@ -82,7 +82,7 @@ class Readiness:
             )
         if live.status != "RUNNING":
             return "the status RUNNING"
-        if live.runtime is None:
+        if live.runtime is None and not _shows_no_runtime(live, elapsed):
             return "a running container"
         if before is not None and elapsed < _GRACE and not _restarted(before, live):
             return "a restarted container"
@@ -130,6 +130,11 @@ class Readiness:
             "wait on, raise the bound (readyTimeoutSeconds), or run `pulumi destroy`. A container disk smaller than "
             "the image and a host whose driver is too old for the image's CUDA both look like this"
         )
+
+
+def _shows_no_runtime(live: Pod, elapsed: float) -> bool:
+    """Say whether a pod can be ready without `runtime`: RunPod may leave it empty for as long as a CPU pod lives."""
+    return live.cpu is not None and (live.ssh.direct is not None or elapsed >= _GRACE)
 
 
 def _restarted(before: Pod, live: Pod) -> bool:

@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -71,6 +71,8 @@ class FakeApi:
         self.replies: list[Reply] = []
         self.requests: list[Request] = []
         self.url = ""
+        self.otherwise: Callable[[Request], Reply] | None = None
+        """Answers what nothing was prepared for; None: such a request is a fault of the test."""
 
     def answer(self, *replies: Reply) -> None:
         self.replies.extend(replies)
@@ -85,8 +87,10 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         content = self.rfile.read(length)
         body = json.loads(content) if content else None
-        self.api.requests.append(Request(self.command, self.path, dict(self.headers), body))
-        reply = self.api.replies.pop(0)
+        request = Request(self.command, self.path, dict(self.headers), body)
+        self.api.requests.append(request)
+        spare = self.api.otherwise if not self.api.replies else None
+        reply = spare(request) if spare else self.api.replies.pop(0)
         if reply.reset:
             # A reset instead of an orderly end: the peer sees ECONNRESET, as when a load balancer drops it.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

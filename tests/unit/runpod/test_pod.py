@@ -417,6 +417,16 @@ def test_the_container_of_before_a_reset_does_not_count(api: FakeApi, operation:
     assert wait(operation, before).started_at == "2026-11-22T00:01:00Z"
 
 
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_cpu_pod_whose_runtime_stays_empty_is_ready(api: FakeApi, operation: Operation, *, direct: bool) -> None:
+    cpu = {"gpu": None, "cpu": {"id": "cpu5g", "vcpuCount": 2}, "runtime": None, "ports": ["22/tcp"]}
+    api.otherwise = lambda _request: Reply(body=pod(**cpu, **({} if direct else {"ssh": {"direct": None}})))
+    declared = {**{k: v for k, v in KIND.defaults.items() if v is not None}, **DECLARED}
+    inputs = {**declared, "computeType": "CPU", "cpuFlavorIdList": ["cpu5g"], "ports": "22/tcp" if direct else ""}
+    readiness = Readiness(replace(operation, timeout=60.0), operation.client(), PodSpec.parse(inputs))
+    assert readiness.wait("pod1").cpu is not None
+
+
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [

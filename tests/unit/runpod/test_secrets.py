@@ -55,3 +55,11 @@ def test_every_secret_is_another(operation: Operation) -> None:
 def test_bad_input_is_named(operation: Operation, change: dict[str, object]) -> None:
     _, failures = RandomSecretKind().check(operation, {}, change)
     assert [name for name, _ in failures] == list(change)
+
+
+def test_an_input_that_a_later_version_adds_replaces_no_secret(operation: Operation) -> None:
+    kind = RandomSecretKind()
+    inputs = {"prefix": "p", "length": 20, "checksum": True}
+    _, state = kind.create(operation, inputs)
+    assert not kind.diff({name: value for name, value in state.items() if name != "checksum"}, inputs)
+    assert kind.diff(state, {**inputs, "checksum": False}).replaces == ("checksum",)
