@@ -7,7 +7,7 @@ import yaml
 
 from tests.integration.provider.bench import Emulator, Stack
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def write(stack: Stack, **volume: object) -> None:
