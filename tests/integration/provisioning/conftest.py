@@ -225,3 +225,5 @@ def pods(tmp_path: Path) -> Iterator[Callable[[str], DirectoryPod]]:
         if record:
             job.stop(pod.layout, record)
         pod.halt()
+        # Where it has a folder of its own, that is outside the test's.
+        shutil.rmtree(pod.layout.supervisor_socket.parent, ignore_errors=True)

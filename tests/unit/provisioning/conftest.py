@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import socket
 import struct
 import threading
@@ -110,11 +111,13 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path: Path) -> Iterator[Layout]:
     made = Layout(tmp_path / "pod")
     for directory in (made.home, made.run):
         directory.mkdir(parents=True)
-    return made
+    yield made
+    # Where it has a folder of its own, that is outside the test's.
+    shutil.rmtree(made.supervisor_socket.parent, ignore_errors=True)
 
 
 @pytest.fixture
