@@ -30,6 +30,7 @@ NEEDS = (
     Need("mount", "mount", "the disks of pods in the namespace runtime"),
     Need("unshare", "util-linux", "pods in the namespace runtime"),
     Need("nsenter", "util-linux", "pods in the namespace runtime"),
+    Need("fusermount3", "fuse3", "network volumes as RunPod has them, in the namespace runtime"),
     Need("chromium", "chromium", "ComfyUI's web editor in a browser"),
     Need("npm", "npm", "Comfy-Org's TypeScript client"),
     Need("postgres", "postgresql", "the gateway's database on PostgreSQL"),

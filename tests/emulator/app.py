@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.emulator import accounts, control, emulator, nouns
+from tests.emulator import accounts, control, control_volumes, emulator, nouns
 from tests.emulator.callers import is_ours
 from tests.emulator.emulator import EMULATOR, Emulator
 from tests.emulator.faults import Effect
@@ -52,7 +52,8 @@ def create_app(emu: Emulator, *, with_control: bool = True) -> web.Application:
     for routes in nouns.ROUTES:
         app.add_routes(routes)
     if with_control:
-        app.add_routes(control.routes)
+        for control_routes in (control.routes, control_volumes.routes):
+            app.add_routes(control_routes)
     return app
 
 

@@ -6,8 +6,10 @@ import os
 import shlex
 from collections.abc import Mapping
 
+from tests.emulator.faults import Conditions
 from tests.emulator.runtimes import ContainerSpec
 from tests.emulator.state import Pod, State
+from tests.emulator.volume_behaviour import behaviour_of
 
 PASSED = (
     "SSL_CERT_FILE",
@@ -61,18 +63,20 @@ def cuda_version(pod: Pod) -> str:
     return max(allowed, key=lambda version: [int(part) for part in version.split(".")])
 
 
-def spec_of(pod: Pod, state: State, *, crashing: bool = False, volume_mb: int = 0) -> ContainerSpec:
+def spec_of(pod: Pod, state: State, conditions: Conditions) -> ContainerSpec:
     """Return what the runtime is to run for a pod; ValueError when its args are no command line."""
+    network = state.volumes.get(pod.volume_id) if pod.volume_id else None
     volume = state.volume_directory(pod.volume_id) if pod.volume_id else None
     if volume is None and "persistent" in pod.mounts:
         volume = state.directory / "volume-disks" / pod.id
     return ContainerSpec(
         pod_id=pod.id,
-        args=CRASHING if crashing else shlex.split(pod.args),
+        args=CRASHING if conditions.hits(conditions.crash_loop, pod) else shlex.split(pod.args),
         env=passed_through(os.environ) | runpod_environment(pod) | pod.env,
         volume=volume,
         mount_path=pod.mount_path,
         ports=tuple(pod.private_ports("http") + pod.private_ports("tcp")),
         disk_gb=pod.disk,
-        volume_mb=volume_mb,
+        volume_mb=conditions.volume_megabytes,
+        behaviour=behaviour_of(network, conditions) if network else None,
     )

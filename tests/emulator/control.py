@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.emulator import emulator, workers
+from tests.emulator import emulator, volume_behaviour, workers
 from tests.emulator.emulator import Emulator, Thing
 from tests.emulator.faults import Effect, parse_conditions, parse_rule
 from tests.emulator.market import catalogue, holds
@@ -44,6 +44,7 @@ async def health(request: web.Request) -> web.Response:
         "runtime": emu.runtime.name,
         "code": emu.code,
         "reason": emu.reason,
+        "volumes": volume_behaviour.described(emu.conditions, emu.runtime.volumes),
     }
     return web.json_response({"emulator": "runpod", "pods": len(list(emu.state.living_pods()))} | facts)
 
@@ -83,6 +84,7 @@ def change_conditions(emu: Emulator, changes: dict[str, Any]) -> None:
         setattr(emu.conditions, name, value)
     emu.state.conditions |= changes
     emu.state.save()
+    volume_behaviour.settle(emu.state, emu.conditions, emu.runtime.volumes)
 
 
 @routes.post("/_emulator/clock")

@@ -88,7 +88,8 @@ def start(place: Place, runtime: str) -> str:
 
 def describe(place: Place, facts: dict[str, Any]) -> str:
     """Return one line about a running emulator."""
-    return f"{place.url}, pid {facts['pid']}, runtime {facts['runtime']} ({facts['reason']})"
+    what = f"{place.url}, pid {facts['pid']}, runtime {facts['runtime']} ({facts['reason']})"
+    return f"{what}, network volumes {facts['volumes']}"
 
 
 def spawn(place: Place, runtime: str) -> subprocess.Popen[bytes]:

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from tests.emulator.runtimes.volume_behaviour import LOCKS, MODES
 from tests.emulator.state import Pod
 
 
@@ -169,8 +170,26 @@ class Conditions:
     """How long a worker of an endpoint goes on after it is no longer wanted."""
     workers_never_end: str = ""
     """Endpoints whose workers go on although they are no longer wanted; deleting the endpoint ends them."""
+    volume_kind: str = "plain"
+    """Network volumes of containers started from now on, in the namespace runtime: `fuse` (as RunPod's) or `plain`."""
+    volume_modes: str = "ignored"
+    """`ignored`: chmod does nothing, files show 0666 and folders 0777; `obeyed`. From a volume's next mount on."""
+    volume_locks: str = "kept"
+    """File locks: `kept`, also between pods, or `refused` with ENOLCK. From a volume's next mount on."""
+    volume_quota: bool = True
+    """Whether a volume is full (EDQUOT) at its size."""
     volume_megabytes: int = 0
-    """What really fits on the volumes of containers started from now on, in the namespace runtime; 0: no such limit."""
+    """What really fits on the volumes, less than their size; 0: their size.
+
+    Plain ones are then an empty file system in memory, for the containers started from now on.
+    """
+    volume_open_ms: float = 1.0
+    """Milliseconds that opening or making a file on a volume takes."""
+    volume_eio_rate: float = 0.0
+    """Share of reads, writes and fsyncs on volumes that answer EIO, from 0 to 1."""
+    volume_stall_rate: float = 0.0
+    """Share of reads, writes and fsyncs on volumes that wait `volume_stall_seconds` of real time, from 0 to 1."""
+    volume_stall_seconds: float = 30.0
     revoked_keys: str = ""
     """API keys that are no longer accepted: a pattern for the whole key."""
 
@@ -183,7 +202,14 @@ class Conditions:
         return bool(pattern) and re.search(pattern, name) is not None
 
 
+CHOICES: dict[str, tuple[str, ...]] = {"volume_kind": ("plain", "fuse"), "volume_modes": MODES, "volume_locks": LOCKS}
+"""What the conditions that are words can be."""
+
+
 def parse_conditions(raw: dict[str, Any]) -> Conditions:
     """Return conditions from JSON; ValueError names what is not known."""
     refuse_unknown(raw, Conditions, "conditions")
+    for name, known in CHOICES.items():
+        if raw.get(name, known[0]) not in known:
+            raise ValueError(f"conditions: {name} is one of {', '.join(known)}, not {raw[name]!r}")
     return Conditions(**raw)

@@ -44,7 +44,9 @@ class Lifecycle:
     async def resume(self) -> None:
         """Take up the pods of an earlier emulator: what still runs goes on, what does not is EXITED."""
         living = {pod.id: pod for pod in self._state.living_pods()}
-        await self._runtime.adopt({key: spec_of(pod, self._state) for key, pod in living.items() if pod.started_at})
+        await self._runtime.adopt(
+            {key: spec_of(pod, self._state, self._conditions) for key, pod in living.items() if pod.started_at}
+        )
         for pod in living.values():
             await self._doors.open_http(pod)
             if pod.started_at and (await self._runtime.status(pod.id)).running:
@@ -146,11 +148,9 @@ class Lifecycle:
             await self._start_container(pod)
 
     async def _start_container(self, pod: Pod) -> None:
-        crashing = self._conditions.hits(self._conditions.crash_loop, pod)
         try:
             await self._doors.open_tcp(pod)
-            room = self._conditions.volume_megabytes
-            await self._runtime.start(spec_of(pod, self._state, crashing=crashing, volume_mb=room))
+            await self._runtime.start(spec_of(pod, self._state, self._conditions))
             await self.inside.open(pod.id)
         except (RuntimeFailureError, OSError, ValueError) as error:
             log.exception("pod %s does not start", pod.id)

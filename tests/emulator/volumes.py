@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.emulator import emulator
+from tests.emulator import emulator, volume_behaviour
 from tests.emulator.emulator import Emulator, account_of, listed
 from tests.emulator.identifiers import new_id
 from tests.emulator.market import catalogue, volume_price
@@ -66,6 +66,7 @@ async def update_volume(request: web.Request) -> web.Response:
         raise ApiError(400, f"size: a network volume can only grow, and this one has {volume.size} GB")
     volume.name, volume.size = body.get("name", volume.name), body.get("size", volume.size)
     bill(emu, volume)
+    volume_behaviour.settle(emu.state, emu.conditions, emu.runtime.volumes)
     return web.json_response(view(volume))
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from tests.emulator.runtimes.volume_behaviour import Behaviour, Orders
+
 if TYPE_CHECKING:
     import socket
 
@@ -34,6 +36,8 @@ class ContainerSpec:
     """Size of the container disk in GB."""
     volume_mb: int = 0
     """What really fits on the volume in MB, where the runtime can limit it; 0: no limit of its own."""
+    behaviour: Behaviour | None = None
+    """How a network volume behaves where the runtime can show it; None: it is a plain directory."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,41 @@ class ContainerStatus:
     """Unix time of the container's start; None when it never ran."""
 
 
+class Volumes(Protocol):
+    """What a runtime can do with network volumes beside mounting them."""
+
+    plain: str
+    """Why they are plain directories here; empty where they behave as RunPod's."""
+
+    def behave(self, volume_id: str, behaviour: Behaviour) -> bool:
+        """Have a volume behave so from now on; False where no pod has it."""
+
+    def order(self, volume_id: str, orders: Orders) -> bool:
+        """Have a volume do something at once; False where no pod has it."""
+
+
+class PlainVolumes:
+    """Network volumes of a runtime that has directories only: they do what they are told nowhere."""
+
+    def __init__(self, plain: str) -> None:
+        self.plain = plain
+
+    def behave(self, volume_id: str, behaviour: Behaviour) -> bool:
+        """Do nothing."""
+        return False
+
+    def order(self, volume_id: str, orders: Orders) -> bool:
+        """Do nothing."""
+        return False
+
+
 class Runtime(Protocol):
     """Runs containers that outlive the emulator: each is a session of its own, taken up again by `adopt`."""
 
     name: str
     limits: tuple[str, ...]
     """What this runtime cannot show, said in --help and at start."""
+    volumes: Volumes
 
     async def start(self, spec: ContainerSpec) -> None:
         """Start the container on a fresh container disk; raises RuntimeFailureError."""

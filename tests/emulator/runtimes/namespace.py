@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from tests.emulator.runtimes import ContainerSpec, ContainerStatus, RuntimeFailureError
+from tests.emulator.runtimes import ContainerSpec, ContainerStatus, RuntimeFailureError, Volumes
 from tests.emulator.runtimes import namespace_disk as disk
 from tests.emulator.runtimes import namespace_kernel as kernel
 from tests.emulator.runtimes import namespace_processes as processes
@@ -30,6 +30,7 @@ from tests.emulator.runtimes.namespace_mounts import Places
 from tests.emulator.runtimes.namespace_network import machine_resolver, pod_side
 from tests.emulator.runtimes.namespace_orphans import orphans
 from tests.emulator.runtimes.namespace_wiring import Wiring
+from tests.emulator.runtimes.volume_servers import VolumeServers
 
 _IDLE = ("sleep", "infinity")
 _BACKLOG = 128
@@ -52,6 +53,8 @@ class NamespaceRuntime:
         self._homes = self._state / "namespace"
         self._homes.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._wiring = Wiring(self._state, machine or MachineRecord())
+        self._servers = VolumeServers(self._state)
+        self.volumes: Volumes = self._servers
 
     async def start(self, spec: ContainerSpec) -> None:
         """Start the container on a fresh container disk; raises RuntimeFailureError.
@@ -121,7 +124,8 @@ class NamespaceRuntime:
         with self._wiring.reserve(spec.pod_id) as subnet, Keeper(self._order(spec, home, subnet)) as keeper:
             init = keeper.prepare()
             link = self._wiring.connect(spec.pod_id, init.pid)
-            record = records.Record(init, keeper.identify(), link, str(subnet), time.time())
+            served = self._servers.claimed(spec.pod_id)
+            record = records.Record(init, keeper.identify(), link, str(subnet), time.time(), served)
             records.write(home, record)
             keeper.go()
 
@@ -142,15 +146,19 @@ class NamespaceRuntime:
         self._stop(pod_id)
         if self._home(pod_id).exists():
             shutil.rmtree(self._home(pod_id))
+        self._servers.release(pod_id)
 
     def _adopt(self, known: frozenset[str]) -> None:
         for orphan in orphans():
             orphan.end()
         running: dict[str, IPv4Network] = {}
+        claims: dict[str, str] = {}
         for home in sorted(self._homes.iterdir()):
             record = records.read(home)
-            if home.name in known and record is not None and processes.is_running(record.init):
-                running[home.name] = record.network
+            if home.name in known and record is not None:
+                claims[home.name] = record.volume
+                if processes.is_running(record.init):
+                    running[home.name] = record.network
         # First the running ones, so that taking the others away does not close their way out.
         self._wiring.adopt(running)
         for home in sorted(self._homes.iterdir()):
@@ -158,9 +166,11 @@ class NamespaceRuntime:
                 self._remove(home.name)
             elif home.name not in running:
                 self._stop(home.name)
+        self._servers.adopt(claims)
 
     def _order(self, spec: ContainerSpec, home: Path, subnet: IPv4Network) -> Order:
         private = disk.private_directories(os.environ, CHECKOUT, self._state)
+        volume, server = self._volume(spec)
         return Order(
             home=str(home),
             argv=list(spec.args or _IDLE),
@@ -169,11 +179,21 @@ class NamespaceRuntime:
             address=str(pod_side(subnet)),
             resolver=machine_resolver(),
             private=list(private),
-            volume=str(spec.volume.resolve()) if spec.volume is not None else None,
+            volume=volume,
             mount_path=spec.mount_path,
             disk_gb=spec.disk_gb,
             volume_mb=spec.volume_mb,
+            volume_server=server,
         )
+
+    def _volume(self, spec: ContainerSpec) -> tuple[str | None, int]:
+        """Return what is to be mounted as the volume and who serves it, 0 for nobody."""
+        if spec.volume is None:
+            return None, 0
+        if spec.behaviour is None or self._servers.plain:
+            return str(spec.volume.resolve()), 0
+        mount = self._servers.claim(spec.pod_id, spec.volume.resolve(), spec.behaviour)
+        return mount.path, mount.server
 
 
 async def _to_the_end(work: Callable[..., None], argument: object) -> None:

@@ -46,6 +46,8 @@ class Order:
     mount_path: str
     disk_gb: int
     volume_mb: int = 0
+    volume_server: int = 0
+    """The process that serves the volume; `volume` is then the mount in its mount namespace. 0: a plain directory."""
 
     def to_json(self) -> str:
         """Return the order as one line."""
@@ -117,7 +119,9 @@ def _build(order: Order) -> None:
     what = disk.upper(Path("/"), order.private, order.hostname, order.address, order.resolver)
     mounts.mount_root(places, what)
     mounts.mount_system(places.root)
-    if order.volume is not None:
+    if order.volume is not None and order.volume_server:
+        mounts.mount_served_volume(places.root, order.volume_server, order.volume, order.mount_path)
+    elif order.volume is not None:
         mounts.mount_volume(places.root, Path(order.volume), order.mount_path, order.volume_mb)
     kernel.change_root(str(places.root))
     kernel.set_hostname(order.hostname)

@@ -96,6 +96,24 @@ def mount_volume(root: Path, volume: Path, mount_path: str, megabytes: int = 0) 
     return None
 
 
+def mount_served_volume(root: Path, server: int, source: str, mount_path: str) -> None:
+    """Fetch a network volume from the mount namespace of its server and mount it where the pod expects it."""
+    target = root / mount_path.lstrip("/")
+    target.mkdir(parents=True, exist_ok=True)
+    ours, theirs = (os.open(f"/proc/{process}/ns/mnt", os.O_RDONLY) for process in ("self", server))
+    try:
+        kernel.enter_namespace(theirs, kernel.CLONE_NEWNS)
+        try:
+            volume = kernel.copy_mount(source)
+        finally:
+            kernel.enter_namespace(ours, kernel.CLONE_NEWNS)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    kernel.place_mount(volume, str(target))
+    os.close(volume)
+
+
 def mount_system(root: Path) -> None:
     """Mount what every container has: /proc of its own processes, /sys to read, and a small /dev."""
     kernel.mount("proc", str(root / "proc"), "proc", _GUARDED)

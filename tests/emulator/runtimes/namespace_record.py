@@ -20,6 +20,8 @@ class Record:
     link: str
     subnet: str
     started_at: float
+    volume: str = ""
+    """Name of the network volume that is served for it; empty where it has none, or a plain directory."""
 
     @property
     def network(self) -> IPv4Network:

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.emulator.public_ports import Reservation
-from tests.emulator.runtimes import ContainerSpec, ContainerStatus, RuntimeFailureError, processes, ssh
+from tests.emulator.runtimes import (
+    ContainerSpec,
+    ContainerStatus,
+    PlainVolumes,
+    RuntimeFailureError,
+    Volumes,
+    processes,
+    ssh,
+)
 from tests.emulator.state import write_atomically
 
 if TYPE_CHECKING:
@@ -52,10 +60,12 @@ class ProcessRuntime:
         "everybody on the pod is one user; users, permissions and ports below 1024 are not shown",
         "absolute paths need the prefix $POD_ROOT, and a port N listens on $POD_PORT_N instead",
         "disk sizes, GPUs, memory and the image are not shown",
+        "network volumes are plain directories: chown and chmod work, nothing is full, slow or broken",
     )
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory / "pods"
+        self.volumes: Volumes = PlainVolumes("the process runtime has no other")
         self._containers: dict[str, Container] = {}
 
     async def start(self, spec: ContainerSpec) -> None:

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from tests.emulator.app import attended, create_app
 from tests.emulator.clock import Clock
 from tests.emulator.emulator import Emulator, assemble
-from tests.emulator.runtimes import ContainerSpec, ContainerStatus
+from tests.emulator.runtimes import ContainerSpec, ContainerStatus, PlainVolumes, Volumes
 from tests.emulator.state import State
 
 NOON = 1_780_315_200.0
@@ -31,6 +31,7 @@ class FakeRuntime:
     directory: Path
     name: str = "fake"
     limits: tuple[str, ...] = ()
+    volumes: Volumes = field(default_factory=lambda: PlainVolumes("it runs nothing"))
     running: dict[str, ContainerSpec] = field(default_factory=dict)
     started: list[ContainerSpec] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)

@@ -16,6 +16,7 @@ import pytest
 from tests.emulator.runtimes import ContainerSpec
 from tests.emulator.runtimes import namespace_network as network
 from tests.emulator.runtimes import namespace_record as records
+from tests.emulator.runtimes import volume_servers as volume_servers_program
 from tests.emulator.runtimes.namespace import NamespaceRuntime
 from tests.emulator.runtimes.namespace_check import why_not
 from tests.emulator.runtimes.namespace_machine import RECORD, MachineRecord
@@ -79,10 +80,22 @@ def traces(state: Path) -> list[str]:
     found += [f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if str(state) in line]
     loops = subprocess.run(["losetup", "--list", "--noheadings"], capture_output=True, text=True, check=True).stdout
     found += [f"loop {line}" for line in loops.splitlines() if str(state) in line]
-    found += [f"file {path}" for path in (state / "namespace").rglob("*")]
+    found += [f"file {path}" for name in ("namespace", "volume-servers") for path in (state / name).rglob("*")]
+    found += [f"server {pid}" for pid in volume_servers(state)]
     with nobody_elses_pods() as alone:
         if alone and RECORD.exists():
             found.append(f"record {RECORD}")
+    return found
+
+
+def volume_servers(state: Path) -> list[int]:
+    """The processes that serve volumes of a state folder."""
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended while we looked
+            text = line.read_text(encoding="utf-8", errors="replace")
+            if volume_servers_program.PROGRAM in text and str(state) in text:
+                found.append(int(line.parts[2]))
     return found
 
 
@@ -110,8 +123,9 @@ def _forwarding() -> dict[str, str]:
 def child_that_starts(state: Path, pod: ContainerSpec) -> subprocess.Popen[bytes]:
     """Another process that starts a pod as the emulator does, says so on standard output and waits."""
     program = (
-        "import asyncio, time; from pathlib import Path\n"
+        "import asyncio, time; from pathlib import Path, PosixPath\n"
         "from tests.emulator.runtimes import ContainerSpec\n"
+        "from tests.emulator.runtimes.volume_behaviour import Behaviour\n"
         "from tests.emulator.runtimes.namespace import NamespaceRuntime\n"
         f"asyncio.run(NamespaceRuntime(Path({str(state)!r})).start(ContainerSpec(**{vars(pod)!r})))\n"
         "print('up', flush=True); time.sleep(600)"
