@@ -50,8 +50,18 @@ def identify(request: web.Request, state: State, revoked: str = "") -> Caller:
     for pod in state.living_pods():
         if pod.api_key == key:
             return Caller(pod.account, pod.id)
-    # The state file never holds a key, only what tells one account from another.
-    return Caller(hashlib.sha256(key.partition(COPY)[0].encode()).hexdigest()[:12])
+    return Caller(account_of_key(state, key))
+
+
+def account_of_key(state: State, key: str) -> str:
+    """Return the name of a key's account: its own, or the one it was joined to."""
+    own = own_account(key)
+    return state.aliases.get(own, own)
+
+
+def own_account(key: str) -> str:
+    """Return the name of the account that a key has of itself; the state file never holds the key."""
+    return hashlib.sha256(key.partition(COPY)[0].encode()).hexdigest()[:12]
 
 
 def refuse_scope(caller: Caller, request: web.Request) -> None:

@@ -14,19 +14,11 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.emulator import accounts, control, control_volumes, emulator, nouns
+from tests.emulator import accounts, control, control_volumes, control_world, emulator, error_forms, nouns
 from tests.emulator.callers import is_ours
 from tests.emulator.emulator import EMULATOR, Emulator
 from tests.emulator.faults import Effect
-from tests.emulator.problems import (
-    SOMETHING_WENT_WRONG,
-    USUAL,
-    USUAL_ERRORS,
-    ApiError,
-    invalid,
-    problem,
-    to_response,
-)
+from tests.emulator.problems import ApiError, invalid, problem, to_response
 from tests.emulator.validation import Operation, published
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -52,7 +44,7 @@ def create_app(emu: Emulator, *, with_control: bool = True) -> web.Application:
     for routes in nouns.ROUTES:
         app.add_routes(routes)
     if with_control:
-        for control_routes in (control.routes, control_volumes.routes):
+        for control_routes in (control.routes, control_volumes.routes, control_world.routes):
             app.add_routes(control_routes)
     return app
 
@@ -152,7 +144,7 @@ def forged(effect: Effect) -> web.Response:
     """Return the answer a rule gives in place of the real one."""
     status = effect.status or 500
     if effect.body is None and status >= 400:
-        response = problem(status, USUAL.get(status, SOMETHING_WENT_WRONG), USUAL_ERRORS.get(status))
+        response = error_forms.answer(status, effect.form)
     elif isinstance(effect.body, str):
         response = web.Response(status=status, text=effect.body, content_type=effect.content_type or "text/html")
     elif effect.body is None:

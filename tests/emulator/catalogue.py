@@ -84,9 +84,7 @@ def availability(request: web.Request, gpu: Gpu) -> dict[str, Any]:
     there = {
         place.id: market.level(gpu, place.id, count) for place in places(request) if offered and gpu.is_in(place.id)
     }
-    members: dict[str, Any] = {"availability": best(there.values())}
-    if members["availability"] != "NONE":
-        members["dataCenters"] = [{"id": key, "name": key, "availability": level} for key, level in there.items()]
+    members = in_data_centers(there)
     members["cudaVersions"] = [{"version": v, "available": members["availability"] != "NONE"} for v in CUDA_VERSIONS]
     return members
 
@@ -132,10 +130,14 @@ def cpu_availability(request: web.Request, cpu: Cpu) -> dict[str, Any]:
         raise ApiError(400, "include=AVAILABILITY requires product")
     market, vcpus = emulator.of(request).market, int(request.query.get("vcpuCount", MIN_VCPUS))
     there = {place.id: market.cpu_level(cpu, place.id, vcpus) for place in catalogue().data_centers.values()}
-    members: dict[str, Any] = {"availability": best(there.values())}
-    if members["availability"] != "NONE":
-        members["dataCenters"] = [{"id": key, "name": key, "availability": level} for key, level in there.items()]
-    return members
+    return in_data_centers(there)
+
+
+def in_data_centers(there: dict[str, str]) -> dict[str, Any]:
+    """Return the best level, and the data centres that have some now; without any the list is not there at all."""
+    having = {key: level for key, level in there.items() if level != "NONE"}
+    listed = [{"id": key, "name": key, "availability": level} for key, level in having.items()]
+    return {"availability": best(having.values())} | ({"dataCenters": listed} if listed else {})
 
 
 @routes.get("/v2/catalog/datacenters")

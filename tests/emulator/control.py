@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.emulator import emulator, volume_behaviour, workers
+from tests.emulator import emulator, market_moves, volume_behaviour, workers
 from tests.emulator.emulator import Emulator, Thing
 from tests.emulator.faults import Effect, parse_conditions, parse_rule
 from tests.emulator.market import catalogue, holds
@@ -116,6 +116,9 @@ async def change_world(emu: Emulator, effect: Effect) -> None:
     """Do what a fault rule says of everything but its call."""
     change_conditions(emu, effect.conditions)
     change_stock(emu, effect.stock)
+    if effect.market is not None:
+        market_moves.move(emu.market, effect.market)
+        emu.state.save()
     for pod in list(emu.state.living_pods()) if effect.pods else []:
         await befall(emu, pod, effect.pods)
 
@@ -201,13 +204,19 @@ async def load(request: web.Request) -> web.Response:
 
 @routes.post("/_emulator/pods/{id}")
 async def disturb(request: web.Request) -> web.Response:
-    """Do to a pod what `do` says: `drift` (with `set`), `lose`, `crash`, `stop` or `fail-host`."""
+    """Do to a pod what `do` says: `drift` (with `set`), `gap` (with `seconds`), `lose`, `crash`, `stop` or `fail-host`.
+
+    In a gap its `runtime` lists no GPU, as when RunPod's telemetry fails.
+    """
     emu, body = emulator.of(request), await read(request)
     pod = emu.state.pods.get(request.match_info["id"])
     if pod is None or pod.ended_at is not None:
         raise web.HTTPNotFound(text="no such pod\n")
     if body.get("do") == "drift":
         drift(pod, body["set"])
+        emu.state.save()
+    elif body.get("do") == "gap":
+        pod.gpus_hidden_until = emu.clock.now() + body["seconds"]
         emu.state.save()
     else:
         await befall(emu, pod, body.get("do"))
@@ -224,7 +233,7 @@ async def befall(emu: Emulator, pod: Pod, what: object) -> None:
         case "crash":
             await emu.runtime.stop(pod.id)
         case other:
-            raise web.HTTPBadRequest(text=f"do: {other!r} is none of drift, lose, crash, stop, fail-host\n")
+            raise web.HTTPBadRequest(text=f"do: {other!r} is none of drift, gap, lose, crash, stop, fail-host\n")
 
 
 def drift(pod: Pod, changes: dict[str, Any]) -> None:

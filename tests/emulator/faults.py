@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from tests.emulator.error_forms import FORMS
 from tests.emulator.runtimes.volume_behaviour import LOCKS, MODES
 from tests.emulator.state import Pod
 
@@ -20,7 +21,12 @@ class Effect:
     status: int | None = None
     """Answered in place of the real status; the call has no effect unless `effect` is true."""
     body: Any = None
-    """An object is sent as JSON, a text as it is; nothing: RunPod's form for the status."""
+    """An object is sent as JSON, a text as it is; nothing: an error of `form`."""
+    form: str = ""
+    """An error's form: problem, error, objects, html, text or empty; by default the usual one for the status.
+
+    That is a page of Cloudflare's for 408, 520 to 527 and 530, with `effect` or without, and RFC 9457 for all others.
+    """
     content_type: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     effect: bool = False
@@ -39,6 +45,8 @@ class Effect:
     """Conditions that hold from this call on, as for /_emulator/conditions."""
     stock: list[dict[str, Any]] = field(default_factory=list)
     """Stock from this call on, as for /_emulator/stock."""
+    market: int | None = None
+    """Seed by which the whole market has moved when this call comes, as for /_emulator/market."""
     pods: str = ""
     """What becomes of every pod before this call is carried out: lose, crash, stop or fail-host."""
 
@@ -97,6 +105,8 @@ def parse_rule(raw: dict[str, Any], now: float) -> Rule:
     refuse_unknown(raw, Rule, "rule")
     refuse_unknown(raw.get("do", {}), Effect, "do")
     parse_conditions(raw.get("do", {}).get("conditions", {}))
+    if raw.get("do", {}).get("form", "") not in ("", *FORMS):
+        raise ValueError(f"do: form is one of {', '.join(FORMS)}, not {raw['do']['form']!r}")
     nth = raw.get("nth", [])
     try:
         return Rule(**raw | {"do": Effect(**raw["do"]), "nth": [nth] if isinstance(nth, int) else nth, "set_at": now})
@@ -148,6 +158,8 @@ class Conditions:
     """From create or start to RUNNING."""
     starting_seconds: float = 0.3
     """From RUNNING to the start of the container; `runtime` is null meanwhile."""
+    gpus_late_seconds: float = 0.5
+    """From the start of the container until `runtime` lists its GPUs; its ports are there at once."""
     list_lag_seconds: float = 0.0
     """How long a list does not know what was made, and still knows what was ended."""
     billing_lag_seconds: float = 0.0
@@ -190,6 +202,8 @@ class Conditions:
     volume_stall_rate: float = 0.0
     """Share of reads, writes and fsyncs on volumes that wait `volume_stall_seconds` of real time, from 0 to 1."""
     volume_stall_seconds: float = 30.0
+    delete_mounted_status: int = 400
+    """What the deletion of a volume answers that a pod mounts; 0: it is deleted under its pods."""
     revoked_keys: str = ""
     """API keys that are no longer accepted: a pattern for the whole key."""
 

@@ -158,6 +158,7 @@ class Lifecycle:
             return self._settle(pod, "ERROR")
         pod.started_at = self._clock.now()
         pod.first_started_at = pod.first_started_at or pod.started_at
+        pod.gpus_hidden_until = pod.started_at + self._conditions.gpus_late_seconds
         self._logs.system(pod.id, "the container is started")
         self._state.save()
         return None

@@ -61,7 +61,7 @@ def runtime(pod: Pod, now: float) -> dict[str, Any] | None:
     http = [port(private, public, "http", INNER_ADDRESS) for private, public in pod.http_ports.items()]
     return {
         "uptime": int(now - pod.started_at),
-        "gpus": [{"util": 0, "memoryUtil": 0}] * pod.gpus_got,
+        "gpus": [{"util": 0, "memoryUtil": 0}] * (pod.gpus_got if now >= pod.gpus_hidden_until else 0),
         "cpu": {"util": 0},
         "memory": {"util": 0},
         "ports": [*tcp, *http, port(INNER_HTTP_PORT, None, "http", INNER_ADDRESS)],

@@ -60,6 +60,8 @@ class Pod:
     started_at: float | None = None
     """When the container last started; None while there is none."""
     first_started_at: float | None = None
+    gpus_hidden_until: float = 0.0
+    """Unix time before which its `runtime` lists no GPU although it has them."""
     http_ports: dict[int, int] = field(default_factory=dict)
     """Private to public, for the pod's whole life."""
     tcp_ports: dict[int, int] = field(default_factory=dict)
@@ -121,6 +123,8 @@ class State:
     registries: dict[str, Credential] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Accounts that are another one: a key's own name, and the account it was joined to."""
     clock_offset: float = 0.0
     market: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Stock and prices as set from outside, over the catalogue's."""
@@ -143,6 +147,7 @@ class State:
             registries={key: Credential(**value) for key, value in raw.get("registries", {}).items()},
             endpoints={key: read_endpoint(value) for key, value in raw.get("endpoints", {}).items()},
             accounts={key: Account(**value) for key, value in raw.get("accounts", {}).items()},
+            aliases=raw.get("aliases", {}),
             clock_offset=raw.get("clock_offset", 0.0),
             market=raw.get("market", {}),
             runtime=raw.get("runtime", ""),
@@ -158,6 +163,7 @@ class State:
             "registries": {key: asdict(credential) for key, credential in self.registries.items()},
             "endpoints": {key: asdict(endpoint) for key, endpoint in self.endpoints.items()},
             "accounts": {key: asdict(account) for key, account in self.accounts.items()},
+            "aliases": self.aliases,
             "clock_offset": self.clock_offset,
             "market": self.market,
             "runtime": self.runtime,

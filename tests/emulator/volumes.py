@@ -46,10 +46,15 @@ async def create_volume(request: web.Request) -> web.Response:
     if emu.conditions.balance <= 0:
         raise ApiError(402, "insufficient balance")
     volume = Volume(new_id(10), account_of(request), body["name"], body["size"], body["dataCenter"], kind)
+    add(emu, volume)
+    return web.json_response(view(volume), status=201)
+
+
+def add(emu: Emulator, volume: Volume) -> None:
+    """Let a new volume be there, and bill it from now on."""
     emu.state.volume_directory(volume.id).mkdir(parents=True)
     emu.state.volumes[volume.id] = volume
     bill(emu, volume)
-    return web.json_response(view(volume), status=201)
 
 
 @routes.get("/v2/network-volumes/{id}")
@@ -72,10 +77,11 @@ async def update_volume(request: web.Request) -> web.Response:
 
 @routes.delete("/v2/network-volumes/{id}")
 async def delete_volume(request: web.Request) -> web.Response:
-    """Delete a volume that no pod mounts, and what is on it."""
+    """Delete a volume and what is on it; one that a pod mounts is refused, unless the conditions say otherwise."""
     emu, volume = emulator.of(request), emulator.volume_of(request)
-    if any(pod.volume_id == volume.id for pod in emu.state.living_pods()):
-        raise ApiError(400, VOLUME_IN_USE)
+    status = emu.conditions.delete_mounted_status
+    if status and any(pod.volume_id == volume.id for pod in emu.state.living_pods()):
+        raise ApiError(status, VOLUME_IN_USE)
     await end(emu, volume)
     return web.Response(status=204)
 
@@ -84,6 +90,7 @@ async def end(emu: Emulator, volume: Volume) -> None:
     """Stop billing a volume and remove its files."""
     volume.ended_at = volume.spans[-1].end = emu.clock.now()
     emu.state.save()
+    await asyncio.to_thread(emu.runtime.volumes.end, volume.id)
     await asyncio.to_thread(shutil.rmtree, emu.state.volume_directory(volume.id), ignore_errors=True)
 
 

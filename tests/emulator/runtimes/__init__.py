@@ -63,6 +63,9 @@ class Volumes(Protocol):
     def order(self, volume_id: str, orders: Orders) -> bool:
         """Have a volume do something at once; False where no pod has it."""
 
+    def end(self, volume_id: str) -> None:
+        """A volume is deleted: take it from the pods that have it."""
+
 
 class PlainVolumes:
     """Network volumes of a runtime that has directories only: they do what they are told nowhere."""
@@ -77,6 +80,9 @@ class PlainVolumes:
     def order(self, volume_id: str, orders: Orders) -> bool:
         """Do nothing."""
         return False
+
+    def end(self, volume_id: str) -> None:
+        """Do nothing."""
 
 
 class Runtime(Protocol):

@@ -113,6 +113,12 @@ class VolumeServers:
                 self._home(volume_id).orders().write(replace(orders, serial=before + 1))
             return served
 
+    def end(self, volume_id: str) -> None:
+        """A volume is deleted: end its server, which takes it from the pods that have it."""
+        with self._lock:
+            self._claims = {pod: volume for pod, volume in self._claims.items() if volume != volume_id}
+            self._sweep()
+
     def is_served(self, volume_id: str) -> bool:
         """Say whether a server of the volume runs."""
         return read_served(self._home(volume_id)) is not None
