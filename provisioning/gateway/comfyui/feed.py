@@ -99,11 +99,12 @@ class Feed:
         # Made once: a slow reader then keeps no copy of its own.
         plain = preview.plain()
         for listener in self._hub.audience(job):
-            listener.put(message if listener.previews_with_metadata else plain)
+            listener.put(message if listener.previews_with_metadata else plain, preview=not preview.is_result)
 
     def _tell(self, job: Job, message: str | bytes) -> None:
+        preview = isinstance(message, bytes) and messages.is_preview(message)
         for listener in self._hub.audience(job):
-            listener.put(message)
+            listener.put(message, preview=preview)
 
     def _announce_end(self, job: Job) -> None:
         self._tell(job, messages.event("executing", {"node": None, "prompt_id": job.id}))

@@ -13,10 +13,10 @@ from provisioning.gateway.events.reader import DRAINING, TOO_SLOW
 from provisioning.gateway.jobs.job import Job
 
 MAX_MESSAGES = 512
-MAX_BYTES = 4 * 1024 * 1024
-"""What a slow reader may be behind; then it is cut off, since memory is everybody's."""
+MAX_BYTES = 64 * 1024 * 1024
+"""What a slow reader may be behind; then it is cut off, since memory is everybody's. A single message may be longer."""
 
-PICTURE_BYTES = 1024 * 1024
+PREVIEW_BYTES = 1024 * 1024
 """Behind by more, a reader gets no previews until it has caught up: the next one says more than this one."""
 
 Message = str | bytes
@@ -45,11 +45,12 @@ class Listener:
             return self.actor.sees_all
         return self.client_id == (job.client_id or self.client_id)
 
-    def put(self, message: Message) -> None:
-        """Hand a message over without waiting."""
-        if self.reason is not None or (isinstance(message, bytes) and self._bytes > PICTURE_BYTES):
+    def put(self, message: Message, *, preview: bool = False) -> None:
+        """Hand a message over without waiting; a preview may be left out, and nothing else is."""
+        if self.reason is not None or (preview and self._bytes > PREVIEW_BYTES):
             return
-        if len(self._waiting) >= MAX_MESSAGES or self._bytes + len(message) > MAX_BYTES:
+        full = len(self._waiting) >= MAX_MESSAGES or self._bytes + len(message) > MAX_BYTES
+        if self._waiting and full:
             self.end(TOO_SLOW)
             return
         self._waiting.append(message)

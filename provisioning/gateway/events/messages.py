@@ -22,16 +22,24 @@ PREVIEW = 1
 TEXT = 3
 PREVIEW_WITH_METADATA = 4
 
-_IMAGE_FORMATS = {"image/jpeg": 1, "image/png": 2}
+JPEG = 1
+"""The format of the pictures that samplers show while they work; nodes that send a result send PNG."""
+
+_IMAGE_FORMATS = {"image/jpeg": JPEG, "image/png": 2}
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A preview image that says which job it is of."""
+    """A picture that says which job it is of: a preview, or a result that a node sends instead of saving it."""
 
     job_id: str
     image_format: int
     image: bytes
+
+    @property
+    def is_result(self) -> bool:
+        """Return whether it is more than a look at work that goes on."""
+        return self.image_format != JPEG
 
     def plain(self) -> bytes:
         """Return the older form, without ids, for clients that did not ask for the newer."""
@@ -41,6 +49,11 @@ class Preview:
 def kind(message: bytes) -> int:
     """Return the type of a binary message; 0 when it has none."""
     return int.from_bytes(message[:4], "big") if len(message) >= 4 else 0
+
+
+def is_preview(message: bytes) -> bool:
+    """Return whether a binary message without ids is a look at work that goes on, which the next one replaces."""
+    return kind(message) == PREVIEW and int.from_bytes(message[4:8], "big") == JPEG
 
 
 def read_preview(message: bytes) -> Preview | None:

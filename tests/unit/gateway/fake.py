@@ -283,9 +283,9 @@ class FakeComfyUI:
         for socket in self.sockets.values():
             await (socket.send_bytes(message) if isinstance(message, bytes) else socket.send_str(message))
 
-    async def preview(self, job_id: str, size: int = 0) -> None:
-        """Send a preview image of a job, made longer by `size` bytes."""
-        metadata = orjson.dumps({"prompt_id": job_id, "node_id": "9", "image_type": "image/png"})
+    async def preview(self, job_id: str, size: int = 0, kind: str = "image/jpeg") -> None:
+        """Send a preview of a job, made longer by `size` bytes; with "image/png" as `kind`, a result."""
+        metadata = orjson.dumps({"prompt_id": job_id, "node_id": "9", "image_type": kind})
         for socket in self.sockets.values():
             await socket.send_bytes(struct.pack(">II", 4, len(metadata)) + metadata + PNG + bytes(size))
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,9 +12,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from provisioning.gateway.access import keys
-from provisioning.gateway.events.hub import MAX_BYTES, MAX_MESSAGES, PICTURE_BYTES, Listener
+from provisioning.gateway.events.hub import MAX_BYTES, MAX_MESSAGES, PREVIEW_BYTES, Listener
 from provisioning.gateway.events.messages import PREVIEW, PREVIEW_WITH_METADATA, kind
-from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, lose, submit
+from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, lose, submit, until
 from tests.unit.gateway.fake import PNG
 
 
@@ -22,7 +23,7 @@ async def listening(port: int, token: str, label: str = "tab", **headers: str) -
     """Open a WebSocket and take its greeting."""
     given = {"Authorization": f"Bearer {token}"} | headers
     url = f"ws://127.0.0.1:{port}/ws?clientId={label}"
-    async with connect(url, additional_headers=given, proxy=None, compression=None) as socket:
+    async with connect(url, additional_headers=given, proxy=None, compression=None, max_size=None) as socket:
         greeting = json.loads(await socket.recv())
         assert (greeting["type"], greeting["data"]["sid"]) == ("status", label)
         yield socket
@@ -218,11 +219,45 @@ async def test_a_slow_reader_is_cut_off_and_costs_no_memory(gate: Gate) -> None:
     for listener in (by_count, by_bytes):
         assert (listener.reason, await listener.next()) == ("too_slow", None)
     for _ in range(100):
-        behind.put(bytes(PICTURE_BYTES // 2))
+        behind.put(bytes(PREVIEW_BYTES // 2), preview=True)
     assert behind.reason is None, "pictures that it cannot take are left out"
     assert len([await behind.next() for _ in range(3)]) == 3
     behind.end("draining")
     assert await behind.next() is None
+
+
+async def test_what_is_no_preview_is_never_left_out(gate: Gate) -> None:
+    actor = await gate.store.find(gate.keyring.alice)
+    listener, results = Listener(actor, "slow"), [bytes(MAX_BYTES // 20) for _ in range(20)]
+    for result in results:
+        listener.put(result)
+        listener.put(bytes(PREVIEW_BYTES), preview=True)
+    assert listener.reason is None
+    assert [await listener.next() for _ in results] == results
+    longest = bytes(MAX_BYTES + 1)
+    listener.put(longest)
+    assert (listener.reason, await listener.next()) == (None, longest), "one alone is never too long"
+    listener.put(longest)
+    listener.put("x")
+    assert listener.reason == "too_slow"
+
+
+@pytest.mark.parametrize("metadata", [False, True])
+async def test_pictures_that_a_node_sends_arrive_though_the_reader_is_slow(
+    gate: Gate, port: int, metadata: bool
+) -> None:
+    async with listening(port, gate.keyring.alice, "one") as socket:
+        await socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": metadata}}))
+        job = await submit(gate.alice, client_id="one")
+        await gate.comfy.begin(job)
+        sizes = [5_600_000, *[3_000_000] * 8]
+        for size in sizes:
+            await gate.comfy.preview(job, size, "image/png")
+            await gate.comfy.say(struct.pack(">II", PREVIEW, 2) + PNG + bytes(size))
+        await gate.comfy.end(job)
+        await until(lambda: gate.app.services.tracker.get(job) is None)
+        pictures = [message for message in await heard(socket, "executing") if isinstance(message, bytes)]
+    assert [len(picture) // 100_000 for picture in pictures] == [size // 100_000 for size in sizes for _ in range(2)]
 
 
 async def test_own_origin_may_open_a_socket(gate: Gate, port: int) -> None:

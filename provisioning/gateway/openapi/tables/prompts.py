@@ -80,7 +80,9 @@ TABLE = {
         "Open the WebSocket",
         (Answer("The connection is a WebSocket now.", status=101, media=None),),
         "ComfyUI's messages about the caller's own jobs: `status`, `execution_start`, `executing`, `progress`, "
-        "`executed`, previews. It is closed with 1008 when the key ends, 1013 when the reader is too slow.",
+        "`executed`, previews, and the pictures that nodes send instead of saving them. A slow reader misses previews "
+        "and nothing else. It is closed with 1008 when the key ends, with 1013 for a reader that is 64 MiB or 512 "
+        "messages behind.",
         (Parameter("clientId", "The `client_id` of the jobs to hear of, beside those that have none.", "my-bot"),),
         problems=(Code.UPGRADE_REQUIRED, Code.TOO_MANY_STREAMS, Code.DRAINING, Code.ORIGIN_NOT_ALLOWED),
     ),
