@@ -18,6 +18,7 @@ from provisioning.gateway.editor import EDITOR_ROUTES
 from provisioning.gateway.events.channels import Channels
 from provisioning.gateway.events.hub import Hub
 from provisioning.gateway.events.streams import Streams
+from provisioning.gateway.files.emptying import Emptying
 from provisioning.gateway.files.keeping import Keeping
 from provisioning.gateway.files.opening import open_store, space_of
 from provisioning.gateway.files.placing import Placing
@@ -62,7 +63,8 @@ def create_app(
     placing, workspace = Placing(store, upstream), Workspace(store, upstream)
     expiry.store = store
     if store is not None:
-        tracker.keep = Keeping(store, upstream, clock).keep
+        tracker.keep = Keeping(store, upstream, placing, clock).keep
+    emptying = Emptying(placing, tracker, settings.requests)
     dispatch = Dispatch(tracker, ledger, ledger.assets, catalogue, placing)
     scheduler = Scheduler(tracker, ledger, dispatch, SinglePool(upstream, latch), latch, clock)
     canceller = Canceller(tracker, ledger, upstream)
@@ -90,6 +92,7 @@ def create_app(
         store,
         placing,
         workspace,
+        emptying,
         *parts,
         started_at=_started_at(settings, clock),
         reference=reference,

@@ -19,6 +19,7 @@ from provisioning.gateway.comfyui.upstream import Upstream
 from provisioning.gateway.events.channels import Channels
 from provisioning.gateway.events.hub import Hub
 from provisioning.gateway.events.streams import Streams
+from provisioning.gateway.files.emptying import Emptying
 from provisioning.gateway.files.placing import Placing
 from provisioning.gateway.files.store import FileStore
 from provisioning.gateway.files.workspace import Workspace
@@ -60,6 +61,7 @@ class Services:
     """What keeps uploads and outputs on the volume; None where ComfyUI's own folders do."""
     placing: Placing
     workspace: Workspace
+    emptying: Emptying
     upstream: Upstream
     clock: Clock
     space: Space

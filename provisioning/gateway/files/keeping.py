@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.upstream import Request, Upstream
-from provisioning.gateway.files.places import Place, place_of
+from provisioning.gateway.files.places import Kept, Place, place_of
+from provisioning.gateway.files.placing import Placing
 from provisioning.gateway.files.store import FileStore
 from provisioning.gateway.jobs import reasons
 from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile, StoredFile
@@ -32,8 +33,9 @@ _log = logging.getLogger(__name__)
 class Keeping:
     """Fetches the files of jobs from ComfyUI and puts them into the store."""
 
-    def __init__(self, store: FileStore, upstream: Upstream, clock: Clock) -> None:
+    def __init__(self, store: FileStore, upstream: Upstream, placing: Placing, clock: Clock) -> None:
         self._store = store
+        self._placing = placing
         self._upstream = upstream
         self._clock = clock
         self._since: dict[str, float] = {}
@@ -96,7 +98,9 @@ class Keeping:
                 return None
             if reply.status != 200:
                 raise Problem(Code.UPSTREAM_ERROR)
-            return await self._store.put(place, reply.chunks)
+            size = await self._store.put(place, reply.chunks)
+        self._placing.has(Kept(file, place))
+        return size
 
     def _is_late(self, job: Job) -> bool:
         now = self._clock.monotonic()

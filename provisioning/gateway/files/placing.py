@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from provisioning.gateway.comfyui.upstream import Request, Upstream
 from provisioning.gateway.files import naming
-from provisioning.gateway.files.places import Kept, place_of
+from provisioning.gateway.files.places import Kept, Place, place_of
 from provisioning.gateway.files.store import FileStore
 from provisioning.gateway.jobs.job import StoredFile
 from provisioning.gateway.problems import Code, Problem
@@ -22,8 +22,10 @@ class Placing:
     def __init__(self, store: FileStore | None, upstream: Upstream) -> None:
         self._store = store
         self._upstream = upstream
-        self._placed: set[StoredFile] = set()
-        """What ComfyUI has for sure since its folders were new."""
+        self._placed: dict[StoredFile, Place] = {}
+        """What ComfyUI has for sure since its folders were new, and where the store has it; the oldest first."""
+        self.named: dict[str, frozenset[StoredFile]] = {}
+        """What jobs read that were handed over, by their ids."""
         self._counted: set[str] = set()
         """Folders of the output folder in which ComfyUI counts on from the store's highest numbers."""
         self._lock = asyncio.Lock()
@@ -33,13 +35,17 @@ class Placing:
         self._placed.clear()
         self._counted.clear()
 
-    def has(self, file: StoredFile) -> None:
+    def has(self, kept: Kept) -> None:
         """Take note that ComfyUI has a file, as the store has it."""
-        self._placed.add(file)
+        self._placed[kept.file] = kept.place
+
+    def held(self) -> list[Kept]:
+        """Return the files that ComfyUI has, those that it has had longest first."""
+        return [Kept(file, place) for file, place in self._placed.items()]
 
     def lacks(self, file: StoredFile) -> None:
         """Take note that ComfyUI's file is gone, or another than the store's."""
-        self._placed.discard(file)
+        self._placed.pop(file, None)
 
     async def place(self, files: Iterable[Kept]) -> int:
         """Put files back that ComfyUI was not given yet and the store has; returns how many those were."""
@@ -75,7 +81,16 @@ class Placing:
             if content is None:
                 return False
             await self._upload(kept.file, content.size, store.chunks(content))
-        self._placed.add(kept.file)
+        self.has(kept)
+        return True
+
+    async def empty(self, kept: Kept) -> bool:
+        """Have an empty file in place of ComfyUI's copy, which takes no room; False when the store has no such file."""
+        if self._store is None or not await self._store.exists(kept.place):
+            return False
+        async with self._lock:
+            self.lacks(kept.file)
+            await self._upload(kept.file, 0, _nothing())
         return True
 
     async def _upload(self, file: StoredFile, size: int, content: AsyncIterator[bytes]) -> None:
@@ -86,3 +101,7 @@ class Placing:
         status, answer = await self._upstream.call(request)
         if status != 200 or not isinstance(answer, dict) or answer.get("name") != file.filename:
             raise Problem(Code.UPSTREAM_ERROR)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    yield b""

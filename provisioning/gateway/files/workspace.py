@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
@@ -10,6 +11,8 @@ from provisioning.gateway.comfyui.upstream import Request, Upstream
 from provisioning.gateway.files.places import Place
 from provisioning.gateway.files.store import FileStore
 from provisioning.gateway.problems import Code, Problem
+
+_log = logging.getLogger(__name__)
 
 SETTINGS = "comfy.settings.json"
 """The file that the editor's settings are in."""
@@ -74,7 +77,8 @@ class Workspace:
             request = Request("POST", _address(path), {"overwrite": "true"}, headers, body)
             status, _ = await self._upstream.call(request)
         if status != 200:
-            raise Problem(Code.UPSTREAM_ERROR)
+            # One that ComfyUI does not take must not keep the others away.
+            _log.warning("a saved file could not be put back: %s", path)
 
 
 def _place(path: str) -> Place:

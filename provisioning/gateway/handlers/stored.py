@@ -67,7 +67,7 @@ async def keep_upload(services: Services, file: StoredFile, content: AsyncIterat
         # Until somebody uploads it again the store's file counts, if there is one.
         services.placing.lacks(file)
         raise
-    services.placing.has(file)
+    services.placing.has(Kept(file, place_of(file)))
 
 
 def content_type(name: str) -> str:

@@ -90,12 +90,21 @@ class Dispatch:
         root = self._tracker.realm(job).root
         files = [Kept(asset.file, place_of(asset.file, asset.job_id)) for asset in named]
         files += naming.kept(workflow, root)
+        # Noted first: from here on none of them is emptied.
+        self._placing.named[job.id] = frozenset(kept.file for kept in files)
         if again:
             for kept in files:
                 self._placing.lacks(kept.file)
         elif not root:
             await self._placing.place_last(workflow)
-        return await self._placing.place(files) > 0
+        try:
+            return await self._placing.place(files) > 0
+        except Problem as problem:
+            if problem.code is Code.UPSTREAM_ERROR:
+                # ComfyUI does not take it: what it says of the workflow then is the answer.
+                return False
+            # Nothing was sent: the job may wait.
+            raise Problem(Code.UPSTREAM_UNAVAILABLE) if problem.code is Code.UPSTREAM_TIMEOUT else problem from problem
 
     async def _failed(self, job: Job, problem: Problem) -> None:
         if problem.code in UNKNOWN and not problem.members:

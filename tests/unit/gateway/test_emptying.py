@@ -1,0 +1,59 @@
+"""A container disk that runs short is relieved of copies that the store has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.gateway.conftest import Gate, finish, submit, workflow
+from tests.unit.gateway.fake import PNG
+
+ROOM = 10**12
+
+
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return what the disk says is free, to be changed."""
+    free = [ROOM]
+
+    def told(_: object) -> os.statvfs_result:
+        return os.statvfs_result((1, 1, ROOM, free[0], free[0], 1, 1, 1, 0, 255))
+
+    monkeypatch.setattr("provisioning.gateway.files.emptying.os.statvfs", told)
+    return free
+
+
+@pytest.fixture
+def overrides(tmp_path: Path) -> dict[str, Any]:
+    return {"files": tmp_path / "files", "requests": tmp_path}
+
+
+async def test_copies_are_emptied_and_come_back_when_somebody_needs_them(gate: Gate, free: list[int]) -> None:
+    emptying, files = gate.app.services.emptying, gate.comfy.files
+    gate.comfy.strict = True
+    for name in ("a.png", "b.png"):
+        await gate.alice.post("/upload/image", files={"image": (name, PNG)})
+    job = await submit(gate.alice)
+    await finish(gate, job)
+    await submit(gate.alice, prompt=workflow(image="b.png"))
+    assert (await emptying.look(), len(files)) == (0, 3), "there is room"
+    free[0] = 1000
+    assert (await emptying.look(), len(files)) == (2, 3), "the names stay, and what an unfinished job reads is whole"
+    left = {name: content for (_, _, name), (content, _) in files.items()}
+    assert left == {"a.png": b"", "b.png": PNG, "ComfyUI_00001_.png": b""}
+    [shown] = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["outputs"]
+    assert (await gate.alice.get(shown["url"])).content == PNG
+    file = {"filename": "a.png", "type": "input"}
+    assert (await gate.alice.get("/view", params=file | {"preview": "webp"})).content == PNG, "it was put back"
+
+
+async def test_a_copy_that_the_store_lacks_is_never_emptied(gate: Gate, free: list[int]) -> None:
+    await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})
+    assert gate.settings.files is not None
+    next(gate.settings.files.rglob("a.png")).unlink()
+    free[0] = 1000
+    assert await gate.app.services.emptying.look() == 0
+    assert [content for content, _ in gate.comfy.files.values()] == [PNG]
