@@ -160,6 +160,11 @@ class Layout:
         return self.run / "isolation"
 
     @property
+    def checked(self) -> Path:
+        """Names of the archives that were written or found sound since the container's start."""
+        return self.run / "checked"
+
+    @property
     def prepared(self) -> Path:
         """A file that is there once ComfyUI has all it needs since the container's start."""
         return self.run / "prepared"

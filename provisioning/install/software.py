@@ -34,11 +34,11 @@ def _unpacked(site: Site, step: str, name: str, target: Path) -> bool:
 
 
 def missing(site: Site) -> dict[str, Path]:
-    """Return the trees whose archives the volume does not hold."""
+    """Return the trees of which the volume holds no archive that the next start can use."""
     trees = Targets(site).kept
     if packages.files(site.layout):
         trees[packages.archive(site.layout)] = packages.cache(site.layout)
-    return {name: path for name, path in trees.items() if not archives.is_kept(site.layout, name)}
+    return {name: path for name, path in trees.items() if not archives.is_sound(site.layout, site.volume_key, name)}
 
 
 def keep(site: Site) -> None:

@@ -94,7 +94,7 @@ def _environment(site: Site, step: str, venv: venvs.Venv) -> None:
 
 
 def _archives(site: Site) -> None:
-    if not archives.is_kept(site.layout, uv.directory(site.layout).name):
+    if not archives.is_sound(site.layout, site.volume_key, uv.directory(site.layout).name):
         uv.ensure(site.layout, site.tool_env)
     software.keep(site)
 

@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
 
-from provisioning.host.files import settle, staging
+from provisioning.host.files import settle, staging, write
 from provisioning.layout import Layout
 from provisioning.vault import signed
+from provisioning.vault.signed import UntrustedFileError
 
 SUFFIX = ".tar"
 
@@ -29,6 +30,27 @@ def path(layout: Layout, name: str) -> Path:
 def is_kept(layout: Layout, name: str) -> bool:
     """Say whether the volume holds an archive of this name."""
     return path(layout, name).is_file()
+
+
+def is_sound(layout: Layout, key: str, name: str) -> bool:
+    """Say whether the next start can use the volume's archive; it is read once in a container's life."""
+    if not is_kept(layout, name):
+        return False
+    if not _checked(layout, name).exists():
+        try:
+            signed.check(path(layout, name), key)
+        except UntrustedFileError:
+            return False
+        _note_checked(layout, name)
+    return True
+
+
+def _checked(layout: Layout, name: str) -> Path:
+    return layout.checked / name
+
+
+def _note_checked(layout: Layout, name: str) -> None:
+    write(_checked(layout, name), "")
 
 
 def keep(layout: Layout, key: str, name: str, directory: Path) -> None:
@@ -44,6 +66,7 @@ def keep(layout: Layout, key: str, name: str, directory: Path) -> None:
         tarfile.open(fileobj=cast("IO[bytes]", file), mode="w|") as tar,
     ):
         tar.add(directory, arcname=".", filter=_as_root)
+    _note_checked(layout, name)
 
 
 def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -73,6 +96,7 @@ def unpack(layout: Layout, key: str, name: str, target: Path) -> None:
         finally:
             copy.unlink(missing_ok=True)
         mark_used(layout, (name,))
+        _note_checked(layout, name)
         settle(staged, target)
 
 

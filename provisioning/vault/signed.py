@@ -103,6 +103,11 @@ def read(path: Path, key: str) -> bytes:
     return b"".join(chunks)
 
 
+def check(path: Path, key: str) -> None:
+    """Read a signed file and compare its hash; raises what `read` does."""
+    _patiently(lambda: _check(path, path.name, key, lambda _chunk: None))
+
+
 def copy(path: Path, key: str, target: Path) -> None:
     """Copy a signed file's content off the volume; without a fitting hash nothing is left at the target.
 

@@ -115,17 +115,22 @@ class DirectoryPod:
         self.layout = Layout(root)
         self._ports = {private: kept_port() for private in (contract.COMFYUI_PORT, contract.GATEWAY_PORT)}
         self._boot: subprocess.Popen[bytes] | None = None
+        self.volume_key = VOLUME_KEY
         root.mkdir(parents=True)
 
     @property
     def env(self) -> dict[str, str]:
         ports = {f"POD_PORT_{private}": str(real) for private, real in self._ports.items()}
         root = {"POD_ROOT": str(self.layout.root), "HOME": str(self.layout.root), "PATH": SYSTEM_PATH}
-        own = {"RUNPOD_POD_ID": "pod", "RUNPOD_API_KEY": "canary-pod-key", contract.VOLUME_KEY_VARIABLE: VOLUME_KEY}
+        own = {
+            "RUNPOD_POD_ID": "pod",
+            "RUNPOD_API_KEY": "canary-pod-key",
+            contract.VOLUME_KEY_VARIABLE: self.volume_key,
+        }
         return MIRRORS | ports | root | own
 
     def boot(self) -> None:
-        env = contract.PodEnv(contract.boot_script(), "unused", "unused", VOLUME_KEY).to_env() | self.env
+        env = contract.PodEnv(contract.boot_script(), "unused", "unused", self.volume_key).to_env() | self.env
         command = ["bash", "-c", 'eval "$COMFYUI_BOOT_SCRIPT"']
         self._boot = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
 

@@ -67,6 +67,25 @@ def test_a_pod_is_installed_once_restarts_by_itself_and_changes_only_what_change
     assert links == [plan.models[0].name]
 
 
+@pytest.mark.slow
+def test_a_stack_takes_over_a_volume_that_another_one_kept(pods: Pods, plan: ProvisionPlan) -> None:
+    """What the former stack signed is refused and made anew, the bundle of the very same program too."""
+    pod = pods("pod")
+    pod.boot()
+    assert pod.finish(pod.start(plan))["state"] == "done"
+    pod.halt()
+    pod.volume_key = "another" * 9
+    pod.boot()
+    time.sleep(2)
+    assert not pod.layout.start.exists()
+    run = pod.start(plan)
+    assert pod.finish(run)["state"] == "done"
+    assert [event for event in pod.events(run) if "it is made anew now" in event["detail"]]
+    pod.halt()
+    pod.boot()
+    _until(lambda: pod.answers(contract.COMFYUI_PORT, "/system_stats") and pod.answers(contract.GATEWAY_PORT, "/livez"))
+
+
 def _secrets_stay_where_they_belong(pod: DirectoryPod) -> None:
     holders = {
         str(path.relative_to(pod.layout.root))

@@ -150,6 +150,18 @@ def test_an_archive_of_somebody_else_is_not_unpacked(layout: Layout, tree: Path)
     assert list((layout.local / "venvs").iterdir()) == []
 
 
+def test_an_archive_that_no_start_can_use_is_known_as_such_and_read_but_once(layout: Layout, tree: Path) -> None:
+    """A stack that takes over a kept volume finds archives of the right name under another stack's key."""
+    assert not archives.is_sound(layout, KEY, "tree-1")
+    archives.keep(layout, "the former stack's key", "tree-1", tree)
+    (layout.checked / "tree-1").unlink()
+    assert not archives.is_sound(layout, KEY, "tree-1")
+    archives.keep(layout, KEY, "tree-1", tree)
+    (layout.checked / "tree-1").unlink()
+    assert archives.is_sound(layout, KEY, "tree-1")
+    assert (layout.checked / "tree-1").exists()
+
+
 def test_no_secret_lies_on_the_volume_in_clear(layout: Layout, python: Path) -> None:
     record.store(layout, KEY, wanted())
     written = b"".join(path.read_bytes() for path in layout.volume.rglob("*") if path.is_file())
