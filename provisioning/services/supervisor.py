@@ -20,6 +20,10 @@ CONTROL_SECONDS = 90.0
 # No set-uid program makes a service more than it is; setpriv comes with util-linux, which every Debian and Ubuntu has.
 CONFINED = ("setpriv", "--no-new-privs")
 
+# A network volume gives what the gateway writes to root and may obey modes all the same: then the gateway reads its own
+# files as everybody may. Its folders on the container disk are closed, those on the volume lie behind the isolation.
+GATEWAY_UMASK = "000"
+
 HEAD = """\
 [supervisord]
 nodaemon=true
@@ -47,7 +51,7 @@ PROGRAM = """\
 [program:{name}]
 command={command}
 directory={directory}
-{user}umask=077
+{user}umask={umask}
 environment={environment}
 autostart=true
 autorestart=true
@@ -109,6 +113,7 @@ class Program:
     directory: Path
     user: users.User
     environment: Mapping[str, str]
+    umask: str = "077"
 
 
 def programs(desired: Desired, layout: Layout, environ: Mapping[str, str], gateway_config: str) -> tuple[Program, ...]:
@@ -127,7 +132,7 @@ def programs(desired: Desired, layout: Layout, environ: Mapping[str, str], gatew
     serve = [python, "-m", "provisioning.gateway", "serve", "--config", str(layout.gateway_config)]
     return (
         Program("comfyui", comfyui.command(desired, layout, environ), layout.base, users.COMFYUI, comfyui_env),
-        Program("gateway", serve, bundle, users.GATEWAY, gateway_env),
+        Program("gateway", serve, bundle, users.GATEWAY, gateway_env, GATEWAY_UMASK),
     )
 
 
@@ -168,6 +173,7 @@ def _program(program: Program, layout: Layout, *, root: bool) -> str:
         command=_text(shlex.join([*(CONFINED if root else ()), *program.command])),
         directory=_text(program.directory),
         user=f"user={program.user.name}\n" if root else "",
+        umask=program.umask,
         environment=_environment(program.environment),
         log=_text(layout.logs / f"{program.name}.log"),
     )

@@ -43,7 +43,7 @@ class Writer:
         self.cancelled = False
         """Whether nobody waits for it any more: it then does not take its place."""
         # Who may read it is said by the folder that the volume is mounted in: many volumes ignore modes.
-        self._descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        self._descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
         try:
             self._write(self._seal.header if self._seal else b"")
         except OSError:

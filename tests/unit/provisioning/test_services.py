@@ -66,6 +66,11 @@ def test_an_installation_says_how_the_volume_holds_pictures(options: dict[str, A
     )
 
 
+def test_the_gateway_can_read_again_what_a_volume_gave_to_root(parsed: dict[str, Any]) -> None:
+    """Such a volume may obey modes; ComfyUI's own files stay private."""
+    assert (parsed["gateway"].umask, parsed["comfyui"].umask) == (0, 0o77)
+
+
 def test_no_service_sees_the_pods_key(parsed: dict[str, Any], layout: Layout) -> None:
     assert not [program for program in parsed.values() if CANARY in str(program.environment)]
     assert not [name for name in parsed["comfyui"].environment if name.startswith("RUNPOD")]

@@ -43,7 +43,7 @@ class Epoch:
 
     def claim(self) -> None:
         """Make it; raises FileExistsError when another gateway has it."""
-        self.path.mkdir(mode=0o700)
+        self.path.mkdir(mode=0o777)  # as volume.MODE
         self._volume.sync_folder(self._root)
 
     def is_superseded(self) -> bool:

@@ -6,8 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-MODE = 0o600
-"""Of every file; a network volume may show 0666 all the same."""
+MODE = 0o666
+"""A network volume gives files to root; where it obeys modes, nobody else could read a private one again."""
 
 
 class Volume:
