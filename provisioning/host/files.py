@@ -30,16 +30,17 @@ def write(path: Path, text: str, *, mode: int = 0o644, owner: tuple[int, int] | 
     staged.replace(path)
 
 
-def staging(target: Path) -> Path:
+def staging(target: Path, kind: str = "staged") -> Path:
     """Return the name of a directory to make `target` in, new in every run.
 
-    What killed runs left is removed as far as it goes: tools they had started may still write there, and must not meet
-    this run's.
+    What killed runs left of the same kind is removed as far as it goes: tools they had started may still write there,
+    and must not meet this run's. Who may run beside others, as a start does beside an installation, has a kind of its
+    own.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{target.name}.*.staged"):
+    for left in target.parent.glob(f".{target.name}.*.{kind}"):
         shutil.rmtree(left, ignore_errors=True)
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.staged")
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.{kind}")
 
 
 def settle(staged: Path, target: Path) -> None:

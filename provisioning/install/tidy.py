@@ -33,7 +33,9 @@ def tidy(site: Site) -> None:
 def _staged(layout: Layout) -> list[Path]:
     """Return what was written beside its place and never got there; looks in no directory a service may write to."""
     parts = ("", "boot", "venvs", "sources/*", "sources/nodes/*", "base/custom_nodes", "base/models/*")
-    unfinished = [path for part in parts for path in layout.local.glob(f"{part}/.*.staged".lstrip("/"))]
+    kinds = ("staged", "unpacked", "unpacked.tar")
+    names = [f"{part}/.*.{kind}".lstrip("/") for part in parts for kind in kinds]
+    unfinished = [path for name in names for path in layout.local.glob(name)]
     kept = [path for part in ("", "archives", "models/*") for path in layout.home.glob(f"{part}/.*.staged".lstrip("/"))]
     return [*unfinished, *kept, *layout.model_staging.glob("*")]
 

@@ -88,7 +88,7 @@ def unpack(layout: Layout, key: str, name: str, target: Path) -> None:
     with _alone(layout):
         if target.exists():
             return
-        staged = staging(target)
+        staged = staging(target, "unpacked")
         copy = staged.with_name(f"{staged.name}{SUFFIX}")
         try:
             signed.copy(path(layout, name), key, copy)

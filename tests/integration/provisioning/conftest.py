@@ -47,7 +47,7 @@ def gateway_key(body: str) -> str:
     return text + digits
 
 
-SECRETS = Secrets("p" * 40, gateway_key("a" * 40), gateway_key("b" * 40))
+SECRETS = Secrets("canary-pepper-0123456789-abcdefghij-klmn", gateway_key("a" * 40), gateway_key("b" * 40))
 
 
 # The installer, with a count of what it changes outside itself: at zero it is gone, as if the pod had lost its power.

@@ -14,6 +14,7 @@ import pytest
 
 from provisioning.contract import GatewayPlan
 from provisioning.errors import InstallError
+from provisioning.host.files import staging
 from provisioning.layout import Layout
 from provisioning.services import desired, restore
 from provisioning.services.desired import ComfyUIService, Desired, GatewayService, Tree
@@ -139,6 +140,17 @@ def test_a_tree_comes_back_with_modes_links_and_times(layout: Layout, tree: Path
     assert (found / "python").readlink() == Path("/usr/bin/python3")
     assert int((found / "tool").stat().st_mtime) == int((tree / "bin" / "tool").stat().st_mtime)
     assert [path.name for path in (layout.local / "venvs").iterdir()] == ["tree-1"]
+
+
+def test_a_start_that_fails_leaves_alone_what_an_installation_builds_meanwhile(layout: Layout, tree: Path) -> None:
+    """boot.sh tries a refused archive again and again, also while `up` makes its tree anew."""
+    target = layout.local / "venvs" / "tree-1"
+    built = staging(target)
+    built.mkdir(parents=True)
+    signed.write(archives.path(layout, "tree-1"), "another key", b"x")
+    with pytest.raises(UntrustedFileError):
+        archives.unpack(layout, KEY, "tree-1", target)
+    assert built.is_dir()
 
 
 def test_an_archive_of_somebody_else_is_not_unpacked(layout: Layout, tree: Path) -> None:
