@@ -11,10 +11,8 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 
-from components.naming import physical
 from components.runpod.api.client import DEFAULT_URL
-from components.runpod.marker import split_name
-from stacks.cli import account
+from stacks.cli import account, holdings
 from stacks.cli.account import Item
 from stacks.cli.consent import Consent
 from stacks.cli.ending import end_all
@@ -57,14 +55,8 @@ def run(place: Place, consent: Consent, *, instance: str, keep_volumes: bool) ->
 def instances(env: str, items: Iterable[Item]) -> dict[str, list[Item]]:
     """What carries the environment's name, by instance; with an instance comes all that carries its mark."""
     everything = [item for item in items if item.instance and item.status != "TERMINATED"]
-    of_env = {item.instance for item in everything if carries(env, item.name)}
+    of_env = {item.instance for item in everything if holdings.carries(env, item.name)}
     return {str(one): [item for item in everything if item.instance == one] for one in sorted(map(str, of_env))}
-
-
-def carries(env: str, name: str) -> bool:
-    """Whether a physical name was made for this very environment: `dev` is not in `comfyui-dev-2-gpu-...`."""
-    base, marker = split_name(name)
-    return marker is not None and base.rpartition("-")[0] == physical(env, "").removesuffix("-")
 
 
 def doomed(items: Iterable[Item], instance: str, *, keep_volumes: bool) -> list[Item]:

@@ -1,28 +1,64 @@
-"""Bring an environment up and say how to use it."""
+"""Bring an environment up and say how to use it; when that fails, say what exists and bills now."""
 
 from __future__ import annotations
 
 import os
 
-from stacks.cli import emulator, environment, placement, plain, stack, summary, told
+from stacks.cli import aftermath, emulator, environment, events, placement, plain, review, stack, summary, told
 from stacks.cli.consent import Consent
-from stacks.cli.engine import INTERRUPTED
+from stacks.cli.engine import INTERRUPTED, Engine
+from stacks.cli.events import Failure
 from stacks.cli.place import Place
 
+STANDIN = "stand-in"
+"""What the set-up calls its own pulumi-command."""
 
-def run(place: Place, default_env: str, _consent: Consent, saved_plan: str = "") -> int:
-    """Preview, update and summary; the engine's exit code. A saved placement plan replaces the settings' own."""
+
+def run(place: Place, default_env: str, consent: Consent, saved_plan: str = "") -> int:
+    """Preview, question where something is lost, update and summary; the engine's exit code.
+
+    A saved placement plan replaces the settings' own.
+
+    Raises:
+        CliError: The plan ends a pod or a volume with data and nobody agreed, or the environment is not prepared.
+    """
     engine = environment.prepared(place, os.environ)
     emulator.start(place)
+    if warning := plugin_warning(place):
+        print(warning, flush=True)
     stack.prepare(engine)
-    engine = told.what_runs(engine)
-    # The preview stays: a policy that refuses does so before the first resource bills.
     with placement.settings_file(place, saved_plan) as settings:
-        code = engine.follow("up", "--yes", plain.CURRENT_SETTINGS, *settings)
+        code, failures = update(told.what_runs(engine), consent, settings)
     if code == 0:
         outputs = engine.ask_json("stack", "output", "--json")
         history = engine.ask_json("stack", "history", "--json", "--page-size", "1")
         print(summary.after_up(place.env, default_env, outputs, changed=summary.changed(history)), flush=True)
-    elif code == INTERRUPTED:
-        print(f"interrupted; `make up ENV={place.env}` goes on from here, `make destroy ENV={place.env}` ends it")
+    else:
+        print(aftermath.text(engine, failures, interrupted=code == INTERRUPTED), flush=True)
     return code
+
+
+def update(engine: Engine, consent: Consent, settings: tuple[str, ...] = ()) -> tuple[int, list[Failure]]:
+    """Preview, ask where something is lost, and update; return the engine's exit code and what failed."""
+    arguments = (plain.CURRENT_SETTINGS, *settings)
+    # The preview stays: a policy that refuses does so before the first resource bills.
+    with events.logged(engine) as planned:
+        code = planned.engine.follow("preview", *arguments, *planned.arguments)
+        if code:
+            return code, planned.failures()
+        losses = review.losses(planned.steps(), review.kept(engine.place))
+    if losses:
+        consent.require(f"this update of {engine.place.env} loses something", losses)
+    with events.logged(engine) as done:
+        code = done.engine.follow("up", "--yes", "--skip-preview", *arguments, *done.arguments)
+        return code, done.failures() if code else []
+
+
+def plugin_warning(place: Place) -> str:
+    """Return a warning when a real account is served by the stand-in for pulumi-command; empty otherwise."""
+    if place.setup().get("command_plugin") != STANDIN or emulator.port(place) is not None:
+        return ""
+    return (
+        f"warning: {place.env} is a real environment and is updated with the project's stand-in for pulumi-command, "
+        "because the official plugin could not be downloaded; `make setup` tries again"
+    )

@@ -1,0 +1,84 @@
+"""What a plan would lose: pods that run and volumes that hold data, with what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from components.cost import volume_usd_per_month
+from stacks.cli import holdings
+from stacks.cli.events import Step
+from stacks.cli.place import Place
+from stacks.cli.stack import POD, VOLUME
+
+_ENDING = frozenset(("delete", "delete-replaced", "replace", "discard-replaced"))
+"""Operations after which what was there is no more; `replace` is one of a pair or of three."""
+_RUNS_NOT = frozenset(("EXITED", "ERROR", "TERMINATED"))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Which volumes the stack file keeps, whatever a plan says."""
+
+    everything: bool = False
+    """`volume.keep`."""
+    identity: str = ""
+    """`volume.id`."""
+
+    def keeps(self, volume_id: str) -> bool:
+        """Return whether a volume stays."""
+        return self.everything or (bool(self.identity) and volume_id == self.identity)
+
+
+def kept(place: Place) -> Kept:
+    """Return what the stack file keeps, as it stands there now."""
+    section = holdings.volume_section(place)
+    return Kept(section.get("keep") is True, str(section.get("id") or ""))
+
+
+def losses(steps: Iterable[Step], kept: Kept) -> list[str]:
+    """Return one line for each pod that would end and each volume that would be deleted."""
+    found: dict[tuple[str, str], str] = {}
+    ending = [step for step in steps if step.op in _ENDING and step.old.get("id")]
+    replaced = {step.urn for step in ending if "replace" in step.op}
+    # The step called `replace` comes with the reason; the others of its set have none.
+    for step in sorted(ending, key=lambda step: not step.reasons):
+        line = _loss(step, kept, replaced=step.urn in replaced)
+        if line:
+            found.setdefault((step.urn, str(step.old["id"])), line)
+    return list(found.values())
+
+
+def _loss(step: Step, kept: Kept, *, replaced: bool) -> str:
+    seen: dict[str, Any] = {**(step.old.get("inputs") or {}), **(step.old.get("outputs") or {})}
+    if step.kind == POD and seen.get("status") not in _RUNS_NOT:
+        return _pod(step, seen, replaced=replaced)
+    if step.kind == VOLUME and not kept.keeps(str(step.old.get("id"))):
+        return _volume(step, seen, replaced=replaced)
+    return ""
+
+
+def _pod(step: Step, seen: dict[str, Any], *, replaced: bool) -> str:
+    verb = f"is replaced{_because(step)}" if replaced else "ends"
+    price = f"${float(seen.get('costPerHr') or 0):.4f}/h"
+    bill = f"it costs {price} now, the new one what RunPod asks for it" if replaced else f"{price} are saved"
+    return (
+        f"pod {step.old['id']} ({seen.get('gpu', 'GPU not known')}) {verb}: running jobs are cut, its container "
+        f"disk is lost, its address changes; {bill}"
+    )
+
+
+def _volume(step: Step, seen: dict[str, Any], *, replaced: bool) -> str:
+    size = int(seen.get("size") or 0)
+    verb = f"is deleted and made anew{_because(step)}" if replaced else "is deleted"
+    month = f"${volume_usd_per_month(size):.2f}"
+    bill = f"the new one costs {month} a month and is filled anew" if replaced else f"{month} a month are saved"
+    return (
+        f"volume {step.old['id']} ({size} GB in {seen.get('dataCenterId', 'an unknown place')}) {verb}: models, "
+        f"uploads, outputs, users, keys, jobs and usage on it are lost; {bill}"
+    )
+
+
+def _because(step: Step) -> str:
+    return f" because of {', '.join(step.reasons)}" if step.reasons else ""
