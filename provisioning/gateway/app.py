@@ -51,6 +51,7 @@ class Gateway:
         self._pace = pace.Pace()
         self._deadlines = Deadlines(services.settings.deadline_seconds)
         self._tasks: list[asyncio.Task[None]] = []
+        self._watching: asyncio.Task[None] | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection, request or lifespan."""
@@ -76,6 +77,7 @@ class Gateway:
         chores = (self._prune(), self._note_uses(), services.accounting.run(), services.streams.watch())
         works = (*jobs, *chores, *telling, self._send_webhooks(), *self._keep_room())
         self._tasks = [asyncio.create_task(work) for work in works]
+        self._watching = asyncio.create_task(services.handover.run(self._retire))
 
     async def _prune(self) -> None:
         services = self.services
@@ -116,16 +118,24 @@ class Gateway:
     async def stop(self) -> None:
         """End the work in the background and write down what is left."""
         self.drain()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        await self._retire()
+        self.services.reception.passwords.close()
+        if self.services.files is not None:
+            self.services.files.close()
+        await self.services.upstream.close()
+
+    async def _retire(self) -> None:
+        """End the work in the background and write down what is left of it."""
+        self.services.streams.end_all()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.services.ledger.flush()
         with contextlib.suppress(Problem):
             await self.services.keys.flush()
-        self.services.reception.passwords.close()
-        if self.services.files is not None:
-            self.services.files.close()
-        await self.services.upstream.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         for work, name in ((self.start, "startup"), (self.stop, "shutdown")):
@@ -177,6 +187,8 @@ class Gateway:
         match, place = self._router.find(exchange.method, path), ANYWHERE
         route = match.route if isinstance(match, Match) else None
         admission.check_host(scope, settings, public=route is not None and route.is_public)
+        if route is None or not route.is_public:
+            self.services.handover.check()
         if route is None or route.needs_key:
             exchange.is_page = route is not None and route.web and _is_navigation(exchange)
             exchange.actor = await self._authenticate(scope, path, route.way if route else PLAIN)
@@ -200,6 +212,8 @@ class Gateway:
         scope, settings = exchange.scope, self.services.settings
         exchange.route, exchange.params = match.route.path, match.params
         admission.check_origin(scope, settings, safe=exchange.method in admission.SAFE_METHODS)
+        if exchange.method not in admission.SAFE_METHODS:
+            self.services.ledger.database.check()
         if match.route.scope is not None:
             admission.check_scope(exchange.who, match.route.scope)
         exchange.query = admission.read_query(scope)

@@ -25,6 +25,7 @@ from provisioning.gateway.files.placing import Placing
 from provisioning.gateway.files.workspace import Workspace
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.dispatch import Dispatch
+from provisioning.gateway.jobs.handover import Handover
 from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.pool import SinglePool
@@ -39,6 +40,7 @@ from provisioning.gateway.route import Router, pages
 from provisioning.gateway.routes import ROUTES
 from provisioning.gateway.services import Services
 from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.storage.log.log import EpochLog
 from provisioning.gateway.telling.jobs import JobTeller
 from provisioning.gateway.telling.news import News
 from provisioning.gateway.webhooks.service import Webhooks
@@ -101,6 +103,7 @@ def create_app(
         pages=pages(routes),
         metrics=Metrics({route.path for route in ROUTES if route.lasting}),
         accounting=Accounting(ledger.database, clock, settings),
+        handover=_handover(settings, tracker, scheduler, ledger, upstream),
     )
     return Gateway(services, router)
 
@@ -111,6 +114,14 @@ def _all(*works: Callable[[], None]) -> Callable[[], None]:
             work()
 
     return do
+
+
+def _handover(
+    settings: GatewaySettings, tracker: Tracker, scheduler: Scheduler, ledger: Ledger, upstream: Upstream
+) -> Handover:
+    log = ledger.database.log
+    shipping = log if isinstance(log, EpochLog) else None
+    return Handover(shipping, tracker, scheduler, ledger, upstream, settings.handover_seconds)
 
 
 def _started_at(settings: GatewaySettings, clock: Clock) -> int:

@@ -73,6 +73,7 @@ class Code(StrEnum):
     UPSTREAM_STUCK = "upstream_stuck"
     NOT_READY = "not_ready"
     DRAINING = "draining"
+    STANDBY = "standby"
     TAKEN_OVER = "taken_over"
     STORAGE_FULL = "storage_full"
     UPSTREAM_TIMEOUT = "upstream_timeout"
@@ -173,6 +174,7 @@ CATALOGUE: Mapping[Code, Entry] = {
     Code.UPSTREAM_STUCK: Entry(503, "ComfyUI is stuck", "Jobs wait until ComfyUI, which is stuck, was restarted."),
     Code.NOT_READY: Entry(503, "Not ready", "No jobs are taken now; with a key, /api/gateway/ready says why."),
     Code.DRAINING: Entry(503, "Shutting down", "The gateway is restarting; try again shortly."),
+    Code.STANDBY: Entry(503, "Standing by", "The pod before this one still serves; this one takes over when it can."),
     Code.TAKEN_OVER: Entry(
         503, "Another gateway took over", "A newer pod serves this environment; ask the operator for its address."
     ),
@@ -190,6 +192,7 @@ RETRY_SECONDS: Mapping[Code, float] = {
     Code.UPSTREAM_STUCK: 30,
     Code.NOT_READY: 2,
     Code.DRAINING: 5,
+    Code.STANDBY: 5,
     Code.TAKEN_OVER: 30,
     Code.STORAGE_FULL: 60,
     Code.IDEMPOTENCY_CONFLICT: 1,

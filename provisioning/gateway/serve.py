@@ -13,6 +13,7 @@ from types import FrameType
 
 import uvicorn
 
+from provisioning.gateway import standby
 from provisioning.gateway.access.keystore import KeyStore
 from provisioning.gateway.access.limiter import Limiter
 from provisioning.gateway.app import Gateway
@@ -106,7 +107,8 @@ def settle_down() -> None:
 
 def _serve(settings: GatewaySettings, listener: socket.socket) -> bool:
     clock = SystemClock()
-    database = open_database(settings)
+    standby.wait(settings, lambda: [listener.dup()])
+    database = open_database(settings, serves=True)
     gateway = create_app(
         settings,
         keys=KeyStore(database, settings.pepper.get_secret_value(), clock),

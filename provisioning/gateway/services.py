@@ -26,6 +26,7 @@ from provisioning.gateway.files.workspace import Workspace
 from provisioning.gateway.jobs.batches import BatchStore
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.dispatch import Dispatch
+from provisioning.gateway.jobs.handover import Handover
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.scheduler import Scheduler
 from provisioning.gateway.jobs.tracker import Tracker
@@ -85,6 +86,7 @@ class Services:
     site: Site
     metrics: Metrics
     accounting: Accounting
+    handover: Handover
     takes_signatures: Callable[[str], bool]
     """Whether a path is a file's, which a signed address may open."""
     pages: Mapping[str, Scope | None]
@@ -100,7 +102,8 @@ class Services:
         return realm_of(self.settings.pepper.get_secret_value(), actor.owner, admin=actor.is_admin)
 
     def check_not_draining(self) -> None:
-        """Refuse new work while shutting down; raises Problem."""
+        """Refuse new work while shutting down, or once another gateway has taken over; raises Problem."""
+        self.handover.check()
         if self.draining:
             raise Problem(Code.DRAINING)
 

@@ -41,6 +41,7 @@ async def ready(services: Services, exchange: Exchange) -> None:
 
 async def _check(services: Services) -> None:
     services.check_not_draining()
+    services.ledger.database.check()
     if (reason := services.scheduler.latch.reason) is not None:
         raise Problem(reason)
     if not services.feed.connected:

@@ -18,7 +18,7 @@ from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.storage.assets import Asset, AssetStore
 
-AWAY = frozenset({Code.UPSTREAM_UNAVAILABLE, Code.STORE_UNAVAILABLE})
+AWAY = frozenset({Code.UPSTREAM_UNAVAILABLE, Code.STORE_UNAVAILABLE, Code.STORAGE_FULL, Code.TAKEN_OVER})
 """No connection, or nothing written down: nothing was sent."""
 
 UNKNOWN = frozenset({Code.UPSTREAM_TIMEOUT, Code.UPSTREAM_ERROR})

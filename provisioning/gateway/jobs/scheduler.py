@@ -22,6 +22,7 @@ from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.pool import Pool
 from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.storage.log.trouble import NotOnVolume
 
 AGEING_MS = 60_000
 """Waiting this long is worth one priority class, so that no class waits for ever."""
@@ -111,6 +112,10 @@ class Scheduler:
         try:
             # Written down before ComfyUI hears of it: after a crash the id is looked for there.
             accepted = await write()
+        except NotOnVolume:
+            self._tracker.doubt(jobs)
+            jobs = ()
+            raise
         finally:
             for job in jobs:
                 job.posting = False
@@ -143,6 +148,8 @@ class Scheduler:
     async def pump(self) -> None:
         """Hand out as many jobs as may go now; raises Problem when ComfyUI or the database is away."""
         await self.latch.look()
+        # What cannot be written down is not begun.
+        self._ledger.database.check()
         while not self.draining and (job := self._next()) is not None:
             if (upstream := self._pool.free(self._tracker.of(None), job)) is None:
                 return

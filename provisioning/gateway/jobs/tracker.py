@@ -57,6 +57,8 @@ class Tracker:
         self._pepper = settings.pepper.get_secret_value()
         self._max_queued = settings.max_queued
         self._live: dict[str, Job] = {}
+        self.in_doubt: list[Job] = []
+        """Jobs that were written down, though whoever submitted them was told that the volume fails."""
         self._recent: OrderedDict[str, Job] = OrderedDict()
         self._settling: dict[str, asyncio.Lock] = {}
         self._looking: set[asyncio.Task[None]] = set()
@@ -82,6 +84,10 @@ class Tracker:
     def forget(self, job: Job) -> None:
         """Let go of a job that was not written down after all."""
         self._live.pop(job.id, None)
+
+    def doubt(self, jobs: Sequence[Job]) -> None:
+        """Keep jobs that nobody counts on, and that count themselves, until their end can be written down."""
+        self.in_doubt.extend(jobs)
 
     def get(self, job_id: str) -> Job | None:
         """Return a job that is not final yet."""

@@ -29,9 +29,10 @@ CLOSED = (
     Code.HOST_NOT_ALLOWED,
     Code.RATE_LIMITED,
     Code.STORE_UNAVAILABLE,
+    Code.TAKEN_OVER,
 )
 """Of every route that needs a key."""
-LOGIN = (Code.HOST_NOT_ALLOWED, Code.RATE_LIMITED, Code.STORE_UNAVAILABLE)
+LOGIN = (Code.HOST_NOT_ALLOWED, Code.RATE_LIMITED, Code.STORE_UNAVAILABLE, Code.TAKEN_OVER)
 """Of every route where people show who they are."""
 SIGNED = (Code.SIGNATURE_INVALID, Code.SIGNATURE_EXPIRED)
 BODY = (Code.MALFORMED_JSON, Code.BODY_TOO_LARGE, Code.REQUEST_TIMEOUT)

@@ -84,6 +84,11 @@ class Database:
         await log.wait(position)
         return result
 
+    def check(self) -> None:
+        """Refuse to change anything while that could not be acknowledged; raises Problem."""
+        if self.log is not None:
+            self.log.check()
+
     async def read(self, work: Work[Result]) -> Result:
         """Do `work`, which only looks. Raises Problem(STORE_UNAVAILABLE)."""
         return await self._elsewhere(partial(_transaction, self._reading, work))

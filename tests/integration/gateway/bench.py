@@ -49,18 +49,18 @@ class Volume:
 
     async def gateway(self) -> BaseProcess:
         """Start a gateway and wait until it is up."""
-        started = _spawn(children.gateway, str(self.setup.config))
+        started = spawn(children.gateway, str(self.setup.config))
         async with self.setup.client() as client:
-            await _until_up(client, "/livez", started)
+            await until_up(client, "/livez", started)
         return started
 
     async def comfyui(self) -> BaseProcess:
         """Start a stand-in and wait until it is up."""
-        started = _spawn(children.comfyui, str(self.comfy_port), str(self.folder))
+        started = spawn(children.comfyui, str(self.comfy_port), str(self.folder))
         async with httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.comfy_port}", trust_env=False, timeout=60
         ) as client:
-            await _until_up(client, "/queue", started)
+            await until_up(client, "/queue", started)
         return started
 
     def pictures(self) -> Counter[str]:
@@ -68,7 +68,8 @@ class Volume:
         return Counter(path.parent.name for path in (self.folder / "output").rglob("*.png"))
 
 
-def _spawn(target: Callable[..., None], *arguments: str) -> BaseProcess:
+def spawn(target: Callable[..., None], *arguments: str) -> BaseProcess:
+    """Start one of `children`'s."""
     # Forked from a process that has imported everything already: a start costs milliseconds instead of seconds.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([children.__name__])
@@ -77,7 +78,8 @@ def _spawn(target: Callable[..., None], *arguments: str) -> BaseProcess:
     return process
 
 
-async def _until_up(client: httpx.AsyncClient, path: str, process: BaseProcess) -> None:
+async def until_up(client: httpx.AsyncClient, path: str, process: BaseProcess) -> None:
+    """Wait until a process answers at a path."""
     async with asyncio.timeout(START_SECONDS):
         while not await is_up(client, path):
             assert process.is_alive(), "it ended by itself"

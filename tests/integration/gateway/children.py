@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+import time
 from pathlib import Path
 
 import aiohttp.web
 import PIL.Image
 
 from provisioning.gateway.__main__ import main
+from provisioning.gateway.storage.log.volume import Volume
 
 STAND_IN = Path(__file__).parents[2] / "comfyui" / "source"
 PRELOADED = (aiohttp.web, PIL.Image)
@@ -21,6 +23,25 @@ def gateway(config: str) -> None:
     """Be a gateway until killed."""
     _be_quiet()
     sys.exit(main(["serve", "--config", config]))
+
+
+def stalling_gateway(config: str, stall: str) -> None:
+    """Be a gateway whose volume stalls while there is a file of that name."""
+    flag = Path(stall)
+
+    def stalling(name: str) -> None:
+        plain = getattr(Volume, name)
+
+        def slow(*arguments: object) -> object:
+            while flag.exists():
+                time.sleep(0.02)
+            return plain(*arguments)
+
+        setattr(Volume, name, slow)
+
+    for name in ("open", "write", "sync", "exists", "put"):
+        stalling(name)
+    gateway(config)
 
 
 def comfyui(port: str, base: str) -> None:

@@ -109,6 +109,10 @@ class EpochLog:
             raise RuntimeError("the log has not begun")
         return self._shipper
 
+    def refuse(self) -> None:
+        """Take no more changes: another gateway takes over."""
+        self.trouble.is_handed_over = True
+
     def finish(self) -> None:
         """Ship what is left and say that the epoch is over, if that can be done within a bound."""
         if self._shipper is not None and self._shipper.end(END_SECONDS):

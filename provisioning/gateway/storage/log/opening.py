@@ -39,7 +39,7 @@ def open_log(settings: GatewaySettings, *, serves: bool) -> Log | None:
         if time.monotonic() > deadline:
             raise LogError(f"{file}: another process has it; end that, or wait until the gateway is ready")
         time.sleep(PAUSE_SECONDS)
-    log = _begin(settings, file, lock, _put_in_place)
+    log = _begin(settings, file, lock, _put_in_place, waited=serves)
     if serves:
         log.watch = Watch(log.epoch, log.trouble, settings.pod_id, settings.silence_seconds)
     return log
@@ -80,12 +80,17 @@ Put = Callable[[GatewaySettings, Epoch | None, Keys, Path], None]
 """Puts the database with which an epoch begins in its place; it is given the epoch before that holds one."""
 
 
-def _begin(settings: GatewaySettings, file: Path, lock: LocalLock, put: Put) -> EpochLog:
+def _begin(settings: GatewaySettings, file: Path, lock: LocalLock, put: Put, *, waited: bool = False) -> EpochLog:
     epochs, keys = Epochs(_root(settings)), Keys(settings.log_secrets)
     try:
-        epoch = _begin_epoch(epochs, settings)
+        if not waited:
+            _check_alone(epochs, settings)
+        epoch = epochs.begin(settings.pod_id)
         Status(file).clear()
         put(settings, epochs.with_state(epoch.number), keys, file)
+    except FileExistsError:
+        lock.release()
+        raise LogError("another gateway has begun at the same moment; try again") from None
     except rebuild.RebuildError as error:
         lock.release()
         raise LogError(str(error)) from error
@@ -103,15 +108,11 @@ def _root(settings: GatewaySettings) -> Path:
     return settings.log
 
 
-def _begin_epoch(epochs: Epochs, settings: GatewaySettings) -> Epoch:
+def _check_alone(epochs: Epochs, settings: GatewaySettings) -> None:
     newest = epochs.newest()
     if newest is not None and not Predecessor(newest, settings.pod_id, settings.silence_seconds).is_over():
         life = newest.life()
         raise LogError(f"the gateway of pod {life.pod_id if life else '?'} serves; do it there, or end that pod first")
-    try:
-        return epochs.begin(settings.pod_id)
-    except FileExistsError:
-        raise LogError("another gateway has begun at the same moment; try again") from None
 
 
 def _put_in_place(settings: GatewaySettings, before: Epoch | None, keys: Keys, file: Path) -> None:

@@ -187,6 +187,8 @@ class Shipper:
 
     def end(self, seconds: float) -> bool:
         """Ship what is left and end, within a bound; returns whether everything is on the volume."""
+        if self._ending:
+            return False
         with contextlib.suppress(Problem, OSError):
             self.wait_now(self.committed(), seconds)
         self._ending = True
@@ -194,7 +196,7 @@ class Shipper:
         self._thread.join(seconds)
         self._copier.end(seconds)
         self._tell_failure()
-        return not self._thread.is_alive() and self._trouble.found() is None and self._covers(self._wal.position())
+        return not self._thread.is_alive() and not self._trouble.superseded and self._covers(self._wal.position())
 
 
 def _settle(done: asyncio.Future[None] | concurrent.futures.Future[None], problem: Problem | None) -> None:

@@ -30,6 +30,8 @@ class Trouble:
         self.patience_seconds = patience_seconds
         self.superseded = False
         """Whether another gateway has taken over; that never ends."""
+        self.is_handed_over = False
+        """Whether this gateway takes no more changes, since another one takes over."""
         self._since: float | None = None
         self._error: OSError | None = None
 
@@ -53,6 +55,8 @@ class Trouble:
 
     def found(self) -> Problem | None:
         """Return why nothing is acknowledged now, None when all is well or may be so in a moment."""
+        if self.is_handed_over:
+            return Problem(Code.TAKEN_OVER)
         since = self._since
         if (final := self.final()) is not None:
             return final

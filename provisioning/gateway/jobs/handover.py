@@ -1,0 +1,121 @@
+"""Two pods on one volume: this gateway hands its jobs over when the next one asks, and stops when it is overtaken.
+
+While the volume stalls, the next pod may take this one for dead. So that not more than the running job can then be run
+twice, the job that waits in ComfyUI behind it is taken back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from provisioning.gateway.comfyui import looks
+from provisioning.gateway.comfyui.feed import guarded
+from provisioning.gateway.comfyui.upstream import Request, Upstream
+from provisioning.gateway.jobs.job import AT_COMFYUI, Job, JobState
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.scheduler import Scheduler
+from provisioning.gateway.jobs.tracker import Tracker
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.storage.log.log import EpochLog
+
+LOOK_SECONDS = 0.25
+
+_log = logging.getLogger(__name__)
+
+
+class Handover:
+    """Looks at the log for other gateways on the volume, and acts on what it finds."""
+
+    def __init__(
+        self, log: EpochLog | None, tracker: Tracker, scheduler: Scheduler, ledger: Ledger, upstream: Upstream,
+        bound_seconds: float,
+    ) -> None:  # fmt: skip
+        self.is_over = False
+        """Whether another gateway has taken over, so that nothing is answered here any more."""
+        self._log = log
+        self._tracker = tracker
+        self._scheduler = scheduler
+        self._ledger = ledger
+        self._upstream = upstream
+        self._bound_seconds = bound_seconds
+
+    def check(self) -> None:
+        """Refuse everything once another gateway has taken over; raises Problem TAKEN_OVER."""
+        if self.is_over:
+            raise Problem(Code.TAKEN_OVER)
+
+    async def run(self, retire: Callable[[], Awaitable[None]]) -> None:
+        """Look until another gateway has taken over; `retire` ends what the gateway does in the background."""
+        log = self._log
+        if log is None or log.watch is None:
+            return
+        while not log.trouble.superseded and not log.watch.is_asked:
+            log.watch.tick()
+            await guarded(self._mind_the_volume(log))
+            await asyncio.sleep(LOOK_SECONDS)
+        self._scheduler.draining = True
+        if not log.trouble.superseded:
+            _log.warning("another pod asks to take over: no job is handed to ComfyUI any more")
+            await self._let_jobs_end(log)
+        await self._end(log, retire)
+
+    async def _let_jobs_end(self, log: EpochLog) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._bound_seconds):
+                while self._at_comfyui() and not log.trouble.superseded:
+                    if log.watch is not None:
+                        log.watch.tick()
+                    await asyncio.sleep(LOOK_SECONDS)
+
+    def _at_comfyui(self) -> list[Job]:
+        return [job for job in self._tracker.of(None) if job.state in AT_COMFYUI]
+
+    async def _end(self, log: EpochLog, retire: Callable[[], Awaitable[None]]) -> None:
+        await retire()
+        self.is_over = True
+        log.refuse()
+        if self._at_comfyui():
+            # The next gateway runs them, or has begun to.
+            await guarded(self._stop_comfyui())
+        await asyncio.to_thread(log.finish)
+        _log.error("another gateway has taken over; this one answers nothing any more")
+
+    async def _stop_comfyui(self) -> None:
+        await self._post("/queue", {"clear": True})
+        await self._post("/interrupt", {})
+
+    async def _mind_the_volume(self, log: EpochLog) -> None:
+        if log.trouble.found() is not None:
+            for job in self._tracker.of(None):
+                if job.state is JobState.QUEUED and not job.posting:
+                    await self._take_back(job)
+        elif self._tracker.in_doubt:
+            await self._settle_doubts()
+
+    async def _take_back(self, job: Job) -> None:
+        await self._post("/queue", {"delete": [job.id]})
+        queue = await looks.queue(self._upstream)
+        there = any(item[1] == job.id for name in looks.QUEUES for item in queue[name])
+        if there or job.ended or await looks.history_entry(self._upstream, job.id) is not None:
+            return
+        # In memory alone, since nothing can be written now; on the volume it is with ComfyUI, which a start looks up.
+        job.state, job.started_at, job.attempts = JobState.ACCEPTED, None, job.attempts - 1
+
+    async def _settle_doubts(self) -> None:
+        """End jobs whose submission was answered with an error though they were written down."""
+        while self._tracker.in_doubt:
+            job = self._tracker.in_doubt[-1]
+            await self._ledger.release_key(job)
+            await self._tracker.reject(job, Code.STORE_UNAVAILABLE.value)
+            self._tracker.in_doubt.remove(job)
+            job.posting = False
+
+    async def _post(self, path: str, body: dict[str, Any]) -> None:
+        request = Request("POST", path, headers={"Content-Type": "application/json"}, body=orjson.dumps(body))
+        await self._upstream.call(request)

@@ -1,0 +1,129 @@
+"""Two pods on one volume: the newcomer stands by until its ComfyUI answers and the other gateway has handed over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from random import getrandbits
+
+import uvicorn
+
+from provisioning.gateway.comfyui import looks
+from provisioning.gateway.comfyui.upstream import ComfyUI
+from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.storage import address
+from provisioning.gateway.storage.log.epochs import Epoch, Epochs
+from provisioning.gateway.storage.log.lives import Predecessor, had_its_turn
+from provisioning.gateway.web.exchange import Exchange, Receive, Scope, Send
+
+LOOK_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+class Standby:
+    """Waits for the gateway of another pod, and asks it to hand over."""
+
+    def __init__(self, settings: GatewaySettings, epochs: Epochs, is_ready: Callable[[], Awaitable[bool]]) -> None:
+        self._settings = settings
+        self._epochs = epochs
+        self._is_ready = is_ready
+        self._predecessor: Predecessor | None = None
+        self._may_ask = False
+        self._asked_at: float | None = None
+
+    async def wait(self) -> None:
+        """Return when the next epoch may be begun."""
+        while True:
+            if await self.is_due():
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def is_due(self) -> bool:
+        """Look once; say whether the next epoch may be begun."""
+        try:
+            # The volume may stall, and meanwhile it is said that this one stands by.
+            predecessor = await asyncio.to_thread(self._look)
+            if predecessor is None or await asyncio.to_thread(self._is_over, predecessor):
+                return True
+            await self._ask(predecessor.epoch)
+        except OSError as error:
+            _log.warning("the folder of the log cannot be looked at: %s", error.strerror)
+        return self._waited_too_long()
+
+    def _look(self) -> Predecessor | None:
+        newest, settings = self._epochs.newest(), self._settings
+        if newest is None:
+            return None
+        known = self._predecessor
+        if known is None or known.epoch.number != newest.number:
+            known = self._predecessor = Predecessor(newest, settings.pod_id, settings.silence_seconds)
+            self._may_ask = not had_its_turn(self._epochs, newest, settings.pod_id)
+            self._asked_at = None
+        return known
+
+    def _is_over(self, predecessor: Predecessor) -> bool:
+        # One that was overtaken does not come back while its successor is only being started again.
+        return predecessor.is_over() if self._may_ask or predecessor.is_ours() else predecessor.is_silent()
+
+    async def _ask(self, epoch: Epoch) -> None:
+        if self._may_ask and self._asked_at is None and await self._is_ready():
+            await asyncio.to_thread(epoch.ask, self._settings.pod_id)
+            self._asked_at = asyncio.get_running_loop().time()
+            _log.warning("ComfyUI answers here: the other pod's gateway is asked to hand over")
+
+    def _waited_too_long(self) -> bool:
+        bound = self._settings.handover_seconds + 2 * self._settings.silence_seconds
+        return self._asked_at is not None and asyncio.get_running_loop().time() - self._asked_at > bound
+
+
+def wait(settings: GatewaySettings, sockets: Callable[[], Sequence[socket.socket]]) -> None:
+    """Return when this pod's gateway may begin; until then say to everybody that it stands by.
+
+    A signal to end ends the process, as it does a gateway.
+    """
+    if settings.log is None or address.file_of(settings.database) is None:
+        return
+    asyncio.run(_wait(settings, Epochs(settings.log), sockets))
+
+
+async def _wait(settings: GatewaySettings, epochs: Epochs, sockets: Callable[[], Sequence[socket.socket]]) -> None:
+    upstream = ComfyUI(settings.upstream)
+    await upstream.start()
+
+    async def is_ready() -> bool:
+        with contextlib.suppress(Problem):
+            await looks.queue(upstream)
+            return True
+        return False
+
+    try:
+        standby = Standby(settings, epochs, is_ready)
+        if not await standby.is_due():
+            _log.warning("the gateway of another pod serves: this one stands by")
+            await _serve(standby, sockets())
+    finally:
+        await upstream.close()
+
+
+async def _serve(standby: Standby, sockets: Sequence[socket.socket]) -> None:
+    server = uvicorn.Server(uvicorn.Config(answer, lifespan="off", access_log=False, log_config=None, ws="none"))
+    waiting = asyncio.create_task(standby.wait())
+    waiting.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    # A signal that ends the server ends the process as well, as soon as it has ended.
+    await server.serve(sockets=list(sockets))
+    await waiting
+
+
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Say that this gateway lives and stands by."""
+    request_id = f"req_{getrandbits(128):032x}"
+    exchange = Exchange(scope, receive, send, request_id=request_id, idle_seconds=30)
+    if scope["path"] == "/livez":
+        await exchange.send_json({"status": "alive"})
+    else:
+        await exchange.send_problem(Problem(Code.STANDBY))
