@@ -47,41 +47,28 @@ from provisioning.gateway.webhooks.service import Webhooks
 
 
 def create_app(
-    settings: GatewaySettings,
-    *,
-    keys: KeyStore,
-    limiter: Limiter,
-    ledger: Ledger,
-    upstream: Upstream,
-    clock: Clock,
+    settings: GatewaySettings, *, keys: KeyStore, limiter: Limiter, ledger: Ledger, upstream: Upstream, clock: Clock
 ) -> Gateway:
     """Put the gateway together; it begins to work when its lifespan starts."""
     requests = Requests(settings.requests)
-    latch = Latch(upstream, clock, requests.restart)
-    tracker = Tracker(ledger, upstream, latch, clock, settings)
     hub, channels = Hub(), Channels(clock, settings.event_buffer_bytes)
     catalogue = CatalogueCache(upstream, clock)
     store, expiry = open_store(settings), ledger.expiry(requests)
     placing, workspace = Placing(store, upstream), Workspace(store, upstream)
     expiry.store = store
+    machine = _machine(settings, ledger, upstream, clock, catalogue, placing)
+    tracker, _, scheduler, _, _ = machine
     if store is not None:
         tracker.keep = Keeping(store, upstream, placing, clock).keep
     emptying = Emptying(placing, tracker, settings.requests)
-    dispatch = Dispatch(tracker, ledger, ledger.assets, catalogue, placing)
-    scheduler = Scheduler(tracker, ledger, dispatch, SinglePool(upstream, latch), latch, clock)
-    canceller = Canceller(tracker, ledger, upstream)
-    warden = Warden(tracker, canceller, latch, clock)
     teller = JobTeller(channels, tracker, scheduler, clock)
     feed = Feed(upstream, tracker, hub, teller, connected=_all(placing.forget, workspace.forget, scheduler.wake))
-    reference = Reference(ROUTES)
-    desk = reception(settings, keys, limiter)
+    reference, desk = Reference(ROUTES), reception(settings, keys, limiter)
     listening = (hub, channels, Streams(settings.max_streams, desk.limits.streams))
-    running = (tracker, dispatch, scheduler, canceller, warden, feed, teller)
-    webhooks = Webhooks(ledger.database, clock, settings)
+    running = (*machine, feed, teller)
     asked = (upstream, clock, space_of(settings, store), catalogue, Commons(upstream, clock))
-    parts = (*asked, *listening, *running, News(channels), webhooks)
-    routes = (*ROUTES, *EDITOR_ROUTES)
-    router = Router(routes)
+    parts = (*asked, *listening, *running, News(channels), Webhooks(ledger.database, clock, settings))
+    router = Router(routes := (*ROUTES, *EDITOR_ROUTES))
     services = Services(
         settings,
         keys,
@@ -103,9 +90,29 @@ def create_app(
         pages=pages(routes),
         metrics=Metrics({route.path for route in ROUTES if route.lasting}),
         accounting=Accounting(ledger.database, clock, settings),
-        handover=_handover(settings, tracker, scheduler, ledger, upstream),
+        handover=Handover(_log_of(ledger), tracker, scheduler, ledger, upstream, settings.handover_seconds),
     )
     return Gateway(services, router)
+
+
+def _machine(
+    settings: GatewaySettings, ledger: Ledger, upstream: Upstream, clock: Clock, catalogue: CatalogueCache,
+    placing: Placing,
+) -> tuple[Tracker, Dispatch, Scheduler, Canceller, Warden]:  # fmt: skip
+    """Return what brings jobs to ComfyUI and to their end."""
+    latch = Latch(upstream, clock, Requests(settings.requests).restart)
+    tracker = Tracker(ledger, upstream, latch, clock, settings)
+    dispatch = Dispatch(tracker, ledger, ledger.assets, catalogue, placing)
+    # Where there is a log, another pod may take over.
+    pool = SinglePool(upstream, latch, alone=_log_of(ledger) is not None)
+    scheduler = Scheduler(tracker, ledger, dispatch, pool, latch, clock)
+    canceller = Canceller(tracker, ledger, upstream)
+    return tracker, dispatch, scheduler, canceller, Warden(tracker, canceller, latch, clock)
+
+
+def _log_of(ledger: Ledger) -> EpochLog | None:
+    log = ledger.database.log
+    return log if isinstance(log, EpochLog) else None
 
 
 def _all(*works: Callable[[], None]) -> Callable[[], None]:
@@ -114,14 +121,6 @@ def _all(*works: Callable[[], None]) -> Callable[[], None]:
             work()
 
     return do
-
-
-def _handover(
-    settings: GatewaySettings, tracker: Tracker, scheduler: Scheduler, ledger: Ledger, upstream: Upstream
-) -> Handover:
-    log = ledger.database.log
-    shipping = log if isinstance(log, EpochLog) else None
-    return Handover(shipping, tracker, scheduler, ledger, upstream, settings.handover_seconds)
 
 
 def _started_at(settings: GatewaySettings, clock: Clock) -> int:

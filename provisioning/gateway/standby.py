@@ -67,8 +67,17 @@ class Standby:
         return known
 
     def _is_over(self, predecessor: Predecessor) -> bool:
+        if predecessor.is_ours():
+            return True
         # One that was overtaken does not come back while its successor is only being started again.
-        return predecessor.is_over() if self._may_ask or predecessor.is_ours() else predecessor.is_silent()
+        if self._may_ask and predecessor.epoch.is_closed:
+            return True
+        silent = predecessor.is_silent()
+        if silent and not predecessor.epoch.is_closed:
+            _log.warning(
+                "the other pod's gateway is silent and taken as dead: the job that ran there runs once more here"
+            )
+        return silent
 
     async def _ask(self, epoch: Epoch) -> None:
         if self._may_ask and self._asked_at is None and await self._is_ready():

@@ -1,8 +1,4 @@
-"""Two pods on one volume: this gateway hands its jobs over when the next one asks, and stops when it is overtaken.
-
-While the volume stalls, the next pod may take this one for dead. So that not more than the running job can then be run
-twice, the job that waits in ComfyUI behind it is taken back.
-"""
+"""Two pods on one volume: this gateway hands its jobs over when the next one asks, and stops when it is overtaken."""
 
 from __future__ import annotations
 
@@ -14,10 +10,9 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.comfyui import looks
 from provisioning.gateway.comfyui.feed import guarded
 from provisioning.gateway.comfyui.upstream import Request, Upstream
-from provisioning.gateway.jobs.job import AT_COMFYUI, Job, JobState
+from provisioning.gateway.jobs.job import AT_COMFYUI, Job
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.scheduler import Scheduler
 from provisioning.gateway.jobs.tracker import Tracker
@@ -57,7 +52,8 @@ class Handover:
             return
         while not log.trouble.superseded and not log.watch.is_asked:
             log.watch.tick()
-            await guarded(self._mind_the_volume(log))
+            if self._tracker.in_doubt and log.trouble.found() is None:
+                await guarded(self._settle_doubts())
             await asyncio.sleep(LOOK_SECONDS)
         self._scheduler.draining = True
         if not log.trouble.superseded:
@@ -89,23 +85,6 @@ class Handover:
     async def _stop_comfyui(self) -> None:
         await self._post("/queue", {"clear": True})
         await self._post("/interrupt", {})
-
-    async def _mind_the_volume(self, log: EpochLog) -> None:
-        if log.trouble.found() is not None:
-            for job in self._tracker.of(None):
-                if job.state is JobState.QUEUED and not job.posting:
-                    await self._take_back(job)
-        elif self._tracker.in_doubt:
-            await self._settle_doubts()
-
-    async def _take_back(self, job: Job) -> None:
-        await self._post("/queue", {"delete": [job.id]})
-        queue = await looks.queue(self._upstream)
-        there = any(item[1] == job.id for name in looks.QUEUES for item in queue[name])
-        if there or job.ended or await looks.history_entry(self._upstream, job.id) is not None:
-            return
-        # In memory alone, since nothing can be written now; on the volume it is with ComfyUI, which a start looks up.
-        job.state, job.started_at, job.attempts = JobState.ACCEPTED, None, job.attempts - 1
 
     async def _settle_doubts(self) -> None:
         """End jobs whose submission was answered with an error though they were written down."""

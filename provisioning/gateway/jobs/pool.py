@@ -20,16 +20,18 @@ class Pool(Protocol):
 class SinglePool:
     """The Pool of one ComfyUI: it holds the job it works on and at most one more.
 
-    A job that ComfyUI lost once goes alone, so that one that kills ComfyUI twice takes no other with it.
+    A job that ComfyUI lost once goes alone, so that one that kills ComfyUI twice takes no other with it. Where another
+    pod may take over, each goes alone: then no more than one can run on both.
     """
 
-    def __init__(self, upstream: Upstream, latch: Latch) -> None:
+    def __init__(self, upstream: Upstream, latch: Latch, *, alone: bool = False) -> None:
         self._upstream = upstream
         self._latch = latch
+        self._alone = alone
 
     def free(self, jobs: Iterable[Job], job: Job) -> Upstream | None:
         """Return the ComfyUI unless another job is staged at it, one of the two has to be alone, or it is broken."""
         there = [other for other in jobs if other.state in AT_COMFYUI]
         staged = any(other.state in STAGED for other in there)
-        to_be_alone = bool(there) and (job.attempts > 0 or any(other.attempts > 1 for other in there))
+        to_be_alone = bool(there) and (self._alone or job.attempts > 0 or any(other.attempts > 1 for other in there))
         return None if staged or to_be_alone or self._latch.closed else self._upstream
