@@ -11,7 +11,7 @@ from stacks.cli.errors import CliError
 from tests.integration.proof.runpod import RunPod
 from tests.integration.proof.site import Site
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_what_ends_a_pod_or_a_volume_needs_a_word_and_nothing_else_does(
