@@ -41,16 +41,23 @@ class ModelVolume(Component):
     """A network volume, made or taken over."""
 
     volume_id: pulumi.Output[str]
+    size_gb: pulumi.Output[float]
+    """What is there and billed, in GB: a volume that should be smaller keeps the size it has."""
 
     def __init__(self, name: str, args: ModelVolumeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, vars(args), opts)
-        self.volume_id = pulumi.Output.from_input(args.existing_id) if args.existing_id else self._make(args)
+        if args.existing_id:
+            self.volume_id = pulumi.Output.from_input(args.existing_id)
+            self.size_gb = pulumi.Output.from_input(float(args.size_gb))
+        else:
+            volume = self._make(args)
+            self.volume_id, self.size_gb = volume.network_volume_id, volume.size.apply(float)
         self.register_outputs({"volumeId": self.volume_id})
 
-    def _make(self, args: ModelVolumeArgs) -> pulumi.Output[str]:
+    def _make(self, args: ModelVolumeArgs) -> runpod.NetworkVolume:
         # What is on it took hours and money to get there; the engine itself refuses to delete what is protected.
         guarded = pulumi.ResourceOptions(protect=args.protect)
-        volume = runpod.NetworkVolume(
+        return runpod.NetworkVolume(
             self.child("volume"),
             name_=naming.physical(args.environment, "models"),
             size=args.size_gb,
@@ -64,4 +71,3 @@ class ModelVolume(Component):
             may_replace=args.may_replace or None,
             opts=self.under(guarded),
         )
-        return volume.network_volume_id

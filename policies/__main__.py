@@ -2,8 +2,16 @@
 
 from pulumi_policy import PolicyPack
 
-from policies.rules import cost, exposure, models, pins, secrets
+from policies.rules import cost, exposure, models, pins, secrets, volumes
 
 PolicyPack(
-    "comfyui-runpod", policies=[*cost.POLICIES, *exposure.POLICIES, *secrets.POLICIES, *pins.POLICIES, *models.POLICIES]
+    "comfyui-runpod",
+    policies=[
+        *cost.POLICIES,
+        *exposure.POLICIES,
+        *secrets.POLICIES,
+        *pins.POLICIES,
+        *models.POLICIES,
+        *volumes.POLICIES,
+    ],
 )

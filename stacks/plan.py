@@ -77,9 +77,10 @@ def models_gb(models: tuple[ModelSection, ...]) -> float:
     return sum(model.size_bytes / BYTES_PER_GB or model.approx_gb for model in models)
 
 
-def price(settings: Settings, pod_usd_per_hour: float) -> cost.Cost:
-    """Return the cost of this environment with a pod of that price."""
-    return cost.price(cost.Plan(pod_usd_per_hour, settings.pod.disk_gb, volume_gb(settings)))
+def price(settings: Settings, pod_usd_per_hour: float, size_gb: float | None = None) -> cost.Cost:
+    """Return the cost of this environment with a pod of that price and a volume of `size_gb`, or as it is wanted."""
+    size = volume_gb(settings) if size_gb is None else int(size_gb)
+    return cost.price(cost.Plan(pod_usd_per_hour, settings.pod.disk_gb, size))
 
 
 def provision(settings: Settings, lock: Lock, root: Path = ROOT) -> ProvisionPlan:

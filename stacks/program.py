@@ -98,16 +98,21 @@ def _tokens(tokens: TokensSection) -> dict[str, pulumi.Output[str]]:
 
 
 def _budget(settings: Settings, environment: Environment, dearest_usd: float) -> None:
-    total = known_or(environment.pod.cost_per_hr, dearest_usd).apply(
-        lambda usd: round(plan.price(settings, usd).running, 4)
-    )
+    total = _cost(settings, environment, dearest_usd).apply(lambda known: round(known.running, 4))
     args = BudgetArgs(settings.environment, settings.budget.max_per_hour, total)
     Budget(f"{settings.environment}-budget", args, pulumi.ResourceOptions(parent=environment))
 
 
+def _cost(settings: Settings, environment: Environment, pod_usd_per_hour: float) -> pulumi.Output[cost.Cost]:
+    """Return the cost with what is there; for a pod that is not made yet, with that price."""
+    size = known_or(environment.volume.size_gb, plan.volume_gb(settings))
+    parts = pulumi.Output.all(known_or(environment.pod.cost_per_hr, pod_usd_per_hour), size)
+    return parts.apply(lambda known: plan.price(settings, known[0], known[1]))
+
+
 def _outputs(settings: Settings, environment: Environment, likely_usd: float) -> StackOutputs:
     pod = environment.pod
-    costs = known_or(pod.cost_per_hr, likely_usd).apply(lambda usd: plan.price(settings, usd))
+    costs = _cost(settings, environment, likely_usd)
     return StackOutputs(
         gateway_url=environment.gateway.url,
         api_key=pulumi.Output.secret(environment.gateway.client_key),

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pulumi_policy import Secret
 
-from policies.rules import cost, exposure, models, pins, secrets
+from policies.rules import cost, exposure, models, pins, secrets, volumes
 from policies.rules.rule import Rule
 from provisioning import contract
 
@@ -50,6 +50,9 @@ CASES: list[tuple[Rule, dict[str, Any], dict[str, Any], str]] = [
         {"unknownHashes": "warn", "models": [MODEL | {"sha256": ""}]},
         "SHA-256 not known",
     ),
+    (volumes.unprotected, {"environment": "prod", "protect": True}, {"protect": False}, "volume.protect: true"),
+    (volumes.unprotected, {"environment": "dev", "protect": False}, {"environment": "prod"}, "the volume of prod"),
+    (volumes.unprotected, {"environment": "prod", "existingId": "v"}, {"existingId": ""}, "volume.protect: true"),
 ]
 
 

@@ -13,7 +13,7 @@ from stacks import outputs, plan, program, report
 from stacks.lockfile import Lock
 from stacks.outputs import StackOutputs
 from stacks.settings import Settings, parse
-from tests.unit.components.recorder import Recorder, settle
+from tests.unit.components.recorder import OUTPUTS, Recorder, settle
 from tests.unit.stacks.stack_file import CONFIG, raw
 
 DAY = date(2026, 11, 22)
@@ -97,6 +97,13 @@ def test_the_budget_holds_the_real_price_of_a_running_pod() -> None:
     budget = recorder.inputs("dev-budget")
     assert budget["usdPerHour"] == round(cost.price(cost.Plan(0.27, 50, 35)).running, 4)
     assert (budget["maxUsdPerHour"], budget["environment"]) == (0.6, "dev")
+
+
+def test_a_volume_that_is_larger_than_wanted_is_priced_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OUTPUTS["runpod:index:NetworkVolume"], "size", 60.0)
+    recorder, known = built(chosen())
+    running = cost.price(cost.Plan(0.27, 50, 60)).running
+    assert known["costPerHour"] == recorder.inputs("dev-budget")["usdPerHour"] == round(running, 4)
 
 
 def test_what_cannot_be_placed_is_not_declared() -> None:

@@ -1,0 +1,44 @@
+"""A key of another account, and a copied pod, with the real engine: looks fail or report, and nothing is forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from components.runpod.api.client import Client
+from tests.integration.provider.bench import KEY, Emulator, Stack
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def test_a_key_of_another_account_is_refused_and_the_state_stays(stack: Stack, runpod: Emulator) -> None:
+    stack.up()
+    before = stack.outputs()
+    stack.config("runpod:apiKey", "rpa_key_of_another_account")
+    for command in (["refresh", "--yes", "--skip-preview"], ["up", "--yes", "--skip-preview", "--refresh"]):
+        refused = stack.run(*command, "--run-program", fails=True)
+        assert "looks like one of another account" in refused
+        assert "rpa_key_of_another_account" not in refused
+    assert {pod["id"] for pod in runpod.pods()} == {before["podId"]}
+    stack.config("runpod:apiKey", KEY)
+    stack.run("preview", "--refresh", "--run-program", "--expect-no-changes")
+    assert stack.outputs() == before
+    stack.destroy()
+    assert runpod.billing() == 0
+
+
+def test_a_copied_pod_is_told_by_looks_and_ended_by_an_update(stack: Stack, runpod: Emulator) -> None:
+    stack.up()
+    (pod,) = runpod.pods()
+    client = Client(KEY, runpod.url)
+    copy = client.create_pod(
+        {"name": pod["name"], "cloud": "SECURE", "gpu": {"id": "NVIDIA RTX A5000", "count": 1}, "image": "image:1",
+         "disk": 30, "env": pod["env"]}
+    )  # fmt: skip
+    client.close()
+    for command in (["preview", "--refresh"], ["refresh", "--yes", "--skip-preview"]):
+        assert f"pod {copy.id} carries the mark of {pod['id']}" in stack.run(*command)
+        assert {one["id"] for one in runpod.pods()} == {pod["id"], copy.id}
+    output = stack.up()
+    assert f"pod {copy.id} is a twin of {pod['id']} and bills: ending it" in output
+    assert [one["id"] for one in runpod.pods()] == [pod["id"]]
+    stack.run("preview", "--expect-no-changes")
