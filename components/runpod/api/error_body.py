@@ -15,6 +15,9 @@ from pydantic import JsonValue
 
 from components.runpod.api import errors
 
+UNCERTAIN = frozenset({408, 425})
+"""Statuses below 500 that do not say whether the request took effect; of 500 and above none says it."""
+
 LONGEST_TEXT = 300
 """Characters of a text of unknown form that an error quotes."""
 
@@ -63,7 +66,7 @@ def classify(call: str, status: int, said: ErrorBody) -> errors.CallError:
 
 
 def _kind(status: int, said: ErrorBody) -> type[errors.CallError]:
-    if status >= 500:
+    if status >= 500 or status in UNCERTAIN:
         return errors.ServerError
     if status == 403 and (said.is_firewall or not said.is_json):
         return errors.BlockedError

@@ -20,8 +20,6 @@ from components.runpod.api.pacing import Gate, Patience, jitter, retry_after
 
 # RunPod's firewall refuses the default names of HTTP libraries with 403, so the name is our own.
 USER_AGENT = "comfyui-runpod/0.1 (+https://www.pulumi.com/)"
-_UNCERTAIN = frozenset({408, 425})
-"""Statuses below 500 that do not say whether the request took effect; of 500 and above none says it."""
 _SHORTEST_SECRET = 6
 """Characters; what is shorter is taken out of no text, because it may be part of any word."""
 
@@ -133,7 +131,7 @@ class Transport:
         error = self._garbled(call, status) if response.ok else self._refused(call, response)
         if status == 429:
             return _TransientError(error, retry_after(response.headers))
-        if response.ok or status in _UNCERTAIN or status >= 500:
+        if response.ok or status in error_body.UNCERTAIN or status >= 500:
             # A create that answered 500 is known to have created a pod, so only the caller may decide what is next.
             if call.repeatable:
                 return _TransientError(error, retry_after(response.headers))

@@ -14,6 +14,7 @@ from components.runpod.api import errors
 from components.runpod.api.client import Client
 from components.runpod.api.transport import Call, Pace
 from components.runpod.plugin.kind import Stop
+from tests.emulator.error_forms import FORMS
 from tests.integration.proof.declared import KEY
 from tests.integration.proof.runpod import RunPod, in_thread
 from tests.unit.emulator.harness import NOON
@@ -67,11 +68,15 @@ TRANSIENT: dict[str, dict[str, Any]] = {
     "502": {"status": 502, "body": HTML},
     "503": {"status": 503},
     "504": {"status": 504},
+    **{str(status): {"status": status} for status in (408, 520, 522, 524, 530)},
     "reset": {"reset_before": True},
     "html": {"status": 200, "body": HTML},
 }
 FINAL: dict[str, tuple[dict[str, Any], type[errors.CallError]]] = {
     "400": ({"status": 400}, errors.BadRequestError),
+    **{f"400 as {form}": ({"status": 400, "form": form}, errors.BadRequestError) for form in FORMS},
+    "404 as error": ({"status": 404, "form": "error"}, errors.NotFoundError),
+    "404 as text": ({"status": 404, "form": "text"}, errors.NotRunPodError),
     "401": ({"status": 401}, errors.UnauthorizedError),
     "402": ({"status": 402}, errors.PaymentRequiredError),
     "403": ({"status": 403}, errors.AccessDeniedError),
@@ -87,6 +92,7 @@ FOREVER: dict[str, type[errors.CallError]] = {
     "502": errors.ServerError,
     "503": errors.ServerError,
     "504": errors.ServerError,
+    **dict.fromkeys(("408", "520", "522", "524", "530"), errors.ServerError),
     "reset": errors.LostAnswerError,
     "html": errors.NotRunPodError,
 }

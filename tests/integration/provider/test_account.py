@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from components.runpod.api.client import Client
 from tests.integration.provider.bench import KEY, Emulator, Stack
 
 pytestmark = pytest.mark.timeout(900)
@@ -26,19 +25,27 @@ def test_a_key_of_another_account_is_refused_and_the_state_stays(stack: Stack, r
     assert runpod.billing() == 0
 
 
+def test_a_rotated_key_of_the_account_goes_on(stack: Stack, runpod: Emulator) -> None:
+    stack.up()
+    before = stack.outputs()
+    runpod.control("accounts", {"key": "rpa_rotated", "sameAs": KEY})
+    stack.config("runpod:apiKey", "rpa_rotated")
+    stack.run("refresh", "--yes", "--skip-preview", "--run-program")
+    stack.config("x", "2")
+    stack.up()
+    assert stack.outputs()["podId"] == before["podId"]
+    stack.destroy()
+    assert runpod.billing() == 0
+
+
 def test_a_copied_pod_is_told_by_looks_and_ended_by_an_update(stack: Stack, runpod: Emulator) -> None:
     stack.up()
     (pod,) = runpod.pods()
-    client = Client(KEY, runpod.url)
-    copy = client.create_pod(
-        {"name": pod["name"], "cloud": "SECURE", "gpu": {"id": "NVIDIA RTX A5000", "count": 1}, "image": "image:1",
-         "disk": 30, "env": pod["env"]}
-    )  # fmt: skip
-    client.close()
+    copy = str(runpod.control("clones", {"pod": pod["id"]})["id"])
     for command in (["preview", "--refresh"], ["refresh", "--yes", "--skip-preview"]):
-        assert f"pod {copy.id} carries the mark of {pod['id']}" in stack.run(*command)
-        assert {one["id"] for one in runpod.pods()} == {pod["id"], copy.id}
+        assert f"pod {copy} carries the mark of {pod['id']}" in stack.run(*command)
+        assert {one["id"] for one in runpod.pods()} == {pod["id"], copy}
     output = stack.up()
-    assert f"pod {copy.id} is a twin of {pod['id']} and bills: ending it" in output
+    assert f"pod {copy} is a twin of {pod['id']} and bills: ending it" in output
     assert [one["id"] for one in runpod.pods()] == [pod["id"]]
     stack.run("preview", "--expect-no-changes")

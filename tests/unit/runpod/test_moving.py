@@ -124,7 +124,7 @@ def test_a_volume_that_a_pod_of_the_console_has_is_not_empty(cloud: RunPod, begi
     assert not moves(operation, trapped)
 
 
-@pytest.mark.parametrize("fault", [{"reset_before": True}, {"status": 503}], ids=["reset", "unavailable"])
+@pytest.mark.parametrize("fault", [{"reset_before": True}, {"status": 522}], ids=["reset", "cloudflare"])
 def test_a_pod_that_may_have_been_made_leaves_no_empty_volume(
     cloud: RunPod, begin: Begin, trapped: str, fault: dict[str, Any]
 ) -> None:
