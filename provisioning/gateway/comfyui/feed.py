@@ -107,6 +107,8 @@ class Feed:
             listener.put(message, preview=preview)
 
     def _announce_end(self, job: Job) -> None:
+        if job.failure is not None:
+            self._tell(job, messages.event("execution_error", job.failure))
         self._tell(job, messages.event("executing", {"node": None, "prompt_id": job.id}))
         self.send_status()
 

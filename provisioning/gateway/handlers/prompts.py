@@ -107,7 +107,8 @@ def new_job(services: Services, exchange: Exchange, workflow: object, client_id:
 async def launch(services: Services, exchange: Exchange, job: Job) -> dict[str, Any]:
     """Put a job in the queue; returns ComfyUI's answer, or its like for a job whose turn comes later. Raises Problem.
 
-    ComfyUI checks a workflow only when it is handed over: a job that waits and is then refused ends as rejected.
+    ComfyUI checks a workflow only when it is handed over: a job that waits and is then refused ends with an error that
+    events and the history tell.
     """
     await services.dispatch.rewritten(job)
     exchange.job_id = job.id

@@ -105,6 +105,8 @@ class Job:
     answer: dict[str, Any] = field(default_factory=dict)
     """What ComfyUI said when it took the job, in the owner's names."""
     refusal: Problem | None = None
+    failure: dict[str, Any] | None = None
+    """The data of an `execution_error`, for a job that failed without ComfyUI having told so."""
     room: Room = UNBOUNDED
     """How many unfinished jobs its key and its owner may have, when it is accepted."""
     ceilings: tuple[Ceiling, ...] = ()
@@ -176,6 +178,8 @@ class Outcome:
     error: str | None = None
     """A short machine-readable reason, for a job that did not complete."""
     files: tuple[OutputFile, ...] = ()
+    hidden: bool = False
+    """Whether the history leaves it out, as ComfyUI's does what it refused: whoever submitted it was answered so."""
 
 
 def usd_micros(gpu_ms: int, usd_per_hour: float) -> int:

@@ -138,6 +138,7 @@ class Ledger(Records):
             "usd_micros": usd_micros(outcome.gpu_ms, self._usd_per_hour),
             "history": orjson.dumps(outcome.history) if outcome.history is not None else None,
             "error": outcome.error,
+            "hidden": outcome.hidden,
         }
         unfinished = update(JobRow).where(JobRow.id == job.id, JobRow.finished_at.is_(None))
         changed = connection.execute(unfinished.values(**values)).rowcount == 1

@@ -12,7 +12,7 @@ from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui import looks
 from provisioning.gateway.comfyui.realm import Realm, realm_of
 from provisioning.gateway.comfyui.upstream import Upstream
-from provisioning.gateway.jobs import reasons, room
+from provisioning.gateway.jobs import reasons, room, untold
 from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile, Progress, StoredFile
 from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.ledger import Ledger
@@ -38,7 +38,7 @@ class Tracker:
     """Holds the jobs without a final state."""
 
     ended: Callable[[Job], None]
-    """Called once for every job that ran or was to run, when its end is written down."""
+    """Called once for every job whose end its submitter was not answered with, when the end is written down."""
     moved: Callable[[Job], None]
     """Called when a job has started, ended or come back to the queue."""
     keep: Callable[[Job, Outcome], Awaitable[Outcome]]
@@ -131,7 +131,8 @@ class Tracker:
 
     async def reject(self, job: Job, error: str) -> None:
         """Take note that the job will never run."""
-        await self._end(job, Outcome(JobState.REJECTED, None, self._clock.now_ms(), 0, error=error))
+        now = self._clock.now_ms()
+        await self._end(job, Outcome(JobState.REJECTED, None, now, 0, error=error, hidden=job.awaited))
 
     async def abandon(self, job: Job) -> None:
         """Take note that the job's time is over, whatever ComfyUI still does with it."""
@@ -244,12 +245,15 @@ class Tracker:
         return await looks.queue(self._upstream)
 
     async def _end(self, job: Job, outcome: Outcome) -> None:
+        error = untold.error_of(job, outcome)
+        if error is not None:
+            outcome, job.failure = replace(outcome, history=untold.history_of(job, error)), error
         await self._ledger.finished(job, outcome)
         job.state, job.error, job.took_ms = outcome.state, outcome.error, outcome.gpu_ms
         self._live.pop(job.id, None)
         self._settling.pop(job.id, None)
         self.moved(job)
-        if outcome.state is not JobState.REJECTED:
+        if not outcome.hidden:
             self._remember(job)
             self.ended(job)
 

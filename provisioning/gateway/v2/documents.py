@@ -160,10 +160,12 @@ def _error(row: JobRecord) -> dict[str, Any] | None:
     return {
         "code": reason,
         "message": str(told.get("exception_message") or reasons.TEXTS.get(reason) or _title(reason)),
-        "node_id": told.get("node_id"),
-        "class_type": told.get("node_type"),
+        "node_id": told.get("node_id") or None,
+        "class_type": told.get("node_type") or None,
         # ComfyUI's traceback names files of the machine: it is for the operator's log alone.
         "traceback": None,
+        # As in the answer to a submission that is refused at once.
+        **({"node_errors": told["node_errors"]} if told.get("node_errors") else {}),
     }
 
 

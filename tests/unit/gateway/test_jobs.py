@@ -128,7 +128,8 @@ async def test_a_job_comfyui_forgot_is_failed_never_completed(gate: Gate) -> Non
     await lose(gate, job)
     assert gate.rows("SELECT state, error, attempts FROM jobs") == [("failed", "upstream_lost", 2)]
     assert len(gate.comfy.asked("POST", "/prompt")) == 2
-    assert (await gate.alice.get(f"/history/{job}")).json() == {}
+    entry = (await gate.alice.get(f"/history/{job}")).json()[job]
+    assert (entry["status"]["status_str"], entry["outputs"]) == ("error", {})
 
 
 async def test_unfinished_jobs_are_taken_up_by_the_next_process(gate: Gate) -> None:

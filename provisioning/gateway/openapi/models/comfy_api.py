@@ -66,6 +66,9 @@ class JobError(Answered):
     node_id: str | None
     class_type: str | None
     traceback: None = Field(description="Always null: it names files of the machine.")
+    node_errors: dict[str, Any] = Field(
+        default={}, description="Faults of a workflow that was refused when its turn came, by node id."
+    )
 
 
 class JobUrls(Answered):

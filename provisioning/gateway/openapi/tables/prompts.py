@@ -28,6 +28,8 @@ TABLE = {
         Tag.NATIVE,
         "Submit a workflow",
         (Answer("The job is in the queue.", PromptTaken, _TAKEN),),
+        "ComfyUI checks a workflow when its turn comes. What it then refuses is told by `execution_error`, on the "
+        "WebSocket and in the history, with `node_errors`.",
         body=Body(SubmitPrompt, {"prompt": WORKFLOW, "client_id": "my-bot"}),
         problems=(*SUBMITTING, Code.INVALID_PROMPT_ID),
     ),
