@@ -69,6 +69,7 @@ def newest_log(root: Path) -> Path:
     return max((root / "log").glob("epoch-*/log-*"))
 
 
+@pytest.mark.slow
 def test_a_tail_that_is_torn_anywhere_costs_what_was_in_the_tail_and_no_more(root: Path) -> None:
     """At every byte of the last record's head, and here and there in its content; cut off, and overwritten."""
     database = open_database(settings(root))
@@ -263,6 +264,7 @@ async def test_those_who_wait_together_share_one_sync(root: Path) -> None:
     database.close()
 
 
+@pytest.mark.slow
 async def test_what_it_costs(root: Path, empty_file: Path) -> None:
     """The figure is printed; the bound only tells that no second is lost somewhere."""
     (root / "plain").mkdir()

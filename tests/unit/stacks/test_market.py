@@ -92,6 +92,7 @@ def running(inputs: dict[str, Any]) -> Pod:
     return Pod.model_validate(raw_pod)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", [NAMED, REQUIRED], ids=["named", "required"])
 def test_a_catalogue_that_moved_a_hundred_times_changes_nothing(  # fifty times in each way to choose
     gpu: dict[str, Any], operation: Operation, api: FakeApi, monkeypatch: pytest.MonkeyPatch
