@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.provider.bench import KEY, Emulator, Stack
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_a_key_of_another_account_is_refused_and_the_state_stays(stack: Stack, runpod: Emulator) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.provider.bench import Emulator, Stack
 
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.parametrize("moves", [3, pytest.param(100, marks=pytest.mark.nightly)])

@@ -92,10 +92,10 @@ def running(inputs: dict[str, Any]) -> Pod:
     return Pod.model_validate(raw_pod)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("moves", [15, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("gpu", [NAMED, REQUIRED], ids=["named", "required"])
-def test_a_catalogue_that_moved_a_hundred_times_changes_nothing(  # fifty times in each way to choose
-    gpu: dict[str, Any], operation: Operation, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+def test_a_catalogue_that_moves_changes_nothing(
+    gpu: dict[str, Any], moves: int, operation: Operation, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pulumi.log.warn", lambda *_arguments: None)
     settings = chosen(gpu)
@@ -107,7 +107,7 @@ def test_a_catalogue_that_moved_a_hundred_times_changes_nothing(  # fifty times 
         "dev-gpu-pod": observe(running(olds["dev-gpu-pod"]), olds["dev-gpu-pod"], MARKER, offline.settings),
         "dev-models-volume": {**olds["dev-models-volume"], "dataCenterId": "EU-RO-1"},
     }
-    for catalogue in catalogues(4711, 50):
+    for catalogue in catalogues(4711, moves):
         seen = declared(settings, catalogue).seen
         for name, kind in KINDS.items():
             inputs, failures = kind.check(operation, olds[name], on_the_wire(seen[name].inputs))
