@@ -103,9 +103,10 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
         """
         changes, named = self.diff(state, inputs), inputs["mayReplace"] == resource_id
         if not changes.replaces:
-            stuck = operation.intents.is_trapped(resource_id) and unused.is_empty(operation.client(), resource_id)
-            return self._moved(operation, resource_id, changes) if stuck and (named or not inputs["keep"]) else changes
-        if named or (operation.settings.api_key and unused.is_empty(operation.client(), resource_id)):
+            may_move = (named or not inputs["keep"]) and operation.intents.is_trapped(resource_id)
+            stuck = may_move and _is_empty(operation, resource_id)
+            return self._moved(operation, resource_id, changes) if stuck else changes
+        if named or _is_empty(operation, resource_id):
             return changes
         raise DataLossError(_would_lose(resource_id, changes.replaces))
 
@@ -167,6 +168,11 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
 def _no_tag(name: str) -> str:
     """Check that a name does not say by itself that nothing has used the volume."""
     return f"{name!r} ends with {unused.TAG}, which the provider itself appends" if name.endswith(unused.TAG) else ""
+
+
+def _is_empty(operation: Operation, resource_id: str) -> bool:
+    """Say whether a volume is certainly empty; without an API key nobody knows."""
+    return bool(operation.settings.api_key) and unused.is_empty(operation.client(), resource_id)
 
 
 def _kept_by(operation: Operation, resource_id: str, state: Values) -> str:

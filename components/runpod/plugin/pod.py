@@ -94,7 +94,7 @@ class PodKind(Kind):
         except PlacementError as refused:
             if volume.give_back(certain=not creation.lost_any):
                 operation.intents.trap(spec.volume_id)
-                raise PlacementError("pod", refused.refusals, _moves(spec.volume_id)) from refused
+                raise PlacementError("pod", refused.refusals, _moves(operation, spec.volume_id)) from refused
             raise
         got = pod.gpu.id if pod.gpu else pod.cpu.id if pod.cpu else "no GPU"
         operation.screen.info(f"pod {pod.id}: {got} in {pod.data_center_id or '?'}")
@@ -190,7 +190,13 @@ def _candidates(client: Client, spec: PodSpec) -> list[Candidate]:
     return pod_candidates(spec.computes, [center])
 
 
-def _moves(volume_id: str) -> str:
+def _moves(operation: Operation, volume_id: str) -> str:
+    wish = operation.stack_files.volume(operation.urn)
+    if wish and wish.keep:
+        return (
+            f"The network volume {volume_id} is new and empty. Because of volume.keep it moves to another data centre "
+            f"only when volume.replace names it: set volume.replace: {volume_id} and run the same command again."
+        )
     return (
         f"The network volume {volume_id} is new and empty, so it does not have to stay there: run the same command "
         "again, and it moves to another data centre that has one of them in stock."

@@ -8,6 +8,7 @@ checkout, of any person, under any state; one without it holds data, or may.
 from __future__ import annotations
 
 from components.runpod.api.client import Client
+from components.runpod.api.errors import AccessDeniedError
 from components.runpod.api.models import NetworkVolume
 from components.runpod.marker import split_name
 
@@ -33,11 +34,17 @@ def has_tag(volume: NetworkVolume) -> bool:
 
 
 def is_empty(client: Client, volume_id: str) -> bool:
-    """Say whether a volume is certainly empty: its name says so, and nothing at RunPod has it now."""
-    if not has_tag(client.get_network_volume(volume_id)):
+    """Say whether a volume is certainly empty: its name says so, and nothing at RunPod has it now.
+
+    What the key may not look at could have it, so then the volume counts as used.
+    """
+    try:
+        if not has_tag(client.get_network_volume(volume_id)):
+            return False
+        pods = any(mount.volume_id == volume_id for pod in client.list_pods() for mount in pod.mounts.network)
+        return not pods and all(volume_id not in endpoint.volumes for endpoint in client.endpoints.all())
+    except AccessDeniedError:
         return False
-    pods = any(mount.volume_id == volume_id for pod in client.list_pods() for mount in pod.mounts.network)
-    return not pods and all(volume_id not in endpoint.volumes for endpoint in client.endpoints.all())
 
 
 def take(client: Client, volume_id: str) -> bool:

@@ -14,6 +14,8 @@ from components.runpod.placement import PlacementError
 from components.runpod.plugin import unused
 from components.runpod.plugin.kind import Operation
 from components.runpod.plugin.network_volume import DataLossError
+from components.runpod.plugin.settings import Settings
+from components.runpod.plugin.stack_file import StackFiles
 from tests.unit.runpod.clock import FakeClock
 from tests.unit.runpod.cloud import Begin, KilledError, begin, checked, cloud
 from tests.unit.runpod.emulated import RunPod
@@ -165,6 +167,28 @@ def test_an_empty_volume_that_is_to_be_kept_moves_by_its_name_alone(cloud: RunPo
     operation = begin(VOLUME)
     assert decided(operation, trapped, keep=True) == ()
     assert decided(operation, trapped, keep=True, mayReplace=trapped) == ("dataCenterIds",)
+
+
+def test_what_the_key_may_not_see_could_have_the_volume(cloud: RunPod, begin: Begin, trapped: str) -> None:
+    operation = begin(VOLUME)
+    assert unused.is_empty(operation.client(), trapped)
+    cloud.fail({"method": "GET", "path": "^/v2/serverless$", "do": {"status": 403}})
+    assert not unused.is_empty(operation.client(), trapped)
+
+
+def test_without_a_key_a_preview_neither_moves_nor_fails(cloud: RunPod, begin: Begin, trapped: str) -> None:
+    with pytest.raises(PlacementError):
+        make_pod(begin, trapped)
+    assert not moves(replace(begin(VOLUME), settings=Settings()), trapped)
+
+
+def test_a_refused_pod_tells_how_a_volume_that_is_to_be_kept_moves(
+    cloud: RunPod, begin: Begin, trapped: str, tmp_path: Path
+) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  project:volume: {keep: true}\n")
+    operation = replace(begin(POD), stack_files=StackFiles(tmp_path))
+    with pytest.raises(PlacementError, match=f"set volume.replace: {trapped}"):
+        POD.kind.create(operation, checked(POD, operation, networkVolumeId=trapped))
 
 
 def test_the_tag_of_an_unused_volume_is_no_drift(cloud: RunPod, begin: Begin, trapped: str) -> None:
