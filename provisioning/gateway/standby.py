@@ -16,6 +16,7 @@ from provisioning.gateway.comfyui.upstream import ComfyUI
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage import address
+from provisioning.gateway.storage.log import opening
 from provisioning.gateway.storage.log.epochs import Epoch, Epochs
 from provisioning.gateway.storage.log.lives import Predecessor, had_its_turn
 from provisioning.gateway.web.exchange import Exchange, Receive, Scope, Send
@@ -95,9 +96,8 @@ def wait(settings: GatewaySettings, sockets: Callable[[], Sequence[socket.socket
 
     A signal to end ends the process, as it does a gateway.
     """
-    if settings.log is None or address.file_of(settings.database) is None:
-        return
-    asyncio.run(_wait(settings, Epochs(settings.log), sockets))
+    if settings.log is not None and address.file_of(settings.database) is not None:
+        asyncio.run(_wait(settings, opening.epochs_of(settings), sockets))
 
 
 async def _wait(settings: GatewaySettings, epochs: Epochs, sockets: Callable[[], Sequence[socket.socket]]) -> None:

@@ -16,7 +16,6 @@ from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage import address, copies
 from provisioning.gateway.storage.database import Database, DatabaseError
 from provisioning.gateway.storage.log import opening, rebuild
-from provisioning.gateway.storage.log.epochs import Epochs
 from provisioning.gateway.storage.log.local import LocalLock
 from provisioning.gateway.storage.log.volume import Volume
 from provisioning.gateway.storage.sealing import Sealer
@@ -84,11 +83,12 @@ def restore(settings: GatewaySettings, source: Path) -> Path | None:
         _run("pg_restore", settings.database, "--clean", "--if-exists", "--no-owner", "--single-transaction", source)
         return None
     _check(source)
-    return _replace(source, target) if settings.log is None else _replace_logged(settings, settings.log, source, target)
+    return _replace(source, target) if settings.log is None else _replace_logged(settings, source, target)
 
 
-def _replace_logged(settings: GatewaySettings, root: Path, source: Path, target: Path) -> Path | None:
-    newest = Epochs(root).newest()
+def _replace_logged(settings: GatewaySettings, source: Path, target: Path) -> Path | None:
+    epochs = opening.epochs_of(settings)
+    root, newest = epochs.root, epochs.newest()
     kept = root / f"before-restore-{newest.number if newest else 0:08}.db"
     rebuilt = target.with_name(f"{target.name}.rebuilt")
     sealer = Sealer(settings.encryption_keys, active=settings.encrypt_at_rest)

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 
+from provisioning.gateway.storage.log import rebuild
 from tests.comfyui.model_files import write_models
 from tests.emulator.public_ports import kept_port
 from tests.integration.gateway import children
@@ -28,7 +29,7 @@ START_SECONDS = 120.0
 
 @dataclass
 class Volume:
-    """What outlives every kill: the database, ComfyUI's folders, the settings."""
+    """What outlives every kill: the database's log, ComfyUI's folders, the settings."""
 
     folder: Path
     comfy_port: int = field(default_factory=kept_port)
@@ -36,7 +37,7 @@ class Volume:
 
     def __post_init__(self) -> None:
         write_models(self.folder)
-        self.setup = prepare(self.folder, f"http://127.0.0.1:{self.comfy_port}")
+        self.setup = prepare(self.folder, f"http://127.0.0.1:{self.comfy_port}", log=str(self.folder / "log"))
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Look into the database, whoever writes to it just now."""
@@ -48,7 +49,8 @@ class Volume:
                 assert time.monotonic() < deadline
 
     async def gateway(self) -> BaseProcess:
-        """Start a gateway and wait until it is up."""
+        """Start a gateway, on an empty container disk, and wait until it is up."""
+        rebuild.remove(self.setup.database)
         started = spawn(children.gateway, str(self.setup.config))
         async with self.setup.client() as client:
             await until_up(client, "/livez", started)

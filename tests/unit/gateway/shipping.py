@@ -14,6 +14,7 @@ from typing import Any
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database, open_database
+from provisioning.gateway.storage.log import opening
 from provisioning.gateway.storage.log.epochs import Epochs
 from provisioning.gateway.storage.log.keys import Keys
 from provisioning.gateway.storage.log.local import LocalLock
@@ -44,6 +45,11 @@ def elsewhere(root: Path, name: str) -> Database:
     """Open the log as a pod does that has nothing but a copy of the volume, as it is at this moment."""
     shutil.copytree(root / "log", root / name / "log")
     return open_database(settings(root / name))
+
+
+def epochs(root: Path) -> Epochs:
+    """Return the epochs on a volume, under the tests' pepper."""
+    return opening.epochs_of(settings(root))
 
 
 class UnkindVolume(Volume):
@@ -91,7 +97,7 @@ def on(volume: Volume, root: Path, patience_seconds: float = 0.3, log_bytes: int
     file = root / "disk" / "gateway.db"
     lock = LocalLock(file)
     assert lock.take()
-    epochs = Epochs(root / "log", volume)
-    log = EpochLog(epochs, epochs.begin("pod"), Keys(given.log_secrets), lock, patience_seconds)
+    found = Epochs(opening.epochs_of(given).root, volume)
+    log = EpochLog(found, found.begin("pod"), Keys(given.log_secrets), lock, patience_seconds)
     log.log_bytes = log_bytes or log.log_bytes
     return Database(given.database, log=log)

@@ -18,12 +18,11 @@ from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database, DatabaseError, open_database
 from provisioning.gateway.storage.log import rebuild
-from provisioning.gateway.storage.log.epochs import Epochs
 from provisioning.gateway.storage.log.keys import Keys
 from provisioning.gateway.storage.log.log import EpochLog
 from provisioning.gateway.storage.log.trouble import NotOnVolume
 from tests.unit.gateway.conftest import PEPPER, until
-from tests.unit.gateway.shipping import BROKEN, FULL, UnkindVolume, elsewhere, on, put, settings, word
+from tests.unit.gateway.shipping import BROKEN, FULL, UnkindVolume, elsewhere, epochs, on, put, settings, word
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def test_the_local_file_is_never_waited_for(root: Path) -> None:
 
 
 def newest_log(root: Path) -> Path:
-    return max((root / "log").glob("epoch-*/log-*"))
+    return max((root / "log").glob("*/epoch-*/log-*"))
 
 
 @pytest.mark.slow
@@ -81,7 +80,7 @@ def test_a_tail_that_is_torn_anywhere_costs_what_was_in_the_tail_and_no_more(roo
     shutil.copytree(root / "log", root / "torn" / "log")
     database.close()
     log, keys = newest_log(root / "torn"), Keys([PEPPER])
-    epoch = Epochs(root / "torn" / "log").newest()
+    epoch = epochs(root / "torn").newest()
     assert epoch is not None
     chosen = [*range(whole, whole + 30), *range(whole + 30, len(full), len(full) // 20), len(full) - 1]
     for cut in chosen:
@@ -102,7 +101,7 @@ def test_what_others_wrote_into_the_log_is_refused(root: Path) -> None:
     database = open_database(settings(root))
     put(database, "n", "1")
     database.close()
-    [copy] = (root / "log").glob("epoch-*/snapshot-*")
+    [copy] = (root / "log").glob("*/epoch-*/snapshot-*")
     raw = bytearray(copy.read_bytes())
     raw[5000] ^= 1
     copy.write_bytes(raw)
@@ -110,15 +109,32 @@ def test_what_others_wrote_into_the_log_is_refused(root: Path) -> None:
         open_database(settings(root))
 
 
-def test_a_log_of_another_pepper_says_so_and_the_former_one_opens_it(root: Path) -> None:
+def test_two_stacks_on_one_volume_never_meet(root: Path) -> None:
+    """Each has a pepper of its own; the volume of a stack that is gone serves a new one, which begins empty."""
     database = open_database(settings(root))
-    put(database, "n", "1")
+    put(database, "n", "first")
+    other = open_database(settings(root, "another", pepper="another-pepper-0123456789", pod_id="pod-2"))
+    assert word(other, "n") is None
+    put(other, "n", "second")
+    put(database, "m", "goes on")
+    other.close()
     database.close()
-    with pytest.raises(DatabaseError, match="former_encryption_keys"):
-        open_database(settings(root, pepper="another-pepper-0123456789"))
-    again = open_database(settings(root, pepper="another-pepper-0123456789", former_encryption_keys=[PEPPER]))
-    assert word(again, "n") == "1"
+    again = open_database(settings(root))
+    assert (word(again, "n"), word(again, "m")) == ("first", "goes on")
     again.close()
+
+
+def test_a_new_pepper_takes_over_what_was_written_under_the_former_one_and_never_goes_back_behind_it(
+    root: Path,
+) -> None:
+    new = "another-pepper-0123456789"
+    for pepper, former, found in ((PEPPER, [], None), (new, [PEPPER], PEPPER), (PEPPER, [new], new)):
+        # Each time on an empty disk.
+        disk = f"disk-{pepper}-{len(former)}"
+        database = open_database(settings(root, disk, pepper=pepper, former_encryption_keys=former))
+        assert word(database, "n") == found
+        put(database, "n", pepper)
+        database.close()
 
 
 def fill(connection: Connection, number: int) -> None:
@@ -135,7 +151,7 @@ async def test_a_new_generation_begins_now_and_then_and_nothing_waits_for_it(roo
             assert word(there, "n") == str(number)
             there.close()
     database.close()
-    [epoch] = Epochs(root / "log").every()
+    [epoch] = epochs(root).every()
     [newest] = epoch.generations("snapshot")
     assert newest > 1
     # The newest has no log before its first change.
@@ -164,7 +180,7 @@ async def test_logs_follow_on_each_other_while_the_copy_between_them_is_missing(
     assert word(there, "n") == str(number + 4)
     there.close()
     shutil.copytree(root / "log", root / "holed" / "log")
-    min((root / "holed" / "log").glob("epoch-*/log-*")).unlink()
+    min((root / "holed" / "log").glob("*/epoch-*/log-*")).unlink()
     with pytest.raises(DatabaseError, match="is gone"):
         open_database(settings(root / "holed"))
     database.close()

@@ -14,10 +14,9 @@ from provisioning.gateway.__main__ import main
 from provisioning.gateway.storage import copies
 from provisioning.gateway.storage.database import DatabaseError, open_database
 from provisioning.gateway.storage.log import former, turns
-from provisioning.gateway.storage.log.epochs import Epochs
 from tests.emulator.public_ports import kept_port
 from tests.unit.gateway.conftest import PEPPER
-from tests.unit.gateway.shipping import elsewhere, put, settings, word
+from tests.unit.gateway.shipping import elsewhere, epochs, put, settings, word
 
 
 @pytest.fixture
@@ -53,15 +52,15 @@ def test_a_restore_begins_an_epoch_and_no_later_start_brings_back_what_was_befor
     put(database, "n", "now")
     assert main(["restore", "--config", config, str(root / "saved")]) == 2, "a gateway has the database"
     database.close()
-    before = Epochs(root / "log").newest()
+    before = epochs(root).newest()
     assert main(["restore", "--config", config, str(root / "saved")]) == 0
-    after = Epochs(root / "log").newest()
+    after = epochs(root).newest()
     assert before is not None
     assert after is not None
     assert after.number > before.number
     for name in ("one", "two"):
         assert found(root, name) == "then"
-    [kept] = (root / "log").glob("before-restore-*.db")
+    [kept] = (root / "log").glob("*/before-restore-*.db")
     with closing(sqlite3.connect(kept)) as connection:
         assert connection.execute("SELECT value FROM meta WHERE name = 'n'").fetchone() == ("now",)
     assert main(["restore", "--config", config, str(kept)]) == 0

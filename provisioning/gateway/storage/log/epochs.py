@@ -130,16 +130,9 @@ class Epochs:
         """Return the newest; None when no gateway has begun here."""
         return next(iter(self.every()), None)
 
-    def with_state(self, before: int | None = None) -> Epoch | None:
-        """Return the newest (before another one) that holds a database; one whose start was killed holds none."""
-        return next(
-            (
-                epoch
-                for epoch in self.every()
-                if (before is None or epoch.number < before) and epoch.generations("snapshot")
-            ),
-            None,
-        )
+    def with_state(self) -> Epoch | None:
+        """Return the newest that holds a database; one that has only just begun, or was killed then, holds none."""
+        return next((epoch for epoch in self.every() if epoch.generations("snapshot")), None)
 
     def begin(self, pod_id: str) -> Epoch:
         """Begin a new one; raises FileExistsError when another gateway was faster."""
@@ -150,10 +143,10 @@ class Epochs:
         epoch.beat(pod_id)
         return epoch
 
-    def forget_before(self, epoch: Epoch) -> None:
-        """Remove what former epochs hold; their folders stay."""
+    def forget_before(self, epoch: Epoch | None) -> None:
+        """Remove what former epochs hold, or all of them; their folders stay."""
         for former in self.every():
-            if former.number < epoch.number:
+            if epoch is None or former.number < epoch.number:
                 former.remove_before(max(former.generations("snapshot") + former.generations("log"), default=0) + 1)
 
 

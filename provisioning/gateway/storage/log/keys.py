@@ -19,9 +19,14 @@ class Keys:
     def __init__(self, secrets: Sequence[str]) -> None:
         """Take the secret of today, followed by former ones."""
         known = [hashlib.blake2b(secret.encode(), person=_PURPOSE, digest_size=32).digest() for secret in secrets]
-        self._by_id = {_id(key): key for key in reversed(known)}
+        self._by_id = {_id(key): key for key in known}
         self.newest = known[0]
         self.newest_id = _id(known[0])
+
+    @property
+    def ids(self) -> list[bytes]:
+        """The keys' ids, that of today's first."""
+        return list(self._by_id)
 
     def find(self, key_id: bytes) -> bytes:
         """Return a key by its id; raises UnknownKeyError."""

@@ -66,11 +66,12 @@ def write_newest(settings: GatewaySettings, target: Path) -> bool:
 
     Whoever ships at the time is not disturbed. Raises LogError, OSError.
     """
-    epoch = Epochs(_root(settings)).with_state()
+    keys = Keys(settings.log_secrets)
+    epoch = _with_state(settings, keys)
     if epoch is None:
         return False
     try:
-        rebuild.rebuild(epoch, Keys(settings.log_secrets), target)
+        rebuild.rebuild(epoch, keys, target)
     except rebuild.RebuildError as error:
         raise LogError(str(error)) from error
     return True
@@ -81,13 +82,13 @@ Put = Callable[[GatewaySettings, Epoch | None, Keys, Path], None]
 
 
 def _begin(settings: GatewaySettings, file: Path, lock: LocalLock, put: Put, *, waited: bool = False) -> EpochLog:
-    epochs, keys = Epochs(_root(settings)), Keys(settings.log_secrets)
+    epochs, keys = epochs_of(settings), Keys(settings.log_secrets)
     try:
         if not waited:
             _check_alone(epochs, settings)
         epoch = epochs.begin(settings.pod_id)
         Status(file).clear()
-        put(settings, epochs.with_state(epoch.number), keys, file)
+        put(settings, _with_state(settings, keys), keys, file)
     except FileExistsError:
         lock.release()
         raise LogError("another gateway has begun at the same moment; try again") from None
@@ -98,14 +99,33 @@ def _begin(settings: GatewaySettings, file: Path, lock: LocalLock, put: Put, *, 
         lock.release()
         raise
     log = EpochLog(epochs, epoch, keys, lock, settings.volume_patience_seconds)
-    log.begun = partial(former.put_away, settings.former_database)
+    log.begun = partial(_put_away, settings, epochs, keys)
     return log
 
 
-def _root(settings: GatewaySettings) -> Path:
+def _put_away(settings: GatewaySettings, epochs: Epochs, keys: Keys) -> None:
+    """Have no later start find what the new epoch has taken over."""
+    for key_id in keys.ids[1:]:
+        Epochs(epochs.root.parent / key_id.hex()).forget_before(None)
+    former.put_away(settings.former_database)
+
+
+def epochs_of(settings: GatewaySettings) -> Epochs:
+    """Return the epochs of a gateway with this pepper; raises LogError for settings without a log.
+
+    Each pepper, and so each stack, has a folder of its own: two stacks on one volume never meet here, and a new stack
+    on a volume that was kept begins with an empty database.
+    """
     if settings.log is None:
         raise LogError("the settings name no folder for a log")
-    return settings.log
+    return Epochs(settings.log / Keys(settings.log_secrets).newest_id.hex())
+
+
+def _with_state(settings: GatewaySettings, keys: Keys) -> Epoch | None:
+    """Return the newest epoch that holds a database: under this pepper, else under a former one."""
+    newest = epochs_of(settings)
+    every = (newest, *(Epochs(newest.root.parent / key_id.hex()) for key_id in keys.ids))
+    return next((epoch for epochs in every if (epoch := epochs.with_state()) is not None), None)
 
 
 def _check_alone(epochs: Epochs, settings: GatewaySettings) -> None:

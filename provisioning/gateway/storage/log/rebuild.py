@@ -27,10 +27,13 @@ class RebuildError(Exception):
 
 
 def rebuild(epoch: Epoch, keys: Keys, target: Path) -> None:
-    """Put the database that an epoch holds in a place; raises RebuildError, OSError."""
+    """Put the database that an epoch holds in a place, where it is whole or not there; raises RebuildError, OSError."""
+    draft = target.with_name(f"{target.name}.draft")
     for left in reversed(range(TRIES)):
         try:
-            _rebuild(epoch, keys, target)
+            _rebuild(epoch, keys, draft)
+            remove(target)
+            draft.replace(target)
         except FileNotFoundError:
             if not left:
                 raise
@@ -41,6 +44,8 @@ def rebuild(epoch: Epoch, keys: Keys, target: Path) -> None:
                 ) from error
         else:
             return
+        finally:
+            remove(draft)
 
 
 def remove(database: Path) -> None:
