@@ -49,6 +49,10 @@ class CatalogueCache:
         self._known: Catalogue | None = None
         self._asked_at = 0.0
 
+    def forget(self) -> None:
+        """Take note that ComfyUI would answer something else now."""
+        self._known = None
+
     async def get(self) -> Catalogue:
         """Return what ComfyUI can do; raises Problem when it cannot be asked."""
         if self._known is None or self._clock.monotonic() - self._asked_at > FRESH_SECONDS:

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
+from provisioning.gateway.comfyui.realm import is_safe_name
 from provisioning.gateway.comfyui.upstream import Request, Upstream
 from provisioning.gateway.files import naming
 from provisioning.gateway.files.places import Kept, Place, place_of
@@ -14,6 +15,9 @@ from provisioning.gateway.files.store import FileStore
 from provisioning.gateway.jobs.job import StoredFile
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.web.form import encode_content
+
+MAX_LISTED = 500
+"""Of so many uploads the names are given to a ComfyUI whose folders are new."""
 
 
 class Placing:
@@ -28,12 +32,14 @@ class Placing:
         """What jobs read that were handed over, by their ids."""
         self._counted: set[str] = set()
         """Folders of the output folder in which ComfyUI counts on from the store's highest numbers."""
+        self._listed = False
         self._lock = asyncio.Lock()
 
     def forget(self) -> None:
         """Take note that ComfyUI may have been started anew, with empty folders."""
         self._placed.clear()
         self._counted.clear()
+        self._listed = False
 
     def has(self, kept: Kept) -> None:
         """Take note that ComfyUI has a file, as the store has it."""
@@ -83,6 +89,27 @@ class Placing:
             await self._upload(kept.file, content.size, store.chunks(content))
         self.has(kept)
         return True
+
+    async def list_uploads(self) -> bool:
+        """Give ComfyUI an empty file for each upload at the top of its input folder that it lacks.
+
+        Its editor offers what lies there. Returns False when that was done since its folders were new.
+        """
+        if self._store is None or self._listed:
+            return False
+        async with self._lock:
+            names = await self._store.names("input", deep=False)
+            for name in filter(is_safe_name, names[:MAX_LISTED]):
+                await self._name(StoredFile("input", "", name))
+            self._listed = True
+        return True
+
+    async def _name(self, file: StoredFile) -> None:
+        params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+        async with self._upstream.stream(Request("HEAD", "/view", params)) as reply:
+            missing = reply.status == 404
+        if missing and file not in self._placed:
+            await self._upload(file, 0, _nothing())
 
     async def empty(self, kept: Kept) -> bool:
         """Have an empty file in place of ComfyUI's copy, which takes no room; False when the store has no such file."""

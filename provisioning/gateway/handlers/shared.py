@@ -29,6 +29,8 @@ async def object_info_of(services: Services, exchange: Exchange) -> None:
 
 
 async def _classes(services: Services, exchange: Exchange) -> dict[str, object]:
+    if exchange.who.is_admin and await services.placing.list_uploads():
+        services.catalogue.forget()
     catalogue = await services.catalogue.get()
     return catalogue.everything if exchange.who.is_admin else catalogue.for_clients
 

@@ -161,6 +161,22 @@ async def test_comfyui_counts_on(gate: Gate) -> None:
     assert placed == {"a_00012_.png", "b_00003_.png"}
 
 
+async def test_the_editor_offers_what_was_uploaded(gate: Gate) -> None:
+    """By names alone: a picture goes to ComfyUI when a workflow names it, or is shown from the store."""
+    for name in ("a.png", "b.png"):
+        await gate.admin.post("/upload/image", files={"image": (name, PNG)})
+    await gate.alice.post("/upload/image", files={"image": ("hers.png", PNG)})
+    await restart(gate)
+    gate.comfy.files["input", "", "b.png"] = (OTHER, "image/png")
+    for client in (gate.alice, gate.admin, gate.admin):
+        await client.get("/object_info")
+    kept = {name: content for (_, _, name), (content, _) in gate.comfy.files.items()}
+    assert kept == {"a.png": b"", "b.png": OTHER}, "what ComfyUI has is not touched"
+    assert (await gate.admin.get("/view", params={"filename": "a.png", "type": "input"})).content == PNG
+    await submit(gate.admin, prompt=workflow(image="a.png"))
+    assert gate.comfy.files["input", "", "a.png"][0] == PNG
+
+
 async def test_a_name_that_is_taken_stays_taken(gate: Gate) -> None:
     await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})
     await restart(gate)
