@@ -64,11 +64,18 @@ def _walk(checkout: Checkout, runtime: str) -> None:
     assert set(outputs) == OUTPUTS
     key = checkout.made("-s", "key").out.strip()
     assert key not in up.text
+    _says_what_the_volume_does(up.text, outputs["isolation"])
     _uses_the_gateway(checkout, up.out, outputs["gatewayUrl"], key)
     _sees_what_bills(checkout, outputs)
     again = checkout.made("up")
     assert "nothing changed" in again.text.lower()
     assert "/h; unchanged" in checkout.made("preview").text
+
+
+def _says_what_the_volume_does(text: str, isolation: str) -> None:
+    assert re.search(r"volume: done .*chmod (obeyed|ignored), .* MB/s, fsync .* ms, open .* ms", text)
+    assert isolation in {"landlock", "folder", "none"}
+    assert f"isolation {isolation}: " in text
 
 
 def _ends(checkout: Checkout) -> None:
