@@ -42,7 +42,6 @@ class Feed:
             with contextlib.suppress(Problem):
                 async with self._upstream.messages(client_id) as messages:
                     self.connected, pause = True, 0.1
-                    self._tracker.connected()
                     self._on_connected()
                     async for message in messages:
                         await guarded(self._handle(message))

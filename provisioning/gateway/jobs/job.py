@@ -114,7 +114,7 @@ class Job:
     error: str | None = None
     keeping: bool = False
     """Whether it has ended and its files are on their way into the store: ComfyUI works on it no more."""
-    shown: set[StoredFile] = field(default_factory=set)
+    shown: dict[StoredFile, OutputFile] = field(default_factory=dict)
     """Files that its nodes have named while it runs."""
     took_ms: int = 0
     """GPU time, once it has ended."""

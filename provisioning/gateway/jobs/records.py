@@ -16,7 +16,7 @@ from provisioning.gateway.jobs.rows import JobRecord
 from provisioning.gateway.storage import assets
 from provisioning.gateway.storage.assets import Asset
 from provisioning.gateway.storage.database import Database
-from provisioning.gateway.storage.tables import JobRow
+from provisioning.gateway.storage.tables import AssetRow, JobRow
 
 HISTORY_LIMIT = 1000
 """Most history entries in one answer."""
@@ -84,21 +84,10 @@ class Records:
         place = {"owner": owner, **asdict(file)}
         return bool(await self._database.read(lambda connection: assets.OWNED.first(connection, **place)))
 
-    async def owned_by_others(self, owner: str, files: Collection[StoredFile], temporary_since: int) -> set[StoredFile]:
-        """Return those of the files that are an upload or a result of somebody else.
-
-        Of temporary ones those alone that were made since a time, in milliseconds: ComfyUI forgets them when it starts,
-        and may use a name again.
-        """
-
-        def work(connection: Connection) -> set[StoredFile]:
-            since = {"temp": temporary_since}
-            owned = (
-                (file, assets.is_owned_by_another(connection, owner, file, since.get(file.type, 0))) for file in files
-            )
-            return {file for file, taken in owned if taken}
-
-        return await self._database.read(work) if files else set()
+    async def owners(self, file: StoredFile) -> set[str]:
+        """Return everybody who has this file, as an upload or a result."""
+        place = (AssetRow.type == file.type, AssetRow.subfolder == file.subfolder, AssetRow.filename == file.filename)
+        return {row.owner for row in await self._all(select(AssetRow.owner).where(*place).distinct())}
 
     async def usage(self, owner: str | None, since: int) -> list[dict[str, Any]]:
         """Sum up the jobs submitted since a time, by key and state; of everybody when `owner` is None."""

@@ -13,9 +13,10 @@ from provisioning.gateway.comfyui import looks
 from provisioning.gateway.comfyui.realm import Realm, realm_of
 from provisioning.gateway.comfyui.upstream import Upstream
 from provisioning.gateway.jobs import reasons, room, untold
-from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile, Progress, StoredFile
+from provisioning.gateway.jobs.job import Job, JobState, Outcome, Progress, StoredFile
 from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.provenance import Provenance
 from provisioning.gateway.jobs.results import MAX_FILES, finished_outcome, made_by
 from provisioning.gateway.jobs.room import Crowd
 from provisioning.gateway.problems import Code, Problem
@@ -49,7 +50,6 @@ class Tracker:
     ) -> None:
         self.ended = self.moved = _nobody_listens
         self.keep = _where_they_are
-        self._connected_at = 0
         self._ledger = ledger
         self._upstream = upstream
         self._latch = latch
@@ -62,6 +62,7 @@ class Tracker:
         self._recent: OrderedDict[str, Job] = OrderedDict()
         self._settling: dict[str, asyncio.Lock] = {}
         self._looking: set[asyncio.Task[None]] = set()
+        self._provenance = Provenance(ledger, upstream)
 
     async def adopt(self) -> None:
         """Take up the jobs that a former process left."""
@@ -202,33 +203,21 @@ class Tracker:
             # The GPU was broken before it began, by another job: it has its turn when ComfyUI is back.
             await self.requeue(job)
             return None
-        return replace(outcome, files=await self._unclaimed(job, outcome.files))
-
-    def connected(self) -> None:
-        """Take note that ComfyUI may have been started anew: it then has an empty folder of temporary files."""
-        self._connected_at = self._clock.now_ms()
-
-    async def _unclaimed(self, job: Job, files: tuple[OutputFile, ...]) -> tuple[OutputFile, ...]:
-        """Leave out files outside the job's own folder that are another owner's, whatever a node says of them."""
-        realm = self.realm(job)
-        outside = [output.file for output in files if not realm.holds(output.file, job.id)]
-        others = await self._owned_by_others(job.owner, outside)
-        return tuple(output for output in files if output.file not in others)
-
-    async def _owned_by_others(self, owner: str, files: Sequence[StoredFile]) -> set[StoredFile]:
-        return await self._ledger.owned_by_others(owner, files, self._connected_at)
+        files = await self._provenance.made(job, self.realm(job), outcome.files, outcome.started_at)
+        return replace(outcome, files=files)
 
     async def is_showing(self, owner: str, file: StoredFile) -> bool:
-        """Return whether an unfinished job of `owner` has said that it made this file, and could have made it."""
+        """Return whether an unfinished job of `owner` has said that it made this file, and has; raises Problem."""
         for job in self.of(owner):
-            if file in job.shown:
-                return self.realm(job).holds(file, job.id) or not await self._owned_by_others(owner, [file])
+            named = [job.shown[file]] if file in job.shown else []
+            if named and await self._provenance.made(job, self.realm(job), named, job.started_at):
+                return True
         return False
 
     def show(self, job: Job, node_id: str, output: object) -> None:
         """Take note of the files that a node says it made, so that their owner can have them before the job ends."""
         made = made_by(job, {node_id: output}, self.realm(job))
-        job.shown.update(output.file for output in made[: MAX_FILES - len(job.shown)])
+        job.shown.update((output.file, output) for output in made[: MAX_FILES - len(job.shown)])
 
     def _cancelled(self, job: Job) -> Outcome:
         return Outcome(JobState.CANCELLED, job.started_at, self._clock.now_ms(), 0, error=reasons.CANCELLED)

@@ -60,9 +60,6 @@ _FILE = (*_PLACE, AssetRow.filename == bindparam("filename"), AssetRow.owner == 
 OWNED = Lookup(select(exists().where(*_FILE)), itemgetter(0))
 """Finds out whether a file of ComfyUI's is an asset of an owner's."""
 
-_NAMED = (*_PLACE, AssetRow.filename == bindparam("filename"))
-_OF_ANOTHER = exists().where(*_NAMED, AssetRow.owner != bindparam("owner"), AssetRow.created_at >= bindparam("since"))
-
 
 _MAKER = Lookup(
     select(AssetRow.job_id)
@@ -128,11 +125,6 @@ class AssetStore:
 def add(connection: Connection, asset: Asset) -> None:
     """Keep a new asset, within somebody's transaction."""
     connection.execute(insert(AssetRow).values(**asdict(asset)))
-
-
-def is_owned_by_another(connection: Connection, owner: str, file: StoredFile, since: int) -> bool:
-    """Return whether a file is an asset of somebody else's that was made since a time, within a transaction."""
-    return bool(connection.execute(select(_OF_ANOTHER), {"owner": owner, "since": since, **asdict(file)}).scalar())
 
 
 def _of(owner: str | None) -> ColumnElement[bool]:

@@ -9,6 +9,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 
 import orjson
@@ -68,6 +69,8 @@ class FakeComfyUI:
     pending: list[list[Any]] = field(default_factory=list)
     history: dict[str, Any] = field(default_factory=dict)
     files: dict[tuple[str, str, str], tuple[bytes, str]] = field(default_factory=dict)
+    written: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    """When files were written, in seconds since the epoch; the others were when the job started."""
     sockets: dict[str, web.WebSocketResponse] = field(default_factory=dict)
     prompt_answer: tuple[int, Any] | None = None
     userdata: dict[str, bytes] = field(default_factory=dict)
@@ -152,7 +155,8 @@ class FakeComfyUI:
         content, kind = self.files[name]
         if self.hang:
             return await self._half(request, content)
-        return web.Response(body=content, content_type=kind)
+        written = formatdate(self.written.get(name, START_MS / 1000), usegmt=True)
+        return web.Response(body=content, content_type=kind, headers={"Last-Modified": written})
 
     @staticmethod
     async def _half(request: web.Request, content: bytes) -> web.StreamResponse:

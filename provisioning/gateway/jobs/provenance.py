@@ -1,0 +1,77 @@
+"""Which of the files that a job's outputs name outside its own folder the job has made.
+
+Nodes repeat what they are given, so that a caller can have any file named. Such a file is the job's where its node is
+one that names nothing but what it wrote, where it was written while the job ran, or where its owner has it already:
+ComfyUI shows again what it has in its cache.
+"""
+
+from __future__ import annotations
+
+import email.utils
+from collections.abc import Iterable
+from typing import Any
+
+from provisioning.gateway.comfyui.realm import Realm
+from provisioning.gateway.comfyui.upstream import Request, Upstream
+from provisioning.gateway.jobs.job import Job, OutputFile, StoredFile
+from provisioning.gateway.jobs.records import Records
+from provisioning.gateway.problems import Problem
+
+MAX_ASKED = 64
+"""Files of one job that ComfyUI is asked about when it ends."""
+
+WRITERS = frozenset(
+    {
+        "MaskPreview", "PreviewAudio", "PreviewImage", "SaveAnimatedPNG", "SaveAnimatedWEBP", "SaveAudio",
+        "SaveAudioMP3", "SaveAudioOpus", "SaveImage", "SaveLatent", "SaveVideo", "SaveWEBM",
+    }
+)  # fmt: skip
+"""Classes of ComfyUI's own whose outputs name files that they wrote, and nothing that they were given."""
+
+
+class Provenance:
+    """Tells a job's files from those that its nodes only name."""
+
+    def __init__(self, records: Records, upstream: Upstream) -> None:
+        self._records = records
+        self._upstream = upstream
+
+    async def made(
+        self, job: Job, realm: Realm, named: Iterable[OutputFile], started_at: int | None
+    ) -> tuple[OutputFile, ...]:
+        """Return those of the files that the job has made; raises Problem."""
+        graph, kept, left = job.graph, [], MAX_ASKED
+        for output in named:
+            evident = realm.holds(output.file, job.id) or _is_written(graph, realm, output)
+            left -= not evident
+            if evident or (left >= 0 and await self._is_made(job, output.file, started_at)):
+                kept.append(output)
+        return tuple(kept)
+
+    async def _is_made(self, job: Job, file: StoredFile, started_at: int | None) -> bool:
+        owners = await self._records.owners(file)
+        if job.owner in owners:
+            return True
+        if started_at is None:
+            return False
+        # ComfyUI tells whole seconds: what was written in the second of the start may be of the job before.
+        earliest = started_at // 1000 + bool(owners)
+        return await self._written_at(file) >= earliest
+
+    async def _written_at(self, file: StoredFile) -> float:
+        """Return when a file was written, in seconds since the epoch; 0 where ComfyUI does not say so."""
+        place = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+        try:
+            async with self._upstream.stream(Request("HEAD", "/view", place)) as reply:
+                said = reply.headers.get("last-modified", "") if reply.status == 200 else ""
+            return email.utils.parsedate_to_datetime(said).timestamp()
+        except (Problem, ValueError):
+            return 0
+
+
+def _is_written(graph: Any, realm: Realm, output: OutputFile) -> bool:  # noqa: ANN401 - a client's JSON
+    # What these write into the output folder lies in the job's own folder, except for admins.
+    if realm.root and output.file.type != "temp":
+        return False
+    node = graph.get(output.node_id)
+    return node is not None and node["class_type"] in WRITERS
