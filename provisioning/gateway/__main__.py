@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options, load(options.config))
     except (SettingsError, DatabaseError, backup.BackupError, OSError, Problem) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error.detail if isinstance(error, Problem) else error}\n")
         return 2
 
 
