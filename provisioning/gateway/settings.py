@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, StringConstraints, ValidationError
 from sqlalchemy import URL
@@ -46,6 +46,8 @@ class GatewaySettings(Options):
     """An SQLite file that is taken over when there is no log yet, and renamed once the log has it."""
     files: Path | None = None
     """Folder on the volume in which uploads and outputs are stored; without it they stay in ComfyUI's own folders."""
+    isolation: Literal["landlock", "folder", "none", ""] = ""
+    """How the pod keeps ComfyUI out of the volume; empty where there is no pod that knows."""
     volume_bytes: int = Field(default=0, ge=0)
     """Size of the volume as it was asked for; 0 where nobody knows it."""
     encryption_key: SecretStr | None = Field(default=None, min_length=16)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from provisioning import contract
 from provisioning.layout import Layout, port
+from provisioning.services import isolation
 from provisioning.services.desired import Desired, GatewayService
 
 PROXY_HOST = "{pod_id}-{port}.proxy.runpod.net"
@@ -32,6 +33,7 @@ def render(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> str:
         # Of installations whose database lay on the volume.
         "former_database": str(layout.home / "gateway" / "gateway.db"),
         "files": str(layout.files),
+        "isolation": isolation.current(layout).value,
         "volume_bytes": desired.volume_gb * 10**9,
         "requests": str(layout.requests),
         "hosts": list(hosts(service, environ)),

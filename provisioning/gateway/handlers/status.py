@@ -34,9 +34,9 @@ async def readyz(services: Services, exchange: Exchange) -> None:
 
 
 async def ready(services: Services, exchange: Exchange) -> None:
-    """Say whether jobs can be taken; raises Problem with the reason when not."""
+    """Say whether jobs can be taken, and how ComfyUI is kept apart; raises Problem with the reason when not."""
     await _check(services)
-    await exchange.send_json({"status": "ready"})
+    await exchange.send_json({"status": "ready", "isolation": services.settings.isolation})
 
 
 async def _check(services: Services) -> None:

@@ -118,7 +118,8 @@ async def test_a_job_that_does_not_listen_ends_and_comfyui_is_restarted(gate: Ga
     assert (answer.status_code, answer.json()["code"]) == (503, "upstream_stuck")
     await come_back(gate)
     await taken(gate, other)
-    assert (await gate.alice.get("/api/gateway/ready")).status_code == 200
+    answer = await gate.alice.get("/api/gateway/ready")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "isolation": ""})
 
 
 async def reconnect(gate: Gate) -> None:

@@ -21,8 +21,9 @@ from provisioning.gateway.options import Options
 from provisioning.host import users
 from provisioning.install import serve
 from provisioning.layout import SOCKET_PATH_LIMIT, Layout
-from provisioning.services import comfyui, desired, gateway, health, start, supervisor
+from provisioning.services import comfyui, desired, gateway, health, isolation, start, supervisor
 from provisioning.services.desired import ComfyUIService, Desired, GatewayService
+from provisioning.services.isolation import Isolation
 
 CANARY = "canary-pod-key"
 ENVIRON = {"RUNPOD_POD_ID": "abc123", "RUNPOD_API_KEY": CANARY, "CUDA_VERSION": '12.8 %(x)s "quoted"', "PATH": "/bin"}
@@ -121,9 +122,11 @@ def test_desired_survives_being_written_and_read(layout: Layout) -> None:
 
 
 def test_the_gateway_takes_its_configuration(layout: Layout) -> None:
+    isolation.apply(layout, Isolation.LANDLOCK)
     text = gateway.render(wanted(), layout, ENVIRON)
     read = gateway_settings.GatewaySettings.model_validate_json(text)
     assert read.hosts == ("abc123-8189.proxy.runpod.net",)
+    assert read.isolation == "landlock"
     assert [key.name for key in read.seed_keys] == ["client", "admin"]
 
 

@@ -27,6 +27,12 @@ class Ready(Answered):
     status: Literal["ready"]
 
 
+class ReadyAndIsolated(Ready):
+    """Jobs are taken, and what keeps ComfyUI apart."""
+
+    isolation: Literal["landlock", "folder", "none", ""]
+
+
 class ErrorEntry(Answered):
     """What an error code means."""
 

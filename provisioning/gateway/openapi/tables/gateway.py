@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioning.gateway.openapi.models.gateway import ErrorEntry, Healthy, Quotas, Ready, Usage
+from provisioning.gateway.openapi.models.gateway import ErrorEntry, Healthy, Quotas, ReadyAndIsolated, Usage
 from provisioning.gateway.openapi.operation import ANY_MEDIA, HTML, UPSTREAM, Answer, Operation, Parameter, Tag
 from provisioning.gateway.openapi.parameters import whole
 from provisioning.gateway.problems import CATALOGUE, Code
@@ -27,7 +27,7 @@ TABLE = {
     "GET /api/gateway/ready": Operation(
         Tag.GATEWAY,
         "Ask whether jobs are taken, and why not",
-        (Answer("They are.", Ready, {"status": "ready"}),),
+        (Answer("They are.", ReadyAndIsolated, {"status": "ready", "isolation": "landlock"}),),
         problems=(Code.DRAINING, Code.GPU_FAULT, Code.UPSTREAM_STUCK, *UPSTREAM),
     ),
     "GET /api/gateway/usage": Operation(
