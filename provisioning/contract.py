@@ -180,7 +180,7 @@ class Secrets:
     hugging_face_token: str = field(default="", repr=False)
     civitai_token: str = field(default="", repr=False)
     gateway_database: str = field(default="", repr=False)
-    """URL of a PostgreSQL that several gateways share; empty means a file on the volume."""
+    """URL of a PostgreSQL that outlives the pods; of several gateways the newest alone works. Empty: a file."""
 
 
 @dataclass(frozen=True)

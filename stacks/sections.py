@@ -260,4 +260,4 @@ class TokensSection(Section):
     civitai: SecretStr = SecretStr("")
     """Civitai API key."""
     gateway_database: SecretStr = SecretStr("")
-    """URL of a PostgreSQL (postgresql+psycopg://...) that several gateways share; empty means a file on the volume."""
+    """URL of a PostgreSQL (postgresql+psycopg://...) that outlives the pods; the newest gateway alone works with it."""

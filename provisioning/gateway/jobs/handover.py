@@ -47,39 +47,44 @@ class Handover:
 
     async def run(self, retire: Callable[[], Awaitable[None]]) -> None:
         """Look until another gateway has taken over; `retire` ends what the gateway does in the background."""
-        log = self._log
-        if log is None or log.watch is None:
-            return
-        while not log.trouble.superseded and not log.watch.is_asked:
-            log.watch.tick()
-            if self._tracker.in_doubt and log.trouble.found() is None:
+        database = self._ledger.database
+        while not database.is_superseded and not self._is_asked():
+            if self._tracker.in_doubt:
                 await guarded(self._settle_doubts())
             await asyncio.sleep(LOOK_SECONDS)
         self._scheduler.draining = True
-        if not log.trouble.superseded:
+        if not database.is_superseded:
             _log.warning("another pod asks to take over: no job is handed to ComfyUI any more")
-            await self._let_jobs_end(log)
-        await self._end(log, retire)
+            await self._let_jobs_end()
+        await self._end(retire)
 
-    async def _let_jobs_end(self, log: EpochLog) -> None:
+    def _is_asked(self) -> bool:
+        """Say whether another pod waits, and that this gateway's event loop goes on."""
+        watch = self._log.watch if self._log is not None else None
+        if watch is not None:
+            watch.tick()
+        return watch is not None and watch.is_asked
+
+    async def _let_jobs_end(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._bound_seconds):
-                while self._at_comfyui() and not log.trouble.superseded:
-                    if log.watch is not None:
-                        log.watch.tick()
+                while self._at_comfyui() and not self._ledger.database.is_superseded:
+                    self._is_asked()
                     await asyncio.sleep(LOOK_SECONDS)
 
     def _at_comfyui(self) -> list[Job]:
         return [job for job in self._tracker.of(None) if job.state in AT_COMFYUI]
 
-    async def _end(self, log: EpochLog, retire: Callable[[], Awaitable[None]]) -> None:
+    async def _end(self, retire: Callable[[], Awaitable[None]]) -> None:
         await retire()
         self.is_over = True
-        log.refuse()
+        if self._log is not None:
+            self._log.refuse()
         if self._at_comfyui():
             # The next gateway runs them, or has begun to.
             await guarded(self._stop_comfyui())
-        await asyncio.to_thread(log.finish)
+        if self._log is not None:
+            await asyncio.to_thread(self._log.finish)
         _log.error("another gateway has taken over; this one answers nothing any more")
 
     async def _stop_comfyui(self) -> None:
@@ -88,6 +93,7 @@ class Handover:
 
     async def _settle_doubts(self) -> None:
         """End jobs whose submission was answered with an error though they were written down."""
+        self._ledger.database.check()
         while self._tracker.in_doubt:
             job = self._tracker.in_doubt[-1]
             await self._ledger.release_key(job)

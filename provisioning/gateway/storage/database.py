@@ -23,6 +23,7 @@ from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage import address, engines, revision, sealing, statements
 from provisioning.gateway.storage.engines import Lasting
+from provisioning.gateway.storage.fencing import Fence
 from provisioning.gateway.storage.log import opening
 from provisioning.gateway.storage.log.log import Log
 from provisioning.gateway.storage.sealing import Sealer
@@ -58,6 +59,7 @@ class Database:
         """
         self.url = address.parse(where)
         self.log = log
+        self._fence: Fence | None = None
         file = address.file_of(self.url)
         self._engine = _engine(self.url, journal, sealer, shipped=log is not None)
         self._reading = engines.reading(self._engine)
@@ -77,6 +79,8 @@ class Database:
         Raises Problem(STORE_UNAVAILABLE), and nothing was written. With a log it raises Problem also when what was
         written is not on the volume within a bound, or another gateway has taken over: NotOnVolume.
         """
+        if self._fence is not None:
+            work = self._fence.around(work)
         if (log := self.log) is None:
             return await self._elsewhere(partial(_transaction, self._writing, work))
         log.check()
@@ -86,8 +90,20 @@ class Database:
 
     def check(self) -> None:
         """Refuse to change anything while that could not be acknowledged; raises Problem."""
-        if self.log is not None:
-            self.log.check()
+        for guard in (self.log, self._fence):
+            if guard is not None:
+                guard.check()
+
+    def begin_epoch(self) -> None:
+        """Be the one gateway that writes to a PostgreSQL, until another one begins; raises SQLAlchemyError."""
+        fence = Fence()
+        self.run_now(fence.begin)
+        self._fence = fence
+
+    @property
+    def is_superseded(self) -> bool:
+        """Whether another gateway has taken over."""
+        return any(guard is not None and guard.is_superseded for guard in (self.log, self._fence))
 
     async def read(self, work: Work[Result]) -> Result:
         """Do `work`, which only looks. Raises Problem(STORE_UNAVAILABLE)."""
@@ -136,7 +152,10 @@ def open_database(settings: GatewaySettings, *, serves: bool = False) -> Databas
         log = opening.open_log(settings, serves=serves)
     except (opening.LogError, OSError) as error:
         raise DatabaseError(f"{settings.log}: {error}") from error
-    return Database(settings.database, settings.journal, sealer, log)
+    database = Database(settings.database, settings.journal, sealer, log)
+    if serves and address.file_of(database.url) is None:
+        database.begin_epoch()
+    return database
 
 
 def _prepare(connection: Connection, sealer: Sealer) -> None:

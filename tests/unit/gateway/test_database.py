@@ -168,3 +168,21 @@ async def test_a_disk_without_room_is_told_as_that(empty_file: Path, tmp_path: P
         await database.run(put("a", "x" * 100_000))
     assert refused.value.code is Code.STORAGE_FULL
     database.close()
+
+
+@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
+async def test_of_two_gateways_on_one_postgresql_the_newest_alone_writes(database: Database) -> None:
+    database.begin_epoch()
+    await database.run(put("a", "1"))
+    other = Database(database.url)
+    other.begin_epoch()
+    await other.run(put("a", "2"))
+    with pytest.raises(Problem) as refused:
+        await database.run(put("a", "3"))
+    assert refused.value.code is Code.TAKEN_OVER
+    assert database.is_superseded
+    with pytest.raises(Problem):
+        database.check()
+    assert await other.read(word("a")) == "2"
+    assert not other.is_superseded
+    other.close()

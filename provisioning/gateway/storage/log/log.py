@@ -33,6 +33,10 @@ class Log(Protocol):
     def attach(self, database: Path, at_database: turns.AtDatabase) -> None:
         """Begin, once the database is open and in its newest form; raises OSError."""
 
+    @property
+    def is_superseded(self) -> bool:
+        """Whether another gateway has taken over."""
+
     def check(self) -> None:
         """Refuse to change anything while that could not be acknowledged; raises Problem."""
 
@@ -84,6 +88,11 @@ class EpochLog:
         self._shipper.log_bytes = self.log_bytes
         self._shipper.start()
         self.begun()
+
+    @property
+    def is_superseded(self) -> bool:
+        """Whether another gateway has taken over."""
+        return self.trouble.superseded
 
     def check(self) -> None:
         """Refuse to change anything while that could not be acknowledged."""
@@ -154,6 +163,8 @@ class Follower:
         # A look at the database is what makes its index.
         at_database(lambda connection: bool(connection.execute("SELECT count(*) FROM sqlite_master"))).result()
         self._wal = Wal(database)
+
+    is_superseded = False
 
     def check(self) -> None:
         """Refuse nothing: the command is told afterwards."""
