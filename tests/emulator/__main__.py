@@ -31,8 +31,20 @@ runtimes:
   auto       namespace where this machine can, else process; the choice is printed at start.
 
 API key: any text; what precedes a + in it is the account. Keys that begin with rpa_invalid are refused.
-Control plane, JSON below /_emulator/: health, faults, conditions, clock, stock, prices, requests, violations, pods;
-control.py and faults.py say what each takes.
+Network volumes in the namespace runtime are as public logs show RunPod's, by FUSE, where /dev/fuse, libfuse3 and
+mfusepy are there: everything is root's, chown is refused, chmod ignored or obeyed, df shows a cluster, EDQUOT at the
+volume's size, a millisecond per open, EIO and stalls as told. The conditions volume_* say how; the line at the start
+says what they are. A write straight into <state>/volumes is not counted until no pod has the volume.
+
+Control plane, JSON below /_emulator/: health, faults, conditions, clock, stock, prices, market, accounts, clones,
+requests, violations, pods, volumes; control*.py and faults.py say what each takes. Examples, each a POST:
+  conditions    {{"volume_modes": "obeyed", "volume_megabytes": 60, "volume_eio_rate": 0.001}}
+  volumes/<id>  {{"do": "stall", "seconds": 60}} or {{"do": "fail-writes", "count": 3, "error": "EDQUOT"}}
+  market        {{"move": 7}}
+  accounts      {{"key": "new", "sameAs": "old"}}
+  clones        {{"pod": "<id>"}}
+  pods/<id>     {{"do": "gap", "seconds": 60}}
+  faults        [{{"method": "POST", "path": "/v2/pods$", "nth": 1, "do": {{"status": 524, "effect": true}}}}]
 Files: GET /files/... serves <state>/files: stand-in repositories and small models."""
 
 

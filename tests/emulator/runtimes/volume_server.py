@@ -2,7 +2,8 @@
 
 It mounts the volume in a mount namespace of its own, where a pod fetches the mount (`namespace_mounts`); the machine
 outside sees none. It says `mounted` on its standard output, needs nobody from then on, and is ended by a kill: what
-was written to it is with the kernel already.
+was written to it is with the kernel already. Two names of one file may differ for a second: the kernel keeps
+attributes for each.
 """
 
 from __future__ import annotations

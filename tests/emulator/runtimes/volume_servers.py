@@ -128,7 +128,7 @@ class VolumeServers:
 
     def _sweep(self) -> None:
         wanted = set(self._claims.values())
-        for directory in self._homes.iterdir() if self._homes.exists() else ():
+        for directory in sorted(self._homes.iterdir()) if self._homes.exists() else ():
             if directory.name not in wanted:
                 _end(Home(directory))
                 shutil.rmtree(directory)
