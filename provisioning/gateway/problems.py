@@ -169,7 +169,7 @@ CATALOGUE: Mapping[Code, Entry] = {
         502, "ComfyUI failed", "ComfyUI gave no usable answer; try again, then ask the operator."
     ),
     Code.UPSTREAM_UNAVAILABLE: Entry(503, "ComfyUI is not up", "It is starting or restarting; try again shortly."),
-    Code.STORE_UNAVAILABLE: Entry(503, "Database not available", "Nothing is let in without it; try again shortly."),
+    Code.STORE_UNAVAILABLE: Entry(503, "Storage not available", "Nothing is let in without it; try again shortly."),
     Code.GPU_FAULT: Entry(503, "GPU fault", "Jobs wait while ComfyUI is restarted."),
     Code.UPSTREAM_STUCK: Entry(503, "ComfyUI is stuck", "Jobs wait until ComfyUI, which is stuck, was restarted."),
     Code.NOT_READY: Entry(503, "Not ready", "No jobs are taken now; with a key, /api/gateway/ready says why."),

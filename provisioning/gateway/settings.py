@@ -53,7 +53,7 @@ class GatewaySettings(Options):
     encryption_key: SecretStr | None = Field(default=None, min_length=16)
     """What `encrypt_at_rest` encrypts with; the pepper when this is left out."""
     former_encryption_keys: tuple[SecretStr, ...] = ()
-    """What encrypted rows that are still to be read: a former `encryption_key`, or a former pepper."""
+    """What encrypted rows and files that are still to be read: a former `encryption_key`, or a former pepper."""
     pod_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
     requests: Path | None = None
     """Directory in which the pod's caretaker is asked for things; without it nobody is asked."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from provisioning.gateway.files.places import Place
 from provisioning.gateway.files.sealing import (
@@ -19,6 +24,24 @@ from provisioning.gateway.files.sealing import (
 
 PIECE_BYTES = 256 * 1024
 """What is read at once; whole chunks of a sealed file."""
+
+
+ATTEMPTS = 3
+PAUSE_SECONDS = 0.05
+
+Result = TypeVar("Result")
+
+
+def patiently(work: Callable[[], Result]) -> Result:
+    """Return what a look at the volume gives; one that gives an error, as network volumes do, is tried again."""
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return work()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+        time.sleep(PAUSE_SECONDS * 2**attempt)
+    return work()
 
 
 class Content:
@@ -84,7 +107,7 @@ class Content:
     def _stored(self, start: int, length: int) -> bytes:
         pieces = []
         while length > 0:
-            piece = os.pread(self._descriptor, length, start)
+            piece = patiently(partial(os.pread, self._descriptor, length, start))
             if not piece:
                 raise FileSealError("a file of the store became shorter while it was read; take it from a backup")
             pieces.append(piece)

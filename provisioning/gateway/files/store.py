@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from provisioning.gateway.files.content import PIECE_BYTES, Content
+from provisioning.gateway.files.content import PIECE_BYTES, Content, patiently
 from provisioning.gateway.files.places import Place
 from provisioning.gateway.files.sealing import MAGIC, FileSealer, FileSealError
 from provisioning.gateway.files.writing import Writer
@@ -93,7 +93,7 @@ class FileStore:
 
     def _open(self, place: Place) -> Content | None:
         try:
-            return Content(self._path(place), place, self._sealer)
+            return patiently(partial(Content, self._path(place), place, self._sealer))
         except OSError as error:
             if error.errno in _MISSING:
                 return None
@@ -127,7 +127,7 @@ class FileStore:
 
     def _exists(self, place: Place) -> bool:
         try:
-            return stat.S_ISREG(self._path(place).lstat().st_mode)
+            return stat.S_ISREG(patiently(self._path(place).lstat).st_mode)
         except OSError as error:
             if error.errno in _MISSING:
                 return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import orjson
@@ -97,7 +98,7 @@ async def _store(services: Services, exchange: Exchange, path: str, form: Form) 
     answered = _stored(status, answer, realm)
     file = StoredFile("input", realm.inward(answered["subfolder"]), answered["name"])
     # A mask is put into a copy of its picture: what is to be kept is what ComfyUI made of it.
-    content = pieces(form.file) if path == "/upload/image" else _made(services, file)
+    content = partial(pieces, form.file) if path == "/upload/image" else partial(_made, services, file)
     await stored.keep_upload(services, file, content)
     await _remember(services, exchange, form, answered)
     return answered

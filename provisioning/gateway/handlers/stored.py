@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from provisioning.gateway.files.content import Content
 from provisioning.gateway.files.places import Kept, place_of
 from provisioning.gateway.files.store import FileStore
 from provisioning.gateway.handlers.passing import FORWARDED_REQUEST_HEADERS, display_headers, pass_on
 from provisioning.gateway.jobs.job import StoredFile
+from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.services import Services
 from provisioning.gateway.web import ranges
 from provisioning.gateway.web.exchange import Exchange
 
+RETRY_SECONDS = 1.0
+"""For so long an upload is tried again on a volume that gives errors."""
+PAUSE_SECONDS = 0.1
+
 OCTETS = "application/octet-stream"
+_KINDS = mimetypes.MimeTypes()
+_KINDS.add_type("image/webp", ".webp")
+"""As ComfyUI does, whatever the machine knows of types."""
 _ACTIVE = frozenset(
     {"text/html", "text/javascript", "application/javascript", "text/css", "image/svg+xml", "text/xml",
      "application/xml"}
@@ -57,12 +67,12 @@ async def _send(store: FileStore, exchange: Exchange, content: Content, name: st
     await exchange.write(b"", more=False)
 
 
-async def keep_upload(services: Services, file: StoredFile, content: AsyncIterator[bytes]) -> None:
-    """Have a file that ComfyUI was given in the store as well; raises Problem."""
+async def keep_upload(services: Services, file: StoredFile, content: Callable[[], AsyncIterator[bytes]]) -> None:
+    """Have a file that ComfyUI was given in the store as well; `content` gives it anew each time. Raises Problem."""
     if services.files is None:
         return
     try:
-        await services.files.put(place_of(file), content)
+        await _put(services.files, file, content)
     except BaseException:
         # Until somebody uploads it again the store's file counts, if there is one.
         services.placing.lacks(file)
@@ -70,7 +80,21 @@ async def keep_upload(services: Services, file: StoredFile, content: AsyncIterat
     services.placing.has(Kept(file, place_of(file)))
 
 
+async def _put(store: FileStore, file: StoredFile, content: Callable[[], AsyncIterator[bytes]]) -> None:
+    """Try a few times while the volume gives errors; a volume that stalls has its own bound."""
+    began = time.monotonic()
+    while True:
+        try:
+            await store.put(place_of(file), content())
+        except Problem as problem:
+            if problem.code is not Code.STORE_UNAVAILABLE or time.monotonic() - began > RETRY_SECONDS:
+                raise
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            return
+
+
 def content_type(name: str) -> str:
     """Return the type that ComfyUI gives a file of this name."""
-    kind = mimetypes.guess_type(name)[0] or OCTETS
+    kind = _KINDS.guess_type(name)[0] or OCTETS
     return OCTETS if kind in _ACTIVE else kind

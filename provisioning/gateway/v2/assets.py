@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 
 import orjson
@@ -68,7 +69,7 @@ async def _keep(services: Services, exchange: Exchange, form: Form, known: tuple
     if status != 200 or not isinstance(answer, dict) or not isinstance(answer.get("name"), str):
         raise Problem(Code.UPSTREAM_ERROR)
     owner, now = exchange.who.owner, services.clock.now_ms()
-    await stored.keep_upload(services, StoredFile("input", subfolder, answer["name"]), pieces(form.file))
+    await stored.keep_upload(services, StoredFile("input", subfolder, answer["name"]), partial(pieces, form.file))
     size = form.file.seek(0, 2)
     asset = Asset(
         asset_id, owner, None, "", "input", subfolder, answer["name"], form.fields["file_path"], kind, size, digest, now

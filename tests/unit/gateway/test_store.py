@@ -98,6 +98,28 @@ async def test_parts_of_an_output_as_before(gate: Gate) -> None:
     assert (told.status_code, told.content, told.headers["content-length"]) == (200, b"", str(size))
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "attached"),
+    [
+        ("x.webp", "image/webp", False),
+        ("x.mp4", "video/mp4", False),
+        ("x.svg", "application/octet-stream", True),
+        ("x.html", "application/octet-stream", True),
+        ("x", "application/octet-stream", True),
+    ],
+)
+async def test_types_are_comfyuis_and_nothing_runs_in_a_browser(
+    gate: Gate, name: str, kind: str, attached: bool
+) -> None:
+    assert gate.settings.files is not None
+    (gate.settings.files / "output").mkdir()
+    (gate.settings.files / "output" / name).write_bytes(b"<script>")
+    answer = await gate.admin.get("/view", params={"filename": name})
+    assert (answer.content, answer.headers["content-type"]) == (b"<script>", kind)
+    assert (answer.headers.get("content-disposition") == "attachment") is attached
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 async def test_uploads_are_there_after_a_stop(gate: Gate) -> None:
     gate.comfy.strict = True
     await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)}, data={"subfolder": "faces"})
@@ -301,6 +323,35 @@ async def test_a_volume_that_takes_nothing_takes_no_upload(
     assert gate.rows("SELECT count(*) FROM assets") == [(1,)]
     await submit(gate.alice, prompt=workflow(image="a.png"))
     assert [content for content, _ in gate.comfy.files.values()].count(PNG) == 1, "what was answered counts"
+
+
+async def test_an_upload_outlasts_a_few_errors_of_the_volume(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provisioning.gateway.handlers.stored.PAUSE_SECONDS", 0.001)
+    for size, fields in ((4, {}), (5, {"original_ref": '{"filename": "4.png", "type": "input"}'})):
+        failing(monkeypatch, errno.EIO, 3)
+        files = {"image": (f"{size}.png", png(size, 1))}
+        path = "/upload/mask" if fields else "/upload/image"
+        assert (await gate.alice.post(path, files=files, data=fields)).status_code == 200
+        monkeypatch.undo()
+        shown = await gate.alice.get("/view", params={"filename": f"{size}.png", "type": "input"})
+        assert shown.content.endswith(png(size, 1))
+
+
+async def test_reading_outlasts_a_few_errors_of_the_volume(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})
+    left, pread = [0], os.pread
+
+    def fail(descriptor: int, length: int, start: int) -> bytes:
+        if left[0] > 0:
+            left[0] -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pread(descriptor, length, start)
+
+    monkeypatch.setattr("provisioning.gateway.files.content.os.pread", fail)
+    for times, status in ((2, 200), (10**9, 503)):
+        left[0] = times
+        answer = await gate.alice.get("/view", params={"filename": "a.png", "type": "input"})
+        assert answer.status_code == status
 
 
 async def test_a_full_volume_ends_a_job_with_what_is_to_be_done(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
