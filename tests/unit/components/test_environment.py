@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pulumi
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from components.budget import known_or
 from components.comfyui import plan_hash
 from components.environment import Environment, Machine, Software
+from components.runpod.binding import Resource
 from provisioning import contract
 from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, PushRequest, SourcePin
 from tests.unit.components.recorder import Recorder, settle
@@ -112,6 +114,25 @@ def test_the_volume_is_sized_and_placed_with_the_gpu(recorder: Recorder) -> None
     assert (volume["size"], volume["dataCenterIds"], volume["guard"]) == (60, ["EU-RO-1"], "guard0")
     assert volume["gpuTypeIdList"] == ["NVIDIA RTX A5000", "NVIDIA A40"]
     assert recorder.inputs("dev-guard") == {"stack": "dev", "keepVolumes": False}
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_the_volume_alone_is_protected_and_kept_by_the_provider(
+    monkeypatch: pytest.MonkeyPatch, *, protect: bool
+) -> None:
+    options: dict[str, pulumi.ResourceOptions] = {}
+    real = Resource.__init__
+
+    def remember(self: Resource, name: str, inputs: Any, opts: pulumi.ResourceOptions) -> None:  # noqa: ANN401
+        options[name] = opts
+        real(self, name, inputs, opts)
+
+    monkeypatch.setattr(Resource, "__init__", remember)
+    machine = dataclasses.replace(MACHINE, protect_volume=protect, keep_volume=True, replaceable_volume="vol0")
+    inputs = declared(machine).inputs("dev-models-volume")
+    assert {name for name, opts in options.items() if opts.protect} == ({"dev-models-volume"} if protect else set())
+    assert not any(opts.retain_on_delete for opts in options.values()), "the stack file as it is at the end decides"
+    assert (inputs["keep"], inputs["mayReplace"]) == (True, "vol0")
 
 
 @pytest.mark.parametrize(("real", "usd"), [(0.27, 0.27), (pulumi.output.UNKNOWN, 0.74)], ids=["real", "unknown"])

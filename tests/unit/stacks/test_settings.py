@@ -149,6 +149,7 @@ def test_every_stack_file_is_complete(environment: str) -> None:
     assert chosen.environment == environment
     assert chosen.gpu.candidates
     assert all(node.commit or node.optional for node in chosen.nodes)
+    assert (chosen.volume.keep, chosen.volume.protect) == (environment == "prod", environment == "prod")
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
