@@ -17,7 +17,7 @@ from pulumi.provider.experimental import provider as sdk
 from components.runpod.api.client import Client
 from components.runpod.api.errors import CallError, RunPodError
 from components.runpod.api.transport import Pace
-from components.runpod.checkpoint import Checkpoint
+from components.runpod.checkpoint import NOTHING_TOLD, Checkpoint, Told
 from components.runpod.intents import Intents
 from components.runpod.plugin.kind import NotReadyError, token_of
 from components.runpod.plugin.kinds import KINDS
@@ -45,6 +45,16 @@ class Engine:
         self._calls = 0
         self._provider: RunPodProvider | None = None
         self._born: list[str] = []
+        self.begun: dict[str, float] = {}
+        """Creations that the state calls unfinished, which no end of a killed run takes out."""
+        self.tells = False
+        """The backend is of another kind, and the commands tell the provider what its state holds."""
+
+    def elsewhere(self, folder: Path) -> Engine:
+        """Return the same stack on another machine: the state is shared, the records are not."""
+        other = Engine(folder, self._runpod, reads_state=False)
+        other.state, other._born, other.begun, other.tells = self.state, self._born, self.begun, True
+        return other
 
     # --- commands: each returns whether it succeeded -------------------------------------------------------------
 
@@ -94,7 +104,8 @@ class Engine:
         return not any(line.startswith("error: ") for line in self.screen.said)
 
     async def _alive(self, steps: Awaitable[None]) -> None:
-        checkpoint = Checkpoint(self._backend if self._reads_state else None)
+        told = Told(frozenset(self.ids()), dict(self.begun)) if self.tells else NOTHING_TOLD
+        checkpoint = Checkpoint(self._backend if self._reads_state else None, told)
         clocks = Clocks(self._runpod.emu.clock.now, self._runpod.emu.clock.now)
         provider = RunPodProvider(self.screen, self.intents, self._before_send, checkpoint, clocks)
         provider.stop = VirtualStop(self._runpod)
@@ -171,9 +182,13 @@ class Engine:
         return [old]
 
     async def _create(self, urn: str, inputs: Values, replacing: Entry | None = None) -> None:
+        self.begun[urn] = self._runpod.emu.clock.now()
         try:
             made = await self._asked.create(sdk.CreateRequest(urn, encode(inputs, ()), 0.0, preview=False))
-        except NotReadyError as error:
+        except RunPodError as error:
+            del self.begun[urn]
+            if not isinstance(error, NotReadyError):
+                raise
             self._save(Entry(urn, error.resource_id, inputs, error.outputs, unfit=True), replacing)
             raise
         assert made.resource_id
@@ -184,6 +199,7 @@ class Engine:
         self._may_die_at("unacknowledged")
 
     def _save(self, made: Entry, replacing: Entry | None) -> None:
+        self.begun.pop(made.urn, None)
         if replacing:
             replacing.doomed = True
         self.state.append(made)
