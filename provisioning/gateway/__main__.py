@@ -16,7 +16,7 @@ from provisioning.gateway.clock import SystemClock
 from provisioning.gateway.problems import Problem
 from provisioning.gateway.serve import serve
 from provisioning.gateway.settings import GatewaySettings, SettingsError, load
-from provisioning.gateway.storage import backup
+from provisioning.gateway.storage import address, backup
 from provisioning.gateway.storage.database import DatabaseError, open_database
 
 
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, settings: GatewaySettings) -> int:
+    _be_the_gateways_user(settings)
     if options.command == "serve":
         logs.configure()
         return 0 if serve(settings) else 2
@@ -44,6 +45,17 @@ def _run(options: argparse.Namespace, settings: GatewaySettings) -> int:
         return asyncio.run(cli.run(store, options))
     finally:
         database.close()
+
+
+def _be_the_gateways_user(settings: GatewaySettings) -> None:
+    """Have whoever is root make no file that the gateway could not use afterwards."""
+    file = address.file_of(settings.database)
+    if settings.log is None or file is None or os.geteuid() != 0 or not file.parent.is_dir():
+        return
+    owner = file.parent.stat()
+    os.setgroups([])
+    os.setgid(owner.st_gid)
+    os.setuid(owner.st_uid)
 
 
 def _copy(options: argparse.Namespace, settings: GatewaySettings) -> int:

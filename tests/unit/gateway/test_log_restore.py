@@ -162,3 +162,15 @@ def test_a_copy_is_one_file_whatever_the_source_is(root: Path) -> None:
     with closing(sqlite3.connect(f"file:{root / 'copy.db'}?mode=ro&immutable=1", uri=True)) as connection:
         assert connection.execute("SELECT value FROM meta WHERE name = 'n'").fetchone() == ("1",)
     assert (root / "copy.db").read_bytes()[18:20] == b"\x01\x01"
+
+
+def test_the_copy_of_before_a_migration_is_kept_on_the_volume(root: Path) -> None:
+    """The container disk ends with the pod, and with it the way back to an older gateway."""
+    (root / "disk" / "gateway.db").unlink()
+    with closing(sqlite3.connect(root / "disk" / "gateway.db")) as connection:
+        connection.executescript(Path(__file__).with_name("user_version_3.sql").read_text())
+    open_database(settings(root)).close()
+    [copy] = epochs(root).root.glob("gateway.db.before-migration-from-*")
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    assert not list((root / "disk").glob("*before-migration*"))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -167,3 +170,21 @@ def test_a_command_beside_a_gateway_that_is_gone_by_then_does_not_report_success
     there = elsewhere(tmp_path, "copy")
     assert (word(there, "n"), names(there)) == ("1", [])
     there.close()
+
+
+@pytest.mark.root
+def test_what_root_does_on_the_pod_leaves_files_that_are_the_gateways(tmp_path: Path) -> None:
+    open_database(settings(tmp_path)).close()
+    for parent in [tmp_path, *list(tmp_path.parents)[:-2]]:
+        parent.chmod(parent.stat().st_mode | 0o055)
+    for name in ("disk", "log"):
+        for path in (tmp_path / name, *(tmp_path / name).rglob("*")):
+            os.chown(path, 10002, 10002)
+    create = ["users", "create", "--config", config(tmp_path), "--name", "ann"]
+    command = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(main(create)))
+    command.start()
+    command.join()
+    assert command.exitcode == 0
+    made = [found for name in ("disk", "log") for found in (tmp_path / name).rglob("*")]
+    assert len({path.parent for path in made if path.name == "beat"}) == 2
+    assert {found.stat().st_uid for found in made} == {10002}

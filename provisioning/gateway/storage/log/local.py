@@ -69,6 +69,11 @@ class TurnLock:
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(f"{database.name}.turn")
 
+    def prepare(self) -> None:
+        """Make the file, so that it is the gateway's and not a command's."""
+        with self._locked(fcntl.LOCK_SH):
+            pass
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Let a command write; waits while the gateway is about it."""

@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 LATE = "The gateway has not put it on the volume in time: look whether it is done, and do it again."
 RESTARTED = "The gateway was started again meanwhile: look whether it is done, and do it again."
 
-END_SECONDS = 15.0
+END_SECONDS = 12.0
 """How long a gateway that ends may take to ship what is left."""
 
 
@@ -79,6 +79,7 @@ class EpochLog:
             self.watch.start()
         at_database(lambda connection: not turns.checkpoint(connection)[0]).result()
         self._wal, self._status = Wal(database), Status(database)
+        self._status.turns.prepare()
         if self._wal.position().frames:
             raise OSError(f"{database}: another program reads it; end that and start the gateway again")
         files = Files(self._wal, self.epoch, self._keys, self._epochs.volume)

@@ -108,6 +108,13 @@ def _put_away(settings: GatewaySettings, epochs: Epochs, keys: Keys) -> None:
     for key_id in keys.ids[1:]:
         Epochs(epochs.root.parent / key_id.hex()).forget_before(None)
     former.put_away(settings.former_database)
+    file = address.file_of(settings.database)
+    for copy in file.parent.glob(f"{file.name}.before-migration-from-*") if file is not None else ():
+        # The container disk ends with the pod, and with it the way back to an older gateway.
+        for older in epochs.root.glob("*.before-migration-from-*"):
+            older.unlink()
+        epochs.volume.put(epochs.root / copy.name, copy.read_bytes())
+        copy.unlink()
 
 
 def epochs_of(settings: GatewaySettings) -> Epochs:

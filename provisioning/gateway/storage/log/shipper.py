@@ -102,7 +102,10 @@ class Shipper:
             self._woken.clear()
             if not self._ship():
                 self._woken.wait(RETRY_SECONDS)
-            self._turn()
+            try:
+                self._turn()
+            except OSError as error:
+                _log.error("the log cannot be begun anew and grows: %s", error)
 
     def _ship(self) -> bool:
         """Ship what there is; False when that failed."""
@@ -189,12 +192,13 @@ class Shipper:
         """Ship what is left and end, within a bound; returns whether everything is on the volume."""
         if self._ending:
             return False
+        until = monotonic() + seconds
         with contextlib.suppress(Problem, OSError):
             self.wait_now(self.committed(), seconds)
         self._ending = True
         self._woken.set()
-        self._thread.join(seconds)
-        self._copier.end(seconds)
+        for part in (self._thread.join, self._copier.end):
+            part(max(0.1, until - monotonic()))
         self._tell_failure()
         return not self._thread.is_alive() and not self._trouble.superseded and self._covers(self._wal.position())
 
