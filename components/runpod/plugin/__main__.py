@@ -12,9 +12,10 @@ from components.runpod.intents import Intents
 from components.runpod.plugin.account_check import OVERRIDE
 from components.runpod.plugin.engine import EngineLog
 from components.runpod.plugin.life import Lifeline
-from components.runpod.plugin.provider import Person, RunPodProvider
+from components.runpod.plugin.provider import RunPodProvider
 from components.runpod.plugin.server import serve
 from components.runpod.plugin.stack_file import StackFiles
+from components.runpod.plugin.surroundings import Person
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 

@@ -11,7 +11,7 @@ from components.runpod.api.errors import RunPodError
 from components.runpod.api.models import NetworkVolume
 from components.runpod.marker import Marker, marker_of, new_marker, parse
 from components.runpod.placement import Candidate, PlacementError, volume_candidates
-from components.runpod.plugin import checks, ending, gpu_wish, unused
+from components.runpod.plugin import checks, ending, gpu_wish, unused, volume_data
 from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Operation
 from components.runpod.plugin.marked import MarkedKind, changed_members
 from components.runpod.plugin.values import Values, differs, unknown
@@ -42,10 +42,6 @@ _RULES: dict[str, checks.Rule] = {
     "keep": checks.flag,
     "mayReplace": checks.any_text,
 }
-
-
-class DataLossError(RunPodError):
-    """An update would lose the content of a volume, and nobody has said that it may."""
 
 
 class VolumeInUseError(RunPodError):
@@ -104,11 +100,11 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
         changes, named = self.diff(state, inputs), inputs["mayReplace"] == resource_id
         if not changes.replaces:
             may_move = (named or not inputs["keep"]) and operation.intents.is_trapped(resource_id)
-            stuck = may_move and _is_empty(operation, resource_id)
+            stuck = may_move and volume_data.is_empty(operation, resource_id)
             return self._moved(operation, resource_id, changes) if stuck else changes
-        if named or _is_empty(operation, resource_id):
+        if named or volume_data.is_empty(operation, resource_id):
             return changes
-        raise DataLossError(_would_lose(resource_id, changes.replaces))
+        raise volume_data.DataLossError(volume_data.would_lose(resource_id, changes.replaces))
 
     def _moved(self, operation: Operation, resource_id: str, changes: Changes) -> Changes:
         operation.screen.info(
@@ -150,7 +146,7 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
 
         One that is to be kept, as the stack file says now, stays at RunPod and leaves the state alone.
         """
-        if reason := _kept_by(operation, resource_id, state):
+        if reason := volume_data.kept_by(operation, resource_id, state):
             operation.screen.warning(f"network volume {resource_id} stays at RunPod, and bills on: {reason}")
             operation.intents.forget(resource_id)
             return
@@ -168,29 +164,6 @@ class NetworkVolumeKind(MarkedKind[NetworkVolume]):
 def _no_tag(name: str) -> str:
     """Check that a name does not say by itself that nothing has used the volume."""
     return f"{name!r} ends with {unused.TAG}, which the provider itself appends" if name.endswith(unused.TAG) else ""
-
-
-def _is_empty(operation: Operation, resource_id: str) -> bool:
-    """Say whether a volume is certainly empty; without an API key nobody knows."""
-    return bool(operation.settings.api_key) and unused.is_empty(operation.client(), resource_id)
-
-
-def _kept_by(operation: Operation, resource_id: str, state: Values) -> str:
-    """Return what keeps a volume: the stack file as it is now or, where it says nothing, the last update."""
-    wish = operation.stack_files.volume(operation.urn)
-    if wish is None:
-        return "keep is set" if state.get("keep") else ""
-    if wish.id:
-        return "volume.id in the stack file names " + ("it" if wish.id == resource_id else "another one to use")
-    return "volume.keep is set in the stack file" if wish.keep else ""
-
-
-def _would_lose(volume_id: str, changed: tuple[str, ...]) -> str:
-    return (
-        f"network volume {volume_id} holds data, or may, and would be replaced by an empty one because of another "
-        f"{', '.join(changed)}. Nothing moves its content. Put that back as it was or, if the content may be lost, "
-        f"name the volume: mayReplace = {volume_id} (in a stack file, volume.replace: {volume_id})."
-    )
 
 
 def _release(operation: Operation, client: Client, volume_id: str, marker: Marker | None) -> None:

@@ -85,7 +85,7 @@ class PodKind(Kind):
         spec, client = PodSpec.parse(inputs), operation.client()
         operation.account.mark(client, spec.guard, operation.screen.warning)
         creation = Creation(operation, _shelf(operation, client, spec), spec.guard)
-        volume = _VolumeUse(client, spec.volume_id)
+        volume = unused.VolumeUse(client, spec.volume_id)
         try:
             pod, marker = creation.run(lambda: volume.taken(_candidates(client, spec)))
         except CallError:
@@ -141,27 +141,6 @@ class PodKind(Kind):
         client, marker = operation.client(), parse(str(state.get("marker", "")))
         prove = partial(operation.account.check, client, marker, f"pod {resource_id}")
         ending.end(operation, replace(ending.pod(client, resource_id), prove=prove))
-
-
-class _VolumeUse:
-    """The record that a pod is asked for with a volume, made before and taken back when there is none for certain."""
-
-    def __init__(self, client: Client, volume_id: str) -> None:
-        self._client = client
-        self._volume_id = volume_id
-        self._was_new = False
-
-    def taken(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Record it; return the candidates as they are."""
-        if self._volume_id:
-            self._was_new = unused.take(self._client, self._volume_id)
-        return candidates
-
-    def give_back(self, *, certain: bool) -> bool:
-        """Take the record back if the volume was new and certainly is; say whether it is new."""
-        if self._was_new and certain:
-            unused.give_back(self._client, self._volume_id)
-        return self._was_new and certain
 
 
 def _shelf(operation: Operation, client: Client, spec: PodSpec) -> Shelf[Pod]:

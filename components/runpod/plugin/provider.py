@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -25,34 +24,11 @@ from components.runpod.plugin.functions import invoke
 from components.runpod.plugin.kind import Changes, Kind, Operation, Screen, Stop, token_of
 from components.runpod.plugin.kinds import KINDS
 from components.runpod.plugin.settings import Settings
-from components.runpod.plugin.stack_file import NO_STACK_FILES, StackFiles
+from components.runpod.plugin.surroundings import NOBODY, REAL_TIME, Clocks, Person
 from components.runpod.plugin.values import Values, decode, encode
 
 Result = TypeVar("Result")
 _SCHEMA = Path(__file__).parent.parent / "schema.json"
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """Time as the provider sees it; replaced in tests."""
-
-    since_start: Callable[[], float] = time.monotonic
-    """Seconds that only grow, for bounds within one run."""
-    wall: Callable[[], float] = time.time
-    """Seconds since 1970, for what is compared with the state of an earlier run."""
-
-
-@dataclass(frozen=True)
-class Person:
-    """What a person says beside the program and its configuration."""
-
-    stack_files: StackFiles = NO_STACK_FILES
-    missing_is_gone: bool = False
-    """The key is right, and what RunPod does not know is gone."""
-
-
-REAL_TIME = Clocks()
-NOBODY = Person()
 
 
 class RunPodProvider(sdk.Provider):

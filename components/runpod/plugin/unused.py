@@ -11,6 +11,7 @@ from components.runpod.api.client import Client
 from components.runpod.api.errors import AccessDeniedError
 from components.runpod.api.models import NetworkVolume
 from components.runpod.marker import split_name
+from components.runpod.placement import Candidate
 
 TAG = "-unused"
 
@@ -60,3 +61,24 @@ def give_back(client: Client, volume_id: str) -> None:
     """Record that nothing has used the volume after all."""
     volume = client.get_network_volume(volume_id)
     client.network_volumes.update(volume_id, {"name": tagged(untagged(volume.name))})
+
+
+class VolumeUse:
+    """The record that a pod is asked for with a volume, made before and taken back when there is none for certain."""
+
+    def __init__(self, client: Client, volume_id: str) -> None:
+        self._client = client
+        self._volume_id = volume_id
+        self._was_new = False
+
+    def taken(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Record it; return the candidates as they are."""
+        if self._volume_id:
+            self._was_new = take(self._client, self._volume_id)
+        return candidates
+
+    def give_back(self, *, certain: bool) -> bool:
+        """Take the record back if the volume was new and certainly is; say whether it is new."""
+        if self._was_new and certain:
+            give_back(self._client, self._volume_id)
+        return self._was_new and certain

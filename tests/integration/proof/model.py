@@ -21,7 +21,8 @@ from components.runpod.checkpoint import NOTHING_TOLD, Checkpoint, Told
 from components.runpod.intents import Intents
 from components.runpod.plugin.kind import NotReadyError, token_of
 from components.runpod.plugin.kinds import KINDS
-from components.runpod.plugin.provider import Clocks, RunPodProvider
+from components.runpod.plugin.provider import RunPodProvider
+from components.runpod.plugin.surroundings import Clocks
 from components.runpod.plugin.values import Values, decode, encode
 from stacks.cli import account, ending, standing
 from stacks.cli.known import Known, of_state

@@ -13,9 +13,9 @@ from components.runpod.marker import Marker
 from components.runpod.placement import PlacementError
 from components.runpod.plugin import unused
 from components.runpod.plugin.kind import Operation
-from components.runpod.plugin.network_volume import DataLossError
 from components.runpod.plugin.settings import Settings
 from components.runpod.plugin.stack_file import StackFiles
+from components.runpod.plugin.volume_data import DataLossError
 from tests.unit.runpod.clock import FakeClock
 from tests.unit.runpod.cloud import Begin, KilledError, begin, checked, cloud
 from tests.unit.runpod.emulated import RunPod
