@@ -3,7 +3,7 @@ ENV ?= local
 PYTHON ?= python3
 READY = @$(PYTHON) -m tools.setup
 VENV = .venv/bin
-WORDS = ENV CMD IDS VOLUMES INSTANCE FILE PLACEMENT NAME SCOPES OWNER EXPIRES LIMITS ROTATE REVOKE LIST YES JSON FOLLOW KEEP_VOLUMES
+WORDS = ENV CMD IDS VOLUMES INSTANCE FILE PLACEMENT NAME SCOPES OWNER EXPIRES LIMITS ROTATE REVOKE LIST SECRETS YES JSON FOLLOW KEEP_VOLUMES
 NAMED := $(foreach word,$(WORDS),$(if $(filter-out undefined,$(origin $(word))),$(word)))
 GIVEN := $(foreach word,$(WORDS),$(if $(findstring command,$(origin $(word))),$(word)))
 # make would take a `$$` in such a text for a variable of its own; `make ssh CMD='echo $$HOME'` means the pod's HOME.
@@ -59,8 +59,8 @@ restore:        ## put such a FILE in the database's place, YES=1; the gateway i
 	$(RUN) restore $(OF) $(call said,FILE YES)
 env:            ## settings for plain pulumi: eval "$$(make -s env ENV=dev)"
 	$(RUN) env $(OF)
-init:           ## prepare a real environment: passphrase, salt, RunPod key as secret
-	$(RUN) init $(OF)
+init:           ## prepare a real environment: passphrase (or SECRETS=awskms://...), RunPod key as secret
+	$(RUN) init $(OF) $(call given,SECRETS)
 lock:           ## record hashes and commits that the pod found out
 	$(RUN) lock $(OF)
 stop-emulator:  ## stop the local RunPod stand-in

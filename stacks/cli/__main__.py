@@ -144,10 +144,14 @@ def become_engine(arguments: list[str]) -> int:
         settings = environment.for_engine(place, os.environ)
         program = place.setup()["engine"]["folder"] + "/pulumi"
         locks.break_stale_of(place, settings)
+        engine = Engine(place, settings, plain.named(arguments, root, os.environ))
         own = plain.own_settings(arguments)
         if own:
-            settings = dict(told.what_runs(Engine(place, settings)).environ)
-        os.execve(program, ["pulumi", *arguments], own | settings)  # noqa: S606  (no shell: the very arguments)
+            engine = told.what_runs(engine)
+        elif plain.changes(arguments):
+            engine = told.interrupted(engine)
+        environ = own | dict(engine.environ)
+        os.execve(program, ["pulumi", *arguments], environ)  # noqa: S606  (no shell: the very arguments)
     except (CliError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
     return 1
@@ -157,7 +161,7 @@ COMMANDS: dict[str, Callable[[Place, argparse.Namespace], int | None]] = {
     "up": lambda place, options: up.run(place, DEFAULT_ENV, consent.of(place, options.yes), options.placement or ""),
     "preview": lambda place, _options: preview.run(place),
     "destroy": lambda place, options: destroy.run(place, consent.of(place, options.yes)),
-    "init": lambda place, _options: init.run(place),
+    "init": lambda place, options: init.run(place, options.secrets or ""),
     "output": show_output,
     "key": show_key,
     "pods": show_pods,

@@ -23,7 +23,18 @@ INTERRUPTED = 130
 STOP_SECONDS = 60.0
 """How long the engine may take to end the running steps after Ctrl-C."""
 _ANSWER_SECONDS = 60
+_TAIL_BYTES = 16384
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run that a person watched has ended."""
+
+    code: int
+    """0, 1 when it failed, 130 when it was interrupted."""
+    tail: str = ""
+    """The end of what it said."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +43,23 @@ class Engine:
 
     place: Place
     environ: Mapping[str, str]
+    stack: str = ""
+    """Full name of the stack, `organisation/project/stack`, where the environment's name alone is not enough."""
 
     def command(self, *arguments: str) -> list[str]:
         """The command line, without a prompt: the person reads, the program does not ask."""
-        return ["pulumi", *arguments, "--stack", self.place.env, "--non-interactive"]
+        return ["pulumi", *arguments, "--stack", self.stack or self.place.env, "--non-interactive"]
 
     def follow(self, *arguments: str) -> int:
         """Run with output shown as it comes; 0, 1 when it failed, 130 when it was interrupted."""
+        return self.watch(*arguments).code
+
+    def watch(self, *arguments: str) -> Outcome:
+        """Run with output shown as it comes, and return how it ended with what it said last."""
         colour = "always" if sys.stdout.isatty() and "NO_COLOR" not in self.environ else "never"
         process = self._start([*self.command(*arguments), "--color", colour], stderr=subprocess.STDOUT)
-        return _Followed(process).run()
+        followed = _Followed(process)
+        return Outcome(followed.run(), followed.tail)
 
     def ask(self, *arguments: str) -> str:
         """Run without showing anything and return standard output.
@@ -91,6 +109,12 @@ class _Followed:
         self._started = self._spoke = clock()
         self._deadline: float | None = None
         self._line_open = False
+        self._last = b""
+
+    @property
+    def tail(self) -> str:
+        """The end of what was shown."""
+        return self._last.decode(errors="replace")
 
     def run(self) -> int:
         """Copy output until the engine ends; 0, 1 when it failed, or 130 after an interrupt."""
@@ -127,6 +151,7 @@ class _Followed:
 
     def _show(self, block: bytes) -> bool:
         """Pass output on; False at its end."""
+        self._last = (self._last + block)[-_TAIL_BYTES:]
         sys.stdout.buffer.write(block)
         sys.stdout.buffer.flush()
         if block:

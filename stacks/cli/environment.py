@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from stacks.cli import passphrase
+from stacks.cli import backend, passphrase, stack
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
-from stacks.cli.place import Place
+from stacks.cli.place import PROJECT, Place
 
 
 def for_engine(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
@@ -26,8 +27,29 @@ def prepared(place: Place, environ: Mapping[str, str]) -> Engine:
     """
     place.stack_yaml()
     if passphrase.settings(place, environ) is None:
-        raise CliError(f"{place.env} is not prepared on this machine; run `make init ENV={place.env}`")
-    return Engine(place, for_engine(place, environ))
+        raise CliError(
+            f"{place.env} is not prepared on this machine: the passphrase of its secrets is not here; run `make init "
+            f"ENV={place.env}`, set PULUMI_CONFIG_PASSPHRASE, or choose the backend it is in by PULUMI_BACKEND_URL"
+        )
+    return addressed(Engine(place, for_engine(place, environ)))
+
+
+def addressed(engine: Engine) -> Engine:
+    """Return the engine with the stack's full name, where one name may stand for stacks of several organisations.
+
+    Raises:
+        CliError: Several organisations have a stack of that name and PULUMI_ORG chooses none.
+    """
+    env, organisation = engine.place.env, engine.environ.get("PULUMI_ORG", "")
+    if not backend.is_service(engine.environ):
+        return engine
+    if organisation:
+        return dataclasses.replace(engine, stack=f"{organisation}/{PROJECT}/{env}")
+    names = [name for name in stack.names(engine) if name.rpartition("/")[2] == env]
+    if len(names) > 1:
+        found = ", ".join(names)
+        raise CliError(f"there are several stacks called {env}: {found}; choose one by PULUMI_ORG=<organisation>")
+    return dataclasses.replace(engine, stack=stack.full_name(names[0])) if names else engine
 
 
 def settings(place: Place, environ: Mapping[str, str]) -> dict[str, str]:

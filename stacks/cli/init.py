@@ -14,31 +14,46 @@ from stacks.cli.place import Place
 _KEY = "runpod:apiKey"
 
 
-def run(place: Place) -> None:
+def run(place: Place, secrets_provider: str = "") -> None:
     """Do what is missing; what is there stays as it is, and is said.
+
+    Args:
+        place: The environment.
+        secrets_provider: A key service, such as `awskms://...`; else the stack file's, a passphrase, or Pulumi Cloud.
 
     Raises:
         CliError: the stack file is encrypted with a passphrase that is not here, or no key was given.
     """
     content = place.stack_yaml()
     key = None if _KEY in (content.get("config") or {}) else _read_key()  # asked first: without it nothing is begun
-    if passphrase.settings(place, os.environ) is None:
-        if content.get("encryptionsalt"):
-            raise CliError(
-                f"{place.stack_file.name} is encrypted already and its passphrase is not here: put it into "
-                f"{passphrase.private_file(place)} or set PULUMI_CONFIG_PASSPHRASE"
-            )
-        print(f"made a passphrase: {passphrase.create(place)} (keep a copy: without it the secrets are lost)")
-    engine = environment.prepared(place, os.environ)
-    stack.prepare(engine)
+    if secrets_provider and content.get("encryptionsalt"):
+        raise CliError(
+            f"{place.stack_file.name} is encrypted with a passphrase; `pulumi stack change-secrets-provider -s "
+            f"{place.env} {secrets_provider}` changes that"
+        )
+    if not secrets_provider:
+        _passphrase(place, is_encrypted=bool(content.get("encryptionsalt")))
+    engine = environment.addressed(Engine(place, environment.for_engine(place, os.environ)))
+    if stack.ensure(engine, secrets_provider):
+        print(f"made the stack {engine.stack or place.env}")
     if key is None:
         print(f"{place.stack_file.name} has {_KEY} already; `pulumi config set --secret {_KEY}` changes it")
     else:
         _store(engine, key)
     print(f"{place.env} is ready: `make preview ENV={place.env}`, then `make up ENV={place.env}`")
-    print(
-        f"commit {place.stack_file.relative_to(place.root)}: it holds the salt and the encrypted key, nothing in clear"
-    )
+    print(f"commit {place.stack_file.relative_to(place.root)}: the key is encrypted there, nothing in it is in clear")
+
+
+def _passphrase(place: Place, *, is_encrypted: bool) -> None:
+    """Make a passphrase where one is needed and none is known."""
+    if passphrase.settings(place, os.environ) is not None:
+        return
+    if is_encrypted:
+        raise CliError(
+            f"{place.stack_file.name} is encrypted already and its passphrase is not here: put it into "
+            f"{passphrase.private_file(place)} or set PULUMI_CONFIG_PASSPHRASE"
+        )
+    print(f"made a passphrase: {passphrase.create(place)} (keep a copy: without it the secrets are lost)")
 
 
 def _read_key() -> str:

@@ -11,10 +11,11 @@ from typing import Any
 
 from components.runpod.checkpoint import backend_folder
 from stacks.cli import locks
+from stacks.cli.backend import is_service
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 from stacks.cli.place import PROJECT, Place
-from stacks.cli.stack import deployment, instance_ids
+from stacks.cli.stack import deployment, full_name, instance_ids
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,16 @@ def read(engine: Engine) -> Known:
     for entry in engine.ask_json("stack", "ls", "--json"):
         name = str(entry["name"]).rpartition("/")[2]
         try:
-            stacks.append(_read(engine, name, updating=bool(entry.get("updateInProgress"))))
+            stacks.append(_read(engine, str(entry["name"]), updating=bool(entry.get("updateInProgress"))))
         except (CliError, ValueError, KeyError, TypeError):
             unreadable.append(name)
     return Known(tuple(stacks), tuple(unreadable))
 
 
-def _read(engine: Engine, name: str, *, updating: bool) -> KnownStack:
+def _read(engine: Engine, listed: str, *, updating: bool) -> KnownStack:
+    name = listed.rpartition("/")[2]
     place = dataclasses.replace(engine.place, env=name)
-    state = deployment(Engine(place, engine.environ))
+    state = deployment(Engine(place, engine.environ, full_name(listed) if is_service(engine.environ) else ""))
     busy = updating or _is_locked(place, engine.environ, state)
     return of_state(name, state, past=past_instances(name, engine.environ), busy=busy)
 

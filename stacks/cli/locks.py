@@ -1,17 +1,22 @@
-"""Locks of the file backend that a killed engine left behind."""
+"""Locks that a killed engine left behind."""
 
 from __future__ import annotations
 
 import getpass
 import json
 import os
+import re
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from components.runpod.checkpoint import backend_folder
+from stacks.cli.engine import Engine
 from stacks.cli.place import PROJECT, Place
+
+_HOLDER = re.compile(r"created by (\S+)@(\S+) \(pid (\d+)\)")
 
 
 def folder(place: Place, environ: Mapping[str, str]) -> Path | None:
@@ -65,3 +70,50 @@ def _is_stale(file: Path, is_engine: Callable[[int], bool]) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return host == socket.gethostname() and user == getpass.getuser() and not is_engine(pid)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who made a lock, as the engine tells it."""
+
+    user: str
+    host: str
+    pid: int
+
+    def is_dead(self, is_engine: Callable[[int], bool]) -> bool:
+        """Return whether it was on this machine, was this user, and is dead."""
+        return self.host == socket.gethostname() and self.user == getpass.getuser() and not is_engine(self.pid)
+
+
+def holders(said: str) -> list[Holder]:
+    """Return who holds the stack's locks, from the engine's refusal to start; none when that is not what it said."""
+    if "the stack is currently locked by" not in said:
+        return []
+    return [Holder(user, host, int(pid)) for user, host, pid in _HOLDER.findall(said)]
+
+
+def run(engine: Engine, *arguments: str) -> int:
+    """Run the engine; where a run of this machine that was killed left its lock, cancel that run and start again.
+
+    Files of locks are looked at before (`break_stale`); in a bucket they are seen by the engine alone.
+    """
+    outcome = engine.watch(*arguments)
+    found = holders(outcome.tail) if outcome.code == 1 else []
+    if not found:
+        return outcome.code
+    if all(holder.is_dead(engine_lives) for holder in found):
+        print("removing the lock of a run that was killed on this machine", flush=True)
+        engine.ask("cancel", "--yes")
+        return engine.follow(*arguments)
+    print(advice(engine, found), flush=True)
+    return outcome.code
+
+
+def advice(engine: Engine, found: Iterable[Holder]) -> str:
+    """Return what to do about a lock whose owner may live."""
+    owners = ", ".join(f"{holder.user}@{holder.host} (process {holder.pid})" for holder in found)
+    env = engine.place.env
+    return (
+        f"{env} is locked by {owners}. Wait until that run has ended. If it was killed, such as a job of a CI that is "
+        f'gone, remove its lock: eval "$(make -s env ENV={env})"; pulumi cancel --yes --stack {engine.stack or env}'
+    )

@@ -24,6 +24,7 @@ _TEXTS: Mapping[str, str] = {
     "expires": "key: 30d, 12h, a date, or never",
     "limits": 'key: its own, as JSON: {"max_queued": 5}',
     "rotate": "key: give this one, by id, a new secret",
+    "secrets": "init: the key service that encrypts secrets, such as awskms://alias/x; a passphrase when left out",
     "revoke": "key: end this one, by id, at once",
 }
 _FLAGS: Mapping[str, str] = {

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from stacks.cli import backend
 from stacks.cli.errors import CliError
 from stacks.cli.place import Place
 
@@ -14,12 +15,13 @@ _PUBLIC = Path(__file__).with_name("public_passphrases")
 
 
 def settings(place: Place, environ: Mapping[str, str]) -> dict[str, str] | None:
-    """The environment variables that give the engine the passphrase; None when none is known here.
+    """The environment variables that give the engine the passphrase; None when none is known here and one is needed.
 
     The caller's own variables win, then the file `make init` wrote, then a public one: an environment that guards
     nothing has its passphrase in the repository, so that nobody has to be told it.
     """
-    if environ.get("PULUMI_CONFIG_PASSPHRASE") is not None or _is_foreign(place, environ):
+    own = environ.get("PULUMI_CONFIG_PASSPHRASE") is not None or _is_foreign(place, environ)
+    if own or not backend.needs_passphrase(place, environ):
         return {}
     for file in (private_file(place), _PUBLIC / place.env):
         if file.exists():

@@ -14,18 +14,27 @@ CURRENT_SETTINGS = "--run-program"
 _REFRESHING = frozenset(("up", "update", "preview", "pre"))
 
 
-def stack_name(arguments: Sequence[str], root: Path, environ: Mapping[str, str]) -> str | None:
-    """The stack named on the command line, by PULUMI_STACK, or selected in this checkout; None when there is none."""
+def named(arguments: Sequence[str], root: Path, environ: Mapping[str, str]) -> str:
+    """Return the stack named on the command line, by PULUMI_STACK, or selected in this checkout; empty for none."""
     spaced = (value for flag, value in pairwise(arguments) if flag in {"-s", "--stack"})
     joined = (word.partition("=")[2] for word in arguments if word.startswith("--stack="))
-    named = next(iter((*spaced, *joined)), "") or environ.get("PULUMI_STACK", "") or _selected(root)
-    return named.rpartition("/")[2] or None
+    return next(iter((*spaced, *joined)), "") or environ.get("PULUMI_STACK", "") or _selected(root)
+
+
+def stack_name(arguments: Sequence[str], root: Path, environ: Mapping[str, str]) -> str | None:
+    """Return the last part of that name, which is the environment; None when there is none."""
+    return named(arguments, root, environ).rpartition("/")[2] or None
 
 
 def own_settings(arguments: Sequence[str]) -> dict[str, str]:
     """The environment variables that a plain command needs: none for `destroy`, which must not need a program."""
     refreshes = "destroy" not in arguments and not _REFRESHING.isdisjoint(arguments)
     return {"PULUMI_RUN_PROGRAM": "true"} if refreshes else {}
+
+
+def changes(arguments: Sequence[str]) -> bool:
+    """Return whether a plain command may create or end something."""
+    return not {"destroy", "down", "dn", "refresh"}.isdisjoint(arguments)
 
 
 def _selected(root: Path) -> str:

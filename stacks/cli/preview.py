@@ -10,24 +10,68 @@ from typing import Any
 
 import yaml
 
-from stacks.cli import emulator, environment, passphrase, plain, stack, told
+from stacks.cli import backend, emulator, environment, passphrase, plain, stack, told
 from stacks.cli.engine import Engine
+from stacks.cli.errors import CliError
 from stacks.cli.place import PROJECT, Place
+
+_SECRET_KEYS = frozenset(("encryptionsalt", "encryptedkey", "secretsprovider"))
+"""What a stack file says of its secrets, which a preview from nothing encrypts in its own way."""
 
 
 def run(place: Place) -> int:
-    """Preview; the engine's exit code."""
+    """Preview; the engine's exit code. The state is only read, whoever works on it now."""
     if passphrase.settings(place, os.environ) is None:
-        return _without_secrets(place)
+        return _from_nothing(place, f"no passphrase for {place.env} here")
     engine = Engine(place, environment.for_engine(place, os.environ))
+    if reason := _unreadable(engine):
+        return _from_nothing(place, reason)
+    engine = environment.addressed(engine)
     emulator.start(place)
-    stack.prepare(engine)
+    stack.ensure(engine)
     return told.what_runs(engine).follow("preview", plain.CURRENT_SETTINGS)
+
+
+def _unreadable(engine: Engine) -> str:
+    """Return why a backend or a key service lets nobody read here, such as in a CI without secrets; empty when it does.
+
+    With a state in files and a passphrase there is nobody to ask.
+    """
+    if backend.is_files(engine.environ) and backend.needs_passphrase(engine.place, engine.environ):
+        return ""
+    try:
+        found = environment.addressed(engine)
+        if stack.exists(found):
+            found.ask("config", "--json", "--show-secrets")
+    except CliError as error:
+        return str(error)
+    return ""
+
+
+def _from_nothing(place: Place, reason: str) -> int:
+    """Preview as if nothing ran, and say so before and after: every line of it would otherwise be taken for the truth.
+
+    A state that can be seen is named, because its resources are shown as new ones.
+    """
+    known = _state_of(place)
+    warning = f"this preview is from nothing, priced by the price file: {reason}{known}"
+    print(warning, flush=True)
+    code = _without_secrets(place)
+    print(warning, flush=True)
+    return code
+
+
+def _state_of(place: Place) -> str:
+    try:
+        engine = environment.addressed(Engine(place, environment.for_engine(place, os.environ)))
+        count = len(stack.deployment(engine).get("resources") or []) if stack.exists(engine) else 0
+    except CliError:
+        return ""
+    return f". {place.env} HAS A STATE of {count} resources, which is not compared with" if count else ""
 
 
 def _without_secrets(place: Place) -> int:
     """Preview as if nothing ran yet, in a throw-away backend: nothing is decrypted or written to the checkout."""
-    print(f"no passphrase for {place.env} here: previewing from nothing, priced by the price file", flush=True)
     with tempfile.TemporaryDirectory(prefix="comfyui-runpod-preview-") as name:
         folder = Path(name)
         environ = {
@@ -45,8 +89,8 @@ def _without_secrets(place: Place) -> int:
 
 
 def without_secrets(content: dict[str, Any]) -> dict[str, Any]:
-    """The stack file without its salt and without every encrypted value, at any depth."""
-    return {key: _pruned(value) for key, value in content.items() if key not in {"encryptionsalt", "encryptedkey"}}
+    """The stack file without what belongs to its secrets and without every encrypted value, at any depth."""
+    return {key: _pruned(value) for key, value in content.items() if key not in _SECRET_KEYS}
 
 
 def _pruned(value: Any) -> Any:  # noqa: ANN401  (YAML)

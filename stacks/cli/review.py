@@ -19,16 +19,17 @@ _RUNS_NOT = frozenset(("EXITED", "ERROR", "TERMINATED"))
 
 @dataclass(frozen=True)
 class Kept:
-    """Which volumes the stack file keeps, whatever a plan says."""
+    """Whether the stack file keeps the environment's own volume, whatever a plan says."""
 
-    everything: bool = False
+    keep: bool = False
     """`volume.keep`."""
     identity: str = ""
-    """`volume.id`."""
+    """`volume.id`: the volume to use; the stack's own is then left, never deleted."""
 
-    def keeps(self, volume_id: str) -> bool:
-        """Return whether a volume stays."""
-        return self.everything or (bool(self.identity) and volume_id == self.identity)
+    @property
+    def any(self) -> bool:
+        """Whether the volume stays."""
+        return self.keep or bool(self.identity)
 
 
 def kept(place: Place) -> Kept:
@@ -54,7 +55,7 @@ def _loss(step: Step, kept: Kept, *, replaced: bool) -> str:
     seen: dict[str, Any] = {**(step.old.get("inputs") or {}), **(step.old.get("outputs") or {})}
     if step.kind == POD and seen.get("status") not in _RUNS_NOT:
         return _pod(step, seen, replaced=replaced)
-    if step.kind == VOLUME and not kept.keeps(str(step.old.get("id"))):
+    if step.kind == VOLUME and not kept.any:
         return _volume(step, seen, replaced=replaced)
     return ""
 

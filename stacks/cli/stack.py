@@ -1,17 +1,14 @@
-"""The stack behind an environment: made when missing, freed of what a killed run left."""
+"""The stack behind an environment: its name, its making, and what its state says."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from stacks.cli import locks
+from stacks.cli import backend, locks
 from stacks.cli.engine import Engine
-from stacks.cli.errors import CliError
+from stacks.cli.place import PROJECT
 
 GUARD = "runpod:index:StackGuard"
 POD = "runpod:index:Pod"
@@ -19,26 +16,42 @@ VOLUME = "runpod:index:NetworkVolume"
 STACK = "pulumi:pulumi:Stack"
 
 
+def names(engine: Engine) -> list[str]:
+    """Return the names of the project's stacks in the backend; the default organisation's without its name."""
+    return [str(entry["name"]) for entry in engine.ask_json("stack", "ls", "--json")]
+
+
+def full_name(name: str) -> str:
+    """Return a listed name with the project; a name alone is one of the default organisation, and stays."""
+    organisation, _, rest = name.partition("/")
+    return name if "/" in rest or not rest else f"{organisation}/{PROJECT}/{rest}"
+
+
 def exists(engine: Engine) -> bool:
-    """Whether the backend knows the stack."""
-    listed = engine.ask_json("stack", "ls", "--json")
-    return any(entry["name"].rpartition("/")[2] == engine.place.env for entry in listed)
+    """Return whether the backend knows the stack."""
+    if engine.stack:
+        return engine.stack in {full_name(name) for name in names(engine)}
+    return any(name.rpartition("/")[2] == engine.place.env for name in names(engine))
 
 
-def ensure(engine: Engine) -> None:
-    """Make the stack if it is missing: without one the engine reads no settings."""
-    if not exists(engine):
-        engine.ask("stack", "init")
+def ensure(engine: Engine, secrets_provider: str = "") -> bool:
+    """Make the stack if it is missing, for without one the engine reads no settings; return whether it was.
+
+    Its secrets are encrypted by the key service that is named here or in the stack file, else as the backend does it.
+    """
+    if exists(engine):
+        return False
+    provider = secrets_provider or backend.secrets_provider(engine.place)
+    engine.ask("stack", "init", *(["--secrets-provider", provider] if provider else []))
+    return True
 
 
 def prepare(engine: Engine) -> None:
-    """Break a dead run's lock, make the stack if it is missing, and drop operations that a killed run left pending."""
+    """Break a dead run's lock and make the stack if it is missing; what is in the state stays as it is."""
     for lock in locks.break_stale_of(engine.place, engine.environ):
         print(f"removed the lock of a run that was killed ({lock.name})", flush=True)
-    if not exists(engine):
-        print(f"making the stack {engine.place.env}", flush=True)
-        engine.ask("stack", "init")
-    _forget_pending(engine)
+    if ensure(engine):
+        print(f"made the stack {engine.stack or engine.place.env}", flush=True)
 
 
 def deployment(engine: Engine, *, secrets: bool = False) -> dict[str, Any]:
@@ -63,23 +76,3 @@ def clear(value: Any) -> str:  # noqa: ANN401  (a property of the state)
     if isinstance(value, dict) and "plaintext" in value:
         return str(json.loads(value["plaintext"]))
     return str(value)
-
-
-def _forget_pending(engine: Engine) -> None:
-    """Import the state without the operations a killed run began.
-
-    They would stay for ever as a warning; what was really made is found by its marker and adopted by the provider.
-    """
-    pending = deployment(engine).get("pending_operations") or []
-    if not pending:
-        return
-    print(f"forgetting {len(pending)} interrupted operation(s); the provider looks for what they made", flush=True)
-    descriptor, name = tempfile.mkstemp(suffix=".json", dir=engine.place.state)
-    os.close(descriptor)
-    try:
-        engine.ask("stack", "export", "--file", name)
-        engine.ask("stack", "import", "--file", name)  # the engine drops pending operations on import
-    finally:
-        Path(name).unlink()
-    if deployment(engine).get("pending_operations"):
-        raise CliError(f"interrupted operations stay in the state of {engine.place.env}; see `pulumi refresh`")

@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from components.naming import RUNNING_COST, VOLUME_CENTER
-from stacks.cli import account, placement, stack
+from stacks.cli import account, pending, placement, stack
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 
 
 def what_runs(engine: Engine) -> Engine:
-    """The engine with what the stack costs now, and where its volume is, in the program's environment.
+    """Return the engine with what the program and the provider are told in its environment.
 
-    A stack that is not there yet costs nothing, and its volume is wherever it is made.
+    What the stack costs now, where its volume is, and which creations were begun and not finished. A stack that is not
+    there yet costs nothing, and its volume is wherever it is made.
     """
     try:
-        outputs = engine.ask_json("stack", "output", "--json")
+        outputs, state = engine.ask_json("stack", "output", "--json"), stack.deployment(engine)
     except CliError:
-        outputs = {}
+        outputs, state = {}, {}
     told = {RUNNING_COST: str(outputs.get("costPerHour", ""))}
-    told |= {VOLUME_CENTER: str(outputs.get("dataCenter") or _volume_center(engine))}
-    return dataclasses.replace(engine, environ={**engine.environ, **told})
+    told |= {VOLUME_CENTER: str(outputs.get("dataCenter") or _volume_center(engine, state))}
+    return pending.told(dataclasses.replace(engine, environ={**engine.environ, **told}), state)
 
 
-def _volume_center(engine: Engine) -> str:
+def interrupted(engine: Engine) -> Engine:
+    """Return the engine with the unfinished creations alone, for a command that runs no program."""
+    try:
+        return pending.told(engine, stack.deployment(engine))
+    except CliError:
+        return engine
+
+
+def _volume_center(engine: Engine, state: Mapping[str, Any]) -> str:
     """Where the volume is by the state or, for one that somebody else made, by RunPod; empty when nobody can tell."""
     try:
-        if center := placement.volume_center(stack.deployment(engine)):
+        if center := placement.volume_center(state):
             return center
         settings = (engine.place.stack_yaml().get("config") or {}).get("comfyui-runpod:volume") or {}
         if not settings.get("id"):

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 
-from stacks.cli import aftermath, emulator, environment, events, placement, plain, review, stack, summary, told
+from stacks.cli import (
+    aftermath,
+    emulator,
+    environment,
+    events,
+    locks,
+    pending,
+    placement,
+    plain,
+    review,
+    stack,
+    summary,
+    told,
+)
 from stacks.cli.consent import Consent
 from stacks.cli.engine import INTERRUPTED, Engine
 from stacks.cli.events import Failure
@@ -49,9 +63,13 @@ def update(engine: Engine, consent: Consent, settings: tuple[str, ...] = ()) -> 
         losses = review.losses(planned.steps(), review.kept(engine.place))
     if losses:
         consent.require(f"this update of {engine.place.env} loses something", losses)
+    began = datetime.now(UTC)
     with events.logged(engine) as done:
-        code = done.engine.follow("up", "--yes", "--skip-preview", *arguments, *done.arguments)
-        return code, done.failures() if code else []
+        code = locks.run(done.engine, "up", "--yes", "--skip-preview", *arguments, *done.arguments)
+        failures = done.failures() if code else []
+    if code == 0:
+        pending.forget(engine, began)
+    return code, failures
 
 
 def plugin_warning(place: Place) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stacks.cli import up
+from stacks.cli import aftermath, up
 from stacks.cli.consent import Consent
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
@@ -46,9 +46,13 @@ def test_what_ends_a_pod_or_a_volume_needs_a_word_and_nothing_else_does(
     assert asked == ["type local to go on: "]
     assert len(runpod.holds() - first) == len(runpod.holds()) == 1
 
-    runpod.faults({"method": "GET", "path": "^/v2/pods/", "do": {"status": 403}})
-    code, failures = up.update(engine, nobody)
+    site.settings(proof__gpus="NVIDIA RTX A5000")
+    runpod.faults({"method": "POST", "path": "^/v2/pods$", "do": {"status": 402}})
+    code, failures = up.update(engine, Consent("local", given=True))
     runpod.faults()
     assert code == 1
     assert any(failure.name == "pod" and failure.reason for failure in failures), failures
+    told = aftermath.text(engine, failures, interrupted=False)
+    assert told.startswith("up failed at pod: ")
+    assert "nothing of local exists, and nothing bills" in told
     capfd.readouterr()

@@ -8,7 +8,7 @@ import pytest
 from components.runpod.api import NetworkVolume, Pod
 from components.runpod.marker import Marker
 from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, PushRequest, Secrets, SourcePin, SshTarget
-from stacks.cli import account, destroy, emulator, lock, pod, preview, summary
+from stacks.cli import account, emulator, lock, pod, preview, summary
 from stacks.cli.__main__ import COMMANDS, parser
 from stacks.cli.errors import CliError
 from stacks.cli.place import Place
@@ -70,15 +70,6 @@ def test_every_pod_and_volume_is_listed_with_its_owner_and_price() -> None:
     assert (found["v1"].type, found["v1"].owner) == ("volume", "local")
     assert found["v1"].usdPerHour == pytest.approx(7.0 / 730, rel=1e-3)
     assert set(found["p1"].public()) == {"id", "type", "name", "status", "owner", "instance", "usdPerHour"}
-
-
-def test_a_kept_volume_is_named_with_its_price_and_fails_nothing() -> None:
-    left = [item for item in item_list() if item.instance == OURS.instance and item.type == "volume"]
-    assert destroy.billing(left, keep_volumes=False) == left
-    assert destroy.billing(left, keep_volumes=True) == []
-    assert "kept: volume v1" in destroy.verdict("local", left)
-    assert "$7.00 per month" in destroy.verdict("local", left)
-    assert "nothing of it that bills" in destroy.verdict("local", [])
 
 
 def test_a_stack_file_without_secrets_keeps_everything_else() -> None:

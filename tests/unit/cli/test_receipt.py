@@ -1,4 +1,4 @@
-"""What a receipt says, and what is left to end after a destroy."""
+"""What a receipt says."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,9 +7,9 @@ import pytest
 from components.runpod.api.errors import AccessDeniedError
 from components.runpod.api.models import BillingRecord
 from components.runpod.inventory import Held
-from stacks.cli import destroy, receipt
+from stacks.cli import receipt
 from stacks.cli.receipt import Entry, Metered
-from tests.unit.cli.things import OTHERS, OURS, a_pod, a_volume, an_item
+from tests.unit.cli.things import OTHERS, OURS, a_pod, a_volume
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 GPU = {"id": "NVIDIA RTX A5000", "count": 1}
@@ -85,9 +85,3 @@ def test_runpods_bill_is_added_where_it_is_there_and_stops_nothing() -> None:
     things.append(Metered("volume", "forbidden", "10 GB", 0.1, None))
     entries = receipt.bill(Billing(), things)  # type: ignore[arg-type]
     assert [entry.billed for entry in entries] == [0.75, None, None]
-
-
-@pytest.mark.parametrize(("keep", "ends"), [(False, ["p1", "v1"]), (True, ["p1"])])
-def test_a_volume_kept_by_an_earlier_destroy_is_never_deleted_by_this_one(keep: bool, ends: list[str]) -> None:
-    left = [an_item(thing) for thing in (POD, VOLUME, a_volume("old", OTHERS.name("m")))]
-    assert [item.id for item in destroy.leftovers(left, {OURS.instance}, keep_volumes=keep)] == ends
