@@ -23,7 +23,7 @@ SPREAD = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 TESTED = $(READY) && $(PYTHON) -m tools.system_packages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview destroy output key pods placement doctor sweep break-glass logs ssh backup restore env init lock stop-emulator test test-slow test-nightly bench check
+.PHONY: help setup up preview pause resume destroy output key pods placement doctor sweep break-glass logs ssh backup restore env init lock stop-emulator test test-slow test-nightly bench check
 
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /make \1	/' | sed 's/[$$][$$]/$$/' | expand -t 22
@@ -35,6 +35,10 @@ preview:        ## what `up` would change and cost; works without an account
 	$(RUN) preview $(OF)
 placement:      ## which GPU would be tried where, for how much, why not the others; FILE=plan.json saves it
 	$(RUN) placement $(OF) $(call said,FILE)
+pause:          ## end ENV's pod and keep its volume; says what that saves and what bills on
+	$(RUN) pause $(OF) $(call said,YES)
+resume:         ## bring a paused ENV back, as `up` does
+	$(RUN) resume $(OF) $(call said,YES)
 destroy:        ## end ENV and prove that nothing of it bills
 	$(RUN) destroy $(OF) $(call said,YES)
 output:         ## the stack's outputs, one JSON object, secrets masked

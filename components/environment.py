@@ -45,6 +45,8 @@ class Machine:
     """Id of the volume, when a person says that its content may be lost; else empty."""
     existing_volume: str
     """Id of a volume to use instead of making one; empty means make one."""
+    paused: bool = False
+    """Whether no pod is rented now: volume and keys stay, and wait for the next one."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,9 @@ class Environment(Component):
         self.gpu_pod = self._gpu_pod(name, machine)
         self.pod = self.gpu_pod.pod
         self.gateway = self._gateway(software.plan.gateway)
-        self.comfyui = self._comfyui(software, machine)
-        self.register_outputs({"gatewayUrl": self.gateway.url, "podId": self.pod.pod_id})
+        self.comfyui = None if self.pod is None else self._comfyui(software, machine, self.pod)
+        pod_id = "" if self.pod is None else self.pod.pod_id
+        self.register_outputs({"gatewayUrl": self.gateway.url, "podId": pod_id})
 
     def _volume(self, name: str, machine: Machine) -> ModelVolume:
         args = ModelVolumeArgs(
@@ -116,34 +119,35 @@ class Environment(Component):
             when_stopped=machine.when_stopped,
             ready_timeout_seconds=machine.ready_timeout_seconds,
             min_cuda_version=machine.min_cuda_version,
+            paused=machine.paused,
         )
         return GpuPod(self.child("gpu"), args, self.under())
 
     def _gateway(self, plan: contract.GatewayPlan) -> Gateway:
-        args = GatewayArgs(self.pod.urls, plan.options)
+        args = GatewayArgs(None if self.pod is None else self.pod.urls, plan.options)
         return Gateway(self.child("gateway"), args, self.under())
 
-    def _comfyui(self, software: Software, machine: Machine) -> ComfyUI:
+    def _comfyui(self, software: Software, machine: Machine, pod: runpod.Pod) -> ComfyUI:
         args = ComfyUIArgs(
             plan=software.plan,
             torch=software.torch,
             unknown_hashes=software.unknown_hashes,
             bundle=software.bundle,
-            access=self._access(),
+            access=self._access(pod),
             unreachable_seconds=machine.ready_timeout_seconds,
             stalled_seconds=machine.install_timeout_seconds,
             secrets=self._secrets(software.download_tokens),
         )
         return ComfyUI(self.child("comfyui"), args, self.under())
 
-    def _access(self) -> PodAccess:
+    def _access(self, pod: runpod.Pod) -> PodAccess:
         return PodAccess(
-            pod_id=self.pod.pod_id,
-            host=self.pod.ssh_host,
-            port=self.pod.ssh_port,
+            pod_id=pod.pod_id,
+            host=pod.ssh_host,
+            port=pod.ssh_port,
             host_key=self.gpu_pod.host_key.public_key,
             private_key=self.gpu_pod.login_key.private_key,
-            usd_per_hour=self.pod.cost_per_hr,
+            usd_per_hour=pod.cost_per_hr,
         )
 
     def _secrets(self, tokens: Mapping[str, pulumi.Input[str]]) -> dict[str, Any]:

@@ -23,8 +23,8 @@ KEY_LENGTH = 40
 class GatewayArgs:
     """Inputs of Gateway."""
 
-    urls: pulumi.Input[Mapping[str, str]]
-    """The pod's public addresses by port."""
+    urls: pulumi.Input[Mapping[str, str]] | None
+    """The pod's public addresses by port; None while there is no pod."""
     options: Mapping[str, Any]
     """What is set about it, by the names in `provisioning.gateway.options`."""
 
@@ -48,5 +48,5 @@ class Gateway(Component):
         return key.value
 
 
-def _gateway_url(urls: Mapping[str, str]) -> str:
-    return urls[str(contract.GATEWAY_PORT)]
+def _gateway_url(urls: Mapping[str, str] | None) -> str:
+    return "" if urls is None else urls[str(contract.GATEWAY_PORT)]

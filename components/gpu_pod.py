@@ -38,6 +38,8 @@ class GpuPodArgs:
     ready_timeout_seconds: int
     min_cuda_version: str
     """Oldest CUDA version of the host, such as 12.8; empty means any."""
+    paused: bool = False
+    """Whether no pod is rented now; its keys stay, so that the next one is the same to everybody."""
 
 
 class GpuPod(Component):
@@ -49,8 +51,8 @@ class GpuPod(Component):
         self.host_key = runpod.SshKeyPair(self.child("host-key"), comment=f"{name} host", opts=self.under())
         # The pod's own, not the pod resource's: a pod that replaces another one reads what that one wrote.
         self.volume_key = runpod.RandomSecret(self.child("volume-key"), length=64, opts=self.under()).value
-        self.pod = self._make(args)
-        self.register_outputs({"podId": self.pod.pod_id, "gpu": self.pod.gpu, "dataCenter": self.pod.data_center})
+        self.pod = None if args.paused else self._make(args)
+        self.register_outputs(_told(self.pod))
 
     def _make(self, args: GpuPodArgs) -> runpod.Pod:
         # A pair of GPUs bills twice and a scarce one may not be found twice; the environment says which it prefers.
@@ -82,6 +84,10 @@ class GpuPod(Component):
             host=self.host_key.private_key, login=self.login_key.public_key, volume=self.volume_key
         )
         return pulumi.Output.secret(keys.apply(lambda key: _pod_env(key["host"], key["login"], key["volume"])))
+
+
+def _told(pod: runpod.Pod | None) -> dict[str, pulumi.Output[str]]:
+    return {} if pod is None else {"podId": pod.pod_id, "gpu": pod.gpu, "dataCenter": pod.data_center}
 
 
 def _pod_env(host_key: str, authorized_key: str, volume_key: str) -> Mapping[str, str]:

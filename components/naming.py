@@ -26,6 +26,5 @@ RUNNING_COST = "COMFYUI_RUNPOD_RUNNING_USD_PER_HOUR"
 VOLUME_CENTER = "COMFYUI_RUNPOD_VOLUME_DATA_CENTER"
 """Environment variable by which the commands tell the program where the volume is; empty when it is not made yet."""
 
-PENDING = "COMFYUI_RUNPOD_PENDING"
-"""Environment variable by which the commands tell the provider which creations the state calls unfinished: a JSON list
-of `{"urn", "instance", "since"}`, `since` in seconds since 1970."""
+PAUSED = "COMFYUI_RUNPOD_PAUSED"
+"""Environment variable by which the commands tell the program to declare no pod: `1`, or empty."""

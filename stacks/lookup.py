@@ -7,7 +7,7 @@ from datetime import date
 
 from components import runpod
 from components.errors import CatalogueError
-from components.naming import RUNNING_COST, VOLUME_CENTER
+from components.naming import PAUSED, RUNNING_COST, VOLUME_CENTER
 from components.placement import Catalogue, Offer
 
 
@@ -39,3 +39,8 @@ def running_usd_per_hour(environ: Mapping[str, str]) -> float | None:
 def volume_center(environ: Mapping[str, str]) -> str:
     """Return the data centre of a volume that is there already; empty when it is not, or nobody told."""
     return environ.get(VOLUME_CENTER, "")
+
+
+def paused(environ: Mapping[str, str]) -> bool:
+    """Return whether the environment is to be without a pod; with one where nobody told."""
+    return environ.get(PAUSED, "") == "1"

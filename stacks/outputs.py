@@ -29,6 +29,8 @@ class StackOutputs:
     """`ref@commit`."""
     isolation: pulumi.Output[str]
     """What keeps ComfyUI out of the volume and of the gateway's folders: `landlock`, `folder` or `none`."""
+    paused: bool
+    """Whether the pod was ended by `make pause`; then there is no address, and the volume alone bills."""
     cost_per_hour: pulumi.Output[float]
     """USD, storage included."""
     cost_projection: pulumi.Output[dict[str, float]]

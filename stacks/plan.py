@@ -28,12 +28,13 @@ def wanted(settings: Settings) -> Wanted:
     return Wanted(gpu.candidates, requirement, gpu.count, settings.data_centers)
 
 
-def machine(settings: Settings, gpus: tuple[str, ...]) -> Machine:
+def machine(settings: Settings, gpus: tuple[str, ...], *, paused: bool = False) -> Machine:
     """Return what is rented; raises SettingsError when the volume is smaller than the models.
 
     Args:
         settings: The stack file. GPUs that it names are handed on as they are written: the market decides which of
             them a new pod gets, and never whether the one that runs stays.
+        paused: Whether it is to be without a pod.
         gpus: What the market ranks for the capabilities that the stack file asks for.
     """
     return Machine(
@@ -53,6 +54,7 @@ def machine(settings: Settings, gpus: tuple[str, ...]) -> Machine:
         protect_volume=settings.volume.protect,
         replaceable_volume=settings.volume.replace,
         existing_volume=settings.volume.id,
+        paused=paused,
     )
 
 
@@ -77,10 +79,14 @@ def models_gb(models: tuple[ModelSection, ...]) -> float:
     return sum(model.size_bytes / BYTES_PER_GB or model.approx_gb for model in models)
 
 
-def price(settings: Settings, pod_usd_per_hour: float, size_gb: float | None = None) -> cost.Cost:
-    """Return the cost of this environment with a pod of that price and a volume of `size_gb`, or as it is wanted."""
+def price(settings: Settings, pod_usd_per_hour: float | None, size_gb: float | None = None) -> cost.Cost:
+    """Return the cost of this environment with a pod of that price and a volume of `size_gb`, or as it is wanted.
+
+    Without a price it is paused and has no pod.
+    """
     size = volume_gb(settings) if size_gb is None else int(size_gb)
-    return cost.price(cost.Plan(pod_usd_per_hour, settings.pod.disk_gb, size))
+    disk_gb = 0 if pod_usd_per_hour is None else settings.pod.disk_gb
+    return cost.price(cost.Plan(pod_usd_per_hour or 0.0, disk_gb, size))
 
 
 def provision(settings: Settings, lock: Lock, root: Path = ROOT) -> ProvisionPlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import pulumi
 
@@ -27,6 +28,8 @@ class Now:
     """What the stack costs now, USD per hour. None: not known."""
     volume_center: str = ""
     """Data centre of the volume; empty when it is not made yet, or not known."""
+    paused: bool = False
+    """Whether the environment is to be without a pod."""
 
 
 NOTHING_KNOWN = Now()
@@ -48,19 +51,21 @@ def build(
         DeclarationError: The settings cannot work; the message says what to change.
     """
     candidates = _candidates(settings, catalogue)
-    if pulumi.runtime.is_dry_run() and candidates:
+    if pulumi.runtime.is_dry_run() and now.paused:
+        pulumi.log.info(report.paused(settings))
+    elif pulumi.runtime.is_dry_run() and candidates:
         for line in report.lines(settings, candidates, catalogue, now.volume_center):
             pulumi.log.info(line)
     for line in report.warnings(settings, provision, catalogue, datetime.now(UTC).date()):
         pulumi.log.warn(line)
     environment = Environment(
         settings.environment,
-        machine=plan.machine(settings, tuple(candidate.gpu for candidate in candidates)),
+        machine=plan.machine(settings, tuple(candidate.gpu for candidate in candidates), paused=now.paused),
         software=_software(settings, provision, bundle),
     )
     prices = [candidate.usd_per_hour for candidate in candidates]
     _budget(settings, environment, max(prices, default=0.0))
-    outputs = _outputs(settings, environment, likely_usd=next(iter(prices), 0.0))
+    outputs = _outputs(settings, environment, next(iter(prices), 0.0), now.volume_center)
     if pulumi.runtime.is_dry_run() and now.running is not None:
         pulumi.Output.from_input(outputs.cost_per_hour).apply(
             lambda planned: pulumi.log.info(f"Cost: {cost.difference(planned, now.running or None)}")
@@ -104,32 +109,40 @@ def _budget(settings: Settings, environment: Environment, dearest_usd: float) ->
 
 
 def _cost(settings: Settings, environment: Environment, pod_usd_per_hour: float) -> pulumi.Output[cost.Cost]:
-    """Return the cost with what is there; for a pod that is not made yet, with that price."""
+    """Return the cost with what is there; for a pod that is not made yet, with that price; paused, of the volume."""
     size = known_or(environment.volume.size_gb, plan.volume_gb(settings))
+    if environment.pod is None:
+        return size.apply(lambda known: plan.price(settings, None, known))
     parts = pulumi.Output.all(known_or(environment.pod.cost_per_hr, pod_usd_per_hour), size)
     return parts.apply(lambda known: plan.price(settings, known[0], known[1]))
 
 
-def _outputs(settings: Settings, environment: Environment, likely_usd: float) -> StackOutputs:
-    pod = environment.pod
+def _outputs(settings: Settings, environment: Environment, likely_usd: float, volume_center: str) -> StackOutputs:
     costs = _cost(settings, environment, likely_usd)
     return StackOutputs(
         gateway_url=environment.gateway.url,
         api_key=pulumi.Output.secret(environment.gateway.client_key),
         admin_key=pulumi.Output.secret(environment.gateway.admin_key),
-        pod_id=pod.pod_id,
-        gpu=pod.gpu,
-        data_center=pod.data_center,
         volume_id=environment.volume.volume_id,
-        ssh_command=pulumi.Output.all(pod.ssh_host, pod.ssh_port).apply(
-            lambda where: f"make ssh ENV={settings.environment}  # root@{where[0]} -p {int(where[1])}"
-        ),
-        comfyui_ref=environment.comfyui.ref,
-        isolation=environment.comfyui.isolation,
+        paused=environment.pod is None,
         cost_per_hour=costs.apply(lambda known: round(known.running, 4)),
         cost_projection=costs.apply(lambda known: known.projection()),
         cost_breakdown=costs.apply(breakdown),
+        **_of_pod(settings, environment, volume_center),
     )
+
+
+def _of_pod(settings: Settings, environment: Environment, volume_center: str) -> dict[str, Any]:
+    """Return the outputs that follow from the pod; a paused environment has none of them but the place."""
+    pod, comfyui = environment.pod, environment.comfyui
+    if pod is None or comfyui is None:
+        names = ("pod_id", "gpu", "ssh_command", "comfyui_ref", "isolation")
+        return {**dict.fromkeys(names, ""), "data_center": volume_center}
+    login = pulumi.Output.all(pod.ssh_host, pod.ssh_port).apply(
+        lambda where: f"make ssh ENV={settings.environment}  # root@{where[0]} -p {int(where[1])}"
+    )
+    running = {"pod_id": pod.pod_id, "gpu": pod.gpu, "data_center": pod.data_center, "ssh_command": login}
+    return {**running, "comfyui_ref": comfyui.ref, "isolation": comfyui.isolation}
 
 
 def breakdown(known: cost.Cost) -> dict[str, float | str]:

@@ -38,6 +38,11 @@ def lines(
     yield f"With the first: ${likely.running:.4f}/h ({spans}); stopped, the volume still costs ${likely.stopped:.4f}/h"
 
 
+def paused(settings: Settings) -> str:
+    """Return the one line about an environment without a pod."""
+    return f"Paused: no pod; the volume alone costs ${plan.price(settings, None).running:.4f}/h"
+
+
 def warnings(settings: Settings, provision: ProvisionPlan, catalogue: Catalogue, today: date) -> Iterator[str]:
     """Yield what a person should know before saying yes."""
     for model in provision.models:

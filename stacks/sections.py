@@ -249,8 +249,20 @@ class BudgetSection(Section):
     """USD per hour with everything running; a plan whose dearest candidate is above it is refused."""
 
 
+class NotifySection(Section):
+    """Who is told the gateway's address after `make up`, `make resume` and `make pause`: it changes with the pod.
+
+    A failure is said and does not make the command fail.
+    """
+
+    command: str = ""
+    """Shell command, run in the checkout; COMFYUI_GATEWAY_URL, _POD_ID, _ENVIRONMENT and _EVENT are its variables."""
+    url: Url = ""
+    """Address that gets a POST by the Standard Webhooks scheme, signed with `tokens.notify`."""
+
+
 class TokensSection(Section):
-    """Secrets for downloads and for the gateway's database.
+    """Secrets for downloads, for the gateway's database and for what is signed.
 
     Set them with `pulumi config set --secret --path 'comfyui-runpod:tokens.<name>'`.
     """
@@ -259,5 +271,7 @@ class TokensSection(Section):
     """Token for gated Hugging Face repositories."""
     civitai: SecretStr = SecretStr("")
     """Civitai API key."""
+    notify: SecretStr = SecretStr("")
+    """Secret that signs what is posted to `notify.url`: `whsec_` and 24 to 64 bytes in base64."""
     gateway_database: SecretStr = SecretStr("")
     """URL of a PostgreSQL (postgresql+psycopg://...) that outlives the pods; the newest gateway alone works with it."""

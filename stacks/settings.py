@@ -27,6 +27,7 @@ from stacks.sections import (
     GpuSection,
     ModelSection,
     NodeSection,
+    NotifySection,
     PodSection,
     Section,
     TokensSection,
@@ -68,6 +69,8 @@ class Settings(Section):
     """What the environment may cost; see BudgetSection."""
     tokens: TokensSection = TokensSection()
     """Download secrets; see TokensSection."""
+    notify: NotifySection = NotifySection()
+    """Who is told the gateway's address; see NotifySection."""
     confirm: bool = True
     """Whether `make up` asks before a pod or a volume with data goes, and `make destroy` before everything does."""
 

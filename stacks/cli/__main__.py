@@ -129,6 +129,13 @@ def end_without_state(place: Place, options: argparse.Namespace) -> int:
     return break_glass.run(place, agreed, instance=options.instance or "", keep_volumes=options.keep_volumes)
 
 
+def pause_pod(place: Place, options: argparse.Namespace) -> int:
+    """End the pod and keep the volume."""
+    from stacks.cli import pause  # noqa: PLC0415  (likewise)
+
+    return pause.run(place, consent.of(place, options.yes))
+
+
 def stop_emulator(place: Place, _options: argparse.Namespace) -> None:
     """Stop the stand-in of this environment."""
     print(emulator.stop(place))
@@ -159,6 +166,8 @@ def become_engine(arguments: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[Place, argparse.Namespace], int | None]] = {
     "up": lambda place, options: up.run(place, DEFAULT_ENV, consent.of(place, options.yes), options.placement or ""),
+    "pause": pause_pod,
+    "resume": lambda place, options: up.run(place, DEFAULT_ENV, consent.of(place, options.yes)),
     "preview": lambda place, _options: preview.run(place),
     "destroy": lambda place, options: destroy.run(place, consent.of(place, options.yes)),
     "init": lambda place, options: init.run(place, options.secrets or ""),

@@ -43,7 +43,8 @@ def bill(env: str, found: Iterable[Item]) -> list[str]:
 
 def ways(env: str) -> list[str]:
     """Return the commands that go on from here."""
-    return [f"  `make up ENV={env}` goes on from here", f"  `make destroy ENV={env}` ends all of it"]
+    back = f"  `make pause ENV={env}` ends the pod and keeps the volume"
+    return [f"  `make up ENV={env}` goes on from here", back, f"  `make destroy ENV={env}` ends all of it"]
 
 
 def _at(failures: list[Failure]) -> str:

@@ -54,6 +54,7 @@ def look(engine: Engine) -> Facts:
         unreadable=states.unreadable,
         api_fault=fault,
         silence=_silence(state, pods),
+        paused=any((item.get("outputs") or {}).get("paused") is True for item in stack.resources(state, stack.STACK)),
         keeps_volumes=destroy.keeps_volumes(engine.place),
         stale_locks=dead,
         living_locks=living,

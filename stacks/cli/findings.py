@@ -63,6 +63,8 @@ class Facts:
     silence: str = ""
     """Why the gateway does not answer; empty when it does, or when nobody asked it."""
     keeps_volumes: bool = False
+    paused: bool = False
+    """Whether it has no pod on purpose."""
     stale_locks: tuple[str, ...] = ()
     living_locks: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
@@ -162,8 +164,11 @@ def _unused(facts: Facts) -> Iterator[Finding]:
         loose = judged.item.type == "volume" and judged.standing is Standing.HELD and judged.item.id not in mounted
         # With a pod in the state the volume only waits for it; that the pod is lost is another finding.
         if loose and not (has_pod and judged.stack == facts.env):
-            severity = Severity.NOTE if facts.keeps_volumes and judged.stack == facts.env else Severity.COSTS
+            ours = judged.stack == facts.env
+            severity = Severity.NOTE if ours and (facts.keeps_volumes or facts.paused) else Severity.COSTS
             text, fix = f"{judged.item.label} is used by no pod ({judged.stack})", f"make destroy ENV={judged.stack}"
+            if ours and facts.paused:
+                text, fix = f"{facts.env} is paused; {judged.item.label} waits for it", f"make resume ENV={facts.env}"
             yield Finding("unused-volume", severity, text, fix, judged.item.usd_per_day)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from components.naming import physical
 from components.runpod.marker import split_name
+from components.runpod.plugin import unused
 from stacks.cli import account, known, stack
 from stacks.cli.account import Item
 from stacks.cli.engine import Engine
@@ -44,7 +45,7 @@ class Claim:
 
 def carries(env: str, name: str) -> bool:
     """Return whether a physical name was made for this very environment: `dev` is not in `comfyui-dev-2-gpu-...`."""
-    base, marker = split_name(name)
+    base, marker = split_name(unused.untagged(name))
     return marker is not None and base.rpartition("-")[0] == physical(env, "").removesuffix("-")
 
 

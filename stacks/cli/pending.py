@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from components.naming import PENDING
+from components.runpod.checkpoint import PENDING, STATE_IDS
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 
@@ -46,9 +46,13 @@ def creations(state: Mapping[str, Any]) -> list[Creation]:
 
 
 def told(engine: Engine, state: Mapping[str, Any]) -> Engine:
-    """Return the engine with the unfinished creations in the provider's environment."""
-    found = json.dumps([dataclasses.asdict(creation) for creation in creations(state)])
-    return dataclasses.replace(engine, environ={**engine.environ, PENDING: found})
+    """Return the engine with the unfinished creations, and the ids that the state holds, in the provider's environment.
+
+    The provider reads a state in files itself; of any other backend it knows what it is told.
+    """
+    begun = json.dumps([dataclasses.asdict(creation) for creation in creations(state)])
+    ids = json.dumps(sorted(str(one["id"]) for one in state.get("resources") or [] if one.get("id")))
+    return dataclasses.replace(engine, environ={**engine.environ, PENDING: begun, STATE_IDS: ids})
 
 
 def forget(engine: Engine, began: datetime) -> None:

@@ -29,7 +29,9 @@ def run(place: Place) -> int:
     engine = environment.addressed(engine)
     emulator.start(place)
     stack.ensure(engine)
-    return told.what_runs(engine).follow("preview", plain.CURRENT_SETTINGS)
+    if told.is_paused(engine.ask_json("stack", "output", "--json")):
+        print(f"{place.env} is paused; this is what `make up ENV={place.env}` or `make resume` would do", flush=True)
+    return told.what_runs(engine, paused=False).follow("preview", plain.CURRENT_SETTINGS)
 
 
 def _unreadable(engine: Engine) -> str:

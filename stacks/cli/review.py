@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from components.cost import volume_usd_per_month
-from stacks.cli import holdings
+from components.runpod.plugin import unused
+from stacks.cli import account, holdings
+from stacks.cli.engine import Engine
+from stacks.cli.errors import CliError
 from stacks.cli.events import Step
 from stacks.cli.place import Place
 from stacks.cli.stack import POD, VOLUME
@@ -38,15 +41,27 @@ def kept(place: Place) -> Kept:
     return Kept(section.get("keep") is True, str(section.get("id") or ""))
 
 
-def losses(steps: Iterable[Step], kept: Kept) -> list[str]:
-    """Return one line for each pod that would end and each volume that would be deleted."""
+def is_empty(engine: Engine, volume_id: str) -> bool:
+    """Return whether a volume is certainly empty, by its name and by what RunPod lists now; else it holds data."""
+    try:
+        with account.api(engine) as client:
+            return unused.is_empty(client, volume_id)
+    except CliError:
+        return False
+
+
+def losses(steps: Iterable[Step], kept: Kept, is_empty: Callable[[str], bool] = lambda _id: False) -> list[str]:
+    """Return one line for each pod that would end and each volume that would be deleted.
+
+    A volume of which `is_empty` says so holds nothing that could be lost.
+    """
     found: dict[tuple[str, str], str] = {}
     ending = [step for step in steps if step.op in _ENDING and step.old.get("id")]
     replaced = {step.urn for step in ending if "replace" in step.op}
     # The step called `replace` comes with the reason; the others of its set have none.
     for step in sorted(ending, key=lambda step: not step.reasons):
         line = _loss(step, kept, replaced=step.urn in replaced)
-        if line:
+        if line and not (step.kind == VOLUME and is_empty(str(step.old["id"]))):
             found.setdefault((step.urn, str(step.old["id"])), line)
     return list(found.values())
 

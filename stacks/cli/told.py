@@ -6,25 +6,32 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from components.naming import RUNNING_COST, VOLUME_CENTER
+from components.naming import PAUSED, RUNNING_COST, VOLUME_CENTER
 from stacks.cli import account, pending, placement, stack
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 
 
-def what_runs(engine: Engine) -> Engine:
+def what_runs(engine: Engine, *, paused: bool | None = None) -> Engine:
     """Return the engine with what the program and the provider are told in its environment.
 
     What the stack costs now, where its volume is, and which creations were begun and not finished. A stack that is not
-    there yet costs nothing, and its volume is wherever it is made.
+    there yet costs nothing, and its volume is wherever it is made. It is `paused` as told or, where nobody says, as
+    the last update left it.
     """
     try:
         outputs, state = engine.ask_json("stack", "output", "--json"), stack.deployment(engine)
     except CliError:
         outputs, state = {}, {}
     told = {RUNNING_COST: str(outputs.get("costPerHour", ""))}
+    told |= {PAUSED: "1" if (is_paused(outputs) if paused is None else paused) else ""}
     told |= {VOLUME_CENTER: str(outputs.get("dataCenter") or _volume_center(engine, state))}
     return pending.told(dataclasses.replace(engine, environ={**engine.environ, **told}), state)
+
+
+def is_paused(outputs: Mapping[str, Any]) -> bool:
+    """Return whether the last update left the environment without a pod on purpose."""
+    return outputs.get("paused") is True
 
 
 def interrupted(engine: Engine) -> Engine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from functools import partial
 
 from stacks.cli import (
     aftermath,
@@ -11,6 +12,7 @@ from stacks.cli import (
     environment,
     events,
     locks,
+    notify,
     pending,
     placement,
     plain,
@@ -29,9 +31,9 @@ STANDIN = "stand-in"
 
 
 def run(place: Place, default_env: str, consent: Consent, saved_plan: str = "") -> int:
-    """Preview, question where something is lost, update and summary; the engine's exit code.
+    """Preview, ask where something is lost, update, and print a summary; the engine's exit code.
 
-    A saved placement plan replaces the settings' own.
+    What was paused gets a pod again. A saved placement plan replaces the settings' own.
 
     Raises:
         CliError: The plan ends a pod or a volume with data and nobody agreed, or the environment is not prepared.
@@ -42,25 +44,32 @@ def run(place: Place, default_env: str, consent: Consent, saved_plan: str = "") 
         print(warning, flush=True)
     stack.prepare(engine)
     with placement.settings_file(place, saved_plan) as settings:
-        code, failures = update(told.what_runs(engine), consent, settings)
+        code, failures = update(told.what_runs(engine, paused=False), consent, settings)
     if code == 0:
         outputs = engine.ask_json("stack", "output", "--json")
         history = engine.ask_json("stack", "history", "--json", "--page-size", "1")
         print(summary.after_up(place.env, default_env, outputs, changed=summary.changed(history)), flush=True)
+        notify.run(engine, notify.UP, outputs)
     else:
         print(aftermath.text(engine, failures, interrupted=code == INTERRUPTED), flush=True)
     return code
 
 
-def update(engine: Engine, consent: Consent, settings: tuple[str, ...] = ()) -> tuple[int, list[Failure]]:
-    """Preview, ask where something is lost, and update; return the engine's exit code and what failed."""
+def update(
+    engine: Engine, consent: Consent, settings: tuple[str, ...] = (), *, pausing: bool = False
+) -> tuple[int, list[Failure]]:
+    """Preview, ask where something is lost, and update; return the engine's exit code and what failed.
+
+    That the pod ends is no question when `pausing`.
+    """
     arguments = (plain.CURRENT_SETTINGS, *settings)
     # The preview stays: a policy that refuses does so before the first resource bills.
     with events.logged(engine) as planned:
         code = planned.engine.follow("preview", *arguments, *planned.arguments)
         if code:
             return code, planned.failures()
-        losses = review.losses(planned.steps(), review.kept(engine.place))
+        steps = [step for step in planned.steps() if not (pausing and step.kind == stack.POD)]
+        losses = review.losses(steps, review.kept(engine.place), partial(review.is_empty, engine))
     if losses:
         consent.require(f"this update of {engine.place.env} loses something", losses)
     began = datetime.now(UTC)

@@ -24,7 +24,7 @@ from tests.emulator.runtimes.namespace_network import PREFIX, owner_tag, table_n
 WORKFLOW = ROOT / "tests/comfyui/workflows/text_to_image.json"
 OUTPUTS = {
     "gatewayUrl", "apiKey", "adminKey", "podId", "gpu", "dataCenter", "volumeId", "sshCommand", "comfyuiRef",
-    "isolation", "costPerHour", "costProjection", "costBreakdown",
+    "isolation", "paused", "costPerHour", "costProjection", "costBreakdown",
 }  # fmt: skip
 
 

@@ -1,15 +1,18 @@
-"""An update that ends a pod or a volume with data asks first, on the real engine; nothing else asks."""
+"""Updates that end a pod: those that ask first, and those that a person asked for by `make pause`."""
 
 from __future__ import annotations
 
 import pytest
+import yaml
 
-from stacks.cli import aftermath, up
+from components.naming import PAUSED
+from stacks.cli import aftermath, emulator, pause, stack, told, up
 from stacks.cli.consent import Consent
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 from tests.integration.proof.runpod import RunPod
 from tests.integration.proof.site import Site
+from tests.integration.provider.bench import kill_tree, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -56,3 +59,73 @@ def test_what_ends_a_pod_or_a_volume_needs_a_word_and_nothing_else_does(
     assert told.startswith("up failed at pod: ")
     assert "nothing of local exists, and nothing bills" in told
     capfd.readouterr()
+
+
+def commands(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands of `make` work on this checkout; the stand-in for RunPod runs already."""
+    for name, value in site.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(emulator, "start", lambda _place: None)
+
+
+def kill_a_pause(site: Site, runpod: RunPod) -> None:
+    """Kill the engine while RunPod ends the pod: the request went out, and nobody heard the answer."""
+    runpod.forget_requests()
+    runpod.faults({"method": "DELETE", "path": "^/v2/pods/", "do": {"stall_seconds": 5.0}})
+    process = Site(site.place, {**site.environ, PAUSED: "1"}).start("up", "--yes", "--skip-preview")
+    until(lambda: [call for call in runpod.requests() if call["method"] == "DELETE"], "the deletion")
+    kill_tree(process)
+    runpod.faults()
+    site.break_lock()
+
+
+def test_pause_ends_the_pod_alone_and_is_finished_when_it_was_killed(
+    site: Site, runpod: RunPod, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    commands(site, monkeypatch)
+    nobody = Consent("local")
+    with pytest.raises(CliError, match="not up"):
+        pause.run(site.place, nobody)
+    site.settings(proof__volume="true")
+    assert up.update(told.what_runs(Engine(site.place, site.environ)), nobody) == (0, [])
+    (volume,) = site.ids(stack.VOLUME)
+
+    kill_a_pause(site, runpod)
+    assert pause.run(site.place, nobody) == 0
+    assert runpod.holds() == {volume}
+    assert pause.run(site.place, nobody) == 0
+    said = capfd.readouterr().out
+    assert "local is paused: its pod has ended" in said
+    assert "local was paused already" in said
+
+    # Whoever updates without saying otherwise leaves it paused, as the state says; `make up` and `make resume` do not.
+    plain = told.what_runs(Engine(site.place, site.environ))
+    assert up.update(plain, nobody) == (0, [])
+    assert runpod.holds() == {volume}
+    assert up.update(told.what_runs(Engine(site.place, site.environ), paused=False), nobody) == (0, [])
+    assert runpod.holds() == {volume, *site.ids()}
+    assert len(site.ids()) == 1
+
+    assert pause.run(site.place, nobody) == 0
+    assert site.make_destroy(monkeypatch) == 0
+    assert runpod.holds() == set()
+
+
+def test_a_volume_that_is_to_be_kept_as_the_file_says_now_outlives_make_destroy(
+    site: Site, runpod: RunPod, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The state is of an update that knew nothing of it."""
+    site.settings(proof__volume="true")
+    site.up()
+    (volume,) = site.ids(stack.VOLUME)
+    # The provider looks where the engine starts it, which is the folder of the stack files in the real project.
+    (site.place.root / "program" / site.place.stack_file.name).symlink_to(site.place.stack_file)
+    document = site.place.stack_yaml()
+    document["config"]["comfyui-runpod:volume"] = {"keep": True}
+    site.place.stack_file.write_text(yaml.safe_dump(document))
+    assert site.make_destroy(monkeypatch) == 0
+    assert runpod.holds() == {volume}
+    said = capfd.readouterr().out
+    assert "local is gone; this bills on until somebody deletes it:" in said
+    assert f"volume {volume}" in said
+    assert "volume.keep kept it" in said

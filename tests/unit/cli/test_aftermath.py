@@ -46,6 +46,7 @@ def test_it_says_what_failed_what_bills_and_the_ways_on(engine: Engine, monkeypa
         f"  {VOLUME.label}, $0.0096/h",
         "together $0.2796/h ($6.71 a day) until:",
         "  `make up ENV=dev` goes on from here",
+        "  `make pause ENV=dev` ends the pod and keeps the volume",
         "  `make destroy ENV=dev` ends all of it",
     ]
 
@@ -69,6 +70,7 @@ def test_an_account_that_cannot_be_asked_is_no_account_that_is_empty(
         (an_item(a_volume("in-state", "renamed")), True, False, False),
         (an_item(a_volume("taken", "by-hand")), False, True, False),
         (an_item(a_volume("kept", OTHERS.name("comfyui-dev-models"))), False, False, True),
+        (an_item(a_volume("new", OTHERS.name("comfyui-dev-models-unused"))), False, False, True),
         (an_item(a_volume("other", OTHERS.name("comfyui-dev-2-models"))), False, False, False),
         (an_item(a_pod("p2", OTHERS.name("comfyui-dev-gpu"))), False, False, False),
         (an_item(a_pod("p3", OURS.name("x"), status="TERMINATED")), False, False, False),
@@ -85,7 +87,7 @@ def test_a_volume_is_taken_by_the_state_or_by_the_file(tmp_path: Path) -> None:
     place.stack_file.write_text("config: {'comfyui-runpod:volume': {id: file}}\n")
     state = {"resources": [{"type": stack.POD, "id": "p1", "inputs": {"networkVolumeId": "state"}}]}
     claim = holdings.claim(Engine(place, {}), state)
-    assert (claim.ids, claim.taken) == ({"p1"}, {"file", "state"})
+    assert (claim.ids, claim.taken) == (frozenset({"p1"}), frozenset({"file", "state"}))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.naming import PENDING
+from components.runpod.checkpoint import PENDING, STATE_IDS
 from stacks.cli import backend, environment, init, locks, passphrase, pending, preview, stack
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
@@ -205,7 +207,9 @@ OURS = [{"startTime": "2026-11-29T12:00:01.000Z", "endTime": "2026-11-29T12:00:0
 
 def test_unfinished_creations_are_told_to_the_provider(world: World) -> None:
     state = {**STATE, "pending_operations": [CREATING, {"type": "updating", "resource": {"urn": "other"}}]}
-    told = json.loads(pending.told(world.engine(), state).environ[PENDING])
+    environ = pending.told(world.engine(), {**state, "resources": [{"id": "p1"}, {"type": "a component"}]}).environ
+    assert json.loads(environ[STATE_IDS]) == ["p1"]
+    told = json.loads(environ[PENDING])
     since = datetime(2026, 11, 29, 12, 0, 5, 123456, tzinfo=UTC).timestamp()
     assert told == [{"urn": "urn:pulumi:dev::p::t::pod", "instance": "0123456789", "since": since}]
 
@@ -257,7 +261,7 @@ LOCKED = """error: the stack is currently locked by 1 lock(s). Either wait for t
 def test_a_lock_of_a_run_that_was_killed_here_is_cancelled_and_the_run_repeated(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    holder = {"user": locks.getpass.getuser(), "host": locks.socket.gethostname(), "pid": 4194301}
+    holder = {"user": getpass.getuser(), "host": socket.gethostname(), "pid": 4194301}
     world.write("locked", LOCKED.format(**holder))
     assert locks.run(world.engine(**BUCKET), "up", "--yes") == 0
     assert [line.split()[0] for line in world.asked] == ["up", "cancel", "up"]
@@ -267,7 +271,7 @@ def test_a_lock_of_a_run_that_was_killed_here_is_cancelled_and_the_run_repeated(
 def test_a_lock_of_another_machine_stays_and_the_command_that_removes_it_is_said(
     world: World, holder: dict[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    text = LOCKED.format(**{**holder, "host": holder["host"] or locks.socket.gethostname()}, pid=1)
+    text = LOCKED.format(**{**holder, "host": holder["host"] or socket.gethostname()}, pid=1)
     world.write("locked", text)
     assert locks.run(world.engine(**BUCKET), "up", "--yes") == 1
     assert [line.split()[0] for line in world.asked] == ["up"]

@@ -78,6 +78,7 @@ BUSY = dataclasses.replace(DEV, busy=True)
         (facts(pods=(NO_GPU,)), "silent", "breaks", 12.0, "make up ENV=dev"),
         (facts(silence="HTTP 502"), "silent", "breaks", 12.0, "make logs ENV=dev"),
         (facts(pods=(), state={}), "unused-volume", "costs", 0.23, "make destroy ENV=dev"),
+        (facts(pods=(), state={}, paused=True), "unused-volume", "note", 0.23, "make resume ENV=dev"),
         (facts(pods=(changed(cost=0.6),)), "price", "costs", 2.4, "make up ENV=dev"),
         (facts(pods=(changed(cost=0.4),)), "price", "note", -2.4, "make up ENV=dev"),
         (facts(stale_locks=("l",)), "lock", "breaks", 0.0, "make up ENV=dev"),

@@ -48,6 +48,12 @@ def test_a_volume_that_the_stack_file_keeps_is_no_loss(kept: Kept) -> None:
     assert review.losses(replacement(VOLUME, VOLUME_OLD, "guard"), kept) == []
 
 
+def test_a_volume_that_is_certainly_empty_is_no_loss() -> None:
+    steps = replacement(VOLUME, VOLUME_OLD, "dataCenterIds")
+    assert review.losses(steps, Kept(), lambda volume: volume == "v1") == []
+    assert len(review.losses(steps, Kept(), lambda volume: volume == "v2")) == 1
+
+
 @pytest.mark.parametrize(
     "steps",
     [

@@ -43,9 +43,12 @@ SOFTWARE = Software(PLAN, "2.8.0", "refuse", "digest0", {"civitai_token": "civ",
 
 
 def declared(machine: Machine = MACHINE, *, preview: bool = False) -> Recorder:
-    recorder, _ = settle(
-        lambda: Environment("dev", machine=machine, software=SOFTWARE).comfyui.command.stdout, preview=preview
-    )
+    def main() -> pulumi.Output[str]:
+        comfyui = Environment("dev", machine=machine, software=SOFTWARE).comfyui
+        assert comfyui is not None
+        return comfyui.command.stdout
+
+    recorder, _ = settle(main, preview=preview)
     return recorder
 
 

@@ -31,6 +31,7 @@ NAMES = [
     "sshCommand",
     "comfyuiRef",
     "isolation",
+    "paused",
     "costPerHour",
     "costProjection",
     "costBreakdown",
@@ -42,14 +43,15 @@ def chosen(**changes: object) -> Settings:
 
 
 def built(
-    settings: Settings, *, preview: bool = False, running: float | None = None
+    settings: Settings, *, preview: bool = False, running: float | None = None, paused: bool = False
 ) -> tuple[Recorder, dict[str, object]]:
     """Declare an environment and return what was asked for and the outputs' values, None where unknown."""
     exported: dict[str, object] = {}
 
     def main() -> pulumi.Output[object]:
         provision = plan.provision(settings, Lock())
-        outs = program.build(settings, provision, catalogue=CATALOGUE, bundle="digest0", now=program.Now(running))
+        now = program.Now(running, "EU-RO-1", paused)
+        outs = program.build(settings, provision, catalogue=CATALOGUE, bundle="digest0", now=now)
         values = {name: getattr(outs, field.name) for name, field in zip(NAMES, fields(StackOutputs), strict=True)}
         return pulumi.Output.all(**values).apply(exported.update)
 
@@ -60,7 +62,7 @@ def built(
 def test_the_outputs_are_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
     monkeypatch.setattr("pulumi.export", lambda name, _: names.append(name))
-    outputs.export(StackOutputs(*[None] * 13))  # type: ignore[arg-type]
+    outputs.export(StackOutputs(*[None] * 14))  # type: ignore[arg-type]
     assert names == NAMES
 
 
@@ -90,6 +92,22 @@ def test_an_environment_says_where_it_is_and_what_it_costs() -> None:
         "7d": round(running * 168, 2),
         "30d": round(running * 720, 2),
     }
+
+
+def test_a_paused_environment_has_no_pod_and_keeps_volume_and_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, _ = built(chosen())
+    paused, known = built(chosen(), paused=True)
+    gone = {args.name for args in running.seen.values()} - {args.name for args in paused.seen.values()}
+    assert gone == {"dev-gpu-pod", "dev-comfyui", "dev-comfyui-install"}
+    volume = cost.price(cost.Plan(0.0, 0, 35)).running
+    assert (known["paused"], known["podId"], known["gatewayUrl"], known["dataCenter"]) == (True, "", "", "EU-RO-1")
+    assert known["costPerHour"] == round(volume, 4)
+    assert paused.inputs("dev-budget")["usdPerHour"] == round(volume, 4)
+    lines: list[str] = []
+    monkeypatch.setattr("pulumi.log.info", lambda line, *_: lines.append(line))
+    built(chosen(), preview=True, running=0.3, paused=True)
+    assert f"Paused: no pod; the volume alone costs ${volume:.4f}/h" in lines
+    assert not [line for line in lines if line.startswith("Placement")]
 
 
 def test_the_budget_holds_the_real_price_of_a_running_pod() -> None:
