@@ -106,6 +106,15 @@ class Site:
 
 def new_site(folder: Path, engine: Path, url: str, *, plugin: Path = PLUGIN, **settings: str) -> Site:
     """Lay out a checkout of its own; `settings` are the program's."""
+    place = lay_out(folder, engine, plugin)
+    site = Site(place, prepared_environ(place))
+    site.run("stack", "init")
+    site.run("config", "set-all", *plain_settings(url, settings))
+    return site
+
+
+def lay_out(folder: Path, engine: Path, plugin: Path = PLUGIN) -> Place:
+    """Write the files of a checkout."""
     for name in ("stacks", "program", ".cache", ".state"):
         (folder / name).mkdir(parents=True)
     shutil.copy(PROGRAM, folder / "program" / "__main__.py")
@@ -115,17 +124,15 @@ def new_site(folder: Path, engine: Path, url: str, *, plugin: Path = PLUGIN, **s
     setup = {"engine": {"folder": str(engine)}, "pulumi_home": str(folder / "home")}
     (folder / ".cache" / "setup.json").write_text(json.dumps(setup))
     (folder / "stacks" / "Pulumi.local.yaml").write_text("config: {}\n")
-    place = Place(folder, "local")
-    site = Site(place, prepared_environ(place))
-    site.run("stack", "init")
-    site.run("config", "set-all", "--secret", f"runpod:apiKey={KEY}", *_plain(url, settings))
-    return site
+    return Place(folder, "local")
 
 
-def _plain(url: str, settings: dict[str, str]) -> Iterable[str]:
+def plain_settings(url: str, settings: dict[str, str]) -> Iterable[str]:
+    """Return the arguments of `config set-all` for the API, its key and the program's settings."""
     runpod = {"runpod:apiUrl": url, "runpod:proxyUrlTemplate": "http://127.0.0.1:{publicPort}"}
     values = runpod | {"runpod:lateEffectSeconds": "4"} | {f"proof:{name}": value for name, value in settings.items()}
-    return [part for name, value in values.items() for part in ("--plaintext", f"{name}={value}")]
+    plain = [part for name, value in values.items() for part in ("--plaintext", f"{name}={value}")]
+    return ["--secret", f"runpod:apiKey={KEY}", *plain]
 
 
 def prepared_environ(place: Place) -> dict[str, str]:
