@@ -19,6 +19,8 @@ class Patience:
 
     seconds: float = 180.0
     every: float = 1.0
+    """Seconds to the second look; each further one waits half as long again, up to `rarest`: calls are limited."""
+    rarest: float = 5.0
     ask_again: float = 20.0
     """A volume cannot be deleted while a dying pod still has it, and some deletions are accepted and do nothing."""
     clock: Callable[[], float] = time.monotonic
@@ -26,6 +28,7 @@ class Patience:
 
 
 BOUND = Patience()
+_GROWTH = 1.5
 
 
 def end_all(client: Client, items: Iterable[Item], patience: Patience | None = None) -> list[Item]:
@@ -51,7 +54,7 @@ def _ended(client: Client, item: Item, patience: Patience) -> bool:
 def end(target: Target, patience: Patience) -> str:
     """Delete and look until it is gone; empty, or why it is still there after the bound."""
     _drain(target, patience)
-    started, asked, refusal = patience.clock(), None, ""
+    started, asked, refusal, pause = patience.clock(), None, "", patience.every
     while True:
         now = patience.clock()
         if asked is None or now - asked >= patience.ask_again:
@@ -60,7 +63,8 @@ def end(target: Target, patience: Patience) -> str:
             return ""
         if patience.clock() - started >= patience.seconds:
             return refusal or f"RunPod accepted the deletion {patience.seconds:.0f} s ago and did not carry it out"
-        patience.sleep(patience.every)
+        patience.sleep(pause)
+        pause = min(patience.rarest, pause * _GROWTH)
 
 
 def _drain(target: Target, patience: Patience) -> None:

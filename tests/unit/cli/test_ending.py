@@ -75,9 +75,18 @@ def test_pods_end_before_the_volumes_they_use(patience: Patience) -> None:
 
 
 def test_a_slow_end_is_waited_for_and_asked_for_again(patience: Patience) -> None:
-    account = Account(lasts=30)
+    account = Account(lasts=10)
     assert end(ending.pod(account, "p1"), patience) == ""
     assert account.asked == ["p1", "p1"]
+
+
+def test_a_long_wait_looks_more_and_more_rarely() -> None:
+    slept: list[float] = []
+    patience = Patience(clock=lambda: sum(slept), sleep=slept.append)
+    end(ending.pod(Account(lasts=10**6), "p1"), patience)
+    assert slept[:4] == [1.0, 1.5, 2.25, 3.375]
+    assert max(slept) == 5.0
+    assert len(slept) < 45, "a minute holds 12 looks, where RunPod allows 60 calls"
 
 
 def test_a_volume_that_a_dying_pod_still_has_is_asked_for_again(patience: Patience) -> None:
