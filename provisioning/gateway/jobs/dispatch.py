@@ -72,6 +72,8 @@ class Dispatch:
         headers = {"Content-Type": "application/json"}
         request = Request("POST", "/prompt", headers=headers, body=orjson.dumps(payload))
         await self._place(job, workflow)
+        # Files may have taken long to place, and another gateway may have taken over meanwhile.
+        self._ledger.database.check()
         status, answer = await upstream.call(request)
         if status == 400 and await self._place(job, workflow, again=True):
             # It had lost a file that it was given: it was started anew a moment ago, or the file was deleted late.

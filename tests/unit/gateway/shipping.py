@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from provisioning.gateway.problems import Problem
 from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database, open_database
@@ -101,3 +102,12 @@ def on(volume: Volume, root: Path, patience_seconds: float = 0.3, log_bytes: int
     log = EpochLog(found, found.begin("pod"), Keys(given.log_secrets), lock, patience_seconds)
     log.log_bytes = log_bytes or log.log_bytes
     return Database(given.database, log=log)
+
+
+def not_refused(database: Database) -> bool:
+    """Say whether changes are taken."""
+    try:
+        database.check()
+    except Problem:
+        return False
+    return True

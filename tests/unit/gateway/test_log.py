@@ -22,7 +22,18 @@ from provisioning.gateway.storage.log.keys import Keys
 from provisioning.gateway.storage.log.log import EpochLog
 from provisioning.gateway.storage.log.trouble import NotOnVolume
 from tests.unit.gateway.conftest import PEPPER, until
-from tests.unit.gateway.shipping import BROKEN, FULL, UnkindVolume, elsewhere, epochs, on, put, settings, word
+from tests.unit.gateway.shipping import (
+    BROKEN,
+    FULL,
+    UnkindVolume,
+    elsewhere,
+    epochs,
+    not_refused,
+    on,
+    put,
+    settings,
+    word,
+)
 
 
 @pytest.fixture
@@ -217,15 +228,6 @@ async def test_while_the_volume_stalls_changes_are_refused_and_reads_go_on(root:
     assert word(there, "n") == "4"
     there.close()
     database.close()
-
-
-def not_refused(database: Database) -> bool:
-    assert database.log is not None
-    try:
-        database.log.check()
-    except Problem:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("half", [False, True])
