@@ -54,10 +54,11 @@ def create_app(
     hub, channels = Hub(), Channels(clock, settings.event_buffer_bytes)
     catalogue = CatalogueCache(upstream, clock)
     store, expiry = open_store(settings), ledger.expiry(requests)
-    placing, workspace = Placing(store, upstream), Workspace(store, upstream)
+    placing, workspace = Placing(store, upstream, clock), Workspace(store, upstream)
     expiry.store = store
     machine = _machine(settings, ledger, upstream, clock, catalogue, placing)
     tracker, _, scheduler, _, _ = machine
+    tracker.put_at = placing.put_at
     if store is not None:
         tracker.keep = Keeping(store, upstream, placing, clock).keep
     emptying = Emptying(placing, tracker, settings.requests)

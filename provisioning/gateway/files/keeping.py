@@ -92,15 +92,23 @@ class Keeping:
 
     async def _fetch(self, file: StoredFile, place: Place) -> int | None:
         params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+        await self._placing.mend(file)
         async with self._upstream.stream(Request("GET", "/view", params)) as reply:
             if reply.status in {400, 403, 404} or not place.is_safe:
                 _log.warning("a node named a file that is not there: %s", file.filename)
                 return None
             if reply.status != 200:
                 raise Problem(Code.UPSTREAM_ERROR)
+            if reply.headers.get("content-length") == "0" and (known := await self._size(place)):
+                # A copy that was emptied, shown again from ComfyUI's cache.
+                return known
             size = await self._store.put(place, reply.chunks)
         self._placing.has(Kept(file, place))
         return size
+
+    async def _size(self, place: Place) -> int:
+        async with self._store.opened(place) as content:
+            return content.size if content is not None else 0
 
     def _is_late(self, job: Job) -> bool:
         now = self._clock.monotonic()

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
+from provisioning.gateway.clock import Clock
 from provisioning.gateway.comfyui.realm import is_safe_name
 from provisioning.gateway.comfyui.upstream import Request, Upstream
 from provisioning.gateway.files import naming
@@ -16,6 +17,9 @@ from provisioning.gateway.jobs.job import StoredFile
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.web.form import encode_content
 
+MAX_NOTED = 100_000
+"""Of so many files it is remembered when they were given to ComfyUI: only those of jobs that still run matter."""
+
 MAX_LISTED = 500
 """Of so many uploads the names are given to a ComfyUI whose folders are new."""
 
@@ -23,8 +27,9 @@ MAX_LISTED = 500
 class Placing:
     """Gives ComfyUI what it lacks; every method may raise Problem UPSTREAM_* and STORE_UNAVAILABLE."""
 
-    def __init__(self, store: FileStore | None, upstream: Upstream) -> None:
+    def __init__(self, store: FileStore | None, upstream: Upstream, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._upstream = upstream
         self._placed: dict[StoredFile, Place] = {}
         """What ComfyUI has for sure since its folders were new, and where the store has it; the oldest first."""
@@ -32,6 +37,8 @@ class Placing:
         """What jobs read that were handed over, by their ids."""
         self._counted: set[str] = set()
         """Folders of the output folder in which ComfyUI counts on from the store's highest numbers."""
+        self._emptied: dict[StoredFile, Place] = {}
+        self._put: dict[StoredFile, int] = {}
         self._listed = False
         self._lock = asyncio.Lock()
 
@@ -44,6 +51,18 @@ class Placing:
     def has(self, kept: Kept) -> None:
         """Take note that ComfyUI has a file, as the store has it."""
         self._placed[kept.file] = kept.place
+
+    def put_at(self, file: StoredFile) -> int:
+        """Return when the gateway last gave ComfyUI this file, in milliseconds since the epoch; 0 when it never did."""
+        return self._put.get(file, 0)
+
+    async def mend(self, file: StoredFile) -> None:
+        """Put a file back whose copy was emptied, unless somebody has written it anew."""
+        place = self._emptied.get(file)
+        if place is not None:
+            if not await self._length(file):
+                await self.place([Kept(file, place)])
+            self._emptied.pop(file, None)
 
     def held(self) -> list[Kept]:
         """Return the files that ComfyUI has, those that it has had longest first."""
@@ -105,11 +124,15 @@ class Placing:
         return True
 
     async def _name(self, file: StoredFile) -> None:
+        if await self._length(file) is None and file not in self._placed:
+            await self._upload(file, 0, _nothing())
+
+    async def _length(self, file: StoredFile) -> int | None:
+        """Return how long ComfyUI's copy is; None when it has none."""
         params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         async with self._upstream.stream(Request("HEAD", "/view", params)) as reply:
-            missing = reply.status == 404
-        if missing and file not in self._placed:
-            await self._upload(file, 0, _nothing())
+            length = reply.headers.get("content-length", "")
+            return int(length) if reply.status == 200 and length.isdigit() else None
 
     async def empty(self, kept: Kept) -> bool:
         """Have an empty file in place of ComfyUI's copy, which takes no room; False when the store has no such file."""
@@ -117,6 +140,7 @@ class Placing:
             return False
         async with self._lock:
             self.lacks(kept.file)
+            self._emptied[kept.file] = kept.place
             await self._upload(kept.file, 0, _nothing())
         return True
 
@@ -125,9 +149,17 @@ class Placing:
         encoded = encode_content(fields, ("image", file.filename), size, content)
         headers = {"Content-Type": encoded.content_type, "Content-Length": str(encoded.length)}
         request = Request("POST", "/upload/image", headers=headers, body=encoded.chunks)
+        self._note_put(file)
         status, answer = await self._upstream.call(request)
+        self._note_put(file)
         if status != 200 or not isinstance(answer, dict) or answer.get("name") != file.filename:
             raise Problem(Code.UPSTREAM_ERROR)
+
+    def _note_put(self, file: StoredFile) -> None:
+        self._put.pop(file, None)
+        self._put[file] = self._clock.now_ms()
+        if len(self._put) > MAX_NOTED:
+            del self._put[next(iter(self._put))]
 
 
 async def _nothing() -> AsyncIterator[bytes]:

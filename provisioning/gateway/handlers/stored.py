@@ -47,6 +47,7 @@ async def send(services: Services, exchange: Exchange, kept: Kept, options: Mapp
                 await _send(services.files, exchange, content, file.filename)
                 return
         # What a job made a moment ago, or an older version left in ComfyUI's folders.
+        await services.placing.mend(file)
         await pass_on(services, exchange, "/view", params)
 
 

@@ -8,7 +8,7 @@ ComfyUI shows again what it has in its cache.
 from __future__ import annotations
 
 import email.utils
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from provisioning.gateway.comfyui.realm import Realm
@@ -32,7 +32,9 @@ WRITERS = frozenset(
 class Provenance:
     """Tells a job's files from those that its nodes only name."""
 
-    def __init__(self, records: Records, upstream: Upstream) -> None:
+    def __init__(self, records: Records, upstream: Upstream, put_at: Callable[[StoredFile], int]) -> None:
+        """Take what says when the gateway itself last gave ComfyUI a file, in milliseconds since the epoch."""
+        self._put_at = put_at
         self._records = records
         self._upstream = upstream
 
@@ -56,6 +58,9 @@ class Provenance:
             return False
         # ComfyUI tells whole seconds: what was written in the second of the start may be of the job before.
         earliest = started_at // 1000 + bool(owners)
+        # What the gateway has put back meanwhile is whose it was before.
+        if (put_at := self._put_at(file)) > 0:
+            earliest = max(earliest, put_at // 1000 + 1)
         return await self._written_at(file) >= earliest
 
     async def _written_at(self, file: StoredFile) -> float:

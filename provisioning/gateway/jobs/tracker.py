@@ -42,6 +42,8 @@ class Tracker:
     """Called once for every job whose end its submitter was not answered with, when the end is written down."""
     moved: Callable[[Job], None]
     """Called when a job has started, ended or come back to the queue."""
+    put_at: Callable[[StoredFile], int]
+    """Says when the gateway itself last gave ComfyUI a file, in milliseconds since the epoch."""
     keep: Callable[[Job, Outcome], Awaitable[Outcome]]
     """Called before the end of a job is written down: keeps its files, and may raise Problem to be called again."""
 
@@ -49,7 +51,7 @@ class Tracker:
         self, ledger: Ledger, upstream: Upstream, latch: Latch, clock: Clock, settings: GatewaySettings
     ) -> None:
         self.ended = self.moved = _nobody_listens
-        self.keep = _where_they_are
+        self.keep, self.put_at = _where_they_are, _never
         self._ledger = ledger
         self._upstream = upstream
         self._latch = latch
@@ -62,7 +64,10 @@ class Tracker:
         self._recent: OrderedDict[str, Job] = OrderedDict()
         self._settling: dict[str, asyncio.Lock] = {}
         self._looking: set[asyncio.Task[None]] = set()
-        self._provenance = Provenance(ledger, upstream)
+        self._provenance = Provenance(ledger, upstream, self._put_at)
+
+    def _put_at(self, file: StoredFile) -> int:
+        return self.put_at(file)
 
     async def adopt(self) -> None:
         """Take up the jobs that a former process left."""
@@ -254,6 +259,11 @@ class Tracker:
 
 def _nobody_listens(_job: Job) -> None:
     """Stand in until a feed is there."""
+
+
+def _never(_file: StoredFile) -> int:
+    """Stand in where ComfyUI is given no files."""
+    return 0
 
 
 async def _where_they_are(_job: Job, outcome: Outcome) -> Outcome:

@@ -305,16 +305,16 @@ class FakeComfyUI:
         gpu_ms: int = 1500,
         error: dict[str, Any] | None = None,
         interrupted: bool = False,
-        made: tuple[str, str, bytes] | None = ("output", "ComfyUI_00001_.png", PNG),
+        made: tuple[str, str, bytes | None] | None = ("output", "ComfyUI_00001_.png", PNG),
     ) -> dict[str, Any]:
-        """Finish a running job; returns the file it made, or with None says that it made."""
+        """Finish a running job; returns the file it made, or with None says that it made, or shows from its cache."""
         item = next(item for item in self.running if item[1] == job_id)
         prefix = item[2].get("9", {}).get("inputs", {}).get("filename_prefix", "x/ComfyUI")
         subfolder = prefix.rpartition("/")[0]
         folder, name, content = made or ("output", "ComfyUI_00001_.png", b"")
         subfolder = "" if folder == "temp" else subfolder
         file = {"filename": name, "subfolder": subfolder, "type": folder}
-        if made:
+        if content:
             self.files[folder, subfolder, name] = (content, "image/png")
         error = error or ({} if interrupted else None)
         failed = error is not None

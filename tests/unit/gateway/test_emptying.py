@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.gateway.conftest import Gate, finish, submit, workflow
+from tests.unit.gateway.conftest import Gate, finish, submit, until, workflow
 from tests.unit.gateway.fake import PNG
 
 ROOM = 10**12
@@ -48,6 +48,29 @@ async def test_copies_are_emptied_and_come_back_when_somebody_needs_them(gate: G
     assert (await gate.alice.get(shown["url"])).content == PNG
     file = {"filename": "a.png", "type": "input"}
     assert (await gate.alice.get("/view", params=file | {"preview": "webp"})).content == PNG, "it was put back"
+
+
+async def test_what_comfyui_shows_from_its_cache_is_whole(gate: Gate, free: list[int]) -> None:
+    """A workflow that was run before names the files of then, whose copies are empty by now."""
+    shown: dict[str, list[bytes]] = {}
+    for kind in ("output", "temp"):
+        jobs = []
+        for _ in range(2):
+            jobs.append(await submit(gate.admin))
+            await until(lambda: gate.comfy.pending)
+            await gate.comfy.begin(jobs[-1])
+            # The second time it writes nothing.
+            made = (kind, "x_00001_.png", PNG) if len(jobs) == 1 else (kind, "x_00001_.png", None)
+            await gate.comfy.end(jobs[-1], made=made)
+            await until(lambda: not gate.app.services.tracker.of(None))
+            free[0] = 1000
+            await gate.app.services.emptying.look()
+            free[0] = ROOM
+            assert gate.comfy.files[kind, "", "x_00001_.png"][0] == b""
+        documents = [(await gate.admin.get(f"/api/v2/jobs/{job}")).json() for job in jobs]
+        urls = [output["url"] for document in documents for output in document["outputs"]]
+        shown[kind] = [(await gate.admin.get(url)).content for url in urls]
+    assert shown == {"output": [PNG, PNG], "temp": [PNG, PNG]}
 
 
 async def test_a_copy_that_the_store_lacks_is_never_emptied(gate: Gate, free: list[int]) -> None:

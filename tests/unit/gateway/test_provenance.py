@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import httpx
 import pytest
 
+from provisioning.gateway.files.places import Kept, place_of
 from provisioning.gateway.jobs import provenance
+from provisioning.gateway.jobs.job import StoredFile
 from tests.unit.gateway.conftest import Gate, finish, submit, taken, until, workflow
 from tests.unit.gateway.fake import PNG, START_MS
 from tests.unit.gateway.test_files import named
 
 START = START_MS / 1000
+
+
+@pytest.fixture
+def overrides(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    return {"files": tmp_path / "files"} if hasattr(request, "param") else {}
+
+
 PREVIEW, ECHO = "2", "3"
 GRAPH = workflow() | {
     PREVIEW: {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
@@ -95,3 +107,27 @@ async def test_a_running_job_shows_no_file_that_it_only_names(gate: Gate) -> Non
     await until(lambda: live is not None and len(live.shown) == 2)
     assert (await gate.alice.get("/view", params=new)).status_code == 200
     assert (await gate.alice.get("/view", params=old)).status_code == 404
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(10, False), (0, False), (-10, True)])
+async def test_a_file_that_was_put_back_meanwhile_is_not_had_by_naming_it(gate: Gate, seconds: int, kept: bool) -> None:
+    """Its copy is as new as a file that the job wrote."""
+    theirs = named("theirs_00001_.png")
+
+    def put_at(file: StoredFile) -> int:
+        return round((START + 5 + seconds) * 1000) if file.filename == theirs["filename"] else 0
+
+    gate.app.services.tracker.put_at = put_at
+    names = [theirs["filename"]] if kept else []
+    assert await ran(gate, gate.alice, ECHO, put(gate, theirs, START + 5)) == names
+
+
+@pytest.mark.parametrize("overrides", [{"files": True}], indirect=True)
+async def test_it_is_noted_when_a_file_is_put_back(gate: Gate) -> None:
+    file = StoredFile("input", "", "a.png")
+    await gate.admin.post("/upload/image", files={"image": ("a.png", PNG)})
+    placing = gate.app.services.placing
+    assert placing.put_at(file) == 0, "an upload is its owner's"
+    placing.lacks(file)
+    await placing.place([Kept(file, place_of(file))])
+    assert placing.put_at(file) == gate.clock.now_ms()
