@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 import uuid
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from random import getrandbits
 
 from provisioning.gateway import logs
@@ -75,7 +75,7 @@ class Gateway:
         telling = (services.teller.tell_positions(), *(tell(services) for tell in TELLING))
         jobs = (feed.listen(client_id), services.warden.run(pause), services.scheduler.run(pause))
         chores = (self._prune(), self._note_uses(), services.accounting.run(), services.streams.watch())
-        works = (*jobs, *chores, *telling, self._send_webhooks(), *self._keep_room())
+        works = (*jobs, *chores, *telling, self._send_webhooks(), services.space.run(), services.emptying.run())
         self._tasks = [asyncio.create_task(work) for work in works]
         self._watching = asyncio.create_task(services.handover.run(self._retire))
 
@@ -88,15 +88,6 @@ class Gateway:
                 await services.expiry.run(before)
                 await services.webhooks.prune()
                 await services.ledger.prune(before)
-            await asyncio.sleep(PRUNE_SECONDS)
-
-    def _keep_room(self) -> tuple[Coroutine[None, None, None], ...]:
-        return self._count_files(), self.services.space.run(), self.services.emptying.run()
-
-    async def _count_files(self) -> None:
-        while (store := self.services.files) is not None:
-            with contextlib.suppress(Problem):
-                await store.recount()
             await asyncio.sleep(PRUNE_SECONDS)
 
     async def _note_uses(self) -> None:

@@ -26,4 +26,4 @@ def space_of(settings: GatewaySettings, store: FileStore | None) -> Space:
     if store is None or settings.files is None:
         return local
     sizes = (settings.volume_bytes, settings.min_free_bytes)
-    return VolumeSpace(local, settings.files, sizes, lambda: store.count)
+    return VolumeSpace(local, settings.files, sizes, store)

@@ -34,6 +34,7 @@ BLOCK_BYTES = 1024 * 1024
 THREADS = 8
 STALL_SECONDS = 30.0
 """How long one operation may take on a volume that stalls; whoever waits is then told to try again."""
+COUNT_SECONDS = 3600.0
 DRAFT_SECONDS = 3600.0
 """After this time a draft is one that a kill left behind."""
 
@@ -169,6 +170,13 @@ class FileStore:
             yield from (Path(folder, name).relative_to(top).as_posix() for name in names)
             if not deep:
                 return
+
+    async def run(self) -> None:
+        """Count what is there now and then, until cancelled: a kill may have come between a file and its count."""
+        while True:
+            with contextlib.suppress(Problem):
+                await self.recount()
+            await asyncio.sleep(COUNT_SECONDS)
 
     async def recount(self) -> None:
         """Count what is there, and remove drafts that a kill left behind; raises Problem STORE_UNAVAILABLE."""

@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from provisioning.gateway.problems import Code, Problem
 
@@ -58,11 +58,20 @@ class Space:
         return found.f_bavail * found.f_frsize
 
 
+class Counted(Protocol):
+    """What knows how many bytes it has on the volume."""
+
+    count: int
+
+    async def run(self) -> None:
+        """Keep the count right, until cancelled."""
+
+
 class VolumeSpace(Space):
     """Counts what lies on the volume, and looks at the container's disk beside."""
 
-    def __init__(self, local: Space, store: Path, sizes: tuple[int, int], stored: Callable[[], int]) -> None:
-        """Take the store's folder, the volume's size (0 when nobody knows it) and the reserve, and who counts."""
+    def __init__(self, local: Space, store: Path, sizes: tuple[int, int], stored: Counted) -> None:
+        """Take the store's folder, the volume's size (0 when nobody knows it) and the reserve, and the store."""
         self._volume_bytes, reserve = sizes
         super().__init__(store, reserve)
         self._store = store
@@ -79,10 +88,13 @@ class VolumeSpace(Space):
     def _free(self) -> int:
         if not self._volume_bytes:
             return super()._free()
-        return self._volume_bytes - self._stored() - self.others
+        return self._volume_bytes - self._stored.count - self.others
 
     async def run(self) -> None:
-        """Count now and then what lies beside the store, until cancelled."""
+        """Count now and then the store and what lies beside it, until cancelled."""
+        await asyncio.gather(self._stored.run(), self._count_others())
+
+    async def _count_others(self) -> None:
         while self._volume_bytes:
             # What cannot be counted now is counted the next time; meanwhile the volume itself says when it is full.
             with contextlib.suppress(OSError):
