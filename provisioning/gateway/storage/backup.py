@@ -16,7 +16,7 @@ from provisioning.gateway.settings import GatewaySettings
 from provisioning.gateway.storage import address, copies
 from provisioning.gateway.storage.database import Database, DatabaseError
 from provisioning.gateway.storage.log import opening, rebuild
-from provisioning.gateway.storage.log.local import LocalLock
+from provisioning.gateway.storage.log.local import LocalLock, Status
 from provisioning.gateway.storage.log.volume import Volume
 from provisioning.gateway.storage.sealing import Sealer
 
@@ -51,6 +51,8 @@ def _backup_file(settings: GatewaySettings, source: Path, target: Path) -> None:
     if settings.log is None or not lock.take():
         if not source.exists():
             raise BackupError(f"{source}: there is no database yet")
+        if settings.log is not None:
+            _check_newest(settings, source)
         copies.copy_file(source, target)
         return
     # No gateway runs here: what counts is on the volume.
@@ -64,6 +66,15 @@ def _backup_file(settings: GatewaySettings, source: Path, target: Path) -> None:
     finally:
         rebuild.remove(rebuilt)
         lock.release()
+
+
+def _check_newest(settings: GatewaySettings, source: Path) -> None:
+    """Refuse what another pod's gateway has taken over from: it has changed since."""
+    shipped, newest = Status(source).read(), opening.epochs_of(settings).newest()
+    if shipped is None:
+        raise BackupError(f"{source}: the gateway is being started; try again in a moment")
+    if newest is not None and newest.number != shipped.epoch:
+        raise BackupError("the gateway of another pod has taken over; make the backup there")
 
 
 def restore(settings: GatewaySettings, source: Path) -> Path | None:

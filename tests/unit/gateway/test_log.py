@@ -303,3 +303,9 @@ async def test_what_it_costs(root: Path, empty_file: Path) -> None:
     assert each[logged] < 1000
     plain.close()
     logged.close()
+
+
+def test_a_volume_that_is_not_there_stops_the_start(root: Path) -> None:
+    with pytest.raises(DatabaseError, match="gateway-log"):
+        open_database(settings(root, log=str(root / "volume" / "gateway-log")))
+    assert not (root / "volume").exists()

@@ -32,7 +32,7 @@ def volume() -> UnkindVolume:
 
 @pytest.fixture
 async def gate(
-    comfy: tuple[FakeComfyUI, str], tmp_path: Path, empty_file: Path, volume: UnkindVolume
+    comfy: tuple[FakeComfyUI, str], tmp_path: Path, empty_file: Path, volume: UnkindVolume, overrides: dict[str, Any]
 ) -> AsyncIterator[Gate]:
     """Return a gateway whose log is on that volume."""
     (tmp_path / "disk").mkdir()
@@ -41,7 +41,7 @@ async def gate(
     settings = GatewaySettings.model_validate(
         {
             "upstream": comfy[1], "database": tmp_path / "disk" / "gateway.db", "hosts": [HOST], "pepper": PEPPER,
-            "seed_keys": keyring.seeds(), "poll_seconds": 60,
+            "seed_keys": keyring.seeds(), "poll_seconds": 60, **overrides,
         }
     )  # fmt: skip
     database = on(volume, tmp_path)
@@ -167,3 +167,16 @@ async def test_who_is_asked_hands_over_after_the_running_job_and_takes_jobs_unti
     states = dict(gate.rows("SELECT id, state FROM jobs"))
     assert states == {job: "completed", waits.json()["id"]: "accepted"}
     assert not gate.comfy.asked("POST", "/interrupt")
+
+
+@pytest.mark.parametrize("overrides", [{"handover_seconds": 0.5}])
+async def test_a_job_that_does_not_end_in_time_is_stopped_and_left_to_the_next_pod(gate: Gate) -> None:
+    job = await submit(gate.alice)
+    await taken(gate, job)
+    await gate.comfy.begin(job)
+    log = gate.database.log
+    assert isinstance(log, EpochLog)
+    log.epoch.ask("another pod")
+    await until(lambda: log.epoch.is_closed)
+    assert gate.comfy.asked("POST", "/interrupt")
+    assert gate.rows("SELECT finished_at, attempts FROM jobs") == [(None, 1)]

@@ -174,3 +174,14 @@ def test_the_copy_of_before_a_migration_is_kept_on_the_volume(root: Path) -> Non
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (3,)
     assert not list((root / "disk").glob("*before-migration*"))
+
+
+def test_a_backup_is_not_made_of_what_another_pod_has_taken_over(
+    root: Path, config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = open_database(settings(root))
+    epochs(root).begin("pod-2")
+    assert main(["backup", "--config", config, str(root / "saved")]) == 2
+    assert "another pod has taken over" in capsys.readouterr().err
+    assert not (root / "saved").exists()
+    database.close()

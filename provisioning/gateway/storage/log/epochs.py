@@ -136,7 +136,9 @@ class Epochs:
 
     def begin(self, pod_id: str) -> Epoch:
         """Begin a new one; raises FileExistsError when another gateway was faster."""
-        self.root.mkdir(mode=0o777, parents=True, exist_ok=True)
+        # No more than these two: where the volume is missing, nothing is to be written on the disk below it.
+        for folder in (self.root.parent, self.root):
+            folder.mkdir(mode=0o700, exist_ok=True)
         newest = self.newest()
         epoch = Epoch(self.root, newest.number + 1 if newest else 1, self.volume)
         epoch.claim()
