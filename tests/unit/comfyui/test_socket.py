@@ -107,6 +107,30 @@ async def test_previews_come_in_the_form_the_client_announced(start: Start, anno
         assert (picture.format, picture.size) == ("JPEG", (32, 32))
 
 
+@pytest.mark.parametrize("announced", [False, True])
+async def test_a_node_sends_its_pictures_whole_over_the_socket(comfy: Comfy, announced: bool) -> None:
+    socket = await comfy.socket("me")
+    await socket.send_json({"type": "feature_flags", "data": {"supports_preview_metadata": announced}})
+    made = small()
+    made["9"] = {"class_type": "SaveImageWebsocket", "inputs": {"images": made["9"]["inputs"]["images"]}}
+    for _ in range(2):
+        await comfy.submit(made, client_id="me")
+        frame = await _frame(socket)
+        kind, second = struct.unpack(">II", frame[:8])
+        assert (kind, second == 2) == ((4, False) if announced else (1, True))
+        if announced:
+            assert json.loads(frame[8 : 8 + second])["image_type"] == "image/png"
+        with Image.open(BytesIO(frame[8 + (second if announced else 0) :])) as picture:
+            assert (picture.format, picture.size) == ("PNG", (64, 64))
+
+
+async def test_a_node_tells_what_it_was_given_as_if_it_had_made_it(comfy: Comfy) -> None:
+    camera = {"filename": "u", "subfolder": "", "type": "output"}
+    shown = {"class_type": "Preview3D", "inputs": {"model_file": "x.glb", "camera_info": camera}}
+    entry = await comfy.run({"1": shown})
+    assert entry["outputs"] == {"1": {"result": ["x.glb", camera, None]}}
+
+
 async def test_there_are_no_previews_unless_asked_for(comfy: Comfy) -> None:
     socket = await comfy.socket("me")
     await comfy.submit(small(), client_id="me")

@@ -27,6 +27,10 @@ _CUDA_FAULT = (
 )
 
 
+Report = Callable[[int, int, Image.Image | None, str], None]
+"""Takes step, steps, a picture or None, and the format in which that is sent: JPEG or PNG."""
+
+
 class InterruptProcessingError(Exception):
     """Somebody asked for the running job to end."""
 
@@ -71,10 +75,10 @@ class Machine:
         self.muted = False
         self._broken = False
         self._interrupted = threading.Event()
-        self._report: Callable[[int, int, Image.Image | None], None] = _report_nothing
+        self._report: Report = _report_nothing
 
-    def begin(self, report: Callable[[int, int, Image.Image | None], None]) -> None:
-        """Get ready for a job; `report` is called with step, steps and perhaps a preview."""
+    def begin(self, report: Report) -> None:
+        """Get ready for a job; `report` is called with step, steps, perhaps a picture, and the picture's format."""
         self._report = report
         self.muted = False
         self.step_seconds = self.options.step_seconds
@@ -96,7 +100,12 @@ class Machine:
         """Spend the time of one step and report it; ends early when interrupted."""
         self._interrupted.wait(self.step_seconds)
         self.check()
-        self._report(value, total, preview)
+        self._report(value, total, preview, "JPEG")
+
+    def show(self, value: int, total: int, picture: Image.Image) -> None:
+        """Report a picture that is a result, at once."""
+        self.check()
+        self._report(value, total, picture, "PNG")
 
     def touch_gpu(self, pixels: int) -> None:
         """Pretend to use the GPU for so many pixels; raises what torch would when it cannot be done."""
@@ -124,8 +133,8 @@ class Machine:
         raise AcceleratorError(_CUDA_FAULT)
 
 
-def _report_nothing(value: int, total: int, preview: Image.Image | None) -> None:
-    del value, total, preview
+def _report_nothing(value: int, total: int, picture: Image.Image | None, form: str) -> None:
+    del value, total, picture, form
 
 
 def _fail() -> NoReturn:

@@ -59,14 +59,14 @@ class Run:
             facts = {"node": node_id, "display_node": node_id, "output": ui, "prompt_id": self.prompt_id}
             self.send("executed", facts)
 
-    def step(self, value: int, total: int, picture: Image.Image | None) -> None:
-        """Tell how far the running node is."""
+    def step(self, value: int, total: int, picture: Image.Image | None, form: str) -> None:
+        """Tell how far the running node is; a picture of it goes as JPEG or PNG."""
         if self.node is None:
             raise RuntimeError("A node reported progress while none was running")
         self._set_progress(self.node, "running", value, total)
         self.send("progress", {"value": value, "max": total, "prompt_id": self.prompt_id, "node": self.node})
         if picture is not None:
-            self.send("preview", self._frame(self.node, picture))
+            self.send("preview", self._frame(self.node, picture, form))
 
     def result(self, *, success: bool) -> dict[str, Any]:
         """Return what the history keeps."""
@@ -75,11 +75,11 @@ class Run:
         status = {"status_str": "success" if success else "error", "completed": success, "messages": self.messages}
         return {"outputs": self.ui, "meta": meta, "status": status}
 
-    def _frame(self, node_id: str, picture: Image.Image) -> bytes:
+    def _frame(self, node_id: str, picture: Image.Image, form: str) -> bytes:
         if not self._sockets.shows_metadata(self.client_id):
-            return frames.preview(picture)
+            return frames.preview(picture, form)
         whose = {"node_id": node_id, "prompt_id": self.prompt_id} | _node_ids(node_id)
-        return frames.preview_with_metadata(picture, whose)
+        return frames.preview_with_metadata(picture, form, whose)
 
     def _set_progress(self, node_id: str, state: str, value: float, total: float) -> None:
         facts = {"value": value, "max": total, "state": state, "node_id": node_id, "prompt_id": self.prompt_id}
