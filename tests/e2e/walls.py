@@ -145,4 +145,5 @@ def judge(seen: Any) -> None:  # noqa: ANN401  (what the intruder reports)
         "user": 10001, "reads": [], "writes": [], "lists": [], "key": False, "steals": False, "confined": True,
         "lost": [],
     }  # fmt: skip
-    assert [(name, seen[name]) for name in expected if seen[name] != expected[name]] == []
+    breaches = {name: seen[name] for name in expected if seen[name] != expected[name]}
+    assert not breaches, f"ComfyUI's user could do what it must not, or a wall is not as told: {breaches}"
