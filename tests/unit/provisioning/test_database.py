@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 import sqlite3
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from provisioning.contract import GatewayPlan
-from provisioning.gateway.storage.database import Database
+from provisioning.gateway.settings import load
+from provisioning.gateway.storage import statements
+from provisioning.gateway.storage.database import Database, open_database
 from provisioning.layout import Layout
 from provisioning.services import database, start, supervisor
 from provisioning.services.database import DatabaseTool
@@ -72,6 +76,25 @@ def test_there_and_back(tool: DatabaseTool, layout: Layout, monkeypatch: pytest.
     assert marked(file_of(layout)) == "then"
     assert asked == [("stop", "gateway"), ("start", "gateway")]
     assert not list(layout.gateway_data.glob("passing-*"))
+
+
+def test_there_and_back_where_the_log_is_on_the_volume(tool: DatabaseTool, layout: Layout) -> None:
+    """The container disk is empty in between, as on a pod that was made anew."""
+    given = json.loads(layout.gateway_config.read_text())
+    layout.gateway_config.write_text(json.dumps(given | {"log": str(layout.gateway_log)}))
+    stream = io.BytesIO()
+    for number, word in enumerate(("then", "now")):
+        database = open_database(load(layout.gateway_config))
+        database.run_now(partial(statements.put, name="mark", value=word))
+        database.close()
+        file_of(layout).unlink()
+        if number == 0:
+            assert tool.backup(stream) == 0
+    assert tool.restore(io.BytesIO(stream.getvalue())) == 0
+    file_of(layout).unlink()
+    database = open_database(load(layout.gateway_config))
+    assert database.run_now(partial(statements.word, name="mark")) == "then"
+    database.close()
 
 
 def test_what_is_no_backup_changes_nothing_and_the_gateway_is_back(tool: DatabaseTool, layout: Layout) -> None:
