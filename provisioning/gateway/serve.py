@@ -107,8 +107,8 @@ def settle_down() -> None:
 
 def _serve(settings: GatewaySettings, listener: socket.socket) -> bool:
     clock = SystemClock()
-    standby.wait(settings, lambda: [listener.dup()])
-    database = open_database(settings, serves=True)
+    begins = functools.partial(open_database, settings, serves=True)
+    database = standby.begin(settings, lambda: [listener.dup()], begins)
     gateway = create_app(
         settings,
         keys=KeyStore(database, settings.pepper.get_secret_value(), clock),

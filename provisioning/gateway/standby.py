@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from random import getrandbits
+from typing import TypeVar
 
 import uvicorn
 
@@ -22,6 +23,9 @@ from provisioning.gateway.storage.log.lives import Predecessor, had_its_turn
 from provisioning.gateway.web.exchange import Exchange, Receive, Scope, Send
 
 LOOK_SECONDS = 0.5
+
+Result = TypeVar("Result")
+Sockets = Callable[[], Sequence[socket.socket]]
 
 _log = logging.getLogger(__name__)
 
@@ -91,16 +95,18 @@ class Standby:
         return self._asked_at is not None and asyncio.get_running_loop().time() - self._asked_at > bound
 
 
-def wait(settings: GatewaySettings, sockets: Callable[[], Sequence[socket.socket]]) -> None:
-    """Return when this pod's gateway may begin; until then say to everybody that it stands by.
+def begin(settings: GatewaySettings, sockets: Sockets, begins: Callable[[], Result]) -> Result:
+    """Do what begins the gateway as soon as it may, and return what that returns.
 
-    A signal to end ends the process, as it does a gateway.
+    Until then, and meanwhile if it had to wait, everybody is told that this gateway stands by. A signal to end ends the
+    process, as it does a gateway.
     """
-    if settings.log is not None and address.file_of(settings.database) is not None:
-        asyncio.run(_wait(settings, opening.epochs_of(settings), sockets))
+    if settings.log is None or address.file_of(settings.database) is None:
+        return begins()
+    return asyncio.run(_begin(settings, sockets, begins))
 
 
-async def _wait(settings: GatewaySettings, epochs: Epochs, sockets: Callable[[], Sequence[socket.socket]]) -> None:
+async def _begin(settings: GatewaySettings, sockets: Sockets, begins: Callable[[], Result]) -> Result:
     upstream = ComfyUI(settings.upstream)
     await upstream.start()
 
@@ -111,21 +117,32 @@ async def _wait(settings: GatewaySettings, epochs: Epochs, sockets: Callable[[],
         return False
 
     try:
-        standby = Standby(settings, epochs, is_ready)
-        if not await standby.is_due():
-            _log.warning("the gateway of another pod serves: this one stands by")
-            await _serve(standby, sockets())
+        standby = Standby(settings, opening.epochs_of(settings), is_ready)
+        if await _is_due_at_once(standby):
+            return begins()
+        _log.warning("the gateway of another pod serves, or the volume does not answer: this one stands by")
+        return await _serve(standby, sockets(), begins)
     finally:
         await upstream.close()
 
 
-async def _serve(standby: Standby, sockets: Sequence[socket.socket]) -> None:
+async def _is_due_at_once(standby: Standby) -> bool:
+    with contextlib.suppress(TimeoutError):
+        return await asyncio.wait_for(standby.is_due(), LOOK_SECONDS)
+    return False
+
+
+async def _serve(standby: Standby, sockets: Sequence[socket.socket], begins: Callable[[], Result]) -> Result:
+    async def work() -> Result:
+        await standby.wait()
+        return await asyncio.to_thread(begins)
+
     server = uvicorn.Server(uvicorn.Config(answer, lifespan="off", access_log=False, log_config=None, ws="none"))
-    waiting = asyncio.create_task(standby.wait())
-    waiting.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    working = asyncio.create_task(work())
+    working.add_done_callback(lambda _: setattr(server, "should_exit", True))
     # A signal that ends the server ends the process as well, as soon as it has ended.
     await server.serve(sockets=list(sockets))
-    await waiting
+    return await working
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -156,3 +156,18 @@ async def test_a_gateway_that_was_overtaken_stands_by_when_it_is_started_again(t
         await asyncio.sleep(3)
         assert await first.reason() == "standby"
         assert await second.is_ready()
+
+
+async def test_a_newcomer_whose_volume_stalls_says_that_it_stands_by(tmp_path: Path) -> None:
+    async with pods(tmp_path) as (first, second):
+        await first.comfyui()
+        await second.comfyui()
+        await first.gateway()
+        await until(first.is_ready)
+        second.stall.touch()
+        await second.gateway()
+        assert await second.reason() == "standby"
+        await asyncio.sleep(2)
+        assert await first.is_ready(), "nobody asks it yet"
+        second.stall.unlink()
+        await until(second.is_ready, seconds=120)
