@@ -34,6 +34,8 @@ BLOCK_BYTES = 1024 * 1024
 THREADS = 8
 STALL_SECONDS = 30.0
 """How long one operation may take on a volume that stalls; whoever waits is then told to try again."""
+CLOSE_SECONDS = 0.5
+"""How long each thread is waited for at the end."""
 COUNT_SECONDS = 3600.0
 DRAFT_SECONDS = 3600.0
 """After this time a draft is one that a kill left behind."""
@@ -198,8 +200,8 @@ class FileStore:
         return total
 
     def close(self) -> None:
-        """Finish what was begun."""
-        self._threads.end()
+        """Finish what was begun, as far as the volume does not stall."""
+        self._threads.end(CLOSE_SECONDS)
 
     def _path(self, place: Place) -> Path:
         return self._root / place.folder / place.path

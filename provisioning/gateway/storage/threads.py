@@ -66,13 +66,13 @@ class Threads:
 
         self._put(task)
 
-    def end(self) -> None:
-        """Finish what was handed in and end; a second time does nothing."""
+    def end(self, seconds: float | None = None) -> None:
+        """Finish what was handed in and end, waiting for each thread at most so long; a second time does nothing."""
         self._open = False
         for _ in self._threads:
             self._tasks.put(None)
         for thread in self._threads:
-            thread.join()
+            thread.join(seconds)
 
     def _put(self, task: Callable[[], None]) -> None:
         if not self._open:

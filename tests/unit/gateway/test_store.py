@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -408,6 +409,12 @@ async def test_a_volume_that_stalls_keeps_nobody_for_ever(gate: Gate, monkeypatc
     await until(lambda: stored(gate) == [], seconds=5)
     await gate.alice.post("/upload/image", files={"image": ("a.png", OTHER)})
     assert len(stored(gate)) == 1
+    stalled.clear()
+    await gate.alice.post("/upload/image", files={"image": ("a.png", OTHER)})
+    began = time.monotonic()
+    await gate.app.stop()
+    assert time.monotonic() - began < 15, "the end does not wait for the volume"
+    stalled.set()
 
 
 async def test_a_kill_between_store_and_answer(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
