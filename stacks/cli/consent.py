@@ -55,4 +55,6 @@ def of(place: Place, word: str | None) -> Consent:
     """Return who may agree: YES=, or the person at the terminal."""
     there = sys.stdin is not None and sys.stdin.isatty()
     confirm = (place.stack_yaml().get("config") or {}).get(f"{PROJECT}:confirm")
-    return Consent(place.env, says_yes(word, place.env), input if there else None, confirm is not False)
+    # `pulumi config set` writes every value of the file anew, as text.
+    confirms = str(confirm).lower() != "false"
+    return Consent(place.env, says_yes(word, place.env), input if there else None, confirms)

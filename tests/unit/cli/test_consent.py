@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from stacks.cli import __main__ as commands
-from stacks.cli import options
+from stacks.cli import consent, options
 from stacks.cli.consent import Consent
 from stacks.cli.errors import CliError
+from stacks.cli.place import PROJECT, Place
 
 LOSSES = ["volume v1 (100 GB): models and outputs"]
 
@@ -81,3 +83,13 @@ def test_a_flag_is_one_or_zero() -> None:
     assert options.checked(commands.parser().parse_args(["key", "--list"])).list is True
     with pytest.raises(CliError, match="KEEP_VOLUMES is 1 or 0, not 'maybe'"):
         options.checked(commands.parser().parse_args(["break-glass", "--keep-volumes", "maybe"]))
+
+
+@pytest.mark.parametrize(
+    ("written", "confirms"), [("", True), ("true", True), ("false", False), ('"false"', False), ('"true"', True)]
+)
+def test_the_setting_counts_also_as_pulumi_writes_it(tmp_path: Path, written: str, confirms: bool) -> None:
+    (tmp_path / "stacks").mkdir()
+    line = f"  {PROJECT}:confirm: {written}\n" if written else "  other: 1\n"
+    (tmp_path / "stacks/Pulumi.local.yaml").write_text(f"config:\n{line}")
+    assert consent.of(Place(tmp_path, "local"), None).confirms is confirms
