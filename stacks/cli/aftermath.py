@@ -14,13 +14,15 @@ _SHOWN = 3
 """Failures that are told; what follows from the first ones adds nothing."""
 
 
-def text(engine: Engine, failures: Iterable[Failure], *, interrupted: bool) -> str:
-    """Return the last lines of a failed `up`; RunPod is asked, the state may know less."""
+def text(engine: Engine, failures: Iterable[Failure], *, interrupted: bool, act: str = "up") -> str:
+    """Return the last lines of an `up` or `pause` that failed; RunPod is asked, the state may know less."""
     env = engine.place.env
-    began = "up was interrupted" if interrupted else "up failed"
+    began = f"{act} was interrupted" if interrupted else f"{act} failed"
     lines = [f"{began}{_at(list(failures))}"]
     try:
-        found = holdings.look(engine, holdings.claim(engine, stack.deployment(engine)))
+        claimed = holdings.claim(engine, stack.deployment(engine))
+        # What only has a name like it may be somebody else's, and `make destroy` would not end it.
+        found = [item for item in holdings.look(engine, claimed) if not claimed.resembles(item)]
     except CliError as error:
         return "\n".join([*lines, f"what exists now is not known: {error}", *ways(env)])
     return "\n".join([*lines, *bill(env, found)])

@@ -31,7 +31,7 @@ def run(place: Place, consent: Consent) -> int:
     before = engine.ask_json("stack", "output", "--json")
     code, failures = up.update(told.what_runs(engine, paused=True), consent, pausing=True)
     if code:
-        print(aftermath.text(engine, failures, interrupted=code == INTERRUPTED), flush=True)
+        print(aftermath.text(engine, failures, interrupted=code == INTERRUPTED, act="pause"), flush=True)
     else:
         now = engine.ask_json("stack", "output", "--json")
         print(text(place.env, before, now), flush=True)

@@ -33,13 +33,14 @@ def told(engine: Engine, monkeypatch: pytest.MonkeyPatch, found: list[Item] | Cl
         return found
 
     monkeypatch.setattr(stack, "deployment", lambda _engine: {})
-    monkeypatch.setattr(holdings, "claim", lambda *_: Claim("dev"))
+    monkeypatch.setattr(holdings, "claim", lambda *_: Claim("dev", frozenset({OURS.instance})))
     monkeypatch.setattr(holdings, "look", look)
     return aftermath.text(engine, [Failure("dev-comfyui-install", "no space left")], interrupted=False)
 
 
 def test_it_says_what_failed_what_bills_and_the_ways_on(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(engine, monkeypatch, [POD, VOLUME]).splitlines() == [
+    colleagues = an_item(a_volume("other", OTHERS.name("comfyui-dev-models")))
+    assert told(engine, monkeypatch, [POD, VOLUME, colleagues]).splitlines() == [
         "up failed at dev-comfyui-install: no space left",
         "of dev this exists now:",
         f"  {POD.label}, $0.2700/h",
