@@ -44,7 +44,15 @@ def word(database: Database, name: str) -> str | None:
 
 def elsewhere(root: Path, name: str) -> Database:
     """Open the log as a pod does that has nothing but a copy of the volume, as it is at this moment."""
-    shutil.copytree(root / "log", root / name / "log")
+    for left in reversed(range(20)):
+        try:
+            shutil.copytree(root / "log", root / name / "log")
+            break
+        except shutil.Error:
+            # A generation ended meanwhile, and its files are gone.
+            shutil.rmtree(root / name)
+            if not left:
+                raise
     return open_database(settings(root / name))
 
 

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -309,3 +310,69 @@ def test_a_volume_that_is_not_there_stops_the_start(root: Path) -> None:
     with pytest.raises(DatabaseError, match="gateway-log"):
         open_database(settings(root, log=str(root / "volume" / "gateway-log")))
     assert not (root / "volume").exists()
+
+
+@pytest.mark.parametrize("reads_for", [0.0, 0.03])
+async def test_readers_beside_the_gateway_do_not_spoil_a_new_generation(root: Path, reads_for: float) -> None:
+    """They keep a checkpoint from emptying the WAL file, which SQLite then begins anew by itself at a later commit."""
+    database = on(UnkindVolume(), root, patience_seconds=30, log_bytes=30_000)
+    stop = threading.Event()
+
+    def read() -> None:
+        connection = sqlite3.connect(root / "disk" / "gateway.db", isolation_level=None)
+        while not stop.is_set():
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM meta").fetchone()
+            time.sleep(reads_for)
+            connection.execute("COMMIT")
+        connection.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for number in range(300):
+            await database.run(partial(fill, number=number))
+            if number % 100 == 99:
+                there = elsewhere(root, f"pod-{number}")
+                assert word(there, "n") == str(number)
+                there.close()
+    finally:
+        stop.set()
+        reader.join()
+    database.close()
+    [epoch] = epochs(root).every()
+    assert max(epoch.generations("snapshot")) > 1
+    there = elsewhere(root, "after")
+    assert word(there, "n") == "299"
+    there.close()
+
+
+async def test_a_wal_file_that_sqlite_begins_anew_by_itself_is_followed(root: Path) -> None:
+    """As it does when all of it is in the database file, and the reader because of which it was not emptied is gone."""
+    database = on(UnkindVolume(), root, patience_seconds=30, log_bytes=30_000)
+    log = database.log
+    assert isinstance(log, EpochLog)
+    assert log._shipper is not None
+    writer, followed = log._shipper._writer, False
+    reader = sqlite3.connect(root / "disk" / "gateway.db", isolation_level=None)
+    number = 0
+    while not followed and number < 1000:
+        for statement in ("BEGIN", "SELECT count(*) FROM meta"):
+            reader.execute(statement).fetchall()
+        # It reads what was before this change, then what is now: the file cannot be emptied meanwhile.
+        await database.run(partial(fill, number=number))
+        for statement in ("COMMIT", "BEGIN", "SELECT count(*) FROM meta"):
+            reader.execute(statement).fetchall()
+        if writer.length > log._shipper._wal.main_bytes():
+            await asyncio.sleep(0.6)
+        salts, due = writer.shipped.salts, writer.may_restart_at == writer.shipped.frames
+        reader.execute("COMMIT")
+        number += 1
+        await database.run(partial(fill, number=number))
+        followed = due and writer.shipped.salts != salts
+    reader.close()
+    assert followed
+    there = elsewhere(root, "pod-2")
+    assert word(there, "n") == str(number)
+    there.close()
+    database.close()
