@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database, DatabaseError, open_database
-from provisioning.gateway.storage.log import rebuild
+from provisioning.gateway.storage.log import rebuild, turns
 from provisioning.gateway.storage.log.keys import Keys
 from provisioning.gateway.storage.log.log import EpochLog
 from provisioning.gateway.storage.log.trouble import NotOnVolume
@@ -374,5 +374,25 @@ async def test_a_wal_file_that_sqlite_begins_anew_by_itself_is_followed(root: Pa
     assert followed
     there = elsewhere(root, "pod-2")
     assert word(there, "n") == str(number)
+    there.close()
+    database.close()
+
+
+async def test_a_generation_that_cannot_be_begun_stops_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = 0
+
+    def fails(_connection: sqlite3.Connection) -> tuple[bool, int]:
+        nonlocal failed
+        failed += 1
+        raise sqlite3.OperationalError("disk I/O error")
+
+    database = on(UnkindVolume(), root, patience_seconds=30, log_bytes=30_000)
+    monkeypatch.setattr(turns, "checkpoint", fails)
+    for number in range(150):
+        await database.run(partial(fill, number=number))
+    assert failed == 1, "it is tried again later"
+    monkeypatch.undo()
+    there = elsewhere(root, "pod-2")
+    assert word(there, "n") == "149"
     there.close()
     database.close()

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
+import sqlite3
 from collections.abc import Callable
 from threading import Event, Lock, Thread
 from time import monotonic
@@ -13,7 +14,7 @@ from time import monotonic
 from provisioning.gateway.problems import Problem
 from provisioning.gateway.storage.log.local import Shipped, Status
 from provisioning.gateway.storage.log.trouble import NotOnVolume, Trouble
-from provisioning.gateway.storage.log.turns import LOG_BYTES, AtDatabase, Copier, Hold
+from provisioning.gateway.storage.log.turns import AGAIN_SECONDS, LOG_BYTES, AtDatabase, Copier, Hold
 from provisioning.gateway.storage.log.wal import Position
 from provisioning.gateway.storage.log.writer import Files, LogWriter
 
@@ -46,6 +47,7 @@ class Shipper:
         """How far the log went when no other gateway had taken over."""
         self._woken = Event()
         self._ending = False
+        self._turn_after = 0.0
         self._thread = Thread(target=self._run, name="log", daemon=True)
 
     def start(self) -> None:
@@ -104,7 +106,9 @@ class Shipper:
                 self._woken.wait(RETRY_SECONDS)
             try:
                 self._turn()
-            except OSError as error:
+            except (OSError, sqlite3.Error, RuntimeError) as error:
+                # The thread goes on: what is committed is shipped all the same.
+                self._turn_after = monotonic() + AGAIN_SECONDS
                 _log.error("the log cannot be begun anew and grows: %s", error)
 
     def _ship(self) -> bool:
@@ -158,7 +162,13 @@ class Shipper:
     def _turn(self) -> None:
         self._copier.look()
         long = self._writer.length > max(self.log_bytes, self._wal.main_bytes())
-        if not long or not self._copier.is_idle or self._ending or self._trouble.found() is not None:
+        if (
+            not long
+            or monotonic() < self._turn_after
+            or not self._copier.is_idle
+            or self._ending
+            or self._trouble.found() is not None
+        ):
             return
         with self._status.turns.turning() as alone:
             if alone:
