@@ -182,7 +182,7 @@ class Conditions:
     """How long a worker of an endpoint goes on after it is no longer wanted."""
     workers_never_end: str = ""
     """Endpoints whose workers go on although they are no longer wanted; deleting the endpoint ends them."""
-    volume_kind: str = "plain"
+    volume_kind: str = "fuse"
     """Network volumes of containers started from now on, in the namespace runtime: `fuse` (as RunPod's) or `plain`."""
     volume_modes: str = "ignored"
     """`ignored`: chmod does nothing, files show 0666 and folders 0777; `obeyed`. From a volume's next mount on."""
