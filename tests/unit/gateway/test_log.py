@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from sqlalchemy import Connection
 from provisioning.gateway.problems import Code, Problem
 from provisioning.gateway.storage import statements
 from provisioning.gateway.storage.database import Database, DatabaseError, open_database
-from provisioning.gateway.storage.log import rebuild, turns
+from provisioning.gateway.storage.log import opening, rebuild, snapshots, turns
 from provisioning.gateway.storage.log.keys import Keys
 from provisioning.gateway.storage.log.log import EpochLog
 from provisioning.gateway.storage.log.trouble import NotOnVolume
+from provisioning.gateway.storage.log.volume import Volume
 from tests.unit.gateway.conftest import PEPPER, until
 from tests.unit.gateway.shipping import (
     BROKEN,
@@ -196,6 +198,39 @@ async def test_logs_follow_on_each_other_while_the_copy_between_them_is_missing(
     with pytest.raises(DatabaseError, match="is gone"):
         open_database(settings(root / "holed"))
     database.close()
+
+
+def test_a_copy_that_is_removed_while_it_is_read_is_not_taken_for_all_there_was(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway that serves meanwhile writes a newer copy, and removes the former one and its log."""
+    database = open_database(settings(root))
+    put(database, "n", "new")
+    database.close()
+    whole, copy, read = root / "whole.db", root / "copy.db", snapshots.read
+    opening.write_newest(settings(root), whole)
+    [epoch] = epochs(root).every()
+
+    def overtaken(path: Path, keys: Keys, target: Path) -> None:
+        read(path, keys, target)
+        if path == epoch.snapshot(1):
+            snapshots.write(Volume(), epoch.snapshot(2), keys, whole.stat().st_size, iter([whole.read_bytes()]))
+            epoch.remove_before(2)
+
+    monkeypatch.setattr(snapshots, "read", overtaken)
+    assert opening.write_newest(settings(root), copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT value FROM meta WHERE name = 'n'").fetchone() == ("new",)
+
+
+def test_on_a_volume_that_gives_everything_to_root_and_obeys_modes_the_gateway_can_enter_its_own(root: Path) -> None:
+    before = os.umask(0o000)
+    try:
+        open_database(settings(root)).close()
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o007 for path in (root / "log").rglob("*") if path.is_dir()}
+    assert modes == {0o007}
 
 
 async def refused(work: Callable[[], object]) -> Problem:

@@ -138,7 +138,7 @@ class Epochs:
         """Begin a new one; raises FileExistsError when another gateway was faster."""
         # No more than these two: where the volume is missing, nothing is to be written on the disk below it.
         for folder in (self.root.parent, self.root):
-            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o777, exist_ok=True)  # as volume.MODE
         newest = self.newest()
         epoch = Epoch(self.root, newest.number + 1 if newest else 1, self.volume)
         epoch.claim()

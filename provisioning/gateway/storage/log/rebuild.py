@@ -66,6 +66,9 @@ def _rebuild(epoch: Epoch, keys: Keys, target: Path) -> None:
         digest = _apply(epoch.log(generation), keys, target, digest)
         if digest is None and generation < last:
             raise DamagedError(f"{epoch.log(generation)}: it is gone, and later ones are there")
+    # Copies are removed before their logs: while this one is there, no log was missed.
+    if not epoch.snapshot(first[0]).exists():
+        raise FileNotFoundError(f"{epoch.snapshot(first[0])}: it was removed while it was read")
     _check(target)
 
 
