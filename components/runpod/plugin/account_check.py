@@ -72,8 +72,8 @@ class AccountCheck:
             f"{what} is in the state, RunPod does not know it, and with this API key nothing else of the stack can be "
             "seen either: the key looks like one of another account, in which everything goes on and bills. The state "
             "stays as it is. Set the key of the account that the stack was made in (`pulumi config set --secret "
-            "runpod:apiKey`). If the key is right and all of it was ended outside, run the command once with "
-            f"{OVERRIDE}=1."
+            "runpod:apiKey`) and run `pulumi refresh --run-program`: `destroy` uses the key that ran last. If the key "
+            f"is right and all of it was ended outside, run the command once with {OVERRIDE}=1."
         )
 
 

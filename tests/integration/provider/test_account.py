@@ -21,6 +21,9 @@ def test_a_key_of_another_account_is_refused_and_the_state_stays(stack: Stack, r
     stack.config("runpod:apiKey", KEY)
     stack.run("preview", "--refresh", "--run-program", "--expect-no-changes")
     assert stack.outputs() == before
+    # The engine destroys with the key that ran last, which was the other account's: that is refused, too.
+    assert "`destroy` uses the key that ran last" in " ".join(stack.destroy(fails=True).split())
+    stack.run("refresh", "--yes", "--skip-preview", "--run-program")
     stack.destroy()
     assert runpod.billing() == 0
 
