@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 import yaml
 
 from components.naming import PAUSED
+from components.runpod.api import Client
+from components.runpod.plugin import unused
 from stacks.cli import aftermath, emulator, pause, stack, told, up
 from stacks.cli.consent import Consent
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
 from tests.integration.proof.runpod import RunPod
-from tests.integration.proof.site import Site
+from tests.integration.proof.site import KEY, Site
 from tests.integration.provider.bench import kill_tree, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -29,6 +33,10 @@ def test_what_ends_a_pod_or_a_volume_needs_a_word_and_nothing_else_does(
     assert up.update(engine, nobody) == (0, [])
     assert runpod.holds() == first
 
+    with closing(Client(KEY, runpod.url)) as client:
+        assert unused.take(client, site.ids(stack.VOLUME)[0]), (
+            "as if a pod had had it: nobody is asked for an empty one"
+        )
     (pod,) = [one.id for one in runpod.pods()]
     site.settings(proof__gpus="NVIDIA GeForce RTX 4090", proof__volume="false")
     with pytest.raises(CliError) as refused:
