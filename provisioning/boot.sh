@@ -20,20 +20,23 @@ chmod 0700 "$parent"
 
 # Copies a signed file of the volume to a place on the container disk; without a fitting hash nothing is left there.
 verified() {
-  KEY=$key python3 -c '
+  rm -f "$2" "$2.unchecked"
+  # -I: nothing is imported from the working directory, which may be anybody's to write to.
+  KEY=$key python3 -I -c '
 import hashlib, hmac, os, sys
 source, target = sys.argv[1:]
 total = hmac.new(os.environ["KEY"].encode(), os.path.basename(source).encode() + b"\0", hashlib.sha256)
-with open(source, "rb") as file, open(target, "wb") as copy:
+with open(source, "rb") as file, open(target + ".unchecked", "wb") as copy:
     left = os.fstat(file.fileno()).st_size - 32
     while left > 0 and (chunk := file.read(min(left, 1 << 20))):
         total.update(chunk), copy.write(chunk)
         left -= len(chunk)
     claimed = file.read(32)
 if left or not os.environ["KEY"] or not hmac.compare_digest(total.digest(), claimed):
-    os.unlink(target)
     sys.exit("boot: %s was not written by this stack, or was changed since: it is refused, and `make up` makes it anew" % source)
+os.rename(target + ".unchecked", target)
 ' "$home/$1" "$2" 2>&1 | tail -n 1
+  rm -f "$2.unchecked"
   [ -f "$2" ]
 }
 
@@ -103,7 +106,7 @@ unset COMFYUI_SSH_HOST_KEY COMFYUI_SSH_AUTHORIZED_KEY COMFYUI_BOOT_SCRIPT COMFYU
 # Brings the container disk, which is empty after a stop, to where an installation left it; writes $local/boot/start.
 restore() {
   verified services.sealed "$run/record" || return 1
-  bundle=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["bundle"])' "$run/record") || return 1
+  bundle=$(python3 -I -c 'import json, sys; print(json.load(open(sys.argv[1]))["bundle"])' "$run/record") || return 1
   if [ ! -d "$local/bundle/$bundle" ]; then
     verified "archives/bundle-$bundle.tar" "$run/bundle.tar" || return 1
     mkdir -p "$local/bundle/.$bundle" && tar -xf "$run/bundle.tar" -C "$local/bundle/.$bundle" || return 1

@@ -35,6 +35,12 @@ class Layout:
         return self._at(contract.VOLUME_MOUNT)
 
     @property
+    def on_volume(self) -> tuple[Path, ...]:
+        """The folders that we keep on the volume, and those above them there."""
+        models = (self.model_store.parent, self.model_store, self.model_staging, self.model_records)
+        return (self.home, *models, self.archives, self.gateway_log, self.files)
+
+    @property
     def volume_parent(self) -> Path:
         """The folder of the container disk that the volume is mounted in."""
         return self._at(contract.VOLUME_PARENT)

@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from provisioning.errors import InstallError
@@ -75,17 +76,41 @@ def give_directory(path: Path, owner: tuple[int, int] | None) -> None:
     path.mkdir(parents=True, exist_ok=True)
     if is_given(path, owner):
         return
+    hand_over(path, owner, os.O_DIRECTORY, (0o700, 0o777))
+
+
+def hand_over(path: Path, owner: tuple[int, int] | None, kind: int, modes: tuple[int, int]) -> None:
+    """Give what lies on the volume to a service user or, where the volume sets no owners, let everybody write to it.
+
+    Args:
+        path: It is not a link: who can write to the volume could lead root to anything.
+        owner: User and group.
+        kind: os.O_DIRECTORY for a directory, 0 for a file.
+        modes: Its mode when it has that owner, and when it cannot have one.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | kind)
     try:
         if owner:
-            os.chown(path, *owner)
-        path.chmod(0o700)
+            os.fchown(descriptor, *owner)
+        os.fchmod(descriptor, modes[0])
     except PermissionError:
-        path.chmod(0o777)
+        os.fchmod(descriptor, modes[1])
+    finally:
+        os.close(descriptor)
+
+
+def refuse_links(paths: Iterable[Path]) -> None:
+    """Raise InstallError for a place on the volume that is a link: root would follow it to what is not the volume's."""
+    for path in paths:
+        if path.is_symlink():
+            raise InstallError(
+                f"{path} is a link, and nothing of ours is one there; remove it, then run `make up` again"
+            )
 
 
 def is_given(path: Path, owner: tuple[int, int] | None) -> bool:
     """Say whether a service user can write to a directory: it has it, or everybody may."""
-    if not path.is_dir():
+    if not path.is_dir() or path.is_symlink():
         return False
     found = path.stat()
     return found.st_mode & 0o007 == 0o007 or (found.st_uid == (owner[0] if owner else os.geteuid()))

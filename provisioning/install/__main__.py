@@ -15,7 +15,7 @@ from typing import Any
 from provisioning.contract import ProvisionPlan, Secrets
 from provisioning.errors import InstallError, ProvisioningError
 from provisioning.host import environ, users
-from provisioning.host.files import own_directory
+from provisioning.host.files import own_directory, refuse_links
 from provisioning.install import former, job, probe, result
 from provisioning.install.facts import observe
 from provisioning.install.lease import Lease
@@ -84,6 +84,7 @@ def _install(site: Site) -> dict[str, Any]:
         site.progress.emit("lease", RUNNING, f"waiting for pod {owner}, which is installing on the same volume")
 
     validate(site)
+    refuse_links(site.layout.on_volume)
     _say_limits(site)
     _probe(site)
     with Lease(site.layout.lease, site.pod_id, waiting=waiting) as lease:

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from provisioning.host import users
+from provisioning.host.files import hand_over
 from provisioning.install.progress import DONE, RUNNING
 from provisioning.install.site import Site
 from provisioning.layout import Layout
@@ -58,20 +59,11 @@ def _move(source: Path, target: Path, owner: tuple[int, int] | None) -> int:
 
 def _give(directory: Path, owner: tuple[int, int] | None) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    try:
-        if owner:
-            os.chown(directory, *owner)
-        directory.chmod(0o700)
-    except PermissionError:
-        directory.chmod(0o777)
+    hand_over(directory, owner, os.O_DIRECTORY, (0o700, 0o777))
 
 
 def _give_file(file: Path, owner: tuple[int, int] | None) -> None:
-    try:
-        if owner:
-            os.chown(file, *owner, follow_symlinks=False)
-    except PermissionError:
-        file.chmod(0o666)
+    hand_over(file, owner, 0, (file.lstat().st_mode & 0o777, 0o666))
 
 
 def clear(site: Site) -> None:

@@ -64,6 +64,10 @@ class Download:
         self._pin = pin
         self._part = staging / f"{key}.part"
         self._notes = staging / f"{key}.json"
+        for path in (self._part, self._notes):
+            # Written through a link, it would be another file of the pod's.
+            if path.is_symlink():
+                path.unlink()
         self._tokens = tokens
         self._cancelled = cancelled
         self._waits = waits

@@ -38,7 +38,8 @@ def stored(layout: Layout, pin: ModelPin) -> Stored | None:
     """Return what the store holds for an entry; None when it must be fetched."""
     sha256 = pin.sha256 or _recorded(layout, pin)
     file = layout.model_store / sha256
-    if not sha256 or not file.is_file():
+    # A link is none of ours, and could lead to anything.
+    if not sha256 or not file.is_file() or file.is_symlink():
         return None
     size = file.stat().st_size
     return Stored(sha256, size) if pin.size_bytes in {0, size} else None

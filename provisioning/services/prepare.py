@@ -22,6 +22,7 @@ from provisioning.services.isolation import Isolation, decide, missing_bytes, mo
 from provisioning.vault import archives
 
 PAUSE_SECONDS = 15.0
+COPY_BYTES = 1 << 20
 
 
 def prepare(layout: Layout, desired: Desired, key: str, isolation: Isolation, say: Callable[[str], None]) -> None:
@@ -68,9 +69,16 @@ def _copy_models(layout: Layout, names: set[str], say: Callable[[str], None]) ->
         if not target.exists():
             say(f"copying model {name[:12]} to the container disk")
             staged = target.with_name(f".{name}.staged")
-            shutil.copyfile(layout.model_store / name, staged)
+            _copy(layout.model_store / name, staged)
             staged.chmod(0o444)
             staged.replace(target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file off the volume; a link there could lead to what ComfyUI must not read."""
+    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file, target.open("wb") as copy:
+        shutil.copyfileobj(file, copy, COPY_BYTES)
 
 
 def _link_exactly(directory: Path, wanted: dict[str, Path]) -> None:

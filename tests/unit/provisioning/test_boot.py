@@ -17,6 +17,7 @@ import pytest
 from provisioning import contract
 from provisioning.host import environ
 from provisioning.layout import Layout
+from provisioning.vault import signed
 
 Boot = Callable[[], "subprocess.Popen[str]"]
 
@@ -85,6 +86,21 @@ def test_a_stop_reaches_what_it_started(boot: Boot, layout: Layout) -> None:
     child.send_signal(signal.SIGTERM)
     assert child.wait(timeout=60) == 0
     until((layout.root / "end").exists)
+
+
+@pytest.mark.parametrize("limit", ["unlimited", "4"])
+def test_what_could_not_be_read_to_its_end_counts_as_unchecked(tmp_path: Path, limit: str) -> None:
+    """A disk that fails half-way, here by a limit in kilobytes, must not leave the half for use."""
+    text = contract.boot_script()
+    function = text[text.index("verified() {") : text.index("install_sshd()")]
+    signed.write(tmp_path / "a.tar", "KEY", b"x" * 20_000)
+    # Python looks for modules in the working directory, unless it is told not to.
+    (tmp_path / "hashlib.py").write_text("raise SystemExit('not this one')")
+    script = f"home={tmp_path}; key=KEY; {function}\nulimit -f {limit}; verified a.tar {tmp_path}/copy"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is (limit == "unlimited"), done.stdout
+    assert (tmp_path / "copy").exists() is (limit == "unlimited")
+    assert not (tmp_path / "copy.unchecked").exists()
 
 
 # It wants its folder even to print its settings; where it never ran, one is made that only this process sees.

@@ -47,6 +47,16 @@ def test_a_cut_connection_is_resumed_where_it_was_cut(serve: Serve, tmp_path: Pa
     assert [headers.get("Range") for _, headers in script.requests] == [None, "bytes=3000000-", "bytes=3500000-"]
 
 
+def test_a_link_among_the_downloads_is_not_written_through(serve: Serve, tmp_path: Path) -> None:
+    model, staging, other = pin(serve(Script(BIG)) + "/f"), tmp_path / "s", tmp_path / "other"
+    staging.mkdir()
+    other.write_text("of the pod")
+    for ending in ("part", "json"):
+        (staging / f"{model.sha256}.{ending}").symlink_to(other)
+    assert fetch(model, staging).path.read_bytes() == BIG
+    assert other.read_text() == "of the pod"
+
+
 def test_a_server_without_ranges_sends_the_whole_file_again(serve: Serve, tmp_path: Path) -> None:
     script = Script(BIG, cut_after=[1_500_000], ranges=False)
     fetched = fetch(pin(serve(script) + "/f"), tmp_path / "s")

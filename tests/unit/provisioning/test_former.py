@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.errors import InstallError
+from provisioning.host.files import give_directory, refuse_links
 from provisioning.install import former
 from provisioning.install.progress import Progress
 from provisioning.install.site import Site
@@ -79,3 +81,18 @@ def test_a_file_that_a_client_wrote_meanwhile_stays(here: Site, layout: Layout) 
     newer.write_text("newer")
     former.take_over(here)
     assert newer.read_text() == "newer"
+
+
+def test_no_link_on_the_volume_leads_root_anywhere(here: Site, layout: Layout, tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir(mode=0o755)
+    layout.files.mkdir()
+    (layout.files / "output").symlink_to(tmp_path / "etc")
+    with pytest.raises(OSError, match="directory"):
+        former.take_over(here)
+    layout.gateway_log.symlink_to(tmp_path / "etc")
+    with pytest.raises(OSError, match="directory"):
+        give_directory(layout.gateway_log, None)
+    with pytest.raises(InstallError, match="gateway-log is a link"):
+        refuse_links(layout.on_volume)
+    assert (tmp_path / "etc").stat().st_mode & 0o777 == 0o755
+    assert list((tmp_path / "etc").iterdir()) == []

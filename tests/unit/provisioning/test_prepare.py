@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.contract import VOLUME_KEY_VARIABLE, GatewayPlan
+from provisioning.contract import VOLUME_KEY_VARIABLE, GatewayPlan, ModelPin
 from provisioning.layout import Layout
+from provisioning.models import store
 from provisioning.services import confine, desired, prepare
 from provisioning.services.desired import ComfyUIService, Desired, GatewayService, Tree
 from provisioning.services.isolation import Isolation
@@ -79,6 +80,17 @@ def test_behind_a_closed_folder_one_copy_serves_all_names(filled: Layout) -> Non
     (filled.model_copies / "bb").write_text("of a former plan")
     assert prepared(filled, Isolation.FOLDER) == []
     assert [path.name for path in filled.model_copies.iterdir()] == ["aa"]
+
+
+def test_a_link_among_the_models_makes_nothing_readable(filled: Layout, tmp_path: Path) -> None:
+    (tmp_path / "environ").write_text("the pod's key")
+    (filled.model_store / "aa").unlink()
+    (filled.model_store / "aa").symlink_to(tmp_path / "environ")
+    with pytest.raises(OSError, match="symbolic links"):
+        prepared(filled, Isolation.FOLDER)
+    assert not any(path.read_bytes() for path in filled.model_copies.iterdir())
+    pin = ModelPin("a.safetensors", "vae", "https://x.test/a", "aa")
+    assert store.stored(filled, pin) is None
 
 
 def test_a_changed_archive_keeps_comfyui_from_starting(
