@@ -8,6 +8,7 @@ from typing import Any
 
 from components.cost import volume_usd_per_month
 from components.runpod.plugin import unused
+from components.runpod.plugin.stack_file import VolumeWish
 from stacks.cli import account, holdings
 from stacks.cli.engine import Engine
 from stacks.cli.errors import CliError
@@ -37,8 +38,8 @@ class Kept:
 
 def kept(place: Place) -> Kept:
     """Return what the stack file keeps, as it stands there now."""
-    section = holdings.volume_section(place)
-    return Kept(section.get("keep") is True, str(section.get("id") or ""))
+    wish = VolumeWish.of(holdings.volume_section(place))
+    return Kept(wish.keep, wish.id)
 
 
 def is_empty(engine: Engine, volume_id: str) -> bool:

@@ -6,10 +6,14 @@ deletion can look there before it does what nobody can undo. Other programs than
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
+
+_NO = frozenset({"", "none", "false", "f", "no", "n", "off", "0"})
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,18 @@ class VolumeWish:
     keep: bool = False
     """The volume stays when the stack ends."""
     id: str = ""
-    """A volume that somebody names as the one to use: it is never deleted."""
+    """A volume that somebody names as the one to use: it is not deleted, nor the stack's own before it."""
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> VolumeWish:
+        """Read the section; what is not clearly a no keeps the volume, a quoted "true" for one."""
+        keep = str(section.get("keep", "")).strip().lower()
+        return cls(keep=keep not in _NO, id=str(section.get("id") or ""))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the volume that the stack made stays."""
+        return self.keep or bool(self.id)
 
 
 class StackFiles:
@@ -40,7 +55,7 @@ class StackFiles:
             return None
         if not isinstance(section, dict):
             return None
-        return VolumeWish(keep=section.get("keep") is True, id=str(section.get("id") or ""))
+        return VolumeWish.of(section)
 
 
 NO_STACK_FILES = StackFiles(None)

@@ -86,9 +86,8 @@ class StackGuardKind(Kind):
 def _spared(operation: Operation, state: Values) -> Spared:
     """Return which volumes stay: as the stack file says now or, where it says nothing, as the last update did."""
     wish = operation.stack_files.volume(operation.urn)
-    keep = bool(state.get("keepVolumes")) if wish is None else wish.keep
-    named = wish.id if wish else ""
-    return lambda volume_id: keep or volume_id == named
+    keep = bool(state.get("keepVolumes")) if wish is None else wish.keeps
+    return lambda _volume_id: keep
 
 
 def _await_late_effects(operation: Operation, client: Client, instance: str) -> None:

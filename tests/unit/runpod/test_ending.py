@@ -119,6 +119,10 @@ def test_the_guard_keeps_volumes_when_told(api: FakeApi, operation: Operation) -
     [
         ("{keep: true}", {"keepVolumes": False}, True),
         ("{id: v1}", {"keepVolumes": False}, True),
+        # The stack's own, for which another one was named since: the engine has left it at RunPod, and said so.
+        ("{id: v9}", {"keepVolumes": False}, True),
+        ('{keep: "true"}', {"keepVolumes": False}, True),
+        ('{keep: "false"}', {"keepVolumes": True}, False),
         ("{keep: false}", {"keepVolumes": True}, False),
         ("{sizeGb: 20}", {"keepVolumes": True}, False),
     ],
