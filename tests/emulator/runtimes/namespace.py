@@ -143,10 +143,14 @@ class NamespaceRuntime:
         _discard_disk(home)
 
     def _remove(self, pod_id: str) -> None:
+        record = records.read(self._home(pod_id))
         self._stop(pod_id)
         if self._home(pod_id).exists():
             shutil.rmtree(self._home(pod_id))
         self._servers.release(pod_id)
+        if record is not None:
+            # A process that waits for its volume cannot be killed before the volume is gone.
+            processes.wait_gone(record.init, _KEEPER_ENDS_SECONDS)
 
     def _adopt(self, known: frozenset[str]) -> None:
         for orphan in orphans():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulator.runtimes import ContainerSpec, volume_servers
+from tests.emulator.runtimes import ContainerSpec, namespace, volume_servers
 from tests.emulator.runtimes import namespace_processes as processes
 from tests.emulator.runtimes.namespace import NamespaceRuntime
 from tests.emulator.runtimes.volume_behaviour import Behaviour, Home, Orders
@@ -167,6 +167,21 @@ async def test_it_stalls_when_told_so_and_goes_on(runtime: NamespaceRuntime, sta
     assert time.monotonic() - began > 2.5
     assert runtime.log_path("pod1").read_text(encoding="utf-8") == "up\na\n"
     await runtime.remove("pod1")
+
+
+async def test_a_pod_that_waits_for_its_volume_is_ended_all_the_same(
+    runtime: NamespaceRuntime, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(namespace, "_KEEPER_ENDS_SECONDS", 2.0)
+    monkeypatch.setattr(processes, "_GRACE_SECONDS", 1.0)
+    await runtime.start(pod(state, "echo up; while :; do date > f; sleep 0.05; done"))
+    await wait_for_log(runtime, "pod1", "up")
+    assert runtime.volumes.order("v1", Orders(stalled_until=time.time() + 600))
+    await asyncio.sleep(0.5)
+    with pods.pid_namespace(state, "pod1") as inside:
+        await runtime.remove("pod1")
+        assert traces(state) == []
+        assert pods.processes_in(inside) == []
 
 
 async def test_a_share_of_writes_stalls(runtime: NamespaceRuntime, state: Path) -> None:
