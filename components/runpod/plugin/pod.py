@@ -12,7 +12,7 @@ from components.runpod.api.errors import BadRequestError, CallError, ConflictErr
 from components.runpod.api.models import Pod
 from components.runpod.marker import Marker, marker_of, new_marker, parse
 from components.runpod.placement import Candidate, PlacementError, Refusal, pod_candidates
-from components.runpod.plugin import checks, ending, gpu_watch, pod_env, pod_inputs, pod_state, twins, unused
+from components.runpod.plugin import checks, ending, gpu_watch, pod_env, pod_inputs, pod_state, sharing, twins, unused
 from components.runpod.plugin.creation import Creation, Shelf
 from components.runpod.plugin.kind import REQUIRED, Changes, Failure, Found, Kind, NotReadyError, Operation
 from components.runpod.plugin.pod_spec import STOPPED, PodSpec, split_ports
@@ -84,6 +84,7 @@ class PodKind(Kind):
         """Place the pod and wait until it is ready."""
         spec, client = PodSpec.parse(inputs), operation.client()
         operation.account.mark(client, spec.guard, operation.screen.warning)
+        sharing.refuse(client, spec.volume_id, spec.guard)
         creation = Creation(operation, _shelf(operation, client, spec), spec.guard)
         volume = unused.VolumeUse(client, spec.volume_id)
         try:

@@ -1,0 +1,45 @@
+"""A network volume is one stack's at a time.
+
+Two stacks on one would overwrite each other's sealed secrets and archives.
+"""
+
+from __future__ import annotations
+
+from components.runpod.api.client import Client
+from components.runpod.api.errors import RunPodError
+from components.runpod.api.models import Pod
+from components.runpod.marker import marker_of
+
+
+class SharedVolumeError(RunPodError):
+    """Another stack's pod has the volume."""
+
+
+def refuse(client: Client, volume_id: str, guard: str) -> None:
+    """Refuse a volume that a pod of another stack has, before anything is rented.
+
+    Args:
+        client: The account.
+        volume_id: The volume; empty means none.
+        guard: The stack's instance id. Its own pods may share the volume, while one takes over from the other.
+
+    Raises:
+        SharedVolumeError: Another stack's pod has it.
+        CallError: RunPod cannot be asked.
+    """
+    for pod in client.list_pods() if volume_id else ():
+        if pod.status != "TERMINATED" and _has(pod, volume_id) and _is_of_another(pod, guard):
+            raise SharedVolumeError(
+                f"network volume {volume_id} belongs to the pod {pod.id} ({pod.name}) of another stack, and a "
+                "volume is one stack's at a time. End or pause that environment, or remove volume.id to get a new volume"
+            )
+
+
+def _has(pod: Pod, volume_id: str) -> bool:
+    return any(mount.volume_id == volume_id for mount in pod.mounts.network)
+
+
+def _is_of_another(pod: Pod, guard: str) -> bool:
+    # A pod without a marker is a person's own, made in the console to look at the volume or to fill it.
+    marker = marker_of(pod.name, pod.env)
+    return marker is not None and marker.instance != guard
