@@ -31,7 +31,7 @@ def refuse(client: Client, volume_id: str, guard: str) -> None:
         if pod.status != "TERMINATED" and _has(pod, volume_id) and _is_of_another(pod, guard):
             raise SharedVolumeError(
                 f"network volume {volume_id} belongs to the pod {pod.id} ({pod.name}) of another stack, and a "
-                "volume is one stack's at a time. End or pause that environment, or remove volume.id to get a new volume"
+                "volume is one stack's at a time. End or pause that environment, or remove volume.id for a new volume"
             )
 
 
