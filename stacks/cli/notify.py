@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from standardwebhooks import Webhook
@@ -74,7 +75,9 @@ def tell(settings: Settings, event: Event, root: Path, sleep: Callable[[float], 
         told.append(f"notify: the command {f'failed: {fault}; {again}' if fault else 'was told the address'}")
     if wanted.url:
         fault = _post(wanted.url, settings.tokens.notify.get_secret_value(), event, sleep)
-        told.append(f"notify: {wanted.url} {f'was not told: {fault}; {again}' if fault else 'was told the address'}")
+        # The host alone: chat services keep their secret in the path.
+        host = urlsplit(wanted.url).netloc.rpartition("@")[2]
+        told.append(f"notify: {host} {f'was not told: {fault}; {again}' if fault else 'was told the address'}")
     return told
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -53,7 +54,7 @@ def url() -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), Receiver) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/hook"
+        yield f"http://127.0.0.1:{server.server_port}/services/canary-in-the-path"
         server.shutdown()
         thread.join()
 
@@ -65,7 +66,7 @@ def tell(settings: Settings, root: Path, event: Event = EVENT) -> tuple[list[str
 
 def test_a_server_gets_a_post_that_a_standard_webhooks_library_verifies(url: str, tmp_path: Path) -> None:
     told, _ = tell(chosen_settings(url=url), tmp_path)
-    assert told == [f"notify: {url} was told the address"]
+    assert told == [f"notify: {urlsplit(url).netloc} was told the address"]
     ((headers, body),) = Receiver.got
     content = Webhook(SECRET).verify(body, headers)
     data = {"environment": "dev", "gatewayUrl": OUTPUTS["gatewayUrl"], "podId": "p1"}
@@ -75,7 +76,7 @@ def test_a_server_gets_a_post_that_a_standard_webhooks_library_verifies(url: str
 def test_a_server_that_fails_is_tried_again_under_the_same_id(url: str, tmp_path: Path) -> None:
     Receiver.answers = [503, 500]
     told, slept = tell(chosen_settings(url=url), tmp_path)
-    assert told == [f"notify: {url} was told the address"]
+    assert told == [f"notify: {urlsplit(url).netloc} was told the address"]
     assert slept == [0.0, 1.0, 5.0]
     assert len({headers["webhook-id"] for headers, _ in Receiver.got}) == 1
 
@@ -86,7 +87,7 @@ def test_a_server_that_stays_down_is_said_with_the_way_to_tell_it_again(
 ) -> None:
     Receiver.answers = list(answers)
     (line,), _ = tell(chosen_settings(url=url), tmp_path)
-    assert line == f"notify: {url} was not told: HTTP {answers[0]}; `make up ENV=dev` tells it again"
+    assert line == f"notify: {urlsplit(url).netloc} was not told: HTTP {answers[0]}; `make up ENV=dev` tells it again"
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "x"])
@@ -145,5 +146,5 @@ def test_the_settings_are_read_and_a_fault_there_is_no_fault_of_the_command(
 
 def test_an_address_without_encryption_is_refused_in_the_stack_file() -> None:
     with pytest.raises(ValueError, match="https"):
-        NotifySection(url="http://example.org/hook")
+        NotifySection(url="http://example.org/services/canary-in-the-path")
     assert json.dumps(NotifySection().model_dump()) == '{"command": "", "url": ""}'
