@@ -30,6 +30,7 @@ from provisioning.install.progress import read_from
 from provisioning.layout import Layout
 from tests.comfyui.publication import Published, publish
 from tests.emulator.public_ports import kept_port
+from tests.unit.provisioning.conftest import TRUSTED
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MIRRORS = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SSL_CERT", "GIT_SSL"))}
@@ -150,7 +151,7 @@ class DirectoryPod:
         directory = self.layout.bundles / DIGEST
         if not directory.exists():
             with tarfile.open(fileobj=io.BytesIO(PACKED)) as tar:
-                tar.extractall(directory, filter="data")
+                tar.extractall(directory, **TRUSTED)  # noqa: S202 - our own
         return directory
 
     def start(self, plan: ProvisionPlan) -> str:

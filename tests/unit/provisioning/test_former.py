@@ -84,7 +84,8 @@ def test_a_file_that_a_client_wrote_meanwhile_stays(here: Site, layout: Layout) 
 
 
 def test_no_link_on_the_volume_leads_root_anywhere(here: Site, layout: Layout, tmp_path: Path) -> None:
-    (tmp_path / "etc").mkdir(mode=0o755)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc").chmod(0o755)
     layout.files.mkdir()
     (layout.files / "output").symlink_to(tmp_path / "etc")
     with pytest.raises(OSError, match="directory"):
