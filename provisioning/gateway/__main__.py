@@ -23,13 +23,22 @@ from provisioning.gateway.storage.database import DatabaseError, open_database
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns 0, 1 when it did not find what was asked for, 2 when it could not start."""
     options = _parser().parse_args(arguments)
-    # What the gateway writes is nobody else's to read, ComfyUI's user least of all.
-    os.umask(0o077)
     try:
-        return _run(options, load(options.config))
+        settings = load(options.config)
+        os.umask(_umask(settings))
+        return _run(options, settings)
     except (SettingsError, DatabaseError, backup.BackupError, OSError, Problem) as error:
         sys.stderr.write(f"{error.detail if isinstance(error, Problem) else error}\n")
         return 2
+
+
+def _umask(settings: GatewaySettings) -> int:
+    """Return which rights new files do not have: what the gateway writes is nobody else's to read.
+
+    On a network volume all files are root's, and the gateway is one of the others there. What keeps ComfyUI's user out
+    is Landlock or the folder that the volume is mounted in; on the container disk, the modes of the gateway's folders.
+    """
+    return 0o077 if settings.log is None and settings.files is None else 0o000
 
 
 def _run(options: argparse.Namespace, settings: GatewaySettings) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sqlite3
 import threading
@@ -135,3 +136,20 @@ def test_without_postgresqls_programs_it_says_what_to_run(
     said = capsys.readouterr().err
     assert "pg_dump --format=custom" in said
     assert "--dbname=postgresql://" in said
+
+
+def test_on_a_volume_that_gives_everything_to_root_and_obeys_modes_commands_leave_what_the_gateway_can_use(
+    tmp_path: Path,
+) -> None:
+    path, before = tmp_path / "gateway.json", os.umask(0o077)
+    raw = {"upstream": "http://127.0.0.1:8188", "database": str(tmp_path / "gateway.db"), "pepper": PEPPER}
+    volume = {"log": str(tmp_path / "volume/log"), "files": str(tmp_path / "volume/files")}
+    (tmp_path / "volume").mkdir()
+    path.write_text(json.dumps(raw | volume))
+    try:
+        assert main(["keys", "list", "--config", str(path)]) == 0
+    finally:
+        os.umask(before)
+    found = list((tmp_path / "volume/log").rglob("*"))
+    assert {file.stat().st_mode & 0o666 for file in found} == {0o666}, found
+    assert {file.stat().st_mode & 0o111 for file in found if file.is_dir()} == {0o111}
