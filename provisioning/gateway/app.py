@@ -113,6 +113,7 @@ class Gateway:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
         await self._retire()
+        self.services.handover.leave()
         self.services.reception.passwords.close()
         if self.services.files is not None:
             self.services.files.close()

@@ -7,6 +7,7 @@ import ctypes
 import functools
 import gc
 import resource
+import signal
 import socket
 import sys
 from types import FrameType
@@ -117,6 +118,9 @@ def _serve(settings: GatewaySettings, listener: socket.socket) -> bool:
         upstream=ComfyUI(settings.upstream),
         clock=clock,
     )
+    # uvicorn raises a signal that ended it once more, after its end: the database is to be closed all the same.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     try:
         server = Server(server_config(settings, gateway), gateway)
         server.run(sockets=descriptors(listener))

@@ -99,23 +99,40 @@ def _await_supervisor(site: Site, up: Callable[[], bool]) -> None:
 
 
 def check(site: Site) -> None:
-    """Wait until ComfyUI and the gateway answer on the pod; raises InstallError with the log's end."""
+    """Wait until ComfyUI and the gateway answer on the pod and jobs are taken.
+
+    A gateway stands by while that of the pod before it serves, hands over, or could still be alive.
+
+    Raises:
+        InstallError: One does not, with its log's end.
+    """
     upstream = f"http://127.0.0.1:{port(contract.COMFYUI_PORT, site.environ)}/system_stats"
-    front = f"http://127.0.0.1:{port(contract.GATEWAY_PORT, site.environ)}/livez"
+    front = f"http://127.0.0.1:{port(contract.GATEWAY_PORT, site.environ)}"
     wanted = Targets(site).desired
     python = site.layout.local / wanted.gateway.python
     host = {"Host": gateway.hosts(wanted.gateway, site.environ)[0]}
 
-    def wait(name: str, url: str, headers: dict[str, str], limit: float) -> None:
+    def wait(name: str, url: str, headers: dict[str, str], limit: float, doing: str = "is starting") -> None:
         service = health.Awaited(
             name,
             answers=lambda: health.answers(url, headers),
             failing=lambda: supervisor.is_failing(python, site.layout, name),
             log=site.layout.logs / f"{name}.log",
             limit=limit,
+            doing=doing,
         )
         health.wait_for(service, lambda text: site.progress.emit("health", RUNNING, text))
-        site.progress.emit("health", DONE, f"{name} answers")
 
-    wait("gateway", front, host, GATEWAY_SECONDS)
+    wait("gateway", f"{front}/livez", host, GATEWAY_SECONDS)
+    site.progress.emit("health", DONE, "gateway answers")
     wait("comfyui", upstream, {}, COMFYUI_SECONDS)
+    site.progress.emit("health", DONE, "comfyui answers")
+    wait("gateway", f"{front}/readyz", host, _handover_seconds(site), "waits for the pod before it to hand over")
+    site.progress.emit("health", DONE, "gateway takes jobs")
+
+
+def _handover_seconds(site: Site) -> float:
+    """Return how long another pod's gateway may keep the volume: its running job, and twice its longest silence."""
+    options = site.plan.gateway.options
+    handover, silence = options.get("handover_seconds", 1800.0), options.get("silence_seconds", 60.0)
+    return float(handover) + 2 * float(silence) + GATEWAY_SECONDS

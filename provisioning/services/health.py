@@ -43,6 +43,8 @@ class Awaited:
     log: Path
     limit: float
     """Seconds until it is given up, counted from when its log last grew."""
+    doing: str = "is starting"
+    """What it does meanwhile, for people."""
 
 
 def wait_for(
@@ -70,7 +72,7 @@ def wait_for(
             in_a_row = in_a_row + 1 if service.failing() else 0
             if in_a_row == MAX_FAILING:
                 raise _gave_up(service, "ends as often as it is started")
-            report(f"{service.name} is starting ({waited:.0f} s)")
+            report(f"{service.name} {service.doing} ({waited:.0f} s)")
         sleep(PAUSE_SECONDS)
 
 

@@ -45,6 +45,11 @@ class Handover:
         if self.is_over:
             raise Problem(Code.TAKEN_OVER)
 
+    def leave(self) -> None:
+        """Take note, when this gateway is told to end, whether ComfyUI still works on its jobs."""
+        if self._log is not None and not self.is_over:
+            self._log.jobs_go_on = bool(self._at_comfyui())
+
     async def run(self, retire: Callable[[], Awaitable[None]]) -> None:
         """Look until another gateway has taken over; `retire` ends what the gateway does in the background."""
         database = self._ledger.database

@@ -157,6 +157,22 @@ async def test_sigterm_ends_it_in_order(comfy: tuple[FakeComfyUI, str], tmp_path
     assert ("/queue", 200) in setup.rows("SELECT route, status FROM requests")
 
 
+@pytest.mark.parametrize("busy", [False, True])
+async def test_sigterm_tells_the_next_pod_that_the_volume_is_free_unless_a_job_goes_on(
+    comfy: tuple[FakeComfyUI, str], tmp_path: Path, busy: bool
+) -> None:
+    (tmp_path / "log").mkdir()
+    setup = prepare(tmp_path, comfy[1], log=str(tmp_path / "log"), pod_id="pod")
+    async with serving(setup) as gateway, setup.client() as client:
+        if busy:
+            job = (await client.post("/prompt", json={"prompt": workflow()})).json()["prompt_id"]
+            await until(lambda: any(item[1] == job for item in comfy[0].pending))
+        gateway.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(120):
+            assert await gateway.wait() == 0
+    assert bool(list((tmp_path / "log").rglob("closed"))) is not busy
+
+
 async def test_a_port_in_use_is_a_failure(tmp_path: Path) -> None:
     setup = prepare(tmp_path, "http://127.0.0.1:9")
     command = (sys.executable, "-m", "provisioning.gateway", "serve", "--config", str(setup.config))

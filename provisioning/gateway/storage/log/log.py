@@ -66,6 +66,8 @@ class EpochLog:
         self.watch: Watch | None = None
         self.begun: Callable[[], None] = _nothing
         """Called once this epoch counts."""
+        self.jobs_go_on = False
+        """Whether ComfyUI here works on after this gateway's end, so that another pod's has to wait."""
         self._epochs = epochs
         self._keys = keys
         self._lock = lock
@@ -124,8 +126,8 @@ class EpochLog:
         self.trouble.is_handed_over = True
 
     def finish(self) -> None:
-        """Ship what is left and say that the epoch is over, if that can be done within a bound."""
-        if self._shipper is not None and self._shipper.end(END_SECONDS):
+        """Ship what is left and say that the epoch is over, if that can be done within a bound and is so."""
+        if self._shipper is not None and self._shipper.end(END_SECONDS) and not self.jobs_go_on:
             with suppress(OSError):
                 self.epoch.close()
 
