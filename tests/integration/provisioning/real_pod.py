@@ -22,6 +22,7 @@ from provisioning.contract import ProvisionPlan, PushRequest, SshTarget
 from tests.emulator.runtimes import ContainerSpec
 from tests.emulator.runtimes import namespace_record as records
 from tests.emulator.runtimes.namespace import NamespaceRuntime
+from tests.emulator.runtimes.volume_behaviour import Behaviour
 from tests.integration.provisioning.conftest import MIRRORS, SECRETS, VOLUME_KEY, Quiet
 
 FILES_PORT = 8640
@@ -37,6 +38,8 @@ class RealPod:
     volume: Path
     files: Path
     """What is served to it inside."""
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    """How the volume behaves: by default as RunPod's do, with modes ignored."""
     volume_key: str = VOLUME_KEY
     said: list[str] = field(default_factory=list)
 
@@ -58,9 +61,11 @@ class RealPod:
         own = {"RUNPOD_POD_ID": "pod1", "RUNPOD_API_KEY": "canary-pod-key"}
         command = ["bash", "-c", 'eval "$COMFYUI_BOOT_SCRIPT"']
         ports = (contract.GATEWAY_PORT, contract.SSH_PORT)
-        await self.runtime.start(
-            ContainerSpec("pod1", command, MIRRORS | env | own, self.volume, contract.VOLUME_MOUNT, ports, disk_gb=20)
-        )
+        spec = ContainerSpec(
+            "pod1", command, MIRRORS | env | own, self.volume, contract.VOLUME_MOUNT, ports, disk_gb=20,
+            behaviour=self.behaviour,
+        )  # fmt: skip
+        await self.runtime.start(spec)
 
     async def stop(self) -> None:
         """Stop the container; its disk is gone."""

@@ -1,11 +1,9 @@
-"""A real pod on a volume that forces root as owner and ignores modes, as RunPod's network volumes do."""
+"""A real pod on a volume that gives everything to root and ignores or obeys modes."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,30 +13,27 @@ from provisioning import contract
 from provisioning.contract import ProvisionPlan
 from tests.comfyui.publication import Published, publish
 from tests.e2e import walls
+from tests.emulator.runtimes import volume_servers
 from tests.emulator.runtimes.namespace import NamespaceRuntime
+from tests.emulator.runtimes.volume_behaviour import Behaviour
 from tests.integration.provisioning.conftest import SECRETS, VOLUME_KEY
 from tests.integration.provisioning.real_pod import RealPod, served_inside
 from tests.unit.emulator_namespace.pods import needs_namespaces
 
+_REASON = volume_servers.why_not()
 pytestmark = [
     *needs_namespaces,
-    pytest.mark.skipif(shutil.which("bindfs") is None, reason="bindfs is not installed"),
+    pytest.mark.skipif(_REASON is not None, reason=f"no volumes by FUSE: {_REASON}"),
     pytest.mark.slow,
     pytest.mark.timeout(900),
 ]
-FORCED = ["--force-user=root", "--force-group=root", "--chown-deny", "--chmod-ignore", "--perms=a+rwX"]
 CANARIES = (*vars(SECRETS).values(), VOLUME_KEY, "canary-pod-key")
 GATEWAY, COMFYUI = f"http://127.0.0.1:{contract.GATEWAY_PORT}", f"http://127.0.0.1:{contract.COMFYUI_PORT}"
 
 
-@pytest.fixture
-def volume(tmp_path: Path) -> Iterator[Path]:
-    raw, mounted = tmp_path / "raw", tmp_path / "volume"
-    raw.mkdir()
-    mounted.mkdir()
-    subprocess.run(["bindfs", *FORCED, str(raw), str(mounted)], check=True)
-    yield mounted
-    subprocess.run(["umount", str(mounted)], check=True)
+@pytest.fixture(params=["ignored", "obeyed"])
+def behaviour(request: pytest.FixtureRequest) -> Behaviour:
+    return Behaviour(modes=request.param, quota_bytes=20 * 10**9)
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +43,11 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Published]:
 
 
 @pytest.fixture
-async def pod(tmp_path: Path, volume: Path, inside: tuple[Path, Published]) -> AsyncIterator[RealPod]:
+async def pod(tmp_path: Path, behaviour: Behaviour, inside: tuple[Path, Published]) -> AsyncIterator[RealPod]:
     runtime = NamespaceRuntime(tmp_path / "state")
-    made = RealPod(runtime, tmp_path / "state", volume, inside[0])
+    volume = tmp_path / "state/volumes/v1"
+    volume.mkdir(parents=True)
+    made = RealPod(runtime, tmp_path / "state", volume, inside[0], behaviour)
     await made.start()
     yield made
     await made.stop()
@@ -77,7 +74,7 @@ async def test_it_is_installed_isolated_and_starts_again_without_a_network(pod: 
     result = await pod.push(wanted)
     assert result["isolation"] == "landlock"
     (told,) = [line for line in pod.said if "volume: done" in line]
-    assert "chown refused, chmod ignored" in told
+    assert f"chown refused, chmod {pod.behaviour.modes}, df shows the cluster" in told
     _no_secret_lies_in_clear(pod.volume)
     await _hold(pod)
 
