@@ -16,6 +16,7 @@ from tests.e2e import walls
 from tests.emulator.runtimes import volume_servers
 from tests.emulator.runtimes.namespace import NamespaceRuntime
 from tests.emulator.runtimes.volume_behaviour import Behaviour
+from tests.integration.provisioning import kept
 from tests.integration.provisioning.conftest import SECRETS, VOLUME_KEY
 from tests.integration.provisioning.real_pod import RealPod, served_inside
 from tests.unit.emulator_namespace.pods import needs_namespaces
@@ -77,12 +78,14 @@ async def test_it_is_installed_isolated_and_starts_again_without_a_network(pod: 
     assert f"chown refused, chmod {pod.behaviour.modes}, df shows the cluster" in told
     _no_secret_lies_in_clear(pod.volume)
     await _hold(pod)
+    left = await kept.leave_files(pod)
 
     await pod.stop()
     await pod.start()
     pod.cut_network()
     await pod.wait(f"{GATEWAY}/livez")
     await pod.wait(f"{COMFYUI}/system_stats")
+    await kept.find_files(pod, left)
     await _hold(pod)
 
 
