@@ -13,13 +13,16 @@ from tests.integration.provisioning.real_pod import RealPod
 WORKFLOWS = Path(__file__).parents[2] / "comfyui" / "workflows"
 
 CLIENT = r"""
-import json, time, urllib.parse, urllib.request
+import json, time, urllib.error, urllib.parse, urllib.request
 told = json.loads(TOLD)
 
 def ask(path, body=None, kind="application/json"):
     headers = {"Host": "127.0.0.1", "X-API-Key": told["key"], "Content-Type": kind}
     request = urllib.request.Request(told["url"] + path, body, headers)
-    return urllib.request.urlopen(request, timeout=60).read()
+    try:
+        return urllib.request.urlopen(request, timeout=60).read()
+    except urllib.error.HTTPError as error:
+        raise SystemExit(f"{path}: {error.read().decode()}")
 
 def run(graph):
     job = json.loads(ask("/prompt", json.dumps({"prompt": graph}).encode()))["prompt_id"]
