@@ -154,6 +154,8 @@ def _listed(talk: Conversation) -> None:
 
 
 def _failures(talk: Conversation) -> None:
+    # Behind one that takes a while: otherwise it may have failed by the time that its submission is answered.
+    talk.submit("one that goes first", workflow(text="[stand-in: slow 0.2]", seed=4))
     job = talk.submit("one that will fail", workflow(text="[stand-in: oom]", seed=5))["id"]
     talk.until(job, lambda status: status in FINAL)
     talk.ask("a failed job", "GET", f"/api/v2/jobs/{job}")

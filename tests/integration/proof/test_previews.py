@@ -69,8 +69,13 @@ def test_a_second_preview_is_empty(checkout: Path, engine: Path, runpod: RunPod,
     assert [pod.id for pod in runpod.pods()] == [outputs["podId"]]
     shown = site.run("preview", "--expect-no-changes", "--diff")
     assert "error" not in shown
+    volume = place.stack_yaml()["config"]["comfyui-runpod:volume"]
+    if volume.get("protect"):
+        assert "cannot be deleted" in site.pulumi_destroy(fails=True)
+        assert outputs["volumeId"] in runpod.holds()
+        site.run("state", "unprotect", "--all", "--yes")
     site.pulumi_destroy()
-    keeps = bool(place.stack_yaml()["config"]["comfyui-runpod:volume"].get("keep"))
+    keeps = bool(volume.get("keep"))
     assert runpod.holds() == ({outputs["volumeId"]} if keeps else set())
 
 
