@@ -39,5 +39,5 @@ def assert_ssh_is_said_to_be_refused(bench: Bench) -> None:
 
 def assert_the_volume_is_said_to_be_full(bench: Bench) -> None:
     said = refusal(bench.checkout.make("up"))
-    assert "the volume is full" in said or "No space left" in said
+    assert "the volume is full" in said or "Disk quota exceeded" in said
     assert "volume.sizeGb" in said
