@@ -1,4 +1,4 @@
-# Every target is one line: set the machine up, then run a command. Each takes ENV= (local dev staging prod).
+# Every target is one line: set the machine up, then run a command. `#:` begins a group of `make help`.
 ENV ?= local
 PYTHON ?= python3
 READY = @$(PYTHON) -m tools.setup
@@ -6,76 +6,94 @@ VENV = .venv/bin
 WORDS = ENV CMD IDS VOLUMES INSTANCE FILE PLACEMENT NAME SCOPES OWNER EXPIRES LIMITS ROTATE REVOKE LIST SECRETS YES JSON FOLLOW KEEP_VOLUMES
 NAMED := $(foreach word,$(WORDS),$(if $(filter-out undefined,$(origin $(word))),$(word)))
 GIVEN := $(foreach word,$(WORDS),$(if $(findstring command,$(origin $(word))),$(word)))
-# make would take a `$$` in such a text for a variable of its own; `make ssh CMD='echo $$HOME'` means the pod's HOME.
+# Without this, make would expand a `$$` in a value: in `make ssh CMD='echo $$HOME'`, HOME is the pod's.
 $(foreach word,$(GIVEN),$(eval override $(word) := $$(value $(word))))
 export $(NAMED)
-# The way out in need waits for no engine to be built, where the packages are already there.
+# break-glass does not wait for an engine to be built when the Python packages are already installed.
 KEY_ALONE = @{ test -x $(VENV)/python || $(PYTHON) -m tools.setup; } && $(VENV)/python -m stacks.cli
 RUN = $(READY) && $(VENV)/python -m stacks.cli
 OF = --env="$$ENV"
 option = --$(shell printf %s $(1) | tr A-Z_ a-z-)="$$$(1)"
-# What was named, also when it is empty: the command refuses an empty text, it does not take it for none.
+# The variables that were given, empty ones too: the command refuses an empty value instead of ignoring it.
 said = $(foreach word,$(filter $(1),$(NAMED)),$(call option,$(word)))
-# What stands on make's command line alone: some systems have a NAME of their own in the environment.
+# The variables given on make's command line: some systems set NAME in the environment for their own use.
 given = $(foreach word,$(filter $(1),$(GIVEN)),$(call option,$(word)))
-# A file's tests share what is expensive, so one process runs them all.
+# One process runs all tests of a file, because they share expensive fixtures.
 SPREAD = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# The folders of unit tests that start no gateway, no pod and no emulator runtime.
+FAST = $(addprefix tests/unit/,components policies repository stacks tools)
 TESTED = $(READY) && $(PYTHON) -m tools.system_packages
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview pause resume destroy output key pods placement doctor sweep break-glass logs ssh backup restore env init lock stop-emulator test test-slow test-nightly bench check
+.PHONY: help setup up preview pause resume destroy output key pods placement doctor sweep break-glass logs ssh backup restore env init lock stop-emulator test test-fast test-slow test-nightly bench check fix
 
-help:           ## this list
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /make \1	/' | sed 's/[$$][$$]/$$/' | expand -t 22
-setup:          ## make .venv, the engine and its plugins ready
-	$(READY) --retry
-up:             ## bring ENV up: preview, policies, update, summary; PLACEMENT=file uses a saved plan
+help:           ## show this list
+	@awk -F ':.*## ' '/^#: /{print "\n" substr($$0, 4)} /^[a-z-]+:.*## /{gsub("[$$][$$]", "$$", $$2); printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+#: Every command takes ENV=local (the default), dev, staging or prod. Everyday commands:
+up:             ## create or update ENV, after a preview and the policies; PLACEMENT=file uses a saved plan
 	$(RUN) up $(OF) $(call said,PLACEMENT YES)
-preview:        ## what `up` would change and cost; works without an account
+preview:        ## show what `up` would change and what it would cost; needs no account
 	$(RUN) preview $(OF)
-placement:      ## which GPU would be tried where, for how much, why not the others; FILE=plan.json saves it
-	$(RUN) placement $(OF) $(call said,FILE)
-pause:          ## end ENV's pod and keep its volume; says what that saves and what bills on
+pause:          ## delete ENV's pod and keep its volume; shows what that saves and what is still billed
 	$(RUN) pause $(OF) $(call said,YES)
-resume:         ## bring a paused ENV back, as `up` does
+resume:         ## rent a new pod for a paused ENV, as `up` does
 	$(RUN) resume $(OF) $(call said,YES)
-destroy:        ## end ENV and prove that nothing of it bills
+destroy:        ## delete everything in ENV and verify that nothing is still billed
 	$(RUN) destroy $(OF) $(call said,YES)
-output:         ## the stack's outputs, one JSON object, secrets masked
+
+#: Inspect:
+output:         ## print the stack's outputs as one JSON object, secrets masked
 	$(RUN) output $(OF)
-key:            ## the client key; LIST=1 shows all, NAME=bot [SCOPES= OWNER= EXPIRES=30d LIMITS=] issues, ROTATE=id, REVOKE=id
-	$(RUN) key $(OF) $(call given,NAME SCOPES OWNER EXPIRES LIMITS ROTATE REVOKE LIST)
-pods:           ## what the account really holds and bills, a JSON array
+pods:           ## list the account's pods and volumes with their prices, as a JSON array
 	$(RUN) pods $(OF)
-doctor:         ## what is wrong with ENV, what that costs, which command helps; JSON=1 for machines
+doctor:         ## find problems in ENV, their cost, and the command that helps; JSON=1 prints JSON
 	$(RUN) doctor $(OF) $(call said,JSON)
-sweep:          ## list pods that no state holds; YES=1 ends them, IDS="a b" and VOLUMES="c" also those named
-	$(RUN) sweep $(OF) $(call said,IDS VOLUMES YES)
-break-glass:    ## end ENV with only RUNPOD_API_KEY, no state; YES=1 acts, INSTANCE=id chooses, KEEP_VOLUMES=1
-	$(KEY_ALONE) break-glass $(OF) $(call said,INSTANCE KEEP_VOLUMES YES)
-logs:           ## the pod's log; FOLLOW=1 goes on with what comes
+placement:      ## show which GPU would be rented where, at what price; FILE=plan.json saves the plan
+	$(RUN) placement $(OF) $(call said,FILE)
+logs:           ## print the pod's log; FOLLOW=1 keeps following it
 	$(RUN) logs $(OF) $(call said,FOLLOW)
-ssh:            ## a shell on the pod; CMD="id" runs that instead
+ssh:            ## open a shell on the pod; CMD="id" runs one command instead
 	$(RUN) ssh $(OF) $(call said,CMD)
-backup:         ## the gateway's database to a new file, FILE=gateway.backup; the gateway serves meanwhile
+
+#: Keys and data:
+key:            ## print the client key, or LIST=1, NAME=bot [SCOPES= OWNER= EXPIRES= LIMITS=], ROTATE=id, REVOKE=id
+	$(RUN) key $(OF) $(call given,NAME SCOPES OWNER EXPIRES LIMITS ROTATE REVOKE LIST)
+backup:         ## copy the gateway's database to a new file, FILE=gateway.backup; the gateway stays up
 	$(RUN) backup $(OF) $(call said,FILE)
-restore:        ## put such a FILE in the database's place, YES=1; the gateway is away for some seconds
+restore:        ## replace the gateway's database by FILE, YES=1; the gateway is down for some seconds
 	$(RUN) restore $(OF) $(call said,FILE YES)
-env:            ## settings for plain pulumi: eval "$$(make -s env ENV=dev)"
-	$(RUN) env $(OF)
-init:           ## prepare a real environment: passphrase (or SECRETS=awskms://...), RunPod key as secret
+
+#: Emergencies:
+sweep:          ## list orphaned pods; YES=1 deletes them, IDS="a b" and VOLUMES="c" also those named
+	$(RUN) sweep $(OF) $(call said,IDS VOLUMES YES)
+break-glass:    ## delete ENV by RUNPOD_API_KEY alone, without state; YES=1 [INSTANCE=id KEEP_VOLUMES=1]
+	$(KEY_ALONE) break-glass $(OF) $(call said,INSTANCE KEEP_VOLUMES YES)
+
+#: Prepare:
+setup:          ## install the Python packages, the Pulumi engine and its plugins
+	$(READY) --retry
+init:           ## prepare an environment on a real account; SECRETS=awskms://... instead of a passphrase
 	$(RUN) init $(OF) $(call given,SECRETS)
-lock:           ## record hashes and commits that the pod found out
+lock:           ## write the hashes and commits resolved on the pod to the lock file
 	$(RUN) lock $(OF)
+env:            ## print settings for plain pulumi: eval "$$(make -s env ENV=dev)"
+	$(RUN) env $(OF)
 stop-emulator:  ## stop the local RunPod stand-in
 	$(RUN) stop-emulator $(OF)
-test:           ## unit, contract, integration and end-to-end tests: before every commit
+
+#: Develop (ARGS= is passed to pytest):
+test-fast:      ## unit tests that start no gateway and no pod; under a minute
+	$(READY) && $(VENV)/python -m pytest $(SPREAD) -m "not live and not nightly and not slow" $(FAST) $(ARGS)
+test:           ## unit, contract, integration and end-to-end tests; run them before every commit
 	$(TESTED) && $(VENV)/python -m pytest $(SPREAD) -m "not live and not nightly and not slow" $(ARGS)
-test-slow:      ## the proofs, some rounds of each: kills, races, floods, clients, browsers
+test-slow:      ## kill loops, races, floods, client SDKs and browsers, some rounds of each
 	$(TESTED) && $(VENV)/python -m pytest $(SPREAD) -m "slow and not live and not nightly" $(ARGS)
-test-nightly:   ## the long loops of the same proofs
+test-nightly:   ## many rounds of the same tests
 	$(TESTED) && $(VENV)/python -m pytest -m "nightly and not live" $(ARGS)
-bench:          ## what the gateway costs, as one table with ratios; ARGS="json saturation" measures these parts
+bench:          ## measure the gateway beside ComfyUI alone, nginx and comfy-api-proxy; ARGS= selects parts
 	$(READY) && $(PYTHON) -m tools.system_packages nginx && $(VENV)/python -m tests.bench.gateway $(ARGS)
-check:          ## lint, format, types, import directions
-	$(READY) && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/lint-imports
+check:          ## ruff, mypy, import contracts, word list
+	$(READY) && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/lint-imports && $(PYTHON) -m tools.word_list
+fix:            ## apply ruff's fixes, format, and generate docs/settings.md
+	$(READY) && $(VENV)/ruff check --fix && $(VENV)/ruff format && $(VENV)/python -m stacks.settings_page docs/settings.md

@@ -18,7 +18,7 @@ from provisioning import contract
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineSpec:
     """What is rented, and where."""
 
     image: str
@@ -50,7 +50,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Software:
+class RuntimeSpec:
     """What runs on it."""
 
     plan: contract.ProvisionPlan
@@ -71,8 +71,8 @@ class Environment(Component):
         self,
         name: str,
         *,
-        machine: Machine,
-        software: Software,
+        machine: MachineSpec,
+        software: RuntimeSpec,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, {"environment": name, "keep_volume": machine.keep_volume}, opts)
@@ -88,7 +88,7 @@ class Environment(Component):
         pod_id = "" if self.pod is None else self.pod.pod_id
         self.register_outputs({"gatewayUrl": self.gateway.url, "podId": pod_id})
 
-    def _volume(self, name: str, machine: Machine) -> ModelVolume:
+    def _volume(self, name: str, machine: MachineSpec) -> ModelVolume:
         args = ModelVolumeArgs(
             environment=name,
             guard=self.guard.instance_id,
@@ -104,7 +104,7 @@ class Environment(Component):
         )
         return ModelVolume(self.child("models"), args, self.under())
 
-    def _gpu_pod(self, name: str, machine: Machine) -> GpuPod:
+    def _gpu_pod(self, name: str, machine: MachineSpec) -> GpuPod:
         args = GpuPodArgs(
             environment=name,
             guard=self.guard.instance_id,
@@ -127,7 +127,7 @@ class Environment(Component):
         args = GatewayArgs(None if self.pod is None else self.pod.urls, plan.options)
         return Gateway(self.child("gateway"), args, self.under())
 
-    def _comfyui(self, software: Software, machine: Machine, pod: runpod.Pod) -> ComfyUI:
+    def _comfyui(self, software: RuntimeSpec, machine: MachineSpec, pod: runpod.Pod) -> ComfyUI:
         args = ComfyUIArgs(
             plan=software.plan,
             torch=software.torch,

@@ -26,7 +26,7 @@ class GatewayArgs:
     urls: pulumi.Input[Mapping[str, str]] | None
     """The pod's public addresses by port; None while there is no pod."""
     options: Mapping[str, Any]
-    """What is set about it, by the names in `provisioning.gateway.options`."""
+    """What is set about it, by the names in `provisioning.contract.gateway_options`."""
 
 
 class Gateway(Component):

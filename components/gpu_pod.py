@@ -52,7 +52,7 @@ class GpuPod(Component):
         # The pod's own, not the pod resource's: a pod that replaces another one reads what that one wrote.
         self.volume_key = runpod.RandomSecret(self.child("volume-key"), length=64, opts=self.under()).value
         self.pod = None if args.paused else self._make(args)
-        self.register_outputs(_told(self.pod))
+        self.register_outputs(_outputs(self.pod))
 
     def _make(self, args: GpuPodArgs) -> runpod.Pod:
         # A pair of GPUs bills twice and a scarce one may not be found twice; the environment says which it prefers.
@@ -86,7 +86,7 @@ class GpuPod(Component):
         return pulumi.Output.secret(keys.apply(lambda key: _pod_env(key["host"], key["login"], key["volume"])))
 
 
-def _told(pod: runpod.Pod | None) -> dict[str, pulumi.Output[str]]:
+def _outputs(pod: runpod.Pod | None) -> dict[str, pulumi.Output[str]]:
     return {} if pod is None else {"podId": pod.pod_id, "gpu": pod.gpu, "dataCenter": pod.data_center}
 
 

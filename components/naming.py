@@ -4,6 +4,9 @@ from __future__ import annotations
 
 PROJECT = "comfyui-runpod"
 
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Host names of this machine itself."""
+
 
 def token(noun: str) -> str:
     """Return the type token of one of our components, for example `comfyui:index:GpuPod`."""

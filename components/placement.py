@@ -82,7 +82,7 @@ class Requirement:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PlacementRequest:
     """What the settings ask for: either ranked candidates or a requirement."""
 
     candidates: tuple[str, ...]
@@ -93,7 +93,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class GpuCandidate:
     """A GPU type that the provider may try, with what a pod of it costs."""
 
     gpu: str
@@ -107,7 +107,7 @@ class Candidate:
         return f"{self.gpu} ({self.vram_gb} GB, ${self.usd_per_hour:.2f}/h, stock {self.stock})"
 
 
-def rank(wanted: Wanted, catalogue: Catalogue) -> tuple[Candidate, ...]:
+def rank(wanted: PlacementRequest, catalogue: Catalogue) -> tuple[GpuCandidate, ...]:
     """Return the candidates in the order in which they are tried.
 
     Raises:
@@ -126,7 +126,7 @@ def rank(wanted: Wanted, catalogue: Catalogue) -> tuple[Candidate, ...]:
     return tuple(_candidate(offer, wanted) for offer in placeable)
 
 
-def described(requirement: Requirement) -> dict[str, Any]:
+def requirement_property(requirement: Requirement) -> dict[str, Any]:
     """Return a requirement as the provider takes it; equal requirements give equal results."""
     tiers = sorted(tier.value for tier in requirement.tiers)
     needed = {"minMemoryGb": requirement.min_vram_gb, "maxUsdPerHour": requirement.max_usd_per_hour}
@@ -202,13 +202,13 @@ def _where(offers: Iterable[Offer]) -> str:
     return f"they are in {', '.join(places)}"
 
 
-def _candidate(offer: Offer, wanted: Wanted) -> Candidate:
+def _candidate(offer: Offer, wanted: PlacementRequest) -> GpuCandidate:
     levels = [
         level for center, level in offer.stock.items() if not wanted.data_centers or center in wanted.data_centers
     ]
     order = ("HIGH", "MEDIUM", "LOW", "NONE")
     best = next((level for level in order if level in levels), "unknown")
-    return Candidate(offer.gpu, offer.vram_gb, round(_usd(offer) * wanted.count, 4), best)
+    return GpuCandidate(offer.gpu, offer.vram_gb, round(_usd(offer) * wanted.count, 4), best)
 
 
 def _usd(offer: Offer) -> float:

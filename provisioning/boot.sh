@@ -24,6 +24,7 @@ verified() {
   # -I: nothing is imported from the working directory, which may be anybody's to write to.
   KEY=$key python3 -I -c '
 import hashlib, hmac, os, sys
+os.umask(0o077)
 source, target = sys.argv[1:]
 total = hmac.new(os.environ["KEY"].encode(), os.path.basename(source).encode() + b"\0", hashlib.sha256)
 with open(source, "rb") as file, open(target + ".unchecked", "wb") as copy:

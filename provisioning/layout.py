@@ -146,7 +146,7 @@ class Layout:
         return self.home / "models" / "records"
 
     @property
-    def desired(self) -> Path:
+    def service_spec(self) -> Path:
         """What the services are to be, in clear: written by the installer or opened at a start; root alone."""
         return self.run / "services.json"
 
@@ -182,7 +182,7 @@ class Layout:
 
     @property
     def requests(self) -> Path:
-        """What the gateway asks of the caretaker; the gateway's user alone."""
+        """What the gateway asks of the helper; the gateway's user alone."""
         return self.local / "requests"
 
     @property

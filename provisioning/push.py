@@ -13,19 +13,23 @@ import json
 import os
 import sys
 
-from provisioning import bundle, contract
-from provisioning.client.console import Console
-from provisioning.client.pusher import Bounds, Pusher
-from provisioning.contract import PushRequest
+from provisioning import contract
+from provisioning.contract import PushRequest, bundle
 from provisioning.errors import ProvisioningError
 from provisioning.host.files import FULL
+from provisioning.ssh.console import Console
+from provisioning.ssh.pusher import Pusher, PushTimeouts
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m provisioning.push", description=__doc__)
     parser.add_argument("--bundle-hash", action="store_true", help="print the hash of what would be uploaded, and end")
-    parser.add_argument("--timeout", type=float, default=Bounds.stalled, help="bound without progress, in seconds")
-    parser.add_argument("--unreachable", type=float, default=Bounds.unreachable, help="bound without SSH, in seconds")
+    parser.add_argument(
+        "--timeout", type=float, default=PushTimeouts.stalled, help="bound without progress, in seconds"
+    )
+    parser.add_argument(
+        "--unreachable", type=float, default=PushTimeouts.unreachable, help="bound without SSH, in seconds"
+    )
     return parser.parse_args()
 
 
@@ -59,7 +63,7 @@ def main() -> int:
     request = _read_request()
     if request is None:
         return 2
-    bounds = Bounds(arguments.timeout, arguments.unreachable)
+    bounds = PushTimeouts(arguments.timeout, arguments.unreachable)
     try:
         result = asyncio.run(Pusher(request, Console(_say), bounds).push())
     except ProvisioningError as error:

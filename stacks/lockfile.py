@@ -52,7 +52,7 @@ class Lock:
         locked = self.sources.get(f"{source.repository}@{source.ref}", source.commit)
         if locked != source.commit:
             raise LockError(
-                f"{source.name}: {source.ref} was {locked[:12]}... when it was locked and is "
+                f"{source.name}: {source.ref} was {locked[:12]}... in the lock file and is "
                 f"{source.commit[:12]}... in the settings; find out why before you change {PATH.name}"
             )
 

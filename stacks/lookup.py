@@ -32,8 +32,8 @@ def catalogue(gpu_count: int) -> Catalogue:
 
 def running_usd_per_hour(environ: Mapping[str, str]) -> float | None:
     """Return what the stack costs now, 0 when nothing runs; None where only the engine was started and nobody asked."""
-    told = environ.get(RUNNING_COST)
-    return None if told is None else float(told or 0)
+    messages = environ.get(RUNNING_COST)
+    return None if messages is None else float(messages or 0)
 
 
 def volume_center(environ: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What a stack tells the outside: names that other programs read with `pulumi stack output --json`."""
+"""The outputs of a stack, which other programs read with `pulumi stack output --json`."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ class StackOutputs:
     """The key that manages the others; secret."""
     pod_id: pulumi.Output[str]
     gpu: pulumi.Output[str]
-    """The GPU type that was had."""
+    """The rented GPU type."""
     data_center: pulumi.Output[str]
     volume_id: pulumi.Output[str]
     ssh_command: pulumi.Output[str]
-    """Works as printed, in the checkout; the comment tells where it leads."""
+    """A command that works as printed in the checkout; its comment is the address."""
     comfyui_ref: str
     """`ref@commit`."""
     isolation: pulumi.Output[str]
-    """What keeps ComfyUI out of the volume and of the gateway's folders: `landlock`, `folder` or `none`."""
+    """How ComfyUI is kept away from the volume and the gateway's folders: `landlock`, `folder` or `none`."""
     paused: bool
-    """Whether the pod was ended by `make pause`; then there is no address, and the volume alone bills."""
+    """Whether `make pause` deleted the pod; then there is no address, and only the volume is billed."""
     cost_per_hour: pulumi.Output[float]
     """USD, storage included."""
     cost_projection: pulumi.Output[dict[str, float]]
     """USD for 24h, 7d and 30d of running."""
     cost_breakdown: pulumi.Output[dict[str, float | str]]
-    """USD per hour by part, what is paid while stopped, and the date and source of the prices."""
+    """USD per hour by part, the cost while stopped, and the date and source of the prices."""
 
 
 def export(outputs: StackOutputs) -> None:

@@ -1,4 +1,4 @@
-"""From settings to what is rented and what is installed: pure translations, tested without an engine."""
+"""Translates settings to what is rented and installed: pure functions, tested without an engine."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import math
 from pathlib import Path
 
 from components import cost
-from components.environment import Machine
+from components.environment import MachineSpec
 from components.errors import SettingsError
-from components.placement import Requirement, Wanted, described
+from components.placement import PlacementRequest, Requirement, requirement_property
 from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, SourcePin
 from stacks.lockfile import Lock
 from stacks.sections import ModelSection, NodeSection, Requires
 from stacks.settings import ROOT, Settings
 
 STAGING_ROOM = 1.1
-"""A download is staged beside the file it replaces, and file systems want air."""
+"""Factor for the space of a download staged beside the file it replaces, and for the file system."""
 
 BYTES_PER_GB = 1_000_000_000
 SMALLEST_VOLUME_GB = 10
 
 
-def wanted(settings: Settings) -> Wanted:
+def placement_request(settings: Settings) -> PlacementRequest:
     """Return what the settings ask of the catalogue."""
     gpu = settings.gpu
     requirement = None if gpu.require is None else _requirement(gpu.require)
-    return Wanted(gpu.candidates, requirement, gpu.count, settings.data_centers)
+    return PlacementRequest(gpu.candidates, requirement, gpu.count, settings.data_centers)
 
 
-def machine(settings: Settings, gpus: tuple[str, ...], *, paused: bool = False) -> Machine:
+def machine_spec(settings: Settings, gpus: tuple[str, ...], *, paused: bool = False) -> MachineSpec:
     """Return what is rented; raises SettingsError when the volume is smaller than the models.
 
     Args:
@@ -37,11 +37,12 @@ def machine(settings: Settings, gpus: tuple[str, ...], *, paused: bool = False) 
         paused: Whether it is to be without a pod.
         gpus: What the market ranks for the capabilities that the stack file asks for.
     """
-    return Machine(
+    require = settings.gpu.require
+    return MachineSpec(
         image=settings.pod.image,
         disk_gb=settings.pod.disk_gb,
         gpus=settings.gpu.candidates or gpus,
-        gpu_requirement={} if settings.gpu.require is None else described(_requirement(settings.gpu.require)),
+        gpu_requirement={} if require is None else requirement_property(_requirement(require)),
         gpu_count=settings.gpu.count,
         data_centers=settings.data_centers,
         replace=settings.pod.replace.value,

@@ -10,9 +10,9 @@ import pulumi
 
 from components import cost
 from components.budget import Budget, BudgetArgs, known_or
-from components.environment import Environment, Software
+from components.environment import Environment, RuntimeSpec
 from components.errors import NotOfferedError, PlacementError
-from components.placement import Candidate, Catalogue, rank
+from components.placement import Catalogue, GpuCandidate, rank
 from provisioning.contract import ProvisionPlan
 from stacks import plan, report
 from stacks.outputs import StackOutputs
@@ -21,8 +21,8 @@ from stacks.settings import Settings
 
 
 @dataclass(frozen=True)
-class Now:
-    """What is there before an update; a preview sets the plan against it."""
+class CurrentState:
+    """What exists before an update, for comparison in a preview."""
 
     running: float | None = None
     """What the stack costs now, USD per hour. None: not known."""
@@ -32,11 +32,16 @@ class Now:
     """Whether the environment is to be without a pod."""
 
 
-NOTHING_KNOWN = Now()
+UNKNOWN_STATE = CurrentState()
 
 
 def build(
-    settings: Settings, provision: ProvisionPlan, *, catalogue: Catalogue, bundle: str, now: Now = NOTHING_KNOWN
+    settings: Settings,
+    provision: ProvisionPlan,
+    *,
+    catalogue: Catalogue,
+    bundle: str,
+    now: CurrentState = UNKNOWN_STATE,
 ) -> StackOutputs:
     """Declare an environment.
 
@@ -60,7 +65,7 @@ def build(
         pulumi.log.warn(line)
     environment = Environment(
         settings.environment,
-        machine=plan.machine(settings, tuple(candidate.gpu for candidate in candidates), paused=now.paused),
+        machine=plan.machine_spec(settings, tuple(candidate.gpu for candidate in candidates), paused=now.paused),
         software=_software(settings, provision, bundle),
     )
     prices = [candidate.usd_per_hour for candidate in candidates]
@@ -73,19 +78,19 @@ def build(
     return outputs
 
 
-def _candidates(settings: Settings, catalogue: Catalogue) -> tuple[Candidate, ...]:
-    """Return what a new pod would get; nothing when RunPod offers nothing now, which is no matter to what runs."""
+def _candidates(settings: Settings, catalogue: Catalogue) -> tuple[GpuCandidate, ...]:
+    """Return the candidates for a new pod; none when RunPod offers nothing now, which does not affect a running pod."""
     try:
-        return rank(plan.wanted(settings), catalogue)
+        return rank(plan.placement_request(settings), catalogue)
     except NotOfferedError as error:
-        pulumi.log.warn(f"A new pod could not be had now, what runs stays as it is. {settings.file}: {error}")
+        pulumi.log.warn(f"No new pod is available now; the running one is not affected. {settings.file}: {error}")
         return ()
     except PlacementError as error:
         raise PlacementError(f"{settings.file}: {error}") from None
 
 
-def _software(settings: Settings, provision: ProvisionPlan, bundle: str) -> Software:
-    return Software(
+def _software(settings: Settings, provision: ProvisionPlan, bundle: str) -> RuntimeSpec:
+    return RuntimeSpec(
         plan=provision,
         torch=settings.pod.torch,
         unknown_hashes=settings.unknown_hashes.value,

@@ -8,7 +8,7 @@ from datetime import date
 
 from components import cost
 from components.errors import PlacementError
-from components.placement import Candidate, Catalogue, rank
+from components.placement import Catalogue, GpuCandidate, rank
 from provisioning.contract import ProvisionPlan
 from stacks import plan
 from stacks.sections import Replace, UnknownHashes
@@ -16,7 +16,7 @@ from stacks.settings import Settings
 
 
 def lines(
-    settings: Settings, candidates: tuple[Candidate, ...], catalogue: Catalogue, volume_center: str = ""
+    settings: Settings, candidates: tuple[GpuCandidate, ...], catalogue: Catalogue, volume_center: str = ""
 ) -> Iterator[str]:
     """Yield the plan: ranked candidates, then the price of the first one.
 
@@ -26,16 +26,21 @@ def lines(
     if volume_center:
         places = f"{volume_center}, where the volume is"
         try:
-            candidates = rank(dataclasses.replace(plan.wanted(settings), data_centers=(volume_center,)), catalogue)
+            candidates = rank(
+                dataclasses.replace(plan.placement_request(settings), data_centers=(volume_center,)), catalogue
+            )
         except PlacementError as error:
-            yield f"Placement in {places}: a new pod could not be had there: {error}"
+            yield f"Placement in {places}: no new pod is available there: {error}"
             return
     yield f"Placement in {places}, prices from {_source(catalogue)}:"
-    for place, candidate in enumerate(candidates, start=1):
-        yield f"  {place}. {candidate}"
+    for checkout, candidate in enumerate(candidates, start=1):
+        yield f"  {checkout}. {candidate}"
     likely = plan.price(settings, candidates[0].usd_per_hour)
     spans = ", ".join(f"{span} ${usd:.2f}" for span, usd in likely.projection().items())
-    yield f"With the first: ${likely.running:.4f}/h ({spans}); stopped, the volume still costs ${likely.stopped:.4f}/h"
+    yield (
+        f"Estimated cost with the first GPU: ${likely.running:.4f}/h ({spans}); "
+        f"while stopped, the volume costs ${likely.stopped:.4f}/h"
+    )
 
 
 def paused(settings: Settings) -> str:
@@ -54,7 +59,7 @@ def warnings(settings: Settings, provision: ProvisionPlan, catalogue: Catalogue,
         if not node.repository:
             yield f"nodes: {node.name} has no repository and will be missing; set it and commit in {settings.file}"
     if settings.pod.replace is Replace.AFTER:
-        yield "pod.replace: after: when the pod is replaced, the old and the new one bill together for some minutes"
+        yield "pod.replace: after: when the pod is replaced, the old and the new one are both billed for some minutes"
     if catalogue.source != "api":
         yield f"Prices and stock come from {_source(catalogue)}, not from RunPod: no API key is configured"
     if cost.is_stale(catalogue.as_of, today) or cost.is_stale(cost.STORAGE.as_of, today):

@@ -13,10 +13,9 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic.alias_generators import to_camel
 
+from components.naming import LOOPBACK_HOSTS
 from components.placement import Tier
-from provisioning.gateway.options import Options
-
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+from provisioning.contract.gateway_options import Options
 
 
 class Cloud(StrEnum):
@@ -26,46 +25,47 @@ class Cloud(StrEnum):
 
 
 class Replace(StrEnum):
-    """The order when a pod has to be replaced."""
+    """The order in which a pod is replaced."""
 
     BEFORE = "before"
-    """The old pod ends first: never two GPUs bill, and the service is away meanwhile."""
+    """The old pod is deleted first: two GPUs are never billed, and the service is down meanwhile."""
     AFTER = "after"
-    """The new pod comes first: two GPUs bill for some minutes, and a scarce GPU may not be found twice."""
+    """The new pod is created first: two GPUs are billed for some minutes, and a scarce GPU may not be available
+    twice."""
 
 
 class UnknownHashes(StrEnum):
-    """What happens to a model whose SHA-256 nobody recorded yet."""
+    """How a model without a recorded SHA-256 is treated."""
 
     WARN = "warn"
     REFUSE = "refuse"
 
 
 class Section(BaseModel):
-    """What all sections share: frozen, camelCase, no unknown keys."""
+    """Base of all sections: frozen, camelCase, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True)
 
 
 _CREDENTIAL = re.compile(r"token|key|secret|password|auth|signature|credential", re.IGNORECASE)
-"""Names of query parameters that hold what is nobody's business."""
+"""Names of query parameters that usually hold a credential."""
 
 
 def _without_credential(url: str) -> str:
-    # An address lies in the state and in records on the volume in clear, and git shows it in the list of processes.
+    # An address is in plain text in the state, in records on the volume, and in the list of processes while git runs.
     parts = urlsplit(url)
     named = any(_CREDENTIAL.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True))
     if parts.username is not None or named:
         raise ValueError(
-            "holds a credential, which would lie in the state in clear; take it out, and set tokens.* instead"
+            "holds a credential, which would be in the state in plain text; take it out, and set tokens.* instead"
         )
     return url
 
 
 def _encrypted_or_loopback(url: str) -> str:
     parts = urlsplit(url)
-    if url and parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-        raise ValueError("must begin with https:// (http:// is for the loopback address alone)")
+    if url and parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS):
+        raise ValueError("must begin with https:// (http:// is allowed for the loopback address only)")
     return url
 
 
@@ -73,74 +73,76 @@ Url = Annotated[str, AfterValidator(_without_credential), AfterValidator(_encryp
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 DataCenter = Annotated[str, Field(pattern=r"^[A-Z]{2,4}-[A-Z]{2,3}-[0-9]+$")]
-# RunPod accepts lower case and breaks later, so upper case is asked for here.
+# RunPod accepts lower case and fails later, so upper case is required here.
 
 
 class WhenStopped(StrEnum):
-    """What an update does about a pod that somebody stopped."""
+    """What an update does with a stopped pod."""
 
     START = "start"
-    """It is started again on its own machine, if a GPU is free there."""
+    """It is started again on its machine, if a GPU is free there."""
     REPLACE = "replace"
-    """Another one is placed wherever a GPU can be had; the volume stays."""
+    """It is replaced by a pod wherever a GPU is available; the volume stays."""
 
 
 class IsolationChoice(StrEnum):
-    """What keeps ComfyUI, and so custom nodes, out of the volume and of the gateway's folders."""
+    """What keeps ComfyUI and custom nodes away from the volume and the gateway's folders."""
 
     AUTO = "auto"
-    """The kernel's Landlock; where a host has none, the closed folder; where that does not fit either, `up` stops."""
+    """Landlock; on a host without it the closed folder; `up` stops when neither works."""
     FOLDER = "folder"
-    """The folder that the volume is mounted in is closed, and models are copied to the container disk."""
+    """The volume is mounted below a closed folder, and models are copied to the container disk."""
     NONE = "none"
-    """As `auto`, and `up` goes on where nothing isolates."""
+    """As `auto`, but `up` continues when neither works."""
 
 
 class PodSection(Section):
-    """The machine."""
+    """The pod: image, disk, time-outs and replacement."""
 
     image: str = Field(min_length=1)
-    """Docker image with CUDA; the start command is ours, not the image's."""
+    """Docker image with CUDA; its start command is replaced by the boot script."""
     torch: str = Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")
-    """Version of PyTorch in that image: models are opened by it, and 2.6 is the first that opens them safely."""
+    """Version of PyTorch in that image; at least 2.6, the first that opens models safely."""
     disk_gb: int = Field(ge=30, le=500)
-    """Container disk in GB, lost at every stop. Below 30 the usual images do not fit and the pod never starts."""
+    """Container disk in GB, lost at every stop. Below 30 GB the usual images do not fit and the pod never starts."""
     replace: Replace = Replace.BEFORE
-    """`before` or `after`: whether the old pod ends before the new one comes."""
+    """When a replaced pod is deleted: `before` or `after` the new one is created. `after` bills two pods for a
+    while."""
     when_stopped: WhenStopped = WhenStopped.START
-    """`start` or `replace`: what an update does about a pod that somebody stopped."""
+    """What an update does with a stopped pod: `start` it again, or `replace` it."""
     ready_timeout_seconds: int = Field(default=1200, ge=60, le=3600)
-    """How long a new pod may take until SSH answers."""
+    """Time until SSH must answer on a new pod."""
     install_timeout_seconds: int = Field(default=3600, ge=300, le=86400)
-    """How long an installation may go without progress; while models arrive it may take as long as they need."""
+    """Time that an installation may make no progress; a running download counts as progress."""
     isolation: IsolationChoice = IsolationChoice.AUTO
-    """`auto`, `folder` or `none`: what keeps custom nodes out of what lies on the volume."""
+    """How custom nodes are kept away from the volume: `auto` uses Landlock or else the closed folder, `none` accepts
+    that nothing does."""
     min_cuda_version: str = Field(default="", pattern=r"^([0-9]+\.[0-9]+)?$")
     """Oldest CUDA version of the host's driver, for example 12.8; empty means any."""
 
 
 class Requires(Section):
-    """Capabilities instead of names."""
+    """GPU capabilities, instead of names."""
 
     min_vram_gb: int = Field(ge=1, le=1024)
-    """Memory of one GPU in GB."""
+    """Memory of one GPU in GB, at least."""
     max_price_per_hour: float = Field(gt=0)
-    """USD per hour of the whole pod."""
+    """Price of the whole pod in USD per hour, at most."""
     cloud: Cloud = Cloud.SECURE
-    """SECURE, the only cloud with network volumes."""
+    """RunPod's cloud; only SECURE has network volumes."""
     tiers: tuple[Tier, ...] = ()
-    """Budget, Mid, High, Premium; empty means all."""
+    """RunPod's price tiers to consider; empty means all."""
     exclude: tuple[str, ...] = ()
-    """GPU ids never to take."""
+    """GPU ids to leave out."""
 
 
 class GpuSection(Section):
-    """Which GPU: ranked names, or a requirement."""
+    """The GPU, by ranked names or by capabilities."""
 
     candidates: tuple[str, ...] = ()
-    """GPU ids as RunPod lists them, best first; the first one in stock is taken."""
+    """GPU ids as RunPod lists them, best first; the first one in stock is rented."""
     require: Requires | None = None
-    """Capabilities, resolved against the catalogue; cheapest first."""
+    """Required capabilities; of the GPUs that have them, the cheapest comes first."""
     count: int = Field(default=1, ge=1, le=8)
     """GPUs in the pod."""
 
@@ -152,36 +154,36 @@ class GpuSection(Section):
 
 
 class VolumeSection(Section):
-    """The network volume: models and everything installed live here."""
+    """The network volume with models, installed software, outputs and the database's log."""
 
     size_gb: int | None = Field(default=None, ge=10, le=4096)
-    """Size in GB; absent means computed from the models plus reserveGb. It can grow, never shrink."""
+    """Size in GB; by default computed from the models and reserveGb. It can grow and never shrink."""
     reserve_gb: int = Field(default=20, ge=2, le=2000)
-    """Room for software, inputs and outputs beside the models, in GB."""
+    """Space in GB for software, inputs and outputs, in addition to the models."""
     keep: bool = False
-    """Whether `destroy` leaves the volume, which then bills on; take it up again with `id`."""
+    """Whether `destroy` keeps the volume, which is then still billed; use it again with `id`."""
     protect: bool = False
-    """Whether every plan that deletes or replaces the volume is refused, `destroy` too, until this is false and `up`
-    has run."""
+    """Whether Pulumi refuses every plan that deletes or replaces the volume, `destroy` included. To delete it, set
+    this to false and run `up` first."""
     replace: str = ""
-    """Id of this environment's volume, to say that an update may replace it and that its content is lost then."""
+    """Id of this environment's volume, to allow an update to replace it; its content is lost then."""
     id: str = ""
-    """An existing volume to use instead of making one; its data centre is then the only one in dataCenters."""
+    """Id of an existing volume to use; dataCenters must then contain its data centre only."""
 
 
 class ComfySection(Section):
-    """ComfyUI itself, at one commit."""
+    """ComfyUI's source at one commit."""
 
     repository: Url = Field(min_length=1)
-    """Git repository, https (or http on the loopback address)."""
+    """Git repository, by https (or http on the loopback address)."""
     ref: str = Field(min_length=1)
-    """Release tag a person chose, at least v0.28.0."""
+    """Release tag, at least v0.28.0."""
     commit: Commit
-    """The forty digits the tag resolved to; this is what is checked out."""
+    """The tag's commit, forty hexadecimal digits; this is what is checked out."""
     requirements: str = Field(min_length=1)
-    """Hash-locked requirements file, path from the checkout's root."""
+    """Path of a hash-locked requirements file, from the checkout's root."""
     args: tuple[str, ...] = ()
-    """Further arguments for ComfyUI's main.py."""
+    """Additional arguments of ComfyUI's main.py."""
 
 
 class NodeSection(Section):
@@ -192,13 +194,13 @@ class NodeSection(Section):
     repository: Url = ""
     """Git repository; may be empty only when optional."""
     ref: str = ""
-    """Branch or tag, for people."""
+    """Branch or tag, for information."""
     commit: Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")] = ""
-    """Forty digits; may be empty only when optional."""
+    """Commit, forty hexadecimal digits; may be empty only when optional."""
     requirements: str = ""
-    """Hash-locked requirements file, path from the checkout's root; empty when the node needs nothing."""
+    """Path of a hash-locked requirements file, from the checkout's root; empty when the node needs no packages."""
     optional: bool = False
-    """Whether the environment comes up without it while it has no repository."""
+    """Whether the environment is created without the node while it has no repository."""
 
     @model_validator(mode="after")
     def _complete_or_optional(self) -> Self:
@@ -211,21 +213,21 @@ class ModelSection(Section):
     """A model file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.(safetensors|gguf)$")]
-    """File name, ending in .safetensors or .gguf: other formats can run code when they are loaded."""
+    """File name, ending in .safetensors or .gguf; other formats can run code when they are loaded."""
     folder: Name
     """ComfyUI's folder below models/, for example diffusion_models, text_encoders, vae, loras."""
     url: Url = ""
-    """Where it comes from; may be empty only when optional."""
+    """Download address; may be empty only when optional."""
     sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
-    """Known hash, enforced at once; without it `make lock` records the one of the first download."""
+    """SHA-256, enforced from the first download on; without it `make lock` records the hash of the first download."""
     size_bytes: int = Field(default=0, ge=0)
-    """Exact size, enforced; 0 when not known."""
+    """Exact size in bytes, enforced; 0 when unknown."""
     approx_gb: float = Field(default=0, ge=0)
-    """Rough size for sizing the volume when sizeBytes is not known."""
+    """Approximate size in GB, for the volume's size when sizeBytes is unknown."""
     license: str = ""
-    """Licence note for people."""
+    """Licence, for information."""
     optional: bool = False
-    """Whether the environment comes up without it while it has no url."""
+    """Whether the environment is created without the model while it has no url."""
 
     @model_validator(mode="after")
     def _complete_or_optional(self) -> Self:
@@ -237,32 +239,33 @@ class ModelSection(Section):
 
 
 class GatewaySection(Options):
-    """The only door; see Options for what can be set."""
+    """The gateway: host names, limits, quotas, webhooks, retention."""
 
     model_config = ConfigDict(validate_by_name=False, validate_by_alias=True)
 
 
 class BudgetSection(Section):
-    """What the environment may cost."""
+    """Limit on the environment's cost."""
 
     max_per_hour: float = Field(gt=0)
-    """USD per hour with everything running; a plan whose dearest candidate is above it is refused."""
+    """USD per hour with everything running; a plan whose most expensive candidate exceeds it is refused."""
 
 
 class NotifySection(Section):
-    """Who is told the gateway's address after `make up`, `make resume` and `make pause`: it changes with the pod.
+    """Receivers of the gateway's address, which `make up`, `make resume` and `make pause` change.
 
-    A failure is said and does not make the command fail.
+    A failed notification is reported and does not fail the command.
     """
 
     command: str = ""
-    """Shell command, run in the checkout; COMFYUI_GATEWAY_URL, _POD_ID, _ENVIRONMENT and _EVENT are its variables."""
+    """Shell command, run in the checkout with the variables COMFYUI_GATEWAY_URL, COMFYUI_POD_ID,
+    COMFYUI_ENVIRONMENT and COMFYUI_EVENT."""
     url: Url = ""
-    """Address that gets a POST by the Standard Webhooks scheme, signed with `tokens.notify`."""
+    """Address that receives a POST by the Standard Webhooks scheme, signed with `tokens.notify`."""
 
 
 class TokensSection(Section):
-    """Secrets for downloads, for the gateway's database and for what is signed.
+    """Secrets for downloads, the gateway's database and signatures.
 
     Set them with `pulumi config set --secret --path 'comfyui-runpod:tokens.<name>'`.
     """
@@ -272,6 +275,7 @@ class TokensSection(Section):
     civitai: SecretStr = SecretStr("")
     """Civitai API key."""
     notify: SecretStr = SecretStr("")
-    """Secret that signs what is posted to `notify.url`: `whsec_` and 24 to 64 bytes in base64."""
+    """Secret that signs the notifications to `notify.url`: `whsec_` and 24 to 64 bytes in base64."""
     gateway_database: SecretStr = SecretStr("")
-    """URL of a PostgreSQL (postgresql+psycopg://...) that outlives the pods; the newest gateway alone works with it."""
+    """URL of a PostgreSQL database (postgresql+psycopg://...) that outlives the pods; only the newest gateway
+    writes to it."""

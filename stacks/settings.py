@@ -36,43 +36,44 @@ from stacks.sections import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-"""The checkout; paths in stack files start here."""
+"""The checkout; paths in stack files are relative to it."""
 
 SECRET_KEYS = frozenset({"tokens"})
-"""Keys of our namespace that have to be encrypted in the stack file."""
+"""Keys that must be encrypted in the stack file."""
 
 
 class Settings(Section):
-    """A whole stack file, checked."""
+    """A validated stack file."""
 
     environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
     """Name of the Pulumi stack: local, dev, staging or prod; never written in the file."""
     pod: PodSection
-    """The machine; see PodSection."""
+    """The pod."""
     gpu: GpuSection
-    """Which GPU; see GpuSection."""
+    """The GPU."""
     data_centers: tuple[DataCenter, ...] = ()
-    """Ranked data centre ids; empty means any with stock."""
+    """Data centre ids, best first; empty means any with stock."""
     volume: VolumeSection = VolumeSection()
-    """The network volume; see VolumeSection."""
+    """The network volume."""
     comfyui: ComfySection
-    """ComfyUI's source; see ComfySection."""
+    """ComfyUI's source."""
     nodes: tuple[NodeSection, ...] = ()
-    """Custom nodes; see NodeSection."""
+    """Custom nodes."""
     models: tuple[ModelSection, ...] = ()
-    """Models, as a list or as the path of a YAML file that holds one; see ModelSection."""
+    """Models, as a list or as the path of a YAML file with a list."""
     unknown_hashes: UnknownHashes = UnknownHashes.REFUSE
-    """`warn` or `refuse`: what happens to a model whose SHA-256 nobody recorded yet."""
+    """Whether a model without a recorded SHA-256 is refused or only reported."""
     gateway: GatewaySection = GatewaySection()
-    """The gateway; see GatewaySection."""
+    """The gateway."""
     budget: BudgetSection
-    """What the environment may cost; see BudgetSection."""
+    """Limit on the environment's cost."""
     tokens: TokensSection = TokensSection()
-    """Download secrets; see TokensSection."""
+    """Secrets, encrypted in the file."""
     notify: NotifySection = NotifySection()
-    """Who is told the gateway's address; see NotifySection."""
+    """Receivers of the gateway's address."""
     confirm: bool = True
-    """Whether `make up` asks before a pod or a volume with data goes, and `make destroy` before everything does."""
+    """Whether `make up` asks before it deletes a pod or a volume with data, and `make destroy` before it deletes
+    all."""
 
     @property
     def file(self) -> str:
@@ -117,7 +118,7 @@ def parse(stack: str, raw: Mapping[str, str], secret_keys: Collection[str], root
     where = stack_file(stack)
     values = {key: _value(text) for key, text in raw.items()}
     faults = [
-        f"{where}: {key}: set it with `pulumi config set --secret --path`, not in clear"
+        f"{where}: {key}: set it with `pulumi config set --secret --path`, not in plain text"
         for key in sorted(SECRET_KEYS & values.keys() - set(secret_keys))
     ]
     faults += [f"{where}: environment: unknown key; the stack's name says it"] if "environment" in values else []
@@ -176,4 +177,4 @@ def _missing_files(settings: Settings, root: Path, where: str) -> Iterable[str]:
         if not (root / name).is_file():
             yield f"{where}: {key}: there is no file {name}"
         elif "--hash=" not in (root / name).read_text(encoding="utf-8"):
-            yield f"{where}: {key}: {name} has no hashes; make it with `uv pip compile --generate-hashes`"
+            yield f"{where}: {key}: {name} has no hashes; compile it with `uv pip compile --generate-hashes`"

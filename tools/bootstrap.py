@@ -8,14 +8,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools import launcher, packages, prerequisites, record
-from tools.engine import build, download, installed
-from tools.engine.choice import Engine, Source, choose, program
-from tools.engine.choice import UnavailableError as Unavailable
+from tools import launcher, packages, prerequisites, setup_state
+from tools.engine import build, download, on_path
+from tools.engine.sources import Engine, Source, choose, program
+from tools.engine.sources import UnavailableError as Unavailable
 from tools.engine.versions import LANGUAGE_HOST, RELEASE, SOURCE
 from tools.errors import SetupError
-from tools.lock import exclusive
-from tools.places import Places, find
+from tools.file_lock import exclusive
+from tools.paths import SetupPaths, find
 from tools.plugins import install as plugins
 from tools.progress import say
 
@@ -35,49 +35,49 @@ def main() -> int:
     return 0
 
 
-def prepare(places: Places, environ: Mapping[str, str], *, retry: bool = False) -> record.Record:
+def prepare(paths: SetupPaths, environ: Mapping[str, str], *, retry: bool = False) -> setup_state.SetupState:
     """Do what is not done yet and return what was chosen; `retry` looks for the official plugin again at once."""
-    prerequisites.check(venv=places.venv)
-    wanted = record.fingerprint(places, environ)
-    if known := _current(places, wanted, retry=retry):
+    prerequisites.check(venv=paths.venv)
+    wanted = setup_state.fingerprint(paths, environ)
+    if known := _current(paths, wanted, retry=retry):
         return known
-    with exclusive(places.cache / "setup.lock", "the set-up"):
-        if known := _current(places, wanted, retry=retry):
+    with exclusive(paths.cache / "setup.lock", "the set-up"):
+        if known := _current(paths, wanted, retry=retry):
             return known
-        return _install(places, environ, wanted)
+        return _install(paths, environ, wanted)
 
 
-def _current(places: Places, wanted: str, *, retry: bool) -> record.Record | None:
-    known = record.load(places.record)
+def _current(paths: SetupPaths, wanted: str, *, retry: bool) -> setup_state.SetupState | None:
+    known = setup_state.load(paths.record)
     if known is None or (retry and known.command_plugin == plugins.STANDIN):
         return None
-    return known if record.is_current(known, wanted, places, plugins.STANDIN) else None
+    return known if setup_state.is_current(known, wanted, paths, plugins.STANDIN) else None
 
 
-def _install(places: Places, environ: Mapping[str, str], wanted: str) -> record.Record:
+def _install(paths: SetupPaths, environ: Mapping[str, str], wanted: str) -> setup_state.SetupState:
     started = time.monotonic()
-    packages.install(places, environ)
-    with exclusive(places.shared / "engine.lock", "the engine"):
-        engine = choose(_sources(places, environ))
-    command = plugins.install(places, engine, environ)
-    launcher.write(places)
-    made = record.Record(wanted, engine, command, str(places.pulumi_home), time.time())
-    record.save(places.record, made)
+    packages.install(paths, environ)
+    with exclusive(paths.shared / "engine.lock", "the engine"):
+        engine = choose(_sources(paths, environ))
+    command = plugins.install(paths, engine, environ)
+    launcher.write(paths)
+    made = setup_state.SetupState(wanted, engine, command, str(paths.pulumi_home), time.time())
+    setup_state.save(paths.record, made)
     say(f"ready after {time.monotonic() - started:.0f} s; {made.line}")
     return made
 
 
-def _sources(places: Places, environ: Mapping[str, str]) -> list[Source]:
+def _sources(paths: SetupPaths, environ: Mapping[str, str]) -> list[Source]:
     """The ways to an engine, the cheapest and best known first."""
-    released = places.shared / "engine" / RELEASE
-    built = places.shared / "engine" / f"{SOURCE}-{_recipe()}"
-    shop = build.Workshop(built, places.shared, places.cache, places.venv / "bin" / "python")
+    released = paths.shared / "engine" / RELEASE
+    built = paths.shared / "engine" / f"{SOURCE}-{_recipe()}"
+    dirs = build.BuildDirs(built, paths.shared, paths.cache, paths.venv / "bin" / "python")
     return [
-        Source("pulumi on PATH", lambda: installed.on_path(environ, places.venv / "bin")),
+        Source("pulumi on PATH", lambda: on_path.on_path(environ, paths.venv / "bin")),
         Source("downloaded before", lambda: _cached(released, RELEASE, "official release", environ), silent=True),
         Source("built before", lambda: _cached(built, SOURCE, "built from source", environ), silent=True),
         Source("official release", lambda: download.official(released)),
-        Source("build from source", lambda: build.from_source(shop, environ)),
+        Source("build from source", lambda: build.from_source(dirs, environ)),
     ]
 
 
@@ -93,7 +93,7 @@ def _recipe() -> str:
 def _cached(folder: Path, version: str, origin: str, environ: Mapping[str, str]) -> Engine:
     if not program(folder / "bin").exists():
         raise Unavailable("not here yet")
-    installed.ask_version(program(folder / "bin"), environ)
+    on_path.ask_version(program(folder / "bin"), environ)
     return Engine(str(folder / "bin"), version, origin)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tools import pip_settings
 from tools.errors import SetupError
-from tools.places import Places
+from tools.paths import SetupPaths
 from tools.progress import run, say
 
 # setuptools is locked with the rest, so the editable install needs no build environment from the index.
@@ -18,45 +18,43 @@ _EDITABLE = ["--no-deps", "--no-build-isolation", "--quiet", "--editable"]
 _LOCKED = ["--require-hashes", "--no-deps", "--quiet", "--requirement"]
 
 
-def install(places: Places, environ: Mapping[str, str]) -> None:
+def install(paths: SetupPaths, environ: Mapping[str, str]) -> None:
     """Make `.venv` and fill it from the lock. A broken or foreign one is made anew.
 
     Raises:
         SetupError: pip failed; the message holds the end of its output.
     """
-    python, stamp = places.venv / "bin" / "python", places.venv / "installed.sha256"
-    wanted = _fingerprint(places)
+    python, stamp = paths.venv / "bin" / "python", paths.venv / "installed.sha256"
+    wanted = _fingerprint(paths)
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    if not _is_ours(places.venv):
+    if not _is_ours(paths.venv):
         say("making .venv")
-        shutil.rmtree(places.venv, ignore_errors=True)
-        venv.create(places.venv, with_pip=True, symlinks=True, prompt="comfyui-runpod")
+        shutil.rmtree(paths.venv, ignore_errors=True)
+        venv.create(paths.venv, with_pip=True, symlinks=True, prompt="comfyui-runpod")
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
     say("installing the locked Python packages")
-    _fill(places, pip, environ)
+    _fill(paths, pip, environ)
     run(
         "installing this project, editable",
-        [*pip, *_EDITABLE, str(places.checkout)],
-        log=places.cache / "pip-editable.log",
+        [*pip, *_EDITABLE, str(paths.checkout)],
+        log=paths.cache / "pip-editable.log",
         env=environ,
     )
     stamp.write_text(wanted)
 
 
-def _fill(places: Places, pip: list[str], environ: Mapping[str, str]) -> None:
+def _fill(paths: SetupPaths, pip: list[str], environ: Mapping[str, str]) -> None:
     """Install the lock with uv, in a tenth of pip's time; with pip where uv cannot work."""
-    lock = places.checkout / "requirements.lock"
+    lock = paths.checkout / "requirements.lock"
     try:
-        run(
-            "installing uv", [*pip, *_LOCKED, str(_only_uv(places, lock))], log=places.cache / "pip-uv.log", env=environ
-        )
+        run("installing uv", [*pip, *_LOCKED, str(_only_uv(paths, lock))], log=paths.cache / "pip-uv.log", env=environ)
         settings = pip_settings.for_uv(Path(pip[0]), environ)
-        command = _uv(places.venv / "bin", lock, environ)
-        run("installing the locked packages", command, log=places.cache / "uv.log", env=settings)
+        command = _uv(paths.venv / "bin", lock, environ)
+        run("installing the locked packages", command, log=paths.cache / "uv.log", env=settings)
     except SetupError as error:
         say(f"uv cannot install here, pip takes over: {error}")
-        run("installing the locked packages", [*pip, *_LOCKED, str(lock)], log=places.cache / "pip.log", env=environ)
+        run("installing the locked packages", [*pip, *_LOCKED, str(lock)], log=paths.cache / "pip.log", env=environ)
 
 
 def _uv(programs: Path, lock: Path, environ: Mapping[str, str]) -> list[str]:
@@ -66,22 +64,22 @@ def _uv(programs: Path, lock: Path, environ: Mapping[str, str]) -> list[str]:
     return [str(programs / "uv"), "pip", "install", "--python", str(programs / "python"), *kept, *_LOCKED, str(lock)]
 
 
-def _only_uv(places: Places, lock: Path) -> Path:
+def _only_uv(paths: SetupPaths, lock: Path) -> Path:
     """Write uv's own lines of the lock, with their hashes, to a file for pip."""
     found = re.search(r"^uv==.*?(?<!\\)$", lock.read_text(), re.MULTILINE | re.DOTALL)
     if found is None:
         raise SetupError(f"{lock.name} does not hold uv; lock the packages again as pyproject.toml says")
-    places.cache.mkdir(parents=True, exist_ok=True)
-    target = places.cache / "uv.requirements"
+    paths.cache.mkdir(parents=True, exist_ok=True)
+    target = paths.cache / "uv.requirements"
     target.write_text(found[0] + "\n")
     return target
 
 
-def _fingerprint(places: Places) -> str:
+def _fingerprint(paths: SetupPaths) -> str:
     """A hash of what the environment is made from; the stamp lies in it and goes with it."""
-    digest = hashlib.sha256(f"{sys.version}\0{places.checkout}\0".encode())
+    digest = hashlib.sha256(f"{sys.version}\0{paths.checkout}\0".encode())
     for name in ("requirements.lock", "pyproject.toml"):
-        digest.update((places.checkout / name).read_bytes())
+        digest.update((paths.checkout / name).read_bytes())
     return digest.hexdigest()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.errors import SetupError
-from tools.places import find
+from tools.paths import find
 from tools.progress import run, say
 
 

@@ -50,7 +50,7 @@ def marked(client: Client) -> set[str]:
     return {comment(line) for line in client.list_ssh_keys() if marker_of(line)}
 
 
-def put(client: Client, line: str, sleep: Sleep) -> None:
+def upsert(client: Client, line: str, sleep: Sleep) -> None:
     """Have this line in the list, in place of others of the same declared resource; the rest stays as it is."""
     _change(client, lambda lines: _with(lines, line), sleep)
 

@@ -55,16 +55,16 @@ class Intents:
         """Record the id that the POST, or a later look, brought."""
         self._write(replace(intent, resource_id=resource_id))
 
-    def trap(self, volume_id: str) -> None:
+    def mark_movable(self, volume_id: str) -> None:
         """Record that no pod can be had where a volume is."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._trap(volume_id).touch()
+        self._movable_mark(volume_id).touch()
 
-    def is_trapped(self, volume_id: str) -> bool:
+    def is_movable(self, volume_id: str) -> bool:
         """Say whether no pod could be had where a volume is."""
-        return self._trap(volume_id).exists()
+        return self._movable_mark(volume_id).exists()
 
-    def any_trapped(self) -> bool:
+    def any_movable(self) -> bool:
         """Say whether there is any such volume."""
         return any(self._folder.glob("*.trap"))
 
@@ -76,7 +76,7 @@ class Intents:
 
     def forget(self, resource_id: str) -> None:
         """Drop the records of a resource that is gone for certain."""
-        self._trap(resource_id).unlink(missing_ok=True)
+        self._movable_mark(resource_id).unlink(missing_ok=True)
         for intent in self._all():
             if intent.resource_id == resource_id:
                 self.drop(intent)
@@ -107,7 +107,7 @@ class Intents:
         """Return the seconds since the latest POST."""
         return max(0.0, self._now() - intent.posted_at)
 
-    def _trap(self, volume_id: str) -> Path:
+    def _movable_mark(self, volume_id: str) -> Path:
         return self._folder / f"{volume_id}.trap"
 
     def _all(self) -> list[Intent]:

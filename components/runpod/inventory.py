@@ -9,7 +9,7 @@ from functools import partial
 from components.runpod import account_keys
 from components.runpod.api.client import Client
 from components.runpod.api.errors import AccessDeniedError, NotFoundError
-from components.runpod.api.presets import Endpoint, Worker
+from components.runpod.api.models_serverless import Endpoint, Worker
 from components.runpod.marker import Marker, marker_of, split_name
 
 ENDPOINT = "endpoint"
@@ -21,7 +21,7 @@ ACCOUNT_MARK = "comfyui-account"
 
 
 @dataclass(frozen=True)
-class Held:
+class AccountResource:
     """One of them."""
 
     kind: str
@@ -40,11 +40,11 @@ class Held:
         return marker_of(self.name)
 
 
-Unseen = Callable[[str], None]
+OnUnreadable = Callable[[str], None]
 """Told what the API key may not look at."""
 
 
-def look(client: Client, unseen: Unseen, *, priced: bool = False) -> list[Held]:
+def list_resources(client: Client, on_unreadable: OnUnreadable, *, priced: bool = False) -> list[AccountResource]:
     """Return everything of these kinds; `priced` looks up the workers of endpoints and what they cost.
 
     A key without the permission for a kind cannot have made anything of it either, so that is told and no error.
@@ -55,17 +55,17 @@ def look(client: Client, unseen: Unseen, *, priced: bool = False) -> list[Held]:
         "registry credentials": partial(_registries, client),
         "SSH keys": partial(_keys, client),
     }
-    return [held for what, find in kinds.items() for held in _seen(what, find, unseen)]
+    return [held for what, find in kinds.items() for held in _seen(what, find, on_unreadable)]
 
 
-def endpoints(client: Client, *, priced: bool = True) -> list[Held]:
+def endpoints(client: Client, *, priced: bool = True) -> list[AccountResource]:
     """Return the serverless endpoints; none where the API key may not list them."""
     return _seen("serverless endpoints", partial(_endpoints, client, priced=priced), lambda _what: None)
 
 
-def of_instance(client: Client, instance: str, unseen: Unseen) -> list[Held]:
+def of_instance(client: Client, instance: str, on_unreadable: OnUnreadable) -> list[AccountResource]:
     """Return what carries the mark of one instance of a stack."""
-    return [held for held in look(client, unseen) if held.marker and held.marker.instance == instance]
+    return [held for held in list_resources(client, on_unreadable) if held.marker and held.marker.instance == instance]
 
 
 def is_mark(name: str) -> bool:
@@ -83,22 +83,24 @@ def marks_of(client: Client, instance: str) -> list[str]:
     return [one for one, (base, marker) in found if base == ACCOUNT_MARK and marker and marker.instance == instance]
 
 
-def _seen(what: str, find: Callable[[], Iterable[Held]], unseen: Unseen) -> list[Held]:
+def _seen(
+    what: str, find: Callable[[], Iterable[AccountResource]], on_unreadable: OnUnreadable
+) -> list[AccountResource]:
     try:
         return list(find())
     except AccessDeniedError:
-        unseen(what)
+        on_unreadable(what)
         return []
 
 
-def _endpoints(client: Client, *, priced: bool) -> Iterator[Held]:
+def _endpoints(client: Client, *, priced: bool) -> Iterator[AccountResource]:
     endpoints = client.endpoints.all()
     working = {endpoint.id: _workers(client, endpoint) if priced else [] for endpoint in endpoints}
     prices = _prices(client) if any(working.values()) else {}
     for endpoint in endpoints:
         workers = working[endpoint.id]
         usd = sum(_price(endpoint, worker, prices) for worker in workers)
-        yield Held(ENDPOINT, endpoint.id, endpoint.name, len(workers), usd)
+        yield AccountResource(ENDPOINT, endpoint.id, endpoint.name, len(workers), usd)
 
 
 def _workers(client: Client, endpoint: Endpoint) -> list[Worker]:
@@ -120,15 +122,15 @@ def _price(endpoint: Endpoint, worker: Worker, prices: Mapping[str, float]) -> f
     return prices.get(worker.gpu_type or "", 0.0) * worker.gpu_count
 
 
-def _templates(client: Client) -> Iterator[Held]:
+def _templates(client: Client) -> Iterator[AccountResource]:
     templates = (template for template in client.templates.all() if not is_mark(template.name))
-    return (Held(TEMPLATE, template.id, template.name) for template in templates)
+    return (AccountResource(TEMPLATE, template.id, template.name) for template in templates)
 
 
-def _registries(client: Client) -> Iterator[Held]:
-    return (Held(REGISTRY, registry.id, registry.name) for registry in client.registries.all())
+def _registries(client: Client) -> Iterator[AccountResource]:
+    return (AccountResource(REGISTRY, registry.id, registry.name) for registry in client.registries.all())
 
 
-def _keys(client: Client) -> Iterator[Held]:
+def _keys(client: Client) -> Iterator[AccountResource]:
     comments = (account_keys.comment(line) for line in client.list_ssh_keys())
-    return (Held(SSH_KEY, comment, comment) for comment in comments)
+    return (AccountResource(SSH_KEY, comment, comment) for comment in comments)

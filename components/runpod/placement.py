@@ -32,12 +32,12 @@ class Candidate:
         return f"{self.compute} in {where}" if self.compute else where
 
 
-NOWHERE = Candidate("", "")
-"""What there is only one of in an account: it has no place, and a refusal of it is no matter of placement."""
+NO_PLACEMENT = Candidate("", "")
+"""Candidate of a resource that has no location, such as a template; its refusal does not concern placement."""
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusedCandidate:
     """A candidate that was not had."""
 
     candidate: Candidate
@@ -51,10 +51,10 @@ class Verdict(Enum):
     STOP = "no candidate can help"
 
 
-class PlacementError(RunPodError):
+class NoCandidateLeftError(RunPodError):
     """No candidate could be had; the text is a table of all of them."""
 
-    def __init__(self, what: str, refusals: Sequence[Refusal], advice: str) -> None:
+    def __init__(self, what: str, refusals: Sequence[RefusedCandidate], advice: str) -> None:
         self.refusals = tuple(refusals)
         super().__init__("\n".join([f"no place for {what}:", *_table(refusals), advice]))
 
@@ -70,7 +70,7 @@ def volume_candidates(
     storage: str,
     catalogue: Mapping[str, GpuType],
     centers: Sequence[DataCenter],
-) -> tuple[list[Candidate], list[Refusal]]:
+) -> tuple[list[Candidate], list[RefusedCandidate]]:
     """Return where a volume may go, best first, and every other place with the reason against it.
 
     A volume binds all pods that use it, so it only goes where a wanted GPU is in stock now: the best ranked GPU first,
@@ -84,7 +84,7 @@ def volume_candidates(
             reason = _against(gpu, center, storage, able, catalogue)
             candidate = Candidate(gpu, center)
             if reason:
-                refusals.append(Refusal(candidate, reason))
+                refusals.append(RefusedCandidate(candidate, reason))
             else:
                 candidates.append(candidate)
     return candidates, refusals
@@ -96,20 +96,20 @@ def classify(error: CallError) -> Verdict:
     return Verdict.NEXT if isinstance(error, BadRequestError | AccessDeniedError) else Verdict.STOP
 
 
-def walk(what: str, candidates: Sequence[Candidate], attempt: Callable[[Candidate], Made]) -> Made:
+def first_accepted(what: str, candidates: Sequence[Candidate], attempt: Callable[[Candidate], Made]) -> Made:
     """Return what the first successful attempt made; raises PlacementError when all are refused.
 
     Errors that no other candidate can cure pass through as they are.
     """
-    refusals: list[tuple[Refusal, CallError]] = []
+    refusals: list[tuple[RefusedCandidate, CallError]] = []
     for candidate in candidates:
         try:
             return attempt(candidate)
         except CallError as error:
             if classify(error) is Verdict.STOP:
                 raise
-            refusals.append((Refusal(candidate, error.detail), error))
-    raise PlacementError(what, [refusal for refusal, _ in refusals], _advice([error for _, error in refusals]))
+            refusals.append((RefusedCandidate(candidate, error.detail), error))
+    raise NoCandidateLeftError(what, [refusal for refusal, _ in refusals], _advice([error for _, error in refusals]))
 
 
 def _advice(errors: Sequence[CallError]) -> str:
@@ -144,6 +144,6 @@ def _against(gpu: str, center: str, storage: str, able: set[str], catalogue: Map
     return "" if level in _STOCK_ORDER else "no stock"
 
 
-def _table(refusals: Sequence[Refusal]) -> list[str]:
+def _table(refusals: Sequence[RefusedCandidate]) -> list[str]:
     width = max((len(str(refusal.candidate)) for refusal in refusals), default=0)
     return [f"  {str(refusal.candidate).ljust(width)}  {refusal.reason}" for refusal in refusals]

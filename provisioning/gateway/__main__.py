@@ -9,15 +9,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from provisioning.gateway import commands as cli
-from provisioning.gateway import logs
-from provisioning.gateway.access.keystore import KeyStore
-from provisioning.gateway.clock import SystemClock
-from provisioning.gateway.problems import Problem
-from provisioning.gateway.serve import serve
-from provisioning.gateway.settings import GatewaySettings, SettingsError, load
-from provisioning.gateway.storage import address, backup
-from provisioning.gateway.storage.database import DatabaseError, open_database
+from provisioning.gateway.accounts.store import KeyStore
+from provisioning.gateway.cli import commands as cli
+from provisioning.gateway.core import database_url, logs
+from provisioning.gateway.core.clock import SystemClock
+from provisioning.gateway.core.database import backup
+from provisioning.gateway.core.database.database import DatabaseError, open_database
+from provisioning.gateway.core.problems import Problem
+from provisioning.gateway.core.settings import GatewaySettings, SettingsError, load
+from provisioning.gateway.server.serve import serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def _run(options: argparse.Namespace, settings: GatewaySettings) -> int:
 
 def _be_the_gateways_user(settings: GatewaySettings) -> None:
     """Have whoever is root make no file that the gateway could not use afterwards."""
-    file = address.file_of(settings.database)
+    file = database_url.file_of(settings.database)
     if settings.log is None or file is None or os.geteuid() != 0 or not file.parent.is_dir():
         return
     owner = file.parent.stat()

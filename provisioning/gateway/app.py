@@ -7,27 +7,27 @@ import contextlib
 import functools
 import logging
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine, Mapping
 from random import getrandbits
+from typing import Any
 
-from provisioning.gateway import logs
-from provisioning.gateway.access import admission, pace, seeding
-from provisioning.gateway.access.actor import Actor
-from provisioning.gateway.access.door import PLAIN, Way, is_signed
-from provisioning.gateway.access.limits import Kind
-from provisioning.gateway.handlers import login_page
-from provisioning.gateway.handlers.sockets import Socket
+from provisioning.gateway.auth.authentication import is_signed
+from provisioning.gateway.core.actor import Actor
+from provisioning.gateway.core.http import dispatch, request_checks
+from provisioning.gateway.core.http.exchange import Exchange, Receive, Scope, Send
+from provisioning.gateway.core.http.operation import HEADER_ONLY, CredentialPolicy, Handler, Operation, RateClass
+from provisioning.gateway.core.http.router import Match, Router
+from provisioning.gateway.core.http.socket_route import SocketRoute
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.core.time_units import DAY_MS
+from provisioning.gateway.events import cost_events, pod_events, setup_events
+from provisioning.gateway.events.sockets import Socket
 from provisioning.gateway.jobs.ledger import RequestRecord
-from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.route import Handler, Match, Router
-from provisioning.gateway.routes import SOCKETS, SocketRoute
+from provisioning.gateway.keys import seeding
+from provisioning.gateway.limits import refusal_throttle
+from provisioning.gateway.pages import login
 from provisioning.gateway.services import Services
-from provisioning.gateway.telling import costs, endings, notices, pod, setup
-from provisioning.gateway.web.deadline import Deadlines
-from provisioning.gateway.web.exchange import Exchange, Receive, Scope, Send
-from provisioning.gateway.web.pages import redirect
 
-DAY_SECONDS = 86_400
 USE_SECONDS = 10.0
 """How often it is written down when keys were last used."""
 PRUNE_SECONDS = 3600.0
@@ -36,20 +36,23 @@ PRUNE_SECONDS = 3600.0
 ANYWHERE: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
 """The place of a request that takes none."""
 
-TELLING = (endings.tell, pod.watch, costs.watch, setup.watch)
-"""What goes on in the background so that listeners hear of it."""
-
 _log = logging.getLogger(__name__)
+_requests = logging.getLogger("provisioning.gateway.requests")
+"""One line for each request; it holds nothing of the client's but the method, since routes are patterns."""
 
 
 class Gateway:
     """Answers requests; `start` and `stop` are what a server calls through the lifespan protocol."""
 
-    def __init__(self, services: Services, router: Router) -> None:
+    def __init__(
+        self, services: Services, router: Router, handlers: Mapping[str, Handler], sockets: Mapping[str, SocketRoute]
+    ) -> None:
+        """Take the handlers by the key of their operation, and the WebSockets by their path."""
         self.services = services
         self._router = router
-        self._pace = pace.Pace()
-        self._deadlines = Deadlines(services.settings.deadline_seconds)
+        self._handlers = handlers
+        self._sockets = sockets
+        self._refusals = refusal_throttle.RefusalThrottle()
         self._tasks: list[asyncio.Task[None]] = []
         self._watching: asyncio.Task[None] | None = None
 
@@ -69,21 +72,31 @@ class Gateway:
         client_id = services.dispatch.client_id = await services.ledger.remember("client_id", uuid.uuid4().hex)
         await services.upstream.start()
         await services.tracker.adopt()
-        services.scheduler.latch.suspect(await services.ledger.past.last_broken())
-        feed = services.feed
+        services.scheduler.breaker.restore(await services.ledger.past.last_broken())
+        event_stream = services.event_stream
         pause = services.settings.poll_seconds
-        telling = (services.teller.tell_positions(), *(tell(services) for tell in TELLING))
-        jobs = (feed.listen(client_id), services.warden.run(pause), services.scheduler.run(pause))
+        telling = (services.teller.tell_positions(), *self._notifications())
+        jobs = (event_stream.listen(client_id), services.reconciler.run(pause), services.scheduler.run(pause))
         chores = (self._prune(), self._note_uses(), services.accounting.run(), services.streams.watch())
-        works = (*jobs, *chores, *telling, self._send_webhooks(), services.space.run(), services.emptying.run())
+        works = (*jobs, *chores, *telling, self._send_webhooks(), services.space.run(), services.copy_cleanup.run())
         self._tasks = [asyncio.create_task(work) for work in works]
         self._watching = asyncio.create_task(services.handover.run(self._retire))
+
+    def _notifications(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """Return the background work that publishes the ends of jobs, the pod's status, costs and setup progress."""
+        services, settings = self.services, self.services.settings
+        return (
+            services.completions.run(),
+            pod_events.watch(services.pod_status, services.news),
+            cost_events.watch(services.costs, services.channels, services.news, settings.cost_update_seconds),
+            setup_events.watch(settings.setup_dir, services.news),
+        )
 
     async def _prune(self) -> None:
         services = self.services
         while True:
             with contextlib.suppress(Problem):
-                before = services.clock.now_ms() - services.settings.retention_days * DAY_SECONDS * 1000
+                before = services.clock.now_ms() - services.settings.retention_days * DAY_MS
                 # The files first: it is their rows that say where they are.
                 await services.expiry.run(before)
                 await services.webhooks.prune()
@@ -97,13 +110,13 @@ class Gateway:
                 await self.services.keys.flush()
 
     async def _send_webhooks(self) -> None:
-        await self.services.webhooks.worker.run(lambda delivery: notices.render(self.services, delivery))
+        await self.services.webhooks.worker.run(self.services.payloads.render)
 
     def drain(self) -> None:
         """Take no new jobs and end every stream; other answers go on, and jobs go on in ComfyUI."""
         services = self.services
-        services.draining = services.scheduler.draining = True
-        services.news.tell_pod(pod.status(services))
+        services.lifecycle.draining = services.scheduler.draining = True
+        services.news.tell_pod(services.pod_status.document())
         services.streams.end_all()
 
     async def stop(self) -> None:
@@ -114,7 +127,7 @@ class Gateway:
             await asyncio.gather(self._watching, return_exceptions=True)
         await self._retire()
         self.services.handover.leave()
-        self.services.reception.passwords.close()
+        self.services.passwords.close()
         if self.services.files is not None:
             self.services.files.close()
         await self.services.upstream.close()
@@ -151,7 +164,7 @@ class Gateway:
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
-            with self._deadlines.bound() as exchange.deadline:
+            async with asyncio.timeout(self.services.settings.deadline_seconds) as exchange.deadline:
                 await self._handle(exchange)
         except Problem as problem:
             await self._fail(exchange, problem)
@@ -167,58 +180,62 @@ class Gateway:
             raise ConnectionAbortedError(problem.code.value) from problem
         exchange.deadline = None
         if exchange.is_page and problem.entry.status == 401:
-            await redirect(exchange, login_page.address(exchange.scope["path"]))
+            await login.redirect(exchange, login.address(exchange.scope["path"]))
             return
-        if problem.entry.status in pace.STATUSES:
-            await asyncio.sleep(self._pace.delay(asyncio.get_running_loop().time()))
+        if problem.entry.status in refusal_throttle.STATUSES:
+            await asyncio.sleep(self._refusals.delay(asyncio.get_running_loop().time()))
         await exchange.send_problem(problem)
 
     async def _handle(self, exchange: Exchange) -> None:
         scope, settings = exchange.scope, self.services.settings
-        path = admission.plain_path(scope)
+        path = request_checks.plain_path(scope)
         match, place = self._router.find(exchange.method, path), ANYWHERE
-        route = match.route if isinstance(match, Match) else None
-        admission.check_host(scope, settings, public=route is not None and route.is_public)
-        if route is None or not route.is_public:
+        operation = match.operation if isinstance(match, Match) else None
+        request_checks.check_host(scope, settings, public=operation is not None and operation.is_public)
+        if operation is None or not operation.is_public:
             self.services.handover.check()
-        if route is None or route.needs_key:
-            exchange.is_page = route is not None and route.web and _is_navigation(exchange)
-            exchange.actor = await self._authenticate(scope, path, route.way if route else PLAIN)
-            place = self.services.reception.limits.admit(exchange, route.kind if route else Kind.PLAIN)
-            if route is not None and route.signed and is_signed(scope):
+        if operation is None or operation.needs_key:
+            exchange.is_page = operation is not None and operation.web and _is_navigation(exchange)
+            credentials = operation.credentials if operation else HEADER_ONLY
+            exchange.actor = await self._authenticate(scope, path, credentials)
+            place = self.services.limits.admit(exchange, operation.rate if operation else RateClass.PLAIN)
+            if operation is not None and operation.signed and is_signed(scope):
                 # Signing is for handing a picture on; whoever may have it may show it in a page of their own.
                 exchange.extra_headers.append(("cross-origin-resource-policy", "cross-origin"))
         if isinstance(match, Problem):
             raise match
-        with ANYWHERE if match.route.lasting else place:
+        with ANYWHERE if match.operation.lasting else place:
             await self._serve(exchange, match)
 
-    async def _authenticate(self, scope: Scope, path: str, way: Way) -> Actor:
+    async def _authenticate(self, scope: Scope, path: str, credentials: CredentialPolicy) -> Actor:
         try:
-            return await self.services.reception.door.enter(scope, path, way)
+            return await self.services.authenticator.authenticate(scope, path, credentials)
         except Problem as problem:
-            self.services.reception.limits.failed(scope, problem)
+            self.services.limits.failed(scope, problem)
             raise
 
     async def _serve(self, exchange: Exchange, match: Match) -> None:
-        scope, settings = exchange.scope, self.services.settings
-        exchange.route, exchange.params = match.route.path, match.params
-        admission.check_origin(scope, settings, safe=exchange.method in admission.SAFE_METHODS)
-        if exchange.method not in admission.SAFE_METHODS:
+        scope, settings, operation = exchange.scope, self.services.settings, match.operation
+        exchange.route, exchange.params = operation.path, match.params
+        request_checks.check_origin(scope, settings, safe=exchange.method in request_checks.SAFE_METHODS)
+        if exchange.method not in request_checks.SAFE_METHODS:
             self.services.ledger.database.check()
-        if match.route.scope is not None:
-            admission.check_scope(exchange.who, match.route.scope)
-        exchange.query = admission.read_query(scope)
-        if match.route.kind is Kind.UPLOAD:
-            await self._upload(exchange, match.route.handler)
+        if operation.scope is not None:
+            request_checks.check_scope(exchange.who, operation.scope)
+        exchange.query = request_checks.read_query(scope)
+        if operation.rate is RateClass.UPLOAD:
+            await self._upload(exchange, operation)
         else:
-            await match.route.handler(self.services, exchange)
+            await self._call(exchange, operation)
 
-    async def _upload(self, exchange: Exchange, handler: Handler) -> None:
+    def _call(self, exchange: Exchange, operation: Operation) -> Awaitable[None]:
+        return dispatch.call(operation, self._handlers[operation.key], exchange)
+
+    async def _upload(self, exchange: Exchange, operation: Operation) -> None:
         declared = exchange.header("content-length") or ""
         size = int(declared) if declared.isdigit() and len(declared) < 20 else self.services.settings.max_upload_bytes
         async with self.services.accounting.upload(exchange.who, size) as stored:
-            await handler(self.services, exchange)
+            await self._call(exchange, operation)
             stored.size = exchange.bytes_in
 
     def _record(self, exchange: Exchange, received_at: int, seconds: float) -> None:
@@ -232,7 +249,7 @@ class Gateway:
             self.services.metrics.refused(exchange.problem)
         if key_id:
             self.services.ledger.record(row)
-        logs.write_request(row._asdict())
+        _requests.info("request", extra=row._asdict())
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         services = self.services
@@ -241,9 +258,9 @@ class Gateway:
         exchange = self._exchange(scope, receive, _refusing(send))
         try:
             route = await self._admit_socket(exchange)
-            socket = Socket(services, exchange, receive, send)
-            check = functools.partial(services.reception.door.check, exchange.who)
-            await route.handler(services, exchange, socket, check)
+            socket = Socket(services.limiter, services.settings, exchange, receive, send)
+            check = functools.partial(services.authenticator.recheck, exchange.who)
+            await route.handler(exchange, socket, check)
             exchange.status = 101
         except Problem as problem:
             await exchange.send_problem(problem)
@@ -253,18 +270,18 @@ class Gateway:
     async def _admit_socket(self, exchange: Exchange) -> SocketRoute:
         """Check a WebSocket as a request that changes something."""
         scope, services = exchange.scope, self.services
-        path = admission.plain_path(scope)
-        route = SOCKETS.get(path)
-        admission.check_host(scope, services.settings, public=False)
-        exchange.actor = await self._authenticate(scope, path, route.way if route else PLAIN)
-        services.reception.limits.admit(exchange, Kind.PLAIN)
+        path = request_checks.plain_path(scope)
+        route = self._sockets.get(path)
+        request_checks.check_host(scope, services.settings, public=False)
+        exchange.actor = await self._authenticate(scope, path, route.operation.credentials if route else HEADER_ONLY)
+        services.limits.admit(exchange, RateClass.PLAIN)
         if route is None:
             raise Problem(Code.NOT_FOUND)
-        exchange.route = route.path
-        admission.check_scope(exchange.who, route.scope)
-        admission.check_origin(scope, services.settings, safe=False)
-        services.check_not_draining()
-        exchange.query = admission.read_query(scope)
+        exchange.route = route.operation.path
+        request_checks.check_scope(exchange.who, route.operation.scope)
+        request_checks.check_origin(scope, services.settings, safe=False)
+        services.lifecycle.check_accepting()
+        exchange.query = request_checks.read_query(scope)
         return route
 
     def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:

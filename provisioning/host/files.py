@@ -15,8 +15,11 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system answers where a disk is full, or the part of it that was paid for."""
 
 
-def write(path: Path, text: str, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
-    """Write a file under a temporary name, with its final mode and owner, then give it its name."""
+def write(path: Path, text: str, *, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
+    """Write a file under a temporary name, with its final mode and owner, then give it its name.
+
+    Without a mode it is for who writes it alone: without Landlock, ComfyUI's user could read it otherwise.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.staged")
     staged.unlink(missing_ok=True)

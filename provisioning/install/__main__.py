@@ -16,14 +16,14 @@ from provisioning.contract import ProvisionPlan, Secrets
 from provisioning.errors import InstallError, ProvisioningError
 from provisioning.host import environ, users
 from provisioning.host.files import own_directory, refuse_links
-from provisioning.install import former, job, probe, result
+from provisioning.install import job, legacy_layout, probe, result
+from provisioning.install.cleanup import remove_leftovers
+from provisioning.install.context import InstallContext
 from provisioning.install.facts import observe
 from provisioning.install.lease import Lease
 from provisioning.install.progress import DONE, FAILED, RUNNING, SKIPPED, WARNING, Progress
 from provisioning.install.serve import serve
-from provisioning.install.site import Site
 from provisioning.install.steps import STEPS, check_comfyui, decide, validate
-from provisioning.install.tidy import tidy
 from provisioning.layout import Layout
 from provisioning.services import isolation
 
@@ -49,13 +49,13 @@ def _show_to_gateway(layout: Layout, run: str) -> None:
 def _finish(progress: Progress, layout: Layout, order: dict[str, Any]) -> None:
     try:
         _show_to_gateway(layout, order["run"])
-        site = _site(progress, layout, order)
-        outcome = _install(site)
+        context = _context(progress, layout, order)
+        outcome = _install(context)
     except ProvisioningError as error:
         progress.finish(FAILED, str(error))
     except OSError as error:
         # This file lies on the container disk: a volume that fails does not keep its own failure secret.
-        progress.finish(FAILED, f"a disk failed: {error}. Run the command again; what is finished is kept")
+        progress.finish(FAILED, f"a disk failed: {error}. Run the command again; finished steps are kept")
     except Exception:  # noqa: BLE001  (whatever it is must reach the person who waits; the trace holds no secret)
         progress.finish(FAILED, traceback.format_exc(limit=-6))
     else:
@@ -63,13 +63,13 @@ def _finish(progress: Progress, layout: Layout, order: dict[str, Any]) -> None:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
-    raise InstallError("stopped, because another installation was asked for")
+    raise InstallError("stopped, because another installation was requested")
 
 
-def _site(progress: Progress, layout: Layout, order: dict[str, Any]) -> Site:
+def _context(progress: Progress, layout: Layout, order: dict[str, Any]) -> InstallContext:
     if sys.version_info < (3, 11):  # noqa: UP036  (the image's Python is not ours to choose)
         raise InstallError(f"this image's python3 is {sys.version.split()[0]}; 3.11 or later is needed")
-    return Site(
+    return InstallContext(
         layout=layout,
         plan=ProvisionPlan.from_json(json.dumps(order["plan"])),
         secrets=Secrets(**order["secrets"]),
@@ -79,51 +79,57 @@ def _site(progress: Progress, layout: Layout, order: dict[str, Any]) -> Site:
     )
 
 
-def _install(site: Site) -> dict[str, Any]:
+def _install(context: InstallContext) -> dict[str, Any]:
     def waiting(owner: str) -> None:
-        site.progress.emit("lease", RUNNING, f"waiting for pod {owner}, which is installing on the same volume")
+        context.progress.emit("lease", RUNNING, f"waiting for pod {owner}, which is installing on the same volume")
 
-    validate(site)
-    refuse_links(site.layout.on_volume)
-    _say_limits(site)
-    _probe(site)
-    with Lease(site.layout.lease, site.pod_id, waiting=waiting) as lease:
-        site = replace(site, fence=lease.check)
-        _run_steps(site)
-        check_comfyui(site)
-        site.progress.emit("start", RUNNING, "starting ComfyUI and the gateway")
-        former.take_over(site)
-        serve(site)
-        former.clear(site)
-        tidy(site)
-    return result.of(site)
-
-
-def _say_limits(site: Site) -> None:
-    if not observe(site).in_charge:
-        site.progress.emit("users", WARNING, "not a machine of our own: no users, no system packages, all as one user")
+    validate(context)
+    refuse_links(context.layout.on_volume)
+    _say_limits(context)
+    _probe(context)
+    with Lease(context.layout.lease, context.pod_id, waiting=waiting) as lease:
+        context = replace(context, fence=lease.check)
+        _run_steps(context)
+        check_comfyui(context)
+        context.progress.emit("start", RUNNING, "starting ComfyUI and the gateway")
+        legacy_layout.take_over(context)
+        serve(context)
+        legacy_layout.clear(context)
+        remove_leftovers(context)
+    return result.result_of(context)
 
 
-def _probe(site: Site) -> None:
+def _say_limits(context: InstallContext) -> None:
+    if not observe(context).in_charge:
+        context.progress.emit(
+            "users",
+            WARNING,
+            "the emulator's process runtime: no users and system packages are installed, all runs as one user",
+        )
+
+
+def _probe(context: InstallContext) -> None:
     """Say what the volume does, and stop where nothing would isolate ComfyUI, before anything is downloaded."""
     try:
-        site.progress.emit("volume", DONE, probe.line(site.layout, in_charge=users.in_charge(site.layout)))
+        context.progress.emit("volume", DONE, probe.line(context.layout, in_charge=users.in_charge(context.layout)))
     except OSError as error:
-        site.progress.emit("volume", WARNING, f"it cannot be written now: {error}")
-    known = sum(pin.size_bytes for pin in site.plan.models if not (site.layout.model_copies / pin.sha256).is_file())
-    isolation.decide(site.plan.isolation, site.layout, known)
+        context.progress.emit("volume", WARNING, f"it cannot be written now: {error}")
+    known = sum(
+        pin.size_bytes for pin in context.plan.models if not (context.layout.model_copies / pin.sha256).is_file()
+    )
+    isolation.decide(context.plan.isolation, context.layout, known)
 
 
-def _run_steps(site: Site) -> None:
-    due = {step.name for step in decide(STEPS, observe(site))}
+def _run_steps(context: InstallContext) -> None:
+    due = {step.name for step in decide(STEPS, observe(context))}
     for step in STEPS:
         if step.name not in due:
-            site.progress.emit(step.name, SKIPPED, f"{step.title}: already there")
+            context.progress.emit(step.name, SKIPPED, f"{step.title}: already there")
             continue
-        site.fence()
-        site.progress.emit(step.name, RUNNING, step.title)
-        step.run(site)
-        site.progress.emit(step.name, DONE, step.title)
+        context.fence()
+        context.progress.emit(step.name, RUNNING, step.title)
+        step.run(context)
+        context.progress.emit(step.name, DONE, step.title)
 
 
 if __name__ == "__main__":

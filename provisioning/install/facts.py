@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from provisioning.host import packages, users
 from provisioning.install import nodes, software
-from provisioning.install.site import Site
-from provisioning.install.targets import Targets
+from provisioning.install.context import InstallContext
+from provisioning.install.paths import InstallPaths
 from provisioning.models import store
 from provisioning.services import start
 
@@ -31,9 +31,9 @@ class Facts:
     models: bool
 
 
-def observe(site: Site) -> Facts:
+def observe(context: InstallContext) -> Facts:
     """Look; changes nothing and reaches no network."""
-    layout, plan, targets = site.layout, site.plan, Targets(site)
+    layout, plan, targets = context.layout, context.plan, InstallPaths(context)
     in_charge = users.in_charge(layout)
     return Facts(
         in_charge=in_charge,
@@ -45,11 +45,11 @@ def observe(site: Site) -> Facts:
         node_links=nodes.linked(layout, plan.nodes),
         comfyui_venv=targets.comfyui_venv.python(layout).exists(),
         gateway_venv=targets.gateway_venv.python(layout).exists(),
-        archives=not software.missing(site),
-        models=all(store.linked(layout, pin) for pin in plan.models if pin.url) and _no_other_links(site),
+        archives=not software.missing(context),
+        models=all(store.linked(layout, pin) for pin in plan.models if pin.url) and _no_other_links(context),
     )
 
 
-def _no_other_links(site: Site) -> bool:
-    wanted = {store.link_path(site.layout, pin) for pin in site.plan.models if pin.url}
-    return all(path in wanted for path in site.layout.model_folders.glob("*/*") if path.is_symlink())
+def _no_other_links(context: InstallContext) -> bool:
+    wanted = {store.link_path(context.layout, pin) for pin in context.plan.models if pin.url}
+    return all(path in wanted for path in context.layout.model_folders.glob("*/*") if path.is_symlink())

@@ -94,9 +94,9 @@ def _is_free(file: IO[str]) -> bool:
 
 def stop(layout: Layout, record: JobRecord) -> None:
     """End a job and everything it started; raises InstallError when it does not go."""
-    for sign, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+    for sign, grace in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
         _signal_group(record.pid, sign)
-        if _wait_until_gone(layout, record, patience):
+        if _wait_until_gone(layout, record, grace):
             # The job leads a session of its own: what it had started goes with it.
             _signal_group(record.pid, signal.SIGKILL)
             return
@@ -112,8 +112,8 @@ def _signal_group(pid: int, sign: signal.Signals) -> None:
         return
 
 
-def _wait_until_gone(layout: Layout, record: JobRecord, patience: float) -> bool:
-    deadline = time.monotonic() + patience
+def _wait_until_gone(layout: Layout, record: JobRecord, grace: float) -> bool:
+    deadline = time.monotonic() + grace
     while (now := running(layout)) is not None and now.run in {record.run, ""}:
         if time.monotonic() > deadline:
             return False

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from provisioning import contract
 from provisioning.errors import InstallError
+from provisioning.install.context import InstallContext
+from provisioning.install.paths import InstallPaths
 from provisioning.install.progress import DONE, RUNNING, WARNING
-from provisioning.install.site import Site
-from provisioning.install.targets import Targets
 from provisioning.layout import port
-from provisioning.services import comfyui, desired, gateway, health, isolation, prepare, start, supervisor
+from provisioning.services import comfyui, gateway, health, isolation, prepare, service_spec, start, supervisor
 from provisioning.services.isolation import Isolation
 from provisioning.vault import record
 
@@ -24,34 +24,42 @@ GATEWAY_SECONDS = 60.0
 EXPLAINED = {
     Isolation.LANDLOCK: "landlock: of the volume, ComfyUI can read the models and reach nothing else",
     Isolation.FOLDER: "folder: ComfyUI cannot reach the volume; models are copied to the container disk",
-    Isolation.NONE: "none: custom nodes can read and delete what lies on the volume and what the gateway keeps",
+    Isolation.NONE: "none: custom nodes can read and delete the volume and the gateway's files",
 }
 
 
-SEALED = "the volume holds pictures, uploads, workflows and records sealed, models and the names of files in clear"
+SEALED = "images, uploads, workflows and records on the volume are encrypted; models and file names are in plain text"
 IN_CLEAR = (
-    "the volume holds pictures, uploads and workflows in clear: whoever can read it, by its S3 keys or from another "
-    "pod, can read them; `encryptAtRest: true` below `gateway:` in the stack file seals what is written from then on"
+    "images, uploads and workflows are on the volume in plain text, readable by its S3 keys and from another "
+    "pod; `encryptAtRest: true` below `gateway:` in the stack file encrypts what is written from then on"
 )
 """What is said of the files on the volume."""
 
 
-def serve(site: Site) -> None:
+def serve(context: InstallContext) -> None:
     """Write what is desired, start or change the services, wait for health; raises InstallError."""
-    comfyui.validate_arguments(site.plan.comfyui_args)
-    wanted = Targets(site).desired
-    known = desired.read(site.layout)
-    isolation.apply(site.layout, prepare.decided(site.layout, wanted))
-    _place(site, wanted)
-    desired.store(site.layout, wanted)
-    site.fence()
-    record.store(site.layout, site.volume_key, wanted)
-    start.write_script(site.layout, wanted.bundle)
-    python = site.layout.local / wanted.gateway.python
-    if known and supervisor.answers(site.layout.local / known.gateway.python, site.layout):
-        _change(site, known, wanted)
-    _await_supervisor(site, lambda: supervisor.answers(python, site.layout))
-    check(site)
+    comfyui.validate_arguments(context.plan.comfyui_args)
+    wanted = InstallPaths(context).service_spec
+    known = service_spec.read(context.layout)
+    _isolate(context, known, prepare.decided(context.layout, wanted))
+    _place(context, wanted)
+    service_spec.store(context.layout, wanted)
+    context.fence()
+    record.store(context.layout, context.volume_key, wanted)
+    start.write_script(context.layout, wanted.bundle)
+    python = context.layout.local / wanted.gateway.python
+    if known and supervisor.answers(context.layout.local / known.gateway.python, context.layout):
+        _change(context, known, wanted)
+    _await_supervisor(context, lambda: supervisor.answers(python, context.layout))
+    check(context)
+
+
+def _isolate(context: InstallContext, known: service_spec.ServiceSpec | None, how: Isolation) -> None:
+    """Decide how ComfyUI is kept apart; what runs under another isolation keeps its access, so it ends before."""
+    if known and isolation.is_other(context.layout, how):
+        context.progress.emit("start", RUNNING, f"ending ComfyUI, which runs under another isolation than {how}")
+        supervisor.control(context.layout.local / known.gateway.python, context.layout, "stop", "comfyui")
+    isolation.apply(context.layout, how)
 
 
 def kept(plan: contract.GatewayPlan) -> str:
@@ -59,46 +67,48 @@ def kept(plan: contract.GatewayPlan) -> str:
     return SEALED if plan.options.get("encrypt_at_rest") else IN_CLEAR
 
 
-def _place(site: Site, wanted: desired.Desired) -> None:
-    how = isolation.current(site.layout)
-    site.progress.emit("isolation", WARNING if how is Isolation.NONE else DONE, EXPLAINED[how])
-    site.progress.emit("files", DONE, kept(wanted.gateway.plan))
+def _place(context: InstallContext, wanted: service_spec.ServiceSpec) -> None:
+    how = isolation.current(context.layout)
+    context.progress.emit("isolation", WARNING if how is Isolation.NONE else DONE, EXPLAINED[how])
+    context.progress.emit("files", DONE, kept(wanted.gateway.plan))
 
     def say(text: str) -> None:
-        site.progress.emit("start", RUNNING, text)
+        context.progress.emit("start", RUNNING, text)
 
-    prepare.prepare(site.layout, wanted, site.volume_key, how, say)
+    prepare.prepare(context.layout, wanted, context.volume_key, how, say)
 
 
-def _change(site: Site, known: desired.Desired, wanted: desired.Desired) -> None:
+def _change(context: InstallContext, known: service_spec.ServiceSpec, wanted: service_spec.ServiceSpec) -> None:
     """Restart what changed and nothing else; supervisord itself only when its own packages did."""
-    old = site.layout.local / known.gateway.python
+    old = context.layout.local / known.gateway.python
     if known.gateway.python != wanted.gateway.python:
-        site.progress.emit("start", RUNNING, "restarting supervisord with its new packages")
-        supervisor.control(old, site.layout, "shutdown")
-        site.layout.supervisor_config.unlink()  # boot.sh's next start writes it anew
+        context.progress.emit("start", RUNNING, "restarting supervisord with its new packages")
+        supervisor.control(old, context.layout, "shutdown")
+        context.layout.supervisor_config.unlink()  # boot.sh's next start writes it anew
         return
-    start.write_configuration(wanted, site.layout, site.environ)
-    status, output = supervisor.control(old, site.layout, "update")
+    start.write_configuration(wanted, context.layout, context.environ)
+    status, output = supervisor.control(old, context.layout, "update")
     changed = [line for line in output.splitlines() if line.endswith("ed process group")]
     if status:
-        raise InstallError(f"supervisord did not take its new configuration:\n{output}")
-    site.progress.emit("start", RUNNING, "; ".join(changed) or "nothing to restart")
+        raise InstallError(f"supervisord rejected its new configuration:\n{output}")
+    # It is stopped where a former run ended it and was killed, and where its isolation changed and its command did not.
+    supervisor.control(old, context.layout, "start", "comfyui")
+    context.progress.emit("start", RUNNING, "; ".join(changed) or "nothing to restart")
 
 
-def _await_supervisor(site: Site, up: Callable[[], bool]) -> None:
+def _await_supervisor(context: InstallContext, up: Callable[[], bool]) -> None:
     """boot.sh starts what was installed; that it does is part of the proof that a restart will."""
     deadline = time.monotonic() + BOOT_SECONDS
     while not up():
         if time.monotonic() > deadline:
             raise InstallError(
-                f"the pod's start script did not start {site.layout.start} within {BOOT_SECONDS:.0f} s; "
+                f"the pod's start script did not start {context.layout.start} within {BOOT_SECONDS:.0f} s; "
                 "look at the pod's log, and at its start command if another one is set there"
             )
         time.sleep(0.5)
 
 
-def check(site: Site) -> None:
+def check(context: InstallContext) -> None:
     """Wait until ComfyUI and the gateway answer on the pod and jobs are taken.
 
     A gateway stands by while that of the pod before it serves, hands over, or could still be alive.
@@ -106,33 +116,33 @@ def check(site: Site) -> None:
     Raises:
         InstallError: One does not, with its log's end.
     """
-    upstream = f"http://127.0.0.1:{port(contract.COMFYUI_PORT, site.environ)}/system_stats"
-    front = f"http://127.0.0.1:{port(contract.GATEWAY_PORT, site.environ)}"
-    wanted = Targets(site).desired
-    python = site.layout.local / wanted.gateway.python
-    host = {"Host": gateway.hosts(wanted.gateway, site.environ)[0]}
+    upstream = f"http://127.0.0.1:{port(contract.COMFYUI_PORT, context.environ)}/system_stats"
+    front = f"http://127.0.0.1:{port(contract.GATEWAY_PORT, context.environ)}"
+    wanted = InstallPaths(context).service_spec
+    python = context.layout.local / wanted.gateway.python
+    host = {"Host": gateway.hosts(wanted.gateway, context.environ)[0]}
 
     def wait(name: str, url: str, headers: dict[str, str], limit: float, doing: str = "is starting") -> None:
         service = health.Awaited(
             name,
             answers=lambda: health.answers(url, headers),
-            failing=lambda: supervisor.is_failing(python, site.layout, name),
-            log=site.layout.logs / f"{name}.log",
+            failing=lambda: supervisor.is_failing(python, context.layout, name),
+            log=context.layout.logs / f"{name}.log",
             limit=limit,
             doing=doing,
         )
-        health.wait_for(service, lambda text: site.progress.emit("health", RUNNING, text))
+        health.wait_for(service, lambda text: context.progress.emit("health", RUNNING, text))
 
     wait("gateway", f"{front}/livez", host, GATEWAY_SECONDS)
-    site.progress.emit("health", DONE, "gateway answers")
+    context.progress.emit("health", DONE, "gateway answers")
     wait("comfyui", upstream, {}, COMFYUI_SECONDS)
-    site.progress.emit("health", DONE, "comfyui answers")
-    wait("gateway", f"{front}/readyz", host, _handover_seconds(site), "waits for the pod before it to hand over")
-    site.progress.emit("health", DONE, "gateway takes jobs")
+    context.progress.emit("health", DONE, "comfyui answers")
+    wait("gateway", f"{front}/readyz", host, _handover_seconds(context), "waits for the pod before it to hand over")
+    context.progress.emit("health", DONE, "gateway takes jobs")
 
 
-def _handover_seconds(site: Site) -> float:
+def _handover_seconds(context: InstallContext) -> float:
     """Return how long another pod's gateway may keep the volume: its running job, and twice its longest silence."""
-    options = site.plan.gateway.options
+    options = context.plan.gateway.options
     handover, silence = options.get("handover_seconds", 1800.0), options.get("silence_seconds", 60.0)
     return float(handover) + 2 * float(silence) + GATEWAY_SECONDS

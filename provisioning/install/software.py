@@ -6,43 +6,45 @@ from collections.abc import Callable
 from pathlib import Path
 
 from provisioning.host import packages
+from provisioning.install.context import InstallContext
+from provisioning.install.paths import InstallPaths
 from provisioning.install.progress import RUNNING, WARNING
-from provisioning.install.site import Site
-from provisioning.install.targets import Targets
 from provisioning.vault import archives
 from provisioning.vault.signed import UntrustedFileError
 
 
-def have(site: Site, step: str, name: str, target: Path, build: Callable[[], None]) -> None:
+def have(context: InstallContext, step: str, name: str, target: Path, build: Callable[[], None]) -> None:
     """See that a tree is on the container disk; raises InstallError or OSError as building does."""
-    if target.is_dir() or _unpacked(site, step, name, target):
+    if target.is_dir() or _unpacked(context, step, name, target):
         return
     build()
 
 
-def _unpacked(site: Site, step: str, name: str, target: Path) -> bool:
-    if not archives.is_kept(site.layout, name):
+def _unpacked(context: InstallContext, step: str, name: str, target: Path) -> bool:
+    if not archives.is_kept(context.layout, name):
         return False
     try:
-        archives.unpack(site.layout, site.volume_key, name, target)
+        archives.unpack(context.layout, context.volume_key, name, target)
     except UntrustedFileError as error:
-        site.progress.emit(step, WARNING, f"{error}; it is made anew now")
-        archives.path(site.layout, name).unlink(missing_ok=True)
+        context.progress.emit(step, WARNING, f"{error}; it is built again now")
+        archives.path(context.layout, name).unlink(missing_ok=True)
         return False
-    site.progress.emit(step, RUNNING, f"unpacked {name} from the volume")
+    context.progress.emit(step, RUNNING, f"unpacked {name} from the volume")
     return True
 
 
-def missing(site: Site) -> dict[str, Path]:
+def missing(context: InstallContext) -> dict[str, Path]:
     """Return the trees of which the volume holds no archive that the next start can use."""
-    trees = Targets(site).kept
-    if packages.files(site.layout):
-        trees[packages.archive(site.layout)] = packages.cache(site.layout)
-    return {name: path for name, path in trees.items() if not archives.is_sound(site.layout, site.volume_key, name)}
+    trees = InstallPaths(context).kept
+    if packages.files(context.layout):
+        trees[packages.archive(context.layout)] = packages.cache(context.layout)
+    return {
+        name: path for name, path in trees.items() if not archives.is_sound(context.layout, context.volume_key, name)
+    }
 
 
-def keep(site: Site) -> None:
+def keep(context: InstallContext) -> None:
     """Write what is missing; raises InstallError when the volume is full."""
-    for name, path in missing(site).items():
-        site.progress.emit("archives", RUNNING, f"keeping {name} on the volume")
-        archives.keep(site.layout, site.volume_key, name, path)
+    for name, path in missing(context).items():
+        context.progress.emit("archives", RUNNING, f"keeping {name} on the volume")
+        archives.keep(context.layout, context.volume_key, name, path)

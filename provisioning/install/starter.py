@@ -40,7 +40,7 @@ def start(layout: Layout, request: dict[str, Any], log: Path | None = None) -> d
 
 def _end(layout: Layout, current: job.JobRecord) -> None:
     """Stop a run for good; the result comes first, or whoever follows it takes it for lost and starts it again."""
-    Progress(job.progress_path(layout, current.run)).finish(FAILED, "stopped: another installation was asked for")
+    Progress(job.progress_path(layout, current.run)).finish(FAILED, "stopped: another installation was requested")
     job.stop(layout, current)
 
 

@@ -9,10 +9,10 @@ from functools import partial
 from provisioning.errors import InstallError
 from provisioning.host import packages, users
 from provisioning.install import nodes, software, sources, uv, venvs
+from provisioning.install.context import InstallContext
 from provisioning.install.facts import Facts
+from provisioning.install.paths import InstallPaths, tokens
 from provisioning.install.progress import WARNING
-from provisioning.install.site import Site
-from provisioning.install.targets import Targets, tokens
 from provisioning.models import manifest, store
 from provisioning.services import start
 from provisioning.vault import archives
@@ -28,7 +28,7 @@ class Step:
     name: str
     title: str
     is_done: Callable[[Facts], bool]
-    run: Callable[[Site], None]
+    run: Callable[[InstallContext], None]
 
 
 def decide(steps: Iterable[Step], facts: Facts) -> tuple[Step, ...]:
@@ -36,77 +36,81 @@ def decide(steps: Iterable[Step], facts: Facts) -> tuple[Step, ...]:
     return tuple(step for step in steps if not step.is_done(facts))
 
 
-def validate(site: Site) -> None:
+def validate(context: InstallContext) -> None:
     """Refuse a plan that could not end well, before anything is done; raises ProvisioningError."""
-    sources.validate(site.plan.comfyui)
-    for pin in site.plan.nodes:
+    sources.validate(context.plan.comfyui)
+    for pin in context.plan.nodes:
         sources.validate(pin)
         nodes.refuse_denied(pin)
-    manifest.fetchable(site.plan.models)
+    manifest.fetchable(context.plan.models)
 
 
-def _packages(site: Site) -> None:
-    packages.install(packages.missing(), site.layout, site.tool_env)
+def _packages(context: InstallContext) -> None:
+    packages.install(packages.missing(), context.layout, context.tool_env)
     # The archive of before lacks what was fetched now; the step "archives" writes another one.
-    archives.path(site.layout, packages.archive(site.layout)).unlink(missing_ok=True)
+    archives.path(context.layout, packages.archive(context.layout)).unlink(missing_ok=True)
 
 
-def _comfyui(site: Site) -> None:
-    pin, target = site.plan.comfyui, Targets(site).comfyui_source
-    software.have(site, "comfyui", sources.archive(pin), target, lambda: sources.fetch(pin, target, site.tool_env))
+def _comfyui(context: InstallContext) -> None:
+    pin, target = context.plan.comfyui, InstallPaths(context).comfyui_source
+    software.have(
+        context, "comfyui", sources.archive(pin), target, lambda: sources.fetch(pin, target, context.tool_env)
+    )
 
 
-def check_comfyui(site: Site) -> None:
+def check_comfyui(context: InstallContext) -> None:
     """Refuse a ComfyUI that is too old to be safe, or a torch that is; raises InstallError."""
-    directory = Targets(site).comfyui_source
+    directory = InstallPaths(context).comfyui_source
     found = sources.version(directory)
     if found is None or found < MINIMUM_COMFYUI:
         shown = ".".join(map(str, found)) if found else "unknown"
-        raise InstallError(f"ComfyUI {site.plan.comfyui.ref} has version {shown}; 0.28.0 or later is needed")
+        raise InstallError(f"ComfyUI {context.plan.comfyui.ref} has version {shown}; 0.28.0 or later is needed")
     listed = directory / "requirements.txt"
     names = listed.read_text("utf-8").split() if listed.exists() else []
     venvs.check_torch(venvs.torch_version(), required="torch" in names)
 
 
-def _nodes(site: Site) -> None:
-    for pin in site.plan.nodes:
-        fetch = partial(sources.fetch, pin, nodes.directory(site.layout, pin), site.tool_env)
-        software.have(site, "nodes", sources.archive(pin), nodes.directory(site.layout, pin), fetch)
-    nodes.link_all(site.layout, site.plan.nodes)
+def _nodes(context: InstallContext) -> None:
+    for pin in context.plan.nodes:
+        fetch = partial(sources.fetch, pin, nodes.directory(context.layout, pin), context.tool_env)
+        software.have(context, "nodes", sources.archive(pin), nodes.directory(context.layout, pin), fetch)
+    nodes.link_all(context.layout, context.plan.nodes)
 
 
-def _comfyui_venv(site: Site) -> None:
-    check_comfyui(site)
-    _environment(site, "comfyui-packages", Targets(site).comfyui_venv)
+def _comfyui_venv(context: InstallContext) -> None:
+    check_comfyui(context)
+    _environment(context, "comfyui-packages", InstallPaths(context).comfyui_venv)
 
 
-def _gateway_venv(site: Site) -> None:
-    _environment(site, "gateway-packages", Targets(site).gateway_venv)
+def _gateway_venv(context: InstallContext) -> None:
+    _environment(context, "gateway-packages", InstallPaths(context).gateway_venv)
 
 
-def _environment(site: Site, step: str, venv: venvs.Venv) -> None:
+def _environment(context: InstallContext, step: str, venv: venvs.Venv) -> None:
     def build() -> None:
-        tool = uv.directory(site.layout)
-        software.have(site, step, tool.name, tool, lambda: None)
-        venvs.build(venv, site.layout, site.tool_env)
+        tool = uv.directory(context.layout)
+        software.have(context, step, tool.name, tool, lambda: None)
+        venvs.build(venv, context.layout, context.tool_env)
 
-    software.have(site, step, venv.directory(site.layout).name, venv.directory(site.layout), build)
-
-
-def _archives(site: Site) -> None:
-    if not archives.is_sound(site.layout, site.volume_key, uv.directory(site.layout).name):
-        uv.ensure(site.layout, site.tool_env)
-    software.keep(site)
+    software.have(context, step, venv.directory(context.layout).name, venv.directory(context.layout), build)
 
 
-def _models(site: Site) -> None:
-    around = manifest.Surroundings(tokens(site.secrets), site.progress, site.plan.volume_gb * 10**9, fence=site.fence)
-    manifest.ensure(site.layout, site.plan.models, around)
-    for pin in site.plan.models:
-        have = store.stored(site.layout, pin)
+def _archives(context: InstallContext) -> None:
+    if not archives.is_sound(context.layout, context.volume_key, uv.directory(context.layout).name):
+        uv.ensure(context.layout, context.tool_env)
+    software.keep(context)
+
+
+def _models(context: InstallContext) -> None:
+    around = manifest.FetchContext(
+        tokens(context.secrets), context.progress, context.plan.volume_gb * 10**9, fence=context.fence
+    )
+    manifest.ensure(context.layout, context.plan.models, around)
+    for pin in context.plan.models:
+        have = store.stored(context.layout, pin)
         if have and not pin.sha256:
             note = f"{pin.name}: SHA-256 {have.sha256} recorded; `make lock` brings it into the repository"
-            site.progress.emit("models", WARNING, note)
+            context.progress.emit("models", WARNING, note)
 
 
 STEPS: tuple[Step, ...] = (

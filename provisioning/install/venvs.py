@@ -67,8 +67,8 @@ def build(venv: Venv, layout: Layout, env: Mapping[str, str]) -> None:
     program = uv.ensure(layout, env)
     target = venv.directory(layout)
     staged = staging(target)
-    site = ["--system-site-packages"] if venv.system_site else []
-    command = [str(program), "venv", "--quiet", "--python", sys.executable, *site, str(staged)]
+    context = ["--system-site-packages"] if venv.system_site else []
+    command = [str(program), "venv", "--quiet", "--python", sys.executable, *context, str(staged)]
     run(command, env=uv.settings(env), timeout=VENV_SECONDS)
     files = [staged / f"requirements-{number}.lock" for number in range(len(venv.requirements))]
     for file, text in zip(files, venv.requirements, strict=True):

@@ -21,7 +21,7 @@ from typing import IO
 from provisioning.contract import ModelPin
 from provisioning.errors import DiskFullError, ModelError
 from provisioning.host.files import FULL
-from provisioning.models.http import Answer, PassingError, RangeError, RateLimitError, Tokens, get, shown
+from provisioning.models.http import RangeError, RangeResponse, RateLimitError, Tokens, TransientError, get, shown
 
 CHUNK = 1 << 20
 TRIES = 6
@@ -42,12 +42,12 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class Waits:
+class DownloadHooks:
     """How a download waits; tests hand in their own."""
 
     sleep: Callable[[float], None] = time.sleep
     say: Callable[[str], None] = lambda _: None
-    """Is told of every wait that is longer than a usual retry, and of every file that is fetched again."""
+    """Receives a line for every wait that is longer than a usual retry and for every file that is fetched again."""
 
 
 class _CorruptedError(Exception):
@@ -58,7 +58,7 @@ class Download:
     """One model on its way; `done`, `checked` and `total` may be read by others meanwhile."""
 
     def __init__(
-        self, pin: ModelPin, staging: Path, tokens: Tokens, *, cancelled: threading.Event, waits: Waits
+        self, pin: ModelPin, staging: Path, tokens: Tokens, *, cancelled: threading.Event, waits: DownloadHooks
     ) -> None:
         key = pin.sha256 or hashlib.sha256(pin.url.encode()).hexdigest()
         self._pin = pin
@@ -107,7 +107,7 @@ class Download:
                 self._fetch_rest()
             except RateLimitError as error:
                 self._wait_for_the_limit(error)
-            except PassingError as error:
+            except TransientError as error:
                 failures = 1 if self.done > before else failures + 1
                 if failures >= TRIES:
                     raise ModelError(f"model {self._pin.name}: given up after {TRIES} tries: {error}") from error
@@ -140,7 +140,7 @@ class Download:
         with answer.body:
             self._take(answer)
 
-    def _take(self, answer: Answer) -> None:
+    def _take(self, answer: RangeResponse) -> None:
         expected = self._pin.size_bytes
         if expected and answer.total and answer.total != expected:
             raise ModelError(
@@ -152,9 +152,9 @@ class Download:
         except OSError as error:
             raise self._disk_fault(error) from error
         if self.total and self.done < self.total:
-            raise PassingError(f"{shown(self._pin.url)}: cut after {self.done} of {self.total} bytes")
+            raise TransientError(f"{shown(self._pin.url)}: cut after {self.done} of {self.total} bytes")
 
-    def _store(self, answer: Answer) -> None:
+    def _store(self, answer: RangeResponse) -> None:
         self._notes.write_text(json.dumps({"tag": answer.tag}), encoding="utf-8")
         with self._part.open("r+b" if self._part.exists() else "wb") as file:
             file.truncate(answer.start)
@@ -170,7 +170,7 @@ class Download:
             try:
                 chunk = body.read(CHUNK)
             except (OSError, http.client.HTTPException) as error:
-                raise PassingError(f"{shown(self._pin.url)}: {type(error).__name__}") from error
+                raise TransientError(f"{shown(self._pin.url)}: {type(error).__name__}") from error
             if not chunk:
                 return
             if self.total and self.done + len(chunk) > self.total:
@@ -192,7 +192,7 @@ class Download:
         self._hashed, self._resumed = -1, True
         with contextlib.suppress(OSError):
             self.done = min(self.done, self._part.stat().st_size)
-        return PassingError(f"the volume answers: {error.strerror or type(error).__name__}")
+        return TransientError(f"the volume answers: {error.strerror or type(error).__name__}")
 
     def _hash_up_to(self, size: int) -> None:
         """Bring the running hash to cover exactly the first `size` bytes; reads only what it has not seen."""

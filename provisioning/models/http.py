@@ -22,11 +22,11 @@ LONGEST_WAIT_SECONDS = 900.0
 """The longest wait that a server may ask for at once."""
 
 
-class PassingError(Exception):
+class TransientError(Exception):
     """The fault may go away by itself: try again."""
 
 
-class RateLimitError(PassingError):
+class RateLimitError(TransientError):
     """The server limits its callers and says, or is taken to mean, how long to wait."""
 
     def __init__(self, url: str, seconds: float) -> None:
@@ -35,7 +35,7 @@ class RateLimitError(PassingError):
         """How long to wait, in seconds."""
 
 
-class RangeError(PassingError):
+class RangeError(TransientError):
     """The server has nothing behind what was fetched so far."""
 
     def __init__(self, url: str, total: int) -> None:
@@ -57,7 +57,7 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RangeResponse:
     """An open response: its body from `start` on."""
 
     body: IO[bytes]
@@ -92,12 +92,12 @@ class _SameHostOnly(urllib.request.HTTPRedirectHandler):
 
 
 def shown(url: str) -> str:
-    """Return a URL without its query, which may hold what is nobody's business."""
+    """Return a URL without its query, which may hold a credential."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}{parts.path}"
 
 
-def get(url: str, tokens: Tokens, start: int = 0, tag: str = "") -> Answer:
+def get(url: str, tokens: Tokens, start: int = 0, tag: str = "") -> RangeResponse:
     """Open a URL from byte `start` on.
 
     Args:
@@ -124,11 +124,11 @@ def get(url: str, tokens: Tokens, start: int = 0, tag: str = "") -> Answer:
                 raise RangeError(url, int(total.group(1)) if total else 0) from None
             raise _refusal(url, error, bool(tokens.headers(url))) from None
     except (OSError, http.client.HTTPException) as error:
-        raise PassingError(f"{shown(url)}: {error}") from error
+        raise TransientError(f"{shown(url)}: {error}") from error
     return _answer(url, response, start)
 
 
-def _answer(url: str, response: http.client.HTTPResponse, start: int) -> Answer:
+def _answer(url: str, response: http.client.HTTPResponse, start: int) -> RangeResponse:
     tag = response.headers.get("ETag", "")
     tag = "" if tag.startswith("W/") else tag
     length = int(response.headers.get("Content-Length") or 0)
@@ -136,12 +136,12 @@ def _answer(url: str, response: http.client.HTTPResponse, start: int) -> Answer:
         response.close()
         raise ModelError(f"{shown(url)}: a web page, not a model; {_address_advice(url)}")
     if response.status != 206:
-        return Answer(response, 0, length, tag)
+        return RangeResponse(response, 0, length, tag)
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
     if not found or int(found.group(1)) != start:
         response.close()
-        raise PassingError(f"{shown(url)}: the server gave another range than asked")
-    return Answer(response, start, int(found.group(2)) if found.group(2) != "*" else start + length, tag)
+        raise TransientError(f"{shown(url)}: the server gave another range than asked")
+    return RangeResponse(response, start, int(found.group(2)) if found.group(2) != "*" else start + length, tag)
 
 
 def _address_advice(url: str) -> str:
@@ -155,7 +155,7 @@ def _refusal(url: str, error: urllib.error.HTTPError, with_token: bool) -> Excep
     if code == 429:
         return RateLimitError(url, _retry_after(error.headers.get("Retry-After", "")))
     if code in {408, 425} or code >= 500:
-        return PassingError(f"{shown(url)}: HTTP {code}")
+        return TransientError(f"{shown(url)}: HTTP {code}")
     if code in {401, 403}:
         return _denied(url, error, with_token)
     return ModelError(f"{shown(url)}: HTTP {code}; check the model's URL in the stack file")
@@ -164,7 +164,7 @@ def _refusal(url: str, error: urllib.error.HTTPError, with_token: bool) -> Excep
 def _denied(url: str, error: urllib.error.HTTPError, with_token: bool) -> Exception:  # noqa: FBT001
     if urlsplit(error.url).netloc != urlsplit(url).netloc:
         # A storage host that was redirected to: its signature is good for minutes, the next redirect brings a new one.
-        return PassingError(f"{shown(url)}: HTTP {error.code} from {urlsplit(error.url).hostname}")
+        return TransientError(f"{shown(url)}: HTTP {error.code} from {urlsplit(error.url).hostname}")
     setting = _setting(url)
     if error.headers.get("X-Error-Code") == "GatedRepo":
         page = shown(url).split("/resolve/")[0]

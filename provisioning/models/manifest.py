@@ -13,7 +13,7 @@ from provisioning.errors import ModelError
 from provisioning.install.progress import DONE, RUNNING, SKIPPED, WARNING, Progress
 from provisioning.layout import Layout
 from provisioning.models import formats, store
-from provisioning.models.download import Download, Fetched, Waits
+from provisioning.models.download import Download, DownloadHooks, Fetched
 from provisioning.models.http import Tokens
 
 PARALLEL = 4
@@ -29,7 +29,7 @@ def fetchable(pins: Sequence[ModelPin]) -> tuple[ModelPin, ...]:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class FetchContext:
     """What a run has beside the manifest."""
 
     tokens: Tokens
@@ -41,7 +41,7 @@ class Surroundings:
     sleep: Callable[[float], None] = time.sleep
 
 
-def ensure(layout: Layout, pins: Sequence[ModelPin], around: Surroundings) -> None:
+def ensure(layout: Layout, pins: Sequence[ModelPin], around: FetchContext) -> None:
     """Put every model in place; raises ModelError or DiskFullError, with what was fetched so far kept."""
     wanted = fetchable(pins)
     for pin in pins:
@@ -62,10 +62,10 @@ def _one_per_content(pins: Sequence[ModelPin]) -> list[ModelPin]:
     return list({pin.sha256 or pin.url: pin for pin in pins}.values())
 
 
-def _fetch(layout: Layout, wanted: Sequence[ModelPin], around: Surroundings) -> None:
+def _fetch(layout: Layout, wanted: Sequence[ModelPin], around: FetchContext) -> None:
     pins = _one_per_content([pin for pin in wanted if store.stored(layout, pin) is None])
     cancelled = threading.Event()
-    waits = Waits(around.sleep, lambda text: around.progress.emit(STEP, WARNING, text))
+    waits = DownloadHooks(around.sleep, lambda text: around.progress.emit(STEP, WARNING, text))
     downloads = [
         Download(pin, layout.model_staging, around.tokens, cancelled=cancelled, waits=waits) for pin in pins
     ]  # fmt: skip
@@ -96,7 +96,7 @@ def _check(pin: ModelPin, fetched: Fetched) -> None:
         raise
 
 
-def _watch(futures: Sequence[Future[None]], downloads: Sequence[Download], around: Surroundings) -> None:
+def _watch(futures: Sequence[Future[None]], downloads: Sequence[Download], around: FetchContext) -> None:
     """Report the rate until all are there; raises the first error."""
     began, before = time.monotonic(), sum(download.done for download in downloads)
     pending = set(futures)

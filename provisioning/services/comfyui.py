@@ -8,7 +8,7 @@ from provisioning import contract
 from provisioning.errors import InstallError
 from provisioning.layout import Layout, port
 from provisioning.services import isolation
-from provisioning.services.desired import Desired
+from provisioning.services.service_spec import ServiceSpec
 
 RESERVED = (
     "--listen", "--port", "--base-directory", "--input-directory", "--output-directory", "--temp-directory",
@@ -27,11 +27,11 @@ def validate_arguments(arguments: Sequence[str]) -> None:
             raise InstallError(f"comfyui.args: {name} is set by the installer; remove it from the stack file")
 
 
-def command(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> list[str]:
+def command(spec: ServiceSpec, layout: Layout, environ: Mapping[str, str]) -> list[str]:
     """Return the command; ComfyUI listens on loopback only and writes no workflow into its images."""
-    base, service = layout.base, desired.comfyui
-    python = layout.local / desired.gateway.python
-    program = layout.bundles / desired.bundle / "provisioning" / "services" / "confine.py"
+    base, service = layout.base, spec.comfyui
+    python = layout.local / spec.gateway.python
+    program = layout.bundles / spec.bundle / "provisioning" / "services" / "confine.py"
     return [
         *isolation.launch(layout, isolation.current(layout), python, program, layout.local / service.source),
         str(layout.local / service.python), "main.py",

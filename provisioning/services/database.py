@@ -19,7 +19,7 @@ from typing import BinaryIO
 from provisioning.host import users
 from provisioning.layout import Layout
 from provisioning.services import supervisor
-from provisioning.services.desired import Desired, read
+from provisioning.services.service_spec import ServiceSpec, read
 
 LIMIT_SECONDS = 3600
 """How long the gateway's command may take."""
@@ -30,7 +30,7 @@ class DatabaseTool:
     """Runs the gateway's commands on one pod."""
 
     layout: Layout
-    desired: Desired
+    spec: ServiceSpec
 
     def backup(self, target: BinaryIO) -> int:
         """Write a backup to a stream; returns the command's exit status."""
@@ -58,7 +58,7 @@ class DatabaseTool:
 
     @property
     def _python(self) -> Path:
-        return self.layout.local / self.desired.gateway.python
+        return self.layout.local / self.spec.gateway.python
 
     @contextmanager
     def _passing(self) -> Iterator[Path]:
@@ -78,7 +78,7 @@ class DatabaseTool:
             shutil.copyfileobj(source, copy)
 
     def _gateway(self, action: str, file: Path) -> int:
-        program = next(p for p in supervisor.programs(self.desired, self.layout, {}, "") if p.name == "gateway")
+        program = next(p for p in supervisor.programs(self.spec, self.layout, {}, "") if p.name == "gateway")
         command = [str(self._python), "-m", "provisioning.gateway", action, "--config", str(self.layout.gateway_config)]
         owner = users.owner(users.GATEWAY, self.layout)
         uid, gid = owner if owner is not None else (None, None)
@@ -95,11 +95,11 @@ def main() -> int:
     """Back up or restore."""
     os.umask(0o077)
     layout = Layout.from_env(os.environ)
-    desired = read(layout)
-    if sys.argv[1:] not in (["backup"], ["restore"]) or desired is None:
+    spec = read(layout)
+    if sys.argv[1:] not in (["backup"], ["restore"]) or spec is None:
         sys.stderr.write("database: say backup or restore, on a pod that is installed\n")
         return 2
-    tool = DatabaseTool(layout, desired)
+    tool = DatabaseTool(layout, spec)
     return tool.backup(sys.stdout.buffer) if sys.argv[1] == "backup" else tool.restore(sys.stdin.buffer)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from provisioning import contract
 from provisioning.layout import Layout, port
 from provisioning.services import isolation
-from provisioning.services.desired import Desired, GatewayService
+from provisioning.services.service_spec import GatewayService, ServiceSpec
 
 PROXY_HOST = "{pod_id}-{port}.proxy.runpod.net"
 
@@ -20,9 +20,9 @@ def hosts(service: GatewayService, environ: Mapping[str, str]) -> tuple[str, ...
     return (own, *service.plan.options.get("hosts", ()))
 
 
-def render(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> str:
+def render(spec: ServiceSpec, layout: Layout, environ: Mapping[str, str]) -> str:
     """Return the configuration as JSON; it holds the pepper and the first keys."""
-    service = desired.gateway
+    service = spec.gateway
     config = {
         **service.plan.options,
         "host": "0.0.0.0",  # noqa: S104  (RunPod's proxy reaches it from outside; it is the one thing meant to be reached)
@@ -34,7 +34,7 @@ def render(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> str:
         "former_database": str(layout.home / "gateway" / "gateway.db"),
         "files": str(layout.files),
         "isolation": isolation.current(layout).value,
-        "volume_bytes": desired.volume_gb * 10**9,
+        "volume_bytes": spec.volume_gb * 10**9,
         "requests": str(layout.requests),
         "hosts": list(hosts(service, environ)),
         "pod_id": environ.get("RUNPOD_POD_ID", ""),

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from provisioning.errors import InstallError
-from provisioning.host import users
+from provisioning.host import processes, users
 from provisioning.host.files import write
 from provisioning.layout import Layout
 from provisioning.services import confine
@@ -82,9 +82,19 @@ def current(layout: Layout) -> Isolation:
 
 
 def apply(layout: Layout, isolation: Isolation) -> None:
-    """Make it so for what is started from now on."""
+    """Make it so for what is started from now on; ends what was started under another isolation in this container.
+
+    Stop ComfyUI first: supervisord would start it again as it was. Raises InstallError, OSError.
+    """
+    if is_other(layout, isolation) and users.in_charge(layout):
+        processes.end_all(users.COMFYUI)
     close_volume(layout, isolation)
     write(layout.isolation, isolation)
+
+
+def is_other(layout: Layout, isolation: Isolation) -> bool:
+    """Say whether ComfyUI may have been started under another isolation in this container."""
+    return layout.isolation.exists() and current(layout) is not isolation
 
 
 def _existing(path: Path) -> Path:

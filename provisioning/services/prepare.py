@@ -17,41 +17,41 @@ from provisioning.errors import InstallError
 from provisioning.host import environ as pod_environ
 from provisioning.host.files import link, write
 from provisioning.layout import Layout
-from provisioning.services.desired import Desired, read
 from provisioning.services.isolation import Isolation, decide, missing_bytes, model_directory
+from provisioning.services.service_spec import ServiceSpec, read
 from provisioning.vault import archives
 
 PAUSE_SECONDS = 15.0
 COPY_BYTES = 1 << 20
 
 
-def prepare(layout: Layout, desired: Desired, key: str, isolation: Isolation, say: Callable[[str], None]) -> None:
+def prepare(layout: Layout, spec: ServiceSpec, key: str, isolation: Isolation, say: Callable[[str], None]) -> None:
     """Make everything that is missing; killed anywhere, the next run goes on.
 
     Raises:
         InstallError: An archive is not what this stack wrote.
         OSError: The volume or the container disk fails.
     """
-    for tree in desired.comfyui.trees:
+    for tree in spec.comfyui.trees:
         if not (layout.local / tree.path).exists():
             say(f"unpacking {tree.archive}")
             archives.unpack(layout, key, tree.archive, layout.local / tree.path)
-    _link_exactly(layout.nodes, {name: layout.local / path for name, path in desired.comfyui.nodes})
-    _place_models(layout, desired, isolation, say)
+    _link_exactly(layout.nodes, {name: layout.local / path for name, path in spec.comfyui.nodes})
+    _place_models(layout, spec, isolation, say)
     write(layout.prepared, "")
 
 
-def decided(layout: Layout, desired: Desired) -> Isolation:
+def decided(layout: Layout, spec: ServiceSpec) -> Isolation:
     """Return how ComfyUI is kept apart on this host; raises InstallError where nothing can."""
-    copies = missing_bytes(layout, [sha256 for _, sha256 in desired.comfyui.models])
-    return decide(desired.isolation, layout, copies)
+    copies = missing_bytes(layout, [sha256 for _, sha256 in spec.comfyui.models])
+    return decide(spec.isolation, layout, copies)
 
 
-def _place_models(layout: Layout, desired: Desired, isolation: Isolation, say: Callable[[str], None]) -> None:
+def _place_models(layout: Layout, spec: ServiceSpec, isolation: Isolation, say: Callable[[str], None]) -> None:
     directory = model_directory(layout, isolation)
     if isolation is Isolation.FOLDER:
-        _copy_models(layout, {sha256 for _, sha256 in desired.comfyui.models}, say)
-    wanted = {layout.model_folders / place: directory / sha256 for place, sha256 in desired.comfyui.models}
+        _copy_models(layout, {sha256 for _, sha256 in spec.comfyui.models}, say)
+    wanted = {layout.model_folders / place: directory / sha256 for place, sha256 in spec.comfyui.models}
     for path, target in wanted.items():
         link(path, target)
     for path in layout.model_folders.glob("*/*"):
@@ -100,13 +100,13 @@ def main() -> int:
     os.umask(0o022)
     layout = Layout.from_env(os.environ)
     key = pod_environ.read(layout).get(contract.VOLUME_KEY_VARIABLE, "")
-    desired = read(layout)
-    if desired is None:
+    spec = read(layout)
+    if spec is None:
         _say("nothing is installed yet")
         return 1
     try:
-        isolation = decided(layout, desired)
-        prepare(layout, desired, key, isolation, _say)
+        isolation = decided(layout, spec)
+        prepare(layout, spec, key, isolation, _say)
     except (InstallError, OSError) as error:
         _say(f"ComfyUI cannot start: {error}; it is tried again, and `make up` makes anew what is missing")
         # Whatever fails was read from the volume, perhaps gigabytes of it.

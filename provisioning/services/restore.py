@@ -12,7 +12,7 @@ from provisioning import contract
 from provisioning.errors import InstallError
 from provisioning.host import environ as pod_environ
 from provisioning.layout import Layout
-from provisioning.services import desired
+from provisioning.services import service_spec
 from provisioning.services.start import write_script
 from provisioning.vault import archives, record
 
@@ -28,7 +28,7 @@ def restore(layout: Layout, key: str) -> None:
     python = layout.local / found.python
     if not python.exists():
         archives.unpack(layout, key, found.archive, python.parents[1])
-    desired.store(layout, record.opened(layout, key, found))
+    service_spec.store(layout, record.opened(layout, key, found))
     archives.mark_used(layout, [f"bundle-{found.bundle}"])
     write_script(layout, found.bundle)
 

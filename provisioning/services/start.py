@@ -18,8 +18,8 @@ from provisioning.host import environ as pod_environ
 from provisioning.host import packages, users
 from provisioning.host.files import give_directory, is_given, own_directory, write
 from provisioning.layout import Layout, port
-from provisioning.services import gateway, isolation, prepare, reservation, supervisor
-from provisioning.services.desired import Desired, read
+from provisioning.services import gateway, isolation, port_reservation, prepare, supervisor
+from provisioning.services.service_spec import ServiceSpec, read
 
 START_SCRIPT = """\
 #!/bin/sh
@@ -41,11 +41,13 @@ def write_script(layout: Layout, bundle: str) -> None:
 def directories(layout: Layout) -> tuple[tuple[Path, int, users.User | None], ...]:
     """Return the directories services need on the container disk, with mode and owner; no owner means root."""
     base = layout.base
-    read_only = [layout.local, base, layout.nodes, layout.model_folders, layout.run]
+    read_only = [layout.local, base, layout.nodes, layout.model_folders]
     # A socket whose path is too long lies elsewhere, in a directory of its own (see Layout.supervisor_socket).
     elsewhere = [layout.supervisor_socket.parent] if layout.supervisor_socket.parent != layout.run else []
     return (
         *((path, 0o755, None) for path in read_only),
+        # Services pass through it to what is theirs, and see nothing of what else there is.
+        (layout.run, 0o711, None),
         *((path, 0o700, None) for path in [layout.logs, *elsewhere]),
         *((base / name, 0o700, users.COMFYUI) for name in ("input", "output", "temp", "user")),
         (layout.gateway_data, 0o700, users.GATEWAY),
@@ -58,18 +60,18 @@ def make_directories(layout: Layout) -> None:
     root = (0, 0) if users.in_charge(layout) else None
     for path, mode, user in directories(layout):
         own_directory(path, mode=mode, owner=users.owner(user, layout) if user else root)
-    for path in _of_the_gateway(layout):
+    for path in _gateway_directories(layout):
         give_directory(path, users.owner(users.GATEWAY, layout))
 
 
 def directories_ready(layout: Layout) -> bool:
     """Say whether every directory is there as it should be."""
     owners = ((path, mode, users.owner(user, layout) if user else None) for path, mode, user in directories(layout))
-    given = (is_given(path, users.owner(users.GATEWAY, layout)) for path in _of_the_gateway(layout))
+    given = (is_given(path, users.owner(users.GATEWAY, layout)) for path in _gateway_directories(layout))
     return all(_is_ready(*each) for each in owners) and all(given)
 
 
-def _of_the_gateway(layout: Layout) -> tuple[Path, ...]:
+def _gateway_directories(layout: Layout) -> tuple[Path, ...]:
     """Return the directories on the volume that the gateway writes to."""
     return layout.gateway_log, layout.files
 
@@ -81,16 +83,16 @@ def _is_ready(path: Path, mode: int, owner: tuple[int, int] | None) -> bool:
     return stat.S_IMODE(found.st_mode) == mode and found.st_uid == (owner[0] if owner else os.geteuid())
 
 
-def rendered(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> tuple[str, str]:
+def rendered(spec: ServiceSpec, layout: Layout, environ: Mapping[str, str]) -> tuple[str, str]:
     """Return the texts of the gateway's and supervisord's configuration."""
-    config = gateway.render(desired, layout, environ)
-    programs = supervisor.render(supervisor.programs(desired, layout, environ, config), layout)
-    return config, programs + supervisor.preparation(desired, layout) + supervisor.caretaker(desired, layout)
+    config = gateway.render(spec, layout, environ)
+    programs = supervisor.render(supervisor.programs(spec, layout, environ, config), layout)
+    return config, programs + supervisor.preparation(spec, layout) + supervisor.helper(spec, layout)
 
 
-def write_configuration(desired: Desired, layout: Layout, environ: Mapping[str, str]) -> None:
+def write_configuration(spec: ServiceSpec, layout: Layout, environ: Mapping[str, str]) -> None:
     """Write both; the gateway's, with its secrets, for the gateway's user alone."""
-    config, daemon = rendered(desired, layout, environ)
+    config, daemon = rendered(spec, layout, environ)
     write(layout.gateway_config, config, mode=0o400, owner=users.owner(users.GATEWAY, layout))
     write(layout.supervisor_config, daemon, mode=0o600)
 
@@ -99,19 +101,19 @@ def main() -> None:
     """Restore, render, become supervisord."""
     os.umask(0o022)
     layout = Layout.from_env(os.environ)
-    desired = read(layout)
-    if desired is None:
+    spec = read(layout)
+    if spec is None:
         sys.exit("start: nothing is installed yet")
     environ = pod_environ.read(layout)
     if users.in_charge(layout):
         _restore(layout, environ)
     _make_directories(layout)
-    _isolate(layout, desired)
-    write_configuration(desired, layout, environ)
+    _isolate(layout, spec)
+    write_configuration(spec, layout, environ)
     if users.in_charge(layout):
         _reserve(port(contract.GATEWAY_PORT, environ))
     _say("starting ComfyUI and the gateway under supervisord")
-    python = str(layout.local / desired.gateway.python)
+    python = str(layout.local / spec.gateway.python)
     arguments = [python, "-m", "supervisor.supervisord", "-n", "-c", str(layout.supervisor_config)]
     # Its children inherit this environment: nothing of the pod's own is in it.
     os.execve(python, arguments, {"PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8"})  # noqa: S606
@@ -119,15 +121,15 @@ def main() -> None:
 
 def _reserve(number: int) -> None:
     try:
-        reservation.hold(number, users.GATEWAY.uid)
+        port_reservation.hold(number, users.GATEWAY.uid)
     except OSError as error:
         # supervisord starts all the same: it goes on trying, and the gateway's log says what is wrong.
         _say(f"port {number} cannot be kept for the gateway: {error}")
 
 
-def _isolate(layout: Layout, desired: Desired) -> None:
+def _isolate(layout: Layout, spec: ServiceSpec) -> None:
     try:
-        isolation.apply(layout, prepare.decided(layout, desired))
+        isolation.apply(layout, prepare.decided(layout, spec))
     except (InstallError, OSError) as error:
         # ComfyUI waits: provisioning.services.prepare fails of the same, and says so until somebody acts.
         isolation.apply(layout, isolation.Isolation.FOLDER)

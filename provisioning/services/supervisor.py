@@ -13,7 +13,7 @@ from provisioning.host import environ as pod_environ
 from provisioning.host import users
 from provisioning.layout import Layout
 from provisioning.services import comfyui
-from provisioning.services.desired import Desired
+from provisioning.services.service_spec import ServiceSpec
 
 CONTROL_SECONDS = 90.0
 
@@ -31,7 +31,7 @@ nodaemon=true
 logfile_maxbytes=5MB
 logfile_backups=2
 loglevel=info
-pidfile={run}/supervisord.pid
+pidfile={logs}/supervisord.pid
 strip_ansi=true
 
 [unix_http_server]
@@ -85,10 +85,10 @@ stdout_logfile_maxbytes=0
 """
 
 # It does for the gateway what that has no right to; supervisord's own user, since only that may speak to the socket.
-CARETAKER = """\
+HELPER = """\
 
 [eventlistener:caretaker]
-command={python} -m provisioning.services.caretaker
+command={python} -m provisioning.services.privileged_helper
 directory={directory}
 umask=077
 environment={environment}
@@ -116,10 +116,10 @@ class Program:
     umask: str = "077"
 
 
-def programs(desired: Desired, layout: Layout, environ: Mapping[str, str], gateway_config: str) -> tuple[Program, ...]:
+def programs(spec: ServiceSpec, layout: Layout, environ: Mapping[str, str], gateway_config: str) -> tuple[Program, ...]:
     """Return both services; REVISION changes with what a service has read, so that `update` restarts just that one."""
-    bundle = layout.bundles / desired.bundle
-    comfyui_env = pod_environ.for_comfyui(environ, layout.base / "user") | {"REVISION": desired.comfyui.revision}
+    bundle = layout.bundles / spec.bundle
+    comfyui_env = pod_environ.for_comfyui(environ, layout.base / "user") | {"REVISION": spec.comfyui.revision}
     if layout.root != Path("/"):
         # The machine's own may lie above what ComfyUI is kept out of.
         comfyui_env["TMPDIR"] = str(layout.base / "temp")
@@ -128,32 +128,32 @@ def programs(desired: Desired, layout: Layout, environ: Mapping[str, str], gatew
         "PYTHONPATH": str(bundle), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
         "REVISION": hashlib.sha256(gateway_config.encode()).hexdigest()[:16],
     }  # fmt: skip
-    python = str(layout.local / desired.gateway.python)
+    python = str(layout.local / spec.gateway.python)
     serve = [python, "-m", "provisioning.gateway", "serve", "--config", str(layout.gateway_config)]
     return (
-        Program("comfyui", comfyui.command(desired, layout, environ), layout.base, users.COMFYUI, comfyui_env),
+        Program("comfyui", comfyui.command(spec, layout, environ), layout.base, users.COMFYUI, comfyui_env),
         Program("gateway", serve, bundle, users.GATEWAY, gateway_env, GATEWAY_UMASK),
     )
 
 
-def caretaker(desired: Desired, layout: Layout) -> str:
-    """Return the caretaker's section."""
-    return CARETAKER.format(**_own_program(desired, layout), log=_text(layout.logs / "caretaker.log"))
+def helper(spec: ServiceSpec, layout: Layout) -> str:
+    """Return the helper's section."""
+    return HELPER.format(**_own_program(spec, layout), log=_text(layout.logs / "caretaker.log"))
 
 
-def preparation(desired: Desired, layout: Layout) -> str:
+def preparation(spec: ServiceSpec, layout: Layout) -> str:
     """Return the section of the program that puts in place what ComfyUI needs."""
-    return PREPARATION.format(**_own_program(desired, layout))
+    return PREPARATION.format(**_own_program(spec, layout))
 
 
-def _own_program(desired: Desired, layout: Layout) -> dict[str, str]:
+def _own_program(spec: ServiceSpec, layout: Layout) -> dict[str, str]:
     """Return what the sections of the programs that run as supervisord's own user have in common."""
-    bundle = layout.bundles / desired.bundle
+    bundle = layout.bundles / spec.bundle
     environment = {
         "PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8", "POD_ROOT": str(layout.root), "PYTHONPATH": str(bundle),
         "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
-    python = _text(shlex.quote(str(layout.local / desired.gateway.python)))
+    python = _text(shlex.quote(str(layout.local / spec.gateway.python)))
     return {"python": python, "directory": _text(bundle), "environment": _environment(environment)}
 
 
@@ -161,7 +161,7 @@ def render(wanted: Sequence[Program], layout: Layout) -> str:
     """Return supervisord's configuration; it holds no secret."""
     root = users.in_charge(layout)
     head = HEAD.format(
-        user="user=root\n" if root else "", logs=_text(layout.logs), run=_text(layout.run),
+        user="user=root\n" if root else "", logs=_text(layout.logs),
         socket=_text(layout.supervisor_socket),
     )  # fmt: skip
     return head + "".join(_program(program, layout, root=root) for program in wanted)

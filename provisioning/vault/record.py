@@ -11,7 +11,7 @@ from pathlib import Path
 
 from provisioning.errors import InstallError
 from provisioning.layout import Layout
-from provisioning.services.desired import Desired
+from provisioning.services.service_spec import ServiceSpec
 from provisioning.vault import sealing, signed
 
 
@@ -29,11 +29,11 @@ class Record:
     """Desired, as AES-GCM text."""
 
 
-def store(layout: Layout, key: str, desired: Desired) -> None:
+def store(layout: Layout, key: str, spec: ServiceSpec) -> None:
     """Write the record; raises InstallError when the volume is full, OSError when it cannot be written."""
-    service = desired.gateway
-    sealed = sealing.run(layout.local / service.python, "seal", key, desired.to_json())
-    record = Record(desired.bundle, service.python, service.archive, sealed)
+    service = spec.gateway
+    sealed = sealing.run(layout.local / service.python, "seal", key, spec.to_json())
+    record = Record(spec.bundle, service.python, service.archive, sealed)
     signed.write(layout.sealed, key, json.dumps(asdict(record), sort_keys=True).encode())
 
 
@@ -47,10 +47,10 @@ def read(layout: Layout, key: str) -> Record:
     return Record(**json.loads(signed.read(layout.sealed, key)))
 
 
-def opened(layout: Layout, key: str, record: Record) -> Desired:
+def opened(layout: Layout, key: str, record: Record) -> ServiceSpec:
     """Return what is desired; the gateway's interpreter must be in place. Raises InstallError."""
     python: Path = layout.local / record.python
     try:
-        return Desired.from_json(sealing.run(python, "open", key, record.sealed))
+        return ServiceSpec.from_json(sealing.run(python, "open", key, record.sealed))
     except (KeyError, TypeError, ValueError) as error:
         raise InstallError(f"{layout.sealed} has a form this program does not know; run `make up`") from error

@@ -9,23 +9,25 @@ import shlex
 import sys
 from collections.abc import Callable
 
-from stacks.cli import consent, destroy, emulator, environment, init, locks, plain, preview, up
+from stacks.cli import consent
 from stacks.cli import options as options_of
-from stacks.cli.engine import Engine
+from stacks.cli.checkout import Checkout, find_checkout
+from stacks.cli.commands import destroy, emulator, init, preview, up
 from stacks.cli.errors import CliError
-from stacks.cli.place import Place, here
+from stacks.cli.pulumi import environment, passthrough, state_locks
+from stacks.cli.pulumi.engine import Engine
 
 DEFAULT_ENV = "local"
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command. 0: done; 1: an error that was said; 130: interrupted; otherwise the engine's own code."""
+    """Run one command. 0: done; 1: an error was printed; 130: interrupted; otherwise the engine's exit code."""
     if arguments[:1] == ["pulumi"]:
-        return become_engine(arguments[1:])
+        return exec_pulumi(arguments[1:])
     options = parser().parse_args(arguments)
     try:
         options = options_of.checked(options)
-        return COMMANDS[options.command](here(options.env), options) or 0
+        return COMMANDS[options.command](find_checkout(options.env), options) or 0
     except CliError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -38,125 +40,130 @@ def parser() -> argparse.ArgumentParser:
     return options_of.parser(COMMANDS, DEFAULT_ENV)
 
 
-def show_output(place: Place, _options: argparse.Namespace) -> None:
+def show_output(checkout: Checkout, _options: argparse.Namespace) -> None:
     """Print all outputs as one JSON object, secrets masked."""
-    print(json.dumps(environment.prepared(place, os.environ).ask_json("stack", "output", "--json"), indent=2))
+    print(json.dumps(environment.prepared(checkout, os.environ).ask_json("stack", "output", "--json"), indent=2))
 
 
-def show_key(place: Place, options: argparse.Namespace) -> None:
+def show_key(checkout: Checkout, options: argparse.Namespace) -> None:
     """Print the client key, or manage the gateway's keys."""
-    from stacks.cli import key  # noqa: PLC0415  (other commands need not wait for the HTTP client)
+    from stacks.cli.commands import key  # noqa: PLC0415  (other commands need not wait for the HTTP client)
 
-    key.run(environment.prepared(place, os.environ), options)
+    key.run(environment.prepared(checkout, os.environ), options)
 
 
-def show_pods(place: Place, _options: argparse.Namespace) -> None:
+def show_pods(checkout: Checkout, _options: argparse.Namespace) -> None:
     """Print what the account holds as a JSON array."""
-    from stacks.cli import account  # noqa: PLC0415  (other commands need not wait for the API client)
+    from stacks.cli.account import account_items  # noqa: PLC0415  (other commands need not wait for the API client)
 
-    print(json.dumps([item.public() for item in account.items(environment.prepared(place, os.environ))], indent=2))
+    print(
+        json.dumps(
+            [item.public() for item in account_items.list_all(environment.prepared(checkout, os.environ))], indent=2
+        )
+    )
 
 
-def show_settings(place: Place, _options: argparse.Namespace) -> None:
+def show_settings(checkout: Checkout, _options: argparse.Namespace) -> None:
     """Print shell commands after which plain `pulumi` works: `eval "$(make -s env ENV=dev)"`."""
-    for name, value in environment.settings(place, os.environ).items():
+    for name, value in environment.settings(checkout, os.environ).items():
         print(f'export PATH={shlex.quote(value)}:"$PATH"' if name == "PATH" else f"export {name}={shlex.quote(value)}")
 
 
-def show_log(place: Place, options: argparse.Namespace) -> None:
+def show_log(checkout: Checkout, options: argparse.Namespace) -> None:
     """Print the pod's log."""
-    from stacks.cli import pod  # noqa: PLC0415  (likewise)
+    from stacks.cli.commands import pod  # noqa: PLC0415  (likewise)
 
-    pod.show_log(environment.prepared(place, os.environ), follow=options.follow)
+    pod.show_log(environment.prepared(checkout, os.environ), follow=options.follow)
 
 
-def open_shell(place: Place, options: argparse.Namespace) -> int:
+def open_shell(checkout: Checkout, options: argparse.Namespace) -> int:
     """Log in to the pod."""
-    from stacks.cli import pod  # noqa: PLC0415  (likewise)
+    from stacks.cli.commands import pod  # noqa: PLC0415  (likewise)
 
-    return pod.shell(environment.prepared(place, os.environ), [options.cmd] if options.cmd else [])
+    return pod.shell(environment.prepared(checkout, os.environ), [options.cmd] if options.cmd else [])
 
 
-def save_database(place: Place, options: argparse.Namespace) -> int:
+def save_database(checkout: Checkout, options: argparse.Namespace) -> int:
     """Copy the gateway's database to a file here."""
-    from stacks.cli import database  # noqa: PLC0415  (likewise)
+    from stacks.cli.commands import database  # noqa: PLC0415  (likewise)
 
-    return database.backup(environment.prepared(place, os.environ), options.file or "")
-
-
-def put_database_back(place: Place, options: argparse.Namespace) -> int:
-    """Put such a file in the database's place."""
-    from stacks.cli import database  # noqa: PLC0415  (likewise)
-
-    engine = environment.prepared(place, os.environ)
-    return database.restore(engine, options.file or "", consent.of(place, options.yes))
+    return database.backup(environment.prepared(checkout, os.environ), options.file or "")
 
 
-def write_lock(place: Place, _options: argparse.Namespace) -> None:
+def restore_database(checkout: Checkout, options: argparse.Namespace) -> int:
+    """Replace the gateway's database by a backup."""
+    from stacks.cli.commands import database  # noqa: PLC0415  (likewise)
+
+    engine = environment.prepared(checkout, os.environ)
+    return database.restore(engine, options.file or "", consent.from_option(checkout, options.yes))
+
+
+def write_lock(checkout: Checkout, _options: argparse.Namespace) -> None:
     """Record hashes and commits."""
-    from stacks.cli import lock  # noqa: PLC0415  (likewise)
+    from stacks.cli.commands import lock  # noqa: PLC0415  (likewise)
 
-    lock.run(environment.prepared(place, os.environ))
-
-
-def show_placement(place: Place, options: argparse.Namespace) -> None:
-    """Say where a pod would go."""
-    from stacks.cli import placement  # noqa: PLC0415  (likewise)
-
-    placement.run(place, options.file or "")
+    lock.run(environment.prepared(checkout, os.environ))
 
 
-def look_over(place: Place, options: argparse.Namespace) -> int:
-    """Say what is wrong with an environment and which command helps."""
-    from stacks.cli import doctor  # noqa: PLC0415  (likewise)
+def show_placement(checkout: Checkout, options: argparse.Namespace) -> None:
+    """Print the placement plan."""
+    from stacks.cli.commands import placement  # noqa: PLC0415  (likewise)
 
-    return doctor.run(place, as_json=options.json)
+    placement.run(checkout, options.file or "")
 
 
-def end_orphans(place: Place, options: argparse.Namespace) -> int:
-    """End what belongs to nobody any more."""
-    from stacks.cli import standing, sweep  # noqa: PLC0415  (likewise)
+def run_doctor(checkout: Checkout, options: argparse.Namespace) -> int:
+    """Print an environment's problems and the commands that help."""
+    from stacks.cli.commands import doctor  # noqa: PLC0415  (likewise)
+
+    return doctor.run(checkout, as_json=options.json)
+
+
+def run_sweep(checkout: Checkout, options: argparse.Namespace) -> int:
+    """Delete orphans."""
+    from stacks.cli.account import ownership  # noqa: PLC0415  (likewise)
+    from stacks.cli.commands import sweep  # noqa: PLC0415  (likewise)
 
     ids, volumes = (frozenset((text or "").split()) for text in (options.ids, options.volumes))
-    return sweep.run(place, standing.Named(ids, volumes), consent.of(place, options.yes))
+    return sweep.run(checkout, ownership.Selection(ids, volumes), consent.from_option(checkout, options.yes))
 
 
-def end_without_state(place: Place, options: argparse.Namespace) -> int:
+def run_break_glass(checkout: Checkout, options: argparse.Namespace) -> int:
     """End an environment with nothing but the API key."""
-    from stacks.cli import break_glass  # noqa: PLC0415  (likewise)
+    from stacks.cli.commands import break_glass  # noqa: PLC0415  (likewise)
 
-    agreed = consent.of(place, options.yes)
-    return break_glass.run(place, agreed, instance=options.instance or "", keep_volumes=options.keep_volumes)
+    agreed = consent.from_option(checkout, options.yes)
+    return break_glass.run(checkout, agreed, instance=options.instance or "", keep_volumes=options.keep_volumes)
 
 
-def pause_pod(place: Place, options: argparse.Namespace) -> int:
+def pause_pod(checkout: Checkout, options: argparse.Namespace) -> int:
     """End the pod and keep the volume."""
-    from stacks.cli import pause  # noqa: PLC0415  (likewise)
+    from stacks.cli.commands import pause  # noqa: PLC0415  (likewise)
 
-    return pause.run(place, consent.of(place, options.yes))
+    return pause.run(checkout, consent.from_option(checkout, options.yes))
 
 
-def stop_emulator(place: Place, _options: argparse.Namespace) -> None:
+def stop_emulator(checkout: Checkout, _options: argparse.Namespace) -> None:
     """Stop the stand-in of this environment."""
-    print(emulator.stop(place))
+    print(emulator.stop(checkout))
 
 
-def become_engine(arguments: list[str]) -> int:
+def exec_pulumi(arguments: list[str]) -> int:
     """Plain `pulumi` with the same settings: replace this process by the engine; a return is an error."""
-    root = here(DEFAULT_ENV).root
-    place = here(plain.stack_name(arguments, root, os.environ) or DEFAULT_ENV)
-    from stacks.cli import told  # noqa: PLC0415  (it needs what only a set-up checkout has)
+    root = find_checkout(DEFAULT_ENV).root
+    checkout = find_checkout(passthrough.stack_name(arguments, root, os.environ) or DEFAULT_ENV)
+    from stacks.cli.account import preview_context  # noqa: PLC0415  (it needs what only a set-up checkout has)
 
     try:
-        settings = environment.for_engine(place, os.environ)
-        program = place.setup()["engine"]["folder"] + "/pulumi"
-        locks.break_stale_of(place, settings)
-        engine = Engine(place, settings, plain.named(arguments, root, os.environ))
-        own = plain.own_settings(arguments)
+        settings = environment.for_engine(checkout, os.environ)
+        program = checkout.setup()["engine"]["folder"] + "/pulumi"
+        state_locks.break_stale_of(checkout, settings)
+        engine = Engine(checkout, settings, passthrough.selected_stack(arguments, root, os.environ))
+        own = passthrough.command_variables(arguments)
         if own:
-            engine = told.what_runs(engine)
-        elif plain.changes(arguments):
-            engine = told.interrupted(engine)
+            engine = preview_context.with_preview_context(engine)
+        elif passthrough.may_change(arguments):
+            engine = preview_context.with_unfinished_creations(engine)
         environ = own | dict(engine.environ)
         os.execve(program, ["pulumi", *arguments], environ)  # noqa: S606  (no shell: the very arguments)
     except (CliError, OSError) as error:
@@ -164,13 +171,15 @@ def become_engine(arguments: list[str]) -> int:
     return 1
 
 
-COMMANDS: dict[str, Callable[[Place, argparse.Namespace], int | None]] = {
-    "up": lambda place, options: up.run(place, DEFAULT_ENV, consent.of(place, options.yes), options.placement or ""),
+COMMANDS: dict[str, Callable[[Checkout, argparse.Namespace], int | None]] = {
+    "up": lambda checkout, options: up.run(
+        checkout, DEFAULT_ENV, consent.from_option(checkout, options.yes), options.placement or ""
+    ),
     "pause": pause_pod,
-    "resume": lambda place, options: up.run(place, DEFAULT_ENV, consent.of(place, options.yes)),
-    "preview": lambda place, _options: preview.run(place),
-    "destroy": lambda place, options: destroy.run(place, consent.of(place, options.yes)),
-    "init": lambda place, options: init.run(place, options.secrets or ""),
+    "resume": lambda checkout, options: up.run(checkout, DEFAULT_ENV, consent.from_option(checkout, options.yes)),
+    "preview": lambda checkout, _options: preview.run(checkout),
+    "destroy": lambda checkout, options: destroy.run(checkout, consent.from_option(checkout, options.yes)),
+    "init": lambda checkout, options: init.run(checkout, options.secrets or ""),
     "output": show_output,
     "key": show_key,
     "pods": show_pods,
@@ -178,12 +187,12 @@ COMMANDS: dict[str, Callable[[Place, argparse.Namespace], int | None]] = {
     "logs": show_log,
     "ssh": open_shell,
     "backup": save_database,
-    "restore": put_database_back,
+    "restore": restore_database,
     "lock": write_lock,
     "placement": show_placement,
-    "doctor": look_over,
-    "sweep": end_orphans,
-    "break-glass": end_without_state,
+    "doctor": run_doctor,
+    "sweep": run_sweep,
+    "break-glass": run_break_glass,
     "stop-emulator": stop_emulator,
 }
 

@@ -1,4 +1,4 @@
-"""Asks before something is lost: on a terminal a person answers, elsewhere YES= has to say it in advance."""
+"""Asks before something is lost: a person answers on a terminal, YES= answers elsewhere."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from components.naming import PROJECT
+from stacks.cli.checkout import Checkout
 from stacks.cli.errors import CliError
 from stacks.cli.options import says_yes
-from stacks.cli.place import PROJECT, Place
 
 
 @dataclass(frozen=True)
 class Consent:
-    """Who may say yes for one environment, and how."""
+    """How a deletion in one environment is confirmed."""
 
     env: str
     given: bool = False
@@ -24,20 +25,20 @@ class Consent:
     """Whether `up` and `destroy` need a yes at all; `comfyui-runpod:confirm` in the stack file."""
 
     def require(self, what: str, losses: Iterable[str]) -> None:
-        """Return once somebody has agreed to an act and to what it loses.
+        """Return when the action and its losses are confirmed.
 
         Raises:
             CliError: Nobody agreed; nothing was done.
         """
-        told = [f"{what}:", *(f"  {loss}" for loss in losses)]
+        messages = [f"{what}:", *(f"  {loss}" for loss in losses)]
         if self.given or not self.confirms:
-            print("\n".join(told), flush=True)
+            print("\n".join(messages), flush=True)
             return
         if self.answer is None:
-            word = f"say YES=1 or YES={self.env} to do it; nothing was done"
-            raise CliError("\n".join([*told, word]))
-        print("\n".join(told), flush=True)
-        if not self._agrees(f"type {self.env} to go on: "):
+            word = f"nothing was done; run it again with YES=1 or YES={self.env}"
+            raise CliError("\n".join([*messages, word]))
+        print("\n".join(messages), flush=True)
+        if not self._agrees(f"type {self.env} to continue: "):
             raise CliError("not confirmed; nothing was done")
 
     def offer(self, question: str) -> bool:
@@ -51,10 +52,10 @@ class Consent:
             return False
 
 
-def of(place: Place, word: str | None) -> Consent:
+def from_option(checkout: Checkout, word: str | None) -> Consent:
     """Return who may agree: YES=, or the person at the terminal."""
     there = sys.stdin is not None and sys.stdin.isatty()
-    confirm = (place.stack_yaml().get("config") or {}).get(f"{PROJECT}:confirm")
+    confirm = (checkout.stack_yaml().get("config") or {}).get(f"{PROJECT}:confirm")
     # `pulumi config set` writes every value of the file anew, as text.
     confirms = str(confirm).lower() != "false"
-    return Consent(place.env, says_yes(word, place.env), input if there else None, confirms)
+    return Consent(checkout.env, says_yes(word, checkout.env), input if there else None, confirms)

@@ -2,4 +2,4 @@
 
 
 class CliError(Exception):
-    """What went wrong, where, and what to do next; printed without a traceback. Exit code 1."""
+    """An error with its place and remedy, printed without a traceback. Exit code 1."""

@@ -10,40 +10,58 @@ from stacks.cli.errors import CliError
 _YES = frozenset(("1", "yes", "true"))
 _NO = frozenset(("0", "no", "false"))
 
-_TEXTS: Mapping[str, str] = {
-    "cmd": "ssh: run this instead of a shell",
-    "file": "placement: the plan, as JSON; backup and restore: the copy",
-    "placement": "up: place the pod by this saved plan",
-    "yes": "up, destroy, sweep, break-glass, restore: 1 or the environment's name; do it without asking",
-    "ids": "sweep: end these pods too, whosever they are; ids, separated by spaces",
-    "volumes": "sweep: delete these volumes; ids, separated by spaces",
-    "instance": "break-glass: which of several stacks of that name",
-    "name": "key: issue one, for this",
-    "scopes": "key: what it may do; client when left out",
-    "owner": "key: the user whose jobs and files it sees",
-    "expires": "key: 30d, 12h, a date, or never",
-    "limits": 'key: its own, as JSON: {"max_queued": 5}',
-    "rotate": "key: give this one, by id, a new secret",
-    "secrets": "init: the key service that encrypts secrets, such as awskms://alias/x; a passphrase when left out",
-    "revoke": "key: end this one, by id, at once",
+_CONFIRM = "1 or the environment's name, to skip the question"
+_FLAGS = frozenset({"follow", "json", "keep-volumes", "list"})
+"""Options that are 1 or 0; an option alone is 1."""
+
+_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "up": {"placement": "use this saved placement plan", "yes": _CONFIRM},
+    "pause": {"yes": _CONFIRM},
+    "resume": {"yes": _CONFIRM},
+    "destroy": {"yes": _CONFIRM},
+    "placement": {"file": "file for the plan, as JSON"},
+    "doctor": {"json": "print one JSON object"},
+    "sweep": {
+        "ids": "delete these pods too, whoever owns them; ids separated by spaces",
+        "volumes": "delete these volumes too; ids separated by spaces",
+        "yes": _CONFIRM,
+    },
+    "break-glass": {
+        "instance": "which one of several stacks with that name",
+        "keep-volumes": "keep volumes",
+        "yes": _CONFIRM,
+    },
+    "logs": {"follow": "keep printing new lines"},
+    "ssh": {"cmd": "run this command instead of a shell"},
+    "backup": {"file": "file of the copy"},
+    "restore": {"file": "file of the copy", "yes": _CONFIRM},
+    "init": {"secrets": "key service that encrypts secrets, such as awskms://alias/x; by default a passphrase"},
+    "key": {
+        "list": "list all keys, without secrets",
+        "name": "create a key with this name",
+        "scopes": "scopes of the new key; by default client",
+        "owner": "user who owns the new key",
+        "expires": "expiry of the new key: 30d, 12h, a date, or never",
+        "limits": 'limits of the new key, as JSON: {"max_queued": 5}',
+        "rotate": "id of a key that gets a new secret",
+        "revoke": "id of a key to revoke at once",
+    },
 }
-_FLAGS: Mapping[str, str] = {
-    "follow": "logs: go on with what comes",
-    "json": "doctor: print one JSON object",
-    "keep-volumes": "break-glass: leave volumes alone",
-    "list": "key: show all, without their secrets",
-}
+"""The options of each command beside `--env`; a command that is not here has none."""
 
 
 def parser(commands: Collection[str], default_env: str) -> argparse.ArgumentParser:
-    """Return the parser: every option takes a text, as make has it."""
+    """Return the parser, with a parser for each command: every option takes a text, as make has it."""
     made = argparse.ArgumentParser(prog="python -m stacks.cli")
-    made.add_argument("command", choices=sorted(commands))
-    made.add_argument("--env", default=default_env, help="environment, that is, stack (default %(default)s)")
-    for name, text in _TEXTS.items():
-        made.add_argument(f"--{name}", help=text)
-    for name, text in _FLAGS.items():
-        made.add_argument(f"--{name}", help=text, nargs="?", const="1")
+    subparsers = made.add_subparsers(dest="command", required=True)
+    for command in sorted(commands):
+        own = subparsers.add_parser(command)
+        own.add_argument("--env", default=default_env, help="environment (Pulumi stack); default %(default)s")
+        for name, text in _OPTIONS.get(command, {}).items():
+            if name in _FLAGS:
+                own.add_argument(f"--{name}", help=text, nargs="?", const="1")
+            else:
+                own.add_argument(f"--{name}", help=text)
     return made
 
 
@@ -56,7 +74,7 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
     for name, text in vars(options).items():
         if isinstance(text, str) and not text.strip():
             raise CliError(f"{variable(name)} is empty; give it a value, or leave {variable(name)}= out")
-    for name in (flag.replace("-", "_") for flag in _FLAGS):
+    for name in {flag.replace("-", "_") for flag in _FLAGS} & vars(options).keys():
         setattr(options, name, _flag(name, getattr(options, name)))
     return options
 
@@ -73,7 +91,7 @@ def _flag(name: str, text: str | None) -> bool:
 
 
 def says_yes(word: str | None, env: str) -> bool:
-    """Return whether YES= says to go on without asking: `1`, or the name of this very environment.
+    """Return whether YES= confirms in advance: `1`, or the name of this environment.
 
     Raises:
         CliError: It says neither yes nor no, such as the name of another environment.

@@ -1,0 +1,1 @@
+"""What two sides must agree on: the provider's schema and its bindings, the import contracts."""

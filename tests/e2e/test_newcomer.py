@@ -125,11 +125,11 @@ def _processes(mark: bytes) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            told = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
+            messages = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
         except OSError:  # it ended meanwhile
             continue
-        if any(mark in text for text in told):
-            found.append(f"{folder.name}: {told[0].decode(errors='replace')}")
+        if any(mark in text for text in messages):
+            found.append(f"{folder.name}: {messages[0].decode(errors='replace')}")
     return found
 
 

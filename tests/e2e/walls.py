@@ -91,7 +91,7 @@ seen = {
 print(json.dumps(seen | {"steals": steals(8189)}))
 '''
 
-PUBLIC = ("prepared", "isolation", "dpkg.log", "apt.log", "record", "supervisord.pid")
+PUBLIC = ("dpkg.log", "apt.log")
 
 def tree():
     files, folders = [], []

@@ -39,11 +39,12 @@ async def join_accounts(request: web.Request) -> web.Response:
 async def clone(request: web.Request) -> web.Response:
     """Make what a click on `clone` in RunPod's console makes: `{"pod": id}` or `{"volume": id}`.
 
-    A pod's clone has its name and its variables, and so the mark of whoever made the first; a volume's is empty.
+    A pod's clone has its name and its variables, and so the mark of whoever made the first; a volume's is empty. With
+    `"atOnce": true` the clone is what a POST has made that was thought to be lost.
     """
     emu, body = emulator.of(request), await read(request)
     if pod := emu.state.pods.get(body.get("pod", "")):
-        copied = clone_of_pod(pod, emu.clock.now())
+        copied = clone_of_pod(pod, pod.created_at if body.get("atOnce") else emu.clock.now())
         emu.state.pods[copied.id] = copied
         await emu.lifecycle.create(copied)
         return web.json_response(view(copied, emu.clock.now()))

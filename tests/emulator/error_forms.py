@@ -23,7 +23,7 @@ EDGE = {
     527: "Railgun Listener to origin error",
     530: "The origin has been unregistered from Argo Tunnel",
 }
-"""Answers of Cloudflare, which stands in front of RunPod and knows nothing of what became of the call."""
+"""Answers of Cloudflare, which stands in front of RunPod and does not know the result of the call."""
 PAGE = "<!DOCTYPE html><html><head><title>api.runpod.io | {status}: {words}</title></head><body>{words}</body></html>"
 
 

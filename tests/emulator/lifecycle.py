@@ -80,7 +80,7 @@ class Lifecycle:
         self._run(pod, self._restart(pod))
 
     async def create(self, pod: Pod) -> None:
-        """Begin a new pod's life: remembered before anybody is told of it."""
+        """Begin a new pod's life: it is recorded before the answer."""
         await self._doors.open_http(pod)
         self.launch(pod)
 

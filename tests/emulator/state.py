@@ -30,7 +30,7 @@ class Span:
 
 @dataclass
 class Pod:
-    """A pod as the account's owner asked for it, and what became of it."""
+    """A pod as the account's owner requested it, with its current state."""
 
     id: str
     account: str

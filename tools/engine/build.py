@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.engine import go
-from tools.engine.choice import Engine, UnavailableError
+from tools.engine.sources import Engine, UnavailableError
 from tools.engine.versions import SOURCE
 from tools.errors import SetupError
 from tools.progress import run, say
@@ -28,7 +28,7 @@ _SCRIPTS = (
 
 
 @dataclass(frozen=True)
-class Workshop:
+class BuildDirs:
     """Where a build works: `target` receives bin/, `shared` keeps a fetched compiler, logs go to `logs`."""
 
     target: Path
@@ -37,40 +37,40 @@ class Workshop:
     python: Path
 
 
-def from_source(shop: Workshop, environ: Mapping[str, str]) -> Engine:
+def from_source(dirs: BuildDirs, environ: Mapping[str, str]) -> Engine:
     """Build the command line and the language host; `target` appears whole, by a rename, or not at all.
 
     Raises:
         UnavailableError: no compiler, or the build failed; the message ends with the compiler's last words.
     """
-    compiler = go.compiler(environ, shop.shared / "go", shop.python)
-    partial = shop.target.parent / f"{shop.target.name}.partial"
+    compiler = go.compiler(environ, dirs.shared / "go", dirs.python)
+    partial = dirs.target.parent / f"{dirs.target.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "bin").mkdir(parents=True)
     say("building the engine from source: about 5 minutes on 2 cores, once for all checkouts")
     try:
-        settings = _settings(environ, shop, compiler)
+        settings = _settings(environ, dirs, compiler)
         for module, package, flags in _PROGRAMS:
             output = partial / "bin" / package.rpartition("/")[2]
             command = [str(compiler), "build", "-mod=readonly", "-ldflags", flags, "-o", str(output), package]
-            log = shop.logs / f"build-{output.name}.log"
+            log = dirs.logs / f"build-{output.name}.log"
             run(f"building the engine ({output.name})", command, cwd=_HERE / module, env=settings, log=log)
-        _copy_scripts(compiler, partial / "bin", settings, shop.logs)
-        shutil.rmtree(shop.target, ignore_errors=True)
-        partial.rename(shop.target)
+        _copy_scripts(compiler, partial / "bin", settings, dirs.logs)
+        shutil.rmtree(dirs.target, ignore_errors=True)
+        partial.rename(dirs.target)
     except SetupError as error:
         raise UnavailableError(str(error)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Engine(str(shop.target / "bin"), SOURCE, "built from source")
+    return Engine(str(dirs.target / "bin"), SOURCE, "built from source")
 
 
-def _settings(environ: Mapping[str, str], shop: Workshop, compiler: Path) -> dict[str, str]:
+def _settings(environ: Mapping[str, str], dirs: BuildDirs, compiler: Path) -> dict[str, str]:
     """The environment of the build. With a compiler of our own, the module cache is ours as well, not ~/go."""
     settings = {**environ, "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0"}
-    if compiler.is_relative_to(shop.shared):
-        settings.setdefault("GOPATH", str(shop.shared / "go-path"))
-        settings.setdefault("GOCACHE", str(shop.shared / "go-build"))
+    if compiler.is_relative_to(dirs.shared):
+        settings.setdefault("GOPATH", str(dirs.shared / "go-path"))
+        settings.setdefault("GOCACHE", str(dirs.shared / "go-build"))
     return settings
 
 

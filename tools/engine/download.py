@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
-from tools.engine.choice import Engine, UnavailableError
+from tools.engine.sources import Engine, UnavailableError
 from tools.engine.versions import RELEASE
 from tools.progress import BEAT_SECONDS, say
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.engine.choice import UnavailableError
+from tools.engine.sources import UnavailableError
 from tools.errors import SetupError
 from tools.progress import run, say
 

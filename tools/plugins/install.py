@@ -7,9 +7,9 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.engine.choice import Engine
+from tools.engine.sources import Engine
 from tools.errors import SetupError
-from tools.places import Places
+from tools.paths import SetupPaths
 from tools.progress import run, say
 
 NAME = "command"
@@ -26,27 +26,27 @@ exec "{python}" -m tools.plugins.command "$@"
 """
 
 
-def install(places: Places, engine: Engine, environ: Mapping[str, str], site: str = SITE) -> str:
+def install(paths: SetupPaths, engine: Engine, environ: Mapping[str, str], site: str = SITE) -> str:
     """Install the plugin into the checkout's PULUMI_HOME and say which it is.
 
     Raises:
         SetupError: the folder cannot be written.
     """
-    folder = places.pulumi_home / "plugins" / f"resource-{NAME}-v{VERSION}"
-    if _reachable(site) and _official(places, engine, environ, folder):
+    folder = paths.pulumi_home / "plugins" / f"resource-{NAME}-v{VERSION}"
+    if _reachable(site) and _official(paths, engine, environ, folder):
         return OFFICIAL
     say("pulumi-command's official plugin is out of reach: using the stand-in in tools/plugins/command")
-    write_standin(places, folder)
+    write_standin(paths, folder)
     return STANDIN
 
 
-def write_standin(places: Places, folder: Path) -> None:
+def write_standin(paths: SetupPaths, folder: Path) -> None:
     """Make the plugin folder of the stand-in: one launcher, renamed into place as the engine would unpack a plugin."""
     partial = folder.parent / f"{folder.name}.new"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     launcher = partial / f"pulumi-resource-{NAME}"
-    python = places.venv / "bin" / "python"
+    python = paths.venv / "bin" / "python"
     launcher.write_text(_LAUNCHER.format(version=VERSION, python=python))
     launcher.chmod(0o755)
     shutil.rmtree(folder, ignore_errors=True)
@@ -64,7 +64,7 @@ def _reachable(site: str) -> bool:
         return False
 
 
-def _official(places: Places, engine: Engine, environ: Mapping[str, str], folder: Path) -> bool:
+def _official(paths: SetupPaths, engine: Engine, environ: Mapping[str, str], folder: Path) -> bool:
     """Let the engine install it. Its retries are cut at three minutes; a half-unpacked folder is removed."""
     shutil.rmtree(folder, ignore_errors=True)
     started = time.monotonic()
@@ -72,8 +72,8 @@ def _official(places: Places, engine: Engine, environ: Mapping[str, str], folder
         run(
             f"installing pulumi-command {VERSION}",
             [f"{engine.folder}/pulumi", "plugin", "install", "resource", NAME, f"v{VERSION}"],
-            env={**environ, "PULUMI_HOME": str(places.pulumi_home), "PULUMI_SKIP_UPDATE_CHECK": "true"},
-            log=places.cache / "plugin.log",
+            env={**environ, "PULUMI_HOME": str(paths.pulumi_home), "PULUMI_SKIP_UPDATE_CHECK": "true"},
+            log=paths.cache / "plugin.log",
             limit_seconds=_INSTALL_SECONDS,
         )
     except SetupError as error:

@@ -16,8 +16,8 @@ from components.runpod.api.models import (
     Pod,
     SshKeys,
 )
-from components.runpod.api.presets import Endpoint, RegistryCredential, Template, Worker
-from components.runpod.api.transport import Call, Pace, Transport
+from components.runpod.api.models_serverless import Endpoint, RegistryCredential, Template, Worker
+from components.runpod.api.transport import Call, ClientHooks, Transport
 
 DEFAULT_URL = "https://api.runpod.io"
 BILLED = ("", "pods", "serverless", "endpoints", "network-volumes", "clusters")
@@ -27,16 +27,16 @@ BILLED = ("", "pods", "serverless", "endpoints", "network-volumes", "clusters")
 class Client:
     """Synchronous client; every method raises an error of `components.runpod.api.errors`."""
 
-    def __init__(self, api_key: str, api_url: str = DEFAULT_URL, pace: Pace | None = None) -> None:
+    def __init__(self, api_key: str, api_url: str = DEFAULT_URL, hooks: ClientHooks | None = None) -> None:
         """Make a client.
 
         Args:
             api_key: RunPod API key; it is sent and never shown.
             api_url: Base address without `/v2`.
-            pace: Sleep, clock and bounds; real time unless given.
+            hooks: Sleep, clock and bounds; real time unless given.
         """
         self.api_url = api_url.rstrip("/")
-        self._transport = Transport(api_key, self.api_url, pace or Pace())
+        self._transport = Transport(api_key, self.api_url, hooks or ClientHooks())
         self._pods = Collection(self._transport, "/v2/pods", "pods", Pod)
         self.network_volumes = Collection(self._transport, "/v2/network-volumes", "networkVolumes", NetworkVolume)
         self.templates = Collection(self._transport, "/v2/templates", "templates", Template)

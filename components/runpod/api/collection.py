@@ -8,10 +8,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import JsonValue, ValidationError
 
 from components.runpod.api.errors import LostAnswerError, NotRunPodError
-from components.runpod.api.models import Answer
+from components.runpod.api.models import ApiModel
 from components.runpod.api.transport import Call, Transport
 
-Model = TypeVar("Model", bound=Answer)
+Model = TypeVar("Model", bound=ApiModel)
 
 
 class Collection(Generic[Model]):

@@ -12,33 +12,33 @@ Host = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9.:-]{0,252})?$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class Answer(BaseModel):
+class ApiModel(BaseModel):
     """Base of all answers."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Gpu(Answer):
+class Gpu(ApiModel):
     """GPUs of a pod as they were asked for; what it got stands in `runtime.gpus`."""
 
     id: str
     count: int = 1
 
 
-class NetworkMount(Answer):
+class NetworkMount(ApiModel):
     """A network volume in a pod."""
 
     volume_id: Id = Field(alias="volumeId")
     path: str
 
 
-class Mounts(Answer):
+class Mounts(ApiModel):
     """Storage of a pod."""
 
     network: tuple[NetworkMount, ...] = ()
 
 
-class RuntimePort(Answer):
+class RuntimePort(ApiModel):
     """A port as it is reachable now."""
 
     private: Port
@@ -47,7 +47,7 @@ class RuntimePort(Answer):
     ip: str | None = None
 
 
-class Runtime(Answer):
+class Runtime(ApiModel):
     """Present while the container runs."""
 
     uptime: int = 0
@@ -56,27 +56,27 @@ class Runtime(Answer):
     ports: tuple[RuntimePort, ...] | None = None
 
 
-class SshEndpoint(Answer):
+class SshEndpoint(ApiModel):
     """Where sshd is reached."""
 
     host: Host
     port: Port
 
 
-class Ssh(Answer):
+class Ssh(ApiModel):
     """Ways to log in; `direct` comes with the public port of 22/tcp."""
 
     direct: SshEndpoint | None = None
 
 
-class Cpu(Answer):
+class Cpu(ApiModel):
     """Flavour and size of a CPU pod or worker."""
 
     id: str
     vcpu_count: int = Field(alias="vcpuCount")
 
 
-class Pod(Answer):
+class Pod(ApiModel):
     """A pod."""
 
     id: Id
@@ -115,7 +115,7 @@ class Pod(Answer):
         return None if self.runtime is None or self.runtime.gpus is None else len(self.runtime.gpus)
 
 
-class NetworkVolume(Answer):
+class NetworkVolume(ApiModel):
     """A network volume; it bills from creation to deletion."""
 
     id: Id
@@ -125,7 +125,7 @@ class NetworkVolume(Answer):
     type: str = "STANDARD"
 
 
-class BillingRecord(Answer):
+class BillingRecord(ApiModel):
     """What one thing, or the account, has cost in one span of time, in USD; records come some hours late."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -146,13 +146,13 @@ class BillingRecord(Answer):
         return next((str(value) for name, value in (self.model_extra or {}).items() if name.endswith("Id")), "")
 
 
-class SshKeys(Answer):
+class SshKeys(ApiModel):
     """The account's SSH public keys."""
 
     keys: tuple[str, ...]
 
 
-class Price(Answer):
+class Price(ApiModel):
     """USD per GPU and hour; 0 means not offered or not known."""
 
     secure: float = 0.0
@@ -160,28 +160,28 @@ class Price(Answer):
     serverless: float = 0.0
 
 
-class CpuPrice(Answer):
+class CpuPrice(ApiModel):
     """USD per vCPU and hour."""
 
     secure: float = Field(default=0.0, alias="securePerVcpu")
     serverless: float = Field(default=0.0, alias="serverlessPerVcpu")
 
 
-class VcpuRange(Answer):
+class VcpuRange(ApiModel):
     """How many vCPUs a flavour may have; powers of two."""
 
     min: int
     max: int
 
 
-class Stock(Answer):
+class Stock(ApiModel):
     """Availability of something somewhere: NONE, LOW, MEDIUM or HIGH."""
 
     id: str
     availability: str
 
 
-class GpuType(Answer):
+class GpuType(ApiModel):
     """A GPU type in the catalogue."""
 
     id: str
@@ -199,7 +199,7 @@ class GpuType(Answer):
         return next((entry.availability for entry in self.data_centers if entry.id == data_center), None)
 
 
-class CpuType(Answer):
+class CpuType(ApiModel):
     """A CPU flavour in the catalogue."""
 
     id: str
@@ -216,7 +216,7 @@ class CpuType(Answer):
         return next((entry.availability for entry in self.data_centers if entry.id == data_center), None)
 
 
-class DataCenter(Answer):
+class DataCenter(ApiModel):
     """A data centre in the catalogue."""
 
     id: str

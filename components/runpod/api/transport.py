@@ -15,8 +15,9 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
+from components.naming import LOOPBACK_HOSTS
 from components.runpod.api import error_body, errors
-from components.runpod.api.pacing import Gate, Patience, jitter, retry_after
+from components.runpod.api.retry import RateLimitGate, RetryPolicy, jitter, retry_after
 
 # RunPod's firewall refuses the default names of HTTP libraries with 403, so the name is our own.
 USER_AGENT = "comfyui-runpod/0.1 (+https://www.pulumi.com/)"
@@ -25,12 +26,12 @@ _SHORTEST_SECRET = 6
 
 
 @dataclass(frozen=True)
-class Pace:
+class ClientHooks:
     """Time as the client sees it; replaced in tests, and by the plugin to end waits on Ctrl-C."""
 
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     before_send: Callable[[], None] = lambda: None
     """Called before every request; raises or ends the process when no call may go out any more."""
     waiting: Callable[[str], None] = lambda _reason: None
@@ -56,11 +57,11 @@ class Call:
 class Transport:
     """Sends calls to one API with one key over one kept-alive session."""
 
-    def __init__(self, api_key: str, api_url: str, pace: Pace) -> None:
+    def __init__(self, api_key: str, api_url: str, hooks: ClientHooks) -> None:
         self._api_key = api_key
         self._base = api_url.rstrip("/")
-        self._pace = pace
-        self._gate = Gate(pace.clock)
+        self._hooks = hooks
+        self._rate_limit = RateLimitGate(hooks.clock)
         self._session = _session(api_key, self._base)
 
     def close(self) -> None:
@@ -70,34 +71,34 @@ class Transport:
     def send(self, call: Call) -> JsonValue:
         """Return the decoded answer (None when it has no body); raises an error of `errors`."""
         waited = 0.0
-        for attempt in range(self._pace.patience.attempts):
-            self._pass_gate(call)
+        for attempt in range(self._hooks.retry_policy.attempts):
+            self._wait_for_rate_limit(call)
             try:
                 return self._once(call)
             except _TransientError as again:
                 wait = self._wait_after(again, attempt)
-                last = attempt + 1 == self._pace.patience.attempts
-                if last or waited + wait > self._pace.patience.seconds:
+                last = attempt + 1 == self._hooks.retry_policy.attempts
+                if last or waited + wait > self._hooks.retry_policy.seconds:
                     raise again.error from None
                 waited += wait
-                self._pace.waiting(f"{again.error.detail}; trying {call} again in {wait:.0f} s")
-                self._pace.sleep(wait)
+                self._hooks.waiting(f"{again.error.detail}; trying {call} again in {wait:.0f} s")
+                self._hooks.sleep(wait)
         raise AssertionError("a bound of at least one attempt")
 
     def _wait_after(self, again: _TransientError, attempt: int) -> float:
-        drawn = jitter(self._pace.patience, attempt)
+        drawn = jitter(self._hooks.retry_policy, attempt)
         return drawn if again.after is None else again.after + drawn
 
-    def _pass_gate(self, call: Call) -> None:
-        wait = self._gate.wait_needed()
-        if wait > self._pace.patience.seconds:
+    def _wait_for_rate_limit(self, call: Call) -> None:
+        wait = self._rate_limit.wait_needed()
+        if wait > self._hooks.retry_policy.seconds:
             raise errors.RateLimitedError(str(call), f"the rate limit is used up for another {wait:.0f} s")
         if wait:
-            self._pace.waiting(f"the rate limit is used up; waiting {wait:.0f} s")
-            self._pace.sleep(wait)
+            self._hooks.waiting(f"the rate limit is used up; waiting {wait:.0f} s")
+            self._hooks.sleep(wait)
 
     def _once(self, call: Call) -> JsonValue:
-        self._pace.before_send()
+        self._hooks.before_send()
         try:
             response = self._session.request(
                 call.method,
@@ -109,7 +110,7 @@ class Transport:
             )
         except (requests.exceptions.RequestException, HTTPError) as fault:
             raise self._fault(call, fault) from None
-        self._gate.note(response.headers)
+        self._rate_limit.note(response.headers)
         return self._read(call, response)
 
     def _fault(self, call: Call, fault: Exception) -> Exception:
@@ -173,7 +174,7 @@ def _session(api_key: str, base: str) -> requests.Session:
     session.headers["User-Agent"] = USER_AGENT
     session.headers["Accept"] = "application/json, application/problem+json"
     # A proxy of the environment can't reach this machine's own loopback.
-    session.trust_env = urlsplit(base).hostname not in {"127.0.0.1", "localhost", "::1"}
+    session.trust_env = urlsplit(base).hostname not in LOOPBACK_HOSTS
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=8, max_retries=0))
     return session

@@ -7,15 +7,15 @@ import os
 import sys
 from pathlib import Path
 
-from components.runpod.checkpoint import Checkpoint, Told, backend_folder
 from components.runpod.intents import Intents
-from components.runpod.plugin.account_check import OVERRIDE
-from components.runpod.plugin.engine import EngineLog
-from components.runpod.plugin.life import Lifeline
-from components.runpod.plugin.provider import RunPodProvider
-from components.runpod.plugin.server import serve
-from components.runpod.plugin.stack_file import StackFiles
-from components.runpod.plugin.surroundings import Person
+from components.runpod.plugin.base.account_check import OVERRIDE
+from components.runpod.plugin.base.stack_file import StackFiles
+from components.runpod.plugin.process.dependencies import OperatorChoices
+from components.runpod.plugin.process.engine_log import EngineLog
+from components.runpod.plugin.process.parent_watch import ParentWatch
+from components.runpod.plugin.process.provider import RunPodProvider
+from components.runpod.plugin.process.server import serve
+from components.runpod.state_file import ReportedState, SavedState, backend_folder
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -26,18 +26,18 @@ def main(arguments: list[str]) -> int:
     if not addresses:
         sys.stderr.write("this program is started by the Pulumi engine, with the engine's address as argument\n")
         return 2
-    lifeline = Lifeline(int(os.environ.get("RUNPOD_PLUGIN_PARENT", os.getppid())))
-    lifeline.watch()
+    parent_watch = ParentWatch(int(os.environ.get("RUNPOD_PLUGIN_PARENT", os.getppid())))
+    parent_watch.watch()
     folder = Path(os.environ.get("COMFYUI_RUNPOD_STATE", _CHECKOUT / ".state")) / "intents"
-    checkpoint = Checkpoint(backend_folder(os.environ), Told.parse(os.environ))
+    checkpoint = SavedState(backend_folder(os.environ), ReportedState.parse(os.environ))
     # The engine starts its plugins in the folder of the program, where the stack files lie.
     files = StackFiles(Path.cwd())
     provider = RunPodProvider(
         EngineLog(addresses[0]),
         Intents(folder),
-        lifeline.check,
+        parent_watch.check,
         checkpoint,
-        person=Person(files, os.environ.get(OVERRIDE) == "1"),
+        choices=OperatorChoices(files, os.environ.get(OVERRIDE) == "1"),
     )
     asyncio.run(serve(provider, addresses[0]))
     return 0

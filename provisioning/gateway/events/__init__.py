@@ -1,1 +1,1 @@
-"""What listeners hear."""
+"""Event streams: channels, subscriptions, server-sent events and WebSockets."""

@@ -11,10 +11,9 @@ import re
 import secrets
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from provisioning.gateway.clock import Clock
-from provisioning.gateway.events.reader import Reader
+from provisioning.gateway.core.clock import Clock
 
 MAX_EVENTS = 1000
 MAX_BYTES = 512 * 1024
@@ -55,7 +54,14 @@ class Entry(NamedTuple):
     event: Event
 
 
-class Place(NamedTuple):
+class Wakeable(Protocol):
+    """A reader of a channel."""
+
+    def wake(self) -> None:
+        """React to a new event."""
+
+
+class Cursor(NamedTuple):
     """Where a reader goes on."""
 
     number: int
@@ -72,7 +78,7 @@ class Channel:
     """The events that one owner may hear of, oldest first."""
 
     def __init__(self, clock: Clock) -> None:
-        self.readers: set[Reader] = set()
+        self.readers: set[Wakeable] = set()
         self.number = 0
         """Of the newest event."""
         self.bytes = 0
@@ -136,17 +142,17 @@ class Channel:
         """Return the id that an event has for its reader."""
         return f"{self._tag}-{number}-{at_ms}"
 
-    def place(self, last_id: str | None) -> Place:
+    def place(self, last_id: str | None) -> Cursor:
         """Return where a reader goes on that has had the event `last_id`; at the newest when it has had none."""
         if last_id is None:
-            return Place(self.number)
+            return Cursor(self.number)
         match = _ID.fullmatch(last_id)
         if match is None:
-            return Place(self.number, lost=True)
+            return Cursor(self.number, lost=True)
         number, at_ms = int(match[2]), int(match[3])
         if match[1] == self._tag and self._floor <= number <= self.number:
-            return Place(number, resumed=True, since_ms=at_ms)
-        return Place(self.number, lost=True, since_ms=at_ms)
+            return Cursor(number, resumed=True, since_ms=at_ms)
+        return Cursor(self.number, lost=True, since_ms=at_ms)
 
     def has_told_end(self, job_id: str, number: int) -> bool:
         """Return whether the last event of a job is known to be among those up to a number."""

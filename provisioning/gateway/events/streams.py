@@ -8,18 +8,21 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from provisioning.gateway.access.actor import Actor
-from provisioning.gateway.events.reader import DRAINING
-from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.core.actor import Actor
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.events.subscription import DRAINING
 
 RECHECK_SECONDS = 1.0
 """How often the keys of open streams are looked at again, so that revoking one closes what it opened."""
+
+STREAMING = (Code.TOO_MANY_STREAMS, Code.DRAINING)
+"""Problems of an operation whose answer is a stream."""
 
 Check = Callable[[], Awaitable[object]]
 """Raises Problem once the caller may no longer be here."""
 
 End = Callable[[str], None]
-"""Has a stream end; is told why: `draining`, or the code of the refusal."""
+"""Ends a stream; its argument is the reason, `draining` or the code of the refusal."""
 
 
 class Bounds(NamedTuple):

@@ -7,17 +7,17 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.comfyui.upstream import Request, Upstream
+from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.tracker import Tracker
-from provisioning.gateway.problems import Code, Problem
+from provisioning.gateway.upstream.client import ComfyUIClient, Request
 
 
 class Canceller:
     """Ends jobs; every method may raise Problem, and what it had begun goes on by itself: see `enforce`."""
 
-    def __init__(self, tracker: Tracker, ledger: Ledger, upstream: Upstream) -> None:
+    def __init__(self, tracker: Tracker, ledger: Ledger, upstream: ComfyUIClient) -> None:
         self._tracker = tracker
         self._ledger = ledger
         self._upstream = upstream
@@ -66,7 +66,7 @@ class Canceller:
             job = jobs.get(item[1])
             if job is not None:
                 job.cancel_requested = True
-                self._tracker.moved(job)
+                self._tracker.changed(job)
                 await self._ledger.cancel_requested(job)
                 await self.stop(job)
 

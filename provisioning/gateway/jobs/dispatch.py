@@ -6,17 +6,18 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.comfyui.catalogue import CatalogueCache
-from provisioning.gateway.comfyui.upstream import Request, Upstream
-from provisioning.gateway.files import naming
-from provisioning.gateway.files.places import Kept, place_of
-from provisioning.gateway.files.placing import Placing
-from provisioning.gateway.jobs import graph
-from provisioning.gateway.jobs.job import Job, JobState, StoredFile
+from provisioning.gateway.assets.repository import Asset, AssetStore
+from provisioning.gateway.assets.staging import workflow_files
+from provisioning.gateway.assets.staging.inputs import InputStaging
+from provisioning.gateway.assets.store.paths import Kept, place_of
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.jobs import workflow_rewrite
+from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.tracker import Tracker
-from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.storage.assets import Asset, AssetStore
+from provisioning.gateway.upstream.client import ComfyUIClient, Request
+from provisioning.gateway.upstream.node_catalogue import CatalogueCache
+from provisioning.gateway.upstream.stored_file import StoredFile
 
 AWAY = frozenset({Code.UPSTREAM_UNAVAILABLE, Code.STORE_UNAVAILABLE, Code.STORAGE_FULL, Code.TAKEN_OVER})
 """No connection, or nothing written down: nothing was sent."""
@@ -32,28 +33,35 @@ class Dispatch:
     """The name under which the gateway listens to ComfyUI."""
 
     def __init__(
-        self, tracker: Tracker, ledger: Ledger, assets: AssetStore, catalogue: CatalogueCache, placing: Placing
+        self,
+        tracker: Tracker,
+        ledger: Ledger,
+        assets: AssetStore,
+        catalogue: CatalogueCache,
+        staging: InputStaging,
     ) -> None:
-        self._placing = placing
+        self._staging = staging
         self._tracker = tracker
         self._ledger = ledger
         self._assets = assets
         self._catalogue = catalogue
 
-    async def rewritten(self, job: Job) -> graph.Graph:
+    async def rewritten(self, job: Job) -> workflow_rewrite.Graph:
         """Return a job's workflow as ComfyUI gets it; raises Problem when it names what is not its owner's."""
-        workflow: graph.Graph = job.graph
+        workflow: workflow_rewrite.Graph = job.graph
         found = await self._named(job, workflow)
         assets = {asset_id: _loaded_name(asset.file) for asset_id, asset in found.items()}
         catalogue = await self._catalogue.get()
-        return graph.rewrite(workflow, graph.Rules(self._tracker.realm(job), job.id, catalogue.file_inputs, assets))
+        return workflow_rewrite.rewrite(
+            workflow, workflow_rewrite.Rules(self._tracker.realm(job), job.id, catalogue.file_inputs, assets)
+        )
 
-    async def _named(self, job: Job, workflow: graph.Graph) -> dict[str, Asset]:
+    async def _named(self, job: Job, workflow: workflow_rewrite.Graph) -> dict[str, Asset]:
         """Return the owner's assets that a workflow names, by id."""
-        ids = graph.asset_ids(workflow)
+        ids = workflow_rewrite.asset_ids(workflow)
         return await self._assets.of_ids(ids, None if job.admin else job.owner) if ids else {}
 
-    async def send(self, job: Job, upstream: Upstream) -> None:
+    async def send(self, job: Job, upstream: ComfyUIClient) -> None:
         """Hand a waiting job over; raises Problem, and the job waits on, when ComfyUI or the database is away."""
         job.state, job.posting, job.attempts = JobState.DISPATCHING, True, job.attempts + 1
         try:
@@ -65,7 +73,7 @@ class Dispatch:
             if job.state is not JobState.ACCEPTED:
                 job.decided.set()
 
-    async def _send(self, job: Job, upstream: Upstream) -> None:
+    async def _send(self, job: Job, upstream: ComfyUIClient) -> None:
         await self._ledger.dispatching(job)
         workflow = await self.rewritten(job)
         payload = {"prompt": workflow, "prompt_id": job.id, "client_id": self.client_id}
@@ -86,21 +94,21 @@ class Dispatch:
         job.answer = answer
         await self._tracker.queued(job)
 
-    async def _place(self, job: Job, workflow: graph.Graph, *, again: bool = False) -> bool:
+    async def _place(self, job: Job, workflow: workflow_rewrite.Graph, *, again: bool = False) -> bool:
         """Have ComfyUI hold every file that a workflow names; returns whether it was given one."""
         named = (await self._named(job, job.graph)).values()
         root = self._tracker.realm(job).root
         files = [Kept(asset.file, place_of(asset.file, asset.job_id)) for asset in named]
-        files += naming.kept(workflow, root)
+        files += workflow_files.kept(workflow, root)
         # Noted first: from here on none of them is emptied.
-        self._placing.named[job.id] = frozenset(kept.file for kept in files)
+        self._staging.named[job.id] = frozenset(kept.file for kept in files)
         if again:
             for kept in files:
-                self._placing.lacks(kept.file)
+                self._staging.lacks(kept.file)
         elif not root:
-            await self._placing.place_last(workflow)
+            await self._staging.place_last(workflow)
         try:
-            return await self._placing.place(files) > 0
+            return await self._staging.place(files) > 0
         except Problem as problem:
             if problem.code is Code.UPSTREAM_ERROR:
                 # ComfyUI does not take it: what it says of the workflow then is the answer.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from provisioning.gateway.comfyui.realm import REALM_PATTERN
+from provisioning.gateway.upstream.realm import REALM_PATTERN
 
 _ABSOLUTE = re.compile(r"(/|~[\w.-]*/)[^/\s]+(/[^\n]*)?|[A-Za-z]:[\\/][^\n]*|\\\\[^\n]*|file:[^\n]*", re.IGNORECASE)
 _UPWARD = re.compile(r"(^|[\\/])\.\.([\\/]|$)")
@@ -36,8 +36,3 @@ def mentions_foreign(value: Any) -> bool:  # noqa: ANN401 - a client's JSON
     if isinstance(value, dict):
         return any(map(is_foreign, value)) or any(map(mentions_foreign, value.values()))
     return isinstance(value, list) and any(map(mentions_foreign, value))
-
-
-def leaf(name: str) -> str:
-    """Return what a dynamic input's name ends in, without a running number: `images.image0` grows from `image`."""
-    return name.rpartition(".")[2].rstrip("0123456789")

@@ -10,14 +10,14 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.comfyui.feed import guarded
-from provisioning.gateway.comfyui.upstream import Request, Upstream
+from provisioning.gateway.core.database.log.log import EpochLog
+from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.jobs.job import AT_COMFYUI, Job
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.scheduler import Scheduler
 from provisioning.gateway.jobs.tracker import Tracker
-from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.storage.log.log import EpochLog
+from provisioning.gateway.upstream.client import ComfyUIClient, Request
+from provisioning.gateway.upstream.guard import guarded
 
 LOOK_SECONDS = 0.25
 
@@ -28,11 +28,13 @@ class Handover:
     """Looks at the log for other gateways on the volume, and acts on what it finds."""
 
     def __init__(
-        self, log: EpochLog | None, tracker: Tracker, scheduler: Scheduler, ledger: Ledger, upstream: Upstream,
+        self, log: EpochLog | None, tracker: Tracker, scheduler: Scheduler, ledger: Ledger, upstream: ComfyUIClient,
         bound_seconds: float,
     ) -> None:  # fmt: skip
         self.is_over = False
         """Whether another gateway has taken over, so that nothing is answered here any more."""
+        self.ended: Callable[[], None] | None = None
+        """Called once another gateway has taken over the log: the process ends, and its next start stands by."""
         self._log = log
         self._tracker = tracker
         self._scheduler = scheduler
@@ -51,7 +53,7 @@ class Handover:
             self._log.jobs_go_on = bool(self._at_comfyui())
 
     async def run(self, retire: Callable[[], Awaitable[None]]) -> None:
-        """Look until another gateway has taken over; `retire` ends what the gateway does in the background."""
+        """Look until another gateway has taken over, then end; `retire` ends the work in the background."""
         database = self._ledger.database
         while not database.is_superseded and not self._is_asked():
             if self._tracker.in_doubt:
@@ -61,7 +63,12 @@ class Handover:
         if not database.is_superseded:
             _log.warning("another pod asks to take over: no job is handed to ComfyUI any more")
             await self._let_jobs_end()
-        await self._end(retire)
+        try:
+            await self._end(retire)
+        finally:
+            # Without a log nothing makes the next start wait: it would take over in its turn.
+            if self._log is not None and self.ended is not None:
+                self.ended()
 
     def _is_asked(self) -> bool:
         """Say whether another pod waits, and that this gateway's event loop goes on."""

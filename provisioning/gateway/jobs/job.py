@@ -10,12 +10,13 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.jobs.durations import kind_of
-from provisioning.gateway.jobs.room import UNBOUNDED, Room
-from provisioning.gateway.problems import Problem
-from provisioning.gateway.quotas.ceilings import Ceiling
-
-MILLISECONDS_PER_HOUR = 3_600_000
+from provisioning.gateway.core.problems import Problem
+from provisioning.gateway.core.time_units import HOUR_MS
+from provisioning.gateway.jobs.estimator import kind_of
+from provisioning.gateway.jobs.progress import Progress
+from provisioning.gateway.jobs.queue_limits import UNBOUNDED, QueueLimits
+from provisioning.gateway.upstream.stored_file import StoredFile
+from provisioning.gateway.usage.quotas import Quota
 
 
 class JobState(StrEnum):
@@ -40,17 +41,6 @@ STAGED = frozenset({JobState.DISPATCHING, JobState.QUEUED})
 AT_COMFYUI = STAGED | {JobState.RUNNING}
 
 FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.REJECTED})
-
-
-@dataclass
-class Progress:
-    """How far a running job is, as its events tell."""
-
-    done: set[str] = field(default_factory=set)
-    """Ids of the nodes that are finished or came from the cache."""
-    node: str | None = None
-    step: int | None = None
-    steps: int | None = None
 
 
 def _set() -> asyncio.Event:
@@ -107,9 +97,9 @@ class Job:
     refusal: Problem | None = None
     failure: dict[str, Any] | None = None
     """The data of an `execution_error`, for a job that failed without ComfyUI having told so."""
-    room: Room = UNBOUNDED
+    room: QueueLimits = UNBOUNDED
     """How many unfinished jobs its key and its owner may have, when it is accepted."""
-    ceilings: tuple[Ceiling, ...] = ()
+    quotas: tuple[Quota, ...] = ()
     """The quotas that it has to fit into when it is accepted."""
     error: str | None = None
     keeping: bool = False
@@ -145,16 +135,6 @@ class Job:
 
 
 @dataclass(frozen=True)
-class StoredFile:
-    """A file in one of ComfyUI's folders, under ComfyUI's own names."""
-
-    type: str
-    """output, temp or input."""
-    subfolder: str
-    filename: str
-
-
-@dataclass(frozen=True)
 class OutputFile:
     """A file that a job made, and the node that made it."""
 
@@ -184,4 +164,4 @@ class Outcome:
 
 def usd_micros(gpu_ms: int, usd_per_hour: float) -> int:
     """Price GPU time, in millionths of a dollar, rounded to the nearest: usage is kept in integers alone."""
-    return round(gpu_ms * usd_per_hour * 1_000_000 / MILLISECONDS_PER_HOUR)
+    return round(gpu_ms * usd_per_hour * 1_000_000 / HOUR_MS)

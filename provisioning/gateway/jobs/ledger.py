@@ -10,29 +10,32 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Collection
-from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Executable, delete, func, insert, select, true, update
-from sqlalchemy.sql.compiler import SQLCompiler
 
-from provisioning.gateway.clock import Clock, SystemClock
-from provisioning.gateway.comfyui.requests import Requests
-from provisioning.gateway.jobs import rows as jobrows
-from provisioning.gateway.jobs.batches import BatchStore
+from provisioning.gateway.assets import repository as asset_repository
+from provisioning.gateway.assets.expiry import Expiry
+from provisioning.gateway.core.clock import Clock, SystemClock
+from provisioning.gateway.core.database import sql_helpers
+from provisioning.gateway.core.database.database import Database
+from provisioning.gateway.core.database.tables import AssetRow, JobRow, RequestRow
+from provisioning.gateway.core.problems import Problem
+from provisioning.gateway.jobs import repository as jobrows
+from provisioning.gateway.jobs.history_stats import Past
 from provisioning.gateway.jobs.job import Job, JobState, Outcome, usd_micros
-from provisioning.gateway.jobs.past import Past
-from provisioning.gateway.jobs.records import Records, of_owner
+from provisioning.gateway.jobs.job_files import asset_of
+from provisioning.gateway.jobs.job_usage import JobQuotas
+from provisioning.gateway.jobs.queries import Records
+from provisioning.gateway.jobs.repository import of_owner
 from provisioning.gateway.jobs.totals import Totals
-from provisioning.gateway.problems import Problem
-from provisioning.gateway.quotas.jobs import JobQuotas
-from provisioning.gateway.storage import assets, statements
-from provisioning.gateway.storage.database import Database
-from provisioning.gateway.storage.expiry import Expiry
-from provisioning.gateway.storage.tables import AssetRow, JobRow, RequestRow
+from provisioning.gateway.upstream.helper_requests import HelperRequests
 from provisioning.gateway.webhooks import outbox
-from provisioning.gateway.webhooks.kinds import OF_STATE, Kind
+from provisioning.gateway.webhooks.event_types import OF_STATE, EventType
+
+if TYPE_CHECKING:
+    from provisioning.gateway.assets.store.store import FileStore
 
 FLUSH_SECONDS = 1.0
 """How long a request's row may wait to be committed with others: a commit costs more than most requests do."""
@@ -74,16 +77,15 @@ class Ledger(Records):
         self._clock = clock
         self._usd_per_hour = usd_per_hour
         self._quotas = quotas or JobQuotas(usd_per_hour)
-        self.assets = assets.AssetStore(database)
-        self.batches = BatchStore(database)
+        self.assets = asset_repository.AssetStore(database)
         self.past = Past(database)
         self.totals = Totals(database)
         self._requests: deque[RequestRecord] = deque(maxlen=MAX_WAITING)
         self._flush: asyncio.Task[None] | None = None
 
-    def expiry(self, requests: Requests) -> Expiry:
-        """Return what ends files, through the caretaker that is asked by `requests`."""
-        return Expiry(self._database, requests)
+    def expiry(self, requests: HelperRequests, store: FileStore | None) -> Expiry:
+        """Return what ends files, in the store and through the pod's helper that is asked by `requests`."""
+        return Expiry(self._database, requests, store)
 
     async def accept(self, job: Job) -> bool:
         """Write down a new job and set aside what it may take; False when its idempotency key is taken.
@@ -144,7 +146,7 @@ class Ledger(Records):
         changed = connection.execute(unfinished.values(**values)).rowcount == 1
         if changed:
             for output in outcome.files:
-                assets.add(connection, assets.of_job(job, output, outcome.finished_at))
+                asset_repository.add(connection, asset_of(job, output, outcome.finished_at))
             self._quotas.settle(connection, job, outcome)
             self._tell_end(connection, job, outcome)
         return changed
@@ -154,7 +156,7 @@ class Ledger(Records):
         now = self._clock.now_ms()
         outbox.ended(connection, job.owner, OF_STATE[outcome.state], job.id, now)
         if job.batch_id is not None and jobrows.is_over(connection, job.batch_id):
-            outbox.ended(connection, job.owner, Kind.BATCH_FINISHED, job.batch_id, now)
+            outbox.ended(connection, job.owner, EventType.BATCH_FINISHED, job.batch_id, now)
 
     async def release_key(self, job: Job) -> None:
         """Forget the idempotency key of a job that never ran, so that it can be tried again."""
@@ -169,7 +171,7 @@ class Ledger(Records):
         finished = (
             update(JobRow).where(JobRow.finished_at.is_not(None), of_owner(owner)).values(hidden=True, history=None)
         )
-        chosen = [true()] if job_ids is None else [JobRow.id.in_(part) for part in statements.in_parts(job_ids)]
+        chosen = [true()] if job_ids is None else [JobRow.id.in_(part) for part in sql_helpers.in_parts(job_ids)]
 
         def work(connection: Connection) -> None:
             for condition in chosen:
@@ -189,9 +191,9 @@ class Ledger(Records):
         """Return what is kept under `name`, keeping `value` when there is nothing yet."""
 
         def work(connection: Connection) -> str:
-            known = statements.word(connection, name)
+            known = sql_helpers.word(connection, name)
             if known is None:
-                statements.put(connection, name, value)
+                sql_helpers.put(connection, name, value)
             return value if known is None else known
 
         return await self._database.run(work)
@@ -215,25 +217,16 @@ class Ledger(Records):
         rows = list(self._requests)
         self._requests.clear()
         if rows:
-            await self._database.run(partial(_insert_requests, rows=rows))
+            values = [row._asdict() for row in rows]
+            await self._database.run(lambda connection: connection.execute(insert(RequestRow), values).close())
 
     async def writable(self) -> bool:
         """Return whether a row can be written now."""
         try:
-            await self._database.run(lambda connection: statements.put(connection, "probe", "ok"))
+            await self._database.run(lambda connection: sql_helpers.put(connection, "probe", "ok"))
         except Problem:
             return False
         return True
 
     async def _execute(self, statement: Executable) -> None:
         await self._database.run(lambda connection: connection.execute(statement).close())
-
-
-def _insert_requests(connection: Connection, rows: list[RequestRecord]) -> None:
-    # Past SQLAlchemy's look at every value: there is one of these rows for every request. A record's fields stand in
-    # the order of the table's columns.
-    compiled = insert(RequestRow).compile(dialect=connection.dialect)
-    by_place = isinstance(compiled, SQLCompiler) and compiled.positional
-    # As plain tuples: of a subclass of theirs the driver asks each item by way of Python's own lookup.
-    values = list(map(tuple, rows)) if by_place else [row._asdict() for row in rows]
-    connection.exec_driver_sql(compiled.string, values)

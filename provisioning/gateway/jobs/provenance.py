@@ -11,11 +11,12 @@ import email.utils
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from provisioning.gateway.comfyui.realm import Realm
-from provisioning.gateway.comfyui.upstream import Request, Upstream
-from provisioning.gateway.jobs.job import Job, OutputFile, StoredFile
-from provisioning.gateway.jobs.records import Records
-from provisioning.gateway.problems import Problem
+from provisioning.gateway.core.problems import Problem
+from provisioning.gateway.jobs.job import Job, OutputFile
+from provisioning.gateway.jobs.queries import Records
+from provisioning.gateway.upstream.client import ComfyUIClient, Request
+from provisioning.gateway.upstream.realm import Realm
+from provisioning.gateway.upstream.stored_file import StoredFile
 
 MAX_ASKED = 64
 """Files of one job that ComfyUI is asked about when it ends."""
@@ -32,7 +33,7 @@ WRITERS = frozenset(
 class Provenance:
     """Tells a job's files from those that its nodes only name."""
 
-    def __init__(self, records: Records, upstream: Upstream, put_at: Callable[[StoredFile], int]) -> None:
+    def __init__(self, records: Records, upstream: ComfyUIClient, put_at: Callable[[StoredFile], int]) -> None:
         """Take what says when the gateway itself last gave ComfyUI a file, in milliseconds since the epoch."""
         self._put_at = put_at
         self._records = records

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioning.gateway.comfyui.realm import Realm, files_in
-from provisioning.gateway.jobs import reasons
-from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile, StoredFile
+from provisioning.gateway.jobs import failure_codes
+from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile
+from provisioning.gateway.upstream.realm import Realm, files_in
+from provisioning.gateway.upstream.stored_file import StoredFile
 
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading something that is not of the form it should be raises."""
@@ -28,7 +29,7 @@ def finished_outcome(job: Job, entry: object, realm: Realm, now: int) -> Outcome
         return _outcome(job, entry, realm, now)
     except _MALFORMED:
         gpu_ms = max(0, now - job.started_at) if job.started_at else 0
-        return Outcome(JobState.FAILED, job.started_at, now, gpu_ms, _history(job, {}, realm), reasons.UNREADABLE)
+        return Outcome(JobState.FAILED, job.started_at, now, gpu_ms, _history(job, {}, realm), failure_codes.UNREADABLE)
 
 
 def _outcome(job: Job, entry: object, realm: Realm, now: int) -> Outcome:
@@ -41,7 +42,7 @@ def _outcome(job: Job, entry: object, realm: Realm, now: int) -> Outcome:
     ended = _moment(last.get("timestamp")) or now
     gpu_ms = max(0, ended - started) if started else 0
     if state is JobState.CANCELLED and _ran_out_of_time(job, gpu_ms):
-        state, error = JobState.FAILED, reasons.JOB_TIMEOUT
+        state, error = JobState.FAILED, failure_codes.JOB_TIMEOUT
     outputs = entry.get("outputs") or {}
     return Outcome(state, started, ended, gpu_ms, _history(job, entry, realm), error, made_by(job, outputs, realm))
 
@@ -66,10 +67,10 @@ def made_by(job: Job, outputs: dict[str, Any], realm: Realm) -> tuple[OutputFile
 
 def _verdict(status: dict[str, Any], events: dict[str, Any]) -> tuple[JobState, str | None, dict[str, Any]]:
     if "execution_interrupted" in events:
-        return JobState.CANCELLED, reasons.CANCELLED, events["execution_interrupted"]
+        return JobState.CANCELLED, failure_codes.CANCELLED, events["execution_interrupted"]
     if "execution_error" in events or status.get("status_str") == "error":
         last = events.get("execution_error", {})
-        return JobState.FAILED, reasons.of_error(last), last
+        return JobState.FAILED, failure_codes.of_error(last), last
     if "execution_success" not in events and status.get("status_str") != "success":
         raise ValueError
     return JobState.COMPLETED, None, events.get("execution_success", {})
@@ -97,6 +98,6 @@ def failed_history(history: dict[str, Any], reason: str) -> dict[str, Any]:
     """Return ComfyUI's record of a job that ran, as that of one that failed afterwards and has no files."""
     status = history.get("status") or {}
     told = [message for message in status.get("messages") or [] if message[0] != "execution_success"]
-    error = {"exception_type": reason, "exception_message": reasons.TEXTS[reason], "node_id": "", "node_type": ""}
+    error = {"exception_type": reason, "exception_message": failure_codes.TEXTS[reason], "node_id": "", "node_type": ""}
     messages = [*told, ["execution_error", error]]
     return history | {"outputs": {}, "status": {"status_str": "error", "completed": False, "messages": messages}}

@@ -1,4 +1,4 @@
-"""Whose turn it is: the gateway's own queue. ComfyUI holds the job it works on and at most one more.
+"""The job queue: decides which job runs next. ComfyUI holds the job it works on and at most one more.
 
 Order: priority class, raised with the time waited; then a fair share of the machine for every owner; then who came
 first. Fair share is start-time fair queueing: a job's tag is the later of now and its owner's last finish, in machine
@@ -12,17 +12,18 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from provisioning.gateway.clock import Clock
-from provisioning.gateway.comfyui.feed import guarded
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.database.log.health import NotOnVolume
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.jobs.circuit_breaker import CircuitBreaker
 from provisioning.gateway.jobs.dispatch import Dispatch
-from provisioning.gateway.jobs.durations import Durations
+from provisioning.gateway.jobs.estimator import Durations
 from provisioning.gateway.jobs.job import STAGED, Job, JobState
-from provisioning.gateway.jobs.latch import Latch
 from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.observers import JobObserver
 from provisioning.gateway.jobs.pool import Pool
 from provisioning.gateway.jobs.tracker import Tracker
-from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.storage.log.trouble import NotOnVolume
+from provisioning.gateway.upstream.guard import guarded
 
 AGEING_MS = 60_000
 """Waiting this long is worth one priority class, so that no class waits for ever."""
@@ -36,7 +37,7 @@ RECENT = 200
 
 
 @dataclass(frozen=True)
-class Forecast:
+class Estimate:
     """What a job's owner may expect."""
 
     position: int | None
@@ -47,14 +48,14 @@ class Forecast:
     """Until its end."""
 
 
-class Scheduler:
+class Scheduler(JobObserver):
     """Hands waiting jobs to ComfyUI, one at a time."""
 
     def __init__(
-        self, tracker: Tracker, ledger: Ledger, dispatch: Dispatch, pool: Pool, latch: Latch, clock: Clock
+        self, tracker: Tracker, ledger: Ledger, dispatch: Dispatch, pool: Pool, breaker: CircuitBreaker, clock: Clock
     ) -> None:
         self.draining = False
-        self.latch = latch
+        self.breaker = breaker
         self._tracker = tracker
         self._ledger = ledger
         self._dispatch = dispatch
@@ -65,7 +66,6 @@ class Scheduler:
         self._finishes: dict[str, float] = {}
         self._tags: dict[str, float] = {}
         self._durations = Durations()
-        tracker.moved = self._moved
 
     async def submit(self, job: Job) -> None:
         """Write a job down and wait for ComfyUI's verdict if its turn is now; raises Problem when it will not run."""
@@ -80,7 +80,7 @@ class Scheduler:
             raise job.refusal
 
     async def _verdict(self, job: Job) -> None:
-        """Wait for what ComfyUI says of a job whose turn is now; a job that is kept waiting is one that waits."""
+        """Wait for ComfyUI's verdict on a job that runs next; a job that waits longer counts as queued."""
         job.awaited = True
         self.wake()
         try:
@@ -124,7 +124,7 @@ class Scheduler:
                     self._tags.pop(job.id, None)
         if not accepted:
             raise Problem(Code.IDEMPOTENCY_CONFLICT)
-        self._tracker.moved(job)
+        self._tracker.changed(job)
 
     def wake(self) -> None:
         """Have the queue looked at."""
@@ -147,7 +147,7 @@ class Scheduler:
 
     async def pump(self) -> None:
         """Hand out as many jobs as may go now; raises Problem when ComfyUI or the database is away."""
-        await self.latch.look()
+        await self.breaker.poll()
         # What cannot be written down is not begun.
         self._ledger.database.check()
         while not self.draining and (job := self._next()) is not None:
@@ -182,16 +182,16 @@ class Scheduler:
         ids = [job.id for job in self.order() if job.state is not JobState.RUNNING]
         return ids.index(job_id) + 1 if job_id in ids else None
 
-    def forecasts(self) -> dict[str, Forecast]:
+    def estimates(self) -> dict[str, Estimate]:
         """Return for every unfinished job its place and when it will start and end, by what jobs like these took."""
         found, place, start = {}, 0, 0.0
         for job in self.order():
             end = start + self._rest_ms(job)
             if job.state is JobState.RUNNING:
-                found[job.id] = Forecast(None, None, round(end / 1000))
+                found[job.id] = Estimate(None, None, round(end / 1000))
             else:
                 place += 1
-                found[job.id] = Forecast(place, round(start / 1000), round(end / 1000))
+                found[job.id] = Estimate(place, round(start / 1000), round(end / 1000))
             start = end
         return found
 
@@ -208,7 +208,8 @@ class Scheduler:
         self._tags[job.id] = tag
         self._finishes[job.owner] = tag + self._durations.expected_ms(job.kind)
 
-    def _moved(self, job: Job) -> None:
+    def job_changed(self, job: Job) -> None:
+        """Look at the queue again; learn from a job that has ended."""
         if job.ended:
             self._tags.pop(job.id, None)
             self._learn(job)

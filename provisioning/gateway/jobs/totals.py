@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, select
 
-from provisioning.gateway.storage.database import Database
-from provisioning.gateway.storage.tables import JobRow
+from provisioning.gateway.core.database.database import Database
+from provisioning.gateway.core.database.tables import JobRow
 
 _SUMS = select(
     JobRow.state, func.count(), func.sum(JobRow.gpu_ms), func.sum(JobRow.usd_micros)

@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from provisioning.gateway.clock import Clock
-from provisioning.gateway.comfyui import looks
-from provisioning.gateway.comfyui.realm import Realm, realm_of
-from provisioning.gateway.comfyui.upstream import Upstream
-from provisioning.gateway.jobs import reasons, room, untold
-from provisioning.gateway.jobs.job import Job, JobState, Outcome, Progress, StoredFile
-from provisioning.gateway.jobs.latch import Latch
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.folder_locks import Folder
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.core.settings import GatewaySettings
+from provisioning.gateway.jobs import failure_codes, missed_ends, queue_limits
+from provisioning.gateway.jobs.circuit_breaker import CircuitBreaker
+from provisioning.gateway.jobs.job import Job, JobState, Outcome
+from provisioning.gateway.jobs.job_files import JobFiles
 from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.observers import JobObserver
+from provisioning.gateway.jobs.progress import Progress
 from provisioning.gateway.jobs.provenance import Provenance
+from provisioning.gateway.jobs.queue_limits import QueueCounts
 from provisioning.gateway.jobs.results import MAX_FILES, finished_outcome, made_by
-from provisioning.gateway.jobs.room import Crowd
-from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.settings import GatewaySettings
+from provisioning.gateway.upstream import queries as upstream_queries
+from provisioning.gateway.upstream.client import ComfyUIClient
+from provisioning.gateway.upstream.realm import Realm, realm_of
+from provisioning.gateway.upstream.stored_file import StoredFile
 
 MAX_ATTEMPTS = 2
 """A job that ComfyUI lost is handed to it once more; one that kills ComfyUI twice is not."""
@@ -38,23 +43,16 @@ _log = logging.getLogger(__name__)
 class Tracker:
     """Holds the jobs without a final state."""
 
-    ended: Callable[[Job], None]
-    """Called once for every job whose end its submitter was not answered with, when the end is written down."""
-    moved: Callable[[Job], None]
-    """Called when a job has started, ended or come back to the queue."""
-    put_at: Callable[[StoredFile], int]
-    """Says when the gateway itself last gave ComfyUI a file, in milliseconds since the epoch."""
-    keep: Callable[[Job, Outcome], Awaitable[Outcome]]
-    """Called before the end of a job is written down: keeps its files, and may raise Problem to be called again."""
-
     def __init__(
-        self, ledger: Ledger, upstream: Upstream, latch: Latch, clock: Clock, settings: GatewaySettings
-    ) -> None:
-        self.ended = self.moved = _nobody_listens
-        self.keep, self.put_at = _where_they_are, _never
+        self, ledger: Ledger, upstream: ComfyUIClient, breaker: CircuitBreaker, clock: Clock, settings: GatewaySettings,
+        files: JobFiles,
+    ) -> None:  # fmt: skip
+        self.observers: list[JobObserver] = []
+        """Notified of every change of a job; their order does not matter."""
+        self.files = files
         self._ledger = ledger
         self._upstream = upstream
-        self._latch = latch
+        self._breaker = breaker
         self._clock = clock
         self._pepper = settings.pepper.get_secret_value()
         self._max_queued = settings.max_queued
@@ -66,8 +64,13 @@ class Tracker:
         self._looking: set[asyncio.Task[None]] = set()
         self._provenance = Provenance(ledger, upstream, self._put_at)
 
+    def changed(self, job: Job) -> None:
+        """Notify every observer of a change of the job."""
+        for observer in self.observers:
+            observer.job_changed(job)
+
     def _put_at(self, file: StoredFile) -> int:
-        return self.put_at(file)
+        return self.files.put_at(file)
 
     async def adopt(self) -> None:
         """Take up the jobs that a former process left."""
@@ -84,7 +87,7 @@ class Tracker:
             raise Problem(Code.INVALID_PROMPT_ID)
         of_owner = self.of(first.owner)
         of_key = sum(job.key_id == first.key_id for job in of_owner)
-        room.check(Crowd(of_key, len(of_owner), len(self._live)), len(jobs), first.room, self._max_queued)
+        queue_limits.check(QueueCounts(of_key, len(of_owner), len(self._live)), len(jobs), first.room, self._max_queued)
         self._live.update((job.id, job) for job in jobs)
 
     def forget(self, job: Job) -> None:
@@ -119,7 +122,7 @@ class Tracker:
         """Take note that ComfyUI began to work on the job."""
         if job.state is not JobState.RUNNING:
             job.state, job.started_at = JobState.RUNNING, at_ms
-            self.moved(job)
+            self.changed(job)
             await self._ledger.started(job)
 
     async def queued(self, job: Job) -> None:
@@ -133,7 +136,7 @@ class Tracker:
         # Written first: once it waits again in memory it may be handed over, and that is written down too.
         await self._ledger.requeued(job)
         job.state, job.started_at, job.progress = JobState.ACCEPTED, None, Progress()
-        self.moved(job)
+        self.changed(job)
 
     async def reject(self, job: Job, error: str) -> None:
         """Take note that the job will never run."""
@@ -143,7 +146,9 @@ class Tracker:
     async def abandon(self, job: Job) -> None:
         """Take note that the job's time is over, whatever ComfyUI still does with it."""
         now = self._clock.now_ms()
-        await self._end(job, Outcome(JobState.FAILED, job.started_at, now, _since(job, now), error=reasons.JOB_TIMEOUT))
+        await self._end(
+            job, Outcome(JobState.FAILED, job.started_at, now, _since(job, now), error=failure_codes.JOB_TIMEOUT)
+        )
 
     async def settle(self, job: Job) -> bool:
         """Look at ComfyUI for the job's end and write it down; returns whether the job is final."""
@@ -152,7 +157,10 @@ class Tracker:
                 return True
             outcome = await self._outcome(job)
             if outcome is not None:
-                await self._end(job, await self.keep(job, outcome))
+                async with self.files.folders.writing(
+                    {Folder(each.file.type, each.file.subfolder) for each in outcome.files}
+                ):
+                    await self._end(job, await self.files.keep(job, outcome))
             return outcome is not None
 
     async def refresh(self, job: Job) -> None:
@@ -184,7 +192,7 @@ class Tracker:
     async def _found(self, job: Job) -> Outcome | None:
         posting = job.posting
         for attempt in range(2):
-            entry = await looks.history_entry(self._upstream, job.id)
+            entry = await upstream_queries.history_entry(self._upstream, job.id)
             if entry is not None:
                 return await self._finished(job, entry)
             # It may have moved from the queue to the history between the two looks: hence the second attempt.
@@ -197,14 +205,18 @@ class Tracker:
         if job.attempts < MAX_ATTEMPTS:
             await self.requeue(job)
             return None
-        return Outcome(JobState.FAILED, job.started_at, self._clock.now_ms(), 0, error=reasons.LOST)
+        return Outcome(JobState.FAILED, job.started_at, self._clock.now_ms(), 0, error=failure_codes.LOST)
 
     async def _finished(self, job: Job, entry: object) -> Outcome | None:
         outcome = finished_outcome(job, entry, self.realm(job), self._clock.now_ms())
-        if outcome.error == reasons.GPU_FAULT:
+        if outcome.error == failure_codes.GPU_FAULT:
             # Before anything is awaited: whoever is looked at next ran on the same broken GPU.
-            self._latch.close(job.id, Code.GPU_FAULT)
-        if outcome.error == reasons.GPU_FAULT and not self._latch.blames(job.id) and job.attempts < MAX_ATTEMPTS:
+            self._breaker.open(job.id, Code.GPU_FAULT)
+        if (
+            outcome.error == failure_codes.GPU_FAULT
+            and not self._breaker.was_opened_by(job.id)
+            and job.attempts < MAX_ATTEMPTS
+        ):
             # The GPU was broken before it began, by another job: it has its turn when ComfyUI is back.
             await self.requeue(job)
             return None
@@ -225,7 +237,7 @@ class Tracker:
         job.shown.update((output.file, output) for output in made[: MAX_FILES - len(job.shown)])
 
     def _cancelled(self, job: Job) -> Outcome:
-        return Outcome(JobState.CANCELLED, job.started_at, self._clock.now_ms(), 0, error=reasons.CANCELLED)
+        return Outcome(JobState.CANCELLED, job.started_at, self._clock.now_ms(), 0, error=failure_codes.CANCELLED)
 
     async def _is_queued(self, job: Job) -> bool:
         queue = await self.queue()
@@ -234,41 +246,28 @@ class Tracker:
             return True
         return any(item[1] == job.id for item in queue["queue_pending"])
 
-    async def queue(self) -> looks.Queue:
+    async def queue(self) -> upstream_queries.Queue:
         """Return ComfyUI's queue, everybody's; raises Problem."""
-        return await looks.queue(self._upstream)
+        return await upstream_queries.queue(self._upstream)
 
     async def _end(self, job: Job, outcome: Outcome) -> None:
-        error = untold.error_of(job, outcome)
+        error = missed_ends.error_of(job, outcome)
         if error is not None:
-            outcome, job.failure = replace(outcome, history=untold.history_of(job, error)), error
+            outcome, job.failure = replace(outcome, history=missed_ends.history_of(job, error)), error
         await self._ledger.finished(job, outcome)
         job.state, job.error, job.took_ms = outcome.state, outcome.error, outcome.gpu_ms
         self._live.pop(job.id, None)
         self._settling.pop(job.id, None)
-        self.moved(job)
+        self.changed(job)
         if not outcome.hidden:
             self._remember(job)
-            self.ended(job)
+            for observer in self.observers:
+                observer.job_ended(job)
 
     def _remember(self, job: Job) -> None:
         self._recent[job.id] = job
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)
-
-
-def _nobody_listens(_job: Job) -> None:
-    """Stand in until a feed is there."""
-
-
-def _never(_file: StoredFile) -> int:
-    """Stand in where ComfyUI is given no files."""
-    return 0
-
-
-async def _where_they_are(_job: Job, outcome: Outcome) -> Outcome:
-    """Leave a job's files in ComfyUI's folders."""
-    return outcome
 
 
 def _since(job: Job, now: int) -> int:

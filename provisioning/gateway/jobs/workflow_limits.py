@@ -13,8 +13,8 @@ from fnmatch import translate
 from functools import lru_cache
 from typing import Any
 
-from provisioning.gateway.options import Options
-from provisioning.gateway.problems import Code, Problem
+from provisioning.contract.gateway_options import Options
+from provisioning.gateway.core.problems import Code, Problem
 
 MAX_DEPTH = 64
 """Levels of nesting; real workflows have about four."""

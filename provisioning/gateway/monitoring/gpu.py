@@ -1,4 +1,4 @@
-"""What the machine's GPUs do, by NVIDIA's own library; a machine without one has none, and says nothing of it."""
+"""Metrics of the machine's GPUs, by NVIDIA's own library; a machine without a GPU has none."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ _READINGS: tuple[Reading, ...] = (
 )
 
 
-class Gpus:
-    """Reads the GPUs; blocking, some milliseconds each."""
+class GpuMetrics:
+    """Reads the GPUs; blocks for some milliseconds per GPU."""
 
     def __init__(self) -> None:
         self._devices: list[tuple[str, str, Any]] | None = None
 
     def read(self) -> list[Metric]:
-        """Return a gauge for everything the GPUs tell; empty without a GPU or its library."""
+        """Return a gauge for each reading of the GPUs; empty without a GPU or its library."""
         if self._devices is None:
             self._devices = list(_devices())
             _log.info("gpus found", extra={"count": len(self._devices)})

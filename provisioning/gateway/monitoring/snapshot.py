@@ -1,4 +1,4 @@
-"""How the gateway is at this moment: its jobs, its queue, its parts, its cost."""
+"""The present state of the gateway as metrics: its jobs, its queue, its parts, its cost."""
 
 from __future__ import annotations
 
@@ -8,55 +8,99 @@ from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
-from sqlalchemy import func, select
 
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.events.event_stream import EventStream
+from provisioning.gateway.events.streams import Streams
 from provisioning.gateway.jobs.job import FINAL, JobState
-from provisioning.gateway.jobs.totals import Total
-from provisioning.gateway.services import Services
-from provisioning.gateway.webhooks.records import DeliveryState
-from provisioning.gateway.webhooks.tables import DeliveryRow
+from provisioning.gateway.jobs.lifecycle import Lifecycle
+from provisioning.gateway.jobs.scheduler import Scheduler
+from provisioning.gateway.jobs.totals import Total, Totals
+from provisioning.gateway.jobs.tracker import Tracker
+from provisioning.gateway.monitoring.gpu import GpuMetrics
+from provisioning.gateway.webhooks.deliveries import Deliveries
 
 
-async def take(services: Services) -> list[Metric]:
-    """Return a metric for everything there is to see; raises Problem STORE_UNAVAILABLE."""
-    gpus = await asyncio.to_thread(services.gpus.read)
-    return [*_now(services), *await _ever(services), await _webhooks(services), *gpus]
+class QueueMetrics:
+    """Reads the jobs in memory."""
+
+    def __init__(self, tracker: Tracker, scheduler: Scheduler, clock: Clock) -> None:
+        self._tracker = tracker
+        self._scheduler = scheduler
+        self._clock = clock
+
+    def read(self) -> Iterator[Metric]:
+        """Return the metrics of jobs without an end, and of those that wait."""
+        live = Counter(job.state.value for job in self._tracker.of(None))
+        states = [state.value for state in JobState if state not in FINAL]
+        yield _by_state("gateway_jobs_in_flight", "Jobs without an end.", {state: live[state] for state in states})
+        waiting = self._scheduler.waiting()
+        oldest = min((job.submitted_at for job in waiting), default=self._clock.now_ms())
+        yield _gauge("gateway_queue_length", "Jobs that ComfyUI has not been given.", len(waiting))
+        age = (self._clock.now_ms() - oldest) / 1000
+        yield _gauge("gateway_queue_oldest_seconds", "How long the oldest of them has waited.", age)
 
 
-def _now(services: Services) -> Iterator[Metric]:
-    jobs = services.tracker.of(None)
-    live = Counter(job.state.value for job in jobs)
-    states = [state.value for state in JobState if state not in FINAL]
-    yield _by_state("gateway_jobs_in_flight", "Jobs without an end.", {state: live[state] for state in states})
-    waiting = services.scheduler.waiting()
-    oldest = min((job.submitted_at for job in waiting), default=services.clock.now_ms())
-    yield _gauge("gateway_queue_length", "Jobs that ComfyUI has not been given.", len(waiting))
-    age = (services.clock.now_ms() - oldest) / 1000
-    yield _gauge("gateway_queue_oldest_seconds", "How long the oldest of them has waited.", age)
-    yield _gauge("gateway_listeners", "Open event streams and WebSockets.", len(services.streams))
-    yield _gauge("gateway_comfyui_up", "Is ComfyUI connected?", services.feed.connected)
-    yield _gauge("gateway_gpu_fault", "Is the queue held because of the GPU?", services.scheduler.latch.closed)
-    yield _gauge("gateway_draining", "Is the gateway shutting down?", services.draining)
-    yield _gauge("gateway_pod_usd_per_hour", "The pod's price.", services.settings.usd_per_hour)
+class StatusMetrics:
+    """Reads the state of the gateway's parts, and the pod's price."""
+
+    def __init__(
+        self,
+        streams: Streams,
+        event_stream: EventStream,
+        scheduler: Scheduler,
+        lifecycle: Lifecycle,
+        usd_per_hour: float,
+    ) -> None:
+        self._streams = streams
+        self._event_stream = event_stream
+        self._scheduler = scheduler
+        self._lifecycle = lifecycle
+        self._usd_per_hour = usd_per_hour
+
+    def read(self) -> Iterator[Metric]:
+        """Return the metrics of streams, of ComfyUI, of its GPU, of draining and of the price."""
+        yield _gauge("gateway_listeners", "Open event streams and WebSockets.", len(self._streams))
+        yield _gauge("gateway_comfyui_up", "Is ComfyUI connected?", self._event_stream.connected)
+        yield _gauge("gateway_gpu_fault", "Is the queue held because of the GPU?", self._scheduler.breaker.is_open)
+        yield _gauge("gateway_draining", "Is the gateway shutting down?", self._lifecycle.draining)
+        yield _gauge("gateway_pod_usd_per_hour", "The pod's price.", self._usd_per_hour)
 
 
-async def _ever(services: Services) -> list[Metric]:
-    """Return what all jobs took since the database began."""
-    totals = await services.ledger.totals.by_state()
-    jobs = CounterMetricFamily("gateway_jobs_ended", "Jobs that ended.", labels=("state",))
-    for state in sorted(state.value for state in FINAL):
-        jobs.add_metric((state,), totals.get(state, Total()).jobs)
-    seconds = CounterMetricFamily("gateway_gpu_seconds", "GPU time of all jobs.")
-    seconds.add_metric((), sum(total.gpu_ms for total in totals.values()) / 1000)
-    dollars = CounterMetricFamily("gateway_cost_usd", "What that cost.")
-    dollars.add_metric((), sum(total.usd_micros for total in totals.values()) / 1e6)
-    return [jobs, seconds, dollars]
+class DatabaseMetrics:
+    """Reads the totals in the database."""
+
+    def __init__(self, totals: Totals, deliveries: Deliveries) -> None:
+        self._totals = totals
+        self._deliveries = deliveries
+
+    async def read(self) -> list[Metric]:
+        """Return the totals of all jobs, and the deliveries that wait; raises Problem STORE_UNAVAILABLE."""
+        totals = await self._totals.by_state()
+        jobs = CounterMetricFamily("gateway_jobs_ended", "Jobs that ended.", labels=("state",))
+        for state in sorted(state.value for state in FINAL):
+            jobs.add_metric((state,), totals.get(state, Total()).jobs)
+        seconds = CounterMetricFamily("gateway_gpu_seconds", "GPU time of all jobs.")
+        seconds.add_metric((), sum(total.gpu_ms for total in totals.values()) / 1000)
+        dollars = CounterMetricFamily("gateway_cost_usd", "What that cost.")
+        dollars.add_metric((), sum(total.usd_micros for total in totals.values()) / 1e6)
+        pending, text = await self._deliveries.count_pending(), "Webhook messages that wait for an attempt."
+        return [jobs, seconds, dollars, _gauge("gateway_webhook_deliveries_pending", text, pending)]
 
 
-async def _webhooks(services: Services) -> Metric:
-    due = select(func.count()).select_from(DeliveryRow).where(DeliveryRow.state == DeliveryState.PENDING)
-    waiting = await services.ledger.database.read(lambda connection: connection.execute(due).scalar_one())
-    return _gauge("gateway_webhook_deliveries_pending", "Webhook messages that wait for an attempt.", waiting)
+class Snapshot:
+    """Reads all metrics that are not counted as requests come."""
+
+    def __init__(self, queue: QueueMetrics, status: StatusMetrics, database: DatabaseMetrics, gpus: GpuMetrics) -> None:
+        self._queue = queue
+        self._status = status
+        self._database = database
+        self._gpus = gpus
+
+    async def take(self) -> list[Metric]:
+        """Return the metrics as they are now; raises Problem STORE_UNAVAILABLE."""
+        gpus = await asyncio.to_thread(self._gpus.read)
+        return [*self._queue.read(), *self._status.read(), *await self._database.read(), *gpus]
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

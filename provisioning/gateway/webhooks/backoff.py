@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from provisioning.gateway.core.time_units import HOUR_MS
 from provisioning.gateway.webhooks.records import DeliveryState
 from provisioning.gateway.webhooks.sender import Result
 
@@ -57,7 +58,7 @@ class Backoff:
             return Next(DeliveryState.DELIVERED, None)
         if result.status == GONE:
             return Next(DeliveryState.FAILED, None, Disable(0, "it answered 410 Gone"))
-        disable = Disable(self.disable_ms, f"it took nothing for {self.disable_ms // 3_600_000} hours")
+        disable = Disable(self.disable_ms, f"it took nothing for {self.disable_ms // HOUR_MS} hours")
         at = now + round(1000 * self._pause(attempts, result.retry_after_s))
         if at > created_at + self.give_up_ms:
             return Next(DeliveryState.FAILED, None, disable)

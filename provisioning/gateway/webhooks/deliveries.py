@@ -1,4 +1,4 @@
-"""Keeping track of deliveries; every method may raise Problem(STORE_UNAVAILABLE)."""
+"""Keeps track of deliveries; every method may raise Problem(STORE_UNAVAILABLE)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, true, update
 
-from provisioning.gateway.storage.database import Database
+from provisioning.gateway.core.database.database import Database
+from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.webhooks import outbox, records
 from provisioning.gateway.webhooks.backoff import Next
-from provisioning.gateway.webhooks.kinds import Kind
+from provisioning.gateway.webhooks.event_types import EventType
 from provisioning.gateway.webhooks.records import Attempt, Delivery, DeliveryState
 from provisioning.gateway.webhooks.sender import Result
 from provisioning.gateway.webhooks.tables import AttemptRow, DeliveryRow, EndpointRow, MessageRow
@@ -19,7 +20,7 @@ OF_ONE_ENDPOINT = 2
 """Attempts at once: one slow receiver leaves room for all others."""
 
 OF_ALL = 64
-"""Looked at together; what there is no room for now is due again at the next look."""
+"""Largest number of deliveries loaded at once; the rest stays due."""
 
 
 class Deliveries:
@@ -51,12 +52,24 @@ class Deliveries:
         found = await self._select(records.DELIVERY.where(DeliveryRow.id == delivery_id, _of(owner)))
         return found[0] if found else None
 
+    async def find(self, delivery_id: str, owner: str | None) -> Delivery:
+        """Return a delivery as `get` does; raises Problem NOT_FOUND where that returns None."""
+        found = await self.get(delivery_id, owner)
+        if found is None:
+            raise Problem(Code.NOT_FOUND)
+        return found
+
     async def attempts(self, delivery: Delivery) -> list[Attempt]:
         """Return what was tried, oldest first."""
         columns = (AttemptRow.at, AttemptRow.status, AttemptRow.error, AttemptRow.duration_ms)
         query = select(*columns).where(AttemptRow.delivery_id == delivery.id).order_by(AttemptRow.sequence)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [Attempt(*row) for row in rows]
+
+    async def count_pending(self) -> int:
+        """Return the number of deliveries that wait for an attempt."""
+        pending = select(func.count()).select_from(DeliveryRow).where(DeliveryRow.state == DeliveryState.PENDING)
+        return await self._database.read(lambda connection: connection.execute(pending).scalar_one())
 
     async def keep_body(self, message_id: str, body: bytes) -> None:
         """Keep what a message says: every later attempt says the same."""
@@ -91,13 +104,13 @@ class Deliveries:
         )
 
     async def test(self, owner: str, endpoint_id: str, now: int) -> str:
-        """Have a message sent that says nothing; returns the delivery's id."""
+        """Have a message without content sent; returns the delivery's id."""
         return await self._database.run(
-            lambda connection: outbox.tell(connection, owner, Kind.TEST, None, [(endpoint_id, None)], now)[0]
+            lambda connection: outbox.tell(connection, owner, EventType.TEST, None, [(endpoint_id, None)], now)[0]
         )
 
     async def prune(self, before: int) -> None:
-        """Forget messages of before a time, and what became of them, save those that are still on their way."""
+        """Delete messages before a time with their results, except those not delivered yet."""
 
         def work(connection: Connection) -> None:
             waiting = select(DeliveryRow.message_id).where(DeliveryRow.next_at.is_not(None))

@@ -1,19 +1,22 @@
-"""Keeping endpoints; every method may raise Problem(STORE_UNAVAILABLE)."""
+"""Keeps webhook endpoints; every method may raise Problem(STORE_UNAVAILABLE)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, true, update
 
-from provisioning.gateway.clock import Clock
-from provisioning.gateway.problems import Code, Problem
-from provisioning.gateway.storage.database import Database
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.database.database import Database
+from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.webhooks import outbox, records, signing
 from provisioning.gateway.webhooks.records import Endpoint
+from provisioning.gateway.webhooks.schemas import JOB_EVENTS
 from provisioning.gateway.webhooks.tables import EndpointRow
+
+ENABLED: Mapping[str, Any] = {"disabled_at": None, "disabled_reason": None, "failing_since": None}
 
 
 class Endpoints:
@@ -42,7 +45,7 @@ class Endpoints:
         await self._database.run(work)
         return made
 
-    async def every(self, owner: str | None) -> list[Endpoint]:
+    async def list_visible(self, owner: str | None) -> list[Endpoint]:
         """Return an owner's endpoints, oldest first; everybody's for None."""
         rows = await self._database.read(
             lambda connection: connection.execute(
@@ -57,17 +60,19 @@ class Endpoints:
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         return None if row is None else records.endpoint(row)
 
-    async def change(self, endpoint: Endpoint, changes: dict[str, Any]) -> None:
-        """Change columns of an endpoint."""
-        statement = update(EndpointRow).where(EndpointRow.id == endpoint.id).values(**changes)
+    async def change(self, endpoint: Endpoint, members: Mapping[str, Any]) -> None:
+        """Set members of a ChangeWebhook."""
+        await self._update(endpoint, _columns(members, self._clock.now_ms()))
+
+    async def _update(self, endpoint: Endpoint, columns: Mapping[str, Any]) -> None:
+        statement = update(EndpointRow).where(EndpointRow.id == endpoint.id).values(**columns)
         await self._database.run(lambda connection: connection.execute(statement).rowcount)
 
-    async def rotate(self, endpoint: Endpoint, overlap_ms: int) -> str:
-        """Give an endpoint a new secret and return it; the former one signs beside it for a while."""
+    async def rotate(self, endpoint: Endpoint, overlap_ms: int) -> None:
+        """Give an endpoint a new secret; the former one signs beside it for a while."""
         secret, until = signing.mint(), self._clock.now_ms() + overlap_ms
         changes = {"secret": secret, "former_secret": endpoint.secret, "former_until": until}
-        await self.change(endpoint, changes if overlap_ms else changes | {"former_secret": None, "former_until": None})
-        return secret
+        await self._update(endpoint, changes if overlap_ms else changes | {"former_secret": None, "former_until": None})
 
     async def signer(self, owner: str) -> Endpoint:
         """Return the endpoint that signs for an owner's single jobs, making it when there is none yet."""
@@ -82,6 +87,18 @@ class Endpoints:
         """Forget an endpoint; what is on its way to it ends at its next attempt."""
         statement = delete(EndpointRow).where(EndpointRow.id == endpoint.id)
         await self._database.run(lambda connection: connection.execute(statement).rowcount)
+
+
+def _columns(members: Mapping[str, Any], now: int) -> dict[str, Any]:
+    """Return the columns that hold members of a ChangeWebhook."""
+    columns = {name: members[name] for name in ("url",) if name in members}
+    if "events" in members:
+        columns["types"] = orjson.dumps(members["events"] or JOB_EVENTS).decode()
+    if "description" in members:
+        columns["description"] = members["description"] or ""
+    if "enabled" in members:
+        columns |= ENABLED if members["enabled"] else {"disabled_at": now, "disabled_reason": "by its owner"}
+    return columns
 
 
 def _of(owner: str | None) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""What is to be told, written down in the same transaction as what happened: neither is there without the other."""
+"""The outbox: webhook messages, written in the transaction of the event that they report."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import orjson
 from sqlalchemy import Connection, delete, insert, select
 
-from provisioning.gateway.storage import statements
+from provisioning.gateway.core.database import sql_helpers
 from provisioning.gateway.webhooks import signing
-from provisioning.gateway.webhooks.kinds import Kind
+from provisioning.gateway.webhooks.event_types import EventType
 from provisioning.gateway.webhooks.tables import DeliveryRow, EndpointRow, MessageRow, TargetRow
 
 PENDING = "pending"
@@ -39,11 +39,11 @@ def signer(connection: Connection, owner: str, now: int) -> str:
         "description": "Signs what is sent to the webhook_url of single jobs and batches.",
         "secret": signing.mint(), "created_at": now,
     }  # fmt: skip
-    statements.add_new(connection, EndpointRow, values)
+    sql_helpers.add_new(connection, EndpointRow, values)
     return endpoint_id
 
 
-def ended(connection: Connection, owner: str, kind: Kind, subject: str, now: int) -> None:
+def ended(connection: Connection, owner: str, kind: EventType, subject: str, now: int) -> None:
     """Have the end of a job or batch told, to its own address and to every endpoint of its owner that chose the kind.
 
     Its own address is forgotten: there is one end.
@@ -58,7 +58,7 @@ def ended(connection: Connection, owner: str, kind: Kind, subject: str, now: int
         tell(connection, owner, kind, subject, receivers, now)
 
 
-def _chosen(connection: Connection, owner: str, kind: Kind) -> list[str]:
+def _chosen(connection: Connection, owner: str, kind: EventType) -> list[str]:
     living = select(EndpointRow.id, EndpointRow.types).where(
         EndpointRow.owner == owner, EndpointRow.disabled_at.is_(None)
     )
@@ -68,7 +68,7 @@ def _chosen(connection: Connection, owner: str, kind: Kind) -> list[str]:
 def tell(
     connection: Connection,
     owner: str,
-    kind: Kind,
+    kind: EventType,
     subject: str | None,
     receivers: Sequence[Receiver],
     now: int,

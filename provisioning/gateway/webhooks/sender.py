@@ -10,9 +10,9 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
-from provisioning.gateway.clock import Clock
-from provisioning.gateway.problems import Problem
-from provisioning.gateway.webhooks.guard import ForbiddenError, Guard, GuardedResolver
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.problems import Problem
+from provisioning.gateway.webhooks.ssrf import ForbiddenError, Guard, GuardedResolver
 
 MAX_HEAD_LINE = 8190
 

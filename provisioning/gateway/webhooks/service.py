@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from provisioning.gateway.clock import Clock
-from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.storage.database import Database
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.database.database import Database
+from provisioning.gateway.core.settings import GatewaySettings
+from provisioning.gateway.core.time_units import DAY_MS, HOUR_MS
 from provisioning.gateway.webhooks.backoff import Backoff
 from provisioning.gateway.webhooks.deliveries import Deliveries
 from provisioning.gateway.webhooks.endpoints import Endpoints
-from provisioning.gateway.webhooks.guard import Guard, Rules
 from provisioning.gateway.webhooks.sender import Sender
+from provisioning.gateway.webhooks.ssrf import Guard, Rules
 from provisioning.gateway.webhooks.worker import Worker
-
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 
 
 class Webhooks:
@@ -32,9 +30,13 @@ class Webhooks:
         self._clock = clock
         self._kept_ms = settings.webhook_log_days * DAY_MS
 
-    async def allowed(self, url: str | None) -> str | None:
-        """Return a URL that a webhook may go to, None for none; raises Problem WEBHOOK_URL_FORBIDDEN."""
-        return None if url is None else await self.guard.check(url)
+    async def check(self, url: str) -> str:
+        """Return a URL that messages may be sent to, in its plain form; raises Problem WEBHOOK_URL_FORBIDDEN."""
+        return await self.guard.check(url)
+
+    async def check_optional(self, url: str | None) -> str | None:
+        """Return a URL as `check` does; None for none."""
+        return None if url is None else await self.check(url)
 
     async def prune(self) -> None:
         """Forget what was kept for long enough; raises Problem."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from provisioning.gateway.storage.sealing import Sealed, SealedText
-from provisioning.gateway.storage.tables import Base, Sequence
+from provisioning.gateway.core.database.encryption import Sealed, SealedText
+from provisioning.gateway.core.database.tables import Base, Sequence
 
 
 class EndpointRow(Base):

@@ -11,8 +11,8 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from provisioning.gateway.clock import Clock
-from provisioning.gateway.problems import Problem
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.webhooks import signing
 from provisioning.gateway.webhooks.backoff import Backoff
 from provisioning.gateway.webhooks.deliveries import OF_ONE_ENDPOINT, Deliveries

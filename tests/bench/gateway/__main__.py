@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from provisioning.gateway.storage.database import Database
+from provisioning.gateway.core.database.database import Database
 from tests.bench.gateway import listeners, requests, saturation, table, targets
 from tests.bench.gateway.requests import Case
 from tests.bench.gateway.table import Row
 from tests.bench.gateway.targets import Target
-from tests.unit.gateway.test_many_jobs import JOBS, fill
+from tests.unit.gateway.jobs.test_many_jobs import JOBS, fill
 
 ENDED_JOB = "job-77"
 """One of those that `fill` writes."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from aiohttp.test_utils import TestServer
 
 from tests.bench.gateway.table import Row, verdict
-from tests.unit.gateway import test_crowd as crowd
+from tests.unit.gateway.events import test_many_listeners as crowd
 from tests.unit.gateway.fake import FakeComfyUI
 
 STREAMS, SOCKETS = 1000, 200

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from provisioning.gateway.access import keys
+from provisioning.gateway.accounts import key_format
 from tests.bench.gateway import upstream
 from tests.emulator import public_ports
 from tests.unit.gateway.fake import PNG
@@ -23,7 +23,7 @@ from tools import system_packages
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 120.0
-ADMIN = keys.mint()
+ADMIN = key_format.mint()
 """The key for every gateway here."""
 
 DIRECT, NGINX, PROXY, GATEWAY = "direct", "nginx", "comfy-api-proxy", "gateway"
@@ -106,8 +106,18 @@ def gateway(folder: Path, comfyui: str, **options: object) -> Iterator[Target]:
     command = (sys.executable, "-m", "provisioning.gateway", "serve", "--config", str(config))
     with kept_port() as port:
         config.write_text(json.dumps(settings | options | {"port": port}))
-        with process(GATEWAY, port, *command) as target:
+        with process(GATEWAY, port, *command) as target, client(target) as http:
+            _await_answer(http)
             yield target
+
+
+def _await_answer(http: httpx.Client) -> None:
+    """Wait for the gateway itself: nginx in front of it listens first, and says 503 meanwhile."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while http.get("/livez").status_code != 200:
+        if time.monotonic() > end:
+            raise RuntimeError("the gateway does not answer")
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager

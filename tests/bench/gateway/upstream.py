@@ -41,6 +41,10 @@ ANSWERS = {
 EMPTY = _json({})
 
 
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+"""The end of an upload in chunks."""
+
+
 class Canned(asyncio.Protocol):
     """Answers every request; a WebSocket is turned away."""
 
@@ -59,8 +63,8 @@ class Canned(asyncio.Protocol):
 
     def _answered(self) -> bool:
         head, end, rest = self._came.partition(b"\r\n\r\n")
-        length = _length(head)
-        if not end or len(rest) < length or self._transport is None:
+        length = _length(head, rest)
+        if not end or length is None or len(rest) < length or self._transport is None:
             return False
         self._came = rest[length:]
         path = head.split(b" HTTP/", 1)[0].split(b"?", 1)[0]
@@ -76,8 +80,13 @@ def _taken(body: bytes) -> bytes:
     return _json({"prompt_id": given[1].decode() if given else JOB, "number": 1, "node_errors": {}})
 
 
-def _length(head: bytes) -> int:
-    found = head.lower().partition(b"\r\ncontent-length:")[2]
+def _length(head: bytes, rest: bytes) -> int | None:
+    """Return the bytes of a request's body on the wire; None for chunks whose last has not come."""
+    lines = head.lower()
+    if b"\r\ntransfer-encoding: chunked" in lines:
+        last = rest.find(LAST_CHUNK)
+        return None if last < 0 else last + len(LAST_CHUNK)
+    found = lines.partition(b"\r\ncontent-length:")[2]
     return int(found.split(b"\r\n", 1)[0]) if found else 0
 
 

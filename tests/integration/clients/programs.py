@@ -11,7 +11,7 @@ from pathlib import Path
 
 import playwright
 
-from tools.places import find
+from tools.paths import find
 
 LOCK = Path(__file__).parent / "node" / "package-lock.json"
 LEAST_NODE = 22

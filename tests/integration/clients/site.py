@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from provisioning.gateway.access import keys
+from provisioning.gateway.accounts import key_format
 from tests.comfyui.model_files import write_models
 from tests.emulator.public_ports import kept_port
 
@@ -114,7 +114,7 @@ def _site(folder: Path, flags: tuple[str, ...], settings: dict[str, object]) -> 
     folder.mkdir(parents=True, exist_ok=True)
     write_models(folder)
     comfyui, gateway = (f"http://127.0.0.1:{kept_port()}" for _ in range(2))
-    keyring = {name: keys.mint() for name in ("alice", "bob", "admin")}
+    keyring = {name: key_format.mint() for name in ("alice", "bob", "admin")}
     config = folder / "gateway.json"
     config.write_text(json.dumps(_settings(folder, comfyui, gateway, keyring) | settings), encoding="utf-8")
     return Site(folder, _comfyui(folder, comfyui, flags), _gateway(config, gateway), comfyui, gateway, **keyring)

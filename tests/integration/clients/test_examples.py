@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.gateway.openapi.parameters import ASSET_ID, HASH, JOB_ID
+from provisioning.gateway.docs.parameters import ASSET_ID, HASH, JOB_ID
 from tests.integration.clients.site import Site, opened, until
 from tests.unit.gateway.fake import PNG
 
@@ -44,7 +44,7 @@ OTHERWISE = {
     "GET /experiment/models": 404,
     "GET /experiment/models/checkpoints": 404,
 }
-"""What is told to whoever pastes it, where that is not success."""
+"""What the example says where its request does not succeed."""
 
 SAVE = "POST /userdata/portrait.json"
 PERSONAL = ("POST /api/gateway/refresh", "POST /api/gateway/me/password", "POST /api/gateway/logout")

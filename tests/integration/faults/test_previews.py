@@ -26,7 +26,7 @@ def test_the_steps_of_the_workflow_price_an_environment_from_the_price_file(benc
     results = [bench.checkout.shell(step.replace("${{ matrix.env }}", env)) for step in STEPS]
     said = "".join(result.text for result in results)
     assert "the price file" in said
-    assert re.search(r"With the first: \$\d+\.\d+/h \(24h \$", said)
+    assert re.search(r"Estimated cost with the first GPU: \$\d+\.\d+/h \(24h \$", said)
     assert "PlotL9.safetensors has no url and will be missing" in said
     # A preview must not pass where `up` would refuse: one model's hash is still to be recorded in dev.
     refused = re.findall(r"^ +- \[(\w+)\]  (\S+)  \(", said, re.MULTILINE)

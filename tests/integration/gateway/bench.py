@@ -17,12 +17,12 @@ from typing import Any
 
 import httpx
 
-from provisioning.gateway.storage.log import rebuild
+from provisioning.gateway.core.database.log import rebuild
 from tests.comfyui.model_files import write_models
 from tests.emulator.public_ports import kept_port
 from tests.integration.gateway import children
 from tests.unit.gateway.conftest import until
-from tests.unit.gateway.test_process import WORKFLOWS, Setup, is_up, prepare
+from tests.unit.gateway.server.test_process import WORKFLOWS, Setup, is_up, prepare
 
 START_SECONDS = 120.0
 

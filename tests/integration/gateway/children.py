@@ -12,7 +12,7 @@ import aiohttp.web
 import PIL.Image
 
 from provisioning.gateway.__main__ import main
-from provisioning.gateway.storage.log.volume import Volume
+from provisioning.gateway.core.database.log.volume_files import Volume
 
 STAND_IN = Path(__file__).parents[2] / "comfyui" / "source"
 PRELOADED = (aiohttp.web, PIL.Image)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import httpx
 
-from provisioning.gateway.access import keys
+from provisioning.gateway.accounts import key_format
 from tests.comfyui.model_files import write_models
 from tests.emulator.public_ports import kept_port
 from tests.integration.gateway import children
 from tests.integration.gateway.bench import kill, spawn, until_up, workflow
-from tests.unit.gateway.test_process import Setup, is_up, prepare
+from tests.unit.gateway.server.test_process import Setup, is_up, prepare
 
-KEY = keys.mint()
+KEY = key_format.mint()
 
 
 @dataclass

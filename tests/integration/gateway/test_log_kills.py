@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from provisioning.gateway.storage import statements
-from provisioning.gateway.storage.database import open_database
-from provisioning.gateway.storage.log.epochs import Epochs
-from provisioning.gateway.storage.log.volume import Volume
-from provisioning.gateway.storage.tables import MetaRow
+from provisioning.gateway.core.database import sql_helpers
+from provisioning.gateway.core.database.database import open_database
+from provisioning.gateway.core.database.log.epochs import Epochs
+from provisioning.gateway.core.database.log.volume_files import Volume
+from provisioning.gateway.core.database.tables import MetaRow
 from tests.unit.gateway.shipping import settings
 
 WANTED, KILLS = 2000, 20
@@ -37,7 +37,7 @@ def write_on(root: str, disk: str, told: int) -> None:
     while True:
         number += 1
         value = "x" * (20_000 if number % 17 == 0 else 10)
-        database.run_now(partial(statements.put, name=f"n-{number}", value=value))
+        database.run_now(partial(sql_helpers.put, name=f"n-{number}", value=value))
         os.write(told, b"%d\n" % number)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
-from provisioning.gateway.routes import ROUTES
+from provisioning.gateway.routes import OPERATIONS
 from tests.integration.clients.site import PATIENCE_SECONDS, Site, opened, workflow
 from tests.integration.gateway.fuzzing import CHECKS, ENDLESS, Operation, User, furnished, operations, profile
 
@@ -40,7 +40,7 @@ def attack(site: Site) -> Attack:
 @pytest.mark.timeout(1200)
 def test_no_made_up_request_breaks_the_promise(attack: Attack) -> None:
     attack.run(2)
-    assert len(attack.sent) >= 2 * len(ROUTES)
+    assert len(attack.sent) >= 2 * len(OPERATIONS)
     assert attack.statuses >= {200, 201, 400, 403, 404, 422}
 
 
@@ -48,7 +48,7 @@ def test_no_made_up_request_breaks_the_promise(attack: Attack) -> None:
 @pytest.mark.timeout(7200)
 def test_many_made_up_requests_break_no_promise(attack: Attack) -> None:
     attack.run(20, random=True)
-    assert len(attack.sent) > 15 * len(ROUTES)
+    assert len(attack.sent) > 15 * len(OPERATIONS)
 
 
 @dataclass
@@ -68,8 +68,8 @@ class Attack:
     def run(self, examples: int, *, random: bool = False) -> None:
         """Send every operation so many requests that fit the document, and so many that do not."""
         found = operations(self.site)
-        assert len(found) == len([route for route in ROUTES if route.path not in ENDLESS])
-        # All are tried before any is told of: one breach does not hide the next.
+        assert len(found) == len([route for route in OPERATIONS if route.path not in ENDLESS])
+        # All are tried before any is reported, so one breach does not hide the next.
         breaches = [breach for operation in found for breach in self._breaches(operation, examples, random=random)]
         assert not breaches, "\n\n".join(breaches)
 

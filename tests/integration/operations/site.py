@@ -12,8 +12,9 @@ from typing import Any
 
 from components.runpod.api import Client
 from components.runpod.marker import Marker
-from stacks.cli import account, environment, stack
-from stacks.cli.place import Place
+from stacks.cli.account import account_items
+from stacks.cli.checkout import Checkout
+from stacks.cli.pulumi import environment, stack
 from tests.integration.provider import bench
 
 GPU = "NVIDIA RTX A5000"
@@ -24,7 +25,7 @@ PREFIX = "urn:pulumi:local::comfyui-runpod::"
 class Site:
     """The local environment of a checkout of its own, and the account it uses."""
 
-    place: Place
+    checkout: Checkout
     client: Client
     key: str
 
@@ -52,7 +53,7 @@ class Site:
 
     def destroy(self) -> None:
         """Leave what `destroy` leaves: an empty state, and the old one in the backend's history."""
-        backend = self.place.state / "pulumi" / ".pulumi"
+        backend = self.checkout.state / "pulumi" / ".pulumi"
         history = backend / "history" / "comfyui-runpod" / "local" / "local-1.checkpoint.json"
         history.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(backend / "stacks" / "comfyui-runpod" / "local.json", history)
@@ -65,9 +66,9 @@ class Site:
         self._write(resources)
 
     def _write(self, resources: list[dict[str, Any]]) -> None:
-        engine = environment.prepared(self.place, os.environ)
+        engine = environment.prepared(self.checkout, os.environ)
         stack.ensure(engine)
-        file = self.place.root / "state.json"
+        file = self.checkout.root / "state.json"
         file.write_text(json.dumps({"version": 3, "deployment": {"manifest": MANIFEST, "resources": resources}}))
         engine.ask("stack", "import", "--force", "--file", str(file))
 
@@ -90,10 +91,10 @@ def new_site(folder: Path, engine: Path, url: str) -> Site:
         ignored = shutil.ignore_patterns("__pycache__", "cli")
         shutil.copytree(bench.CHECKOUT / name, folder / name, ignore=ignored)
     shutil.copy(bench.CHECKOUT / "Pulumi.yaml", folder / "Pulumi.yaml")
-    place = Place(folder, "local")
-    place.stack_file.write_text(place.stack_file.read_text().replace("http://127.0.0.1:8642", url))
+    checkout = Checkout(folder, "local")
+    checkout.stack_file.write_text(checkout.stack_file.read_text().replace("http://127.0.0.1:8642", url))
     (folder / ".cache").mkdir()
     setup = {"engine": {"folder": str(engine)}, "pulumi_home": str(folder / "home")}
     (folder / ".cache" / "setup.json").write_text(json.dumps(setup))
-    key, _ = account.client_settings(environment.prepared(place, os.environ))
-    return Site(place, Client(key, url), key)
+    key, _ = account_items.client_settings(environment.prepared(checkout, os.environ))
+    return Site(checkout, Client(key, url), key)

@@ -9,11 +9,13 @@ import shutil
 import pytest
 
 from components.runpod.marker import Marker
-from stacks.cli import break_glass, doctor, ending, locks, sweep
+from stacks.cli.account import deletion
+from stacks.cli.account.ownership import Selection
+from stacks.cli.commands import break_glass, doctor, sweep
 from stacks.cli.consent import Consent
 from stacks.cli.errors import CliError
-from stacks.cli.stack import POD, VOLUME
-from stacks.cli.standing import Named
+from stacks.cli.pulumi import state_locks
+from stacks.cli.pulumi.stack import POD, VOLUME
 from tests.integration.operations.site import Site
 from tests.integration.provider import bench
 
@@ -29,21 +31,21 @@ def test_an_orphan_is_swept_and_nothing_else_is(site: Site, capsys: pytest.Captu
     site.record(OURS.instance, {held: POD, volume: VOLUME})
     everything = {held, volume, orphan, colleagues, hand, lost}
 
-    assert sweep.run(site.place, Named(), NO) == 0
+    assert sweep.run(site.checkout, Selection(), NO) == 0
     said = capsys.readouterr().out
-    assert f"would end pod {orphan}" in said
-    assert f"leaves pod {colleagues}" in said
+    assert f"would delete pod {orphan}" in said
+    assert f"keeps pod {colleagues}" in said
     assert "/day" in said
     assert site.holds() == everything
 
-    assert sweep.run(site.place, Named(), YES) == 0
+    assert sweep.run(site.checkout, Selection(), YES) == 0
     assert site.holds() == everything - {orphan}
-    assert sweep.run(site.place, Named(), NO) == 0
-    assert "nothing to end" in capsys.readouterr().out
+    assert sweep.run(site.checkout, Selection(), NO) == 0
+    assert "no orphans found" in capsys.readouterr().out
 
     with pytest.raises(CliError, match="make destroy ENV=local"):
-        sweep.run(site.place, Named(frozenset({held})), YES)
-    assert sweep.run(site.place, Named(frozenset({hand}), frozenset({lost})), YES) == 0
+        sweep.run(site.checkout, Selection(frozenset({held})), YES)
+    assert sweep.run(site.checkout, Selection(frozenset({hand}), frozenset({lost})), YES) == 0
     assert site.holds() == {held, volume, colleagues}
 
 
@@ -51,11 +53,11 @@ def test_an_orphan_is_swept_and_nothing_else_is(site: Site, capsys: pytest.Captu
 def test_an_endpoint_nobody_remembers_is_told_of_and_swept(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.record(OURS.instance, {})
     orphan, colleagues, hand = site.endpoint(ORPHAN), site.endpoint(COLLEAGUES), site.endpoint(None)
-    assert doctor.run(site.place, as_json=True) == 1
+    assert doctor.run(site.checkout, as_json=True) == 1
     report = json.loads(capsys.readouterr().out)
     costs = [finding for finding in report["findings"] if finding["kind"] == "orphan"]
     assert [(orphan in finding["what"], finding["usdPerDay"] > 0) for finding in costs] == [(True, True)]
-    assert sweep.run(site.place, Named(), YES) == 0
+    assert sweep.run(site.checkout, Selection(), YES) == 0
     assert site.holds() == {colleagues, hand}
 
 
@@ -63,8 +65,8 @@ def test_an_endpoint_nobody_remembers_is_told_of_and_swept(site: Site, capsys: p
 def test_what_an_update_is_making_is_no_orphan(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.record(OURS.instance, {})
     making = site.pod(OURS)
-    monkeypatch.setattr(locks, "living", lambda _folder: ["lock.json"])
-    assert sweep.run(site.place, Named(), YES) == 0
+    monkeypatch.setattr(state_locks, "active", lambda _folder: ["lock.json"])
+    assert sweep.run(site.checkout, Selection(), YES) == 0
     assert site.holds() == {making}
 
 
@@ -73,8 +75,8 @@ def test_a_stack_that_was_destroyed_still_owns_what_it_left(site: Site) -> None:
     site.record(OURS.instance, {})
     site.destroy()
     late = site.pod(ORPHAN)
-    assert sweep.run(site.place, Named(), NO) == 0
-    assert sweep.run(site.place, Named(), YES) == 0
+    assert sweep.run(site.checkout, Selection(), NO) == 0
+    assert sweep.run(site.checkout, Selection(), YES) == 0
     assert late not in site.holds()
 
 
@@ -85,9 +87,9 @@ def test_a_deletion_that_lies_fails_the_sweep(
     site.record(OURS.instance, {})
     orphan = site.pod(ORPHAN)
     runpod.control("faults", [{"method": "DELETE", "path": "^/v2/pods/", "do": {"status": 204}}])
-    monkeypatch.setattr(ending, "BOUND", dataclasses.replace(ending.BOUND, seconds=2.0))
+    monkeypatch.setattr(deletion, "DEFAULT_TIMING", dataclasses.replace(deletion.DEFAULT_TIMING, seconds=2.0))
     try:
-        assert sweep.run(site.place, Named(), YES) == 1
+        assert sweep.run(site.checkout, Selection(), YES) == 1
     finally:
         runpod.control("faults", [])
     assert "still exists and bills" in capsys.readouterr().out
@@ -100,18 +102,18 @@ def test_break_glass_needs_no_passphrase_and_spares_colleagues(
     own = {site.pod(OURS), site.volume(OURS), site.pod(ORPHAN)}
     theirs = site.pod(COLLEAGUES)
     site.record(OURS.instance, {})
-    shutil.rmtree(site.place.state)
-    shutil.rmtree(site.place.root / ".cache")
+    shutil.rmtree(site.checkout.state)
+    shutil.rmtree(site.checkout.root / ".cache")
     with pytest.raises(CliError, match="RUNPOD_API_KEY"):
-        break_glass.run(site.place, YES, instance="", keep_volumes=False)
+        break_glass.run(site.checkout, YES, instance="", keep_volumes=False)
     monkeypatch.setenv("RUNPOD_API_KEY", site.key)
     with pytest.raises(CliError, match=f"several instances.*{OURS.instance}, {COLLEAGUES.instance}"):
-        break_glass.run(site.place, YES, instance="", keep_volumes=False)
-    assert break_glass.run(site.place, NO, instance=OURS.instance, keep_volumes=False) == 1
+        break_glass.run(site.checkout, YES, instance="", keep_volumes=False)
+    assert break_glass.run(site.checkout, NO, instance=OURS.instance, keep_volumes=False) == 1
     assert site.holds() == own | {theirs}
-    assert break_glass.run(site.place, YES, instance=OURS.instance, keep_volumes=True) == 0
+    assert break_glass.run(site.checkout, YES, instance=OURS.instance, keep_volumes=True) == 0
     assert [volume.id for volume in site.client.list_network_volumes()] == sorted(own & site.holds())
-    assert break_glass.run(site.place, YES, instance=OURS.instance, keep_volumes=False) == 0
+    assert break_glass.run(site.checkout, YES, instance=OURS.instance, keep_volumes=False) == 0
     assert site.holds() == {theirs}
     assert site.key not in "".join(capsys.readouterr())
 
@@ -119,13 +121,13 @@ def test_break_glass_needs_no_passphrase_and_spares_colleagues(
 def test_the_doctor_compares_state_and_account(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     held, orphan = site.pod(OURS), site.pod(ORPHAN)
     site.record(OURS.instance, {held: POD, "vanished": VOLUME})
-    assert doctor.run(site.place, as_json=True) == 1
+    assert doctor.run(site.checkout, as_json=True) == 1
     report = json.loads(capsys.readouterr().out)
     found = {(finding["kind"], finding["severity"]): finding for finding in report["findings"]}
     assert orphan in found["orphan", "costs"]["what"]
     assert found["orphan", "costs"]["usdPerDay"] > 1
     assert "volume vanished" in found["lost", "breaks"]["what"]
     assert report["healthy"] is False
-    sweep.run(site.place, Named(), YES)
+    sweep.run(site.checkout, Selection(), YES)
     site.record(OURS.instance, {held: POD})
-    assert doctor.run(site.place, as_json=False) == 0
+    assert doctor.run(site.checkout, as_json=False) == 0

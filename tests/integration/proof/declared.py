@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from components.runpod.plugin.values import Values
+from components.runpod.plugin.base.property_codec import Values
 
 KEY = "rpa_canary_model"
 STACK, PROJECT = "local", "comfyui-runpod"

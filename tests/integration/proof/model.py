@@ -16,17 +16,18 @@ from pulumi.provider.experimental import provider as sdk
 
 from components.runpod.api.client import Client
 from components.runpod.api.errors import CallError, RunPodError
-from components.runpod.api.transport import Pace
-from components.runpod.checkpoint import NOTHING_TOLD, Checkpoint, Told
+from components.runpod.api.transport import ClientHooks
 from components.runpod.intents import Intents
-from components.runpod.plugin.kind import NotReadyError, token_of
-from components.runpod.plugin.kinds import KINDS
-from components.runpod.plugin.provider import RunPodProvider
-from components.runpod.plugin.surroundings import Clocks
-from components.runpod.plugin.values import Values, decode, encode
-from stacks.cli import account, ending, standing
-from stacks.cli.known import Known, of_state
-from stacks.cli.standing import Named
+from components.runpod.plugin.base.property_codec import Values, decode, encode
+from components.runpod.plugin.base.resource import NotReadyError, token_of
+from components.runpod.plugin.lifecycle.deletion import DeletionTiming
+from components.runpod.plugin.process.dependencies import Clocks
+from components.runpod.plugin.process.provider import RunPodProvider
+from components.runpod.plugin.resources.registry import HANDLERS
+from components.runpod.state_file import NOTHING_REPORTED, ReportedState, SavedState
+from stacks.cli.account import account_items, deletion, ownership
+from stacks.cli.account.ownership import Selection
+from stacks.cli.pulumi.stack_index import StackIndex, index_state
 from tests.integration.proof.declared import GUARD, KEY, LATE_EFFECT, POD, PROJECT, STACK, VOLUME, Entry, Program
 from tests.integration.proof.process import Death, KilledError, Screen, VirtualStop
 from tests.integration.proof.runpod import RunPod
@@ -41,7 +42,7 @@ class Engine:
         self._reads_state = reads_state
         self.intents = Intents(folder / "intents", runpod.emu.clock.now)
         self.state: list[Entry] = []
-        self.screen = Screen()
+        self.reporter = Screen()
         self._death = Death()
         self._calls = 0
         self._provider: RunPodProvider | None = None
@@ -72,16 +73,16 @@ class Engine:
 
     def sweep(self) -> bool:
         """Do what `make sweep YES=1` does, by its own rules."""
-        self.screen.said.clear()
-        client = Client(KEY, self._runpod.url, self._pace())
-        patience = ending.Patience(clock=self._runpod.emu.clock.now, sleep=self._runpod.pass_time)
+        self.reporter.said.clear()
+        client = Client(KEY, self._runpod.url, self._hooks())
+        timing = DeletionTiming(clock=self._runpod.emu.clock.now, sleep=self._runpod.pass_time)
         try:
-            items = account.look(client, {})
-            targets = [j for j in standing.judge_all(items, self._known()) if standing.may_end(j, Named())]
-            self.screen.said += [judged.line for judged in standing.judge_all(items, self._known())]
-            return not ending.end_all(client, [judged.item for judged in targets], patience)
+            items = account_items.list_items(client, {})
+            targets = [j for j in ownership.classify_all(items, self._known()) if ownership.may_delete(j, Selection())]
+            self.reporter.said += [owned.line for owned in ownership.classify_all(items, self._known())]
+            return not deletion.delete_all(client, [owned.item for owned in targets], timing)
         except CallError as error:
-            self.screen.said.append(str(error))
+            self.reporter.said.append(str(error))
             return False
         finally:
             client.close()
@@ -89,8 +90,8 @@ class Engine:
     def ids(self) -> set[str]:
         return {entry.id for entry in self.state if entry.urn != GUARD}
 
-    def _known(self) -> Known:
-        return Known((of_state(STACK, self._document()["checkpoint"]["latest"], past=self._past()),))
+    def _known(self) -> StackIndex:
+        return StackIndex((index_state(STACK, self._document()["checkpoint"]["latest"], past=self._past()),))
 
     def _past(self) -> set[str]:
         return set(self._born)
@@ -100,15 +101,15 @@ class Engine:
     def _command(self, steps: Awaitable[None], death: Death | None) -> bool:
         """Run in a new provider process; a death ends it as it is."""
         self._death, self._calls = death or Death(), 0
-        self.screen.said.clear()
+        self.reporter.said.clear()
         asyncio.run(self._alive(steps))
-        return not any(line.startswith("error: ") for line in self.screen.said)
+        return not any(line.startswith("error: ") for line in self.reporter.said)
 
     async def _alive(self, steps: Awaitable[None]) -> None:
-        told = Told(frozenset(self.ids()), dict(self.begun)) if self.tells else NOTHING_TOLD
-        checkpoint = Checkpoint(self._backend if self._reads_state else None, told)
+        messages = ReportedState(frozenset(self.ids()), dict(self.begun)) if self.tells else NOTHING_REPORTED
+        checkpoint = SavedState(self._backend if self._reads_state else None, messages)
         clocks = Clocks(self._runpod.emu.clock.now, self._runpod.emu.clock.now)
-        provider = RunPodProvider(self.screen, self.intents, self._before_send, checkpoint, clocks)
+        provider = RunPodProvider(self.reporter, self.intents, self._before_send, checkpoint, clocks)
         provider.stop = VirtualStop(self._runpod)
         self._provider = provider
         settings = {"apiKey": KEY, "apiUrl": self._runpod.url, "lateEffectSeconds": str(LATE_EFFECT)}
@@ -118,9 +119,9 @@ class Engine:
         try:
             await steps
         except RunPodError as error:
-            self.screen.said.append(f"error: {error}")
+            self.reporter.said.append(f"error: {error}")
         except KilledError:
-            self.screen.said.append("error: killed")
+            self.reporter.said.append("error: killed")
         finally:
             provider._threads.shutdown()
             if provider._client:
@@ -246,8 +247,8 @@ class Engine:
     def _entry(self, urn: str) -> Entry | None:
         return next((entry for entry in self.state if entry.urn == urn and not entry.doomed), None)
 
-    def _pace(self) -> Pace:
-        return Pace(self._runpod.pass_time, self._runpod.emu.clock.now)
+    def _hooks(self) -> ClientHooks:
+        return ClientHooks(self._runpod.pass_time, self._runpod.emu.clock.now)
 
     def _write(self) -> None:
         file = self._backend / ".pulumi" / "stacks" / PROJECT / f"{STACK}.json"
@@ -259,6 +260,6 @@ class Engine:
 
     def _resources(self) -> Iterator[dict[str, Any]]:
         for entry in self.state:
-            kept = KINDS[token_of(entry.urn)].outputs
+            kept = HANDLERS[token_of(entry.urn)].outputs
             shown = {name: value for name, value in entry.outputs.items() if name in kept}
             yield {"urn": entry.urn, "id": entry.id, "type": token_of(entry.urn), "outputs": shown}

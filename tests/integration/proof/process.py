@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from components.runpod.plugin.kind import Stop
+from components.runpod.plugin.base.resource import CancelToken
 from tests.integration.proof.runpod import RunPod
 
 
@@ -12,7 +12,7 @@ class KilledError(BaseException):
     """SIGKILL: nothing below may catch it."""
 
 
-class VirtualStop(Stop):
+class VirtualStop(CancelToken):
     """Waits pass on the emulator's clock."""
 
     def __init__(self, runpod: RunPod) -> None:

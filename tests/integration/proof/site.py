@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
-from stacks.cli import destroy, emulator, environment, locks, stack
+from stacks.cli.checkout import Checkout
+from stacks.cli.commands import destroy, emulator
 from stacks.cli.consent import Consent
-from stacks.cli.place import Place
+from stacks.cli.pulumi import environment, stack, state_locks
 from tests.integration.provider import bench
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -32,7 +33,7 @@ POD_URN = "urn:pulumi:local::comfyui-runpod::runpod:index:Pod::pod"
 class Site:
     """One environment with a file backend of its own."""
 
-    place: Place
+    checkout: Checkout
     environ: dict[str, str] = field(repr=False)
 
     def run(self, *arguments: str, fails: bool = False) -> str:
@@ -49,13 +50,13 @@ class Site:
         """Start plain `pulumi` as the leader of a session of its own, so that a test can end its whole tree."""
         return subprocess.Popen(
             [
-                f"{self.place.setup()['engine']['folder']}/pulumi",
+                f"{self.checkout.setup()['engine']['folder']}/pulumi",
                 *arguments,
                 "--stack",
-                self.place.env,
+                self.checkout.env,
                 "--non-interactive",
             ],
-            cwd=self.place.root,
+            cwd=self.checkout.root,
             env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -75,24 +76,24 @@ class Site:
             for name, value in self.environ.items():
                 patch.setenv(name, value)
             patch.setattr(emulator, "start", lambda _place: None)
-            return destroy.run(self.place, Consent("local", given=True))
+            return destroy.run(self.checkout, Consent("local", given=True))
 
     def break_lock(self) -> None:
         """Remove what a killed engine left, by the rules of `make up`."""
-        folder = locks.folder(self.place, self.environ)
+        folder = state_locks.folder(self.checkout, self.environ)
         assert folder is not None
-        locks.break_stale(folder)
+        state_locks.break_stale(folder)
         assert not list(folder.glob("*.json"))
 
     def settings(self, **values: str) -> None:
         """Change plain settings; the program's own are called `proof:<name>`."""
-        document = self.place.stack_yaml()
+        document = self.checkout.stack_yaml()
         document["config"] |= {name.replace("__", ":"): value for name, value in values.items()}
-        self.place.stack_file.write_text(yaml.safe_dump(document))
+        self.checkout.stack_file.write_text(yaml.safe_dump(document))
 
     def resources(self) -> list[dict[str, Any]]:
         """What the engine has saved last."""
-        file = self.place.state / "pulumi" / ".pulumi" / "stacks" / "comfyui-runpod" / "local.json"
+        file = self.checkout.state / "pulumi" / ".pulumi" / "stacks" / "comfyui-runpod" / "local.json"
         if not file.exists():
             return []
         return json.loads(file.read_text())["checkpoint"]["latest"].get("resources") or []
@@ -101,19 +102,19 @@ class Site:
         return [item["id"] for item in self.resources() if item["type"] == kind]
 
     def intents(self) -> list[dict[str, Any]]:
-        return [json.loads(file.read_text()) for file in sorted((self.place.state / "intents").glob("*.json"))]
+        return [json.loads(file.read_text()) for file in sorted((self.checkout.state / "intents").glob("*.json"))]
 
 
 def new_site(folder: Path, engine: Path, url: str, *, plugin: Path = PLUGIN, **settings: str) -> Site:
     """Lay out a checkout of its own; `settings` are the program's."""
-    place = lay_out(folder, engine, plugin)
-    site = Site(place, prepared_environ(place))
+    checkout = lay_out(folder, engine, plugin)
+    site = Site(checkout, prepared_environ(checkout))
     site.run("stack", "init")
     site.run("config", "set-all", *plain_settings(url, settings))
     return site
 
 
-def lay_out(folder: Path, engine: Path, plugin: Path = PLUGIN) -> Place:
+def lay_out(folder: Path, engine: Path, plugin: Path = PLUGIN) -> Checkout:
     """Write the files of a checkout."""
     for name in ("stacks", "program", ".cache", ".state"):
         (folder / name).mkdir(parents=True)
@@ -124,7 +125,7 @@ def lay_out(folder: Path, engine: Path, plugin: Path = PLUGIN) -> Place:
     setup = {"engine": {"folder": str(engine)}, "pulumi_home": str(folder / "home")}
     (folder / ".cache" / "setup.json").write_text(json.dumps(setup))
     (folder / "stacks" / "Pulumi.local.yaml").write_text("config: {}\n")
-    return Place(folder, "local")
+    return Checkout(folder, "local")
 
 
 def plain_settings(url: str, settings: dict[str, str]) -> Iterable[str]:
@@ -135,7 +136,7 @@ def plain_settings(url: str, settings: dict[str, str]) -> Iterable[str]:
     return ["--secret", f"runpod:apiKey={KEY}", *plain]
 
 
-def prepared_environ(place: Place) -> dict[str, str]:
+def prepared_environ(checkout: Checkout) -> dict[str, str]:
     """Return the environment of an engine, with a passphrase, without policies, and with the stack's own records."""
     # Without cached bytecode every start of a plugin would compile the whole SDK again.
     left_out = ("PULUMI_", "RUNPOD_", "PYTHONDONTWRITEBYTECODE")
@@ -143,7 +144,7 @@ def prepared_environ(place: Place) -> dict[str, str]:
     own = {
         "PULUMI_CONFIG_PASSPHRASE": "test",
         "PULUMI_OPTION_POLICY_PACK": "",
-        "COMFYUI_RUNPOD_STATE": str(place.state),
+        "COMFYUI_RUNPOD_STATE": str(checkout.state),
         "PATH": f"{bench.CHECKOUT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
     }
-    return environment.for_engine(place, {**kept, **own})
+    return environment.for_engine(checkout, {**kept, **own})

@@ -12,8 +12,8 @@ import pytest
 
 from components.runpod.api import errors
 from components.runpod.api.client import Client
-from components.runpod.api.transport import Call, Pace
-from components.runpod.plugin.kind import Stop
+from components.runpod.api.transport import Call, ClientHooks
+from components.runpod.plugin.base.resource import CancelToken
 from tests.emulator.error_forms import FORMS
 from tests.integration.proof.declared import KEY
 from tests.integration.proof.runpod import RunPod, in_thread
@@ -126,7 +126,7 @@ def things(runpod: RunPod) -> tuple[str, str]:
 
 @pytest.fixture
 def client(runpod: RunPod) -> Iterator[Client]:
-    made = Client(KEY, runpod.url, Pace(sleep=runpod.pass_time, clock=runpod.emu.clock.now))
+    made = Client(KEY, runpod.url, ClientHooks(sleep=runpod.pass_time, clock=runpod.emu.clock.now))
     yield made
     made.close()
 
@@ -210,9 +210,9 @@ def stalled(runpod: RunPod, things: tuple[str, str], what: str) -> None:
 
 
 def test_ctrl_c_ends_the_longest_wait_at_once(runpod: RunPod) -> None:
-    stop = Stop()
+    stop = CancelToken()
     client = Client(
-        KEY, runpod.url, Pace(sleep=stop.sleep, before_send=stop.check, waiting=lambda _why: stop.request())
+        KEY, runpod.url, ClientHooks(sleep=stop.sleep, before_send=stop.check, waiting=lambda _why: stop.request())
     )
     runpod.faults({"do": {"status": 429, "headers": {"Retry-After": "90"}}})
     began = time.monotonic()

@@ -38,7 +38,7 @@ def killed_after(here: Engine, runpod: RunPod, calls: int, flight: str) -> bool:
     runpod.faults(*IN_FLIGHT[flight])
     here.up(Program(), Death(calls))
     runpod.faults()
-    return any("killed" in line for line in here.screen.said)
+    return any("killed" in line for line in here.reporter.said)
 
 
 @pytest.mark.parametrize("then", ["up", "destroy"])
@@ -51,16 +51,16 @@ def test_killed_before_any_call_another_machine_leaves_no_orphan(
         here.tells = True
         if not killed_after(here, runpod, calls, flight):
             assert calls > 10, "it was killed before each of a whole run's calls"
-            assert here.destroy(), here.screen.said
+            assert here.destroy(), here.reporter.said
             return
         there = here.elsewhere(tmp_path / f"{calls}-there")
         if then == "up":
-            assert there.up(Program(), refresh=True), (calls, there.screen.said)
+            assert there.up(Program(), refresh=True), (calls, there.reporter.said)
             runpod.pass_time(2 * LATE_EFFECT)
-            assert runpod.holds() == there.ids(), (calls, there.screen.said)
-        assert there.destroy(), (calls, there.screen.said)
+            assert runpod.holds() == there.ids(), (calls, there.reporter.said)
+        assert there.destroy(), (calls, there.reporter.said)
         runpod.pass_time(2 * LATE_EFFECT)
         assert not [entry for entry in there.state if entry.urn == GUARD]
-        assert runpod.holds() == set(), (calls, there.screen.said)
+        assert runpod.holds() == set(), (calls, there.reporter.said)
         there.begun.clear()
     pytest.fail("a run of that many calls")

@@ -70,7 +70,7 @@ def test_what_a_pod_costs_an_up_beside_a_dummy(runpod: RunPod, engine: Path, tmp
     took: dict[str, list[float]] = {"dummy": [], "pod": []}
     sites = {name: new_site(tmp_path / name, engine, runpod.url) for name in took}
     for name, program in (("dummy", DUMMY), ("pod", POD)):
-        (sites[name].place.root / "program" / "__main__.py").write_text(program)
+        (sites[name].checkout.root / "program" / "__main__.py").write_text(program)
     for _ in range(5):
         for name, site in sites.items():
             began = time.monotonic()

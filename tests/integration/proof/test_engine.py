@@ -29,7 +29,7 @@ def only_pod(site: Site, runpod: RunPod, said: str = "") -> str:
 
 
 def lose_records(site: Site) -> None:
-    shutil.rmtree(site.place.state / "intents")
+    shutil.rmtree(site.checkout.state / "intents")
 
 
 @pytest.mark.parametrize("replace", ["before", "after"])
@@ -181,26 +181,26 @@ def test_nothing_shows_a_key_or_a_secret(
     """
     second, secret = "rpa_canary_second_key", "canary-of-the-environment"
     site.run("config", "set", "--secret", "proof:secret", secret)
-    told = [site.up("--debug")]
+    messages = [site.up("--debug")]
     before = only_pod(site, runpod)
     runpod.conditions(revoked_keys=KEY)
-    told.append(site.run("config", "set", "--secret", "runpod:apiKey", f"{KEY}+{second}"))
-    told.append(site.up("--debug"))
+    messages.append(site.run("config", "set", "--secret", "runpod:apiKey", f"{KEY}+{second}"))
+    messages.append(site.up("--debug"))
     assert only_pod(site, runpod) == before
-    told.append(site.run("preview", "--expect-no-changes", "--diff"))
+    messages.append(site.run("preview", "--expect-no-changes", "--diff"))
     # The same account under another name is another address: used at once, and nothing is replaced.
     site.settings(runpod__apiUrl=runpod.url.replace("127.0.0.1", "localhost"))
-    told.append(site.up("--debug"))
+    messages.append(site.up("--debug"))
     assert only_pod(site, runpod) == before
     runpod.faults({"method": "PATCH", "do": {"status": 401}})
     site.settings(proof__x="2")
-    told.append(site.up("--debug", fails=True))
+    messages.append(site.up("--debug", fails=True))
     runpod.faults()
-    told += [site.run("stack", "export"), site.run("stack", "history", "--json"), json.dumps(site.intents())]
+    messages += [site.run("stack", "export"), site.run("stack", "history", "--json"), json.dumps(site.intents())]
     assert site.make_destroy(monkeypatch) == 0
-    told.append(capsys.readouterr().out)
-    disk = b"".join(file.read_bytes() for file in site.place.root.rglob("*") if file.is_file())
-    shown = "".join(told).encode() + disk
+    messages.append(capsys.readouterr().out)
+    disk = b"".join(file.read_bytes() for file in site.checkout.root.rglob("*") if file.is_file())
+    shown = "".join(messages).encode() + disk
     canaries = {"the first key": KEY, "the second key": second, "a secret variable": secret}
     assert {name for name, canary in canaries.items() if canary.encode() in shown} == set()
     assert runpod.holds() == set()

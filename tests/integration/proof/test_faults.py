@@ -12,7 +12,7 @@ import pytest
 
 from components.runpod.api import errors, transport
 from components.runpod.api.client import Client
-from stacks.cli import receipt
+from stacks.cli.reports import receipt
 from tests.integration.proof.declared import KEY, POD, Program
 from tests.integration.proof.model import Engine
 from tests.integration.proof.runpod import RunPod, in_thread
@@ -33,12 +33,12 @@ def engine(runpod: RunPod, tmp_path: Path) -> Iterator[Engine]:
     made = Engine(tmp_path, runpod)
     yield made
     runpod.calm()
-    assert made.destroy(), made.screen.said
+    assert made.destroy(), made.reporter.said
     assert runpod.holds() == set()
 
 
 def said(engine: Engine) -> str:
-    return " ".join("\n".join(engine.screen.said).split())
+    return " ".join("\n".join(engine.reporter.said).split())
 
 
 def pod_of(engine: Engine) -> str:
@@ -100,9 +100,9 @@ def test_billing_that_lags_is_not_taken_for_nothing(engine: Engine, runpod: RunP
     guard = engine.state[0].outputs["instanceId"]
     ran = receipt.meter(client.list_pods(), client.list_network_volumes(), {}, {guard})
     now = datetime.fromtimestamp(runpod.emu.clock.now(), UTC)
-    told = "\n".join(receipt.lines(receipt.bill(client, ran), now))
+    messages = "\n".join(receipt.lines(receipt.add_billed(client, ran), now))
     client.close()
-    assert "not yet" in told
+    assert "not yet" in messages
 
 
 def test_a_pod_that_never_gets_ready_is_in_the_state_and_named_with_its_price(engine: Engine, runpod: RunPod) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stacks.cli.stack import POD, VOLUME
+from stacks.cli.pulumi.stack import POD, VOLUME
 from tests.integration.proof import killing
 from tests.integration.proof.killing import MOMENTS, VICTIMS, Hit, kill_up
 from tests.integration.proof.runpod import RunPod
@@ -111,7 +111,7 @@ WITHOUT_ADOPTION = """#!/bin/sh
 RUNPOD_PLUGIN_PARENT=$PPID exec {python} -P -c '
 import sys
 from components.runpod.plugin.__main__ import main
-from components.runpod.plugin.creation import Creation
+from components.runpod.plugin.lifecycle.creation import Creation
 Creation._adopt = lambda self: None
 sys.exit(main(sys.argv[1:]))
 ' "$@"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stacks.cli.place import Place
+from stacks.cli.checkout import Checkout
 from tests.integration.proof.runpod import RunPod
 from tests.integration.proof.site import KEY, PLUGIN, Site, prepared_environ
 from tests.integration.provider import bench
@@ -60,8 +60,8 @@ def settings(env: str, url: str) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_a_second_preview_is_empty(checkout: Path, engine: Path, runpod: RunPod, env: str) -> None:
-    place = Place(checkout, env)
-    site = Site(place, prepared_environ(place))
+    environment_checkout = Checkout(checkout, env)
+    site = Site(environment_checkout, prepared_environ(environment_checkout))
     site.run("stack", "init")
     site.run("config", "set", "--secret", "runpod:apiKey", KEY)
     site.up()
@@ -69,7 +69,7 @@ def test_a_second_preview_is_empty(checkout: Path, engine: Path, runpod: RunPod,
     assert [pod.id for pod in runpod.pods()] == [outputs["podId"]]
     shown = site.run("preview", "--expect-no-changes", "--diff")
     assert "error" not in shown
-    volume = place.stack_yaml()["config"]["comfyui-runpod:volume"]
+    volume = environment_checkout.stack_yaml()["config"]["comfyui-runpod:volume"]
     if volume.get("protect"):
         assert "cannot be deleted" in site.pulumi_destroy(fails=True)
         assert outputs["volumeId"] in runpod.holds()

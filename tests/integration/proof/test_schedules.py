@@ -134,7 +134,7 @@ def carry_out(engine: Engine, runpod: RunPod, program: Program, step: Step) -> P
 def assert_nothing_bills_unknown(engine: Engine, runpod: RunPod, step: Step) -> None:
     """What bills is in the state, or in a record that the next command reads, or was named by this command."""
     recorded = {intent.marker for intent in engine.intents._all()}
-    said = "\n".join(engine.screen.said)
+    said = "\n".join(engine.reporter.said)
     markers = runpod.markers()
     unknown = {one for one in runpod.holds() - engine.ids() if str(markers[one]) not in recorded and one not in said}
     assert unknown == set(), f"after {step}: {unknown} bill and nobody knows; said: {said}"
@@ -143,14 +143,14 @@ def assert_nothing_bills_unknown(engine: Engine, runpod: RunPod, step: Step) -> 
 def assert_it_converges(engine: Engine, runpod: RunPod, program: Program) -> None:
     """Without faults one `up` makes exactly one pod and one volume, and a second has nothing to do."""
     runpod.calm()
-    assert engine.up(program, refresh=True), engine.screen.said
+    assert engine.up(program, refresh=True), engine.reporter.said
     runpod.pass_time(120)
-    assert engine.up(program, refresh=True), engine.screen.said
+    assert engine.up(program, refresh=True), engine.reporter.said
     pods = {pod.id for pod in runpod.pods()}
     assert pods == {entry.id for entry in engine.state if entry.urn == POD}
     assert len(pods) == 1
     made = runpod.requests("POST", "/v2/pods")
-    assert engine.up(program), engine.screen.said
+    assert engine.up(program), engine.reporter.said
     assert len(runpod.requests("POST", "/v2/pods")) == len(made)
 
 
@@ -167,9 +167,9 @@ def play(runpod: RunPod, sequence: list[Step], *, converge: bool, reads_state: b
         if converge:
             assert_it_converges(engine, runpod, program)
         runpod.faults()
-        assert engine.destroy(), engine.screen.said
+        assert engine.destroy(), engine.reporter.said
         runpod.pass_time(120)
-        assert runpod.holds() == set(), engine.screen.said
+        assert runpod.holds() == set(), engine.reporter.said
 
 
 @pytest.mark.timeout(1200)

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from stacks.cli import destroy, emulator, stack, told, up
+from stacks.cli.account import preview_context
+from stacks.cli.checkout import Checkout
+from stacks.cli.commands import destroy, emulator, up
 from stacks.cli.consent import Consent
-from stacks.cli.engine import Engine
-from stacks.cli.place import Place
-from stacks.cli.stack import POD, VOLUME
+from stacks.cli.pulumi import stack
+from stacks.cli.pulumi.engine import Engine
+from stacks.cli.pulumi.stack import POD, VOLUME
 from tests.integration.proof import site as sites
 from tests.integration.proof.bucket import Bucket, bucket
 from tests.integration.proof.killing import VICTIMS, kill_up
@@ -34,7 +36,7 @@ class Member(Site):
 
     @property
     def engine(self) -> Engine:
-        return Engine(self.place, self.environ)
+        return Engine(self.checkout, self.environ)
 
     def exported(self) -> dict[str, Any]:
         return stack.deployment(self.engine)
@@ -45,13 +47,13 @@ class Member(Site):
     def make_up(self) -> str:
         """Do what `make up` does behind the set-up; return what went wrong."""
         stack.prepare(self.engine)
-        code, failures = up.update(told.what_runs(self.engine, paused=False), AGREED)
+        code, failures = up.update(preview_context.with_preview_context(self.engine, paused=False), AGREED)
         return "" if code == 0 else f"{code}: {failures}"
 
     def start(self, *arguments: str) -> Any:  # noqa: ANN401 - the process of the base class
         """Start the engine as `make` does: with what the state says."""
-        engine = told.what_runs(self.engine, paused=False)
-        return Site(self.place, dict(engine.environ)).start(*arguments)
+        engine = preview_context.with_preview_context(self.engine, paused=False)
+        return Site(self.checkout, dict(engine.environ)).start(*arguments)
 
 
 @pytest.fixture(scope="module")
@@ -63,18 +65,18 @@ def team() -> Iterator[Bucket]:
 def member(folder: Path, first: Member, team: Bucket) -> Member:
     """Clone the checkout, as a colleague or a fresh runner of a CI has it: the files, and nothing of .state."""
     left_out = shutil.ignore_patterns(".state", "home")
-    shutil.copytree(first.place.root, folder, ignore=left_out)
-    place = Place(folder, "local")
+    shutil.copytree(first.checkout.root, folder, ignore=left_out)
+    checkout = Checkout(folder, "local")
     setup = json.loads((folder / ".cache" / "setup.json").read_text())
     (folder / ".cache" / "setup.json").write_text(json.dumps({**setup, "pulumi_home": str(folder / "home")}))
-    return Member(place, environ(place, team))
+    return Member(checkout, environ(checkout, team))
 
 
-def environ(place: Place, team: Bucket) -> dict[str, str]:
+def environ(checkout: Checkout, team: Bucket) -> dict[str, str]:
     """Return the environment of one member: the account of the bucket, and a folder of its own for records."""
-    place.state.mkdir(exist_ok=True)
+    checkout.state.mkdir(exist_ok=True)
     own = {"PULUMI_BACKEND_URL": team.backend, **team.environ}
-    return {**sites.prepared_environ(place), **own}
+    return {**sites.prepared_environ(checkout), **own}
 
 
 @pytest.fixture(params=["passphrase", "key service"])
@@ -131,7 +133,7 @@ def destroyed(one: Member, runpod: RunPod, monkeypatch: pytest.MonkeyPatch) -> N
             patch.setenv(name, value)
         if "PULUMI_CONFIG_PASSPHRASE" not in one.environ:
             patch.delenv("PULUMI_CONFIG_PASSPHRASE", raising=False)
-        assert destroy.run(one.place, AGREED) == 0
+        assert destroy.run(one.checkout, AGREED) == 0
     assert runpod.holds() == set(), "orphans"
 
 
@@ -147,7 +149,7 @@ def rounds(
         fresh = colleague(folder / f"runner-{number}", first, team)
         converged(fresh, runpod)
         destroyed(next_one, runpod, monkeypatch)
-        shutil.rmtree(fresh.place.root)
+        shutil.rmtree(fresh.checkout.root)
         print(f"round {number} (seed {SEED}/{number}): {hit}, orphans 0", flush=True)
 
 

@@ -7,9 +7,9 @@ from components import runpod
 config = pulumi.Config()
 guard = runpod.StackGuard("guard", stack=pulumi.get_stack())
 key = runpod.SshKeyPair("key", comment="host")
-wish = config.get_object("volume") or {}
-if wish.get("id"):
-    volume_id = pulumi.Output.from_input(str(wish["id"]))
+requirement = config.get_object("volume") or {}
+if requirement.get("id"):
+    volume_id = pulumi.Output.from_input(str(requirement["id"]))
 else:
     volume_id = runpod.NetworkVolume(
         "volume",
@@ -18,8 +18,8 @@ else:
         guard=guard.instance_id,
         data_center_ids=config.get_object("centers"),
         gpu_type_id_list=["NVIDIA RTX A5000"],
-        keep=wish.get("keep"),
-        may_replace=wish.get("replace"),
+        keep=requirement.get("keep"),
+        may_replace=requirement.get("replace"),
     ).network_volume_id
 pod = runpod.Pod(
     "pod",

@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from provisioning import bundle, contract
-from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, Secrets, SourcePin
+from provisioning import contract
+from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, Secrets, SourcePin, bundle
 from provisioning.install import job
 from provisioning.install.follow import follow
 from provisioning.install.progress import read_from

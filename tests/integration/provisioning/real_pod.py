@@ -15,10 +15,10 @@ from typing import Any
 import asyncssh
 
 from provisioning import contract
-from provisioning.client.console import Console
-from provisioning.client.pusher import Bounds, Pusher
-from provisioning.client.session import connect
 from provisioning.contract import ProvisionPlan, PushRequest, SshTarget
+from provisioning.ssh.console import Console
+from provisioning.ssh.pusher import Pusher, PushTimeouts
+from provisioning.ssh.session import connect
 from tests.emulator.runtimes import ContainerSpec
 from tests.emulator.runtimes import namespace_record as records
 from tests.emulator.runtimes.namespace import NamespaceRuntime
@@ -79,7 +79,7 @@ class RealPod:
         """Install as `up` does; returns the result."""
         await self._serve_files()
         request = PushRequest(self.target, plan, SECRETS)
-        return await Pusher(request, Console(self.said.append), Bounds(900, 120)).push()
+        return await Pusher(request, Console(self.said.append), PushTimeouts(900, 120)).push()
 
     async def _serve_files(self) -> None:
         if self._servers:

@@ -107,7 +107,7 @@ async def test_what_was_changed_on_the_volume_is_refused_and_the_next_up_makes_i
     pod.said.clear()
     result = await pod.push(wanted)
     assert result["isolation"] == "landlock"
-    assert len([line for line in pod.said if "it is made anew now" in line]) == 2
+    assert len([line for line in pod.said if "it is built again now" in line]) == 2
     await pod.wait(f"{GATEWAY}/livez")
 
 
@@ -118,5 +118,19 @@ async def test_without_landlock_the_folder_is_closed_and_models_are_copied(pod: 
     await pod.stop()
     await pod.start()
     pod.cut_network()
+    await pod.wait(f"{COMFYUI}/system_stats")
+    await _hold(pod)
+
+
+async def test_a_process_that_was_started_before_landlock_does_not_keep_its_access(
+    pod: RealPod, wanted: ProvisionPlan
+) -> None:
+    """It left ComfyUI's process group, so nothing that stops ComfyUI stops it."""
+    await pod.push(replace(wanted, isolation="folder"))
+    user = f"--reuid={contract.COMFYUI_UID} --regid={contract.COMFYUI_UID} --clear-groups"
+    await pod.run(f"setsid -f setpriv {user} sleep 100000 </dev/null >/dev/null 2>&1")
+    result = await pod.push(wanted)
+    assert result["isolation"] == "landlock"
+    assert "sleep 100000" not in await pod.run("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; true")
     await pod.wait(f"{COMFYUI}/system_stats")
     await _hold(pod)

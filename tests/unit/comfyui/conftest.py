@@ -61,7 +61,7 @@ class Comfy:
         return str(answer["prompt_id"])
 
     async def result(self, prompt_id: str) -> dict[str, Any]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while not (found := await self.get(f"/history/{prompt_id}")):  # noqa: ASYNC110 - it has no event for this
                 await asyncio.sleep(0.005)
         entry: dict[str, Any] = found[prompt_id]
@@ -78,7 +78,7 @@ class Comfy:
         return body
 
     async def until_running(self, prompt_id: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while prompt_id not in [item[1] for item in (await self.get("/queue"))["queue_running"]]:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
@@ -89,7 +89,7 @@ class Comfy:
 async def events(socket: ClientWebSocketResponse, until: str) -> list[dict[str, Any]]:
     """Return the text events up to and with the first of type `until`; binary ones are left out."""
     seen: list[dict[str, Any]] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while not seen or seen[-1]["type"] != until:
             message = await socket.receive()
             if isinstance(message.data, str):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientError, ClientSession
+from aiohttp import ClientConnectionError, ClientError, ClientSession
 
 from tests.comfyui.files import source_files
 from tests.emulator.public_ports import kept_port
@@ -34,7 +34,7 @@ class Running:
             assert response.status == 200, await response.text()
 
     async def end(self) -> int:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
 
@@ -69,7 +69,7 @@ async def _started(checkout: Path, models: Path, *flags: str) -> AsyncIterator[R
 
 
 async def _until_answering(session: ClientSession, url: str, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while process.returncode is None:
             with contextlib.suppress(ClientError):
                 async with session.get(f"{url}/prompt"):
@@ -88,7 +88,9 @@ async def test_it_says_that_it_is_a_stand_in_and_ends_on_request(checkout: Path,
 
 async def test_a_crash_ends_it_with_137(checkout: Path, published: Path) -> None:
     async with _started(checkout, published / "models") as running:
-        await running.submit("[stand-in: crash]")
+        # The job may have ended the process before the submission was answered.
+        with contextlib.suppress(ClientConnectionError):
+            await running.submit("[stand-in: crash]")
         assert await running.end() == 137
 
 

@@ -134,7 +134,7 @@ async def test_a_node_tells_what_it_was_given_as_if_it_had_made_it(comfy: Comfy)
 async def test_there_are_no_previews_unless_asked_for(comfy: Comfy) -> None:
     socket = await comfy.socket("me")
     await comfy.submit(small(), client_id="me")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while (message := await socket.receive()).type == WSMsgType.TEXT:
             if json.loads(message.data)["data"].get("node", "") is None:
                 return
@@ -180,7 +180,7 @@ async def test_nonsense_on_the_socket_is_borne(comfy: Comfy) -> None:
 
 
 async def _frame(socket: ClientWebSocketResponse) -> bytes:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while (message := await socket.receive()).type != WSMsgType.BINARY:
             assert message.type == WSMsgType.TEXT
     assert isinstance(message.data, bytes)

@@ -9,7 +9,7 @@ import pytest
 
 from components.budget import known_or
 from components.comfyui import plan_hash
-from components.environment import Environment, Machine, Software
+from components.environment import Environment, MachineSpec, RuntimeSpec
 from components.runpod.binding import Resource
 from provisioning import contract
 from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, PushRequest, SourcePin
@@ -21,7 +21,7 @@ PLAN = ProvisionPlan(
     models=(ModelPin("ae.safetensors", "vae", "https://example.org/ae", "c" * 64, 5),),
     gateway=GatewayPlan({"hosts": ["127.0.0.1"], "rate_limit_per_minute": 300}, 0.0),
 )
-MACHINE = Machine(
+MACHINE = MachineSpec(
     image="runpod/pytorch:1.0.2",
     disk_gb=50,
     gpus=("NVIDIA RTX A5000", "NVIDIA A40"),
@@ -39,10 +39,10 @@ MACHINE = Machine(
     replaceable_volume="",
     existing_volume="",
 )
-SOFTWARE = Software(PLAN, "2.8.0", "refuse", "digest0", {"civitai_token": "civ", "hugging_face_token": ""})
+SOFTWARE = RuntimeSpec(PLAN, "2.8.0", "refuse", "digest0", {"civitai_token": "civ", "hugging_face_token": ""})
 
 
-def declared(machine: Machine = MACHINE, *, preview: bool = False) -> Recorder:
+def declared(machine: MachineSpec = MACHINE, *, preview: bool = False) -> Recorder:
     def main() -> pulumi.Output[str]:
         comfyui = Environment("dev", machine=machine, software=SOFTWARE).comfyui
         assert comfyui is not None

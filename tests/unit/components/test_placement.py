@@ -6,14 +6,14 @@ from datetime import date
 import pytest
 
 from components.errors import PlacementError
-from components.placement import Catalogue, Offer, Requirement, Tier, Wanted, rank
+from components.placement import Catalogue, Offer, PlacementRequest, Requirement, Tier, rank
 
 A5000 = Offer("NVIDIA RTX A5000", 24, 0.27, {"EU-RO-1": "LOW", "US-KS-2": "HIGH"})
 A40 = Offer("NVIDIA A40", 48, 0.29, {"US-KS-2": "NONE"})
 H100 = Offer("NVIDIA H100 PCIe", 80, 2.39, {"US-KS-2": "LOW"})
 SHOWN = Offer("NVIDIA A30", 24, None)
 CATALOGUE = Catalogue((A5000, A40, H100, SHOWN), frozenset({"EU-RO-1", "US-KS-2"}), "api", date(2026, 11, 22))
-NAMED = Wanted((A5000.gpu, A40.gpu), None, 1, ())
+NAMED = PlacementRequest((A5000.gpu, A40.gpu), None, 1, ())
 NEED = Requirement(min_vram_gb=24, max_usd_per_hour=1.0)
 
 
@@ -29,7 +29,7 @@ def test_stock_counts_where_the_pod_may_be() -> None:
 
 
 def test_a_tenth_more_is_paid_for_twice_the_memory() -> None:
-    assert [c.gpu for c in rank(Wanted((), NEED, 1, ()), CATALOGUE)] == [A40.gpu, A5000.gpu]
+    assert [c.gpu for c in rank(PlacementRequest((), NEED, 1, ()), CATALOGUE)] == [A40.gpu, A5000.gpu]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_tenth_more_is_paid_for_twice_the_memory() -> None:
     ],
 )
 def test_requirements_choose(need: Requirement, gpus: list[str]) -> None:
-    assert [c.gpu for c in rank(Wanted((), need, 1, ()), CATALOGUE)] == gpus
+    assert [c.gpu for c in rank(PlacementRequest((), need, 1, ()), CATALOGUE)] == gpus
 
 
 @pytest.mark.parametrize(
@@ -54,11 +54,11 @@ def test_requirements_choose(need: Requirement, gpus: list[str]) -> None:
             replace(NAMED, candidates=(A40.gpu,), data_centers=("EU-RO-1",)),
             "have none of NVIDIA A40; they are in US-KS-2",
         ),
-        (Wanted((), replace(NEED, min_vram_gb=200), 1, ()), "no GPU has 200 GB or more for at most $1.00/h"),
-        (Wanted((), NEED, 8, ()), "no GPU has 24 GB"),
+        (PlacementRequest((), replace(NEED, min_vram_gb=200), 1, ()), "no GPU has 200 GB or more for at most $1.00/h"),
+        (PlacementRequest((), NEED, 8, ()), "no GPU has 24 GB"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_is_made(wanted: Wanted, words: str) -> None:
+def test_what_cannot_work_is_said_before_anything_is_made(wanted: PlacementRequest, words: str) -> None:
     with pytest.raises(PlacementError) as error:
         rank(wanted, CATALOGUE)
     assert words in str(error.value)
@@ -66,7 +66,7 @@ def test_what_cannot_work_is_said_before_anything_is_made(wanted: Wanted, words:
 
 def test_a_catalogue_that_does_not_know_places_refuses_none() -> None:
     blind = Catalogue((replace(A5000, stock={}),), frozenset(), "price-file", date(2026, 11, 22))
-    (only,) = rank(Wanted((A5000.gpu,), None, 1, ("EU-XX-9",)), blind)
+    (only,) = rank(PlacementRequest((A5000.gpu,), None, 1, ("EU-XX-9",)), blind)
     assert only.stock == "unknown"
 
 

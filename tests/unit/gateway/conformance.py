@@ -8,18 +8,16 @@ from typing import Any
 import httpx
 from jsonschema import Draft202012Validator
 
-from provisioning.gateway.access.admission import plain_path
-from provisioning.gateway.openapi.document import build
-from provisioning.gateway.problems import CONTENT_TYPE, Problem
-from provisioning.gateway.route import Match, Router
-from provisioning.gateway.routes import ROUTES
+from provisioning.gateway.core.http.request_checks import plain_path
+from provisioning.gateway.core.http.router import Match, Router
+from provisioning.gateway.core.problems import CONTENT_TYPE, Problem
+from provisioning.gateway.docs.document import build
+from provisioning.gateway.routes import OPERATIONS
 
-DOCUMENT = build(ROUTES)
-ROUTER = Router(ROUTES)
+DOCUMENT = build(OPERATIONS)
+ROUTER = Router(OPERATIONS)
 
-WHERE = (
-    "say so in its table of provisioning/gateway/openapi/tables, or its model of provisioning/gateway/openapi/models"
-)
+WHERE = "say so in its declaration: @Operation(...) beside its handler, or the models it names"
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):
@@ -58,7 +56,7 @@ def check(method: str, path: str, response: httpx.Response) -> None:
         # What no route has is answered by the gateway as a whole, in the form of every problem.
         assert response.headers["content-type"] == CONTENT_TYPE, path
         return
-    route = match.route
+    route = match.operation
     name = f"{route.method} {route.path}"
     answers = DOCUMENT["paths"][route.path][route.method.lower()]["responses"]
     status = str(response.status_code)

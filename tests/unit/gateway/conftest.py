@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import socket
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,26 +14,30 @@ import pytest
 from aiohttp.test_utils import TestServer
 from sqlalchemy import URL, make_url
 
-from provisioning.gateway.access import keyrows, keys
-from provisioning.gateway.access.keystore import KeyStore
-from provisioning.gateway.access.limiter import Limiter
-from provisioning.gateway.access.records import KeyRecord
-from provisioning.gateway.access.scopes import Scope
+from provisioning.gateway.accounts import key_format, key_repository
+from provisioning.gateway.accounts.records import KeyRecord
+from provisioning.gateway.accounts.store import KeyStore
 from provisioning.gateway.app import Gateway
-from provisioning.gateway.assembly import create_app
-from provisioning.gateway.comfyui.upstream import ComfyUI
+from provisioning.gateway.core.database.database import Database, open_database
+from provisioning.gateway.core.http.exchange import Receive, Send
+from provisioning.gateway.core.rate_limiter import Limiter
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.core.settings import GatewaySettings
+from provisioning.gateway.factory import create_app
+from provisioning.gateway.jobs.job_usage import JobQuotas
 from provisioning.gateway.jobs.ledger import Ledger
-from provisioning.gateway.quotas.jobs import JobQuotas
-from provisioning.gateway.serve import Server, server_config
-from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.storage.database import Database, open_database
-from provisioning.gateway.web.exchange import Receive, Send
+from provisioning.gateway.server import nginx as server_nginx
+from provisioning.gateway.server.nginx_config import SOCKET, Address, Limits, render
+from provisioning.gateway.server.serve import Server, server_config
+from provisioning.gateway.upstream.client import ComfyUIHttpClient
+from tests.emulator.public_ports import kept_port
 from tests.unit.gateway import postgres
 from tests.unit.gateway.conformance import CheckedTransport
 from tests.unit.gateway.fake import FakeComfyUI
 from tests.unit.gateway.receiver import Receiver, receiving
+from tools.system_packages import where
 
-UNKNOWN_KEY = keys.PREFIX + "0" * 40 + keys.checksum(keys.PREFIX + "0" * 40)
+UNKNOWN_KEY = key_format.PREFIX + "0" * 40 + key_format.checksum(key_format.PREFIX + "0" * 40)
 """Well formed, and never issued."""
 
 HOST = "gateway.test"
@@ -60,9 +64,9 @@ class ManualClock:
 class Keyring:
     """One key of each kind; alice and bob are strangers."""
 
-    alice: str = field(default_factory=keys.mint)
-    bob: str = field(default_factory=keys.mint)
-    admin: str = field(default_factory=keys.mint)
+    alice: str = field(default_factory=key_format.mint)
+    bob: str = field(default_factory=key_format.mint)
+    admin: str = field(default_factory=key_format.mint)
 
     def seeds(self) -> list[dict[str, Any]]:
         scopes = {"alice": ["client"], "bob": ["client"], "admin": ["client", "admin"]}
@@ -74,15 +78,15 @@ class Keys(KeyStore):
 
     async def create(self, name: str, scopes: frozenset[Scope], owner: str | None = None) -> str:
         """Issue a key that nobody looked at."""
-        token = keys.mint()
-        key_id, digest = keys.key_id(token) or "", self.digest(token)
+        token = key_format.mint()
+        key_id, digest = key_format.key_id(token) or "", self.digest(token)
         record = KeyRecord(key_id, name, owner or key_id, scopes, digest, seeded=False, created_at=self.clock.now_ms())
-        await self.change(lambda connection: keyrows.add(connection, record))
+        await self.change(lambda connection: key_repository.add(connection, record))
         return token
 
     async def revoke(self, key_id: str) -> None:
         """End a key."""
-        await self.change(lambda connection: keyrows.revoke(connection, key_id, self.clock.now_ms()))
+        await self.change(lambda connection: key_repository.revoke(connection, key_id, self.clock.now_ms()))
 
 
 @dataclass
@@ -278,7 +282,7 @@ async def gate(
     settings = GatewaySettings.model_validate(base | overrides)
     async with opened(settings, clock) as (app, database, store, ledger):
         gate = Gate(app, settings, comfy[0], clock, keyring, database, store, ledger)
-        await until(lambda: app.services.feed.connected)
+        await until(lambda: app.services.event_stream.connected)
         yield gate
         for client in gate.clients:
             await client.aclose()
@@ -292,7 +296,7 @@ async def opened(
     database = open_database(settings)
     store = Keys(database, PEPPER, clock)
     ledger = Ledger(database, settings.usd_per_hour, JobQuotas.of(settings, settings.usd_per_hour), clock)
-    upstream = ComfyUI(settings.upstream)
+    upstream = ComfyUIHttpClient(settings.upstream)
     app = create_app(settings, keys=store, limiter=Limiter(clock), ledger=ledger, upstream=upstream, clock=clock)
     try:
         await app.start()
@@ -303,19 +307,52 @@ async def opened(
 
 
 @pytest.fixture
-async def port(gate: Gate) -> AsyncIterator[int]:
-    """Serve the gateway over a real socket and return its port."""
-    config = server_config(gate.settings, gate.app)
-    config.lifespan = "off"
-    server = Server(config, gate.app)
-    listener = socket.create_server(("127.0.0.1", 0))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    await until(lambda: server.started)
-    yield listener.getsockname()[1]
-    server.should_exit = True
-    server.force_exit = True
-    await serving
-    listener.close()
+def limits() -> Limits:
+    """Return what a client may take of nginx; a test may override it."""
+    return Limits()
+
+
+SYSTEM_NGINX = where("nginx")
+NGINX_BUILDS = (
+    pytest.param(server_nginx.binary(), id="locked"),
+    pytest.param(
+        Path(SYSTEM_NGINX or ""), id="system", marks=pytest.mark.skipif(SYSTEM_NGINX is None, reason="no nginx-light")
+    ),
+)
+
+
+@pytest.fixture
+def nginx() -> Path:
+    """Return the nginx that stands in front of the gateway."""
+    return server_nginx.binary()
+
+
+@pytest.fixture
+async def port(gate: Gate, limits: Limits, nginx: Path) -> AsyncIterator[int]:
+    """Serve the gateway behind nginx and return nginx's port."""
+    with tempfile.TemporaryDirectory(prefix="gateway-") as name:
+        folder, address = Path(name), Address("127.0.0.1", kept_port())
+        config = server_config(gate.settings, gate.app, folder / SOCKET)
+        config.lifespan = "off"
+        server = Server(config, gate.app)
+        serving = asyncio.create_task(server.serve())
+        await until(lambda: server.started)
+        with server_nginx.running(nginx, render(address, folder, limits), folder, lambda: None) as front:
+            await until(lambda: front.poll() is not None or listens(address))
+            assert front.poll() is None, "nginx did not start"
+            yield address.port
+        server.should_exit = True
+        server.force_exit = True
+        await serving
+
+
+async def listens(address: Address) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(address.host, address.port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from provisioning.gateway.storage.database import Database
+from provisioning.gateway.core.database.database import Database
 from tools import system_packages
 
 USER = "gateway"

@@ -11,16 +11,16 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from provisioning.gateway.problems import Problem
-from provisioning.gateway.settings import GatewaySettings
-from provisioning.gateway.storage import statements
-from provisioning.gateway.storage.database import Database, open_database
-from provisioning.gateway.storage.log import opening
-from provisioning.gateway.storage.log.epochs import Epochs
-from provisioning.gateway.storage.log.keys import Keys
-from provisioning.gateway.storage.log.local import LocalLock
-from provisioning.gateway.storage.log.log import EpochLog
-from provisioning.gateway.storage.log.volume import Volume
+from provisioning.gateway.core.database import sql_helpers
+from provisioning.gateway.core.database.database import Database, open_database
+from provisioning.gateway.core.database.log import opening
+from provisioning.gateway.core.database.log.checksum_keys import Keys
+from provisioning.gateway.core.database.log.epochs import Epochs
+from provisioning.gateway.core.database.log.local_state import LocalLock
+from provisioning.gateway.core.database.log.log import EpochLog
+from provisioning.gateway.core.database.log.volume_files import Volume
+from provisioning.gateway.core.problems import Problem
+from provisioning.gateway.core.settings import GatewaySettings
 from tests.unit.gateway.conftest import PEPPER
 
 
@@ -35,11 +35,11 @@ def settings(root: Path, disk: str = "disk", **more: object) -> GatewaySettings:
 
 
 def put(database: Database, name: str, value: object) -> None:
-    database.run_now(partial(statements.put, name=name, value=str(value)))
+    database.run_now(partial(sql_helpers.put, name=name, value=str(value)))
 
 
 def word(database: Database, name: str) -> str | None:
-    return database.run_now(partial(statements.word, name=name))
+    return database.run_now(partial(sql_helpers.word, name=name))
 
 
 def elsewhere(root: Path, name: str) -> Database:

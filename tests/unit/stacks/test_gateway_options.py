@@ -10,13 +10,12 @@ from pydantic.alias_generators import to_camel
 
 from components.errors import SettingsError
 from provisioning.contract import ProvisionPlan
-from provisioning.gateway.access import keys
-from provisioning.gateway.access.allowance import Period, Unit
-from provisioning.gateway.options import Options
-from provisioning.gateway.settings import GatewaySettings, load
+from provisioning.contract.gateway_options import Options, Period, Unit
+from provisioning.gateway.accounts import key_format
+from provisioning.gateway.core.settings import GatewaySettings, load
 from provisioning.layout import Layout
-from provisioning.services.desired import ComfyUIService, Desired, GatewayService
 from provisioning.services.gateway import render
+from provisioning.services.service_spec import ComfyUIService, GatewayService, ServiceSpec
 from stacks import plan
 from stacks.lockfile import Lock
 from stacks.settings import parse
@@ -27,10 +26,10 @@ def on_the_pod(tmp_path: Path, **gateway: object) -> GatewaySettings:
     """Return what a gateway reads on the pod when the stack file has this below `gateway:`."""
     wanted = plan.provision(parse("dev", raw(gateway=gateway), set()), Lock())
     sent = ProvisionPlan.from_json(wanted.to_json()).gateway
-    service = GatewayService("python", sent, "p" * 16, keys.mint(), keys.mint())
-    desired = Desired("bundle", ComfyUIService("python", "source", (), "r"), service)
+    service = GatewayService("python", sent, "p" * 16, key_format.mint(), key_format.mint())
+    spec = ServiceSpec("bundle", ComfyUIService("python", "source", (), "r"), service)
     file = tmp_path / "gateway.json"
-    file.write_text(render(desired, Layout(tmp_path), {"RUNPOD_POD_ID": "pod0"}), encoding="utf-8")
+    file.write_text(render(spec, Layout(tmp_path), {"RUNPOD_POD_ID": "pod0"}), encoding="utf-8")
     return load(file)
 
 

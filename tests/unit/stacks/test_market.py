@@ -13,20 +13,20 @@ import pytest
 from pulumi.runtime.rpc import _special_sig_key
 
 from components.errors import NotOfferedError, PlacementError
-from components.placement import Catalogue, Offer, Wanted, rank
+from components.placement import Catalogue, Offer, PlacementRequest, rank
 from components.runpod.api.models import Pod
 from components.runpod.marker import ENV_NAME, Marker
-from components.runpod.plugin.kind import Kind, Operation
-from components.runpod.plugin.network_volume import NetworkVolumeKind
-from components.runpod.plugin.pod import PodKind
-from components.runpod.plugin.pod_state import observe
-from components.runpod.plugin.settings import Settings as ProviderSettings
+from components.runpod.plugin.base.resource import Operation, ResourceHandler
+from components.runpod.plugin.base.settings import ProviderSettings
+from components.runpod.plugin.pods.pod_state import observe
+from components.runpod.plugin.resources.network_volume import NetworkVolumeHandler
+from components.runpod.plugin.resources.pod import PodHandler
 from stacks import plan, program
 from stacks.lockfile import Lock
 from stacks.settings import Settings, parse
 from tests.unit.components.recorder import Recorder, settle
-from tests.unit.runpod.conftest import api, client, clock, intents, lines, operation
-from tests.unit.runpod.fake_api import FakeApi, pod
+from tests.unit.components.runpod.conftest import api, client, clock, intents, lines, operation
+from tests.unit.components.runpod.fake_api import FakeApi, pod
 from tests.unit.stacks.stack_file import raw
 
 __all__ = ["api", "client", "clock", "intents", "lines", "operation"]
@@ -36,7 +36,7 @@ A5000, A40, L4 = "NVIDIA RTX A5000", "NVIDIA A40", "NVIDIA L4"
 CENTERS = ["EU-RO-1", "US-KS-2"]
 MARKER = Marker("0123456789", "01234567", "89abcdef")
 NAMED = {"candidates": [A5000, A40]}
-KINDS: dict[str, Kind] = {"dev-gpu-pod": PodKind(), "dev-models-volume": NetworkVolumeKind()}
+KINDS: dict[str, ResourceHandler] = {"dev-gpu-pod": PodHandler(), "dev-models-volume": NetworkVolumeHandler()}
 REQUIRED = {"require": {"minVramGb": 24, "maxPricePerHour": 0.3, "tiers": ["Mid"]}}
 
 
@@ -126,7 +126,7 @@ def test_a_market_without_anything_is_a_warning_and_no_error(monkeypatch: pytest
     recorder = declared(chosen(REQUIRED), nothing)
     assert recorder.inputs("dev-gpu-pod")["gpuTypeIdList"] == []
     assert recorder.inputs("dev-gpu-pod")["gpuRequirement"]["maxUsdPerHour"] == 0.3
-    assert any("A new pod could not be had now, what runs stays" in line and "$0.30/h" in line for line in warned)
+    assert any("No new pod is available now; the running one" in line and "$0.30/h" in line for line in warned)
 
 
 @pytest.mark.parametrize(
@@ -137,5 +137,5 @@ def test_a_gpu_that_is_not_offered_now_is_told_from_one_that_does_not_exist(
 ) -> None:
     catalogue = Catalogue((Offer(A5000, 24, 0.31),), frozenset(), "api", date(2026, 11, 22))
     with pytest.raises(PlacementError) as refused:
-        rank(Wanted(candidates, None, 1, ()), catalogue)
+        rank(PlacementRequest(candidates, None, 1, ()), catalogue)
     assert type(refused.value) is kind

@@ -43,7 +43,7 @@ def test_a_volume_smaller_than_the_models_is_refused() -> None:
 
 def test_a_requirement_is_handed_to_placement() -> None:
     need = {"minVramGb": 24, "maxPricePerHour": 1, "tiers": ["Mid"], "exclude": ["NVIDIA L4"]}
-    wanted = plan.wanted(chosen(gpu={"require": need, "count": 2}, dataCenters=["EU-RO-1"]))
+    wanted = plan.placement_request(chosen(gpu={"require": need, "count": 2}, dataCenters=["EU-RO-1"]))
     assert wanted.requirement == Requirement(24, 1, frozenset({Tier.MID}), frozenset({"NVIDIA L4"}))
     assert (wanted.count, wanted.data_centers) == (2, ("EU-RO-1",))
 

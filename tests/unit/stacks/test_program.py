@@ -50,7 +50,7 @@ def built(
 
     def main() -> pulumi.Output[object]:
         provision = plan.provision(settings, Lock())
-        now = program.Now(running, "EU-RO-1", paused)
+        now = program.CurrentState(running, "EU-RO-1", paused)
         outs = program.build(settings, provision, catalogue=CATALOGUE, bundle="digest0", now=now)
         values = {name: getattr(outs, field.name) for name, field in zip(NAMES, fields(StackOutputs), strict=True)}
         return pulumi.Output.all(**values).apply(exported.update)
@@ -132,7 +132,7 @@ def test_what_cannot_be_placed_is_not_declared() -> None:
 
 
 def lines(settings: Settings, catalogue: Catalogue = CATALOGUE) -> str:
-    return "\n".join(report.lines(settings, rank(plan.wanted(settings), catalogue), catalogue))
+    return "\n".join(report.lines(settings, rank(plan.placement_request(settings), catalogue), catalogue))
 
 
 def warned(settings: Settings, catalogue: Catalogue = CATALOGUE, today: date = DAY) -> str:
@@ -143,7 +143,7 @@ def test_a_preview_ranks_the_candidates_and_prices_the_first() -> None:
     said = lines(chosen(gpu=TWO, dataCenters=["EU-RO-1"]))
     assert "Placement in EU-RO-1, prices from RunPod's API, 2026-11-22:" in said
     assert "1. NVIDIA RTX A5000 (24 GB, $0.27/h, stock HIGH)\n  2. NVIDIA A40 (48 GB, $0.49/h, stock unknown)" in said
-    assert "With the first: $0.2802/h (24h $6.72" in said
+    assert "Estimated cost with the first GPU: $0.2802/h (24h $6.72" in said
 
 
 MODEL = CONFIG["models"][0]
@@ -155,7 +155,7 @@ MODEL = CONFIG["models"][0]
         ({"unknownHashes": "warn"}, "ae.safetensors: hash not known; record it with `make lock ENV=dev`"),
         ({"models": [{"name": "a.gguf", "folder": "vae", "optional": True}]}, "a.gguf has no url and will be missing"),
         ({"nodes": [{"name": "PG-Nodes", "optional": True}]}, "PG-Nodes has no repository and will be missing"),
-        ({"pod": CONFIG["pod"] | {"replace": "after"}}, "the old and the new one bill together"),
+        ({"pod": CONFIG["pod"] | {"replace": "after"}}, "the old and the new one"),
     ],
 )
 def test_a_person_is_warned_of_what_will_be_missing_or_billed_twice(changes: dict[str, object], words: str) -> None:
@@ -176,10 +176,10 @@ def test_a_volume_that_is_there_narrows_the_plan_that_a_preview_prints() -> None
         Offer("NVIDIA A40", 48, 0.49, {"US-KS-2": "LOW"}),
     )
     catalogue = replace(CATALOGUE, offers=offers, data_centers=frozenset({"EU-RO-1", "US-KS-2"}))
-    candidates = rank(plan.wanted(settings), catalogue)
-    told = list(report.lines(settings, candidates, catalogue, "US-KS-2"))
-    assert told[0].startswith("Placement in US-KS-2, where the volume is")
-    assert "NVIDIA A40 (48 GB, $0.49/h, stock LOW)" in told[1]
-    assert not any("A5000" in line for line in told)
+    candidates = rank(plan.placement_request(settings), catalogue)
+    messages = list(report.lines(settings, candidates, catalogue, "US-KS-2"))
+    assert messages[0].startswith("Placement in US-KS-2, where the volume is")
+    assert "NVIDIA A40 (48 GB, $0.49/h, stock LOW)" in messages[1]
+    assert not any("A5000" in line for line in messages)
     (nowhere,) = report.lines(settings, candidates, catalogue, "EU-SE-1")
-    assert "a new pod could not be had there" in nowhere
+    assert "no new pod is available there" in nowhere

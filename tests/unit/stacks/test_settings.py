@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from components.errors import SettingsError
-from provisioning.gateway import options
+from provisioning.contract import gateway_options as options
 from stacks import sections, settings
 from stacks.settings import ROOT, Settings, parse
 from tests.comfyui import publish
@@ -62,7 +62,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"unknownHashes": "ignore"}, "unknownHashes: Input should be 'warn' or 'refuse'"),
     ({"gateway": {"rateLimitPerMinute": 0}}, "gateway.rateLimitPerMinute: Input should be greater"),
     ({"budget": {"maxPerHour": 0}}, "budget.maxPerHour: Input should be greater than 0"),
-    ({"tokens": {"civitai": "hunter2"}}, "tokens: set it with `pulumi config set --secret --path`, not in clear"),
+    ({"tokens": {"civitai": "hunter2"}}, "tokens: set it with `pulumi config set --secret --path`, not in plain text"),
 ]
 
 
@@ -137,7 +137,7 @@ def test_load_knows_which_keys_are_secret(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("pulumi.get_stack", lambda: "dev")
     keys = {f"comfyui-runpod:{key}": value for key, value in raw(tokens={"civitai": "hunter2"}).items()}
     monkeypatch.setattr(settings, "CONFIG", ContextVar("config", default=keys))
-    with pytest.raises(SettingsError, match="not in clear"):
+    with pytest.raises(SettingsError, match="not in plain text"):
         settings.load()
     monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps(["comfyui-runpod:tokens"]))
     assert settings.load().tokens.civitai.get_secret_value() == "hunter2"

@@ -11,10 +11,10 @@ import pytest
 from pulumi.runtime.proto import provider_pb2
 
 from tests.unit.processes import ends
-from tools.plugins.command import wire
-from tools.plugins.command.enginelog import EngineLog
-from tools.plugins.command.process import CommandFailedError, Commands, Order
-from tools.plugins.command.servicer import TOKEN, CommandServicer, _order
+from tools.plugins.command import property_codec
+from tools.plugins.command.engine_log import EngineLog
+from tools.plugins.command.process import CommandFailedError, CommandRequest, Commands
+from tools.plugins.command.servicer import TOKEN, CommandServicer, _command_request
 
 URN = f"urn:pulumi:local::p::{TOKEN}::c"
 GUARD = Path(sys.modules["tools.plugins.command.process"].__file__ or "").with_name("guard.py")
@@ -28,8 +28,8 @@ class Log(EngineLog):
         self.lines.append(text)
 
 
-def shell(text: str, **more: object) -> Order:
-    return Order(argv=["/bin/sh", "-c", text], **more)  # type: ignore[arg-type]
+def shell(text: str, **more: object) -> CommandRequest:
+    return CommandRequest(argv=["/bin/sh", "-c", text], **more)  # type: ignore[arg-type]
 
 
 def written(file: Path) -> int:
@@ -59,7 +59,7 @@ def test_a_missing_folder_and_a_missing_program_are_errors(tmp_path: Path) -> No
     with pytest.raises(CommandFailedError, match="cannot start"):
         Commands().run(shell("true", directory=str(tmp_path / "none")), lambda _: None)
     with pytest.raises(CommandFailedError, match="127"):
-        Commands().run(Order(argv=["/no/such/program"]), lambda _: None)
+        Commands().run(CommandRequest(argv=["/no/such/program"]), lambda _: None)
 
 
 def test_cancel_ends_the_command_and_its_children_and_starts_no_other(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_killed_plugin_takes_its_commands_along(tmp_path: Path) -> None:
 
 
 def diff(old: dict[str, object], new: dict[str, object]) -> provider_pb2.DiffResponse:
-    request = provider_pb2.DiffRequest(urn=URN, old_inputs=wire.write(old), news=wire.write(new))
+    request = provider_pb2.DiffRequest(urn=URN, old_inputs=property_codec.write(old), news=property_codec.write(new))
     return CommandServicer(Log(), "1.2.1", "about").Diff(request, None)
 
 
@@ -99,12 +99,14 @@ def test_triggers_replace_and_everything_else_updates_in_place() -> None:
     assert diff({"create": "a", "triggers": ["1"]}, {"create": "a", "triggers": ["2"]}).replaces == ["triggers"]
     changed = diff({"create": "a"}, {"create": "b"})
     assert (list(changed.diffs), list(changed.replaces)) == (["create"], [])
-    same = diff({"create": "a", "stdin": wire.secret("x")}, {"create": "a", "stdin": wire.secret("x")})
+    same = diff(
+        {"create": "a", "stdin": property_codec.secret("x")}, {"create": "a", "stdin": property_codec.secret("x")}
+    )
     assert same.changes == provider_pb2.DiffResponse.DIFF_NONE
 
 
 def check(token: str, inputs: dict[str, object]) -> list[str]:
-    request = provider_pb2.CheckRequest(urn=f"urn:pulumi:local::p::{token}::c", news=wire.write(inputs))
+    request = provider_pb2.CheckRequest(urn=f"urn:pulumi:local::p::{token}::c", news=property_codec.write(inputs))
     answer = CommandServicer(Log(), "1.2.1", "about").Check(request, None)
     return [failure.property or failure.reason for failure in answer.failures]
 
@@ -116,30 +118,30 @@ def test_what_the_standin_does_not_know_is_refused_by_name() -> None:
     assert "knows only" in check("command:remote:Command", {"create": "a"})[0]
 
 
-def create(inputs: dict[str, object], *, preview: bool = False) -> tuple[wire.Properties, list[str]]:
+def create(inputs: dict[str, object], *, preview: bool = False) -> tuple[property_codec.Properties, list[str]]:
     log = Log()
-    request = provider_pb2.CreateRequest(urn=URN, properties=wire.write(inputs), preview=preview)
+    request = provider_pb2.CreateRequest(urn=URN, properties=property_codec.write(inputs), preview=preview)
     answer = CommandServicer(log, "1.2.1", "about").Create(request, None)  # type: ignore[arg-type]
-    return wire.read(answer.properties), log.lines
+    return property_codec.read(answer.properties), log.lines
 
 
 def test_output_is_secret_as_soon_as_an_input_is() -> None:
-    state, lines = create({"create": "cat", "stdin": wire.secret("hush"), "logging": "none"})
-    assert state["stdout"] == wire.secret("hush")
-    assert state["stdin"] == wire.secret("hush")
+    state, lines = create({"create": "cat", "stdin": property_codec.secret("hush"), "logging": "none"})
+    assert state["stdout"] == property_codec.secret("hush")
+    assert state["stdin"] == property_codec.secret("hush")
     assert lines == []
     assert create({"create": "echo loud"})[0]["stdout"] == "loud"
 
 
 def test_a_preview_runs_nothing_and_knows_no_output(tmp_path: Path) -> None:
     state, _ = create({"create": f"touch {tmp_path}/ran"}, preview=True)
-    assert state["stdout"] == wire.UNKNOWN
+    assert state["stdout"] == property_codec.UNKNOWN
     assert not (tmp_path / "ran").exists()
 
 
 def test_the_output_of_the_run_before_is_in_the_environment_unless_refused() -> None:
-    assert _order("x", {}, {"stdout": "old"}).environment == {"PULUMI_COMMAND_STDOUT": "old"}
-    assert _order("x", {"addPreviousOutputInEnv": False}, {"stdout": "old"}).environment == {}
+    assert _command_request("x", {}, {"stdout": "old"}).environment == {"PULUMI_COMMAND_STDOUT": "old"}
+    assert _command_request("x", {"addPreviousOutputInEnv": False}, {"stdout": "old"}).environment == {}
 
 
 def test_the_schema_is_that_of_the_published_package() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tools.packages import _only_uv, _uv
+from tools.paths import SetupPaths
 from tools.pip_settings import translated
-from tools.places import Places
 
 
 def test_mirrors_and_certificates_are_taken_over() -> None:
@@ -35,8 +35,8 @@ def test_uv_is_taken_from_the_lock_with_its_hashes(tmp_path: Path) -> None:
     lock.write_text(
         "uvicorn==1 \\\n    --hash=sha256:aa\nuv==2 \\\n    --hash=sha256:bb \\\n    --hash=sha256:cc\n    # via x\n"
     )
-    places = Places(tmp_path, tmp_path)
-    assert _only_uv(places, lock).read_text() == "uv==2 \\\n    --hash=sha256:bb \\\n    --hash=sha256:cc\n"
+    paths = SetupPaths(tmp_path, tmp_path)
+    assert _only_uv(paths, lock).read_text() == "uv==2 \\\n    --hash=sha256:bb \\\n    --hash=sha256:cc\n"
 
 
 @pytest.mark.parametrize("environ", [{}, {"PYTHONDONTWRITEBYTECODE": "1"}])

@@ -10,12 +10,12 @@ import pytest
 
 from tests.emulator.runtimes import namespace_check
 from tests.unit.processes import ends
-from tools import bootstrap, launcher, prerequisites, progress, record, system_packages
+from tools import bootstrap, launcher, prerequisites, progress, setup_state, system_packages
 from tools.engine import build
-from tools.engine.choice import Engine, UnavailableError
+from tools.engine.sources import Engine, UnavailableError
 from tools.errors import SetupError
-from tools.lock import exclusive
-from tools.places import Places, find
+from tools.file_lock import exclusive
+from tools.paths import SetupPaths, find
 from tools.plugins import install as plugins
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -66,8 +66,8 @@ def test_the_shared_cache_follows_the_home_folder(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    made = Places(tmp_path / "checkout", tmp_path / "shared")
+def paths(tmp_path: Path) -> SetupPaths:
+    made = SetupPaths(tmp_path / "checkout", tmp_path / "shared")
     (made.venv / "bin").mkdir(parents=True)
     (made.venv / "bin" / "python").symlink_to(sys.executable)
     engine = tmp_path / "engine"
@@ -76,61 +76,61 @@ def places(tmp_path: Path) -> Places:
     return made
 
 
-def made_record(places: Places, *, plugin: str = plugins.OFFICIAL, age: float = 0.0) -> record.Record:
-    engine = Engine(str(places.checkout.parent / "engine"), "3.217.0", "built from source")
-    return record.Record("same", engine, plugin, str(places.pulumi_home), time.time() - age)
+def made_record(paths: SetupPaths, *, plugin: str = plugins.OFFICIAL, age: float = 0.0) -> setup_state.SetupState:
+    engine = Engine(str(paths.checkout.parent / "engine"), "3.217.0", "built from source")
+    return setup_state.SetupState("same", engine, plugin, str(paths.pulumi_home), time.time() - age)
 
 
-def test_a_record_survives_writing_and_reading(places: Places) -> None:
-    made = made_record(places)
-    record.save(places.record, made)
-    assert record.load(places.record) == made
+def test_a_record_survives_writing_and_reading(paths: SetupPaths) -> None:
+    made = made_record(paths)
+    setup_state.save(paths.record, made)
+    assert setup_state.load(paths.record) == made
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"engine": 3}'])
 def test_a_damaged_record_counts_as_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "setup.json").write_text(text)
-    assert record.load(tmp_path / "setup.json") is None
+    assert setup_state.load(tmp_path / "setup.json") is None
 
 
-def test_nothing_is_done_again_while_all_is_in_place(places: Places) -> None:
-    assert record.is_current(made_record(places), "same", places, plugins.STANDIN)
+def test_nothing_is_done_again_while_all_is_in_place(paths: SetupPaths) -> None:
+    assert setup_state.is_current(made_record(paths), "same", paths, plugins.STANDIN)
 
 
-def test_changed_inputs_or_a_lost_engine_are_seen(places: Places) -> None:
-    assert not record.is_current(made_record(places), "other", places, plugins.STANDIN)
-    (places.checkout.parent / "engine" / "pulumi").unlink()
-    assert not record.is_current(made_record(places), "same", places, plugins.STANDIN)
+def test_changed_inputs_or_a_lost_engine_are_seen(paths: SetupPaths) -> None:
+    assert not setup_state.is_current(made_record(paths), "other", paths, plugins.STANDIN)
+    (paths.checkout.parent / "engine" / "pulumi").unlink()
+    assert not setup_state.is_current(made_record(paths), "same", paths, plugins.STANDIN)
 
 
-def test_a_standin_is_reconsidered_after_a_day(places: Places) -> None:
-    fresh = made_record(places, plugin=plugins.STANDIN, age=3600)
-    old = made_record(places, plugin=plugins.STANDIN, age=25 * 3600)
-    assert record.is_current(fresh, "same", places, plugins.STANDIN)
-    assert not record.is_current(old, "same", places, plugins.STANDIN)
+def test_a_standin_is_reconsidered_after_a_day(paths: SetupPaths) -> None:
+    fresh = made_record(paths, plugin=plugins.STANDIN, age=3600)
+    old = made_record(paths, plugin=plugins.STANDIN, age=25 * 3600)
+    assert setup_state.is_current(fresh, "same", paths, plugins.STANDIN)
+    assert not setup_state.is_current(old, "same", paths, plugins.STANDIN)
 
 
-def test_make_setup_looks_for_the_official_plugin_at_once(places: Places) -> None:
-    record.save(places.record, made_record(places, plugin=plugins.STANDIN))
-    assert bootstrap._current(places, "same", retry=False) is not None
-    assert bootstrap._current(places, "same", retry=True) is None
-    record.save(places.record, made_record(places))
-    assert bootstrap._current(places, "same", retry=True) is not None
+def test_make_setup_looks_for_the_official_plugin_at_once(paths: SetupPaths) -> None:
+    setup_state.save(paths.record, made_record(paths, plugin=plugins.STANDIN))
+    assert bootstrap._current(paths, "same", retry=False) is not None
+    assert bootstrap._current(paths, "same", retry=True) is None
+    setup_state.save(paths.record, made_record(paths))
+    assert bootstrap._current(paths, "same", retry=True) is not None
 
 
-def test_an_unreachable_site_gives_the_standin(places: Places) -> None:
-    engine = made_record(places).engine
-    assert plugins.install(places, engine, {}, site="http://127.0.0.1:1") == plugins.STANDIN
-    program = places.pulumi_home / "plugins" / "resource-command-v1.2.1" / "pulumi-resource-command"
+def test_an_unreachable_site_gives_the_standin(paths: SetupPaths) -> None:
+    engine = made_record(paths).engine
+    assert plugins.install(paths, engine, {}, site="http://127.0.0.1:1") == plugins.STANDIN
+    program = paths.pulumi_home / "plugins" / "resource-command-v1.2.1" / "pulumi-resource-command"
     assert os.access(program, os.X_OK)
     assert "Stand-in" in program.read_text()
 
 
-def test_the_launcher_runs_the_engine_with_our_settings(places: Places) -> None:
-    launcher.write(places)
-    program = places.venv / "bin" / "pulumi"
+def test_the_launcher_runs_the_engine_with_our_settings(paths: SetupPaths) -> None:
+    launcher.write(paths)
+    program = paths.venv / "bin" / "pulumi"
     assert os.access(program, os.X_OK)
-    assert f'exec "{places.venv}/bin/python" -m stacks.cli pulumi "$@"' in program.read_text()
+    assert f'exec "{paths.venv}/bin/python" -m stacks.cli pulumi "$@"' in program.read_text()
 
 
 def test_a_long_command_is_never_silent(
@@ -159,15 +159,15 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     compiler.write_text("#!/bin/sh\necho cannot find module; exit 1\n")
     compiler.chmod(0o755)
     monkeypatch.setattr("tools.engine.go.compiler", lambda *_: compiler)
-    shop = build.Workshop(tmp_path / "engine" / "v", tmp_path / "shared", tmp_path / "logs", Path("python"))
+    dirs = build.BuildDirs(tmp_path / "engine" / "v", tmp_path / "shared", tmp_path / "logs", Path("python"))
     with pytest.raises(UnavailableError, match="cannot find module"):
-        build.from_source(shop, dict(os.environ))
+        build.from_source(dirs, dict(os.environ))
     assert list((tmp_path / "engine").iterdir()) == []
 
 
 def test_a_lock_is_free_after_its_holder_died(tmp_path: Path) -> None:
     program = (
-        "import os; from pathlib import Path; from tools.lock import exclusive\n"
+        "import os; from pathlib import Path; from tools.file_lock import exclusive\n"
         f"with exclusive(Path({str(tmp_path / 'lock')!r}), 'x'): os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, check=False)

@@ -3,21 +3,19 @@
 import argparse
 import os
 import sys
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from tools.plugins.command.enginelog import EngineLog
+from components.runpod.plugin.process.parent_watch import ParentWatch
+from tools.plugins.command.engine_log import EngineLog
 from tools.plugins.command.servicer import CommandServicer
 
 VERSION = "1.2.1"
 ABOUT = f"Stand-in for pulumi-command {VERSION}: command:local:Command and nothing else of it."
 _LARGE = 400 * 1024 * 1024  # the engine's own limit for one message
 _OPTIONS = [("grpc.max_receive_message_length", _LARGE), ("grpc.max_send_message_length", _LARGE)]
-_WATCH_SECONDS = 0.5
 
 
 def main() -> None:
@@ -33,15 +31,9 @@ def main() -> None:
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
+    # Every running command's guard sees our pipe close and ends its group.
+    ParentWatch(os.getppid()).watch()
     server.wait_for_termination()
-
-
-def _leave_with_parent(parent: int) -> None:
-    """End at once when the engine has died; every running command's guard sees our pipe close and ends its group."""
-    while os.getppid() == parent:
-        time.sleep(_WATCH_SECONDS)
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class CommandFailedError(Exception):
 
 
 @dataclass(frozen=True)
-class Order:
+class CommandRequest:
     """One command to run. `stdin` and `environment` may hold secrets and appear in no message."""
 
     argv: Sequence[str]
@@ -53,7 +53,7 @@ class Commands:
                 os.close(control)
             self._controls.clear()
 
-    def run(self, order: Order, show: Callable[[str], None]) -> Outcome:
+    def run(self, order: CommandRequest, show: Callable[[str], None]) -> Outcome:
         """Run to the end, showing lines as they come.
 
         Raises:
@@ -71,7 +71,9 @@ class Commands:
         finally:
             self._release(control)
 
-    def _follow(self, order: Order, process: "subprocess.Popen[bytes]", show: Callable[[str], None]) -> Outcome:
+    def _follow(
+        self, order: CommandRequest, process: "subprocess.Popen[bytes]", show: Callable[[str], None]
+    ) -> Outcome:
         mixed: list[str] = []
         out = _Reader(process.stdout, mixed, show if order.log_stdout else None)
         err = _Reader(process.stderr, mixed, show if order.log_stderr else None)
@@ -118,7 +120,7 @@ class _Reader(threading.Thread):
         return "".join(self._lines).removesuffix("\n")
 
 
-def _start(order: Order, control: int) -> "subprocess.Popen[bytes]":
+def _start(order: CommandRequest, control: int) -> "subprocess.Popen[bytes]":
     """Start the command's guard in a session of its own; `control` is handed over to it."""
     guard = [sys.executable, "-I", "-S", str(_GUARD), str(control)]
     try:

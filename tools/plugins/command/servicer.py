@@ -9,9 +9,9 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import ResourceProviderServicer, plugin_pb2, provider_pb2
 
-from tools.plugins.command import wire
-from tools.plugins.command.enginelog import EngineLog
-from tools.plugins.command.process import CommandFailedError, Commands, Order
+from tools.plugins.command import property_codec
+from tools.plugins.command.engine_log import EngineLog
+from tools.plugins.command.process import CommandFailedError, CommandRequest, Commands
 
 TOKEN = "command:local:Command"  # noqa: S105  (a resource type)
 _SHELL = ["/bin/sh", "-c"]
@@ -63,21 +63,24 @@ class CommandServicer(ResourceProviderServicer):
 
     def Check(self, request: provider_pb2.CheckRequest, context: object) -> provider_pb2.CheckResponse:  # noqa: ARG002, N802
         """Refuse what is not here, by name."""
-        news = wire.read(request.news)
+        news = property_codec.read(request.news)
         failures = [
             provider_pb2.CheckFailure(property=name, reason="the stand-in for pulumi-command does not know this input")
             for name in sorted(set(news) - _INPUTS)
         ]
         if TOKEN not in request.urn:
             failures.append(provider_pb2.CheckFailure(reason=f"the stand-in for pulumi-command knows only {TOKEN}"))
-        logging = wire.plain(news.get("logging", "none"))
-        if logging not in (*_LOGGINGS, wire.UNKNOWN):
+        logging = property_codec.plain(news.get("logging", "none"))
+        if logging not in (*_LOGGINGS, property_codec.UNKNOWN):
             failures.append(provider_pb2.CheckFailure(property="logging", reason=f"is one of {', '.join(_LOGGINGS)}"))
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def Diff(self, request: provider_pb2.DiffRequest, context: object) -> provider_pb2.DiffResponse:  # noqa: ARG002, N802
         """Every changed input is an update in place, changed triggers are a replacement."""
-        olds, news = wire.plain(wire.read(request.old_inputs)), wire.plain(wire.read(request.news))
+        olds, news = (
+            property_codec.plain(property_codec.read(request.old_inputs)),
+            property_codec.plain(property_codec.read(request.news)),
+        )
         changed = sorted(name for name in _INPUTS if olds.get(name) != news.get(name))
         kinds = provider_pb2.DiffResponse
         return kinds(
@@ -90,23 +93,23 @@ class CommandServicer(ResourceProviderServicer):
 
     def Create(self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext) -> provider_pb2.CreateResponse:  # noqa: N802
         """Run `create`."""
-        inputs = wire.read(request.properties)
+        inputs = property_codec.read(request.properties)
         if request.preview:
-            return provider_pb2.CreateResponse(properties=wire.write(_planned(inputs)))
+            return provider_pb2.CreateResponse(properties=property_codec.write(_planned(inputs)))
         state = self._run(("create",), inputs, {}, request.urn, context)
-        return provider_pb2.CreateResponse(id=secrets.token_hex(8), properties=wire.write(state))
+        return provider_pb2.CreateResponse(id=secrets.token_hex(8), properties=property_codec.write(state))
 
     def Update(self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext) -> provider_pb2.UpdateResponse:  # noqa: N802
         """Run `update`, or `create` where there is none."""
-        inputs = wire.read(request.news)
+        inputs = property_codec.read(request.news)
         if request.preview:
-            return provider_pb2.UpdateResponse(properties=wire.write(_planned(inputs)))
-        state = self._run(("update", "create"), inputs, wire.read(request.olds), request.urn, context)
-        return provider_pb2.UpdateResponse(properties=wire.write(state))
+            return provider_pb2.UpdateResponse(properties=property_codec.write(_planned(inputs)))
+        state = self._run(("update", "create"), inputs, property_codec.read(request.olds), request.urn, context)
+        return provider_pb2.UpdateResponse(properties=property_codec.write(state))
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
         """Run `delete`, if there is one."""
-        state = wire.read(request.properties)
+        state = property_codec.read(request.properties)
         self._run(("delete",), state, state, request.urn, context)
         return empty_pb2.Empty()
 
@@ -117,17 +120,19 @@ class CommandServicer(ResourceProviderServicer):
     def _run(
         self,
         verbs: tuple[str, ...],
-        inputs: wire.Properties,
-        old: wire.Properties,
+        inputs: property_codec.Properties,
+        old: property_codec.Properties,
         urn: str,
         context: grpc.ServicerContext,
-    ) -> wire.Properties:
-        values, before = wire.plain(inputs), wire.plain(old)
+    ) -> property_codec.Properties:
+        values, before = property_codec.plain(inputs), property_codec.plain(old)
         command = next((values[verb] for verb in verbs if values.get(verb)), None)
         stdout, stderr = before.get("stdout", ""), before.get("stderr", "")
         if command is not None:
             try:
-                outcome = self._commands.run(_order(command, values, before), lambda text: self._log.line(text, urn))
+                outcome = self._commands.run(
+                    _command_request(command, values, before), lambda text: self._log.line(text, urn)
+                )
             except CommandFailedError as error:
                 context.abort(grpc.StatusCode.UNKNOWN, str(error))
             stdout, stderr = outcome.stdout, outcome.stderr
@@ -143,23 +148,23 @@ def _kind(name: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> "_Kind
     return _Kind.UPDATE_REPLACE if replace else _Kind.UPDATE
 
 
-def _planned(inputs: wire.Properties) -> wire.Properties:
+def _planned(inputs: property_codec.Properties) -> property_codec.Properties:
     """The state a preview expects: the output of a command that will run is not known."""
-    return _with_output(inputs, wire.UNKNOWN, wire.UNKNOWN)
+    return _with_output(inputs, property_codec.UNKNOWN, property_codec.UNKNOWN)
 
 
-def _with_output(inputs: wire.Properties, stdout: str, stderr: str) -> wire.Properties:
+def _with_output(inputs: property_codec.Properties, stdout: str, stderr: str) -> property_codec.Properties:
     """The inputs and the output, which is secret as soon as any input is: a command may print what it was given."""
     known = {name: value for name, value in inputs.items() if name in _INPUTS}
-    hide = wire.holds_secret(known)
+    hide = property_codec.holds_secret(known)
     return {
         **known,
-        "stdout": wire.secret(stdout) if hide else stdout,
-        "stderr": wire.secret(stderr) if hide else stderr,
+        "stdout": property_codec.secret(stdout) if hide else stdout,
+        "stderr": property_codec.secret(stderr) if hide else stderr,
     }
 
 
-def _order(command: str, values: Mapping[str, Any], before: Mapping[str, Any]) -> Order:
+def _command_request(command: str, values: Mapping[str, Any], before: Mapping[str, Any]) -> CommandRequest:
     """What to run, from the inputs and, for the environment, the output of the run before."""
     environment = {str(key): str(value) for key, value in (values.get("environment") or {}).items()}
     if values.get("addPreviousOutputInEnv", True):
@@ -167,7 +172,7 @@ def _order(command: str, values: Mapping[str, Any], before: Mapping[str, Any]) -
             if before.get(name):
                 environment[f"PULUMI_COMMAND_{name.upper()}"] = before[name]
     logging = values.get("logging", "stdoutAndStderr")
-    return Order(
+    return CommandRequest(
         argv=[*(values.get("interpreter") or _SHELL), command],
         directory=values.get("dir"),
         environment=environment,

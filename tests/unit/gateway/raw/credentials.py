@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
-from provisioning.gateway.access import keys
+from provisioning.gateway.accounts import key_format
 from tests.unit.gateway.conftest import PEPPER, UNKNOWN_KEY
 from tests.unit.gateway.raw.material import Material
 from tests.unit.gateway.raw.requests import EITHER, MALFORMED, Raw, all_of, head, posted
@@ -42,14 +42,14 @@ SPOILT: Mapping[str, Callable[[str], str]] = {
     "sql": lambda key: key[:17] + "' OR '1'='1", "null": lambda _: "null", "star": lambda _: "*",
     "empty pair": lambda _: "{}",
     "undefined": lambda _: "undefined", "admin": lambda _: "admin", "pepper": lambda _: PEPPER, "zero": lambda _: "0",
-    "unknown": lambda _: UNKNOWN_KEY, "made elsewhere": lambda _: keys.mint(), "like": lambda key: key[:17] + "%",
-    "a stranger's id": lambda key: keys.mint(key[9:17]), "escaped": lambda key: quote(key).replace("_", "%5f"),
+    "unknown": lambda _: UNKNOWN_KEY, "made elsewhere": lambda _: key_format.mint(), "like": lambda key: key[:17] + "%",
+    "a stranger's id": lambda key: key_format.mint(key[9:17]), "escaped": lambda key: quote(key).replace("_", "%5f"),
 }  # fmt: skip
 """What can become of a key that lives."""
 
 
 def _summed(body: str) -> str:
-    return body + keys.checksum(body)
+    return body + key_format.checksum(body)
 
 
 def requests(material: Material) -> list[Raw]:

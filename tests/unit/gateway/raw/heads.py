@@ -73,7 +73,7 @@ def requests(key: str) -> list[Raw]:
         *_addresses(),
         *all_of("host", hosts | {"twice": twice, "none": missing}, MALFORMED),
         *all_of("host", others, {421}),
-        *all_of("upgrade", upgrades, MALFORMED, cut=True),
+        *all_of("upgrade", upgrades, MALFORMED),
         *_preflights(),
     ]
 
@@ -90,7 +90,7 @@ def _methods() -> list[Raw]:
     tunnels = {target: head(target, method="CONNECT") for target in ("gateway.test:443", "/queue", "127.0.0.1:8188")}
     return [
         *all_of("method", known, EITHER),
-        *all_of("no method", unknown, MALFORMED, cut=True),
+        *all_of("no method", unknown, EITHER),
         *all_of("override", changed, REFUSED),
         *all_of("tunnel", tunnels, MALFORMED, cut=True),
     ]

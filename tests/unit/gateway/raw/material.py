@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import jwt
 from sqlalchemy import Connection, update
 
-from provisioning.gateway.access import tokens
-from provisioning.gateway.access.scopes import Role
-from provisioning.gateway.storage.tables import KeyRow
+from provisioning.gateway.core.database.tables import KeyRow
+from provisioning.gateway.core.scopes import Role
+from provisioning.gateway.sessions import tokens
 from tests.unit.gateway.conftest import HOST, PEPPER, Gate, finish, submit
-from tests.unit.gateway.test_issuing import add_user, issue
-from tests.unit.gateway.test_logins import PASSWORD, forged, log_in
-from tests.unit.gateway.test_sessions import cookie, open_session
+from tests.unit.gateway.keys.test_issuing import add_user, issue
+from tests.unit.gateway.sessions.test_logins import PASSWORD, forged, log_in
+from tests.unit.gateway.sessions.test_sessions import cookie, open_session
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 HOST = "Host: gateway.test"
 
 REFUSED = frozenset({401})
-"""Well formed, and from nobody: what is said of the path, the method and the rest is nobody's business."""
-MALFORMED = frozenset({400})
-EITHER = frozenset({400, 401})
+"""Well formed and without a key: the answer says nothing of path, method and the rest."""
+MALFORMED = frozenset({400, 405, 414, 426, 431, 501, 505})
+"""Not in the form that the server reads; which of these statuses it answers is its own choice."""
+EITHER = MALFORMED | REFUSED
+NO_STATUS = 0
+"""An answer of HTTP/0.9 is a body alone."""
 
 
 @dataclass(frozen=True)

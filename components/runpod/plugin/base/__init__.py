@@ -1,0 +1,1 @@
+"""What all resources share: the base class, validation, settings, property values."""

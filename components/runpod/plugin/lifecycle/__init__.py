@@ -1,0 +1,1 @@
+"""Creation without doubles, deletion with proof."""

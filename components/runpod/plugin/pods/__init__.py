@@ -1,0 +1,1 @@
+"""A pod: its specification, its state, and when it is ready."""

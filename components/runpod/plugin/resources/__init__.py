@@ -1,0 +1,1 @@
+"""The resources, one module for each, and the registry that lists them."""

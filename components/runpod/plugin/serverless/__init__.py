@@ -1,0 +1,1 @@
+"""What serverless endpoints and templates are made of."""

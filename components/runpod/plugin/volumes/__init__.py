@@ -1,0 +1,1 @@
+"""Network volumes: whether they hold data and who uses them."""

@@ -1,0 +1,66 @@
+"""What those who declare a pod share with those who run on it.
+
+This module and what it imports use the standard library only: on the pod the system's Python reads them before any
+package is installed. `gateway_options` needs pydantic and is imported by itself.
+Everything here is data; nothing reads the environment or the disk on import.
+"""
+
+from provisioning.contract.plan import (
+    GatewayPlan,
+    ModelPin,
+    ProvisionPlan,
+    PushRequest,
+    Secrets,
+    SourcePin,
+    SshTarget,
+)
+from provisioning.contract.pod import (
+    BOOT_REVISION,
+    BOOT_REVISION_VARIABLE,
+    BOOT_SCRIPT_VARIABLE,
+    COMFYUI_PORT,
+    COMFYUI_UID,
+    DEFERRED_VARIABLES,
+    GATEWAY_PORT,
+    GATEWAY_UID,
+    HOME,
+    LOCAL,
+    PUBLISHED_PORTS,
+    RUN_DIR,
+    SSH_PORT,
+    START_COMMAND,
+    VOLUME_KEY_VARIABLE,
+    VOLUME_MOUNT,
+    VOLUME_PARENT,
+    PodEnv,
+    boot_script,
+)
+
+__all__ = [
+    "BOOT_REVISION",
+    "BOOT_REVISION_VARIABLE",
+    "BOOT_SCRIPT_VARIABLE",
+    "COMFYUI_PORT",
+    "COMFYUI_UID",
+    "DEFERRED_VARIABLES",
+    "GATEWAY_PORT",
+    "GATEWAY_UID",
+    "HOME",
+    "LOCAL",
+    "PUBLISHED_PORTS",
+    "RUN_DIR",
+    "SSH_PORT",
+    "START_COMMAND",
+    "VOLUME_KEY_VARIABLE",
+    "VOLUME_MOUNT",
+    "VOLUME_PARENT",
+    "GatewayPlan",
+    "ModelPin",
+    "PodEnv",
+    "ProvisionPlan",
+    "PushRequest",
+    "Secrets",
+    "SourcePin",
+    "SshTarget",
+    "boot_script",
+]

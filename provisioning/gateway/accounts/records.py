@@ -1,0 +1,105 @@
+"""Keys, users and logins as they stand in memory."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from provisioning.gateway.core.limit_settings import NOTHING, Allowance
+from provisioning.gateway.core.scopes import Role, Scope
+
+_NO_DIGEST = bytes(32)
+
+
+class KeyState(StrEnum):
+    """Whether a key opens anything."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """A key as it is stored: enough to recognise it, too little to use it."""
+
+    id: str
+    name: str
+    owner: str
+    scopes: frozenset[Scope]
+    """As they were granted, bundles included."""
+    digest: bytes
+    seeded: bool
+    """Whether the stack made it, so that its secret and scopes are the stack's to change."""
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    previous_digest: bytes | None = None
+    """Of the secret before the last rotation."""
+    previous_until: int | None = None
+    last_used_at: int | None = None
+    created_by: str = ""
+    hint: str = ""
+    """The first and last characters, by which people recognise it."""
+    limits: Allowance = NOTHING
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def is_secret(self, given: bytes) -> tuple[bool, bool]:
+        """Return whether a digest is that of the secret, and whether it is that of the one before.
+
+        Both are compared whatever the first comparison gives, in a time that tells nothing.
+        """
+        current = hmac.compare_digest(given, self.digest)
+        return current, hmac.compare_digest(given, self.previous_digest or _NO_DIGEST)
+
+    def accepts(self, given: bytes, now: int) -> bool:
+        """Return whether a digest is that of a secret that opens something now."""
+        current, previous = self.is_secret(given)
+        return current or (previous and now < (self.previous_until or 0))
+
+    def lives(self, now: int) -> bool:
+        """Return whether it opens anything now."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+    def state(self, now: int) -> KeyState:
+        """Return whether it opens anything now, and why not."""
+        if self.revoked_at is not None:
+            return KeyState.REVOKED
+        return KeyState.ACTIVE if self.lives(now) else KeyState.EXPIRED
+
+
+@dataclass(frozen=True)
+class UserRecord:
+    """A user as stored."""
+
+    name: str
+    role: Role
+    created_at: int
+    password: str | None = None
+    password_at: int | None = None
+    disabled_at: int | None = None
+    deleted_at: int | None = None
+    limits: Allowance = NOTHING
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_active(self) -> bool:
+        """Return whether the user, and its keys, may come in."""
+        return self.disabled_at is None and self.deleted_at is None
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """A login as stored."""
+
+    id: str
+    user: str | None
+    key_id: str | None
+    proof: bytes | None
+    digest: bytes
+    address: str
+    created_at: int
+    expires_at: int
+    ended_at: int | None = None

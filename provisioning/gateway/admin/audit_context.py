@@ -1,0 +1,59 @@
+"""What requests write into the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from provisioning.gateway.admin import audit
+from provisioning.gateway.admin.audit import AuditAction, AuditContext
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.database.database import Database
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.request_checks import peer
+
+MAX_NAMED = 100
+"""Jobs that one entry names; it has the number of all."""
+
+
+def context_of(exchange: Exchange) -> AuditContext:
+    """Return the caller of a request with its address."""
+    return AuditContext(exchange.who, peer(exchange.scope), exchange.request_id)
+
+
+class OwnedJob(Protocol):
+    """A job with its owner."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def owner(self) -> str: ...  # noqa: D102
+
+
+class AuditTrail:
+    """Writes acts into the audit log before they are done, since an act that cannot be recorded is not done.
+
+    Every method raises Problem(STORE_UNAVAILABLE).
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def note(self, exchange: Exchange, act: AuditAction, target: str, **detail: object) -> None:
+        """Record an act."""
+        await audit.note(self._database, context_of(exchange), act, target, self._clock.now_ms(), detail)
+
+    async def on_anothers(self, exchange: Exchange, act: AuditAction, target: str, owner: str) -> None:
+        """Record an act on what belongs to somebody else; acts on one's own are not recorded."""
+        if owner != exchange.who.owner:
+            await self.note(exchange, act, target, owner=owner)
+
+    async def end_anothers(self, exchange: Exchange, jobs: Iterable[OwnedJob]) -> None:
+        """Record that jobs of other owners are cancelled."""
+        others = [job for job in jobs if job.owner != exchange.who.owner]
+        if len(others) == 1:
+            await self.note(exchange, AuditAction.JOBS_ENDED, others[0].id, owner=others[0].owner)
+        elif others:
+            named = {job.id: job.owner for job in others[:MAX_NAMED]}
+            await self.note(exchange, AuditAction.JOBS_ENDED, "jobs", count=len(others), jobs=named)

@@ -1,0 +1,1 @@
+"""Uploads and outputs: their rows, their files, their expiry."""

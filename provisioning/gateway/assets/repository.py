@@ -1,0 +1,128 @@
+"""Files with an id: what was uploaded through the Comfy API, and what jobs made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, insert, select, true, update
+
+from provisioning.gateway.assets.store.paths import Kept, place_of
+from provisioning.gateway.core.database import sql_helpers
+from provisioning.gateway.core.database.database import Database
+from provisioning.gateway.core.database.tables import AssetRow, columns
+from provisioning.gateway.upstream.stored_file import StoredFile
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file; the id is random, so knowing a name finds nothing."""
+
+    id: str
+    owner: str
+    job_id: str | None
+    """The job that made it; None for an upload."""
+    node_id: str
+    type: str
+    subfolder: str
+    filename: str
+    file_path: str
+    """What the client called it."""
+    content_type: str | None
+    size_bytes: int | None
+    """None until ComfyUI was asked."""
+    hash: str | None
+    """`blake3:<hex>` of an upload; not computed for outputs."""
+    created_at: int
+
+    @property
+    def file(self) -> StoredFile:
+        """Return where ComfyUI keeps it."""
+        return StoredFile(self.type, self.subfolder, self.filename)
+
+    @property
+    def kept(self) -> Kept:
+        """Return where ComfyUI and the store keep it."""
+        return Kept(self.file, place_of(self.file, self.job_id))
+
+
+def _from_row(row: Sequence[Any]) -> Asset:
+    return Asset(*row)
+
+
+_EVERY = select(*columns(AssetRow, [field.name for field in fields(Asset)])).order_by(AssetRow.sequence)
+
+
+class AssetStore:
+    """Finds and keeps assets; every method may raise Problem(STORE_UNAVAILABLE)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, asset: Asset) -> None:
+        """Keep a new asset."""
+        await self._database.run(lambda connection: add(connection, asset))
+
+    async def get(self, asset_id: str, owner: str | None) -> Asset | None:
+        """Return an asset, or None when there is none that `owner` may see; None as owner sees all."""
+        found = await self._select(AssetRow.id == asset_id, _of(owner))
+        return found[0] if found else None
+
+    async def of_ids(self, asset_ids: Collection[str], owner: str | None) -> dict[str, Asset]:
+        """Return those of the assets that exist and that `owner` may see, by id."""
+        found: dict[str, Asset] = {}
+        for part in sql_helpers.in_parts(asset_ids):
+            found |= {asset.id: asset for asset in await self._select(AssetRow.id.in_(part), _of(owner))}
+        return found
+
+    async def of_hash(self, digest: str, owner: str) -> Asset | None:
+        """Return an upload of the owner's with this content."""
+        found = await self._select(AssetRow.owner == owner, AssetRow.hash == digest)
+        return found[0] if found else None
+
+    async def maker_of(self, file: StoredFile, owner: str | None) -> str | None:
+        """Return the newest job that made a file of this name and that `owner` may see, or None."""
+        made = select(AssetRow.job_id).where(*at(file), _of(owner)).order_by(AssetRow.sequence.desc()).limit(1)
+        return await self._database.read(lambda connection: connection.execute(made).scalar())
+
+    async def of_job(self, job_id: str) -> list[Asset]:
+        """Return what a job made."""
+        return await self._database.read(lambda connection: made_by(connection, job_id))
+
+    async def of_jobs(self, job_ids: Collection[str]) -> dict[str, list[Asset]]:
+        """Return what several jobs made, by the jobs' ids."""
+        found: dict[str, list[Asset]] = {}
+        for part in sql_helpers.in_parts(job_ids):
+            for asset in await self._select(AssetRow.job_id.in_(part)):
+                found.setdefault(asset.job_id or "", []).append(asset)
+        return found
+
+    async def measured(self, asset: Asset, size_bytes: int) -> Asset:
+        """Keep the size of an asset and return it with that."""
+        change = update(AssetRow).where(AssetRow.id == asset.id).values(size_bytes=size_bytes)
+        await self._database.run(lambda connection: connection.execute(change).close())
+        return replace(asset, size_bytes=size_bytes)
+
+    async def _select(self, *where: ColumnElement[bool]) -> list[Asset]:
+        rows = await self._database.read(lambda connection: list(connection.execute(_EVERY.where(*where))))
+        return [_from_row(row) for row in rows]
+
+
+def add(connection: Connection, asset: Asset) -> None:
+    """Keep a new asset, within somebody's transaction."""
+    connection.execute(insert(AssetRow).values(**asdict(asset)))
+
+
+def made_by(connection: Connection, job_id: str) -> list[Asset]:
+    """Return what a job made, within somebody's transaction."""
+    return [_from_row(row) for row in connection.execute(_EVERY.where(AssetRow.job_id == job_id))]
+
+
+def at(file: StoredFile) -> tuple[ColumnElement[bool], ...]:
+    """Return what is true of the assets that ComfyUI keeps at this place."""
+    return AssetRow.type == file.type, AssetRow.subfolder == file.subfolder, AssetRow.filename == file.filename
+
+
+def _of(owner: str | None) -> ColumnElement[bool]:
+    return true() if owner is None else AssetRow.owner == owner

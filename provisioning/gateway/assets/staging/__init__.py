@@ -1,0 +1,1 @@
+"""Copies of stored files in ComfyUI's own folders."""

@@ -1,0 +1,1 @@
+"""The file store on the volume, which the gateway alone writes."""

@@ -1,0 +1,115 @@
+"""A file of the store, open for reading; every method waits for the volume, so none is for the event loop."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from provisioning.gateway.assets.store.encryption import (
+    CHUNK_BYTES,
+    HEADER_BYTES,
+    MAGIC,
+    SEALED_CHUNK_BYTES,
+    FileCipher,
+    FileSealError,
+    Seal,
+    plain_bytes,
+)
+from provisioning.gateway.assets.store.paths import Place
+
+PIECE_BYTES = 256 * 1024
+"""What is read at once; whole chunks of a sealed file."""
+
+
+ATTEMPTS = 3
+PAUSE_SECONDS = 0.05
+
+Result = TypeVar("Result")
+
+
+def patiently(work: Callable[[], Result]) -> Result:
+    """Return what a look at the volume gives; one that gives an error, as network volumes do, is tried again."""
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return work()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+        time.sleep(PAUSE_SECONDS * 2**attempt)
+    return work()
+
+
+class Content:
+    """What one file held when it was opened, also while it is replaced or deleted."""
+
+    def __init__(self, path: Path, place: Place, cipher: FileCipher) -> None:
+        """Open a file; raises OSError, and FileSealError for a sealed one that is not whole."""
+        self._descriptor = -1
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(self._descriptor)
+            self.modified_ns = found.st_mtime_ns
+            self.stored_bytes = found.st_size
+            self._seal = self._read_seal(place, cipher)
+            self.size = plain_bytes(found.st_size) if self._seal else found.st_size
+            if self._seal is not None:
+                # The last chunk says that it is the last: a file that was cut short is noticed before it is used.
+                self.read(max(0, self.size - 1), 1)
+            self.head = self.read(0, PIECE_BYTES)
+            """The first piece: all there is of a small file."""
+        except BaseException:
+            self.close()
+            raise
+
+    def __del__(self) -> None:
+        # Whoever had it opened may not have waited for it: a volume can stall.
+        self.close()
+
+    @property
+    def tag(self) -> str:
+        """Return the entity tag, in the form that ComfyUI's own server gives."""
+        return f'"{self.modified_ns:x}-{self.size:x}"'
+
+    def read(self, start: int, length: int) -> bytes:
+        """Return a part, shorter where the file ends; raises OSError, FileSealError."""
+        if self._seal is None:
+            return self._stored(start, min(length, max(0, self.size - start)))
+        end = min(start + length, self.size)
+        if start >= end and self.size:
+            return b""
+        first, final = start // CHUNK_BYTES, max(0, end - 1) // CHUNK_BYTES
+        opened = b"".join(self._chunks(self._seal, first, final))
+        return opened[start - first * CHUNK_BYTES : end - first * CHUNK_BYTES]
+
+    def close(self) -> None:
+        """Let go of the file; a second time does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _read_seal(self, place: Place, cipher: FileCipher) -> Seal | None:
+        header = self._stored(0, min(HEADER_BYTES, self.stored_bytes))
+        return cipher.of(header, place) if header.startswith(MAGIC) else None
+
+    def _chunks(self, seal: Seal, first: int, final: int) -> list[bytes]:
+        last = max(0, self.size - 1) // CHUNK_BYTES
+        start = HEADER_BYTES + first * SEALED_CHUNK_BYTES
+        end = min(HEADER_BYTES + (final + 1) * SEALED_CHUNK_BYTES, self.stored_bytes)
+        stored = self._stored(start, end - start)
+        parts = [stored[at : at + SEALED_CHUNK_BYTES] for at in range(0, len(stored), SEALED_CHUNK_BYTES)]
+        return [seal.open(number, part, last=number == last) for number, part in enumerate(parts, first)]
+
+    def _stored(self, start: int, length: int) -> bytes:
+        pieces = []
+        while length > 0:
+            piece = patiently(partial(os.pread, self._descriptor, length, start))
+            if not piece:
+                raise FileSealError("a file of the store became shorter while it was read; take it from a backup")
+            pieces.append(piece)
+            start, length = start + len(piece), length - len(piece)
+        return b"".join(pieces)

@@ -1,0 +1,95 @@
+"""Files that are encrypted at rest, in chunks, so that any range can be read without the rest.
+
+A file has a header of 32 bytes (what it is, the name of the key, a salt) and chunks of 64 KiB, each with a tag of 16
+bytes. AES-256-GCM under a key of the file's own: HKDF-SHA256 (RFC 5869) of a secret of the settings and the salt. A
+chunk's nonce is its number and whether it is the last (the STREAM construction, Hoang et al. 2015): a chunk that was
+moved, left out or added is noticed. The associated data is the file's place, so that no file can stand for another.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from provisioning.gateway.assets.store.paths import Place
+
+MAGIC = b"\x00sealedfile1"
+ID_BYTES = 4
+SALT_BYTES = 16
+HEADER_BYTES = len(MAGIC) + ID_BYTES + SALT_BYTES
+CHUNK_BYTES = 64 * 1024
+TAG_BYTES = 16
+SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
+
+
+class FileSealError(Exception):
+    """A sealed file cannot be opened with the secrets of the settings, or is not as it was written."""
+
+
+class Seal:
+    """Seals and opens the chunks of one file."""
+
+    def __init__(self, header: bytes, key: bytes, place: Place) -> None:
+        self.header = header
+        self._cipher = AESGCM(key)
+        self._place = f"{place.folder}/{place.path}"
+
+    def seal(self, number: int, chunk: bytes, *, last: bool) -> bytes:
+        """Return a chunk as it is stored."""
+        return self._cipher.encrypt(_nonce(number, last), chunk, self._place.encode())
+
+    def open(self, number: int, stored: bytes, *, last: bool) -> bytes:
+        """Return a chunk as it was; raises FileSealError."""
+        try:
+            return self._cipher.decrypt(_nonce(number, last), stored, self._place.encode())
+        except InvalidTag as error:
+            text = f"{self._place}: the file is not as it was written (chunk {number}); take it from a backup"
+            raise FileSealError(text) from error
+
+
+class FileCipher:
+    """Makes the seals of files."""
+
+    def __init__(self, secrets: Sequence[str], *, active: bool) -> None:
+        """Take the secret that seals, followed by former ones that still open; `active`: whether files are sealed."""
+        self.active = active
+        self._secrets = {_derive(secret, ID_BYTES, b"name"): secret for secret in reversed(secrets)}
+        self._newest = _derive(secrets[0], ID_BYTES, b"name")
+
+    def fresh(self, place: Place) -> Seal:
+        """Return the seal of a new file."""
+        return self._seal(self._newest, os.urandom(SALT_BYTES), place)
+
+    def of(self, header: bytes, place: Place) -> Seal:
+        """Return the seal of a file that begins with `header`; raises FileSealError for a key that is not here."""
+        key_id, salt = header[len(MAGIC) : -SALT_BYTES], header[-SALT_BYTES:]
+        if len(header) != HEADER_BYTES or key_id not in self._secrets:
+            text = f"{place.folder}/{place.path}: sealed under another key; give it in former_encryption_keys"
+            raise FileSealError(text)
+        return self._seal(key_id, salt, place)
+
+    def _seal(self, key_id: bytes, salt: bytes, place: Place) -> Seal:
+        return Seal(MAGIC + key_id + salt, _derive(self._secrets[key_id], 32, salt), place)
+
+
+def plain_bytes(stored_bytes: int) -> int:
+    """Return how long a sealed file is once opened; raises FileSealError for what is too short to be one."""
+    chunks = -(-(stored_bytes - HEADER_BYTES) // SEALED_CHUNK_BYTES)
+    size = stored_bytes - HEADER_BYTES - chunks * TAG_BYTES
+    if chunks < 1 or size < 0:
+        raise FileSealError("a sealed file was cut short; take it from a backup")
+    return size
+
+
+def _nonce(number: int, last: bool) -> bytes:  # noqa: FBT001 - a part of the nonce
+    return number.to_bytes(11) + bytes([last])
+
+
+def _derive(secret: str, length: int, salt: bytes) -> bytes:
+    info = b"comfyui-runpod gateway: sealed files 1"
+    return HKDF(SHA256(), length, salt=salt, info=info).derive(secret.encode())

@@ -1,0 +1,50 @@
+"""Where a file lies in the store: under the names that ComfyUI knows it by."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from provisioning.gateway.upstream.stored_file import StoredFile
+
+FOLDERS = frozenset({"input", "output", "temp", "user"})
+"""ComfyUI's own folders; the store has one of each name."""
+
+MAX_PART_BYTES = 255
+"""NAME_MAX of Linux."""
+MAX_PATH_BYTES = 2048
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Place(NamedTuple):
+    """A file of the store."""
+
+    folder: str
+    """One of FOLDERS."""
+    path: str
+    """Below the folder, with `/`."""
+
+    @property
+    def is_safe(self) -> bool:
+        """Return whether the file lies in the store, whatever its name says."""
+        parts = self.path.split("/")
+        plain = self.folder in FOLDERS and not _CONTROLS.search(self.path) and {"", ".", ".."}.isdisjoint(parts)
+        encoded = self.path.encode(errors="replace")
+        return plain and len(encoded) <= MAX_PATH_BYTES and max(map(len, encoded.split(b"/"))) <= MAX_PART_BYTES
+
+
+class Kept(NamedTuple):
+    """A file as ComfyUI knows it, and where it lies in the store."""
+
+    file: StoredFile
+    place: Place
+
+
+def place_of(file: StoredFile, job_id: str | None = None) -> Place:
+    """Return where a file of ComfyUI's lies in the store.
+
+    A temporary file lies below its job's id: ComfyUI counts those anew at each start, so two jobs may use one name.
+    """
+    job = job_id if file.type == "temp" else None
+    return Place(file.type, "/".join(filter(None, (job, file.subfolder, file.filename))))

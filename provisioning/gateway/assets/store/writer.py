@@ -1,0 +1,151 @@
+"""Writing one file of the store: beside its place, on the disk and read back before it takes the place.
+
+Every method waits for the volume, so none is for the event loop. All raise OSError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+import uuid
+from pathlib import Path
+
+from blake3 import blake3
+
+from provisioning.gateway.assets.store.content import PIECE_BYTES, Content
+from provisioning.gateway.assets.store.encryption import CHUNK_BYTES, FileCipher, FileSealError
+from provisioning.gateway.assets.store.paths import Place
+
+READ_BACK_BYTES = 64 * 1024 * 1024
+"""A file up to this size is read back whole before it counts as stored."""
+
+_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EISDIR})
+"""What some network file systems say when a folder is to be synced; they have nothing to sync there."""
+
+
+class Writer:
+    """Takes a file's content piece by piece."""
+
+    def __init__(self, drafts: Path, place: Place, cipher: FileCipher, *, sealed: bool) -> None:
+        """Begin a file in the folder of drafts; `sealed`: whether it is encrypted."""
+        self._path = drafts / uuid.uuid4().hex
+        self._place = place
+        self._cipher = cipher
+        self._seal = cipher.fresh(place) if sealed else None
+        self._lock = threading.Lock()
+        """A volume can stall: what nobody waits for any more may still be under way when it is to be forgotten."""
+        self._pending = b""
+        self._number = 0
+        self._hasher = blake3()
+        self.size = 0
+        self.cancelled = False
+        """Whether nobody waits for it any more: it then does not take its place."""
+        # Who may read it is said by the folder that the volume is mounted in: many volumes ignore modes.
+        self._descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+        try:
+            self._write(self._seal.header if self._seal else b"")
+        except OSError:
+            self.abort()
+            raise
+
+    def write(self, piece: bytes) -> None:
+        """Add a piece."""
+        with self._lock:
+            self._add(piece)
+
+    def _add(self, piece: bytes) -> None:
+        self._hasher.update(piece)
+        self.size += len(piece)
+        if self._seal is None:
+            self._write(piece)
+            return
+        self._pending += piece
+        whole = max(0, (len(self._pending) - 1) // CHUNK_BYTES)
+        chunks = [self._pending[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES] for at in range(whole)]
+        sealed = [self._seal.seal(number, chunk, last=False) for number, chunk in enumerate(chunks, self._number)]
+        self._write(b"".join(sealed))
+        self._number += whole
+        self._pending = self._pending[whole * CHUNK_BYTES :]
+
+    def finish(self, target: Path) -> int:
+        """Put the file in its place, durably; returns by how many bytes the store has grown."""
+        with self._lock:
+            return self._finish(target)
+
+    def _finish(self, target: Path) -> int:
+        if self._seal is not None:
+            self._write(self._seal.seal(self._number, self._pending, last=True))
+        os.fsync(self._descriptor)
+        self._close()
+        stored = self._check()
+        if self.cancelled:
+            raise OSError(errno.ETIMEDOUT, "nobody waits for this file any more", str(target))
+        made = _folders_to_make(target.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        former = _size(target)
+        self._path.replace(target)
+        for folder in (target.parent, *(folder.parent for folder in made)):
+            sync(folder)
+        return stored - former
+
+    def abort(self) -> None:
+        """Forget the file, unless it is in its place."""
+        with self._lock:
+            # What cannot be removed now is found among the drafts later.
+            with contextlib.suppress(OSError):
+                self._close()
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    def _check(self) -> int:
+        content = Content(self._path, self._place, self._cipher)
+        try:
+            hasher, read_to = blake3(), content.size if content.size <= READ_BACK_BYTES else 0
+            for start in range(0, read_to, PIECE_BYTES):
+                hasher.update(content.read(start, PIECE_BYTES))
+            if content.size != self.size or (read_to and hasher.digest() != self._hasher.digest()):
+                raise OSError(errno.EIO, "what was read back is not what was written", str(self._path))
+        except FileSealError as error:
+            raise OSError(errno.EIO, "what was read back is not what was written", str(self._path)) from error
+        finally:
+            content.close()
+        return content.stored_bytes
+
+    def _write(self, piece: bytes) -> None:
+        view = memoryview(piece)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+
+def sync(folder: Path) -> None:
+    """Have a folder's entries on the disk, where the file system knows of such a thing."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _folders_to_make(folder: Path) -> list[Path]:
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    return missing
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,77 @@
+"""Files that callers upload: checked, given to ComfyUI, and kept in the store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from provisioning.gateway.assets.staging.inputs import InputStaging
+from provisioning.gateway.assets.store.paths import Kept, place_of
+from provisioning.gateway.assets.store.store import FileStore
+from provisioning.gateway.core.disk_space import Space
+from provisioning.gateway.core.http import media_types
+from provisioning.gateway.core.http.multipart import Form, pieces
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.upstream.client import ComfyUIClient, Request, upload_form
+from provisioning.gateway.upstream.stored_file import StoredFile
+
+RETRY_SECONDS = 1.0
+"""For so long an upload is tried again on a volume that gives errors."""
+PAUSE_SECONDS = 0.1
+
+
+class Uploads:
+    """Takes uploaded files; every method may raise Problem UPSTREAM_*, STORE_UNAVAILABLE and STORAGE_FULL."""
+
+    def __init__(
+        self,
+        store: FileStore | None,
+        staging: InputStaging,
+        upstream: ComfyUIClient,
+        space: Space,
+        max_pixels: int,
+    ) -> None:
+        self._store = store
+        self._staging = staging
+        self._upstream = upstream
+        self._space = space
+        self._max_pixels = max_pixels
+
+    async def check(self, filename: str, form: Form) -> str:
+        """Return the media type of an uploaded file; raises Problem for one that may not be kept or does not fit."""
+        kind = await media_types.check(filename, form, self._max_pixels)
+        self._space.check(form.file.seek(0, 2))
+        return kind
+
+    async def give(self, path: str, fields: Mapping[str, str], filename: str, form: Form) -> tuple[int, Any]:
+        """Give ComfyUI the file at one of its upload routes; returns status and JSON of the answer."""
+        body = upload_form(fields, filename, pieces(form.file))
+        return await self._upstream.call(Request("POST", path, body=body))
+
+    async def keep(self, file: StoredFile, content: Callable[[], AsyncIterator[bytes]]) -> None:
+        """Have a file that ComfyUI was given in the store as well; `content` gives it anew each time."""
+        if self._store is None:
+            return
+        try:
+            await self._put(self._store, file, content)
+        except BaseException:
+            # Until somebody uploads it again the store's file counts, if there is one.
+            self._staging.lacks(file)
+            raise
+        self._staging.has(Kept(file, place_of(file)))
+
+    @staticmethod
+    async def _put(store: FileStore, file: StoredFile, content: Callable[[], AsyncIterator[bytes]]) -> None:
+        """Try a few times while the volume gives errors; a volume that stalls has its own bound."""
+        began = time.monotonic()
+        while True:
+            try:
+                await store.put(place_of(file), content())
+            except Problem as problem:
+                if problem.code is not Code.STORE_UNAVAILABLE or time.monotonic() - began > RETRY_SECONDS:
+                    raise
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                return

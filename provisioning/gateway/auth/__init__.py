@@ -1,0 +1,1 @@
+"""Authentication: finding the caller of a request, and signed addresses of files."""

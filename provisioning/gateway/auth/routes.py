@@ -1,0 +1,52 @@
+"""The operation that signs addresses of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from urllib.parse import parse_qsl, urlsplit
+
+from provisioning.gateway.auth.schemas import NewSignedUrl, SignedUrl
+from provisioning.gateway.auth.signed_urls import UrlSigner
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import Answer, Body, Operation, Tag
+from provisioning.gateway.core.http.request_checks import decoded_path
+from provisioning.gateway.core.http.schemas import timestamp
+from provisioning.gateway.core.problems import Code, Problem, fault
+from provisioning.gateway.core.scopes import Scope
+
+FILE = "/api/v2/assets/5f1f0a52-1d2a-4f0c-8c52-9f0c3f7b2a11/content"
+SIGNED = {"url": f"{FILE}?by=4fPq9sZ1&expires=1795338000&signature=AbC", "expires_at": "2026-11-22T08:05:00Z"}
+
+
+class SignedUrlRoutes:
+    """Signs addresses of files for callers."""
+
+    def __init__(self, signer: UrlSigner, hosts: Collection[str], takes_signatures: Callable[[str], bool]) -> None:
+        """`hosts`: names of this gateway; `takes_signatures`: whether a signed address may open a path."""
+        self._signer = signer
+        self._hosts = frozenset(hosts)
+        self._takes_signatures = takes_signatures
+
+    @Operation(
+        method="POST",
+        path="/api/gateway/signed-urls",
+        access=Scope.READ,
+        tag=Tag.ACCESS,
+        summary="Sign the address of a file",
+        text="For `<img>`, and to hand a picture on. It ends early when the key that signed it does.",
+        body=Body(NewSignedUrl, {"url": FILE, "seconds": 300}, invalid=Code.INVALID_REQUEST),
+        answers=(Answer("Opens that file to whoever has it, for at most an hour.", SignedUrl, SIGNED, 201),),
+    )
+    async def create(self, exchange: Exchange, body: NewSignedUrl) -> SignedUrl:
+        """Sign the address of a file."""
+        parts = urlsplit(body.url)
+        path, pairs = decoded_path(parts.path), parse_qsl(parts.query, keep_blank_values=True)
+        base = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+        ours = not base or parts.netloc.lower() in self._hosts | {exchange.header("host")}
+        if not ours or not self._takes_signatures(path) or len(dict(pairs)) != len(pairs):
+            message = (
+                "url: of a file here, such as /api/v2/assets/{id}/content or /view?filename=..., each parameter once."
+            )
+            raise Problem(Code.INVALID_REQUEST, message, members=fault("/url", "not a file's"))
+        signed, expires_at = self._signer.sign(exchange.who, path, dict(pairs), body.seconds)
+        return SignedUrl(url=base + signed, expires_at=timestamp(expires_at))

@@ -1,0 +1,1 @@
+"""Batches: one request that submits many jobs."""

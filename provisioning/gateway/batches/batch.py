@@ -1,0 +1,44 @@
+"""A batch: many jobs that one request asked for, accepted all together or not at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from provisioning.gateway.jobs.job import FINAL, STAGED, JobState
+
+BatchStatus = Literal["queued", "running", "succeeded", "failed", "canceled", "partial"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is known of a batch beside its jobs."""
+
+    id: str
+    owner: str
+    key_id: str
+    created_at: int
+    size: int
+    idempotency_key: str | None = None
+    request_hash: bytes | None = None
+    webhook_url: str | None = None
+    """Where its end is told, beside its owner's endpoints; until then it is written down elsewhere."""
+
+
+def status(states: Counter[JobState]) -> BatchStatus:
+    """Return one status for all jobs of a batch."""
+    unfinished = {state for state in states if state not in FINAL}
+    if unfinished:
+        return "queued" if set(states) <= {JobState.ACCEPTED, *STAGED} else "running"
+    words = {_WORDS[state] for state in states}
+    return words.pop() if len(words) == 1 else "partial"
+
+
+_WORDS: Mapping[JobState, BatchStatus] = {
+    JobState.COMPLETED: "succeeded",
+    JobState.FAILED: "failed",
+    JobState.REJECTED: "failed",
+    JobState.CANCELLED: "canceled",
+}

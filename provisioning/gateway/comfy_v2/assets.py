@@ -1,0 +1,182 @@
+"""The operations on assets of the Comfy API v2: uploads, and what jobs made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from provisioning.gateway.admin.audit import AuditAction
+from provisioning.gateway.admin.audit_context import AuditTrail
+from provisioning.gateway.assets import repository
+from provisioning.gateway.assets.expiry import Expiry
+from provisioning.gateway.assets.file_response import BYTES, RANGES, FileResponder
+from provisioning.gateway.assets.repository import AssetStore
+from provisioning.gateway.assets.schemas import Asset, AssetFromHash, UploadAsset
+from provisioning.gateway.assets.sizes import AssetSizes
+from provisioning.gateway.comfy_v2.asset_uploads import AssetUploads, Uploaded
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.http.base_url import base_url
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.multipart import read_form
+from provisioning.gateway.core.http.operation import FORM, UPSTREAM, Answer, Body, Operation, RateClass, Tag
+from provisioning.gateway.core.problems import Code, Problem, fault
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.docs.examples import ASSET, PICTURE
+from provisioning.gateway.docs.parameters import ASSET as ID
+from provisioning.gateway.docs.parameters import HASH
+from provisioning.gateway.jobs.tracker import Tracker
+
+CREATED = ASSET | {"created_new": True}
+KNOWN = ASSET | {"created_new": False}
+
+
+@dataclass(frozen=True)
+class AssetRoutes:
+    """Lets callers upload, see, download and delete their assets."""
+
+    assets: AssetStore
+    uploads: AssetUploads
+    sizes: AssetSizes
+    responder: FileResponder
+    expiry: Expiry
+    tracker: Tracker
+    audit: AuditTrail
+    clock: Clock
+    max_upload_bytes: int
+
+    @Operation(
+        method="POST",
+        path="/api/v2/assets",
+        access=Scope.ASSETS,
+        tag=Tag.ASSETS,
+        summary="Upload a file",
+        text='In a workflow, put `{"__type": "core/ASSET", "info": {"id": "<the asset\'s id>"}}` where a loader takes '
+        "a file name.",
+        body=Body(UploadAsset, {"file": PICTURE, "file_path": "photo.png", "content_type": "image/png"}, FORM),
+        answers=(
+            Answer("The asset; its bytes are new.", Asset, CREATED, 201),
+            Answer("The caller's asset of these bytes and this path, which was there already.", Asset, KNOWN),
+        ),
+        problems=(Code.HASH_MISMATCH, Code.INVALID_FIELD, *UPSTREAM),
+        rate=RateClass.UPLOAD,
+    )
+    async def upload(self, exchange: Exchange) -> None:
+        """Store a file."""
+        chunks = exchange.chunks(self.max_upload_bytes)
+        form = await read_form(exchange.header("content-type") or "", chunks, dropped=("tags",))
+        try:
+            await self._answer(exchange, await self.uploads.upload(exchange.who, form))
+        finally:
+            form.close()
+
+    @Operation(
+        method="POST",
+        path="/api/v2/assets/from-path",
+        access=Scope.ASSETS,
+        tag=Tag.ASSETS,
+        summary="Register a file of the machine",
+        text="Refused always: no client's name for a file of the machine is taken. Upload the bytes.",
+        answers=(),
+        problems=(Code.INVALID_FIELD,),
+    )
+    async def from_path(self, _exchange: Exchange) -> None:
+        """Refuse to register a file of the machine by its path, as a proxy does that shares no disk with ComfyUI."""
+        message = "path: files of the machine are not taken; upload the bytes."
+        raise Problem(Code.INVALID_FIELD, message, members=fault("/path", "not taken"))
+
+    @Operation(
+        method="POST",
+        path="/api/v2/assets/from-hash",
+        access=Scope.ASSETS,
+        tag=Tag.ASSETS,
+        summary="Make an asset from bytes uploaded before",
+        body=Body(AssetFromHash, {"hash": HASH, "file_path": "again.png"}, invalid=Code.INVALID_FIELD),
+        answers=(
+            Answer("The asset of that name, which was there already.", Asset, KNOWN),
+            Answer("A new asset over the same bytes.", Asset, KNOWN, 201),
+        ),
+        problems=(Code.BLOB_NOT_FOUND,),
+    )
+    async def from_hash(self, exchange: Exchange, body: AssetFromHash) -> None:
+        """Make an asset over bytes that the caller uploaded before."""
+        await self._answer(exchange, await self.uploads.from_hash(exchange.who, body.hash, body.file_path))
+
+    async def _answer(self, exchange: Exchange, uploaded: Uploaded) -> None:
+        document = Asset.of(uploaded.asset, base_url(exchange), self.clock.now_ms(), created_new=uploaded.is_new)
+        await exchange.send_document(document, 200 if uploaded.was_there else 201)
+
+    @Operation(
+        method="GET",
+        path="/api/v2/assets/by-hash/{hash}",
+        access=Scope.READ,
+        tag=Tag.ASSETS,
+        summary="Ask whether bytes were uploaded before",
+        text="Send it as HEAD before a large upload.",
+        answers=(Answer("They were, by the caller.", media=None),),
+        problems=(Code.BLOB_NOT_FOUND,),
+    )
+    async def has_hash(self, exchange: Exchange) -> None:
+        """Say whether the caller has uploaded these bytes before."""
+        if await self.uploads.find(exchange.who, exchange.params["hash"]) is None:
+            raise Problem(Code.BLOB_NOT_FOUND)
+        await exchange.send(200, b"", [("content-type", "application/json")])
+
+    @Operation(
+        method="GET",
+        path="/api/v2/assets/{id}",
+        access=Scope.READ,
+        tag=Tag.ASSETS,
+        summary="Show an asset",
+        parameters=(ID,),
+        answers=(Answer("The asset.", Asset, ASSET),),
+        problems=UPSTREAM,
+    )
+    async def show(self, exchange: Exchange) -> Asset:
+        """Show an asset."""
+        asset = await self.sizes.measured(await self._own(exchange))
+        return Asset.of(asset, base_url(exchange), self.clock.now_ms())
+
+    @Operation(
+        method="DELETE",
+        path="/api/v2/assets/{id}",
+        access=Scope.ASSETS,
+        tag=Tag.ASSETS,
+        summary="Delete an asset",
+        text="Uploads and outputs alike. What a job took stays counted.",
+        parameters=(ID,),
+        answers=(
+            Answer(
+                "It is gone; its bytes go within seconds, unless another asset has the same.", status=204, media=None
+            ),
+        ),
+        problems=(Code.STATE_CONFLICT,),
+    )
+    async def delete(self, exchange: Exchange) -> None:
+        """End an asset; its bytes go too, unless another asset has the same."""
+        asset = await self._own(exchange)
+        if any(asset.id.encode() in job.workflow for job in self.tracker.of(asset.owner)):
+            raise Problem(Code.STATE_CONFLICT, "An unfinished job reads this asset; wait for its end, or cancel it.")
+        await self.audit.on_anothers(exchange, AuditAction.ASSET_DELETED, asset.id, asset.owner)
+        await self.expiry.remove(asset)
+        await exchange.send(204, b"", [])
+
+    @Operation(
+        method="GET",
+        path="/api/v2/assets/{id}/content",
+        access=Scope.READ,
+        tag=Tag.ASSETS,
+        summary="Download an asset",
+        text="Ranges and conditional requests work. Whatever a browser might run comes as an attachment.",
+        parameters=(ID, *RANGES),
+        answers=BYTES,
+        problems=(Code.RANGE_NOT_SATISFIABLE, *UPSTREAM),
+        signed=True,
+    )
+    async def content(self, exchange: Exchange) -> None:
+        """Answer with an asset's bytes, or the range of them that was asked for."""
+        await self.responder.send(exchange, (await self._own(exchange)).kept)
+
+    async def _own(self, exchange: Exchange) -> repository.Asset:
+        asset = await self.assets.get(exchange.params["id"], exchange.who.visible_owner)
+        if asset is None:
+            raise Problem(Code.NOT_FOUND)
+        return asset

@@ -1,0 +1,127 @@
+"""A job's events as the Comfy API v2 has them: its state on connecting, then what happens, until its end.
+
+The contract's own clients ignore ids and connect anew for the state as it is; others go on with Last-Event-ID.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import orjson
+
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.http.base_url import base_url
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import EVENTS, UPSTREAM, Answer, Operation, Tag
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.docs.examples import PROGRESS_EVENTS
+from provisioning.gateway.events import job_events, sse
+from provisioning.gateway.events.channels import Event
+from provisioning.gateway.events.completion_events import CompletionEvents
+from provisioning.gateway.events.job_events import JobEvents
+from provisioning.gateway.events.sse_response import LAST_EVENT_ID, RESET, EventStreams, Stream
+from provisioning.gateway.events.streams import STREAMING
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.repository import JobRecord
+from provisioning.gateway.jobs.tracker import Tracker
+
+_OWN_MEMBERS = {
+    job_events.STATUS: frozenset({"job_id", "error", "completed_at", "metrics"}),
+    job_events.PROGRESS: frozenset({"job_id", "percent"}),
+    job_events.PREVIEW: frozenset({"job_id"}),
+}
+"""What the gateway's own stream says beside what the contract has."""
+
+
+class JobEventRoutes:
+    """Lets callers follow their jobs."""
+
+    def __init__(
+        self, streams: EventStreams, ends: CompletionEvents, teller: JobEvents, tracker: Tracker, ledger: Ledger,
+        clock: Clock,
+    ) -> None:  # fmt: skip
+        self._streams = streams
+        self._ends = ends
+        self._teller = teller
+        self._tracker = tracker
+        self._ledger = ledger
+        self._clock = clock
+
+    @Operation(
+        method="GET",
+        path="/api/v2/jobs/{id}/events",
+        access=Scope.READ,
+        tag=Tag.JOBS,
+        summary="Follow a job",
+        text="The state on connecting, then `status`, `progress`, `preview` and `output` events as they happen, and a "
+        "comment every 15 s to keep proxies from closing the connection. With `Last-Event-ID`, what came behind that "
+        "event instead of the state; `reset` says that it is no longer kept, and the state follows. `end` says why "
+        "the stream ends before the job does.",
+        parameters=(LAST_EVENT_ID,),
+        answers=(
+            Answer("Server-sent events until the job's end.", None, PROGRESS_EVENTS, media=EVENTS),
+            Answer("The job has ended, and the client has had all of it.", status=204, media=None),
+        ),
+        problems=(*STREAMING, *UPSTREAM),
+        lasting=True,
+    )
+    async def follow(self, exchange: Exchange) -> None:
+        """Stream a job's events; raises Problem when there is no such job of the caller's."""
+        job_id, owner = exchange.params["id"], (await self._row(exchange)).owner
+        async with self._streams.open(exchange, owner) as stream:
+            place = stream.place
+            if place.resumed and stream.channel.has_told_end(job_id, place.number):
+                # A browser's EventSource comes back for ever unless it is told that there is nothing more.
+                await exchange.send(204, b"", [])
+                return
+            # Read when the stream has its place, so that nothing happens unheard in between.
+            row = await self._row(exchange)
+            await stream.start()
+            if not place.resumed:
+                await self._write_state(stream, row)
+            if place.resumed or row.finished_at is None:
+                await _pass_on(stream, job_id)
+            await exchange.write(b"", more=False)
+
+    async def _row(self, exchange: Exchange) -> JobRecord:
+        row = await self._ledger.row(exchange.params["id"], exchange.who.visible_owner)
+        if row is None:
+            raise Problem(Code.NOT_FOUND)
+        return row
+
+    async def _write_state(self, stream: Stream, row: JobRecord) -> None:
+        """Write the job's state, under the id of the place where the stream goes on."""
+        events = await self._state(row)
+        base, state_id = base_url(stream.exchange), stream.state_id(self._clock.now_ms())
+        frames = [sse.frame(RESET, b"{}", state_id)] if stream.place.lost else []
+        await stream.write(b"".join(frames + [_frame(event, base, state_id) for event in events]))
+
+    async def _state(self, row: JobRecord) -> list[Event]:
+        if row.finished_at is not None:
+            return await self._ends.of_row(row)
+        live = self._tracker.get(row.id)
+        return [] if live is None else self._teller.state(live)
+
+
+async def _pass_on(stream: Stream, job_id: str) -> None:
+    base = base_url(stream.exchange)
+    async for entries in stream.entries():
+        own = [entry for entry in entries if entry.event.job_id == job_id]
+        await stream.write(b"".join(_frame(entry.event, base, stream.id_of(entry)) for entry in own))
+        if any(entry.event.last for entry in own):
+            return
+
+
+def _frame(event: Event, base: str, event_id: str) -> bytes:
+    return sse.frame(event.name.removeprefix("job_"), _translated(event, base), event_id)
+
+
+@lru_cache(maxsize=16)
+def _translated(event: Event, base: str) -> bytes:
+    """Return an event's data in the contract's words; often the same for many listeners at once."""
+    data = orjson.loads(event.data)
+    if event.name == job_events.OUTPUT:
+        return orjson.dumps(data | {"url": base + data["url"]})
+    own = _OWN_MEMBERS[event.name]
+    return orjson.dumps({name: value for name, value in data.items() if name not in own})

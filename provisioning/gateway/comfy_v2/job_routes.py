@@ -1,0 +1,174 @@
+"""The operations of the Comfy API v2 on jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from provisioning.gateway.admin.audit_context import AuditTrail
+from provisioning.gateway.comfy_v2.job_queries import JobFilter, JobQuery
+from provisioning.gateway.comfy_v2.submission import JobSubmitter
+from provisioning.gateway.core.http import idempotency
+from provisioning.gateway.core.http.base_url import base_url
+from provisioning.gateway.core.http.dispatch import parse
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, Operation, Parameter, RateClass, Tag
+from provisioning.gateway.core.problems import Code, Problem, fault
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.docs.examples import JOB, WORKFLOW
+from provisioning.gateway.jobs.canceller import Canceller
+from provisioning.gateway.jobs.job_documents import JobDocuments
+from provisioning.gateway.jobs.job_schemas import Job, JobPage, JobWorkflow, SubmitJob
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.repository import JobRecord
+from provisioning.gateway.jobs.submission import SUBMITTING
+from provisioning.gateway.jobs.tracker import Tracker
+
+MAX_SCANNED = 500
+"""Jobs that are read for one page: a filter that fits few goes on with the next page."""
+
+
+class JobRoutes:
+    """Lets callers submit, follow, list and cancel jobs as the Comfy API v2 has it."""
+
+    def __init__(
+        self,
+        submitter: JobSubmitter,
+        documents: JobDocuments,
+        ledger: Ledger,
+        tracker: Tracker,
+        canceller: Canceller,
+        audit: AuditTrail,
+        max_body_bytes: int,
+    ) -> None:
+        self._submitter = submitter
+        self._documents = documents
+        self._ledger = ledger
+        self._tracker = tracker
+        self._canceller = canceller
+        self._audit = audit
+        self._max_body_bytes = max_body_bytes
+
+    @Operation(
+        method="POST",
+        path="/api/v2/jobs",
+        access=Scope.JOBS,
+        tag=Tag.JOBS,
+        summary="Submit a workflow",
+        text="The job is checked and queued; follow `urls.events` or ask `urls.self` until `completed_at` is set.",
+        parameters=(idempotency.IDEMPOTENCY_KEY,),
+        body=Body(SubmitJob, {"workflow": WORKFLOW}),
+        answers=(Answer("The job is written down and will end, whatever happens.", Job, JOB, 201),),
+        problems=(*SUBMITTING, Code.WEBHOOK_URL_FORBIDDEN, Code.INVALID_FIELD, *idempotency.PROBLEMS),
+        rate=RateClass.SUBMIT,
+    )
+    async def submit(self, exchange: Exchange) -> Job:
+        """Submit a workflow; under an Idempotency-Key, the same request again answers with the same job."""
+        body = await exchange.json(self._max_body_bytes)
+        _refuse_reserved(body)
+        order, key = parse(SubmitJob, body, Code.INVALID_FIELD), idempotency.idempotency_key(exchange)
+        job = await self._submitter.create(exchange.who, order)
+        job.idempotency_key, job.request_hash = key, idempotency.request_hash(body)
+        if (known := await self._submitter.find_replayed(job)) is not None:
+            idempotency.mark_replayed(exchange)
+            return await self._show(exchange, known.id)
+        exchange.job_id = job.id
+        await self._submitter.submit(job)
+        return await self._show(exchange, job.id)
+
+    @Operation(
+        method="GET",
+        path="/api/v2/jobs",
+        access=Scope.READ,
+        tag=Tag.JOBS,
+        summary="List jobs",
+        text="Newest first; an admin sees everybody's.",
+        query=JobQuery,
+        parameters=(Parameter("metadata[name]", "Jobs whose label `name` has this value.", "7"),),
+        answers=(
+            Answer("A page of the caller's jobs.", JobPage, {"jobs": [JOB], "next_cursor": None, "truncated": False}),
+        ),
+        problems=UPSTREAM,
+    )
+    async def list(self, exchange: Exchange, query: JobQuery) -> JobPage:
+        """List the caller's jobs, newest first."""
+        wanted, limit, before = JobFilter.of(query.status, exchange.query), query.limit, query.cursor or 2**53
+        found: list[JobRecord] = []
+        scanned, more = 0, True
+        while more and len(found) < limit and scanned < MAX_SCANNED:
+            count = limit - len(found)
+            rows = await self._ledger.rows(exchange.who.visible_owner, before=before, limit=count, states=wanted.states)
+            found += [row for row in rows if wanted.fits(row)]
+            scanned, more = scanned + len(rows), len(rows) == count
+            before = rows[-1].sequence if rows else before
+        return JobPage(
+            jobs=[*await self._documents.list(found, base_url(exchange))],
+            next_cursor=str(before) if more else None,
+            truncated=more and len(found) < limit,
+        )
+
+    @Operation(
+        method="GET",
+        path="/api/v2/jobs/{id}",
+        access=Scope.READ,
+        tag=Tag.JOBS,
+        summary="Show a job",
+        answers=(Answer("The job as it is now.", Job, JOB),),
+        problems=UPSTREAM,
+    )
+    async def show(self, exchange: Exchange) -> Job:
+        """Show a job."""
+        return await self._show(exchange, exchange.params["id"])
+
+    @Operation(
+        method="GET",
+        path="/api/v2/jobs/{id}/workflow",
+        access=Scope.READ,
+        tag=Tag.JOBS,
+        summary="Show a job's workflow",
+        answers=(Answer("As it was sent.", JobWorkflow, {"workflow": WORKFLOW, "format": "api"}),),
+        problems=UPSTREAM,
+    )
+    async def show_workflow(self, exchange: Exchange) -> JobWorkflow:
+        """Show the workflow of a job, as it was sent."""
+        row = await self._find(exchange)
+        if not row.workflow:
+            raise Problem(Code.NOT_FOUND)
+        return JobWorkflow(workflow=orjson.loads(row.workflow), format="api")
+
+    @Operation(
+        method="POST",
+        path="/api/v2/jobs/{id}/cancel",
+        access=Scope.JOBS,
+        tag=Tag.JOBS,
+        summary="Cancel a job",
+        text="Works in every state; a job that has ended stays as it is.",
+        answers=(Answer("The job as it is now; a running one is `canceling` until ComfyUI has stopped it.", Job, JOB),),
+        problems=UPSTREAM,
+    )
+    async def cancel(self, exchange: Exchange) -> Job:
+        """Cancel a job, whether it waits or runs; one that has ended stays as it is."""
+        row = await self._find(exchange)
+        live = self._tracker.get(row.id)
+        if live is not None:
+            await self._audit.end_anothers(exchange, [live])
+            await asyncio.shield(self._canceller.cancel(live))
+        return await self._show(exchange, row.id)
+
+    async def _find(self, exchange: Exchange) -> JobRecord:
+        return await self._documents.lookup.find(exchange.who, exchange.params["id"])
+
+    async def _show(self, exchange: Exchange, job_id: str) -> Job:
+        return await self._documents.show(exchange.who, job_id, base_url(exchange))
+
+
+def _refuse_reserved(body: dict[str, Any]) -> None:
+    """Refuse members that would be believed to work if they were ignored; raises Problem."""
+    if body.get("inputs") is not None:
+        raise Problem(Code.INVALID_WORKFLOW, "inputs is reserved and not taken.", members=fault("/inputs", "reserved"))
+    # A queue that outlives a restart would have to write a partner's key down, and no partner's nodes are here.
+    if body.get("extra_data") is not None:
+        message = "extra_data: nodes of partners are switched off here, and keys for them are not taken."
+        raise Problem(Code.INVALID_REQUEST, message, members=fault("/extra_data", "not taken"))

@@ -1,1 +1,0 @@
-"""The ComfyUI behind the gateway, and what it is told and asked."""

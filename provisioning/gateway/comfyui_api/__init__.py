@@ -1,0 +1,1 @@
+"""ComfyUI's own routes, answered for one caller."""

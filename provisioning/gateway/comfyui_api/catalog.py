@@ -1,0 +1,222 @@
+"""ComfyUI's routes that answer everybody the same, such as node classes and models, and the machine's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from provisioning.gateway.admin.audit import AuditAction
+from provisioning.gateway.admin.audit_context import AuditTrail
+from provisioning.gateway.assets.staging.inputs import InputStaging
+from provisioning.gateway.comfyui_api.schemas import Free, ModelFile, ModelFolder, NodeClasses, Nothing
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import (
+    ANY_MEDIA,
+    UPSTREAM,
+    Access,
+    Answer,
+    Body,
+    Operation,
+    Parameter,
+    Tag,
+)
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.upstream import node_catalogue, response_cache
+from provisioning.gateway.upstream import system_stats as machine
+from provisioning.gateway.upstream.client import ComfyUIClient, Request
+from provisioning.gateway.upstream.node_catalogue import CatalogueCache
+from provisioning.gateway.upstream.proxy import Proxy, asked_path
+from provisioning.gateway.upstream.realm import is_safe_name
+from provisioning.gateway.upstream.response_cache import ResponseCache
+
+CLASSES = {
+    "EmptyImage": {
+        "input": {"required": {"width": ["INT", {"default": 512, "min": 1, "max": 16384}]}},
+        "output": ["IMAGE"],
+        "category": "image",
+    }
+}
+STATS = {
+    "system": {"os": "linux", "ram_total": 134217728000, "argv": []},
+    "devices": [{"name": "cuda:0 RTX 4090"}],
+}
+
+
+def _cached(
+    path: str,
+    summary: str,
+    model: Any,  # noqa: ANN401 - any type that pydantic describes
+    example: Any,  # noqa: ANN401 - any JSON
+    age: float = response_cache.FRESH_SECONDS,
+    *,
+    text: str = "",
+    access: Access | Scope = Scope.READ,
+) -> Operation:
+    """Return an operation that answers with JSON of ComfyUI's, at most `age` seconds old."""
+    tag = Tag.NATIVE if access is Scope.READ else Tag.OPERATIONS
+    answers = (Answer(f"As ComfyUI said at most {age:.0f} s ago.", model, example),)
+    return Operation(
+        method="GET", path=path, access=access, tag=tag, summary=summary, text=text, answers=answers,
+        problems=UPSTREAM, native=True,
+    )  # fmt: skip
+
+
+class CatalogRoutes:
+    """Serves what ComfyUI says of its nodes, models and features, and of the machine."""
+
+    def __init__(
+        self,
+        catalogue: CatalogueCache,
+        responses: ResponseCache[bytes],
+        upstream: ComfyUIClient,
+        staging: InputStaging,
+        audit: AuditTrail,
+    ) -> None:
+        self._catalogue = catalogue
+        self._responses = responses
+        self._upstream = upstream
+        self._proxy = Proxy(upstream)
+        self._staging = staging
+        self._audit = audit
+
+    @_cached(
+        "/object_info",
+        "List node classes",
+        NodeClasses,
+        CLASSES,
+        node_catalogue.FRESH_SECONDS,
+        text="The names of other people's files are left out.",
+    )
+    async def object_info(self, exchange: Exchange) -> None:
+        """Answer with every node class; the names of other people's input files are left out."""
+        await exchange.send_json(await self._classes(exchange))
+
+    @_cached(
+        "/object_info/{name}",
+        "Show a node class",
+        NodeClasses,
+        CLASSES,
+        node_catalogue.FRESH_SECONDS,
+        text="`{}` when there is no such class.",
+    )
+    async def object_info_of(self, exchange: Exchange) -> None:
+        """Answer with one node class, or {} as ComfyUI does for one that it does not have."""
+        name = exchange.params["name"]
+        classes = await self._classes(exchange)
+        await exchange.send_json({name: classes[name]} if name in classes else {})
+
+    async def _classes(self, exchange: Exchange) -> dict[str, object]:
+        if exchange.who.is_admin and await self._staging.list_uploads():
+            self._catalogue.forget()
+        catalogue = await self._catalogue.get()
+        return catalogue.everything if exchange.who.is_admin else catalogue.for_clients
+
+    @_cached("/models", "List folders of models", list[str], ["checkpoints", "loras", "vae"])
+    @_cached("/embeddings", "List embeddings", list[str], ["easynegative"])
+    @_cached("/features", "Show ComfyUI's features", dict[str, Any], {"supports_preview_metadata": True})
+    @_cached("/extensions", "List the frontend's extensions", list[str], ["/extensions/core/noteNode.js"])
+    @_cached("/i18n", "Show what custom nodes call things", dict[str, Any], {"en": {}})
+    @_cached("/node_replacements", "List replacements of nodes", dict[str, Any], {})
+    @_cached("/global_subgraphs", "List subgraphs of custom nodes", dict[str, Any], {})
+    @_cached("/global_subgraphs/{id}", "Show a subgraph", dict[str, Any], {})
+    @_cached("/workflow_templates", "List templates of custom nodes", dict[str, list[str]], {})
+    @_cached(
+        "/experiment/models",
+        "List folders of models with their places",
+        list[ModelFolder],
+        [{"name": "checkpoints", "folders": ["/workspace/models/checkpoints"]}],
+        access=Scope.ADMIN,
+    )
+    @_cached(
+        "/experiment/models/{folder}",
+        "List models in a folder with their sizes",
+        list[ModelFile],
+        [{"name": "sd_xl_base_1.0.safetensors", "pathIndex": 0, "size": 6938078334}],
+        access=Scope.ADMIN,
+    )
+    async def same_path(self, exchange: Exchange) -> None:
+        """Answer with the JSON that ComfyUI has at the same path, without the query."""
+        body = await self._responses.get(asked_path(exchange))
+        await exchange.send(200, body, [("content-type", "application/json")])
+
+    @_cached("/models/{folder}", "List models in a folder", list[str], ["sd_xl_base_1.0.safetensors"])
+    async def models_in(self, exchange: Exchange) -> None:
+        """Answer with the names of the models in one folder."""
+        # ComfyUI keeps the nodes' code among its model folders.
+        if exchange.params["folder"] == "custom_nodes":
+            raise Problem(Code.NOT_FOUND)
+        await self.same_path(exchange)
+
+    @_cached(
+        "/system_stats",
+        "Show the machine",
+        dict[str, Any],
+        STATS,
+        text="Versions, memory and devices. The command line is empty and paths are left out without the scope "
+        "`monitor`.",
+        access=Access.ANY,
+    )
+    async def system_stats(self, exchange: Exchange) -> None:
+        """Answer with the machine's versions and memory; command line and paths need the scope `monitor`."""
+        if Scope.MONITOR in exchange.who.scopes:
+            await self.same_path(exchange)
+            return
+        stats = orjson.loads(await self._responses.get(asked_path(exchange)))
+        await exchange.send_json(machine.for_clients(stats))
+
+    @Operation(
+        method="GET",
+        path="/workflow_templates/{folder}/{name}",
+        access=Scope.READ,
+        tag=Tag.NATIVE,
+        summary="Get a template or its picture",
+        parameters=(Parameter("name", "A file of the custom node's.", "portrait.json", "path", required=True),),
+        answers=(Answer("The file.", media=ANY_MEDIA),),
+        problems=UPSTREAM,
+        native=True,
+    )
+    async def template_file(self, exchange: Exchange) -> None:
+        """Answer with a workflow template, or the picture of one."""
+        await self._proxy.pass_on(exchange, asked_path(exchange))
+
+    @Operation(
+        method="GET",
+        path="/view_metadata/{folder}",
+        access=Scope.READ,
+        tag=Tag.NATIVE,
+        summary="Show a model's metadata",
+        parameters=(Parameter("filename", "A `.safetensors` file in the folder.", "paper.safetensors", required=True),),
+        answers=(Answer("As its header says.", dict[str, Any], {"format": "pt"}),),
+        problems=UPSTREAM,
+        native=True,
+    )
+    async def metadata_of(self, exchange: Exchange) -> None:
+        """Answer with the metadata in the header of a model file."""
+        filename = exchange.query.get("filename", "")
+        if exchange.params["folder"] == "custom_nodes" or not is_safe_name(filename):
+            raise Problem(Code.NOT_FOUND)
+        await self._proxy.pass_on(exchange, asked_path(exchange), {"filename": filename}, only_json=True)
+
+    @Operation(
+        method="POST",
+        path="/free",
+        access=Scope.OPERATE,
+        tag=Tag.OPERATIONS,
+        summary="Unload models and free memory",
+        text="Everybody's next job loads its models again.",
+        body=Body(Free, {"unload_models": True, "free_memory": True}, required=False, invalid=Code.INVALID_REQUEST),
+        answers=(Answer("ComfyUI does so after the running job.", Nothing, {}),),
+        problems=UPSTREAM,
+        native=True,
+    )
+    async def free(self, exchange: Exchange, body: Free) -> Nothing:
+        """Have ComfyUI unload models and free memory."""
+        flags = body.model_dump(include=set(Free.model_fields), exclude_unset=True)
+        headers = {"Content-Type": "application/json"}
+        await self._audit.note(exchange, AuditAction.MEMORY_FREED, "comfyui", **flags)
+        status, _ = await self._upstream.call(Request("POST", "/free", headers=headers, body=orjson.dumps(flags)))
+        if status != 200:
+            raise Problem(Code.UPSTREAM_ERROR)
+        return Nothing()

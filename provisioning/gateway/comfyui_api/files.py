@@ -1,0 +1,120 @@
+"""ComfyUI's routes for files: each caller sees its own."""
+
+from __future__ import annotations
+
+import re
+
+from provisioning.gateway.assets.file_response import BYTES, RANGES, FileResponder
+from provisioning.gateway.assets.repository import AssetStore
+from provisioning.gateway.assets.store.paths import Kept, place_of
+from provisioning.gateway.comfyui_api.image_uploads import ImageUploads
+from provisioning.gateway.comfyui_api.own_files import OwnFiles
+from provisioning.gateway.comfyui_api.schemas import StoredImage, UploadImage, UploadMask
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.multipart import read_form
+from provisioning.gateway.core.http.operation import FORM, UPSTREAM, Answer, Body, Operation, Parameter, RateClass, Tag
+from provisioning.gateway.core.problems import Code
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.docs.examples import PICTURE
+from provisioning.gateway.upstream.stored_file import StoredFile
+
+OPTIONS = {"preview": re.compile(r"(webp|jpeg)(;[0-9]{1,3})?"), "channel": re.compile(r"rgba|rgb|a")}
+"""ComfyUI's conversions of images, and their forms; other values are ignored."""
+
+STORED = {"name": "photo.png", "subfolder": "", "type": "input"}
+
+
+class FileRoutes:
+    """Lets callers download files and upload images as ComfyUI does."""
+
+    def __init__(
+        self,
+        own_files: OwnFiles,
+        assets: AssetStore,
+        responder: FileResponder,
+        images: ImageUploads,
+        max_upload_bytes: int,
+    ) -> None:
+        self._own_files = own_files
+        self._assets = assets
+        self._responder = responder
+        self._images = images
+        self._max_upload_bytes = max_upload_bytes
+
+    @Operation(
+        method="GET",
+        path="/view",
+        access=Scope.READ,
+        tag=Tag.NATIVE,
+        summary="Download a file",
+        text="A file that the caller uploaded or one of its jobs made, by the names that uploads and the history give.",
+        parameters=(
+            Parameter("filename", "Its name.", "mine_00001_.png", required=True),
+            Parameter("subfolder", "Its folder.", "0b8f6c1e-7a55-4d0e-9f7c-3f1c2a9d4e10"),
+            Parameter("type", "Where it is.", "output", schema={"type": "string", "enum": ["input", "output", "temp"]}),
+            Parameter("preview", "A smaller copy: `webp` or `jpeg`, with a quality.", "webp;90"),
+            Parameter("channel", "Which channels.", "rgb", schema={"type": "string", "enum": ["rgba", "rgb", "a"]}),
+            *RANGES,
+        ),
+        answers=BYTES,
+        problems=(Code.NOT_FOUND, Code.RANGE_NOT_SATISFIABLE, *UPSTREAM),
+        native=True,
+        signed=True,
+    )
+    async def view(self, exchange: Exchange) -> None:
+        """Answer with a file of the caller's."""
+        query = exchange.query
+        asked = StoredFile(
+            query.get("type", "output"), query.get("subfolder", "").strip("/"), query.get("filename", "")
+        )
+        file = await self._own_files.find(exchange.who, asked)
+        options = {name: query[name] for name, form in OPTIONS.items() if form.fullmatch(query.get(name, ""))}
+        # A temporary file's name is one job's at a time.
+        is_temporary = file.type == "temp"
+        job_id = await self._assets.maker_of(file, exchange.who.visible_owner) if is_temporary else None
+        await self._responder.send(exchange, Kept(file, place_of(file, job_id)), options)
+
+    @Operation(
+        method="POST",
+        path="/upload/image",
+        access=Scope.ASSETS,
+        tag=Tag.NATIVE,
+        summary="Upload an image",
+        text="An image, video or sound whose content fits its name's ending; it goes to the caller's own folder.",
+        body=Body(UploadImage, {"image": PICTURE, "overwrite": "true"}, FORM),
+        answers=(Answer("Where it is.", StoredImage, STORED),),
+        problems=(Code.NOT_FOUND, *UPSTREAM),
+        rate=RateClass.UPLOAD,
+        native=True,
+    )
+    async def upload_image(self, exchange: Exchange) -> StoredImage:
+        """Store a file in the caller's part of the input folder."""
+        return await self._upload(exchange, "/upload/image")
+
+    @Operation(
+        method="POST",
+        path="/upload/mask",
+        access=Scope.ASSETS,
+        tag=Tag.NATIVE,
+        summary="Upload a mask",
+        body=Body(
+            UploadMask,
+            {"image": PICTURE, "original_ref": '{"filename": "photo.png", "subfolder": "", "type": "input"}'},
+            FORM,
+        ),
+        answers=(Answer("Where the masked image is.", StoredImage, STORED),),
+        problems=(Code.NOT_FOUND, *UPSTREAM),
+        rate=RateClass.UPLOAD,
+        native=True,
+    )
+    async def upload_mask(self, exchange: Exchange) -> StoredImage:
+        """Store a mask for an image of the caller's."""
+        return await self._upload(exchange, "/upload/mask")
+
+    async def _upload(self, exchange: Exchange, path: str) -> StoredImage:
+        chunks = exchange.chunks(self._max_upload_bytes)
+        form = await read_form(exchange.header("content-type") or "", chunks)
+        try:
+            return await self._images.store(exchange.who, path, form)
+        finally:
+            form.close()

@@ -1,0 +1,145 @@
+"""ComfyUI's newer routes for jobs, /api/jobs, answered from the gateway's own record."""
+
+from __future__ import annotations
+
+import asyncio
+
+from provisioning.gateway.admin.audit_context import AuditTrail
+from provisioning.gateway.comfyui_api.job_schemas import (
+    STATUSES,
+    Cancelled,
+    NativeJob,
+    NativeJobs,
+    NativeJobsQuery,
+    SeveralJobs,
+    details_of,
+    summary_of,
+)
+from provisioning.gateway.core.http.dispatch import parse
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, Operation, Tag
+from provisioning.gateway.core.problems import Code
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.docs.examples import HISTORY_ENTRY, WORKFLOW
+from provisioning.gateway.docs.parameters import JOB_ID
+from provisioning.gateway.jobs.canceller import Canceller
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.lookup import JobLookup
+from provisioning.gateway.jobs.queries import HISTORY_LIMIT
+from provisioning.gateway.jobs.tracker import Tracker
+
+JOB = {
+    "id": JOB_ID,
+    "status": "completed",
+    "priority": 7,
+    "create_time": 1764000000000,
+    "execution_start_time": 1764000001000,
+    "execution_end_time": 1764000009000,
+    "outputs_count": 1,
+    "previewable_outputs_count": 1,
+    "preview_output": HISTORY_ENTRY["outputs"]["9"]["images"][0] | {"nodeId": "9", "mediaType": "images"},
+}
+PAGES = {"offset": 0, "limit": 1000, "total": 1, "has_more": False}
+DETAILS = {
+    "outputs": HISTORY_ENTRY["outputs"],
+    "execution_status": HISTORY_ENTRY["status"],
+    "workflow": {"prompt": WORKFLOW, "extra_data": {}},
+}
+CANCELLED = (Answer("Whether there was anything to end.", Cancelled, {"cancelled": True}),)
+
+
+class NativeJobRoutes:
+    """Lets callers list, see and end jobs as ComfyUI's frontend does."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        tracker: Tracker,
+        lookup: JobLookup,
+        canceller: Canceller,
+        audit: AuditTrail,
+        max_body_bytes: int,
+    ) -> None:
+        self._ledger = ledger
+        self._tracker = tracker
+        self._lookup = lookup
+        self._canceller = canceller
+        self._audit = audit
+        self._max_body_bytes = max_body_bytes
+
+    @Operation(
+        method="GET",
+        path="/api/jobs",
+        access=Scope.READ,
+        tag=Tag.NATIVE,
+        summary="List jobs",
+        query=NativeJobsQuery,
+        answers=(Answer("The caller's newest thousand, in pages.", NativeJobs, {"jobs": [JOB], "pagination": PAGES}),),
+    )
+    async def list(self, exchange: Exchange, query: NativeJobsQuery) -> None:
+        """Answer with the caller's jobs, filtered, sorted and in pages; older jobs are found by id."""
+        rows = await self._ledger.recent(exchange.who.visible_owner, HISTORY_LIMIT)
+        wanted = query.statuses
+        rows = sorted(
+            (row for row in rows if STATUSES[row.state] in wanted),
+            key=query.sort_key,
+            reverse=query.sort_order == "desc",
+        )
+        end = query.offset + query.limit
+        jobs = [summary_of(row) for row in rows[query.offset : end]]
+        pagination = {
+            "offset": query.offset, "limit": query.limit, "total": len(rows), "has_more": end < len(rows),
+        }  # fmt: skip
+        await exchange.send_json({"jobs": jobs, "pagination": pagination})
+
+    @Operation(
+        method="GET",
+        path="/api/jobs/{id}",
+        access=Scope.READ,
+        tag=Tag.NATIVE,
+        summary="Show a job",
+        answers=(Answer("With its workflow.", NativeJob, JOB | DETAILS),),
+        problems=UPSTREAM,
+    )
+    async def show(self, exchange: Exchange) -> None:
+        """Answer with a job, its workflow and what it made."""
+        row = await self._lookup.find(exchange.who, exchange.params["id"])
+        await exchange.send_json(summary_of(row) | details_of(row))
+
+    @Operation(
+        method="POST",
+        path="/api/jobs/cancel",
+        access=Scope.JOBS,
+        tag=Tag.NATIVE,
+        summary="End several jobs",
+        body=Body(SeveralJobs, {"job_ids": [JOB_ID]}),
+        answers=CANCELLED,
+        problems=UPSTREAM,
+    )
+    async def cancel_several(self, exchange: Exchange) -> Cancelled:
+        """End several jobs; refuses all of them when one id is malformed."""
+        body = parse(SeveralJobs, await exchange.json(self._max_body_bytes), Code.INVALID_REQUEST)
+        ended = [await self._end(exchange, job_id) for job_id in dict.fromkeys(body.job_ids)]
+        return Cancelled(cancelled=any(ended))
+
+    @Operation(
+        method="POST",
+        path="/api/jobs/{id}/cancel",
+        access=Scope.JOBS,
+        tag=Tag.NATIVE,
+        summary="End a job wherever it is",
+        answers=CANCELLED,
+        problems=UPSTREAM,
+    )
+    async def cancel(self, exchange: Exchange) -> Cancelled:
+        """End a job wherever it is; like ComfyUI, says of one that is not there only that nothing was ended."""
+        return Cancelled(cancelled=await self._end(exchange, exchange.params["id"]))
+
+    async def _end(self, exchange: Exchange, job_id: str) -> bool:
+        live = self._tracker.get(job_id)
+        if live is None or exchange.who.visible_owner not in {None, live.owner}:
+            return False
+        await self._audit.end_anothers(exchange, [live])
+        # Goes through with it even when the caller hangs up meanwhile.
+        await asyncio.shield(self._canceller.cancel(live))
+        return True

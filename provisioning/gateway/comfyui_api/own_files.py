@@ -1,0 +1,49 @@
+"""Whose a file of ComfyUI's folders is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from provisioning.gateway.core.actor import Actor
+from provisioning.gateway.core.problems import Code, Problem, fault
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.tracker import Tracker
+from provisioning.gateway.upstream.realm import Realm, is_safe_name
+from provisioning.gateway.upstream.stored_file import StoredFile
+
+TYPES = frozenset({"input", "output", "temp"})
+
+
+class OwnFiles:
+    """Finds the files that a caller uploaded or that one of its jobs made."""
+
+    def __init__(self, ledger: Ledger, tracker: Tracker, realm_of: Callable[[Actor], Realm]) -> None:
+        self._ledger = ledger
+        self._tracker = tracker
+        self._realm_of = realm_of
+
+    async def find(self, actor: Actor, asked: StoredFile) -> StoredFile:
+        """Return a file by ComfyUI's own names, given the caller's; raises Problem INVALID_REQUEST and NOT_FOUND."""
+        check_names(asked)
+        inside = StoredFile(asked.type, self._realm_of(actor).inward(asked.subfolder), asked.filename)
+        if actor.is_admin or asked.type == "input":
+            return inside
+        # Some nodes save outside the owner's folder, where only the record of the job says whose a file is.
+        for file in (inside, asked):
+            if await self._ledger.owns(actor.owner, file):
+                return file
+            # What a node of a job that still runs has made can be had at once.
+            if await self._tracker.is_showing(actor.owner, file):
+                return file
+        raise Problem(Code.NOT_FOUND)
+
+
+def check_names(file: StoredFile) -> None:
+    """Raise Problem INVALID_REQUEST for names that lead out of the folder they are joined to."""
+    if file.type not in TYPES:
+        raise Problem(Code.INVALID_REQUEST, "type: input, output or temp.", members=fault("type", "unknown"))
+    plain = is_safe_name(file.filename) and "/" not in file.filename and not file.filename.endswith("]")
+    if not plain or (file.subfolder and not is_safe_name(file.subfolder)):
+        raise Problem(
+            Code.INVALID_REQUEST, "Give a plain file name and subfolder.", members=fault("filename", "not plain")
+        )

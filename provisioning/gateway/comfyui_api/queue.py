@@ -1,0 +1,96 @@
+"""ComfyUI's routes for its queue."""
+
+from __future__ import annotations
+
+from provisioning.gateway.admin.audit_context import AuditTrail
+from provisioning.gateway.comfyui_api.schemas import Interrupt, Nothing, Queue, Selection
+from provisioning.gateway.core.http.dispatch import parse
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, Operation, Tag
+from provisioning.gateway.core.problems import Code
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.docs.examples import WORKFLOW
+from provisioning.gateway.docs.parameters import JOB_ID
+from provisioning.gateway.jobs.canceller import Canceller
+from provisioning.gateway.jobs.job import JobState
+from provisioning.gateway.jobs.scheduler import Scheduler
+from provisioning.gateway.jobs.tracker import Tracker
+
+ENTRY = [1, JOB_ID, WORKFLOW, {"client_id": "my-bot"}, []]
+
+
+class QueueRoutes:
+    """Lets callers see the queue, take jobs out of it and stop the one that runs."""
+
+    def __init__(
+        self, scheduler: Scheduler, tracker: Tracker, canceller: Canceller, audit: AuditTrail, max_body_bytes: int
+    ) -> None:
+        self._scheduler = scheduler
+        self._tracker = tracker
+        self._canceller = canceller
+        self._audit = audit
+        self._max_body_bytes = max_body_bytes
+
+    @Operation(
+        method="GET",
+        path="/queue",
+        access=Scope.READ,
+        tag=Tag.NATIVE,
+        summary="Show the queue",
+        text="A job is in it from its submission to its end; `number` is its place among the caller's.",
+        answers=(Answer("The caller's part of it.", Queue, {"queue_running": [ENTRY], "queue_pending": []}),),
+        native=True,
+    )
+    async def show(self, exchange: Exchange) -> None:
+        """Answer with the caller's unfinished jobs.
+
+        All of it from our own record and at one moment: a job that is just handed over is in neither of two lists that
+        are asked for one after the other, and clients take a job that is in no list for lost.
+        """
+        owner = exchange.who.visible_owner
+        jobs = [job for job in self._scheduler.order() if owner in {None, job.owner}]
+        running = len([job for job in jobs if job.state is JobState.RUNNING])
+        entries = [[place, job.id, job.graph, {"client_id": job.client_id}, []] for place, job in enumerate(jobs, 1)]
+        await exchange.send_json({"queue_running": entries[:running], "queue_pending": entries[running:]})
+
+    @Operation(
+        method="POST",
+        path="/queue",
+        access=Scope.JOBS,
+        tag=Tag.NATIVE,
+        summary="Take waiting jobs out of the queue",
+        text="Running jobs go on.",
+        body=Body(Selection, {"delete": [JOB_ID]}, required=False),
+        answers=(Answer("Done.", Nothing, {}),),
+        problems=UPSTREAM,
+        native=True,
+    )
+    async def change(self, exchange: Exchange) -> Nothing:
+        """Take jobs out of the queue: those named in `delete`, or all with `clear`; only ever the caller's own."""
+        body = parse(Selection, await exchange.json(self._max_body_bytes), Code.INVALID_REQUEST)
+        jobs = self._tracker.of(exchange.who.visible_owner)
+        chosen = jobs if body.clear else [job for job in jobs if job.id in frozenset(body.delete)]
+        await self._audit.end_anothers(exchange, [job for job in chosen if job.state is not JobState.RUNNING])
+        await self._canceller.withdraw(chosen)
+        return Nothing()
+
+    @Operation(
+        method="POST",
+        path="/interrupt",
+        access=Scope.JOBS,
+        tag=Tag.NATIVE,
+        summary="Stop the running job",
+        text="The caller's alone; an admin stops whatever runs.",
+        body=Body(Interrupt, {"prompt_id": JOB_ID}, required=False, invalid=Code.INVALID_REQUEST),
+        answers=(Answer("Done.", Nothing, {}),),
+        problems=UPSTREAM,
+        native=True,
+    )
+    async def interrupt(self, exchange: Exchange, body: Interrupt) -> Nothing:
+        """Stop the caller's running job; another's goes on. An admin stops whatever runs."""
+        wanted = body.prompt_id
+        jobs = {job.id: job for job in self._tracker.of(exchange.who.visible_owner) if wanted in {None, job.id}}
+        named = [job for job in jobs.values() if wanted is not None or job.state is JobState.RUNNING]
+        await self._audit.end_anothers(exchange, named)
+        await self._canceller.interrupt(jobs)
+        return Nothing()

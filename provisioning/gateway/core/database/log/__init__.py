@@ -1,0 +1,1 @@
+"""The database's log on the volume: a commit is on the volume before its request is answered."""

@@ -1,0 +1,79 @@
+"""Current faults of the log, and the errors callers receive for them."""
+
+from __future__ import annotations
+
+import logging
+from time import monotonic
+
+from provisioning.gateway.core.disk_space import FULL
+from provisioning.gateway.core.problems import Code, Problem
+
+RETRY_AFTER_SECONDS = 5.0
+
+SLOW = "The volume does not answer; what was asked for may still be done. Look before you try again."
+FAILS = "The volume fails; nothing is changed until it works again. Try again shortly."
+NO_ROOM = (
+    "The volume is full: delete files that are not needed, or ask the operator for a larger volume (volume.sizeGb)."
+)
+
+_log = logging.getLogger(__name__)
+
+
+class NotOnVolume(Problem):
+    """Something was committed on the container disk alone, and is on the volume once that works again."""
+
+
+class Trouble:
+    """Notes how shipping goes; read and written by several threads, one word at a time."""
+
+    def __init__(self, patience_seconds: float) -> None:
+        self.patience_seconds = patience_seconds
+        self.superseded = False
+        """Whether another gateway has taken over; that never ends."""
+        self.is_handed_over = False
+        """Whether this gateway takes no more changes, since another one takes over."""
+        self._since: float | None = None
+        self._error: OSError | None = None
+
+    def begin(self, now: float) -> None:
+        """Note that something is being shipped, unless an earlier try still is."""
+        if self._since is None:
+            self._since = now
+
+    def end(self) -> None:
+        """Note that everything is on the volume."""
+        if self._error is not None:
+            _log.info("the log on the volume is written again")
+        self._since, self._error = None, None
+
+    def fail(self, error: OSError) -> None:
+        """Note that a try failed."""
+        if self._error is None and not self.superseded:
+            _log.error("the log on the volume cannot be written: %s", error.strerror or error)
+        self._error = error
+        self.begin(monotonic())
+
+    def found(self) -> Problem | None:
+        """Return why nothing is acknowledged now, None when all is well or may be so in a moment."""
+        if self.is_handed_over:
+            return Problem(Code.TAKEN_OVER)
+        since = self._since
+        if (final := self.final()) is not None:
+            return final
+        if since is None or monotonic() - since < self.patience_seconds:
+            return None
+        return Problem(Code.STORE_UNAVAILABLE, SLOW if self._error is None else FAILS, retry_after=RETRY_AFTER_SECONDS)
+
+    def final(self) -> Problem | None:
+        """Return the same for what waiting a moment does not mend."""
+        if self.superseded:
+            return Problem(Code.TAKEN_OVER)
+        error = self._error
+        if error is not None and error.errno in FULL:
+            return Problem(Code.STORAGE_FULL, NO_ROOM)
+        return None
+
+    def late(self) -> Problem:
+        """Return what somebody is told whose commit was not shipped in time."""
+        found = self.final() or Problem(Code.STORE_UNAVAILABLE, SLOW)
+        return NotOnVolume(found.code, found.detail, retry_after=RETRY_AFTER_SECONDS)

@@ -1,0 +1,66 @@
+"""Signs of life for other pods on the volume, and a look at whether one of them has taken over or asks to.
+
+They begin with the epoch: making the database from a large log takes longer than another pod waits for a sign.
+"""
+
+from __future__ import annotations
+
+import logging
+from threading import Event, Thread
+from time import monotonic
+
+from provisioning.gateway.core.database.log.epochs import Epoch
+from provisioning.gateway.core.database.log.health import Trouble
+
+LOOK_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Watch:
+    """A thread that stalls with the volume: then there is no sign of life, and rightly so."""
+
+    def __init__(self, epoch: Epoch, trouble: Trouble, pod_id: str, silence_seconds: float) -> None:
+        self.is_asked = False
+        """Whether another gateway waits for a hand-over."""
+        self._epoch = epoch
+        self._trouble = trouble
+        self._pod_id = pod_id
+        self._silence_seconds = silence_seconds
+        self._ticked_at = float("inf")
+        """When the event loop last went on; infinite until the gateway serves."""
+        self._beaten_at = float("-inf")
+        self._ending = Event()
+        self._thread = Thread(target=self._run, name="log watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin; until the first tick the gateway is being started, and its sign of life needs no event loop."""
+        self._thread.start()
+
+    def tick(self) -> None:
+        """Say that the gateway's event loop goes on: without that there is no sign of life."""
+        self._ticked_at = monotonic()
+
+    def end(self) -> None:
+        """End; a thread that the volume holds is left behind."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(LOOK_SECONDS)
+
+    def _run(self) -> None:
+        look = min(LOOK_SECONDS, self._silence_seconds / 10)
+        while not self._ending.wait(look):
+            try:
+                self._look()
+            except OSError as error:
+                _log.warning("the folder of the log cannot be looked at: %s", error.strerror)
+
+    def _look(self) -> None:
+        if self._trouble.superseded or self._epoch.is_superseded():
+            self._trouble.superseded = True
+            return
+        self.is_asked = self.is_asked or self._epoch.is_asked
+        now = monotonic()
+        if now - self._beaten_at >= self._silence_seconds / 10 and now - self._ticked_at < self._silence_seconds / 2:
+            self._epoch.beat(self._pod_id)
+            self._beaten_at = now

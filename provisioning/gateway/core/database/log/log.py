@@ -1,0 +1,213 @@
+"""What a database asks of its log: three methods, and two kinds of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from provisioning.gateway.core.database.log import generations
+from provisioning.gateway.core.database.log.checksum_keys import Keys
+from provisioning.gateway.core.database.log.epochs import Epoch, Epochs
+from provisioning.gateway.core.database.log.health import NotOnVolume, Trouble
+from provisioning.gateway.core.database.log.heartbeat import Watch
+from provisioning.gateway.core.database.log.local_state import PAUSE_SECONDS, LocalLock, Status
+from provisioning.gateway.core.database.log.shipper import Shipper
+from provisioning.gateway.core.database.log.wal import Position, Wal
+from provisioning.gateway.core.database.log.writer import Files, LogWriter
+from provisioning.gateway.core.problems import Code
+
+Result = TypeVar("Result")
+LATE = "The gateway has not put it on the volume in time: look whether it is done, and do it again."
+RESTARTED = "The gateway was started again meanwhile: look whether it is done, and do it again."
+
+END_SECONDS = 12.0
+"""How long a gateway that ends may take to ship what is left."""
+
+
+class Log(Protocol):
+    """A database's log; every method but `wait` is called on threads of the database or before it serves."""
+
+    def attach(self, database: Path, at_database: generations.AtDatabase) -> None:
+        """Begin, once the database is open and in its newest form; raises OSError."""
+
+    @property
+    def is_superseded(self) -> bool:
+        """Whether another gateway has taken over."""
+
+    def check(self) -> None:
+        """Refuse to change anything while that could not be acknowledged; raises Problem."""
+
+    def commit(self, work: Callable[[], Result]) -> tuple[Result, Position]:
+        """Do a transaction and return with its result how far was committed; on the database's thread."""
+
+    async def wait(self, position: Position) -> None:
+        """Return when that is on the volume and no other gateway has taken over; raises Problem."""
+
+    def wait_now(self, position: Position) -> None:
+        """Do the same without an event loop."""
+
+    def finish(self) -> None:
+        """Ship what is left, while the database is still open."""
+
+    def close(self) -> None:
+        """Let go of everything, after the database was closed."""
+
+
+class EpochLog:
+    """The log of the one process that ships: it has an epoch of its own."""
+
+    def __init__(self, epochs: Epochs, epoch: Epoch, keys: Keys, lock: LocalLock, patience_seconds: float) -> None:
+        self.epoch = epoch
+        self.trouble = Trouble(patience_seconds)
+        self.log_bytes = generations.LOG_BYTES
+        self.watch: Watch | None = None
+        self.begun: Callable[[], None] = _nothing
+        """Called once this epoch counts."""
+        self.jobs_go_on = False
+        """Whether ComfyUI here works on after this gateway's end, so that another pod's has to wait."""
+        self._epochs = epochs
+        self._keys = keys
+        self._lock = lock
+        self._wal: Wal | None = None
+        self._status: Status | None = None
+        self._shipper: Shipper | None = None
+
+    def attach(self, database: Path, at_database: generations.AtDatabase) -> None:
+        """Write the first copy, after which this epoch counts, and begin to ship."""
+        at_database(lambda connection: not generations.checkpoint(connection)[0]).result()
+        self._wal, self._status = Wal(database), Status(database)
+        self._status.turns.prepare()
+        if self._wal.position().frames:
+            raise OSError(f"{database}: another program reads it; end that and start the gateway again")
+        files = Files(self._wal, self.epoch, self._keys, self._epochs.volume)
+        generations.write(files, 1)
+        self._epochs.forget_before(self.epoch)
+        self._shipper = Shipper(
+            files, LogWriter(files), generations.Copier(files), self._status, self.trouble, at_database
+        )
+        self._shipper.log_bytes = self.log_bytes
+        self._shipper.start()
+        self.begun()
+
+    @property
+    def is_superseded(self) -> bool:
+        """Whether another gateway has taken over."""
+        return self.trouble.superseded
+
+    def check(self) -> None:
+        """Refuse to change anything while that could not be acknowledged."""
+        if (problem := self.trouble.found()) is not None:
+            raise problem
+
+    def commit(self, work: Callable[[], Result]) -> tuple[Result, Position]:
+        """Do a transaction and return how far was committed."""
+        result = work()
+        return result, self._running.committed()
+
+    async def wait(self, position: Position) -> None:
+        """Return when that is on the volume and no other gateway has taken over."""
+        await self._running.wait(position, self.trouble.patience_seconds)
+
+    def wait_now(self, position: Position) -> None:
+        """Do the same without an event loop."""
+        self._running.wait_now(position, self.trouble.patience_seconds)
+
+    @property
+    def _running(self) -> Shipper:
+        if self._shipper is None:
+            raise RuntimeError("the log has not begun")
+        return self._shipper
+
+    def refuse(self) -> None:
+        """Take no more changes: another gateway takes over."""
+        self.trouble.is_handed_over = True
+
+    def finish(self) -> None:
+        """Ship what is left and say that the epoch is over, if that can be done within a bound and is so."""
+        if self._shipper is not None and self._shipper.end(END_SECONDS) and not self.jobs_go_on:
+            with suppress(OSError):
+                self.epoch.close()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        if self.watch is not None:
+            self.watch.end()
+        for part in (self._wal, self._status):
+            if part is not None:
+                part.close()
+        self._lock.release()
+
+
+def _nothing() -> None:
+    """Do what is to be done when nothing is."""
+
+
+class Follower:
+    """The log as a command sees it that writes beside a running gateway: that one ships, and is waited for."""
+
+    def __init__(self, database: Path, patience_seconds: float) -> None:
+        self._status = Status(database)
+        self._turns = self._status.turns
+        self._patience_seconds = patience_seconds
+        self._wal: Wal | None = None
+        begun = self._status.read()
+        self._epoch = begun.epoch if begun else None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the gateway has begun to ship."""
+        return self._epoch is not None
+
+    def attach(self, database: Path, at_database: generations.AtDatabase) -> None:
+        """Look at the files that the gateway uses as well."""
+        # A look at the database is what makes its index.
+        at_database(lambda connection: bool(connection.execute("SELECT count(*) FROM sqlite_master"))).result()
+        self._wal = Wal(database)
+
+    is_superseded = False
+
+    def check(self) -> None:
+        """Refuse nothing: the command is told afterwards."""
+
+    def commit(self, work: Callable[[], Result]) -> tuple[Result, Position]:
+        """Do a transaction and return how far was committed."""
+        if self._wal is None:
+            raise RuntimeError("the log has not begun")
+        with self._turns.writing():
+            result = work()
+            return result, self._wal.position()
+
+    async def wait(self, position: Position) -> None:
+        """Return when the gateway has shipped that."""
+        self.wait_now(position)
+
+    def wait_now(self, position: Position) -> None:
+        """Return when the gateway has shipped that."""
+        deadline = time.monotonic() + self._patience_seconds
+        while not self._is_shipped(position):
+            if time.monotonic() > deadline:
+                raise NotOnVolume(
+                    Code.STORE_UNAVAILABLE, "The gateway has not put it on the volume: look, and do it again."
+                )
+            time.sleep(PAUSE_SECONDS)
+
+    def _is_shipped(self, position: Position) -> bool:
+        shipped = self._status.read()
+        if not position.frames:
+            return True
+        if shipped is None or shipped.epoch != self._epoch:
+            raise NotOnVolume(Code.STORE_UNAVAILABLE, RESTARTED)
+        if shipped.former == position.salts:
+            return True
+        return shipped.salts == position.salts and shipped.frames >= position.frames
+
+    def finish(self) -> None:
+        """Do nothing: the gateway ships."""
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self._wal is not None:
+            self._wal.close()

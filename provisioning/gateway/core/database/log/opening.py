@@ -1,0 +1,167 @@
+"""Beginning an epoch: what the predecessor left comes to the container disk, and a new log begins with a copy of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from provisioning.gateway.core import database_url
+from provisioning.gateway.core.database import sqlite_backup
+from provisioning.gateway.core.database.log import file_takeover, rebuild
+from provisioning.gateway.core.database.log.checksum_keys import Keys
+from provisioning.gateway.core.database.log.epochs import Epoch, Epochs
+from provisioning.gateway.core.database.log.heartbeat import Watch
+from provisioning.gateway.core.database.log.liveness import Predecessor
+from provisioning.gateway.core.database.log.local_state import LOCK_SECONDS, PAUSE_SECONDS, LocalLock, Status
+from provisioning.gateway.core.database.log.log import EpochLog, Follower, Log
+from provisioning.gateway.core.settings import GatewaySettings
+
+
+class LogError(Exception):
+    """The log cannot be begun; the text says why and what to do."""
+
+
+class DamagedError(LogError):
+    """The log on the volume is not what was written."""
+
+
+def open_log(settings: GatewaySettings, *, serves: bool) -> Log | None:
+    """Return the log of the database that the settings name, None for one without; raises LogError, OSError.
+
+    With `serves` a gateway begins an epoch. A command begins one when no gateway runs here, and follows it otherwise.
+    """
+    file = database_url.file_of(settings.database)
+    if settings.log is None or file is None:
+        return None
+    lock = LocalLock(file)
+    deadline = time.monotonic() + LOCK_SECONDS
+    while not lock.take():
+        follower = Follower(file, settings.volume_patience_seconds)
+        if not serves and follower.is_up:
+            return follower
+        if time.monotonic() > deadline:
+            raise LogError(f"{file}: another process has it; end that, or wait until the gateway is ready")
+        time.sleep(PAUSE_SECONDS)
+    return _begin(settings, file, lock, _put_in_place, waited=serves)
+
+
+def open_with(settings: GatewaySettings, file: Path, source: Path) -> EpochLog:
+    """Return the log of a new epoch that begins with another database; raises LogError, OSError.
+
+    Until it is attached to that database the former epoch's counts.
+    """
+    lock = LocalLock(file)
+    if not lock.take():
+        raise LogError(f"{file}: a gateway or another command has it; end that first")
+
+    def put(_settings: GatewaySettings, _before: Epoch | None, _keys: Keys, target: Path) -> None:
+        rebuild.remove(target)
+        sqlite_backup.copy_file(source, target)
+
+    return _begin(settings, file, lock, put)
+
+
+def write_newest(settings: GatewaySettings, target: Path, *, to_damage: bool = False) -> bool:
+    """Write the database that the log on the volume holds to a file; returns whether it holds one.
+
+    Whoever ships at the time is not disturbed. Raises LogError, OSError; with `to_damage` a damaged log is read as far
+    as it is whole.
+    """
+    keys = Keys(settings.log_secrets)
+    epoch = _with_state(settings, keys)
+    if epoch is None:
+        return False
+    try:
+        rebuild.rebuild(epoch, keys, target, to_damage=to_damage)
+    except rebuild.DamagedLogError as error:
+        raise DamagedError(str(error)) from error
+    except rebuild.RebuildError as error:
+        raise LogError(str(error)) from error
+    return True
+
+
+Put = Callable[[GatewaySettings, Epoch | None, Keys, Path], None]
+"""Puts the database with which an epoch begins in its place; it is given the epoch before that holds one."""
+
+
+def _begin(settings: GatewaySettings, file: Path, lock: LocalLock, put: Put, *, waited: bool = False) -> EpochLog:
+    try:
+        log = _claim(settings, lock, waited=waited)
+    except BaseException:
+        lock.release()
+        raise
+    keys = Keys(settings.log_secrets)
+    try:
+        Status(file).clear()
+        put(settings, _with_state(settings, keys), keys, file)
+    except BaseException as error:
+        log.close()
+        if isinstance(error, rebuild.RebuildError):
+            raise LogError(str(error)) from error
+        raise
+    return log
+
+
+def _claim(settings: GatewaySettings, lock: LocalLock, *, waited: bool) -> EpochLog:
+    """Begin an epoch, and give signs of life in it from now on."""
+    epochs, keys = epochs_of(settings), Keys(settings.log_secrets)
+    if not waited:
+        _check_alone(epochs, settings)
+    try:
+        epoch = epochs.begin(settings.pod_id)
+    except FileExistsError:
+        raise LogError("another gateway has begun at the same moment; try again") from None
+    log = EpochLog(epochs, epoch, keys, lock, settings.volume_patience_seconds)
+    log.begun = partial(_put_away, settings, epochs, keys)
+    log.watch = Watch(epoch, log.trouble, settings.pod_id, settings.silence_seconds)
+    log.watch.start()
+    return log
+
+
+def _put_away(settings: GatewaySettings, epochs: Epochs, keys: Keys) -> None:
+    """Have no later start find what the new epoch has taken over."""
+    for key_id in keys.ids[1:]:
+        Epochs(epochs.root.parent / key_id.hex()).forget_before(None)
+    file_takeover.put_away(settings.former_database)
+    file = database_url.file_of(settings.database)
+    for copy in file.parent.glob(f"{file.name}.before-migration-from-*") if file is not None else ():
+        # The container disk ends with the pod, and with it the way back to an older gateway.
+        for older in epochs.root.glob("*.before-migration-from-*"):
+            older.unlink()
+        epochs.volume.put(epochs.root / copy.name, copy.read_bytes())
+        copy.unlink()
+
+
+def epochs_of(settings: GatewaySettings) -> Epochs:
+    """Return the epochs of a gateway with this pepper; raises LogError for settings without a log.
+
+    Each pepper, and so each stack, has a folder of its own: two stacks on one volume never meet here, and a new stack
+    on a volume that was kept begins with an empty database.
+    """
+    if settings.log is None:
+        raise LogError("the settings name no folder for a log")
+    return Epochs(settings.log / Keys(settings.log_secrets).newest_id.hex())
+
+
+def _with_state(settings: GatewaySettings, keys: Keys) -> Epoch | None:
+    """Return the newest epoch that holds a database: under this pepper, else under a former one."""
+    newest = epochs_of(settings)
+    every = (newest, *(Epochs(newest.root.parent / key_id.hex()) for key_id in keys.ids))
+    return next((epoch for epochs in every if (epoch := epochs.with_state()) is not None), None)
+
+
+def _check_alone(epochs: Epochs, settings: GatewaySettings) -> None:
+    newest = epochs.newest()
+    if newest is not None and not Predecessor(newest, settings.pod_id, settings.silence_seconds).is_over():
+        life = newest.life()
+        raise LogError(f"the gateway of pod {life.pod_id if life else '?'} serves; do it there, or end that pod first")
+
+
+def _put_in_place(settings: GatewaySettings, before: Epoch | None, keys: Keys, file: Path) -> None:
+    if before is not None:
+        rebuild.rebuild(before, keys, file)
+    elif settings.former_database is not None and settings.former_database.exists():
+        rebuild.remove(file)
+        file_takeover.take(settings.former_database, file)

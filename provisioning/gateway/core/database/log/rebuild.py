@@ -1,0 +1,146 @@
+"""Making the database out of what an epoch holds: its newest copy, then every log since then."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from provisioning.gateway.core.database.log import snapshots
+from provisioning.gateway.core.database.log.checksum_keys import Keys, UnknownKeyError
+from provisioning.gateway.core.database.log.epochs import Epoch
+from provisioning.gateway.core.database.log.records import DamagedError, Reader
+from provisioning.gateway.core.database.log.wal import FRAME_HEAD_BYTES, HEAD_BYTES
+
+TRIES = 5
+"""A predecessor that does not know yet that it is one may remove an old copy while it is read."""
+
+ENDINGS = ("", "-wal", "-shm", "-journal")
+"""What SQLite keeps of one database."""
+
+_log = logging.getLogger(__name__)
+
+
+class RebuildError(Exception):
+    """The database cannot be made again; the text says which file is at fault and what to do."""
+
+
+class DamagedLogError(RebuildError):
+    """A file of the log is not what was written."""
+
+
+def rebuild(epoch: Epoch, keys: Keys, target: Path, *, to_damage: bool = False) -> None:
+    """Put the database that an epoch holds in a place, where it is whole or not there; raises RebuildError, OSError.
+
+    A log is damaged where acknowledged changes would be missing: that is an error, unless with `to_damage` the database
+    is to be as it was before those.
+    """
+    draft = target.with_name(f"{target.name}.draft")
+    for left in reversed(range(TRIES)):
+        try:
+            _rebuild(epoch, keys, draft, to_damage=to_damage)
+            remove(target)
+            draft.replace(target)
+        except FileNotFoundError:
+            if not left:
+                raise
+        except (DamagedError, UnknownKeyError, sqlite3.Error) as error:
+            if not left:
+                kind = DamagedLogError if isinstance(error, DamagedError) else RebuildError
+                raise kind(
+                    f"{epoch.path}: the database cannot be made again ({error}); put a backup back with `make restore`"
+                ) from error
+        else:
+            return
+        finally:
+            remove(draft)
+
+
+def remove(database: Path) -> None:
+    """Remove a database file and what belongs to it."""
+    for ending in ENDINGS:
+        Path(f"{database}{ending}").unlink(missing_ok=True)
+
+
+def _rebuild(epoch: Epoch, keys: Keys, target: Path, *, to_damage: bool) -> None:
+    remove(target)
+    first = epoch.generations("snapshot")[-1:]
+    if not first:
+        raise FileNotFoundError(f"{epoch.path}: there is no copy of a database")
+    snapshots.read(epoch.snapshot(first[0]), keys, target)
+    try:
+        _apply_all(epoch, keys, target, first[0], to_damage=to_damage)
+    except DamagedError:
+        if not to_damage:
+            raise
+    # Copies are removed before their logs: while this one is there, no log was missed.
+    if not epoch.snapshot(first[0]).exists():
+        raise FileNotFoundError(f"{epoch.snapshot(first[0])}: it was removed while it was read")
+    _check(target)
+
+
+def _apply_all(epoch: Epoch, keys: Keys, target: Path, first: int, *, to_damage: bool) -> None:
+    """Add what every log from a generation on holds; raises DamagedError where one is missing or damaged."""
+    last = max([first, *epoch.generations("log")])
+    digest = None
+    for generation in range(first, last + 1):
+        digest = _apply(epoch.log(generation), keys, target, digest, to_damage=to_damage)
+        if digest is None and generation < last:
+            raise DamagedError(f"{epoch.log(generation)}: it is gone, and later ones are there")
+
+
+def _apply(path: Path, keys: Keys, target: Path, digest: bytes | None, *, to_damage: bool) -> bytes | None:
+    """Add what one log holds; returns its last digest, with which the next one has to begin."""
+    wal = Path(f"{target}-wal")
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return None
+    with file:
+        reader = Reader(file, path, keys, to_damage=to_damage)
+        if reader.is_empty:
+            return None
+        if digest is not None and reader.previous != digest:
+            raise DamagedError(f"{path}: the log before it lacks its end")
+        frames = _write(reader, wal)
+        if reader.is_torn:
+            _log.warning("a torn tail was cut off a log: it was never acknowledged", extra={"file": path.name})
+    if frames:
+        _recover(target, path, frames)
+    return reader.digest
+
+
+def _write(reader: Reader, wal: Path) -> int:
+    """Write the WAL file that a log holds; returns how many of its frames are committed."""
+    end = 0
+    with wal.open("wb") as copy:
+        for start, content in reader.contents():
+            copy.seek(start)
+            copy.write(content)
+            end = start + len(content)
+    return _frames(wal, end)
+
+
+def _frames(wal: Path, end: int) -> int:
+    if end <= HEAD_BYTES:
+        return 0
+    with wal.open("rb") as file:
+        size = int.from_bytes(file.read(12)[8:], "big")
+    return (end - HEAD_BYTES) // (FRAME_HEAD_BYTES + size)
+
+
+def _recover(target: Path, path: Path, frames: int) -> None:
+    """Have SQLite take its WAL file into the database; raises DamagedError when it does not take all of it."""
+    with closing(sqlite3.connect(target)) as connection:
+        _, found, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if found != frames:
+            raise DamagedError(f"{path}: SQLite takes {found} of its {frames} pages")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+
+def _check(target: Path) -> None:
+    with closing(sqlite3.connect(target)) as connection:
+        found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise DamagedError(f"{target}: SQLite says of the database: {found}")

@@ -1,0 +1,222 @@
+"""The thread that ships: whatever was committed goes to the log, one fsync for all who wait, and then they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Callable
+from threading import Event, Lock, Thread
+from time import monotonic
+
+from provisioning.gateway.core.database.log.generations import AGAIN_SECONDS, LOG_BYTES, AtDatabase, Copier, Hold
+from provisioning.gateway.core.database.log.health import NotOnVolume, Trouble
+from provisioning.gateway.core.database.log.local_state import Shipped, Status
+from provisioning.gateway.core.database.log.wal import Position
+from provisioning.gateway.core.database.log.writer import Files, LogWriter
+from provisioning.gateway.core.problems import Problem
+
+IDLE_SECONDS = 0.2
+"""How often it is looked whether a command, another process, has written."""
+
+RETRY_SECONDS = 0.2
+"""After a write that failed."""
+
+_log = logging.getLogger(__name__)
+
+Waiting = tuple[Position, Callable[[Problem | None], None]]
+
+
+class Shipper:
+    """Ships what is committed, and tells those who wait for it."""
+
+    def __init__(
+        self, files: Files, writer: LogWriter, copier: Copier, status: Status, trouble: Trouble, at_database: AtDatabase
+    ) -> None:
+        self._wal, self._epoch = files.wal, files.epoch
+        self._writer, self._copier, self._status = writer, copier, status
+        self._trouble, self._at_database = trouble, at_database
+        self.log_bytes = LOG_BYTES
+        self._lock = Lock()
+        self._waiting: list[Waiting] = []
+        self._former: list[bytes] = [b""]
+        """Salts of WAL files all of which was shipped."""
+        self._sure = writer.shipped
+        """How far the log went when no other gateway had taken over."""
+        self._woken = Event()
+        self._ending = False
+        self._turn_after = 0.0
+        self._thread = Thread(target=self._run, name="log", daemon=True)
+
+    def start(self) -> None:
+        """Begin; nothing was committed yet."""
+        self._say()
+        self._thread.start()
+
+    def committed(self) -> Position:
+        """Return how far was committed, on the database's thread after a commit, and have it shipped."""
+        position = self._wal.position()
+        self._woken.set()
+        return position
+
+    async def wait(self, position: Position, seconds: float) -> None:
+        """Return when the log goes so far; raises Problem after a bound, and what was committed may come later."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def settle(problem: Problem | None) -> None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, done, problem)
+
+        if self._add(position, settle):
+            try:
+                await asyncio.wait_for(done, seconds)
+            except TimeoutError:
+                raise self._trouble.late() from None
+
+    def wait_now(self, position: Position, seconds: float) -> None:
+        """Do the same without an event loop."""
+        done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        if self._add(position, lambda problem: _settle(done, problem)):
+            try:
+                done.result(seconds)
+            except TimeoutError:
+                raise self._trouble.late() from None
+
+    def _add(self, position: Position, settle: Callable[[Problem | None], None]) -> bool:
+        with self._lock:
+            if self._covers(position):
+                return False
+            self._waiting.append((position, settle))
+            return True
+
+    def _covers(self, position: Position) -> bool:
+        sure = self._sure
+        if not position.frames or position.salts in self._former:
+            return True
+        return position.salts == sure.salts and position.frames <= sure.frames
+
+    def _run(self) -> None:
+        while not self._ending:
+            self._woken.wait(IDLE_SECONDS)
+            self._woken.clear()
+            if not self._ship():
+                self._woken.wait(RETRY_SECONDS)
+            try:
+                self._turn()
+            except (OSError, sqlite3.Error, RuntimeError) as error:
+                # The thread goes on: what is committed is shipped all the same.
+                self._turn_after = monotonic() + AGAIN_SECONDS
+                _log.error("the log cannot be begun anew and grows: %s", error)
+
+    def _ship(self) -> bool:
+        """Ship the records that are waiting; False when that failed."""
+        try:
+            position = self._wal.position()
+            if not self._covers(position):
+                self._trouble.begin(monotonic())
+                self._append(position)
+                self._say()
+        except OSError as error:
+            self._trouble.fail(error)
+            self._tell_failure()
+            return False
+        self._trouble.end()
+        self._tell()
+        return True
+
+    def _append(self, position: Position) -> None:
+        # What an earlier try has shipped may still have to be made sure of.
+        self._make_sure()
+        if self._writer.is_restarted(position) and self._writer.may_restart_at == self._writer.shipped.frames:
+            self._go_on()
+        if self._writer.shipped != position:
+            self._writer.append(position)
+        self._make_sure()
+
+    def _make_sure(self) -> None:
+        """Look for a newer epoch: what was shipped before there was one is seen by whoever begins it."""
+        if self._trouble.superseded or self._epoch.is_superseded():
+            self._trouble.superseded = True
+            raise InterruptedError("another gateway has taken over")
+        self._sure = self._writer.shipped
+
+    def _tell(self) -> None:
+        with self._lock:
+            told = [settle for wanted, settle in self._waiting if self._covers(wanted)]
+            self._waiting = [waiting for waiting in self._waiting if not self._covers(waiting[0])]
+        for settle in told:
+            settle(None)
+
+    def _tell_failure(self) -> None:
+        problem = self._trouble.final()
+        if problem is None:
+            return
+        with self._lock:
+            told, self._waiting = self._waiting, []
+        for _, settle in told:
+            settle(NotOnVolume(problem.code, problem.detail))
+
+    def _turn(self) -> None:
+        self._copier.look()
+        long = self._writer.length > max(self.log_bytes, self._wal.main_bytes())
+        if (
+            not long
+            or monotonic() < self._turn_after
+            or not self._copier.is_idle
+            or self._ending
+            or self._trouble.found() is not None
+        ):
+            return
+        with self._status.turns.turning() as alone:
+            if alone:
+                self._turn_now()
+
+    def _turn_now(self) -> None:
+        hold = Hold()
+        turned = self._at_database(hold.run)
+        if not hold.wait() or not self._ship() or not hold.go_on():
+            return
+        if turned.result():
+            self._go_on()
+            self._say()
+        elif hold.backfilled == self._writer.shipped.frames:
+            self._writer.may_restart_at = hold.backfilled
+
+    def _go_on(self) -> None:
+        """Begin the next generation."""
+        with self._lock:
+            self._former.append(self._writer.shipped.salts)
+            self._writer.turn()
+            self._sure = self._writer.shipped
+        self._copier.want(self._writer.generation)
+
+    def _say(self) -> None:
+        shipped = self._writer.shipped
+        said = Shipped(self._epoch.number, self._writer.generation, *shipped[:2], self._former[-1])
+        self._status.say(said)
+
+    def end(self, seconds: float) -> bool:
+        """Ship what is left and end, within a bound; returns whether everything is on the volume."""
+        if self._ending:
+            return False
+        until = monotonic() + seconds
+        with contextlib.suppress(Problem, OSError):
+            self.wait_now(self.committed(), seconds)
+        self._ending = True
+        self._woken.set()
+        for part in (self._thread.join, self._copier.end):
+            part(max(0.1, until - monotonic()))
+        self._tell_failure()
+        return not self._thread.is_alive() and not self._trouble.superseded and self._covers(self._wal.position())
+
+
+def _settle(done: asyncio.Future[None] | concurrent.futures.Future[None], problem: Problem | None) -> None:
+    if done.done():
+        return
+    if problem is None:
+        done.set_result(None)
+    else:
+        done.set_exception(problem)

@@ -1,0 +1,96 @@
+"""Bringing a database to the form that this gateway knows, whatever former gateway made it.
+
+Runs at every start, inside the one transaction that may write, so that of two gateways that start together on one
+database the second finds the work done. Both databases roll a failed migration back as a whole.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect
+
+from provisioning.gateway.core import database_url
+from provisioning.gateway.core.database.revision import MigrationError
+from provisioning.gateway.core.database.sqlite_backup import copy_file
+
+_log = logging.getLogger(__name__)
+
+BASELINE = "r0001"
+"""The form of gateways that kept their own count in `user_version`, when it stood at BASELINE_VERSION."""
+
+BASELINE_VERSION = 3
+
+
+def config(connection: Connection | None = None) -> Config:
+    """Return Alembic's settings, for a connection within a transaction."""
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    settings.set_main_option("path_separator", "os")
+    settings.attributes["connection"] = connection
+    return settings
+
+
+def to_newest(connection: Connection) -> None:
+    """Apply what is missing, after copying an SQLite file that holds something; raises MigrationError."""
+    settings = config(connection)
+    scripts = ScriptDirectory.from_config(settings)
+    present = _present(connection, scripts)
+    if present == scripts.get_current_head():
+        return
+    if present is not None:
+        _keep_copy(connection, present)
+    if present == BASELINE and not _is_counted(connection):
+        command.stamp(settings, BASELINE)
+    command.upgrade(settings, "head")
+    _log.info("database migrated", extra={"former": present, "now": scripts.get_current_head()})
+
+
+def _is_counted(connection: Connection) -> bool:
+    return inspect(connection).has_table("alembic_version")
+
+
+def _present(connection: Connection, scripts: ScriptDirectory) -> str | None:
+    """Return the revision that a database is at; None when it is empty."""
+    revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is None:
+        return _before_revisions(connection)
+    if revision not in {script.revision for script in scripts.walk_revisions()}:
+        raise MigrationError(
+            f"made by a newer gateway (revision {revision}); install that version again, or restore the copy that it "
+            "made before its migration"
+        )
+    return revision
+
+
+def _before_revisions(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("jobs"):
+        return None
+    version = connection.exec_driver_sql("PRAGMA user_version").scalar() if _file(connection) else None
+    if version != BASELINE_VERSION:
+        raise MigrationError(
+            f"its form (user_version {version}) is not one that can be brought forward; start the gateway that made it "
+            f"at version {BASELINE_VERSION} once, or give another database"
+        )
+    return BASELINE
+
+
+def _keep_copy(connection: Connection, present: str) -> None:
+    """Copy an SQLite file beside itself, as `<name>.before-migration-from-<revision>`; former copies go."""
+    path = _file(connection)
+    if path is None:
+        return
+    copy = path.with_name(f"{path.name}.before-migration-from-{present}")
+    copy_file(path, copy)
+    for former in path.parent.glob(f"{path.name}.before-migration-from-*"):
+        if former != copy:
+            former.unlink()
+
+
+def _file(connection: Connection) -> Path | None:
+    return database_url.file_of(connection.engine.url)

@@ -1,0 +1,13 @@
+"""The address of this gateway as answers write it."""
+
+from __future__ import annotations
+
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.request_checks import LOOPBACK_NAMES
+
+
+def base_url(exchange: Exchange) -> str:
+    """Return scheme and host as the caller sees them: TLS ends at RunPod's proxy."""
+    host = exchange.header("host") or ""
+    local = host.rpartition(":")[0] in LOOPBACK_NAMES or host in LOOPBACK_NAMES
+    return f"{'http' if local else 'https'}://{host}"

@@ -1,0 +1,74 @@
+"""Passwords: argon2id, off the event loop, a few at once."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, TypeVar
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+from pydantic import Field, SecretStr
+
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.core.threads import run_in_thread
+
+Result = TypeVar("Result")
+
+WORKERS = 2
+"""Each takes 19 MiB and some ten milliseconds of a core, whose other work is everybody's requests."""
+WAITING = 16
+"""More than so many at once are told to come back: a flood of logins must not pile up."""
+MIN_LENGTH = 12
+MAX_LENGTH = 256
+
+NewPassword = Annotated[SecretStr, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
+AnyPassword = Annotated[SecretStr, Field(max_length=MAX_LENGTH)]
+
+
+class Passwords:
+    """Hashes and checks, with the second parameter set of OWASP's password storage cheat sheet.
+
+    argon2id with 19 MiB, 2 passes and 1 lane.
+    """
+
+    def __init__(self) -> None:
+        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
+        self._threads = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="passwords")
+        self._nobodys: str | None = None
+        self._under_way = 0
+
+    async def hash(self, password: str) -> str:
+        """Return what is stored of a password; raises Problem CONCURRENCY_LIMITED."""
+        return await self._run_in_thread(lambda: self._hasher.hash(password))
+
+    async def check(self, stored: str | None, password: str) -> bool:
+        """Return whether a password is the stored one; takes as long when there is none. Raises Problem."""
+        # The time taken must not tell which users exist, or have a password.
+        compared = stored or await self._nobody()
+        return await self._run_in_thread(lambda: self._verify(compared, password)) and stored is not None
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown()
+
+    async def _nobody(self) -> str:
+        if self._nobodys is None:
+            self._nobodys = await self.hash(secrets.token_urlsafe())
+        return self._nobodys
+
+    def _verify(self, stored: str, password: str) -> bool:
+        with contextlib.suppress(VerificationError, InvalidHashError):
+            return self._hasher.verify(stored, password)
+        return False
+
+    async def _run_in_thread(self, work: Callable[[], Result]) -> Result:
+        if self._under_way >= WORKERS + WAITING:
+            raise Problem(Code.CONCURRENCY_LIMITED, "Too many people log in just now; try again in a moment.")
+        self._under_way += 1
+        try:
+            return await run_in_thread(self._threads, work)
+        finally:
+            self._under_way -= 1

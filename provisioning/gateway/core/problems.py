@@ -1,0 +1,302 @@
+"""Every error the gateway answers with: one table, one exception, one form (RFC 9457)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Code(StrEnum):
+    """The machine-readable name of an error."""
+
+    INVALID_REQUEST = "invalid_request"
+    INVALID_FIELD = "invalid_field"
+    INVALID_PROMPT_ID = "invalid_prompt_id"
+    MALFORMED_JSON = "malformed_json"
+    WORKFLOW_FORMAT_UI = "workflow_format_ui"
+    MISSING_CREDENTIALS = "missing_credentials"
+    INVALID_KEY = "invalid_key"
+    KEY_EXPIRED = "key_expired"
+    KEY_REVOKED = "key_revoked"
+    KEY_IN_URL = "key_in_url"
+    USER_DISABLED = "user_disabled"
+    INVALID_LOGIN = "invalid_login"
+    INVALID_TOKEN = "invalid_token"  # noqa: S105 - a name
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - likewise
+    SESSION_ENDED = "session_ended"
+    INVALID_TICKET = "invalid_ticket"
+    SIGNATURE_INVALID = "signature_invalid"
+    SIGNATURE_EXPIRED = "signature_expired"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+    MORE_THAN_OWN = "more_than_own"
+    ORIGIN_NOT_ALLOWED = "origin_not_allowed"
+    NOT_FOUND = "not_found"
+    BLOB_NOT_FOUND = "blob_not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    REQUEST_TIMEOUT = "request_timeout"
+    IDEMPOTENCY_CONFLICT = "idempotency_conflict"
+    HASH_MISMATCH = "hash_mismatch"
+    FILE_EXISTS = "file_exists"
+    STATE_CONFLICT = "state_conflict"
+    NO_SESSION = "no_session"
+    BODY_TOO_LARGE = "body_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
+    HOST_NOT_ALLOWED = "host_not_allowed"
+    INVALID_WORKFLOW = "invalid_workflow"
+    NODE_NOT_ALLOWED = "node_not_allowed"
+    WORKFLOW_TOO_LARGE = "workflow_too_large"
+    MISSING_ASSET = "missing_asset"
+    INVALID_IMAGE = "invalid_image"
+    IMAGE_TOO_MANY_PIXELS = "image_too_many_pixels"
+    IDEMPOTENCY_KEY_REUSE = "idempotency_key_reuse"
+    WEBHOOK_URL_FORBIDDEN = "webhook_url_forbidden"
+    TOO_MANY_WEBHOOKS = "too_many_webhooks"
+    UPGRADE_REQUIRED = "upgrade_required"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    RATE_LIMITED = "rate_limited"
+    CONCURRENCY_LIMITED = "concurrency_limited"
+    TOO_MANY_STREAMS = "too_many_streams"
+    QUEUE_FULL = "queue_full"
+    HEADERS_TOO_LARGE = "headers_too_large"
+    INTERNAL_ERROR = "internal_error"
+    UPSTREAM_ERROR = "upstream_error"
+    UPSTREAM_UNAVAILABLE = "upstream_unavailable"
+    STORE_UNAVAILABLE = "store_unavailable"
+    GPU_FAULT = "gpu_fault"
+    UPSTREAM_STUCK = "upstream_stuck"
+    NOT_READY = "not_ready"
+    DRAINING = "draining"
+    STANDBY = "standby"
+    TAKEN_OVER = "taken_over"
+    STORAGE_FULL = "storage_full"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the catalogue."""
+
+    status: int
+    title: str
+    detail: str
+    """What the reader can do about it; used where the place that raises knows nothing better."""
+
+
+CATALOGUE: Mapping[Code, Entry] = {
+    Code.INVALID_REQUEST: Entry(400, "Invalid request", "The request is malformed; see `errors`."),
+    Code.INVALID_FIELD: Entry(422, "Invalid value", "A field has an invalid value; see `errors`."),
+    Code.MALFORMED_JSON: Entry(
+        400, "Malformed JSON", "The body is not a JSON object; check commas, quotes and encoding."
+    ),
+    Code.INVALID_PROMPT_ID: Entry(400, "Invalid prompt_id", "Send a lower-case UUID that no other job has, or none."),
+    Code.WORKFLOW_FORMAT_UI: Entry(
+        422, "Workflow in editor format", "Export the workflow with 'Export (API)' in ComfyUI and send that."
+    ),
+    Code.MISSING_CREDENTIALS: Entry(
+        401, "API key required", "Send the key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
+    ),
+    Code.INVALID_KEY: Entry(401, "Unknown API key", "The key is mistyped or was not issued by this gateway."),
+    Code.KEY_EXPIRED: Entry(401, "API key expired", "Ask the operator for a new key."),
+    Code.KEY_REVOKED: Entry(401, "API key revoked", "Ask the operator for a new key."),
+    Code.KEY_IN_URL: Entry(
+        400, "Key in the URL", "URLs end up in logs: send keys in a header; for browsers, request a ticket."
+    ),
+    Code.USER_DISABLED: Entry(401, "User disabled", "An admin has disabled the user that this key belongs to."),
+    Code.INVALID_LOGIN: Entry(401, "Not logged in", "The name or the password is wrong, or the user is disabled."),
+    Code.INVALID_TOKEN: Entry(401, "Unknown token", "The token was not issued by this gateway; log in again."),
+    Code.TOKEN_EXPIRED: Entry(401, "Token expired", "Log in again, or refresh a token before it expires."),
+    Code.SESSION_ENDED: Entry(401, "Session expired", "Log in again."),
+    Code.INVALID_TICKET: Entry(
+        401, "Invalid ticket", "A ticket is valid for one GET of one path within 30 s; request another."
+    ),
+    Code.SIGNATURE_INVALID: Entry(
+        401, "Invalid signature", "The URL was changed, or its key was revoked; sign it again."
+    ),
+    Code.SIGNATURE_EXPIRED: Entry(401, "URL expired", "Sign the URL again."),
+    Code.INSUFFICIENT_SCOPE: Entry(403, "Key lacks the scope", "Ask an admin for a key that has it."),
+    Code.MORE_THAN_OWN: Entry(403, "Exceeds your permissions", "You can only grant what you have; ask an admin."),
+    Code.ORIGIN_NOT_ALLOWED: Entry(403, "Origin not allowed", "A web page of another origin may not call this route."),
+    Code.NOT_FOUND: Entry(404, "Not found", "Not found, or not visible to this key."),
+    Code.BLOB_NOT_FOUND: Entry(404, "Content not found", "You have no file with this hash; upload the bytes."),
+    Code.METHOD_NOT_ALLOWED: Entry(405, "Method not allowed", "Use one of the methods in the Allow header."),
+    Code.REQUEST_TIMEOUT: Entry(408, "Request too slow", "The body stopped arriving; send it again."),
+    Code.IDEMPOTENCY_CONFLICT: Entry(
+        409, "Request in progress", "The first request with this Idempotency-Key is still running."
+    ),
+    Code.HASH_MISMATCH: Entry(409, "Hash mismatch", "The received bytes do not have the announced hash."),
+    Code.FILE_EXISTS: Entry(409, "File exists", "Choose another name, or send overwrite=true."),
+    Code.STATE_CONFLICT: Entry(409, "State conflict", "It changed in the meantime. Fetch it again and retry."),
+    Code.NO_SESSION: Entry(409, "No session", "This route is for logged-in users; a key has no session."),
+    Code.BODY_TOO_LARGE: Entry(413, "Body too large", "Send a smaller body."),
+    Code.UNSUPPORTED_MEDIA_TYPE: Entry(415, "Unsupported media type", "Send a type that this route accepts."),
+    Code.RANGE_NOT_SATISFIABLE: Entry(
+        416, "Range not satisfiable", "Request a range within the file; see Content-Range."
+    ),
+    Code.HOST_NOT_ALLOWED: Entry(421, "Unknown host name", "Use the address that the stack prints as gatewayUrl."),
+    Code.INVALID_WORKFLOW: Entry(422, "Invalid workflow", "ComfyUI cannot run this workflow; see node_errors."),
+    Code.NODE_NOT_ALLOWED: Entry(422, "Node not allowed", "Remove the node: it could reach files of others."),
+    Code.WORKFLOW_TOO_LARGE: Entry(422, "Workflow too large", "Split the workflow into smaller ones."),
+    Code.MISSING_ASSET: Entry(422, "Asset not found", "The workflow names an asset you do not have; upload it first."),
+    Code.INVALID_IMAGE: Entry(
+        422, "Invalid image", "The image is corrupt or truncated; export it again and send that."
+    ),
+    Code.IMAGE_TOO_MANY_PIXELS: Entry(422, "Too many pixels", "Send a smaller image or fewer frames."),
+    Code.IDEMPOTENCY_KEY_REUSE: Entry(422, "Idempotency-Key reused", "Use a new key for another request."),
+    Code.WEBHOOK_URL_FORBIDDEN: Entry(
+        422, "Webhook URL not allowed", "Use an https:// address on the public internet, on an allowed port."
+    ),
+    Code.TOO_MANY_WEBHOOKS: Entry(409, "Too many webhooks", "Delete one of yours first."),
+    Code.UPGRADE_REQUIRED: Entry(426, "WebSocket only", "Open this address as a WebSocket."),
+    Code.QUOTA_EXHAUSTED: Entry(
+        402,
+        "Budget used up",
+        "Wait as long as Retry-After says, until the next day or month, or request a larger quota.",
+    ),
+    Code.QUOTA_EXCEEDED: Entry(
+        429,
+        "Quota used up",
+        "Wait as long as Retry-After says, until the next day or month, or request a larger quota.",
+    ),
+    Code.RATE_LIMITED: Entry(429, "Too many requests", "Wait as long as Retry-After says."),
+    Code.CONCURRENCY_LIMITED: Entry(429, "Too many requests at once", "Wait until one of your requests is answered."),
+    Code.TOO_MANY_STREAMS: Entry(429, "Too many open streams", "Close one of your WebSockets first."),
+    Code.QUEUE_FULL: Entry(429, "Queue full", "Wait until an unfinished job has ended, or cancel one."),
+    Code.HEADERS_TOO_LARGE: Entry(431, "Headers too large", "Send fewer or shorter headers."),
+    Code.INTERNAL_ERROR: Entry(500, "Internal error", "Send the request id to the operator; the log has the details."),
+    Code.UPSTREAM_ERROR: Entry(
+        502, "ComfyUI failed", "ComfyUI returned an unusable answer; try again, then ask the operator."
+    ),
+    Code.UPSTREAM_UNAVAILABLE: Entry(
+        503, "ComfyUI is not available", "It is starting or restarting; try again shortly."
+    ),
+    Code.STORE_UNAVAILABLE: Entry(503, "Storage not available", "Requests are refused without it; try again shortly."),
+    Code.GPU_FAULT: Entry(503, "GPU fault", "Jobs wait while ComfyUI is restarted."),
+    Code.UPSTREAM_STUCK: Entry(503, "ComfyUI is stuck", "Jobs wait until ComfyUI has been restarted."),
+    Code.NOT_READY: Entry(
+        503, "Not ready", "No jobs are accepted now; /api/gateway/ready gives the reason to a caller with a key."
+    ),
+    Code.DRAINING: Entry(503, "Shutting down", "The gateway is restarting; try again shortly."),
+    Code.STANDBY: Entry(503, "Standby", "The gateway of another pod serves; this one takes over when that ends."),
+    Code.TAKEN_OVER: Entry(
+        503, "Another gateway took over", "A newer pod serves this environment; ask the operator for its address."
+    ),
+    Code.STORAGE_FULL: Entry(507, "Disk full", "Delete files, or ask the operator for a larger disk."),
+    Code.UPSTREAM_TIMEOUT: Entry(504, "ComfyUI did not answer in time", "Try again; long work belongs in a job."),
+    Code.DEADLINE_EXCEEDED: Entry(
+        504, "Deadline exceeded", "No answer within 90 s; submit a job and follow it instead."
+    ),
+}
+
+RETRY_SECONDS: Mapping[Code, float] = {
+    Code.UPSTREAM_UNAVAILABLE: 2,
+    Code.STORE_UNAVAILABLE: 2,
+    Code.GPU_FAULT: 30,
+    Code.UPSTREAM_STUCK: 30,
+    Code.NOT_READY: 2,
+    Code.DRAINING: 5,
+    Code.STANDBY: 5,
+    Code.TAKEN_OVER: 30,
+    Code.STORAGE_FULL: 60,
+    Code.IDEMPOTENCY_CONFLICT: 1,
+    Code.CONCURRENCY_LIMITED: 1,
+    Code.TOO_MANY_STREAMS: 5,
+    Code.QUEUE_FULL: 5,
+}
+"""How long a client should wait where the place that raises knows nothing better."""
+
+
+V2_CODES: Mapping[Code, str] = {
+    Code.MISSING_CREDENTIALS: "unauthorized",
+    Code.INVALID_KEY: "unauthorized",
+    Code.KEY_EXPIRED: "unauthorized",
+    Code.KEY_REVOKED: "unauthorized",
+    Code.USER_DISABLED: "unauthorized",
+    Code.INVALID_TOKEN: "unauthorized",
+    Code.TOKEN_EXPIRED: "unauthorized",
+    Code.SESSION_ENDED: "unauthorized",
+    Code.INVALID_TICKET: "unauthorized",
+    Code.SIGNATURE_INVALID: "unauthorized",
+    Code.SIGNATURE_EXPIRED: "unauthorized",
+    Code.INSUFFICIENT_SCOPE: "forbidden",
+    Code.MORE_THAN_OWN: "forbidden",
+    Code.ORIGIN_NOT_ALLOWED: "forbidden",
+    Code.INVALID_FIELD: "invalid_request",
+    Code.MALFORMED_JSON: "invalid_request",
+    Code.QUOTA_EXHAUSTED: "insufficient_credits",
+}
+"""Where the Comfy API v2 has a coarser name than we do."""
+
+
+class Problem(Exception):  # noqa: N818 - the RFC's own word for it
+    """An answer that is an error; whatever it carries may be shown to the client."""
+
+    def __init__(
+        self,
+        code: Code,
+        detail: str | None = None,
+        *,
+        retry_after: float | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(code.value)
+        self.code = code
+        self.entry = CATALOGUE[code]
+        self.detail = detail or self.entry.detail
+        self.retry_after = RETRY_SECONDS.get(code) if retry_after is None else retry_after
+        self.extra_headers = headers
+        self.members = dict(members or {})
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Return the headers that belong to this problem."""
+        headers = [("content-type", CONTENT_TYPE), *self.extra_headers]
+        if self.retry_after is not None:
+            headers.append(("retry-after", str(whole_seconds(self.retry_after))))
+        if self.entry.status == 401:
+            headers.append(("www-authenticate", 'Bearer realm="comfyui"'))
+        return headers
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        """Return the JSON object; its `error` is there for clients that speak ComfyUI's own form."""
+        code = self.code.value
+        error: dict[str, Any] = {"code": code, "type": code, "message": self.detail, "details": "", "extra_info": {}}
+        body: dict[str, Any] = {
+            "type": f"/errors/{code}",
+            "title": self.entry.title,
+            "status": self.entry.status,
+            "detail": self.detail,
+            "instance": f"/requests/{request_id}",
+            "code": code,
+            "request_id": request_id,
+            "error": error,
+        }
+        if self.retry_after is not None:
+            body["retry_after"] = whole_seconds(self.retry_after)
+        return body | self.members
+
+    def v2_body(self, request_id: str) -> dict[str, Any]:
+        """Return the JSON object with the `error` that clients of the Comfy API v2 read."""
+        error = {
+            "code": V2_CODES.get(self.code, self.code.value),
+            "message": self.detail,
+            "details": self.members or None,
+        }
+        return self.body(request_id) | {"error": error}
+
+
+def whole_seconds(seconds: float) -> int:
+    """Round up, and never to 0: a client that waits 0 s is refused again."""
+    return max(1, math.ceil(seconds))
+
+
+def fault(pointer: str, message: str) -> dict[str, Any]:
+    """Return the `errors` member for one fault at a JSON pointer, header or query parameter."""
+    return {"errors": [{"pointer": pointer, "message": message}]}

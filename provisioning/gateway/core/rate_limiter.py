@@ -1,0 +1,115 @@
+"""Rate limits by the generic cell rate algorithm: a leaky bucket kept as one number per subject."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.problems import whole_seconds
+
+NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Policy:
+    """So many units per window, all of which may come at once."""
+
+    name: str
+    quota: int
+    window_seconds: int
+    interval: int = field(init=False)
+    """The nanoseconds that one unit takes to come back; whole, since sums of fractions do not come out."""
+    span: int = field(init=False)
+    """The nanoseconds that all units take to come back."""
+    text: str = field(init=False)
+    """The policy as the RateLimit-Policy header names it."""
+
+    def __post_init__(self) -> None:
+        """Work out once what every request asks."""
+        interval = self.window_seconds * NANOSECONDS // self.quota
+        object.__setattr__(self, "interval", interval)
+        object.__setattr__(self, "span", interval * self.quota)
+        object.__setattr__(self, "text", f'"{self.name}";q={self.quota};w={self.window_seconds}')
+
+
+class Verdict(NamedTuple):
+    """What the limiter says to one request."""
+
+    policy: Policy
+    allowed: bool
+    remaining: int
+    """Units that are left now."""
+    reset_seconds: float
+    """When allowed: until all units are back. When refused: until one is."""
+
+
+def headers(verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
+    """Return the RateLimit headers of the IETF draft (draft-ietf-httpapi-ratelimit-headers-10).
+
+    Every policy is named; the remaining requests are those of the policy that would refuse first.
+    """
+    policies = ", ".join([verdict.policy.text for verdict in verdicts])
+    least = min(verdicts, key=_nearness)
+    reset = whole_seconds(least.reset_seconds)
+    return [("ratelimit-policy", policies), ("ratelimit", f'"{least.policy.name}";r={least.remaining};t={reset}')]
+
+
+def _nearness(verdict: Verdict) -> tuple[bool, int, float]:
+    return verdict.allowed, verdict.remaining, -verdict.reset_seconds
+
+
+class Limiter:
+    """Holds the buckets; in memory, since a restart may forgive a minute's requests."""
+
+    def __init__(self, clock: Clock, *, max_buckets: int = 100_000) -> None:
+        self._clock = clock
+        self._max_buckets = max_buckets
+        self._arrivals: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    def take(self, policy: Policy, subject: str) -> Verdict:
+        """Take one unit of `policy` for `subject`, or say when there is one."""
+        return self.take_all([(policy, subject)])[0]
+
+    def take_all(self, wanted: Sequence[tuple[Policy, str]]) -> list[Verdict]:
+        """Take one unit of every policy for its subject, or none at all when one of them has none left."""
+        now = round(self._clock.monotonic() * NANOSECONDS)
+        arrivals, filled, fits = self._arrivals, [], True
+        for policy, subject in wanted:
+            # The policy's name is part of the key: two policies must never share a bucket.
+            bucket = (policy.name, subject)
+            arrival = arrivals.get(bucket, now)
+            level = arrival - now if arrival > now else 0
+            if level + policy.interval > policy.span:
+                fits = False
+            filled.append((policy, bucket, level))
+        if not fits:
+            return [_looked(policy, level) for policy, _, level in filled]
+        verdicts = []
+        for policy, bucket, before in filled:
+            level = before + policy.interval
+            arrivals[bucket] = now + level
+            arrivals.move_to_end(bucket)
+            left = (policy.span - level) // policy.interval
+            verdicts.append(Verdict(policy, allowed=True, remaining=left, reset_seconds=level / NANOSECONDS))
+        while len(arrivals) > self._max_buckets:
+            arrivals.popitem(last=False)
+        return verdicts
+
+    def give_back(self, taken: Sequence[tuple[Policy, str]]) -> None:
+        """Give back one unit of every policy, that was taken before."""
+        for policy, subject in taken:
+            bucket = (policy.name, subject)
+            if bucket in self._arrivals:
+                self._arrivals[bucket] -= policy.interval
+
+
+def _looked(policy: Policy, filled: int) -> Verdict:
+    """Return what a policy says to a request that takes nothing, since it or another policy refuses."""
+    lacking = filled + policy.interval - policy.span
+    if lacking > 0:
+        return Verdict(policy, allowed=False, remaining=0, reset_seconds=lacking / NANOSECONDS)
+    remaining = (policy.span - filled) // policy.interval
+    return Verdict(policy, allowed=True, remaining=remaining, reset_seconds=filled / NANOSECONDS)

@@ -1,0 +1,1 @@
+"""The API reference: OpenAPI 3.1 and its pages."""

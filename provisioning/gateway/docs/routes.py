@@ -1,0 +1,29 @@
+"""The operation that serves the API reference to programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import Access, Answer, Operation, Tag
+from provisioning.gateway.docs.reference import Reference
+
+
+class ReferenceRoutes:
+    """Serves the OpenAPI document."""
+
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+
+    @Operation(
+        method="GET",
+        path="/openapi.json",
+        access=Access.ANY,
+        tag=Tag.GATEWAY,
+        summary="Read this reference as OpenAPI",
+        answers=(Answer("OpenAPI 3.1.", dict[str, Any], {"openapi": "3.1.0"}),),
+        web=True,
+    )
+    async def show(self, exchange: Exchange) -> None:
+        """Answer with the OpenAPI document."""
+        await exchange.send(200, self._reference.json, [("content-type", "application/json")])

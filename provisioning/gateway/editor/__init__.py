@@ -1,0 +1,1 @@
+"""ComfyUI's web editor, for an admin's browser."""

@@ -1,0 +1,142 @@
+"""The operations of ComfyUI's own web editor: below /comfy/, for an admin who is logged in.
+
+What the editor calls are our own operations once more, below /comfy/api: its jobs wait in our queue, are accounted for
+and shared out like everybody's, and its WebSocket is ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import (
+    ANY_MEDIA,
+    Answer,
+    Operation,
+    RateClass,
+    Route,
+    Tag,
+    at,
+    operations_of,
+    routes_of,
+)
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.editor.page import POLICY, content_security_policy
+from provisioning.gateway.editor.user_data import V2_USER_DATA
+from provisioning.gateway.upstream.client import ComfyUIClient, Request
+from provisioning.gateway.upstream.proxy import STREAMED_REPLY_HEADERS, segment
+from provisioning.gateway.upstream.realm import is_safe_name
+
+ROOT = "/comfy/"
+
+DEPTH = 8
+"""Folders and file together; custom nodes bring scripts in folders of their own."""
+
+FOLDERS = frozenset({"assets", "cursor", "docs", "extensions", "fonts", "lib", "scripts", "templates"})
+"""What ComfyUI serves as files. Every other path of its could be a custom node's route, and do anything."""
+
+HASHED = frozenset({"assets", "fonts"})
+"""Folders whose files are named by their content: a browser asks for each of them once. Those of `lib` are not."""
+
+FOREVER = "private, max-age=31536000, immutable"
+MAX_PAGE_BYTES = 1024 * 1024
+
+_ROOT_FILE = re.compile(r"[A-Za-z0-9_.-]{1,128}\.(css|js|json|ico|png|svg|txt|webp|woff2?)", re.ASCII)
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def _own(path: str, **flags: Any) -> Operation:  # noqa: ANN401 - any field
+    return Operation(
+        method="GET",
+        path=path,
+        access=Scope.ADMIN,
+        tag=Tag.NATIVE,
+        summary="Open ComfyUI's editor",
+        answers=(Answer("The editor's page or one of its files.", media=ANY_MEDIA),),
+        web=True,
+        **flags,
+    )
+
+
+def _files(handler: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Declare, as a decorator, that a handler serves the files of every depth."""
+    for depth in range(DEPTH, 0, -1):
+        parts = "/".join(f"{{part{number}}}" for number in range(depth))
+        handler = _own(f"{ROOT}{parts}", rate=RateClass.FILE)(handler)
+    return handler
+
+
+class EditorRoutes:
+    """Serves the editor's page, its scripts and its pictures."""
+
+    def __init__(self, upstream: ComfyUIClient) -> None:
+        self._upstream = upstream
+
+    @_own("/comfy")
+    async def redirect(self, exchange: Exchange) -> None:
+        """Send a browser to the address that the page's own links are relative to."""
+        await exchange.send(308, b"", [("location", ROOT)])
+
+    @_own(ROOT, page=True)
+    async def page(self, exchange: Exchange) -> None:
+        """Answer with the editor's page; of the scripts in it, those run that it came with."""
+        async with self._upstream.stream(Request("GET", "/")) as reply:
+            body = await reply.whole(MAX_PAGE_BYTES)
+        if reply.status != 200:
+            raise Problem(Code.UPSTREAM_ERROR)
+        policy = content_security_policy(body)
+        headers = [("content-type", "text/html; charset=utf-8"), ("content-security-policy", policy)]
+        await exchange.send(200, body, headers)
+
+    @_files
+    async def file(self, exchange: Exchange) -> None:
+        """Answer with a file of the editor's; raises Problem NOT_FOUND for all that is not one."""
+        parts = list(exchange.params.values())
+        folder = parts[0] if len(parts) > 1 else ""
+        known = folder in FOLDERS if folder else bool(_ROOT_FILE.fullmatch(parts[0]))
+        if not known or not is_safe_name("/".join(parts)):
+            raise Problem(Code.NOT_FOUND)
+        caching = FOREVER if folder in HASHED and parts[1] != "lib" else "no-cache"
+        await self._send(exchange, "/" + "/".join(map(segment, parts)), caching)
+
+    async def _send(self, exchange: Exchange, path: str, caching: str) -> None:
+        wanted = {name: value for name in ("if-none-match", "if-modified-since") if (value := exchange.header(name))}
+        async with self._upstream.stream(Request(exchange.method, path, headers=wanted)) as reply:
+            if reply.status not in {200, 304}:
+                raise Problem(Code.NOT_FOUND if reply.status == 404 else Code.UPSTREAM_ERROR)
+            kept = [(name, reply.headers[name]) for name in STREAMED_REPLY_HEADERS if name in reply.headers]
+            # Scripts that run as workers take their policy from their own answer.
+            headers = [*kept, ("cache-control", caching), ("content-security-policy", POLICY)]
+            await exchange.start(reply.status, headers)
+            async for chunk in reply.chunks:
+                await exchange.write(chunk, more=True)
+            await exchange.write(b"", more=False)
+
+
+def _is_called(operation: Operation) -> bool:
+    """Return whether the editor calls an operation, so that it is served below /comfy as well."""
+    is_native = operation.native and operation.path != "/ws"
+    return is_native or operation.path == V2_USER_DATA or operation.path.startswith("/api/jobs")
+
+
+def _called(operation: Operation) -> Operation:
+    # With us, /api/v2 is the Comfy API's; the editor means ComfyUI's own.
+    path = operation.path if operation.path.startswith("/api/") else f"/api{operation.path}"
+    return at(operation, f"/comfy{path}", access=Scope.ADMIN, native=False, web=True, signed=False)
+
+
+def editor_operations(operations: Iterable[Operation]) -> tuple[Operation, ...]:
+    """Return the editor's own operations, and those of the API that the editor calls."""
+    called = (_called(operation) for operation in operations if _is_called(operation))
+    return (*operations_of(EditorRoutes), *called)
+
+
+def editor_routes(editor: EditorRoutes, routes: Iterable[Route]) -> tuple[Route, ...]:
+    """Return the routes of `editor_operations`."""
+    called = (Route(_called(route.operation), route.handler) for route in routes if _is_called(route.operation))
+    return (*routes_of(editor), *called)

@@ -1,0 +1,155 @@
+"""The operations on ComfyUI's own store for its editor: settings and saved workflows, for an admin alone.
+
+ComfyUI tells users apart by a header that the client chooses, which never gets past us: there is one store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from provisioning.gateway.admin.audit import AuditAction
+from provisioning.gateway.admin.audit_context import AuditTrail
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import ANY_MEDIA, UPSTREAM, Answer, Body, Operation, Parameter, Tag
+from provisioning.gateway.core.http.request_checks import SAFE_METHODS
+from provisioning.gateway.core.problems import Code, Problem, fault
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.editor.files import SETTINGS, Workspace
+from provisioning.gateway.upstream.client import MAX_JSON_BYTES, ComfyUIClient, Request
+from provisioning.gateway.upstream.proxy import asked_path, display_headers
+from provisioning.gateway.upstream.realm import is_safe_name
+
+V2_USER_DATA = "/v2/userdata"
+"""Served at this path alone: at /api/v2 the Comfy API is."""
+
+QUERY = frozenset({"dir", "path", "recurse", "full_info", "split", "overwrite"})
+"""Parameters that are passed on to ComfyUI."""
+
+FILE = Parameter(
+    "file", "A path below the user's folder, its slashes as `%2F`.", "portrait.json", "path", required=True
+)
+DESTINATION = Parameter("dest", "The new path, likewise.", "landscape.json", "path", required=True)
+SETTING = Parameter("id", "A setting's name.", "Comfy.Locale", "path", required=True)
+FOLDER = (
+    Parameter("dir", "A folder.", "workflows", required=True),
+    Parameter("recurse", "`true` for the folders in it, too.", "true"),
+    Parameter("full_info", "`true` for sizes and times.", "true"),
+    Parameter("split", "`true` for paths in parts.", "false"),
+)
+OVERWRITE = (
+    Parameter("overwrite", "`false` to spare a file that is there.", "false"),
+    Parameter("full_info", "`true` for size and times.", "true"),
+)
+KEPT = Answer("It is kept.", None, None, media=ANY_MEDIA)
+
+_ERRORS: Mapping[int, Code] = {
+    400: Code.INVALID_REQUEST,
+    403: Code.INVALID_REQUEST,
+    404: Code.NOT_FOUND,
+    409: Code.FILE_EXISTS,
+}
+
+
+def _stored(
+    method: str,
+    path: str,
+    summary: str,
+    answer: Answer,
+    parameters: tuple[Parameter, ...] = (),
+    body: Body | None = None,
+) -> Operation:
+    """Return an operation of ComfyUI's on its store."""
+    full = (Code.STORAGE_FULL,) if answer is KEPT else ()
+    problems = (Code.INVALID_REQUEST, Code.NOT_FOUND, Code.FILE_EXISTS, *UPSTREAM, *full)
+    return Operation(
+        method=method, path=path, access=Scope.ADMIN, tag=Tag.OPERATIONS, summary=summary, answers=(answer,),
+        parameters=parameters, body=body, problems=problems, native=path != V2_USER_DATA,
+    )  # fmt: skip
+
+
+def _passed(example: Any) -> Answer:  # noqa: ANN401 - any JSON
+    return Answer("As ComfyUI says.", Any, example)
+
+
+def _json(example: Any) -> Body:  # noqa: ANN401 - any JSON
+    return Body(Any, example, required=False)
+
+
+class UserDataRoutes:
+    """Passes requests for the store on to ComfyUI, and keeps what they change."""
+
+    def __init__(self, workspace: Workspace, upstream: ComfyUIClient, audit: AuditTrail, max_body_bytes: int) -> None:
+        self._workspace = workspace
+        self._upstream = upstream
+        self._audit = audit
+        self._max_body_bytes = max_body_bytes
+
+    @_stored("GET", "/users", "Show how ComfyUI keeps users", _passed({"storage": "server", "migrated": True}))
+    @_stored("GET", "/settings", "Show the editor's settings", _passed({"Comfy.Locale": "en"}))
+    @_stored("POST", "/settings", "Change settings of the editor", KEPT, body=_json({"Comfy.Locale": "en"}))
+    @_stored("GET", "/settings/{id}", "Show a setting", _passed("en"), (SETTING,))
+    @_stored("POST", "/settings/{id}", "Change a setting", KEPT, (SETTING,), _json("de"))
+    @_stored("GET", "/userdata", "List saved files", _passed(["portrait.json"]), FOLDER)
+    @_stored(
+        "GET",
+        V2_USER_DATA,
+        "List saved files and folders",
+        _passed([{"name": "workflows", "path": "workflows", "type": "directory"}]),
+        (Parameter("path", "A folder.", "workflows"),),
+    )
+    @_stored("GET", "/userdata/{file}", "Get a saved file", Answer("The file.", media=ANY_MEDIA), (FILE,))
+    @_stored("POST", "/userdata/{file}", "Save a file", KEPT, (FILE, *OVERWRITE), _json({}))
+    @_stored("DELETE", "/userdata/{file}", "Delete a saved file", Answer("Gone.", status=204, media=None), (FILE,))
+    @_stored("POST", "/userdata/{file}/move/{dest}", "Rename a saved file", KEPT, (FILE, DESTINATION, *OVERWRITE))
+    async def forward(self, exchange: Exchange) -> None:
+        """Hand a request for the store to ComfyUI and its answer back; raises Problem."""
+        _check_names(exchange)
+        await self._workspace.place()
+        body = await exchange.whole(self._max_body_bytes)
+        changes = exchange.method not in SAFE_METHODS
+        if changes:
+            path = asked_path(exchange)
+            await self._audit.note(exchange, AuditAction.WORKSPACE_CHANGED, path, method=exchange.method)
+        async with self._upstream.stream(_request(exchange, body)) as reply:
+            if reply.status not in {200, 201, 204}:
+                raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR))
+            # What could be saved can be read again.
+            content = await reply.whole(max(MAX_JSON_BYTES, self._max_body_bytes))
+            kind = reply.headers.get("content-type", "application/octet-stream")
+        if changes:
+            await self._keep(exchange)
+        if exchange.method == "DELETE":
+            await exchange.send(204, b"", [])
+            return
+        await exchange.send(reply.status, content, [("content-type", kind), *display_headers(kind)])
+
+    async def _keep(self, exchange: Exchange) -> None:
+        """Have the store know of a change before it is answered; raises Problem."""
+        names = _names(exchange)
+        if not names:
+            await self._workspace.keep(SETTINGS)
+        elif len(names) > 1:
+            await self._workspace.move(*names)
+        elif exchange.method == "DELETE":
+            await self._workspace.drop(names[0])
+        else:
+            await self._workspace.keep(names[0])
+
+
+def _request(exchange: Exchange, body: bytes) -> Request:
+    params = {name: exchange.query[name] for name in QUERY.intersection(exchange.query)}
+    headers = {"Content-Type": "application/json"} if body else {}
+    return Request(exchange.method, asked_path(exchange), params, headers, body or None)
+
+
+def _names(exchange: Exchange) -> list[str]:
+    return [exchange.params[name].replace("%2F", "/") for name in ("file", "dest") if name in exchange.params]
+
+
+def _check_names(exchange: Exchange) -> None:
+    """Raise Problem INVALID_REQUEST for a name that leads out of the user's folder."""
+    names = _names(exchange) + [exchange.query[name] for name in ("dir", "path") if exchange.query.get(name)]
+    for name in names:
+        if not is_safe_name(name.removesuffix("/")):
+            raise Problem(Code.INVALID_REQUEST, "Give a plain relative path.", members=fault("file", "not plain"))

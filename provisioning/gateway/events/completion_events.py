@@ -1,0 +1,72 @@
+"""The last events of a job, from what is written down: so they are the same after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+
+import orjson
+
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.problems import Problem
+from provisioning.gateway.events.broadcast import Broadcast
+from provisioning.gateway.events.channels import Channels, Event
+from provisioning.gateway.events.job_events import OUTPUT, STATUS, JobEvents
+from provisioning.gateway.jobs import job_schemas
+from provisioning.gateway.jobs.job import Job
+from provisioning.gateway.jobs.job_documents import JobDocuments
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.repository import JobRecord
+from provisioning.gateway.jobs.status import status_of
+
+ATTEMPTS = 5
+ATTEMPT_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CompletionEvents:
+    """Publishes the ends of jobs."""
+
+    teller: JobEvents
+    channels: Channels
+    news: Broadcast
+    ledger: Ledger
+    documents: JobDocuments
+    clock: Clock
+
+    async def run(self) -> None:
+        """Publish every end once it is written down, until cancelled."""
+        while True:
+            job = await self.teller.ends.get()
+            for event in await self._end(job):
+                self.channels.tell(job.owner, event)
+            self.channels.ended(job.owner, job.id)
+            self.news.spent(job.owner)
+
+    async def _end(self, job: Job) -> list[Event]:
+        """Return the last events of a job; without outputs, which v2 still has, when the database stays away."""
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(Problem):
+                row = await self.ledger.row(job.id, None)
+                return [] if row is None else await self.of_row(row)
+            await asyncio.sleep(ATTEMPT_SECONDS)
+        _log.error("the end of a job could not be read back", extra={"job_id": job.id})
+        data = {"job_id": job.id, "status": status_of(job.state, cancelling=False)}
+        return [Event(STATUS, orjson.dumps(data), job.id, last=True)]
+
+    async def of_row(self, row: JobRecord) -> list[Event]:
+        """Return the events of a job's end: its outputs and its final state. Raises Problem."""
+        files, now = await self.documents.outputs_soon(row.id), self.clock.now_ms()
+        outputs = [{"job_id": row.id} | job_schemas.Output.of(asset, "", now).model_dump() for asset in files]
+        return [*(Event(OUTPUT, orjson.dumps(output), row.id) for output in outputs), final(row)]
+
+
+def final(row: JobRecord) -> Event:
+    """Return the event of a job's final state."""
+    document = job_schemas.Job.of(row, job_schemas.JobView("", 0, 0)).model_dump()
+    told = {"job_id": row.id} | {name: document[name] for name in ("status", "error", "completed_at", "metrics")}
+    return Event(STATUS, orjson.dumps(told), row.id, last=True)

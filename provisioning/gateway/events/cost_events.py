@@ -1,0 +1,67 @@
+"""What the pod and its users' jobs have cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.time_units import HOUR_MS
+from provisioning.gateway.events.broadcast import Broadcast
+from provisioning.gateway.events.channels import Channels
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.upstream.guard import guarded
+
+MICROS = 1_000_000
+
+
+@dataclass(frozen=True)
+class CostReport:
+    """Sums up what the pod and its users' jobs have cost."""
+
+    ledger: Ledger
+    clock: Clock
+    usd_per_hour: float
+    started_at: int
+    """When the pod's container started, in milliseconds since the epoch."""
+
+    async def document(self, owner: str | None) -> dict[str, Any]:
+        """Return the cost of the pod since its start and of an owner's jobs; of everybody's for None.
+
+        Raises Problem.
+        """
+        now = self.clock.now_ms()
+        today = datetime.fromtimestamp(now / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return {
+            "pod": self._pod(now),
+            "usage": {
+                "of": "all" if owner is None else "own",
+                "day": await self._sum(owner, today),
+                "month": await self._sum(owner, today.replace(day=1)),
+            },
+        }
+
+    def _pod(self, now: int) -> dict[str, Any]:
+        spent = round(max(0, now - self.started_at) / HOUR_MS * self.usd_per_hour, 6)
+        since = datetime.fromtimestamp(self.started_at / 1000, UTC).isoformat()
+        return {"since": since, "usd_per_hour": self.usd_per_hour, "usd": spent}
+
+    async def _sum(self, owner: str | None, since: datetime) -> dict[str, Any]:
+        rows = await self.ledger.usage(owner, round(since.timestamp() * 1000))
+        jobs, gpu_ms, micros = (sum(row[name] or 0 for row in rows) for name in ("jobs", "gpu_ms", "usd_micros"))
+        return {"jobs": jobs, "gpu_seconds": gpu_ms / 1000, "usd": micros / MICROS}
+
+
+async def watch(costs: CostReport, channels: Channels, news: Broadcast, interval_seconds: float) -> None:
+    """Publish costs every interval, and to an owner whenever a job of theirs has ended, until cancelled."""
+    while True:
+        spenders = await news.spenders(interval_seconds)
+        for owner in channels.heard_owners():
+            # The admins, who are None, get every change.
+            if spenders is None or owner is None or owner in spenders:
+                await guarded(_publish(costs, news, owner))
+
+
+async def _publish(costs: CostReport, news: Broadcast, owner: str | None) -> None:
+    news.tell_cost(owner, await costs.document(owner))

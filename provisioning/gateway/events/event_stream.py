@@ -1,0 +1,117 @@
+"""The gateway's own WebSocket to ComfyUI, shared out among the clients that may hear each message."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from provisioning.gateway.core.problems import Problem
+from provisioning.gateway.events.progress_observer import ProgressObserver
+from provisioning.gateway.events.socket_hub import Hub, Listener
+from provisioning.gateway.jobs.job import Job
+from provisioning.gateway.jobs.observers import JobObserver
+from provisioning.gateway.jobs.tracker import Tracker
+from provisioning.gateway.upstream import messages
+from provisioning.gateway.upstream.client import ComfyUIClient
+from provisioning.gateway.upstream.guard import guarded
+
+LONGEST_PAUSE = 5.0
+"""Seconds between attempts while ComfyUI is away; the first comes after a tenth of one."""
+
+
+class EventStream(JobObserver):
+    """Hears everything ComfyUI says to the gateway and hands each listener what is its own."""
+
+    def __init__(
+        self,
+        upstream: ComfyUIClient,
+        tracker: Tracker,
+        hub: Hub,
+        observer: ProgressObserver,
+        *,
+        connected: Callable[[], None],
+    ) -> None:
+        self.connected = False
+        self._observer = observer
+        self._on_connected = connected
+        self._upstream = upstream
+        self._tracker = tracker
+        self._hub = hub
+
+    async def listen(self, client_id: str) -> None:
+        """Stay connected until cancelled; `client_id` is the name under which jobs are submitted."""
+        pause = 0.1
+        while True:
+            with contextlib.suppress(Problem):
+                async with self._upstream.messages(client_id) as messages:
+                    self.connected, pause = True, 0.1
+                    self._on_connected()
+                    async for message in messages:
+                        await guarded(self._handle(message))
+            self.connected = False
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+    def send_status(self) -> None:
+        """Tell every listener how long its queue is."""
+        for listener in self._hub:
+            listener.put(messages.status_event(self.queue_length(listener)))
+
+    def queue_length(self, listener: Listener) -> int:
+        """Return how many unfinished jobs the listener may know of."""
+        return len(self._tracker.of(None if listener.actor.sees_all else listener.actor.owner))
+
+    async def _handle(self, message: str | bytes) -> None:
+        await (self._handle_bytes(message) if isinstance(message, bytes) else self._handle_text(message))
+
+    async def _handle_text(self, message: str) -> None:
+        name, data = messages.read_event(message)
+        if name == "status":
+            self.send_status()
+        job = self._tracker.recall(str(data.get("prompt_id"))) if name in messages.JOB_EVENTS else None
+        if job is None:
+            return
+        if name == "execution_start":
+            await self._tracker.started(job, int(data.get("timestamp") or 0) or job.submitted_at)
+        if name == "executing" and data.get("node") is None:
+            # The end: written down first, so that whoever hears of it finds the result. See job_ended.
+            # Files that take long are kept meanwhile: other jobs' messages do not wait for the volume.
+            await self._tracker.refresh(job)
+            return
+        job.progress.advance(name, data)
+        if name == "executed":
+            self._tracker.show(job, str(data.get("node")), data.get("output"))
+        self._observer.progressed(job)
+        self._tell(job, messages.event(name, self._tracker.realm(job).clean(data)))
+
+    async def _handle_bytes(self, message: bytes) -> None:
+        kind = messages.kind(message)
+        if kind == messages.PREVIEW_WITH_METADATA and (preview := messages.read_preview(message)):
+            self._show(message, preview)
+        elif kind in {messages.PREVIEW, messages.TEXT} and (running := self._tracker.running()):
+            # These carry no id: they can only be of the job that is running.
+            root = self._tracker.realm(running).root.encode()
+            self._tell(running, message.replace(root + b"/", b"") if root and kind == messages.TEXT else message)
+
+    def _show(self, message: bytes, preview: messages.Preview) -> None:
+        job = self._tracker.recall(preview.job_id)
+        if job is None:
+            return
+        self._observer.previewed(job, preview)
+        # Made once: a slow reader then keeps no copy of its own.
+        plain = preview.plain()
+        for listener in self._hub.audience(job):
+            listener.put(message if listener.previews_with_metadata else plain, preview=not preview.is_result)
+
+    def _tell(self, job: Job, message: str | bytes) -> None:
+        preview = isinstance(message, bytes) and messages.is_preview(message)
+        for listener in self._hub.audience(job):
+            listener.put(message, preview=preview)
+
+    def job_ended(self, job: Job) -> None:
+        """Send the listeners that may see the job the messages that end it."""
+        if job.failure is not None:
+            self._tell(job, messages.event("execution_error", job.failure))
+        self._tell(job, messages.event("executing", {"node": None, "prompt_id": job.id}))
+        self.send_status()

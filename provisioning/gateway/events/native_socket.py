@@ -1,0 +1,77 @@
+"""ComfyUI's WebSocket, which the gateway serves itself."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import Answer, CredentialPolicy, Operation, Parameter, Tag
+from provisioning.gateway.core.http.socket_route import SocketOperation
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.events.socket_hub import Hub, Listener
+from provisioning.gateway.events.sockets import Socket
+from provisioning.gateway.events.streams import STREAMING, Check, Streams
+from provisioning.gateway.events.subscription import DRAINING
+from provisioning.gateway.jobs.job_factory import CLIENT_ID
+from provisioning.gateway.upstream import messages
+
+
+class NativeSocketRoutes:
+    """Sends callers ComfyUI's messages about their jobs."""
+
+    def __init__(self, streams: Streams, hub: Hub, queue_length: Callable[[Listener], int]) -> None:
+        """Take, last, how many unfinished jobs a listener may know of."""
+        self._streams = streams
+        self._hub = hub
+        self._queue_length = queue_length
+
+    @Operation(
+        method="GET",
+        path="/ws",
+        access=Scope.READ,
+        tag=Tag.NATIVE,
+        summary="Open the WebSocket",
+        text="ComfyUI's messages about the caller's own jobs: `status`, `execution_start`, `executing`, `progress`, "
+        "`executed`, previews, and the pictures that nodes send instead of saving them. A slow reader misses previews "
+        "and nothing else. It is closed with 1008 when the key ends, with 1013 for a reader that is 64 MiB or 512 "
+        "messages behind.",
+        parameters=(
+            Parameter("clientId", "The `client_id` of the jobs to hear of, beside those that have none.", "my-bot"),
+        ),
+        answers=(Answer("The connection is a WebSocket now.", status=101, media=None),),
+        problems=(Code.UPGRADE_REQUIRED, Code.ORIGIN_NOT_ALLOWED, *STREAMING),
+        lasting=True,
+        native=True,
+    )
+    async def refuse(self, exchange: Exchange) -> None:
+        """Refuse a request that does not ask for a WebSocket; raises Problem."""
+        del exchange
+        raise Problem(Code.UPGRADE_REQUIRED)
+
+    @SocketOperation(path="/ws", also=("/api/ws",))
+    async def converse(self, exchange: Exchange, socket: Socket, check: Check) -> None:
+        """Send the messages of a caller's jobs; raises Problem before the socket is accepted."""
+        label = exchange.query.get("clientId", "")
+        listener = Listener(exchange.who, label if CLIENT_ID.fullmatch(label) else uuid.uuid4().hex)
+
+        def hear(text: str) -> None:
+            name, data = messages.read_event(text)
+            if name == "feature_flags":
+                listener.previews_with_metadata = data.get("supports_preview_metadata") is True
+
+        async def write() -> str:
+            while (message := await listener.next()) is not None:
+                await socket.send(message)
+            return listener.reason or DRAINING
+
+        with self._streams.place(exchange.who, check, listener.end), self._hub.joined(listener):
+            await socket.accept()
+            listener.put(messages.status_event(self._queue_length(listener), listener.client_id))
+            await socket.run(write(), hear)
+
+    @SocketOperation(path="/comfy/ws", scope=Scope.ADMIN, credentials=CredentialPolicy(web=True))
+    async def converse_with_editor(self, exchange: Exchange, socket: Socket, check: Check) -> None:
+        """Send the editor's page the same."""
+        await self.converse(exchange, socket, check)

@@ -1,0 +1,51 @@
+"""The status of the pod: whether jobs run, and why not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.gateway.core.problems import Code
+from provisioning.gateway.events.broadcast import Broadcast
+from provisioning.gateway.jobs.circuit_breaker import CircuitBreaker
+from provisioning.gateway.jobs.lifecycle import Lifecycle
+
+LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class PodStatus:
+    """Knows whether jobs run; reads nothing but memory."""
+
+    breaker: CircuitBreaker
+    lifecycle: Lifecycle
+    is_connected: Callable[[], bool]
+    """Whether ComfyUI is connected."""
+
+    def document(self) -> dict[str, Any]:
+        """Return whether jobs run, and why not."""
+        reason, broken, connected = self._reason(), self.breaker.reason, self.is_connected()
+        up = "stuck" if broken is Code.UPSTREAM_STUCK else "up"
+        return {
+            "ready": reason is None,
+            "reason": reason,
+            "comfyui": up if connected else "down",
+            "gpu": "fault" if broken is Code.GPU_FAULT else "ok",
+            "draining": self.lifecycle.draining,
+        }
+
+    def _reason(self) -> Code | None:
+        if self.lifecycle.draining:
+            return Code.DRAINING
+        if (broken := self.breaker.reason) is not None:
+            return broken
+        return None if self.is_connected() else Code.UPSTREAM_UNAVAILABLE
+
+
+async def watch(pod: PodStatus, news: Broadcast) -> None:
+    """Publish every change of the pod's status, until cancelled."""
+    while True:
+        news.tell_pod(pod.document())
+        await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,129 @@
+"""The operations on the gateway's own stream: a caller's jobs, the pod, the price and what is being installed."""
+
+from __future__ import annotations
+
+import orjson
+
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import EVENTS, Answer, Operation, Parameter, Tag
+from provisioning.gateway.core.http.socket_route import SocketOperation
+from provisioning.gateway.core.problems import Code, Problem, fault
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.events import broadcast, job_events, sse
+from provisioning.gateway.events.channels import Channel, Channels, Entry
+from provisioning.gateway.events.snapshots import OutboundEvent, Snapshots
+from provisioning.gateway.events.sockets import Socket
+from provisioning.gateway.events.sse_response import END, EVENT_ID, LAST_EVENT_ID, EventStreams, last_id
+from provisioning.gateway.events.streams import STREAMING, Check, Streams
+from provisioning.gateway.events.subscription import EndedError, Subscription
+
+TYPES = frozenset({job_events.STATUS, job_events.PROGRESS, job_events.PREVIEW, job_events.OUTPUT, *broadcast.TYPES})
+
+IN_QUERY = Parameter("last_event_id", "The same, for clients that cannot set a header.", EVENT_ID)
+CHOSEN = Parameter("types", "Which events, with commas between; all but `job_preview` when left out.", "job_status")
+EXAMPLE = (
+    'id: b76e91ae1fde-17-1767225600000\nevent: job_progress\ndata: {"job_id":"0b8f6c1e-7a55-4d0e-9f7c-3f1c2a9d4e10",'
+    '"percent":42.5,"value":0.425,"nodes_done":3,"nodes_total":7,"current_node":"3","current_node_class":"KSampler",'
+    '"step":8,"steps":20,"message":"KSampler 8/20"}\n\n'
+)
+
+
+class EventRoutes:
+    """Sends callers what happens to their jobs and to the pod."""
+
+    def __init__(self, event_streams: EventStreams, snapshots: Snapshots) -> None:
+        self._event_streams = event_streams
+        self._snapshots = snapshots
+        self._channels: Channels = event_streams.channels
+        self._streams: Streams = event_streams.streams
+
+    @Operation(
+        method="GET",
+        path="/api/gateway/events",
+        access=Scope.READ,
+        tag=Tag.GATEWAY,
+        summary="Follow everything of one's own",
+        text="First `snapshot`: unfinished jobs, the pod's state, the cost, the installer. Then `job_status`, "
+        "`job_progress` (with `percent`), `job_output`, `job_preview` (when asked for), `pod_status`, `cost_update` "
+        "and `setup_progress` as they happen; an admin's are everybody's. A client that reconnects with the id of "
+        "its last event receives the events since then; when they are no longer kept, or the gateway was restarted, it "
+        "receives `reset`, a `snapshot` and the ends of its jobs. `end` gives the reason for the end of the stream: "
+        "`draining`, `too_slow`, `key_revoked`, `key_expired`.",
+        parameters=(LAST_EVENT_ID, IN_QUERY, CHOSEN),
+        answers=(Answer("Server-sent events until the client hangs up.", None, EXAMPLE, media=EVENTS),),
+        problems=(Code.INVALID_REQUEST, *STREAMING),
+        lasting=True,
+    )
+    async def follow(self, exchange: Exchange) -> None:
+        """Stream events until the client hangs up."""
+        types = read_types(exchange)
+        async with self._event_streams.open(exchange, exchange.who.visible_owner) as stream:
+            await stream.start()
+            for event in await self._snapshots.beginning(exchange.who, stream.channel, stream.place):
+                await stream.write(sse.frame(event.name, event.data, event.id))
+            async for entries in stream.entries():
+                frames = (sse.frame(*event) for event in wanted(stream.channel, entries, types))
+                await stream.write(b"".join(frames))
+
+    @Operation(
+        method="GET",
+        path="/api/gateway/ws",
+        access=Scope.READ,
+        tag=Tag.GATEWAY,
+        summary="Follow the same over a WebSocket",
+        text='Each message is `{"id", "type", "data"}`, under the same ids as at `/api/gateway/events`, which may be '
+        "opened as a WebSocket too.",
+        parameters=(LAST_EVENT_ID, IN_QUERY, CHOSEN),
+        answers=(Answer("The connection is a WebSocket now.", status=101, media=None),),
+        problems=(Code.INVALID_REQUEST, Code.UPGRADE_REQUIRED, Code.ORIGIN_NOT_ALLOWED, *STREAMING),
+        lasting=True,
+    )
+    async def refuse(self, exchange: Exchange) -> None:
+        """Refuse a request that does not ask for a WebSocket; raises Problem."""
+        del exchange
+        raise Problem(Code.UPGRADE_REQUIRED)
+
+    @SocketOperation(path="/api/gateway/ws", also=("/api/gateway/events",))
+    async def converse(self, exchange: Exchange, socket: Socket, check: Check) -> None:
+        """Send the same events over a WebSocket; raises Problem before it is accepted."""
+        types = read_types(exchange)
+        channel = self._channels.of(exchange.who.visible_owner)
+        place = channel.place(last_id(exchange))
+        reader = Subscription(channel, place.number)
+
+        async def write() -> str:
+            try:
+                for event in await self._snapshots.beginning(exchange.who, channel, place):
+                    await socket.send(_message(event))
+                while True:
+                    entries = await reader.read(self._event_streams.keep_alive_seconds)
+                    for event in wanted(channel, entries, types):
+                        await socket.send(_message(event))
+            except EndedError as ended:
+                await socket.send(orjson.dumps({"type": END, "data": {"reason": ended.reason}}).decode())
+                return ended.reason
+
+        with reader, self._streams.place(exchange.who, check, reader.end):
+            await socket.accept()
+            await socket.run(write(), lambda _: None)
+
+
+def _message(event: OutboundEvent) -> str:
+    return f'{{"id":"{event.id}","type":"{event.name}","data":{event.data.decode()}}}'
+
+
+def read_types(exchange: Exchange) -> frozenset[str]:
+    """Return the types of events that the query asks for, all but previews when it does not; raises Problem."""
+    text = exchange.query.get("types")
+    types = TYPES - {job_events.PREVIEW} if text is None else frozenset(text.split(","))
+    if types - TYPES:
+        known = ", ".join(sorted(TYPES))
+        members = fault("types", "not a list of known types")
+        raise Problem(Code.INVALID_REQUEST, f"types: some of {known}, with commas between them.", members=members)
+    return types
+
+
+def wanted(channel: Channel, entries: list[Entry], types: frozenset[str]) -> list[OutboundEvent]:
+    """Return those of the events that were asked for, as the client gets them."""
+    chosen = [(number, at_ms, event) for number, at_ms, event in entries if event.name in types]
+    return [OutboundEvent(event.name, event.data, channel.id_of(number, at_ms)) for number, at_ms, event in chosen]

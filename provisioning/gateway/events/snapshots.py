@@ -1,0 +1,96 @@
+"""The first events of a stream: the state as it is, and what a client that lost its place has missed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from provisioning.gateway.core.actor import Actor
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.http.schemas import optional_iso_time
+from provisioning.gateway.events import broadcast, job_events
+from provisioning.gateway.events.broadcast import Broadcast
+from provisioning.gateway.events.channels import Channel, Cursor
+from provisioning.gateway.events.completion_events import CompletionEvents
+from provisioning.gateway.events.cost_events import CostReport
+from provisioning.gateway.events.job_events import JobEvents
+from provisioning.gateway.events.pod_events import PodStatus
+from provisioning.gateway.events.sse_response import RESET
+from provisioning.gateway.jobs.job import Job
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.repository import JobRecord
+from provisioning.gateway.jobs.tracker import Tracker
+
+SNAPSHOT = "snapshot"
+"""The state as it is; what follows are changes to it."""
+
+MAX_JOBS = 200
+"""Unfinished jobs in a snapshot, and ends after a reset; the rest are at /api/v2/jobs."""
+
+CLOCK_SLACK_MS = 5000
+"""By how much the clocks of a pod and its successor may differ."""
+
+
+class OutboundEvent(NamedTuple):
+    """One event as a client gets it."""
+
+    name: str
+    data: bytes
+    id: str
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Makes the first events of streams; every method may raise Problem."""
+
+    tracker: Tracker
+    ledger: Ledger
+    teller: JobEvents
+    ends: CompletionEvents
+    news: Broadcast
+    pod: PodStatus
+    costs: CostReport
+    clock: Clock
+
+    async def beginning(self, actor: Actor, channel: Channel, place: Cursor) -> list[OutboundEvent]:
+        """Return the first events: none for a client that goes on, else the state as it is.
+
+        A client that lost its place gets a reset before the state, and after it how its jobs ended meanwhile.
+        """
+        if place.resumed:
+            return []
+        state_id = channel.id_of(place.number, self.clock.now_ms())
+        state = OutboundEvent(SNAPSHOT, orjson.dumps(await self.snapshot(actor)), state_id)
+        if not place.lost:
+            return [state]
+        rows = await self._ended_since(actor, place.since_ms)
+        since, complete = optional_iso_time(place.since_ms), len(rows) < MAX_JOBS
+        reset = orjson.dumps({"since": since, "ended": len(rows), "complete": complete})
+        ends = [event for row in rows for event in await self.ends.of_row(row)]
+        return [
+            OutboundEvent(RESET, reset, state_id),
+            state,
+            *(OutboundEvent(event.name, event.data, state_id) for event in ends),
+        ]
+
+    async def _ended_since(self, actor: Actor, since_ms: int | None) -> list[JobRecord]:
+        if since_ms is None:
+            return []
+        return await self.ledger.ended(actor.visible_owner, since=since_ms - CLOCK_SLACK_MS, limit=MAX_JOBS)
+
+    async def snapshot(self, actor: Actor) -> dict[str, Any]:
+        """Return the caller's unfinished jobs and the newest of everything else."""
+        owner = actor.visible_owner
+        live = self.tracker.of(owner)
+        return {
+            "jobs": [self._job(job) for job in live[:MAX_JOBS]],
+            "more_jobs": max(0, len(live) - MAX_JOBS),
+            broadcast.POD: self.pod.document(),
+            broadcast.COST: await self.costs.document(owner),
+            broadcast.SETUP: self.news.setup(in_detail=owner is None) or None,
+        }
+
+    def _job(self, job: Job) -> dict[str, Any]:
+        return self.teller.status(job) | {"progress": job_events.progress(job) if job.progress.node else None}

@@ -1,0 +1,81 @@
+"""One WebSocket to a client, from its acceptance to its end. None of them reaches ComfyUI."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from provisioning.gateway.core.http.exchange import Exchange, Receive, Send
+from provisioning.gateway.core.rate_limiter import Limiter, Policy
+from provisioning.gateway.core.settings import GatewaySettings
+from provisioning.gateway.events.subscription import DRAINING, TOO_SLOW
+
+GOING_AWAY = 1001
+POLICY = 1008
+TRY_AGAIN = 1013
+
+CLOSE_CODES = {DRAINING: GOING_AWAY, TOO_SLOW: TRY_AGAIN}
+"""Every other reason is that the client may not be here any longer."""
+
+TOO_MANY_MESSAGES = "too_many_messages"
+
+Hear = Callable[[str], None]
+"""Takes a text message of the client."""
+
+
+class Socket:
+    """One client's WebSocket, from its acceptance to its end."""
+
+    def __init__(
+        self, limiter: Limiter, settings: GatewaySettings, exchange: Exchange, receive: Receive, send: Send
+    ) -> None:
+        self._limiter = limiter
+        self._idle_seconds = settings.idle_seconds
+        self._receive = receive
+        self._send = send
+        self._key_id = exchange.who.key_id
+        self._policy = Policy("socket", settings.socket_messages_per_minute, 60)
+
+    async def accept(self) -> None:
+        """Take the client in."""
+        await self._send({"type": "websocket.accept"})
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message; raises TimeoutError when the client has stopped reading."""
+        name = "bytes" if isinstance(message, bytes) else "text"
+        async with asyncio.timeout(self._idle_seconds):
+            await self._send({"type": "websocket.send", name: message})
+
+    async def run(self, writing: Awaitable[str], hear: Hear) -> None:
+        """Read and write until the client is gone or `writing` returns why there is no more."""
+        reader = asyncio.ensure_future(self._read(hear))
+        writer = asyncio.ensure_future(_written(writing))
+        await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (reader, writer):
+            task.cancel()
+        read, written = await asyncio.gather(reader, writer, return_exceptions=True)
+        reason = read if isinstance(read, str) else written
+        if isinstance(reason, str) and reason:
+            await self._close(reason)
+
+    async def _read(self, hear: Hear) -> str:
+        while (message := await self._receive())["type"] != "websocket.disconnect":
+            if not self._limiter.take(self._policy, self._key_id).allowed:
+                return TOO_MANY_MESSAGES
+            hear(message.get("text") or "")
+        return ""
+
+    async def _close(self, reason: str) -> None:
+        # A peer that reads nothing must not hold us up with its close.
+        with contextlib.suppress(OSError, RuntimeError, TimeoutError):
+            async with asyncio.timeout(1):
+                code = CLOSE_CODES.get(reason, POLICY)
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+async def _written(writing: Awaitable[str]) -> str:
+    try:
+        return await writing
+    except TimeoutError:
+        return TOO_SLOW

@@ -1,1 +1,0 @@
-"""The store of uploads and outputs on the volume: what survives a stop of the pod."""

@@ -1,1 +1,0 @@
-"""What each route does, one module per noun."""

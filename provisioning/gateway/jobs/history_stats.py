@@ -1,0 +1,35 @@
+"""What a new process learns from the jobs that a former one saw end."""
+
+from __future__ import annotations
+
+import orjson
+from sqlalchemy import select
+
+from provisioning.gateway.core.database.database import Database
+from provisioning.gateway.core.database.tables import JobRow
+from provisioning.gateway.jobs import failure_codes
+from provisioning.gateway.jobs.estimator import kind_of
+from provisioning.gateway.jobs.job import JobState
+
+
+class Past:
+    """Looks at jobs that ended; every method may raise Problem(STORE_UNAVAILABLE)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def durations(self, limit: int) -> list[tuple[str, int]]:
+        """Return of the jobs that completed last, the newest first, their kind and what they took in milliseconds."""
+        done = select(JobRow.workflow, JobRow.gpu_ms).where(JobRow.state == JobState.COMPLETED)
+        newest = done.order_by(JobRow.sequence.desc()).limit(limit)
+        rows = await self._database.read(lambda connection: list(connection.execute(newest)))
+        return [(kind_of(orjson.loads(row.workflow)), row.gpu_ms) for row in rows if row.workflow]
+
+    async def last_broken(self) -> tuple[str, str] | None:
+        """Return id and reason of the newest job that left ComfyUI broken, or may have; None when there is none."""
+        broken = select(JobRow.id, JobRow.error).where(
+            JobRow.error.in_((failure_codes.GPU_FAULT, failure_codes.JOB_TIMEOUT))
+        )
+        newest = broken.order_by(JobRow.finished_at.desc()).limit(1)
+        found = await self._database.read(lambda connection: connection.execute(newest).first())
+        return None if found is None or found.error is None else (found.id, found.error)

@@ -1,0 +1,42 @@
+"""What the tracker needs of the files of jobs."""
+
+from __future__ import annotations
+
+import mimetypes
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from provisioning.gateway.assets.repository import Asset
+from provisioning.gateway.core.folder_locks import FolderLocks
+from provisioning.gateway.jobs.job import Job, Outcome, OutputFile
+from provisioning.gateway.upstream.stored_file import StoredFile
+
+
+def _never(_file: StoredFile) -> int:
+    return 0
+
+
+async def _unkept(_job: Job, outcome: Outcome) -> Outcome:
+    return outcome
+
+
+@dataclass(frozen=True)
+class JobFiles:
+    """By default the files of a job stay in ComfyUI's folders, and ComfyUI is given none."""
+
+    keep: Callable[[Job, Outcome], Awaitable[Outcome]] = _unkept
+    """Keeps a job's files before its end is written down; may raise Problem to be called again."""
+    put_at: Callable[[StoredFile], int] = _never
+    """Returns when the gateway itself last gave ComfyUI a file, in milliseconds since the epoch."""
+    folders: FolderLocks = field(default_factory=FolderLocks)
+    """Locks folders against the deletion of files while an end is written down."""
+
+
+def asset_of(job: Job, output: OutputFile, now: int) -> Asset:
+    """Return the asset that a job's output becomes."""
+    file = output.file
+    return Asset(
+        str(uuid.uuid4()), job.owner, job.id, output.node_id, file.type, file.subfolder, file.filename, file.filename,
+        mimetypes.guess_type(file.filename)[0], output.size, None, now,
+    )  # fmt: skip

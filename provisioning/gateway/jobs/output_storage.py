@@ -1,0 +1,129 @@
+"""Stores the outputs of a job before its end is written down and published."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from provisioning.gateway.assets.staging.inputs import InputStaging
+from provisioning.gateway.assets.store.paths import Kept, Place, place_of
+from provisioning.gateway.assets.store.store import FileStore
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.jobs import failure_codes
+from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile
+from provisioning.gateway.jobs.results import failed_history
+from provisioning.gateway.upstream.client import ComfyUIClient, Request
+from provisioning.gateway.upstream.stored_file import StoredFile
+
+KEPT_TYPES = frozenset({"output", "temp"})
+"""Folders that jobs make files in; what a job names in another is its owner's upload, or nobody's."""
+
+ATTEMPTS = 3
+"""How often one file is tried before the next look at the job."""
+PAUSE_SECONDS = 0.1
+PATIENCE_SECONDS = 600.0
+"""How long a job waits for a volume that gives errors, or for a ComfyUI that does not hand over its file."""
+AT_ONCE = 4
+"""Files that are fetched at the same time."""
+
+_log = logging.getLogger(__name__)
+
+
+class OutputStorage:
+    """Fetches the files of jobs from ComfyUI and puts them into the store."""
+
+    def __init__(self, store: FileStore, upstream: ComfyUIClient, staging: InputStaging, clock: Clock) -> None:
+        self._store = store
+        self._staging = staging
+        self._upstream = upstream
+        self._clock = clock
+        self._since: dict[str, float] = {}
+        """When the first file of a job could not be kept, by the job's id."""
+        self._kept: dict[str, dict[StoredFile, int]] = {}
+        """Sizes of the files of jobs that wait for others to be kept."""
+
+    async def keep(self, job: Job, outcome: Outcome) -> Outcome:
+        """Return how a job ended with those files alone that the store has, each with its size.
+
+        A job whose files cannot be kept has failed, and says why. Raises Problem when it is to be tried again.
+        """
+        job.keeping = True
+        try:
+            files = await self._keep_all(job, outcome.files)
+        except Problem as problem:
+            if problem.code is not Code.STORAGE_FULL and not self._is_late(job):
+                raise
+            outcome = _failed(job, outcome, _reason(problem))
+        else:
+            outcome = replace(outcome, files=files)
+        finally:
+            job.keeping = False
+        self._since.pop(job.id, None)
+        self._kept.pop(job.id, None)
+        return outcome
+
+    async def _keep_all(self, job: Job, files: tuple[OutputFile, ...]) -> tuple[OutputFile, ...]:
+        sizes, turns = self._kept.setdefault(job.id, {}), asyncio.Semaphore(AT_ONCE)
+
+        async def one(file: StoredFile) -> None:
+            async with turns:
+                if file not in sizes and (size := await self._keep(file, place_of(file, job.id))) is not None:
+                    sizes[file] = size
+
+        done = await asyncio.gather(
+            *(one(output.file) for output in files if output.file.type in KEPT_TYPES), return_exceptions=True
+        )
+        for error in done:
+            if isinstance(error, BaseException):
+                raise error
+        return tuple(replace(output, size=sizes[output.file]) for output in files if output.file in sizes)
+
+    async def _keep(self, file: StoredFile, place: Place) -> int | None:
+        """Return the length of the stored file; None for one that ComfyUI does not have, whatever its node says."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._fetch(file, place)
+            except Problem as problem:
+                if problem.code is Code.STORAGE_FULL or attempt == ATTEMPTS - 1:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS * 2**attempt)
+        return None
+
+    async def _fetch(self, file: StoredFile, place: Place) -> int | None:
+        params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+        await self._staging.mend(file)
+        async with self._upstream.stream(Request("GET", "/view", params)) as reply:
+            if reply.status in {400, 403, 404} or not place.is_safe:
+                _log.warning("a node named a file that is not there: %s", file.filename)
+                return None
+            if reply.status != 200:
+                raise Problem(Code.UPSTREAM_ERROR)
+            if reply.headers.get("content-length") == "0" and (known := await self._size(place)):
+                # A copy that was emptied, shown again from ComfyUI's cache.
+                return known
+            size = await self._store.put(place, reply.chunks)
+        self._staging.has(Kept(file, place))
+        return size
+
+    async def _size(self, place: Place) -> int:
+        async with self._store.opened(place) as content:
+            return content.size if content is not None else 0
+
+    def _is_late(self, job: Job) -> bool:
+        now = self._clock.monotonic()
+        return now - self._since.setdefault(job.id, now) >= PATIENCE_SECONDS
+
+
+def _reason(problem: Problem) -> str:
+    return problem.code.value if problem.code is Code.STORAGE_FULL else failure_codes.NOT_KEPT
+
+
+def _failed(job: Job, outcome: Outcome, reason: str) -> Outcome:
+    _log.error("the files of a job could not be kept", extra={"job_id": job.id, "code": reason})
+    if outcome.state is not JobState.COMPLETED:
+        # It says already why it did not complete; what it made until then is gone.
+        return replace(outcome, files=())
+    history = failed_history(outcome.history or {}, reason)
+    return replace(outcome, state=JobState.FAILED, error=reason, files=(), history=history)

@@ -1,0 +1,81 @@
+"""Looks after the jobs in flight, now and then: an event can be missed, the truth cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.jobs.canceller import Canceller
+from provisioning.gateway.jobs.circuit_breaker import CircuitBreaker
+from provisioning.gateway.jobs.job import Job, JobState
+from provisioning.gateway.jobs.tracker import Tracker
+from provisioning.gateway.upstream.guard import guarded
+
+GRACE_MS = 30_000
+"""How long ComfyUI may take to stop a job: it looks between two steps of a sampler, and big ones take seconds."""
+
+_log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Settles, cancels and stops what events did not."""
+
+    def __init__(self, tracker: Tracker, canceller: Canceller, breaker: CircuitBreaker, clock: Clock) -> None:
+        self._tracker = tracker
+        self._canceller = canceller
+        self._breaker = breaker
+        self._clock = clock
+        self._nonsense_since: int | None = None
+        """Since when ComfyUI answers, and not what it was asked."""
+
+    async def run(self, pause_seconds: float) -> None:
+        """Look after the jobs once in `pause_seconds` until cancelled."""
+        while True:
+            await asyncio.sleep(pause_seconds)
+            await self.reconcile()
+
+    async def reconcile(self) -> None:
+        """Look after every job once; one trouble does not keep the others from being looked at."""
+        await guarded(self._reconcile())
+        await guarded(self._canceller.enforce())
+        await guarded(self._stop_overdue())
+
+    async def _reconcile(self) -> None:
+        try:
+            await self._tracker.reconcile()
+        except Problem as problem:
+            if problem.code is Code.UPSTREAM_ERROR:
+                self._nonsense_since = self._nonsense_since or self._clock.now_ms()
+            raise
+        self._nonsense_since = None
+
+    async def _stop_overdue(self) -> None:
+        for job in self._tracker.of(None):
+            if job.timeout_ms and self._took(job) > job.timeout_ms:
+                await self._stop(job)
+
+    def _took(self, job: Job) -> int:
+        """Return for how long ComfyUI has worked on a job, or has had it and answered nothing but nonsense."""
+        now, since = self._clock.now_ms(), None
+        if job.keeping:
+            return 0
+        if job.state is JobState.RUNNING:
+            since = job.started_at
+        elif job.state is JobState.QUEUED:
+            since = self._nonsense_since
+        return now - (since or now)
+
+    async def _stop(self, job: Job) -> None:
+        now = self._clock.now_ms()
+        if job.interrupted_at is None:
+            _log.warning("a job ran out of time", extra={"job_id": job.id, "timeout_ms": job.timeout_ms})
+            job.interrupted_at = now
+        elif now - job.interrupted_at > GRACE_MS:
+            # It does not listen: only the end of the process ends it.
+            self._breaker.open(job.id, Code.UPSTREAM_STUCK)
+            await self._tracker.abandon(job)
+            return
+        await self._canceller.stop(job)
+        await self._tracker.settle(job)

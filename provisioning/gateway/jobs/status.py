@@ -1,0 +1,27 @@
+"""The status of a job as answers and events show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from provisioning.gateway.jobs.job import JobState
+
+JobStatus = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled", "expired"]
+"""The words of the Comfy API v2; `expired` is for jobs whose server has lost them, which never happens here."""
+
+_STATUSES: Mapping[JobState, JobStatus] = {
+    JobState.ACCEPTED: "queued",
+    JobState.DISPATCHING: "queued",
+    JobState.QUEUED: "queued",
+    JobState.RUNNING: "running",
+    JobState.COMPLETED: "succeeded",
+    JobState.FAILED: "failed",
+    JobState.REJECTED: "failed",
+    JobState.CANCELLED: "canceled",
+}
+
+
+def status_of(state: JobState, *, cancelling: bool) -> JobStatus:
+    """Return the status of a job; a job that is to be cancelled but still runs is `canceling`."""
+    return "canceling" if cancelling and state is JobState.RUNNING else _STATUSES[state]

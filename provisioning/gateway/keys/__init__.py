@@ -1,0 +1,1 @@
+"""API keys: the service that issues, changes, rotates and revokes them."""

@@ -1,0 +1,165 @@
+"""The operations on keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.gateway.accounts.records import KeyRecord
+from provisioning.gateway.admin.audit_context import context_of
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import Answer, Body, Operation, Parameter, Tag
+from provisioning.gateway.core.http.schemas import page_of
+from provisioning.gateway.core.problems import Code
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.keys.schemas import IssuedKey, Key, KeyChange, KeyPage, KeyQuery, NewKey, Rotation
+from provisioning.gateway.keys.service import KeyService
+
+KEY: dict[str, Any] = {
+    "id": "4fPq9sZ1",
+    "name": "discord bot",
+    "hint": "cgw_live_4fPq9sZ1...Ab3x",
+    "state": "active",
+    "scopes": ["client"],
+    "owner": "discord",
+    "labels": {"team": "community"},
+    "limits": {
+        "requests_per_minute": 120, "submits_per_minute": None, "uploads_per_minute": None, "max_requests": None,
+        "max_streams": None, "max_queued": None, "quotas": {"jobs": {"day": 100}},
+    },
+    "managed_by": "gateway",
+    "created_at": "2026-11-22T08:00:00Z",
+    "created_by": "admin",
+    "expires_at": None,
+    "revoked_at": None,
+    "last_used_at": "2026-11-22T09:15:00Z",
+    "previous_until": None,
+}  # fmt: skip
+ISSUED = {**KEY, "key": "cgw_live_4fPq9sZ1" + "x" * 32 + "1aAb3x"}
+ID = Parameter("id", "A key's id: the 8 characters after `cgw_live_`.", "4fPq9sZ1", "path", required=True)
+
+
+class KeyRoutes:
+    """Lets callers manage the keys that they may see."""
+
+    def __init__(self, keys: KeyService, clock: Clock) -> None:
+        self._keys = keys
+        self._clock = clock
+
+    @Operation(
+        method="POST",
+        path="/api/gateway/keys",
+        access=Scope.KEYS,
+        tag=Tag.ACCESS,
+        summary="Issue a key",
+        text="Nobody gives more than they have: neither scopes nor a longer life. Only an admin sets owner and "
+        "`limits`.",
+        body=Body(
+            NewKey,
+            {"name": "discord bot", "scopes": ["client"], "limits": {"max_queued": 20}},
+            invalid=Code.INVALID_REQUEST,
+        ),
+        answers=(Answer("The key; its secret is shown this once.", IssuedKey, ISSUED, 201),),
+        problems=(Code.MORE_THAN_OWN,),
+    )
+    async def create(self, exchange: Exchange, body: NewKey) -> IssuedKey:
+        """Issue a key and show its secret, once."""
+        token, record = await self._keys.create(context_of(exchange), body)
+        return IssuedKey.issued(token, record, self._clock.now_ms())
+
+    @Operation(
+        method="GET",
+        path="/api/gateway/keys",
+        access=Scope.KEYS,
+        tag=Tag.ACCESS,
+        summary="List keys",
+        text="Those of the caller's user; an admin sees all. Ended keys stay in the list.",
+        query=KeyQuery,
+        answers=(Answer("Newest first.", KeyPage, {"items": [KEY], "next_cursor": None}),),
+    )
+    async def list(self, exchange: Exchange, query: KeyQuery) -> KeyPage:
+        """List keys, newest first: the caller's user's, or for an admin everybody's."""
+        records = await self._keys.list(exchange.who, query.owner, query.state)
+        chosen, cursor = page_of([(record.id, record) for record in records], query)
+        return KeyPage(items=[self._shown(record) for record in chosen], next_cursor=cursor)
+
+    @Operation(
+        method="GET",
+        path="/api/gateway/keys/{id}",
+        access=Scope.KEYS,
+        tag=Tag.ACCESS,
+        summary="Show a key",
+        parameters=(ID,),
+        answers=(Answer("The key, without its secret.", Key, KEY),),
+    )
+    async def show(self, exchange: Exchange) -> Key:
+        """Show one key."""
+        return self._shown(await self._keys.show(exchange.who, exchange.params["id"]))
+
+    @Operation(
+        method="PATCH",
+        path="/api/gateway/keys/{id}",
+        access=Scope.KEYS,
+        tag=Tag.ACCESS,
+        summary="Change a key",
+        text="What is left out stays; `labels` and `limits` are replaced as a whole.",
+        parameters=(ID,),
+        body=Body(
+            KeyChange,
+            {"name": "discord bot, Europe", "expires_at": "2027-01-31T00:00:00Z"},
+            invalid=Code.INVALID_REQUEST,
+        ),
+        answers=(Answer("The key as it is now, at once and everywhere.", Key, KEY),),
+        problems=(Code.MORE_THAN_OWN, Code.STATE_CONFLICT),
+    )
+    async def update(self, exchange: Exchange, body: KeyChange) -> Key:
+        """Change a key's name, labels, scopes, limits, end or owner."""
+        return self._shown(await self._keys.update(context_of(exchange), exchange.params["id"], body))
+
+    @Operation(
+        method="POST",
+        path="/api/gateway/keys/{id}/rotate",
+        access=Scope.KEYS,
+        tag=Tag.ACCESS,
+        summary="Give a key a new secret",
+        text="The id stays, and with it jobs and usage. The former secret is accepted for `overlap_seconds` "
+        "more, a day when left out; 0 ends it at once. Older secrets are refused.",
+        parameters=(ID,),
+        body=Body(Rotation, {"overlap_seconds": 3600}, invalid=Code.INVALID_REQUEST),
+        answers=(
+            Answer(
+                "The key; its new secret is shown this once.",
+                IssuedKey,
+                {**ISSUED, "previous_until": "2026-11-23T08:00:00Z"},
+            ),
+        ),
+        problems=(Code.MORE_THAN_OWN, Code.STATE_CONFLICT),
+    )
+    async def rotate(self, exchange: Exchange, body: Rotation) -> IssuedKey:
+        """Give a key a new secret and show it, once."""
+        token, record = await self._keys.rotate(context_of(exchange), exchange.params["id"], body.overlap_seconds)
+        return IssuedKey.issued(token, record, self._clock.now_ms())
+
+    @Operation(
+        method="POST",
+        path="/api/gateway/keys/{id}/revoke",
+        access=Scope.KEYS,
+        tag=Tag.ACCESS,
+        summary="End a key at once",
+        text="Its streams, logins, tickets and signed addresses end with it. Other gateways on the same "
+        "database follow within half a second.",
+        parameters=(ID,),
+        answers=(
+            Answer(
+                "The key, which nothing accepts any more.",
+                Key,
+                {**KEY, "state": "revoked", "revoked_at": "2026-11-22T10:00:00Z"},
+            ),
+        ),
+    )
+    async def revoke(self, exchange: Exchange) -> Key:
+        """End a key at once."""
+        return self._shown(await self._keys.revoke(context_of(exchange), exchange.params["id"]))
+
+    def _shown(self, record: KeyRecord) -> Key:
+        return Key.of(record, self._clock.now_ms())

@@ -1,0 +1,1 @@
+"""Rate limits, and limits on concurrent requests."""

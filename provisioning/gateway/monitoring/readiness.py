@@ -1,0 +1,46 @@
+"""Whether the gateway can take jobs."""
+
+from __future__ import annotations
+
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.events.event_stream import EventStream
+from provisioning.gateway.jobs.ledger import Ledger
+from provisioning.gateway.jobs.lifecycle import Lifecycle
+from provisioning.gateway.jobs.scheduler import Scheduler
+
+PROBE_SECONDS = 1.0
+"""How long the result of a probe of the database is used: each probe is a commit, and anybody may ask."""
+
+
+class Readiness:
+    """Checks the parts that a job needs: the lifecycle, the database, ComfyUI and its GPU."""
+
+    def __init__(
+        self, lifecycle: Lifecycle, ledger: Ledger, scheduler: Scheduler, event_stream: EventStream, clock: Clock
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._ledger = ledger
+        self._scheduler = scheduler
+        self._event_stream = event_stream
+        self._clock = clock
+        self._probed_at = float("-inf")
+        self._writable = False
+
+    async def check(self) -> None:
+        """Raise Problem with the reason unless the gateway can take jobs."""
+        self._lifecycle.check_accepting()
+        self._ledger.database.check()
+        if (reason := self._scheduler.breaker.reason) is not None:
+            raise Problem(reason)
+        if not self._event_stream.connected:
+            raise Problem(Code.UPSTREAM_UNAVAILABLE)
+        if not await self._is_writable():
+            raise Problem(Code.STORE_UNAVAILABLE)
+
+    async def _is_writable(self) -> bool:
+        now = self._clock.monotonic()
+        if now - self._probed_at >= PROBE_SECONDS:
+            self._probed_at = now
+            self._writable = await self._ledger.writable()
+        return self._writable

@@ -1,0 +1,179 @@
+"""The page where people log in for the web pages, by name and password or with a key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode
+
+from provisioning.gateway.accounts.store import KeyStore
+from provisioning.gateway.admin.audit_context import context_of
+from provisioning.gateway.core.actor import Actor
+from provisioning.gateway.core.clock import Clock
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import HTML, PLAIN_FORM, Access, Answer, Body, Operation, Parameter, Tag
+from provisioning.gateway.core.http.request_checks import peer
+from provisioning.gateway.core.passwords import MAX_LENGTH
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.limits.policies import Limits
+from provisioning.gateway.pages import templating
+from provisioning.gateway.sessions import cookies
+from provisioning.gateway.sessions.service import Opened, SessionService
+
+PATH = "/login"
+MAX_FORM_BYTES = 8 * 1024
+FORM_PAGE = "<!doctype html><title>Log in to ComfyUI gateway</title>"
+NEXT = Parameter("next", "The page to go on to.", "/login")
+
+STYLE = templating.style_sheet("login.css")
+
+HEADERS = (
+    *templating.headers(STYLE, "'self'"),
+    # With no-referrer browsers would call the origin of our own forms "null".
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+)
+
+_TITLE = "ComfyUI gateway"
+_NEXT = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,=:@%/?-]{0,512}", re.ASCII)
+"""A path on this host: two slashes, or a slash and a backslash, would name another one."""
+
+
+class LoginRoutes:
+    """Lets people log in to the web pages, and out of them."""
+
+    def __init__(
+        self, keys: KeyStore, sessions: SessionService, limits: Limits, clock: Clock, pages: Mapping[str, Scope | None]
+    ) -> None:
+        """`pages`: the paths of the web pages, with the scope that each needs."""
+        self._keys = keys
+        self._sessions = sessions
+        self._limits = limits
+        self._clock = clock
+        self._pages = pages
+
+    @Operation(
+        method="GET",
+        path="/login",
+        access=Access.LOGIN,
+        tag=Tag.ACCESS,
+        summary="Show the login form",
+        text="For browsers: a session opens web pages, never the API.",
+        parameters=(NEXT,),
+        answers=(Answer("A form, or who is logged in.", example=FORM_PAGE, media=HTML),),
+    )
+    async def show(self, exchange: Exchange) -> None:
+        """Show the form; to somebody who is logged in, the list of pages."""
+        secret = cookies.read(exchange.scope)
+        if secret is not None:
+            try:
+                actor = await self._sessions.find(secret)
+            except Problem:
+                secret = None
+            else:
+                await exchange.send(200, _welcome(actor, self._pages), HEADERS)
+        if secret is None:
+            await _show_form(exchange, 200, _next(exchange.query))
+
+    @Operation(
+        method="POST",
+        path="/login",
+        access=Access.LOGIN,
+        tag=Tag.ACCESS,
+        summary="Log in to the web pages",
+        text="With `user` and `password`, or with `key` alone. Forms of other sites are refused.",
+        body=Body(dict[str, str], {"user": "ada", "password": "a long enough one", "next": "/login"}, PLAIN_FORM),
+        answers=(
+            Answer("The cookie is set; the browser goes on.", status=303, media=None),
+            Answer("The form again, with what was wrong.", status=401, example=FORM_PAGE, media=HTML),
+            Answer("The form again; wait as long as Retry-After says.", status=429, example=FORM_PAGE, media=HTML),
+            Answer("The form again; try in a moment.", status=503, example=FORM_PAGE, media=HTML),
+        ),
+        problems=(Code.UNSUPPORTED_MEDIA_TYPE,),
+    )
+    async def log_in(self, exchange: Exchange) -> None:
+        """Open a session and go on to the page that was asked for; raises Problem for a form of another site."""
+        if exchange.header("origin") is None:
+            # Somebody else's page must not log its visitors in under a name of its own.
+            text = "This form is for browsers, which send Origin; programs log in at POST /api/gateway/login."
+            raise Problem(Code.ORIGIN_NOT_ALLOWED, text)
+        form = await _read(exchange)
+        try:
+            opened = await self._open(exchange, form)
+        except Problem as problem:
+            waits = tuple(pair for pair in problem.headers() if pair[0] == "retry-after")
+            await _show_form(exchange, problem.entry.status, _next(form), problem, waits)
+            return
+        seconds = (opened.session.expires_at - self._clock.now_ms()) // 1000
+        await redirect(exchange, _next(form), (cookies.written(exchange.scope, opened.secret, seconds),))
+
+    @Operation(
+        method="POST",
+        path="/logout",
+        access=Access.ANY,
+        tag=Tag.ACCESS,
+        summary="Log out of the web pages",
+        answers=(Answer("The session has ended.", status=303, media=None),),
+        problems=(Code.NO_SESSION,),
+        web=True,
+    )
+    async def log_out(self, exchange: Exchange) -> None:
+        """End the session and delete the cookie."""
+        await self._sessions.end(context_of(exchange))
+        await redirect(exchange, PATH, (cookies.written(exchange.scope, "", 0),))
+
+    async def _open(self, exchange: Exchange, form: Mapping[str, str]) -> Opened:
+        address, request_id = peer(exchange.scope), exchange.request_id
+        if key := form.get("key", "").strip():
+            try:
+                self._limits.login((await self._keys.find(key)).key_id)
+                return await self._sessions.open_key(key, address, request_id)
+            except Problem as problem:
+                self._limits.failed(exchange.scope, problem)
+                raise
+        user, password = form.get("user", "").strip(), form.get("password", "")
+        if len(user) > 64 or len(password) > MAX_LENGTH:
+            raise Problem(Code.INVALID_LOGIN)
+        with self._limits.attempt(exchange.scope, user):
+            return await self._sessions.open_person(user, password, address, request_id)
+
+
+def address(wanted: str) -> str:
+    """Return the address of the form that leads on to a page, where it is one that the form accepts."""
+    return f"{PATH}?{urlencode({'next': wanted})}" if _NEXT.fullmatch(wanted) else PATH
+
+
+async def _read(exchange: Exchange) -> dict[str, str]:
+    kind = (exchange.header("content-type") or "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, "Send the form as application/x-www-form-urlencoded.")
+    text = await exchange.whole(MAX_FORM_BYTES)
+    try:
+        return dict(parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=10, errors="strict"))
+    except ValueError as error:
+        raise Problem(Code.INVALID_REQUEST, "The form is malformed.") from error
+
+
+def _next(form: Mapping[str, str]) -> str:
+    wanted = form.get("next", PATH)
+    return wanted if _NEXT.fullmatch(wanted) else PATH
+
+
+async def _show_form(
+    exchange: Exchange, status: int, wanted: str, problem: Problem | None = None,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> None:  # fmt: skip
+    said = problem.detail if problem else None
+    page = templating.render("login.html", STYLE, title=f"Log in to {_TITLE}", next=wanted, problem=said)
+    await exchange.send(status, page, [*HEADERS, *headers])
+
+
+def _welcome(actor: Actor, others: Mapping[str, Scope | None]) -> bytes:
+    paths = [path for path, scope in others.items() if scope is None or scope in actor.scopes]
+    return templating.render("welcome.html", STYLE, title=_TITLE, name=actor.name, paths=paths)
+
+
+async def redirect(exchange: Exchange, where: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+    """Send the browser elsewhere on this host, by GET."""
+    await exchange.send(303, b"", [("location", where), *headers])

@@ -1,0 +1,113 @@
+"""The pages of the documentation."""
+
+from __future__ import annotations
+
+from provisioning.gateway.core.http.base_url import base_url
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import HTML, Access, Answer, Operation, Tag
+from provisioning.gateway.core.problems import CATALOGUE, Code, Problem
+from provisioning.gateway.pages.schemas import ErrorEntry
+from provisioning.gateway.pages.site import HEADERS, Site
+
+PAGE = (Answer("A page that works without scripts.", example="<!doctype html>...", media=HTML),)
+_LIMITED = CATALOGUE[Code.RATE_LIMITED]
+ENTRY = {
+    "code": Code.RATE_LIMITED.value,
+    "status": _LIMITED.status,
+    "title": _LIMITED.title,
+    "detail": _LIMITED.detail,
+}
+
+
+class PageRoutes:
+    """Serves the guide, the reference, the options and the errors as pages."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    @Operation(
+        method="GET",
+        path="/docs",
+        access=Access.ANY,
+        tag=Tag.GATEWAY,
+        summary="Read the guide",
+        text="How to submit, follow and fetch, with this gateway's own limits.",
+        answers=PAGE,
+        web=True,
+        page=True,
+    )
+    async def guide(self, exchange: Exchange) -> None:
+        """Answer with the guide."""
+        await exchange.send(200, self._site.guide(base_url(exchange)), HEADERS)
+
+    @Operation(
+        method="GET",
+        path="/docs/reference",
+        access=Access.ANY,
+        tag=Tag.GATEWAY,
+        summary="Read this reference as a page",
+        text="Every operation with examples.",
+        answers=PAGE,
+        web=True,
+    )
+    async def reference(self, exchange: Exchange) -> None:
+        """Answer with the page of every operation."""
+        await exchange.send(200, self._site.reference(base_url(exchange)), HEADERS)
+
+    @Operation(
+        method="GET",
+        path="/docs/errors",
+        access=Access.ANY,
+        tag=Tag.GATEWAY,
+        summary="Read the error catalogue",
+        text="Every code, and what to do about it.",
+        answers=PAGE,
+        web=True,
+    )
+    async def errors(self, exchange: Exchange) -> None:
+        """Answer with the error catalogue."""
+        await exchange.send(200, self._site.errors(), HEADERS)
+
+    @Operation(
+        method="GET",
+        path="/docs/options",
+        access=Access.ANY,
+        tag=Tag.GATEWAY,
+        summary="Read the options of an operator",
+        text="Every option of the stack file, with its default.",
+        answers=PAGE,
+        web=True,
+    )
+    async def options(self, exchange: Exchange) -> None:
+        """Answer with the page of the options that an operator may set."""
+        await exchange.send(200, self._site.options(), HEADERS)
+
+    @Operation(
+        method="GET",
+        path="/errors/{code}",
+        access=Access.ANY,
+        tag=Tag.GATEWAY,
+        summary="Explain an error code",
+        answers=(Answer("The catalogue's entry.", ErrorEntry, ENTRY, also=HTML),),
+        web=True,
+    )
+    async def error(self, exchange: Exchange) -> ErrorEntry | None:
+        """Explain an error code, as a page to browsers and as JSON to programs."""
+        try:
+            code = Code(exchange.params["code"])
+        except ValueError:
+            raise Problem(Code.NOT_FOUND) from None
+        exchange.extra_headers.append(("vary", "accept"))
+        if wants_page(exchange.header("accept") or ""):
+            await exchange.send(200, self._site.error(code), HEADERS)
+            return None
+        entry = CATALOGUE[code]
+        return ErrorEntry(code=code.value, status=entry.status, title=entry.title, detail=entry.detail)
+
+
+def wants_page(accept: str) -> bool:
+    """Return whether an Accept header asks for HTML before JSON; `*/*` alone does not."""
+    kinds = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    pages = [kinds.index(kind) for kind in ("text/html", "application/xhtml+xml") if kind in kinds]
+    programs = [kinds.index(kind) for kind in ("application/json", "application/problem+json") if kind in kinds]
+    return bool(pages) and (not programs or min(pages) < min(programs))

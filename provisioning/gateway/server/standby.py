@@ -1,0 +1,161 @@
+"""Two pods on one volume: the newcomer stands by until its ComfyUI answers and the other gateway has handed over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import getrandbits
+from typing import TypeVar
+
+import uvicorn
+
+from provisioning.gateway.core import database_url
+from provisioning.gateway.core.database.log import opening
+from provisioning.gateway.core.database.log.epochs import Epoch, Epochs
+from provisioning.gateway.core.database.log.liveness import Predecessor, had_its_turn
+from provisioning.gateway.core.http.exchange import Exchange, Receive, Scope, Send
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.core.settings import GatewaySettings
+from provisioning.gateway.upstream import queries as upstream_queries
+from provisioning.gateway.upstream.client import ComfyUIHttpClient
+
+LOOK_SECONDS = 0.5
+
+Result = TypeVar("Result")
+
+_log = logging.getLogger(__name__)
+
+
+class Standby:
+    """Waits for the gateway of another pod, and asks it to hand over."""
+
+    def __init__(self, settings: GatewaySettings, epochs: Epochs, is_ready: Callable[[], Awaitable[bool]]) -> None:
+        self._settings = settings
+        self._epochs = epochs
+        self._is_ready = is_ready
+        self._predecessor: Predecessor | None = None
+        self._may_ask = False
+        self._asked_at: float | None = None
+
+    async def wait(self) -> None:
+        """Return when the next epoch may be begun."""
+        while True:
+            if await self.is_due():
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def is_due(self) -> bool:
+        """Look once; say whether the next epoch may be begun."""
+        try:
+            # The volume may stall, and meanwhile it is said that this one stands by.
+            predecessor = await asyncio.to_thread(self._look)
+            if predecessor is None or await asyncio.to_thread(self._is_over, predecessor):
+                return True
+            await self._ask(predecessor.epoch)
+        except OSError as error:
+            _log.warning("the folder of the log cannot be looked at: %s", error.strerror)
+        return self._waited_too_long()
+
+    def _look(self) -> Predecessor | None:
+        newest, settings = self._epochs.newest(), self._settings
+        if newest is None:
+            return None
+        known = self._predecessor
+        if known is None or known.epoch.number != newest.number:
+            known = self._predecessor = Predecessor(newest, settings.pod_id, settings.silence_seconds)
+            self._may_ask = not known.is_ours() and not had_its_turn(self._epochs, newest, settings.pod_id)
+            self._asked_at = None
+        return known
+
+    def _is_over(self, predecessor: Predecessor) -> bool:
+        if predecessor.is_ours() and not _is_handed_over(predecessor.epoch):
+            return True
+        # One that was overtaken does not come back while its successor is only being started again.
+        if self._may_ask and predecessor.epoch.is_closed:
+            return True
+        silent = predecessor.is_silent()
+        if silent and not predecessor.epoch.is_closed:
+            _log.warning(
+                "the other pod's gateway is silent and taken as dead: the job that ran there runs once more here"
+            )
+        return silent
+
+    async def _ask(self, epoch: Epoch) -> None:
+        if self._may_ask and self._asked_at is None and await self._is_ready():
+            await asyncio.to_thread(epoch.ask, self._settings.pod_id)
+            self._asked_at = asyncio.get_running_loop().time()
+            _log.warning("ComfyUI answers here: the other pod's gateway is asked to hand over")
+
+    def _waited_too_long(self) -> bool:
+        bound = self._settings.handover_seconds + 2 * self._settings.silence_seconds
+        return self._asked_at is not None and asyncio.get_running_loop().time() - self._asked_at > bound
+
+
+def _is_handed_over(epoch: Epoch) -> bool:
+    """Say whether its gateway has ended for another pod's, which may be about to begin; raises OSError."""
+    return epoch.is_closed and epoch.is_asked
+
+
+def begin(settings: GatewaySettings, path: Path, begins: Callable[[], Result]) -> Result:
+    """Do what begins the gateway as soon as it may, and return what that returns.
+
+    Until then, and meanwhile if it had to wait, everybody who asks at the Unix socket `path` is told that this gateway
+    stands by. A signal to end ends the
+    process, as it does a gateway.
+    """
+    if settings.log is None or database_url.file_of(settings.database) is None:
+        return begins()
+    return asyncio.run(_begin(settings, path, begins))
+
+
+async def _begin(settings: GatewaySettings, path: Path, begins: Callable[[], Result]) -> Result:
+    upstream = ComfyUIHttpClient(settings.upstream)
+    await upstream.start()
+
+    async def is_ready() -> bool:
+        with contextlib.suppress(Problem):
+            await upstream_queries.queue(upstream)
+            return True
+        return False
+
+    try:
+        standby = Standby(settings, opening.epochs_of(settings), is_ready)
+        if await _is_due_at_once(standby):
+            return begins()
+        _log.warning("the gateway of another pod serves, or the volume does not answer: this one stands by")
+        return await _serve(standby, path, begins)
+    finally:
+        await upstream.close()
+
+
+async def _is_due_at_once(standby: Standby) -> bool:
+    with contextlib.suppress(TimeoutError):
+        return await asyncio.wait_for(standby.is_due(), LOOK_SECONDS)
+    return False
+
+
+async def _serve(standby: Standby, path: Path, begins: Callable[[], Result]) -> Result:
+    async def work() -> Result:
+        await standby.wait()
+        return await asyncio.to_thread(begins)
+
+    config = uvicorn.Config(answer, uds=str(path), lifespan="off", access_log=False, log_config=None, ws="none")
+    server = uvicorn.Server(config)
+    working = asyncio.create_task(work())
+    working.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    # A signal that ends the server ends the process as well, as soon as it has ended.
+    await server.serve()
+    return await working
+
+
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Say that this gateway lives and stands by."""
+    request_id = f"req_{getrandbits(128):032x}"
+    exchange = Exchange(scope, receive, send, request_id=request_id, idle_seconds=30)
+    if scope["path"] == "/livez":
+        await exchange.send_json({"status": "alive"})
+    else:
+        await exchange.send_problem(Problem(Code.STANDBY))

@@ -1,0 +1,1 @@
+"""Sessions of people who logged in, their tokens, cookies and tickets."""

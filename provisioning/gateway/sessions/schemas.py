@@ -1,0 +1,49 @@
+"""Logins and tickets as requests and answers have them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from provisioning.gateway.core.http.schemas import AnswerBody, RequestBody
+from provisioning.gateway.core.passwords import AnyPassword
+from provisioning.gateway.core.scopes import Role, Scope
+
+
+class Login(RequestBody):
+    """The name and the password of the user who logs in."""
+
+    user: Annotated[str, Field(max_length=64)]
+    password: AnyPassword
+
+
+class Token(AnswerBody):
+    """A token of a user who logged in."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the scheme
+    expires_in: int
+    """Seconds."""
+    session_expires_at: datetime
+    user: str
+    role: Role
+    scopes: list[Scope]
+
+
+class NewTicket(RequestBody):
+    """The request that a ticket shall open."""
+
+    path: Annotated[str, StringConstraints(pattern=r"^/[^?#\s]{0,1023}$")]
+    """Without the query."""
+    method: Literal["GET"] = "GET"
+
+
+class Ticket(AnswerBody):
+    """A ticket."""
+
+    ticket: str
+    url: str
+    """The address with the ticket, relative to the gateway's; more parameters may be added."""
+    expires_at: datetime

@@ -1,0 +1,39 @@
+"""The operation that issues tickets, for what a browser opens without headers."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import Access, Answer, Body, Operation, Tag
+from provisioning.gateway.core.http.request_checks import decoded_path
+from provisioning.gateway.core.http.schemas import timestamp
+from provisioning.gateway.core.problems import Code
+from provisioning.gateway.sessions.schemas import NewTicket, Ticket
+from provisioning.gateway.sessions.tickets import PARAMETER, Tickets
+
+TICKET = {"ticket": "cgt_AbC", "url": "/ws?ticket=cgt_AbC", "expires_at": "2026-11-22T08:00:30Z"}
+
+
+class TicketRoutes:
+    """Issues tickets to callers."""
+
+    def __init__(self, tickets: Tickets) -> None:
+        self._tickets = tickets
+
+    @Operation(
+        method="POST",
+        path="/api/gateway/tickets",
+        access=Access.ANY,
+        tag=Tag.ACCESS,
+        summary="Get a ticket",
+        text="For what a browser opens without headers, such as a WebSocket or an EventSource. It lets in whoever "
+        "asked for it, with the same scopes, to this one path by GET.",
+        body=Body(NewTicket, {"path": "/ws"}, invalid=Code.INVALID_REQUEST),
+        answers=(Answer("Opens the path once, within 30 s.", Ticket, TICKET, 201),),
+    )
+    async def create(self, exchange: Exchange, body: NewTicket) -> Ticket:
+        """Issue a ticket for one GET of one path."""
+        text, expires_at = self._tickets.issue(exchange.who, decoded_path(body.path))
+        url = f"{body.path}?{urlencode({PARAMETER: text})}"
+        return Ticket(ticket=text, url=url, expires_at=timestamp(expires_at))

@@ -1,1 +1,0 @@
-"""What the gateway tells by itself: of jobs, the pod, its price and what is being installed."""

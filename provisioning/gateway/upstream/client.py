@@ -1,0 +1,228 @@
+"""The one ComfyUI behind the gateway, over loopback HTTP and one WebSocket."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from provisioning.gateway.core.problems import Code, Problem
+
+CHUNK_BYTES = 256 * 1024
+SMALL_BYTES = 64 * 1024
+"""A body up to this length goes on in one piece: cheaper than to hand it on as it arrives."""
+MAX_JSON_BYTES = 64 * 1024 * 1024
+"""Longest answer that is read whole: ComfyUI is not trusted with the gateway's memory."""
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+_TARGET = re.compile(r"/[\x21-\x7e]*", re.ASCII)
+_BREAKS = re.compile(r"[\r\n\0]")
+
+Body = bytes | AsyncIterator[bytes] | aiohttp.FormData
+
+
+class Limits(NamedTuple):
+    """How long a request to ComfyUI may take, in seconds, and how many are sent at once; later ones wait."""
+
+    connect: float = 5.0
+    silence: float = 85.0
+    """Longest silence of ComfyUI within an answer; below the gateway's own bound of 90 s."""
+    connections: int = 200
+    """More than one owner may use, so that slow downloads leave some for the others."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Reply(NamedTuple):
+    """An answer whose body is still arriving."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By their names in lower case."""
+    read: Callable[[], Awaitable[bytes]]
+    """Gives the next piece of the body, empty at its end; raises Problem UPSTREAM_*."""
+
+    @property
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body, piece by piece."""
+        while chunk := await self.read():
+            yield chunk
+
+    async def whole(self, most: int | None = None) -> bytes:
+        """Return the body in one piece; raises Problem UPSTREAM_ERROR for over `most` bytes, else MAX_JSON_BYTES."""
+        bound = MAX_JSON_BYTES if most is None else most
+        length = self.headers.get("content-length", "")
+        expected = int(length) if length.isdigit() else -1
+        pieces, size = [], 0
+        while size != expected and (piece := await self.read()):
+            pieces.append(piece)
+            size += len(piece)
+            if size > bound:
+                raise Problem(Code.UPSTREAM_ERROR)
+        return b"".join(pieces)
+
+    async def small(self) -> bytes | None:
+        """Return the whole body when it is known to be short, else None; None for an answer to HEAD, which has none."""
+        length = self.headers.get("content-length", "")
+        if not length.isdigit() or int(length) > SMALL_BYTES:
+            return None
+        body = await self.whole()
+        return body if body or length == "0" else None
+
+
+class Request(NamedTuple):
+    """What is asked of ComfyUI; nothing of the client's request is in it but what is named here."""
+
+    method: str
+    path: str
+    """Encoded; made by us from a route and checked parts."""
+    params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = None
+    body: Body | None = None
+
+
+class ComfyUIClient(Protocol):
+    """Sends requests to ComfyUI and hears its messages."""
+
+    async def start(self) -> None:
+        """Prepare; called on the event loop that will be used."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+    def stream(self, request: Request) -> contextlib.AbstractAsyncContextManager[Reply]:
+        """Send a request and hand over the answer while it arrives; raises Problem UPSTREAM_*."""
+
+    async def call(self, request: Request) -> tuple[int, Any]:
+        """Send a request and return status and parsed JSON (None when it is not JSON); raises Problem UPSTREAM_*."""
+
+    async def get_json(self, path: str) -> Any:  # noqa: ANN401 - any JSON
+        """Return the JSON at a path; raises Problem UPSTREAM_* also for every status but 200."""
+
+    def messages(self, client_id: str) -> contextlib.AbstractAsyncContextManager[AsyncIterator[str | bytes]]:
+        """Connect as a WebSocket client and hand over what it hears; raises Problem UPSTREAM_*."""
+
+
+class ComfyUIHttpClient:
+    """Speaks HTTP to a ComfyUI at an address."""
+
+    def __init__(self, url: str, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._base = url.rstrip("/")
+        self._limits = limits
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open the connection pool."""
+        limits = self._limits
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # A kept connection hands what ComfyUI says unasked to the next request, which may be another user's.
+            connector=aiohttp.TCPConnector(limit=limits.connections, force_close=True),
+            headers={"Accept-Encoding": "identity", "User-Agent": "comfyui-gateway"},
+            read_bufsize=CHUNK_BYTES,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=limits.silence),
+        )
+
+    async def close(self) -> None:
+        """Close the connection pool; a request that waits for an answer fails."""
+        if self._session is not None:
+            await self._session.close()
+
+    @contextlib.asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[Reply]:
+        """Send a request and hand over the answer while it arrives."""
+        with translated_errors():
+            answer = await self._send(request)
+        async with answer:
+            if answer.status < 200:
+                raise Problem(Code.UPSTREAM_ERROR)
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            yield Reply(answer.status, headers, functools.partial(_read, answer))
+
+    async def _send(self, request: Request) -> aiohttp.ClientResponse:
+        _check(request)
+        return await self._open().request(
+            request.method,
+            URL(self._base + request.path, encoded=True),
+            params=request.params,
+            headers=request.headers,
+            data=request.body,
+            allow_redirects=False,
+        )
+
+    async def call(self, request: Request) -> tuple[int, Any]:
+        """Send a request and return status and parsed JSON."""
+        async with self.stream(request) as reply:
+            body = await reply.whole()
+        with contextlib.suppress(orjson.JSONDecodeError):
+            return reply.status, orjson.loads(body)
+        return reply.status, None
+
+    async def get_json(self, path: str) -> Any:  # noqa: ANN401 - any JSON
+        """Return the JSON at a path."""
+        status, answer = await self.call(Request("GET", path))
+        if status != 200:
+            raise Problem(Code.UPSTREAM_ERROR)
+        return answer
+
+    @contextlib.asynccontextmanager
+    async def messages(self, client_id: str) -> AsyncIterator[AsyncIterator[str | bytes]]:
+        """Connect as a WebSocket client and hand over what it hears."""
+        url = URL(self._base + "/ws").update_query(clientId=client_id)
+        with translated_errors():
+            async with self._open().ws_connect(url, max_msg_size=MAX_MESSAGE_BYTES, heartbeat=20, compress=0) as socket:
+                # Previews then come with the id of the job they belong to.
+                features = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
+                await socket.send_json(features)
+                yield _received(socket)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise Problem(Code.UPSTREAM_UNAVAILABLE)
+        return self._session
+
+
+def upload_form(fields: Mapping[str, str], filename: str, content: AsyncIterator[bytes]) -> aiohttp.FormData:
+    """Return a form that uploads a file to ComfyUI; nothing of a client's own framing is in it."""
+    # ComfyUI takes a name as it stands, and a quoted one for another name.
+    form = aiohttp.FormData(fields, quote_fields=False)
+    form.add_field("image", content, filename=filename, content_type="application/octet-stream")
+    return form
+
+
+def _check(request: Request) -> None:
+    """Raise Problem INVALID_REQUEST for a path or header that could be read as two; callers check both as well."""
+    if _TARGET.fullmatch(request.path) is None or any(map(_BREAKS.search, (request.headers or {}).values())):
+        raise Problem(Code.INVALID_REQUEST)
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    with translated_errors():
+        return await answer.content.readany()
+
+
+async def _received(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[str | bytes]:
+    async for message in socket:
+        if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+            yield message.data
+
+
+@contextlib.contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn what the client library raises into a Problem."""
+    try:
+        yield
+    except aiohttp.ClientConnectorError as error:
+        raise Problem(Code.UPSTREAM_UNAVAILABLE) from error
+    except TimeoutError as error:
+        raise Problem(Code.UPSTREAM_TIMEOUT) from error
+    except (aiohttp.ClientError, ConnectionError) as error:
+        raise Problem(Code.UPSTREAM_ERROR) from error

@@ -1,0 +1,105 @@
+"""A reverse proxy for single requests: ComfyUI's answer is passed on while it arrives, without what stays inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import orjson
+
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.upstream.client import ComfyUIClient, Reply, Request
+
+FORWARDED_REQUEST_HEADERS = frozenset({"range", "if-range", "if-none-match", "if-modified-since"})
+"""All that ComfyUI gets to see of a client's headers: no origin, cookie, key or `comfy-user`."""
+
+FORWARDED_REPLY_HEADERS = ("content-type", "content-range", "accept-ranges", "etag", "last-modified")
+STREAMED_REPLY_HEADERS = (*FORWARDED_REPLY_HEADERS, "content-length")
+"""What is sent in one piece gets its length here."""
+
+_ERRORS: Mapping[int, Code] = {400: Code.INVALID_REQUEST, 404: Code.NOT_FOUND, 416: Code.RANGE_NOT_SATISFIABLE}
+
+
+def segment(text: str) -> str:
+    """Return a decoded path segment in the form that ComfyUI's URL takes."""
+    return quote(text, safe="")
+
+
+def asked_path(exchange: Exchange) -> str:
+    """Return the path of ComfyUI's that a route of the same name stands for, with the parameters in it."""
+    path = exchange.route.removeprefix("/comfy/api")
+    for name, value in exchange.params.items():
+        # No parameter can hold an escaped slash but the path of a user's file, which is one segment for ComfyUI, too.
+        path = path.replace(f"{{{name}}}", segment(value.replace("%2F", "/")))
+    return path
+
+
+class Proxy:
+    """Answers requests with what ComfyUI answers."""
+
+    def __init__(self, upstream: ComfyUIClient) -> None:
+        self._upstream = upstream
+
+    async def pass_on(
+        self, exchange: Exchange, path: str, params: Mapping[str, str] | None = None, *, only_json: bool = False
+    ) -> None:
+        """Answer with what ComfyUI says to a GET; its error texts stay inside.
+
+        Raises Problem, UPSTREAM_ERROR also for what is no JSON where nothing else was asked for: a page, half an
+        answer.
+        """
+        headers = exchange.headers_among(FORWARDED_REQUEST_HEADERS)
+        if "range" in headers:
+            await self._judge_range(path, params, headers)
+        async with self._upstream.stream(Request(exchange.method, path, params, headers)) as reply:
+            _check_status(reply)
+            kind = reply.headers.get("content-type", "")
+            if only_json and reply.status == 200 and not kind.startswith("application/json"):
+                raise Problem(Code.UPSTREAM_ERROR)
+            kept = [(name, reply.headers[name]) for name in FORWARDED_REPLY_HEADERS if name in reply.headers]
+            kept += display_headers(kind)
+            if (body := await reply.small()) is not None:
+                _check_json(body, wanted=only_json and reply.status == 200)
+                await exchange.send(reply.status, body, kept)
+                return
+            length = reply.headers.get("content-length")
+            await exchange.start(reply.status, [*kept, ("content-length", length)] if length else kept)
+            async for chunk in reply.chunks:
+                await exchange.write(chunk, more=True)
+            await exchange.write(b"", more=False)
+
+    async def _judge_range(self, path: str, params: Mapping[str, str] | None, headers: dict[str, str]) -> None:
+        """Judge an If-Range that is a tag, which ComfyUI's server takes for a date that it cannot read."""
+        tag = headers.get("if-range", "")
+        if not tag.startswith(('"', "W/")):
+            return
+        async with self._upstream.stream(Request("HEAD", path, params)) as reply:
+            same = reply.headers.get("etag") == tag and not tag.startswith("W/")
+        # RFC 9110, 13.1.5: a weak tag never matches here, and without a match the whole is sent.
+        del headers["if-range" if same else "range"]
+
+
+def _check_status(reply: Reply) -> None:
+    """Raise Problem for an answer that is not passed on."""
+    if reply.status not in {200, 206, 304}:
+        whole = [("content-range", reply.headers["content-range"])] if reply.status == 416 else []
+        raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR), headers=tuple(whole))
+
+
+def _check_json(body: bytes, *, wanted: bool) -> None:
+    # Of what is longer than a piece nobody waits for the end here: the length it was announced with is kept to.
+    try:
+        _ = orjson.loads(body) if wanted and body else None
+    except orjson.JSONDecodeError as error:
+        raise Problem(Code.UPSTREAM_ERROR) from error
+
+
+def display_headers(content_type: str) -> list[tuple[str, str]]:
+    """Return the headers that keep a browser from running what it was given."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return []
+    caching = ("cache-control", "private, no-cache")
+    passive = kind.startswith(("image/", "video/", "audio/")) and kind != "image/svg+xml"
+    return [caching] if passive else [caching, ("content-disposition", "attachment")]

@@ -1,0 +1,115 @@
+"""What an owner's files are called inside ComfyUI, and what the owner sees of it.
+
+ComfyUI has one input and one output folder for everybody. Each owner therefore lives below a folder of its own, whose
+name is an HMAC: it cannot be guessed from the owner's name, and it never leaves the gateway in either direction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.gateway.upstream.stored_file import StoredFile
+
+REALM_PATTERN = re.compile(r"\bu[/\\]+[0-9a-f]{20}\b")
+"""Any owner's folder; a client that writes one has no business to."""
+
+ALL_REALMS = "u"
+"""The folder that every owner's folder is in."""
+
+MADE_IN = frozenset({"output", "temp"})
+"""The folders that jobs make files in."""
+
+_SECRET_MEMBERS = frozenset({"traceback", "current_inputs", "current_outputs"})
+_ERROR_TEXTS = frozenset({"exception_message", "message", "details", "received_value", "exception_type"})
+_ABSOLUTE_PATH = re.compile(r"(?<![\w:/.])(?:/[\w.@+-]+){2,}/?|\b[A-Za-z]:\\[\w.\\ -]+")
+_BAD_NAME = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|]")
+
+
+@dataclass(frozen=True)
+class Realm:
+    """One owner's part of ComfyUI's folders; an admin's is the whole."""
+
+    root: str
+    """`u/` and 20 hexadecimal digits; empty for an admin."""
+
+    def inward(self, subfolder: str) -> str:
+        """Return ComfyUI's name of the owner's `subfolder`."""
+        return "/".join(filter(None, (self.root, subfolder)))
+
+    def outward(self, subfolder: str) -> str:
+        """Return the owner's name of ComfyUI's `subfolder`; one outside the realm keeps its name."""
+        if self.root and (subfolder + "/").startswith(self.root + "/"):
+            return subfolder[len(self.root) + 1 :]
+        return subfolder
+
+    def holds(self, file: StoredFile, job_id: str) -> bool:
+        """Return whether a file lies where a job alone can have put it: below the job's own folder."""
+        return bool(self.root) and (file.subfolder + "/").startswith(f"{self.root}/{job_id}/")
+
+    def may_hold(self, file: StoredFile, job_id: str) -> bool:
+        """Return whether a job could have made a file: in its own folder, or where nobody has one.
+
+        Nodes repeat what a caller wrote in their outputs, so what they name proves nothing by itself.
+        """
+        plain = is_safe_name(file.filename) and "/" not in file.filename
+        inside = not file.subfolder or is_safe_name(file.subfolder)
+        if file.type not in MADE_IN or not plain or not inside:
+            return False
+        path = "/".join(filter(None, (file.subfolder, file.filename)))
+        return self.holds(file, job_id) or not (path == ALL_REALMS or REALM_PATTERN.match(path))
+
+    def clean(self, value: Any) -> Any:  # noqa: ANN401 - any JSON that ComfyUI sends
+        """Return `value` in the owner's names, without tracebacks, other inputs and absolute paths in errors."""
+        if isinstance(value, dict):
+            return {
+                self._text(key): self._member(key, item) for key, item in value.items() if key not in _SECRET_MEMBERS
+            }
+        if isinstance(value, list):
+            return [self.clean(item) for item in value]
+        return self._text(value) if isinstance(value, str) else value
+
+    def _member(self, key: str, item: Any) -> Any:  # noqa: ANN401 - any JSON that ComfyUI sends
+        if key == "subfolder" and isinstance(item, str):
+            return self.outward(item)
+        if key in _ERROR_TEXTS and isinstance(item, str):
+            return without_paths(self._text(item))
+        return self.clean(item)
+
+    def _text(self, text: str) -> str:
+        return text.replace(self.root + "/", "").replace(self.root, "") if self.root else text
+
+
+def realm_of(pepper: str, owner: str, *, admin: bool) -> Realm:
+    """Return the realm of an owner."""
+    if admin:
+        return Realm("")
+    name = hmac.new(pepper.encode(), b"realm:" + owner.encode(), hashlib.sha256).hexdigest()[:20]
+    return Realm(f"u/{name}")
+
+
+def without_paths(text: str) -> str:
+    """Return an error's text with absolute paths taken out."""
+    return _ABSOLUTE_PATH.sub("<path>", text)
+
+
+def is_safe_name(name: str) -> bool:
+    """Return whether a relative file name stays below the folder it is joined to, on every system."""
+    if not 0 < len(name) <= 255 or _BAD_NAME.search(name) or name.startswith("/"):
+        return False
+    return all(part not in {"", ".", ".."} and part == part.strip() for part in name.split("/"))
+
+
+def files_in(value: Any) -> Iterator[StoredFile]:  # noqa: ANN401 - any JSON that ComfyUI sends
+    """Yield every file that a job's outputs name, whatever the node calls the list it is in."""
+    if isinstance(value, dict):
+        if isinstance(value.get("filename"), str):
+            yield StoredFile(str(value.get("type", "output")), str(value.get("subfolder", "")), value["filename"])
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from files_in(item)

@@ -1,0 +1,15 @@
+"""A file in one of ComfyUI's folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file in one of ComfyUI's folders, under ComfyUI's own names."""
+
+    type: str
+    """output, temp or input."""
+    subfolder: str
+    filename: str

@@ -1,0 +1,1 @@
+"""Quotas and usage of users and keys, by day and month."""

@@ -1,0 +1,68 @@
+"""Problems for exceeded quotas: which quota, until when, and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from provisioning.contract.gateway_options import Unit
+from provisioning.gateway.core.problems import Code, Problem, whole_seconds
+from provisioning.gateway.usage.balance import Balance
+from provisioning.gateway.usage.calendar import Window
+from provisioning.gateway.usage.quotas import Quota, Subject
+from provisioning.gateway.usage.units import MEASURES, of_unit, to_display
+
+_WHOSE = {Subject.USER: "your user", Subject.KEY: "this key"}
+_WORDS = {Unit.GPU_SECONDS: "GPU seconds", Unit.USD: "US dollars"}
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A quota that has no room for what was asked."""
+
+    quota: Quota
+    window: Window
+    standing: Balance
+
+
+def refusal(violations: Sequence[Violation], now: int) -> Problem:
+    """Return the error: 402 when only money is missing, 429 otherwise; Retry-After is the end of the last window."""
+    last = max(violations, key=lambda violation: violation.window.end)
+    money = all(violation.quota.unit is Unit.USD for violation in violations)
+    return Problem(
+        Code.QUOTA_EXHAUSTED if money else Code.QUOTA_EXCEEDED,
+        " ".join(map(_sentence, violations)) + f" Wait until {_moment(last.window.end)}, or ask the operator for more.",
+        retry_after=(last.window.end - now) / 1000,
+        headers=_headers(violations, now),
+        members={"violated-policies": [violation.quota.name for violation in violations]},
+    )
+
+
+def _headers(violations: Sequence[Violation], now: int) -> tuple[tuple[str, str], ...]:
+    """Return the RateLimit fields of the quotas that refused, beside those of the rates, in their measures.
+
+    Quota, window and unit by draft-ietf-httpapi-ratelimit-headers-10, section 3: gpu_ms and usd_micros are whole.
+    """
+    policies, left = [], []
+    for quota, window, standing in ((each.quota, each.window, each.standing) for each in violations):
+        seconds, measure = (window.end - window.start) // 1000, MEASURES[quota.unit].name
+        policies.append(f'"{quota.name}";q={quota.limit};qu="{measure}";w={seconds}')
+        room = max(0, standing.room(quota.unit, quota.limit))
+        left.append(f'"{quota.name}";r={room};t={whole_seconds((window.end - now) / 1000)}')
+    return ("ratelimit-policy", ", ".join(policies)), ("ratelimit", ", ".join(left))
+
+
+def _sentence(violation: Violation) -> str:
+    quota, standing = violation.quota, violation.standing
+    limit, used, reserved = (
+        to_display(quota.unit, amount)
+        for amount in (quota.limit, of_unit(standing.used, quota.unit), of_unit(standing.reserved, quota.unit))
+    )
+    what = _WORDS.get(quota.unit, quota.unit.value)
+    allowed = f"Of {limit} {what} per {quota.period.value} (UTC) that {_WHOSE[quota.subject]} may take"
+    return f"{allowed}, {used} are used and {reserved} set aside for work under way."
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%MZ")

@@ -1,0 +1,64 @@
+"""The operations of a caller on its own account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.gateway.admin.audit_context import context_of
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import Access, Answer, Body, Operation, Tag
+from provisioning.gateway.core.limit_settings import NOTHING
+from provisioning.gateway.core.problems import Code
+from provisioning.gateway.limits.policies import Limits
+from provisioning.gateway.users.schemas import Me, PasswordChange
+from provisioning.gateway.users.service import UserService
+
+ME: dict[str, Any] = {
+    "key_id": "4fPq9sZ1",
+    "name": "discord bot",
+    "owner": "discord",
+    "scopes": ["assets", "jobs", "read"],
+    "is_person": False,
+    "expires_at": None,
+    "limits": NOTHING.model_dump(mode="json") | {"requests_per_minute": 300},
+    "user_limits": NOTHING.model_dump(mode="json") | {"requests_per_minute": 600, "max_queued": 100},
+}
+
+
+class AccountRoutes:
+    """Shows callers their own rights and limits, and lets people change their own passwords."""
+
+    def __init__(self, users: UserService, limits: Limits) -> None:
+        self._users = users
+        self._limits = limits
+
+    @Operation(
+        method="GET",
+        path="/api/gateway/me",
+        access=Access.ANY,
+        tag=Tag.ACCESS,
+        summary="Show the caller",
+        answers=(Answer("The caller, its scopes and limits.", Me, ME),),
+    )
+    async def me(self, exchange: Exchange) -> Me:
+        """Show who the caller is, its scopes and its limits."""
+        found = self._limits.of(exchange.who)
+        return Me.of(exchange.who, found.key, found.user)
+
+    @Operation(
+        method="POST",
+        path="/api/gateway/me/password",
+        access=Access.ANY,
+        tag=Tag.ACCESS,
+        summary="Change one's own password",
+        body=Body(
+            PasswordChange, {"current": "a long enough one", "new": "another long one"}, invalid=Code.INVALID_REQUEST
+        ),
+        answers=(Answer("It is changed, and every login of before has ended.", status=204, media=None),),
+        problems=(Code.INVALID_LOGIN,),
+    )
+    async def set_password(self, exchange: Exchange, body: PasswordChange) -> None:
+        """Change the caller's password, which ends every earlier login, the caller's own included."""
+        with self._limits.attempt(exchange.scope, exchange.who.owner):
+            await self._users.set_own_password(context_of(exchange), body)
+        await exchange.send(204, b"", [])

@@ -1,0 +1,113 @@
+"""The operations on users."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.gateway.admin.audit_context import context_of
+from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.operation import Answer, Body, Operation, Parameter, Tag
+from provisioning.gateway.core.http.schemas import PageQuery, page_of
+from provisioning.gateway.core.limit_settings import NOTHING
+from provisioning.gateway.core.problems import Code
+from provisioning.gateway.core.scopes import ROLES, Role, Scope
+from provisioning.gateway.users.schemas import NewUser, User, UserChange, UserPage
+from provisioning.gateway.users.service import UserService
+
+USER: dict[str, Any] = {
+    "name": "discord",
+    "role": "member",
+    "scopes": sorted(ROLES[Role.MEMBER]),
+    "has_password": False,
+    "disabled": False,
+    "labels": {},
+    "limits": NOTHING.model_dump(mode="json") | {"max_queued": 20},
+    "created_at": "2026-11-22T08:00:00Z",
+}
+NAME = Parameter("name", "A user's name.", "discord", "path", required=True)
+
+
+class UserRoutes:
+    """Lets admins manage users."""
+
+    def __init__(self, users: UserService) -> None:
+        self._users = users
+
+    @Operation(
+        method="POST",
+        path="/api/gateway/users",
+        access=Scope.ADMIN,
+        tag=Tag.ACCESS,
+        summary="Create a user",
+        text="Keys that name it as owner share its jobs, files and limits, and can do no more than its role.",
+        body=Body(
+            NewUser,
+            {"name": "discord", "role": "member", "limits": {"max_queued": 20}},
+            invalid=Code.INVALID_REQUEST,
+        ),
+        answers=(Answer("The user.", User, USER, 201),),
+        problems=(Code.STATE_CONFLICT,),
+    )
+    async def create(self, exchange: Exchange, body: NewUser) -> User:
+        """Create a user."""
+        return User.of(await self._users.create(context_of(exchange), body))
+
+    @Operation(
+        method="GET",
+        path="/api/gateway/users",
+        access=Scope.ADMIN,
+        tag=Tag.ACCESS,
+        summary="List users",
+        query=PageQuery,
+        answers=(Answer("Newest first.", UserPage, {"items": [USER], "next_cursor": None}),),
+    )
+    async def list(self, exchange: Exchange, query: PageQuery) -> UserPage:  # noqa: ARG002 - the form of a handler
+        """List users, newest first."""
+        chosen, cursor = page_of([(user.name, user) for user in await self._users.list()], query)
+        return UserPage(items=[User.of(user) for user in chosen], next_cursor=cursor)
+
+    @Operation(
+        method="GET",
+        path="/api/gateway/users/{name}",
+        access=Scope.ADMIN,
+        tag=Tag.ACCESS,
+        summary="Show a user",
+        parameters=(NAME,),
+        answers=(Answer("The user.", User, USER),),
+    )
+    async def show(self, exchange: Exchange) -> User:
+        """Show one user."""
+        return User.of(await self._users.show(exchange.params["name"]))
+
+    @Operation(
+        method="PATCH",
+        path="/api/gateway/users/{name}",
+        access=Scope.ADMIN,
+        tag=Tag.ACCESS,
+        summary="Change or disable a user",
+        text="What is left out stays. Disabling ends its logins and stops its keys; enabling brings the keys back. "
+        "Nobody changes their own role or disables themselves.",
+        parameters=(NAME,),
+        body=Body(UserChange, {"disabled": True}, invalid=Code.INVALID_REQUEST),
+        answers=(Answer("The user as it is now, at once and everywhere.", User, {**USER, "disabled": True}),),
+        problems=(Code.STATE_CONFLICT,),
+    )
+    async def update(self, exchange: Exchange, body: UserChange) -> User:
+        """Change a user's role, password, labels or limits, or disable the user."""
+        return User.of(await self._users.update(context_of(exchange), exchange.params["name"], body))
+
+    @Operation(
+        method="DELETE",
+        path="/api/gateway/users/{name}",
+        access=Scope.ADMIN,
+        tag=Tag.ACCESS,
+        summary="Delete a user",
+        text="Its jobs, files and usage stay, and its name is given to nobody else.",
+        parameters=(NAME,),
+        answers=(Answer("Its logins have ended and its keys are revoked.", status=204, media=None),),
+        problems=(Code.STATE_CONFLICT,),
+    )
+    async def delete(self, exchange: Exchange) -> None:
+        """End a user, its logins and its keys; its jobs, files and usage stay."""
+        await self._users.delete(context_of(exchange), exchange.params["name"])
+        await exchange.send(204, b"", [])

@@ -1,0 +1,106 @@
+"""Users as requests and answers have them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from provisioning.gateway.accounts.records import UserRecord
+from provisioning.gateway.core.actor import Actor
+from provisioning.gateway.core.http.schemas import (
+    AnswerBody,
+    Labels,
+    RequestBody,
+    UserName,
+    optional_timestamp,
+    timestamp,
+)
+from provisioning.gateway.core.limit_settings import NOTHING, Allowance
+from provisioning.gateway.core.passwords import AnyPassword, NewPassword
+from provisioning.gateway.core.scopes import ROLES, Role, Scope
+
+
+class NewUser(RequestBody):
+    """A user to be created."""
+
+    name: UserName
+    role: Role = Role.MEMBER
+    password: NewPassword | None = None
+    """Without a password the user has keys alone."""
+    limits: Allowance = NOTHING
+    labels: Labels = Field(default_factory=dict)
+
+
+class UserChange(RequestBody):
+    """Changes of a user; members that are left out stay as they are."""
+
+    # Factories, since a default in the reference would say that a member that is left out is set to it.
+    role: Role = Field(default_factory=lambda: Role.VIEWER)
+    password: NewPassword | None = Field(default_factory=lambda: None)
+    """null: no login by password any more."""
+    disabled: bool = Field(default_factory=bool)
+    limits: Allowance = Field(default_factory=Allowance)
+    labels: Labels = Field(default_factory=dict)
+
+
+class PasswordChange(RequestBody):
+    """A new password for the caller."""
+
+    current: AnyPassword
+    new: NewPassword
+
+
+class User(AnswerBody):
+    """A user."""
+
+    name: str
+    role: Role
+    scopes: list[Scope]
+    """The most that the user and its keys may do."""
+    has_password: bool
+    disabled: bool
+    labels: dict[str, str]
+    limits: Allowance
+    created_at: datetime
+
+    @classmethod
+    def of(cls, record: UserRecord) -> User:
+        """Return a stored user."""
+        return cls(
+            name=record.name, role=record.role, scopes=sorted(ROLES[record.role]),
+            has_password=record.password is not None, disabled=record.disabled_at is not None,
+            labels=dict(record.labels), limits=record.limits, created_at=timestamp(record.created_at),
+        )  # fmt: skip
+
+
+class Me(AnswerBody):
+    """The caller."""
+
+    key_id: str
+    name: str
+    owner: str
+    scopes: list[Scope]
+    is_person: bool
+    expires_at: datetime | None
+    limits: Allowance
+    """The limits of this key alone, with the gateway's defaults."""
+    user_limits: Allowance
+    """The limits of all keys of the user together, with the gateway's defaults."""
+
+    @classmethod
+    def of(cls, actor: Actor, limits: Allowance, user_limits: Allowance) -> Me:
+        """Return a caller with the limits of its key and of its user."""
+        return cls(
+            key_id=actor.key_id, name=actor.name, owner=actor.owner, scopes=sorted(actor.scopes),
+            is_person=actor.key_id.startswith("user:"), expires_at=optional_timestamp(actor.expires_at),
+            limits=limits, user_limits=user_limits,
+        )  # fmt: skip
+
+
+class UserPage(AnswerBody):
+    """A page of users."""
+
+    items: list[User]
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""

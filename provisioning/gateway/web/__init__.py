@@ -1,1 +1,0 @@
-"""HTTP on the wire: requests in, answers out."""

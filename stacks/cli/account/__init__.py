@@ -1,0 +1,1 @@
+"""What the RunPod account holds: inventory, ownership, deletion, and the login to a pod."""

@@ -1,0 +1,67 @@
+"""The checkout the commands work on: its folders, what the set-up chose, and the stack files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stacks.cli.errors import CliError
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """One environment in one checkout."""
+
+    root: Path
+    env: str
+
+    @property
+    def state(self) -> Path:
+        """What must not be lost and does not belong into git: state, passphrases, the emulator's files."""
+        return self.root / ".state"
+
+    @property
+    def stack_file(self) -> Path:
+        """The environment's settings."""
+        return self.root / "stacks" / f"Pulumi.{self.env}.yaml"
+
+    def stack_yaml(self) -> dict[str, Any]:
+        """The settings as plain data, secrets still encrypted.
+
+        Raises:
+            CliError: there is no such environment, or its file is not YAML.
+        """
+        if not self.stack_file.exists():
+            known = ", ".join(sorted(file.name.split(".")[1] for file in self.stack_file.parent.glob("Pulumi.*.yaml")))
+            raise CliError(
+                f"there is no environment {self.env!r}: {self.stack_file.name} is missing; there are {known}"
+            )
+        try:
+            return dict(yaml.safe_load(self.stack_file.read_text()) or {})
+        except yaml.YAMLError as error:
+            raise CliError(f"{self.stack_file.name} is not valid YAML: {error}") from error
+
+    def setting(self, key: str) -> str | None:
+        """One plain value of the stack file's `config`, or None when it is absent or encrypted."""
+        value = (self.stack_yaml().get("config") or {}).get(key)
+        return value if isinstance(value, str) else None
+
+    def setup(self) -> dict[str, Any]:
+        """What `tools.setup` chose.
+
+        Raises:
+            CliError: it has not run here.
+        """
+        try:
+            return dict(json.loads((self.root / ".cache" / "setup.json").read_text()))
+        except (OSError, ValueError) as error:
+            raise CliError(f"{self.root} is not set up; run `make setup` there") from error
+
+
+def find_checkout(env: str) -> Checkout:
+    """The checkout this package is in."""
+    return Checkout(Path(__file__).resolve().parents[2], env)

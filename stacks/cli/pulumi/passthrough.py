@@ -1,0 +1,47 @@
+"""Finds the stack of a plain `pulumi` command, so that the command gets that stack's passphrase."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from components.naming import PROJECT
+
+CURRENT_SETTINGS = "--run-program"
+"""Makes the refresh before `up` and `preview` use the key and address of now: those of the last `up` may be revoked."""
+_REFRESHING = frozenset(("up", "update", "preview", "pre"))
+
+
+def selected_stack(arguments: Sequence[str], root: Path, environ: Mapping[str, str]) -> str:
+    """Return the stack named on the command line, by PULUMI_STACK, or selected in this checkout; empty for none."""
+    spaced = (value for flag, value in pairwise(arguments) if flag in {"-s", "--stack"})
+    joined = (word.partition("=")[2] for word in arguments if word.startswith("--stack="))
+    return next(iter((*spaced, *joined)), "") or environ.get("PULUMI_STACK", "") or _selected(root)
+
+
+def stack_name(arguments: Sequence[str], root: Path, environ: Mapping[str, str]) -> str | None:
+    """Return the last part of that name, which is the environment; None when there is none."""
+    return selected_stack(arguments, root, environ).rpartition("/")[2] or None
+
+
+def command_variables(arguments: Sequence[str]) -> dict[str, str]:
+    """The environment variables that a plain command needs: none for `destroy`, which must not need a program."""
+    refreshes = "destroy" not in arguments and not _REFRESHING.isdisjoint(arguments)
+    return {"PULUMI_RUN_PROGRAM": "true"} if refreshes else {}
+
+
+def may_change(arguments: Sequence[str]) -> bool:
+    """Return whether a plain command may create or end something."""
+    return not {"destroy", "down", "dn", "refresh"}.isdisjoint(arguments)
+
+
+def _selected(root: Path) -> str:
+    """What `pulumi stack select` remembered: our plugins folder is of this checkout alone, so there is one file."""
+    for file in sorted((root / ".cache" / "pulumi-home" / "workspaces").glob(f"{PROJECT}-*-workspace.json")):
+        try:
+            return str(json.loads(file.read_text()).get("stack") or "")
+        except (OSError, ValueError):
+            continue
+    return ""

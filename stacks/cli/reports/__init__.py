@@ -1,0 +1,1 @@
+"""What the commands report: findings, receipts, plans, losses. They decide nothing."""

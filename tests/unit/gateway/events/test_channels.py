@@ -1,0 +1,159 @@
+"""The replay buffer by itself: whatever is cut wherever, nothing is missed unsaid."""
+
+from __future__ import annotations
+
+import asyncio
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from provisioning.gateway.events.channels import MAX_BYTES, MAX_CHANNELS, MAX_EVENTS, Channels, Cursor, Event
+from provisioning.gateway.events.subscription import DRAINING, TOO_SLOW, EndedError, Subscription
+from tests.unit.gateway.conftest import ManualClock
+
+MIB = 1024 * 1024
+
+
+def channels(max_bytes: int = 32 * MIB) -> Channels:
+    return Channels(ManualClock(), max_bytes)
+
+
+def event(name: str, size: int = 2) -> Event:
+    return Event("job_status", name.encode().ljust(size), name)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("happens"), st.integers(1, 40)),
+            st.tuples(st.just("reads"), st.just(0)),
+            st.tuples(st.just("is cut"), st.just(0)),
+            st.tuples(st.just("restarts"), st.just(0)),
+        ),
+        max_size=60,
+    ),
+    kept=st.integers(3, 30),
+)
+def test_a_reader_that_is_cut_anywhere_gets_each_event_once_or_is_told(steps: list[tuple[str, int]], kept: int) -> None:
+    with mock.patch("provisioning.gateway.events.channels.MAX_EVENTS", kept):
+        asyncio.run(_follow(steps))
+
+
+async def _follow(steps: list[tuple[str, int]]) -> None:
+    """Play the steps against a model: what was heard is always a run of what happened, up to a reset."""
+    gateway = channels()
+    happened: list[str] = []
+    heard: list[str] = []
+    last_id = gateway.of("alice").id_of(0, 0)
+    reader = Subscription(gateway.of("alice"), 0)
+    for step, count in steps:
+        if step == "happens":
+            for _ in range(count):
+                happened.append(str(len(happened)))
+                gateway.tell("alice", event(happened[-1]))
+                gateway.tell("bob", event("bob's"))
+        elif step == "restarts":
+            gateway = channels()
+        if step in {"is cut", "restarts"} or not await _read(gateway, reader, heard):
+            place = gateway.of("alice").place(last_id)
+            assert place.resumed is not place.lost
+            if place.lost:
+                # It is told, and then the state as it is: everything up to now.
+                heard[:] = list(happened)
+            reader = Subscription(gateway.of("alice"), place.number)
+            assert await _read(gateway, reader, heard)
+        if step != "happens":
+            assert heard == happened
+        channel = gateway.of("alice")
+        last_id = channel.id_of(channel.number, 0)
+
+
+async def _read(gateway: Channels, reader: Subscription, heard: list[str]) -> bool:
+    try:
+        heard += [entry.event.job_id or "" for entry in await reader.read(0)]
+    except EndedError as ended:
+        return ended.reason != TOO_SLOW
+    return True
+
+
+def test_a_channel_is_bounded_in_number_and_bytes() -> None:
+    gateway = channels()
+    for number in range(MAX_EVENTS + 100):
+        gateway.tell("alice", event(str(number)))
+    found = gateway.of("alice").after(gateway.of("alice").number - MAX_EVENTS)
+    assert (len(found or ()), gateway.of("alice").after(0)) == (MAX_EVENTS, None)
+    for number in range(100):
+        gateway.tell("alice", event(str(number), MAX_BYTES // 10))
+    assert gateway.of("alice").bytes <= MAX_BYTES
+
+
+def test_all_channels_together_are_bounded_and_the_quietest_go_first() -> None:
+    gateway = channels(max_bytes=2 * MIB)
+    for owner in range(100):
+        for _ in range(10):
+            gateway.tell(str(owner), event("x", 10_000))
+    total = sum(gateway.of(str(owner)).bytes for owner in range(100)) + gateway.of(None).bytes
+    assert total <= 2 * MIB
+    assert gateway.of("99").after(0) is not None
+    assert gateway.of("0").after(0) is None
+
+
+def test_owners_that_nobody_listens_to_are_let_go() -> None:
+    gateway = channels()
+    with Subscription(gateway.of("kept"), 0):
+        for owner in range(MAX_CHANNELS + 10):
+            gateway.tell(str(owner), event("x"))
+        kept = gateway.of("kept")
+    assert kept is gateway.of("kept")
+    assert gateway.of("0").number == 0
+
+
+def test_numbers_tell_nothing_of_others() -> None:
+    gateway = channels()
+    gateway.tell("alice", event("a"))
+    for _ in range(50):
+        gateway.tell("bob", event("b"))
+    gateway.tell("alice", event("a"))
+    assert [entry.number for entry in gateway.of("alice").after(0) or ()] == [1, 2]
+    bobs = gateway.of("bob").id_of(50, 0)
+    assert gateway.of("alice").place(bobs).lost
+
+
+@pytest.mark.parametrize("text", ["", "1", "x-1-1", "0" * 12 + "-1-1", "0" * 12 + "-" + "9" * 16 + "-1", "\u0661"])
+def test_an_id_that_is_not_ours_is_a_reset(text: str) -> None:
+    assert channels().of("alice").place(text).lost
+
+
+def test_an_id_from_before_a_restart_says_since_when() -> None:
+    old = channels().of("alice").id_of(7, 1234)
+    assert channels().of("alice").place(old) == Cursor(0, lost=True, since_ms=1234)
+
+
+async def test_only_the_newest_preview_is_there_and_none_behind_the_end() -> None:
+    gateway = channels()
+    channel = gateway.of("alice")
+    for picture in ("one", "two"):
+        gateway.tell("alice", Event("job_preview", picture.encode(), "job", passing=True))
+    gateway.tell("alice", event("job"))
+    assert [entry.event.data.strip() for entry in channel.after(0) or ()] == [b"two", b"job"]
+    assert channel.bytes < 1000
+    gateway.ended("alice", "job")
+    assert [entry.number for entry in channel.after(0) or ()] == [3]
+
+
+async def test_a_drain_comes_behind_what_happened_and_a_refusal_at_once() -> None:
+    gateway = channels()
+    calm, refused = Subscription(gateway.of("alice"), 0), Subscription(gateway.of("alice"), 0)
+    with calm, refused:
+        gateway.tell("alice", event("x"))
+        calm.end(DRAINING)
+        refused.end("key_revoked")
+        assert len(await calm.read(0)) == 1
+        for reader, reason in ((calm, DRAINING), (refused, "key_revoked")):
+            with pytest.raises(EndedError) as ended:
+                await reader.read(0)
+            assert ended.value.reason == reason
+    assert gateway.heard_owners() == []

@@ -1,0 +1,27 @@
+"""What custom nodes report as their progress: anything that JSON can say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from provisioning.gateway.jobs.progress import Progress
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ('{"value": 3, "max": 20}', (3, 20)),
+        ('{"value": 2.5, "max": 10.0}', (2, 10)),
+        ('{"value": -1, "max": 10}', (0, 10)),
+        ('{"value": 1, "max": -10}', (1, 0)),
+        ('{"value": NaN, "max": 10}', (None, None)),
+        ('{"value": 1, "max": Infinity}', (None, None)),
+        ('{"value": "1", "max": null}', (None, None)),
+    ],
+)
+def test_only_numbers_from_zero_on_are_kept(data: str, expected: tuple[int | None, int | None]) -> None:
+    progress = Progress()
+    progress.advance("progress", json.loads(data))
+    assert (progress.step, progress.steps) == expected

@@ -1,0 +1,52 @@
+"""A flood of refusals is spaced out; a few of them never are."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from provisioning.gateway.core.database.tables import RequestRow
+from provisioning.gateway.jobs.ledger import RequestRecord
+from provisioning.gateway.limits import refusal_throttle
+from provisioning.gateway.limits.refusal_throttle import BURST, MOST_SECONDS, PER_SECOND, RefusalThrottle
+from tests.unit.gateway.conftest import Gate
+
+
+def test_who_is_refused_now_and_then_does_not_wait() -> None:
+    slow = RefusalThrottle()
+    assert {slow.delay(1000.0 + second) for second in range(100)} == {0.0}
+
+
+def test_so_many_at_once_do_not_wait_and_the_others_come_one_by_one() -> None:
+    flooded = RefusalThrottle()
+    delays = [flooded.delay(1000.0) for _ in range(BURST + 5)]
+    assert delays[: BURST + 1] == pytest.approx([0.0] * (BURST + 1), abs=1e-9)
+    gaps = [later - sooner for sooner, later in zip(delays[BURST:], delays[BURST + 1 :], strict=False)]
+    assert gaps == pytest.approx([1 / PER_SECOND] * 4)
+
+
+def test_none_waits_longer_than_it_was_told_to_and_a_flood_that_is_over_is_forgotten() -> None:
+    flooded = RefusalThrottle()
+    assert max(flooded.delay(1000.0) for _ in range(10 * PER_SECOND)) <= MOST_SECONDS
+    assert flooded.delay(1000.0 + MOST_SECONDS + 2 * BURST / PER_SECOND) == 0.0
+
+
+async def test_refusals_of_the_gateway_are_spaced_and_answers_are_not(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusal_throttle, "PER_SECOND", 5)
+    monkeypatch.setattr(refusal_throttle, "BURST", 0)
+    await gate.alice.get("/queue")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    refused = [asyncio.create_task(gate.client(None).get("/queue")) for _ in range(4)]
+    # While they wait, whoever has a key does not.
+    assert (await gate.alice.get("/queue")).status_code == 200
+    assert not all(task.done() for task in refused)
+    assert [answer.status_code for answer in await asyncio.gather(*refused)] == [401] * 4
+    assert loop.time() - began >= 0.6
+
+
+def test_a_requests_record_has_its_values_in_the_order_of_the_columns() -> None:
+    assert list(RequestRecord._fields) == RequestRow.__table__.columns.keys()

@@ -1,0 +1,124 @@
+"""More than two hundred requests in raw bytes that must come to nothing, and none of them does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.unit.gateway.conftest import NGINX_BUILDS, Gate, submit, taken, workflow
+from tests.unit.gateway.fake import PNG
+from tests.unit.gateway.raw import credentials, framing, heads, material, paths, sockets
+from tests.unit.gateway.raw.requests import Raw
+
+LEAST = 200
+CANARY = "canary-of-alice"
+PROBE = b"GET /livez HTTP/1.1\r\nHost: probe.test\r\nConnection: close\r\n\r\n"
+PATIENCE = 5.0
+HANGS = b"nothing came, and the connection stayed"
+STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
+
+
+@pytest.fixture(params=NGINX_BUILDS)
+def nginx(request: pytest.FixtureRequest) -> Path:
+    build: Path = request.param
+    return build
+
+
+async def table(gate: Gate) -> list[Raw]:
+    """Return every request."""
+    stolen = await material.gather(gate)
+    key = stolen.key
+    return [
+        *paths.requests(), *heads.requests(key), *framing.requests(key), *credentials.requests(stolen),
+        *sockets.requests(stolen),
+    ]  # fmt: skip
+
+
+async def furnish(gate: Gate) -> str:
+    """Give alice a job that waits and a file, with the canary in each; return the job's id."""
+    form = {"file_path": f"{CANARY}.png", "content_type": "image/png"}
+    await gate.alice.post("/api/v2/assets", data=form, files={"file": ("a.png", PNG)})
+    return await submit(gate.alice, prompt=workflow(CANARY))
+
+
+async def exchange(port: int, raw: Raw) -> tuple[bytes, bytes]:
+    """Return the answer to a request, and what then comes to a probe on the same connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answer = after = b""
+    # What is never answered is a fault like any other, and is named.
+    with contextlib.suppress(ConnectionError):
+        try:
+            async with asyncio.timeout(PATIENCE):
+                writer.write(raw.data)
+                answer = await one_answer(reader, has_body=not raw.data.startswith(b"HEAD "))
+                writer.write(PROBE)
+                after = await reader.read()
+        except TimeoutError:
+            answer = answer or HANGS
+    writer.close()
+    return answer, after
+
+
+async def one_answer(reader: asyncio.StreamReader, *, has_body: bool) -> bytes:
+    """Return one whole answer; what invites to send a body is none."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"HTTP/1.1 100 "):
+            head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        return head + (await reader.readexactly(int(length[1])) if length and has_body else b"")
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return b""
+
+
+def faults(raw: Raw, answer: bytes, after: bytes, secrets: tuple[bytes, ...]) -> list[str]:
+    """Return what is wrong with how a request was answered."""
+    found = STATUS.match(answer)
+    said = int(found[1]) if found else 0
+    wrong = [] if said in raw.statuses else [f"{said}, not {sorted(raw.statuses)}"]
+    if len(STATUS.findall(answer)) > 1:
+        wrong.append("more than one answer")
+    alive = [int(status) for status in STATUS.findall(after)]
+    if answer == HANGS:
+        wrong.append("it hangs")
+    goes_on = alive == [200] and b'"alive"' in after
+    if not goes_on and any(status < 400 for status in alive):
+        wrong.append(f"the connection is out of step: {after[:80]!r}")
+    if raw.cut and goes_on:
+        wrong.append("the connection goes on")
+    wrong += [f"it tells {secret!r}" for secret in secrets if secret in answer + after]
+    return wrong
+
+
+@pytest.mark.parametrize("overrides", [{"poll_seconds": 3600}])
+async def test_nothing_of_all_this_opens_anything(gate: Gate, port: int) -> None:
+    requests = await table(gate)
+    job = await furnish(gate)
+    await taken(gate, job)
+    assert len({raw.data for raw in requests}) > LEAST
+    counts = {"seen": len(gate.comfy.seen), **(await rows(gate))}
+    keys = (gate.keyring.admin, gate.keyring.alice, job, CANARY, "someone-elses", "/workspace/")
+    wrong = {}
+    for raw in requests:
+        answer, after = await exchange(port, raw)
+        if found := faults(raw, answer, after, tuple(key.encode() for key in keys)):
+            wrong[raw.name] = found
+    assert wrong == {}
+    assert counts == {"seen": len(gate.comfy.seen), **(await rows(gate))}
+
+
+async def rows(gate: Gate) -> dict[str, int]:
+    """Return how much of everything there is."""
+    tables = ("jobs", "assets", "keys", "users", "sessions", "audit", "webhook_endpoints", "spent_tickets")
+    return {name: gate.rows(f"SELECT count(*) FROM {name}")[0][0] for name in tables}  # noqa: S608 - our own words
+
+
+async def test_each_request_is_another(gate: Gate) -> None:
+    requests = await table(gate)
+    twice = [name for name, count in Counter(raw.name for raw in requests).items() if count > 1]
+    assert twice == []

@@ -1,0 +1,135 @@
+"""What happens when ComfyUI, the client or the database does not behave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+
+import httpx
+import pytest
+
+from tests.unit.gateway.conftest import Gate, submit, until
+from tests.unit.gateway.events.test_socket import heard, listening
+from tests.unit.gateway.fake import PNG
+
+
+@pytest.mark.parametrize("overrides", [{"deadline_seconds": 0.1}])
+async def test_no_answer_is_waited_for_longer_than_the_bound(gate: Gate) -> None:
+    gate.comfy.hang = True
+    answer = await gate.alice.get("/models")
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+
+
+async def test_half_an_answer_is_never_taken_for_a_whole(gate: Gate, port: int) -> None:
+    gate.comfy.hang = True
+    gate.comfy.files["output", "", "x.png"] = (PNG * 1000, "image/png")
+    headers = {"X-API-Key": gate.keyring.admin}
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, timeout=60
+    ) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get("/view?filename=x.png")
+
+
+async def test_the_gateways_socket_is_made_again(gate: Gate) -> None:
+    [first] = gate.comfy.sockets.values()
+    label = gate.app.services.dispatch.client_id
+    await first.close()
+    await until(lambda: gate.comfy.sockets.get(label) not in {None, first})
+    await until(lambda: gate.app.services.event_stream.connected)
+    assert (await gate.alice.get("/readyz")).json() == {"status": "ready"}
+
+
+NONSENSE: list[str | bytes] = [
+    "", "{", "[]", "null", '{"type": 5, "data": {}}', '{"type": "executing"}', '{"type": "executed", "data": {}}', b"",
+    b"\0", struct.pack(">II", 4, 99), struct.pack(">II", 4, 2) + b"{}", struct.pack(">II", 4, 2) + b"[]",
+    struct.pack(">I", 9),
+    '{"type": "logs", "data": {"entries": ["secret"]}}', '{"type": "crystools.monitor", "data": {"prompt_id": "JOB"}}',
+    '{"type": "execution_start", "data": {"prompt_id": "JOB", "timestamp": "soon"}}',
+]  # fmt: skip
+
+
+async def test_nonsense_from_comfyui_is_survived_and_not_passed_on(gate: Gate, port: int) -> None:
+    async with listening(port, gate.keyring.alice) as alice:
+        job = await submit(gate.alice)
+        for message in NONSENSE:
+            await gate.comfy.say(message.replace("JOB", job) if isinstance(message, str) else message)
+        await gate.comfy.begin(job)
+        await gate.comfy.end(job)
+        messages = await heard(alice, "executing")
+    types = {message["type"] if isinstance(message, dict) else "binary" for message in messages}
+    assert not types & {"logs", "crystools.monitor", "binary"}
+
+
+async def test_frames_without_an_id_go_to_whose_job_is_running(gate: Gate, port: int) -> None:
+    async with listening(port, gate.keyring.alice) as alice, listening(port, gate.keyring.bob) as bob:
+        job, other = await submit(gate.alice), await submit(gate.bob)
+        root = gate.comfy.submitted(job)["prompt"]["9"]["inputs"]["filename_prefix"].partition(f"/{job}")[0]
+        await gate.comfy.say(struct.pack(">I", 3) + b"before anything runs")
+        await gate.comfy.begin(job)
+        await gate.comfy.say(struct.pack(">II", 3, 1) + f"9saved {root}/a.png".encode())
+        await gate.comfy.end(job)
+        texts = [message for message in await heard(alice, "executing") if isinstance(message, bytes)]
+        await gate.comfy.begin(other)
+        await gate.comfy.end(other)
+        assert not any(isinstance(message, bytes) for message in await heard(bob, "executing"))
+    assert texts == [struct.pack(">II", 3, 1) + b"9saved a.png"]
+
+
+@pytest.mark.parametrize("overrides", [{"max_requests_per_owner": 2}])
+async def test_an_owner_has_so_many_requests_at_once(gate: Gate) -> None:
+    gate.comfy.hang = True
+    waiting = [asyncio.create_task(gate.alice.get(path)) for path in ("/models", "/embeddings")]
+    await until(lambda: gate.comfy.asked("GET", "/models") and gate.comfy.asked("GET", "/embeddings"))
+    answer = await gate.alice.get("/queue")
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (
+        429,
+        "concurrency_limited",
+        "1",
+    )
+    assert (await gate.bob.get("/queue")).status_code == 200
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert (await gate.alice.get("/queue")).status_code == 200
+
+
+async def test_a_body_nobody_asked_for_is_not_waited_for(gate: Gate) -> None:
+    answer = await gate.client(None).post("/upload/image", content=b"x" * 1000)
+    assert answer.status_code == 401
+
+
+async def test_deep_json_is_refused_not_fallen_over(gate: Gate) -> None:
+    for depth, status in ((60, 200), (70, 422), (900, 422), (100_000, 400)):
+        graph = '{"prompt": {"1": {"class_type": "X", "inputs": {"a": ' + "[" * (depth - 4) + "]" * (depth - 4) + "}}}}"
+        answer = await gate.alice.post("/prompt", content=graph)
+        assert answer.status_code == status, depth
+
+
+async def test_what_is_old_is_forgotten_and_what_it_took_is_not(gate: Gate) -> None:
+    job = await submit(gate.alice)
+    await gate.comfy.begin(job)
+    await gate.comfy.end(job)
+    assert job in (await gate.alice.get(f"/history/{job}")).json()
+    await gate.ledger.flush()
+    await gate.ledger.prune(gate.clock.now_ms() + 86_400_000)
+    assert (await gate.alice.get("/history")).json() == {}
+    assert gate.rows("SELECT count(*) FROM assets") == [(0,)]
+    assert gate.rows("SELECT state, gpu_ms, length(workflow) FROM jobs") == [("completed", 1500, 0)]
+
+
+async def test_every_code_of_the_catalogue_is_explained(gate: Gate) -> None:
+    answer = (await gate.alice.get("/errors/rate_limited")).json()
+    assert (answer["status"], answer["code"]) == (429, "rate_limited")
+    assert (await gate.alice.get("/errors/nonsense")).status_code == 404
+
+
+async def test_a_form_content_type_is_taken_as_comfyuis_own_scripts_send_it(gate: Gate) -> None:
+    body = json.dumps({"prompt": {"1": {"class_type": "X", "inputs": {}}}})
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    assert (await gate.alice.post("/prompt", content=body, headers=headers)).status_code == 200
+
+
+async def test_the_nodes_code_is_no_model(gate: Gate) -> None:
+    assert (await gate.alice.get("/models/custom_nodes")).status_code == 404

@@ -1,0 +1,253 @@
+"""When a newcomer on a volume may begin: never beside a gateway that lives, and at once where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from provisioning.gateway.__main__ import main
+from provisioning.gateway.core.database.database import Database, open_database
+from provisioning.gateway.core.database.log import generations, rebuild
+from provisioning.gateway.core.database.log.epochs import Epoch, Epochs
+from provisioning.gateway.core.database.log.liveness import Predecessor
+from provisioning.gateway.core.database.log.log import EpochLog
+from provisioning.gateway.server.standby import Standby
+from tests.unit.gateway.conftest import PEPPER
+from tests.unit.gateway.shipping import elsewhere, epochs, put, settings, word
+
+SILENCE = 60.0
+
+
+class Clocks:
+    """Both of a pod's clocks."""
+
+    def __init__(self, wall: float) -> None:
+        self.now = 0.0
+        self.offset = wall
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.offset + self.now
+
+
+def seen(epoch: Epoch, clocks: Clocks, pod_id: str = "pod-b") -> Predecessor:
+    return Predecessor(epoch, pod_id, SILENCE, clocks.monotonic, clocks.wall)
+
+
+@pytest.fixture
+def epoch(tmp_path: Path) -> Epoch:
+    """Return the epoch of another pod, which has just begun."""
+    return Epochs(tmp_path / "log").begin("pod-a")
+
+
+def now_of(epoch: Epoch) -> float:
+    life = epoch.life()
+    assert life is not None
+    return life.at
+
+
+def test_a_gateway_that_is_silent_for_the_bound_is_taken_as_dead(epoch: Epoch) -> None:
+    clocks = Clocks(now_of(epoch))
+    predecessor = seen(epoch, clocks)
+    for _ in range(20):
+        clocks.now += SILENCE / 2
+        epoch.beat("pod-a")
+        clocks.offset = now_of(epoch) - clocks.now
+        assert not predecessor.is_over()
+    clocks.now += SILENCE - 1
+    assert not predecessor.is_over()
+    clocks.now += 2
+    assert predecessor.is_over()
+
+
+def test_a_clock_that_is_wrong_by_a_minute_makes_nobody_dead(epoch: Epoch) -> None:
+    for error in (-SILENCE, SILENCE):
+        assert not seen(epoch, Clocks(now_of(epoch) + error)).is_over()
+
+
+def test_who_died_yesterday_is_not_waited_for(epoch: Epoch) -> None:
+    assert seen(epoch, Clocks(now_of(epoch) + 86_400)).is_over()
+
+
+def test_the_same_pod_and_an_end_in_order_are_not_waited_for(epoch: Epoch) -> None:
+    assert seen(epoch, Clocks(now_of(epoch)), "pod-a").is_over()
+    assert not seen(epoch, Clocks(now_of(epoch))).is_over()
+    epoch.close()
+    assert seen(epoch, Clocks(now_of(epoch))).is_over()
+
+
+def asked(epoch: Epoch) -> bool:
+    return epoch.is_asked
+
+
+async def test_it_asks_once_its_own_comfyui_answers(tmp_path: Path) -> None:
+    given = settings(tmp_path, pod_id="pod-b")
+    epochs = Epochs(tmp_path / "log")
+    epoch = epochs.begin("pod-a")
+    answers = False
+
+    async def is_ready() -> bool:
+        return answers
+
+    standby = Standby(given, epochs, is_ready)
+    assert not await standby.is_due()
+    assert not asked(epoch)
+    answers = True
+    assert not await standby.is_due()
+    assert asked(epoch)
+    epoch.close()
+    assert await standby.is_due()
+
+
+async def test_who_was_overtaken_does_not_ask_and_does_not_come_back_behind_a_restart(tmp_path: Path) -> None:
+    given = settings(tmp_path, pod_id="pod-a", silence_seconds=60)
+    epochs = Epochs(tmp_path / "log")
+    epochs.begin("pod-a")
+    newer = epochs.begin("pod-b")
+
+    async def is_ready() -> bool:
+        return True
+
+    standby = Standby(given, epochs, is_ready)
+    assert not await standby.is_due()
+    assert not asked(newer)
+    newer.close()
+    assert not await standby.is_due(), "it may only be started again"
+
+
+async def test_who_has_handed_over_leaves_the_next_epoch_to_who_asked_for_it(tmp_path: Path) -> None:
+    """It is started again at once, perhaps before the other pod has begun; one that never begins is not waited for."""
+    epochs = Epochs(tmp_path / "log")
+    own = epochs.begin("pod-a")
+    own.ask("pod-b")
+    own.close()
+
+    async def is_ready() -> bool:
+        return True
+
+    def standby(silence_seconds: float) -> Standby:
+        return Standby(settings(tmp_path, pod_id="pod-a", silence_seconds=silence_seconds), epochs, is_ready)
+
+    assert not await standby(60).is_due()
+    impatient = standby(0.01)
+    await impatient.is_due()
+    await asyncio.sleep(0.05)
+    assert await impatient.is_due()
+
+
+async def test_who_ended_while_it_was_asked_and_did_not_hand_over_goes_on(tmp_path: Path) -> None:
+    epochs = Epochs(tmp_path / "log")
+    epochs.begin("pod-a").ask("pod-b")
+
+    async def is_ready() -> bool:
+        return True
+
+    assert await Standby(settings(tmp_path, pod_id="pod-a"), epochs, is_ready).is_due()
+
+
+SLOW_PARTS = [(rebuild, "rebuild"), (generations, "write")]
+
+
+@pytest.mark.parametrize(("module", "part"), SLOW_PARTS, ids=["the former log is read", "the first copy is written"])
+def test_a_start_that_takes_longer_than_the_bound_is_not_taken_as_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, part: str
+) -> None:
+    bound = 2.0
+    given = settings(tmp_path, silence_seconds=bound)
+    open_database(given).close()
+    work, looks = getattr(module, part), []
+
+    def slow(*arguments: object) -> None:
+        newest = epochs(tmp_path).newest()
+        assert newest is not None
+        other = Predecessor(newest, "pod-b", bound)
+        until = time.monotonic() + 2 * bound
+        while time.monotonic() < until:
+            looks.append(other.is_over())
+            time.sleep(0.05)
+        work(*arguments)
+
+    monkeypatch.setattr(module, part, slow)
+    database = open_database(given, serves=True)
+    database.close()
+    assert looks
+    assert not any(looks)
+
+
+def config(root: Path, disk: str = "disk") -> str:
+    raw = {
+        "upstream": "http://127.0.0.1:9", "database": str(root / disk / "gateway.db"), "log": str(root / "log"),
+        "pepper": PEPPER, "pod_id": "pod",
+    }  # fmt: skip
+    (root / "gateway.json").write_text(json.dumps(raw))
+    return str(root / "gateway.json")
+
+
+def test_a_command_beside_a_gateway_reports_success_once_the_gateway_has_shipped_it(tmp_path: Path) -> None:
+    database = open_database(settings(tmp_path), serves=True)
+    put(database, "n", 1)
+    create = ["users", "create", "--config", config(tmp_path), "--name", "ann"]
+    assert main(create) == 0
+    there = elsewhere(tmp_path, "copy")
+    assert names(there) == ["ann"]
+    there.close()
+    database.close()
+
+
+def names(database: Database) -> list[str]:
+    return database.run_now(lambda connection: list(connection.exec_driver_sql("SELECT name FROM users").scalars()))
+
+
+def test_a_command_without_a_gateway_is_a_gateway_for_a_moment(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    assert main(["users", "create", "--config", config(tmp_path), "--name", "ann"]) == 0
+    there = open_database(settings(tmp_path, "elsewhere"))
+    assert names(there) == ["ann"]
+    there.close()
+
+
+def test_a_command_beside_a_gateway_that_is_gone_by_then_does_not_report_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = open_database(settings(tmp_path), serves=True)
+    put(database, "n", 1)
+    assert isinstance(database.log, EpochLog)
+    shipper = database.log._shipper
+    assert shipper is not None
+    shipper._ending = True
+    shipper._woken.set()
+    shipper._thread.join()
+    assert main(["users", "create", "--config", config(tmp_path), "--name", "ann"]) == 2
+    assert "not put it on the volume" in capsys.readouterr().err
+    database.close()
+    there = elsewhere(tmp_path, "copy")
+    assert (word(there, "n"), names(there)) == ("1", [])
+    there.close()
+
+
+@pytest.mark.root
+def test_what_root_does_on_the_pod_leaves_files_that_are_the_gateways(tmp_path: Path) -> None:
+    open_database(settings(tmp_path)).close()
+    for parent in [tmp_path, *list(tmp_path.parents)[:-2]]:
+        parent.chmod(parent.stat().st_mode | 0o055)
+    for name in ("disk", "log"):
+        for path in (tmp_path / name, *(tmp_path / name).rglob("*")):
+            os.chown(path, 10002, 10002)
+    create = ["users", "create", "--config", config(tmp_path), "--name", "ann"]
+    command = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(main(create)))
+    command.start()
+    command.join()
+    assert command.exitcode == 0
+    made = [found for name in ("disk", "log") for found in (tmp_path / name).rglob("*")]
+    assert len({path.parent for path in made if path.name == "beat"}) == 2
+    assert {found.stat().st_uid for found in made} == {10002}

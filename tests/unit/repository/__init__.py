@@ -1,0 +1,1 @@
+"""Tests of the repository: its documents, words, workflows and make targets."""
