@@ -69,6 +69,12 @@ def split_name(name: str) -> tuple[str, Marker | None]:
     return (base[:-1], marker) if marker else (name, None)
 
 
+def instance_of(name: str, env: Mapping[str, str] | None = None) -> str:
+    """Return the instance id in the marker of a resource; empty when the resource has no marker."""
+    marker = marker_of(name, env)
+    return marker.instance if marker else ""
+
+
 def marker_of(name: str, env: Mapping[str, str] | None = None) -> Marker | None:
     """Return the marker a resource carries in its name or, failing that, in its environment."""
     marker = split_name(name)[1]

@@ -34,6 +34,7 @@ from provisioning.contract.pod import (
     VOLUME_PARENT,
     PodEnv,
     boot_script,
+    gateway_host,
 )
 
 __all__ = [
@@ -63,4 +64,5 @@ __all__ = [
     "SourcePin",
     "SshTarget",
     "boot_script",
+    "gateway_host",
 ]

@@ -9,6 +9,9 @@ from pathlib import Path
 GATEWAY_PORT = 8189
 """The only HTTP port a pod publishes."""
 
+PROXY_HOST = "{pod_id}-{port}.proxy.runpod.net"
+"""Host name under which RunPod's proxy publishes an HTTP port of a pod."""
+
 COMFYUI_PORT = 8188
 """Where ComfyUI listens, on 127.0.0.1 alone; never published."""
 
@@ -50,6 +53,11 @@ DEFERRED_VARIABLES = (BOOT_SCRIPT_VARIABLE,)
 
 START_COMMAND = "bash -c 'eval \"$COMFYUI_BOOT_SCRIPT\"'"
 """The pod's `args`. The script travels in the environment, so that no quoting of RunPod's touches it."""
+
+
+def gateway_host(pod_id: str) -> str:
+    """Return the host name at which RunPod's proxy publishes the gateway of a pod."""
+    return PROXY_HOST.format(pod_id=pod_id.lower(), port=GATEWAY_PORT)
 
 
 def boot_script() -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from provisioning.errors import InstallError
 from provisioning.host.commands import run
 from provisioning.layout import Layout
-from provisioning.vault import archives
 
 APT_TIMEOUT = 600.0
 
@@ -65,14 +64,7 @@ def install(names: tuple[str, ...], layout: Layout, env: Mapping[str, str]) -> N
     run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *flags, *names], env=quiet, timeout=APT_TIMEOUT)
 
 
-def restore(layout: Layout, key: str, env: Mapping[str, str]) -> None:
-    """Install what is missing from the volume's packages alone, with the network possibly cut; raises InstallError."""
-    if not missing():
-        return
-    if not archives.is_kept(layout, archive(layout)):
-        raise InstallError(f"{', '.join(missing())} is missing and the volume holds no package for this release")
-    # What boot.sh unpacked or fetched before goes: the archive holds that too.
-    shutil.rmtree(cache(layout), ignore_errors=True)
-    archives.unpack(layout, key, archive(layout), cache(layout))
+def install_cached(layout: Layout, env: Mapping[str, str]) -> None:
+    """Install the .deb files of the cache with dpkg, without network access; raises InstallError."""
     debs = [str(cache(layout) / name) for name in files(layout)]
     run(["dpkg", "-i", *debs], env=dict(env) | {"DEBIAN_FRONTEND": "noninteractive"}, timeout=APT_TIMEOUT)

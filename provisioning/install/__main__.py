@@ -21,10 +21,10 @@ from provisioning.install.cleanup import remove_leftovers
 from provisioning.install.context import InstallContext
 from provisioning.install.facts import observe
 from provisioning.install.lease import Lease
-from provisioning.install.progress import DONE, FAILED, RUNNING, SKIPPED, WARNING, Progress
 from provisioning.install.serve import serve
 from provisioning.install.steps import STEPS, check_comfyui, decide, validate
 from provisioning.layout import Layout
+from provisioning.progress import DONE, FAILED, RUNNING, SKIPPED, WARNING, Progress
 from provisioning.services import isolation
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from provisioning import contract
 from provisioning.contract import ProvisionPlan, Secrets
 from provisioning.host import environ
-from provisioning.install.progress import Progress
 from provisioning.layout import Layout
+from provisioning.progress import Progress
 
 
 @dataclass(frozen=True)

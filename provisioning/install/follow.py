@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from provisioning.install import job
-from provisioning.install.progress import LOST, RESULT, read_from
 from provisioning.layout import Layout
+from provisioning.progress import LOST, RESULT, read_from
 
 POLL_SECONDS = 0.2
 SIGN_OF_LIFE_SECONDS = 5.0

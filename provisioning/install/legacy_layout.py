@@ -13,8 +13,8 @@ from pathlib import Path
 from provisioning.host import users
 from provisioning.host.files import hand_over
 from provisioning.install.context import InstallContext
-from provisioning.install.progress import DONE, RUNNING
 from provisioning.layout import Layout
+from provisioning.progress import DONE, RUNNING
 
 MOVED = ("input", "output", "user")
 """ComfyUI's folders whose files are clients'."""

@@ -9,11 +9,20 @@ from provisioning import contract
 from provisioning.errors import InstallError
 from provisioning.install.context import InstallContext
 from provisioning.install.paths import InstallPaths
-from provisioning.install.progress import DONE, RUNNING, WARNING
 from provisioning.layout import port
-from provisioning.services import comfyui, gateway, health, isolation, prepare, service_spec, start, supervisor
+from provisioning.progress import DONE, RUNNING, WARNING
+from provisioning.services import (
+    comfyui,
+    gateway,
+    health,
+    isolation,
+    prepare,
+    sealed_record,
+    service_spec,
+    start,
+    supervisor,
+)
 from provisioning.services.isolation import Isolation
-from provisioning.vault import record
 
 BOOT_SECONDS = 60.0
 COMFYUI_SECONDS = 420.0
@@ -45,7 +54,7 @@ def serve(context: InstallContext) -> None:
     _place(context, wanted)
     service_spec.store(context.layout, wanted)
     context.fence()
-    record.store(context.layout, context.volume_key, wanted)
+    sealed_record.store(context.layout, context.volume_key, wanted)
     start.write_script(context.layout, wanted.bundle)
     python = context.layout.local / wanted.gateway.python
     if known and supervisor.answers(context.layout.local / known.gateway.python, context.layout):

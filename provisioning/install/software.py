@@ -8,7 +8,7 @@ from pathlib import Path
 from provisioning.host import packages
 from provisioning.install.context import InstallContext
 from provisioning.install.paths import InstallPaths
-from provisioning.install.progress import RUNNING, WARNING
+from provisioning.progress import RUNNING, WARNING
 from provisioning.vault import archives
 from provisioning.vault.signed import UntrustedFileError
 

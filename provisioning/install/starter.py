@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.install import job
-from provisioning.install.progress import FAILED, Progress
 from provisioning.layout import Layout
+from provisioning.progress import FAILED, Progress
 
 START_SECONDS = 20.0
 

@@ -12,8 +12,8 @@ from provisioning.install import nodes, software, sources, uv, venvs
 from provisioning.install.context import InstallContext
 from provisioning.install.facts import Facts
 from provisioning.install.paths import InstallPaths, tokens
-from provisioning.install.progress import WARNING
 from provisioning.models import manifest, store
+from provisioning.progress import WARNING
 from provisioning.services import start
 from provisioning.vault import archives
 

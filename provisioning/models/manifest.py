@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from provisioning.contract import ModelPin
 from provisioning.errors import ModelError
-from provisioning.install.progress import DONE, RUNNING, SKIPPED, WARNING, Progress
 from provisioning.layout import Layout
 from provisioning.models import formats, store
 from provisioning.models.download import Download, DownloadHooks, Fetched
 from provisioning.models.http import Tokens
+from provisioning.progress import DONE, RUNNING, SKIPPED, WARNING, Progress
 
 PARALLEL = 4
 REPORT_SECONDS = 2.0

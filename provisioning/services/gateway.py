@@ -10,13 +10,10 @@ from provisioning.layout import Layout, port
 from provisioning.services import isolation
 from provisioning.services.service_spec import GatewayService, ServiceSpec
 
-PROXY_HOST = "{pod_id}-{port}.proxy.runpod.net"
-
 
 def hosts(service: GatewayService, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names the gateway answers to: the one RunPod's proxy gives this pod, and those that were set."""
-    pod_id = environ.get("RUNPOD_POD_ID", "")
-    own = PROXY_HOST.format(pod_id=pod_id.lower(), port=contract.GATEWAY_PORT)
+    own = contract.gateway_host(environ.get("RUNPOD_POD_ID", ""))
     return (own, *service.plan.options.get("hosts", ()))
 
 

@@ -12,9 +12,9 @@ from provisioning import contract
 from provisioning.errors import InstallError
 from provisioning.host import environ as pod_environ
 from provisioning.layout import Layout
-from provisioning.services import service_spec
+from provisioning.services import sealed_record, service_spec
 from provisioning.services.start import write_script
-from provisioning.vault import archives, record
+from provisioning.vault import archives
 
 
 def restore(layout: Layout, key: str) -> None:
@@ -24,11 +24,11 @@ def restore(layout: Layout, key: str) -> None:
         InstallError: Something on the volume is not what this stack wrote.
         OSError: The volume or the container disk fails.
     """
-    found = record.read(layout, key)
+    found = sealed_record.read(layout, key)
     python = layout.local / found.python
     if not python.exists():
         archives.unpack(layout, key, found.archive, python.parents[1])
-    service_spec.store(layout, record.opened(layout, key, found))
+    service_spec.store(layout, sealed_record.opened(layout, key, found))
     archives.mark_used(layout, [f"bundle-{found.bundle}"])
     write_script(layout, found.bundle)
 

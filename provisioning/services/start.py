@@ -15,10 +15,10 @@ from pathlib import Path
 from provisioning import contract
 from provisioning.errors import InstallError
 from provisioning.host import environ as pod_environ
-from provisioning.host import packages, users
+from provisioning.host import users
 from provisioning.host.files import give_directory, is_given, own_directory, write
 from provisioning.layout import Layout, port
-from provisioning.services import gateway, isolation, port_reservation, prepare, supervisor
+from provisioning.services import gateway, isolation, port_reservation, prepare, supervisor, system_packages
 from provisioning.services.service_spec import ServiceSpec, read
 
 START_SCRIPT = """\
@@ -147,7 +147,7 @@ def _make_directories(layout: Layout) -> None:
 def _restore(layout: Layout, environ: Mapping[str, str]) -> None:
     env = pod_environ.for_tools(environ)
     try:
-        packages.restore(layout, environ.get(contract.VOLUME_KEY_VARIABLE, ""), env)
+        system_packages.restore(layout, environ.get(contract.VOLUME_KEY_VARIABLE, ""), env)
     except (InstallError, OSError) as error:
         # What is installed runs without git or ensurepip; the next installation brings them.
         _say(f"system packages were not restored: {error}")

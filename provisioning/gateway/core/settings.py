@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, StringConstraints, ValidationError
 from sqlalchemy import URL
 
-from provisioning.contract import GATEWAY_PORT
+from provisioning.contract import GATEWAY_PORT, gateway_host
 from provisioning.contract.gateway_options import Options
 from provisioning.gateway.core import database_url
 from provisioning.gateway.core.scopes import Scope
@@ -81,8 +81,7 @@ class GatewaySettings(Options):
     @property
     def allowed_hosts(self) -> frozenset[str]:
         """Return the names that a Host header may carry."""
-        own = f"{self.pod_id.lower()}-{GATEWAY_PORT}.proxy.runpod.net"
-        return frozenset(self.hosts) | ({own} if self.pod_id else set())
+        return frozenset(self.hosts) | ({gateway_host(self.pod_id)} if self.pod_id else set())
 
 
 def load(path: Path) -> GatewaySettings:

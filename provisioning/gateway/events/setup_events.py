@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.gateway.events.broadcast import Broadcast
-from provisioning.install.progress import read_from
+from provisioning.progress import read_from
 
 LOOK_SECONDS = 1.0
 

@@ -13,7 +13,7 @@ from components.runpod.api import Client
 from components.runpod.api.errors import RunPodError
 from components.runpod.api.models import BillingRecord, NetworkVolume, Pod
 from components.runpod.inventory import AccountResource
-from components.runpod.marker import marker_of
+from components.runpod.marker import instance_of
 from stacks.cli.pulumi.stack import VOLUME, resources
 
 _BILLED_DAYS = 30
@@ -60,8 +60,8 @@ def meter(
 ) -> list[CostItem]:
     """Everything that carries one of the marks; a volume's age is taken from its entry in the state."""
     made = {item.get("id"): item.get("created") for item in resources(state, VOLUME)}
-    own_pods = [pod for pod in pods if _instance(pod.name, pod.env) in marks and pod.status != "TERMINATED"]
-    own_volumes = [volume for volume in volumes if _instance(volume.name, {}) in marks]
+    own_pods = [pod for pod in pods if instance_of(pod.name, pod.env) in marks and pod.status != "TERMINATED"]
+    own_volumes = [volume for volume in volumes if instance_of(volume.name) in marks]
     own_endpoints = [endpoint for endpoint in endpoints if endpoint.marker and endpoint.marker.instance in marks]
     kept = [_volume(volume, made.get(volume.id)) for volume in own_volumes]
     return [*map(_pod, own_pods), *kept, *map(_endpoint, own_endpoints)]
@@ -157,8 +157,3 @@ def _duration(since: datetime, until: datetime) -> str:
     return " ".join(
         [*([f"{days} d"] if days else []), *([f"{hours} h"] if days or hours else []), f"{minutes % 60} min"]
     )
-
-
-def _instance(name: str, env: Mapping[str, str]) -> str:
-    marker = marker_of(name, env)
-    return marker.instance if marker else ""

@@ -26,8 +26,8 @@ from provisioning import contract
 from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, Secrets, SourcePin, bundle
 from provisioning.install import job
 from provisioning.install.follow import follow
-from provisioning.install.progress import read_from
 from provisioning.layout import Layout
+from provisioning.progress import read_from
 from tests.comfyui.publication import Published, publish
 from tests.emulator.public_ports import kept_port
 from tests.unit.provisioning.conftest import TRUSTED

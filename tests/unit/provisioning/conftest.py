@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.install.progress import Progress
 from provisioning.layout import Layout
+from provisioning.progress import Progress
 
 TRUSTED: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 """How a tar file of our own is unpacked: Python before 3.11.4 knows no filters."""

@@ -9,7 +9,7 @@ from components.runpod import inventory
 from components.runpod.api.client import Client
 from components.runpod.api.errors import RunPodError
 from components.runpod.intents import Intent
-from components.runpod.marker import marker_of, new_instance, parse, urn_hash
+from components.runpod.marker import instance_of, marker_of, new_instance, parse, urn_hash
 from components.runpod.plugin.base import validation
 from components.runpod.plugin.base.property_codec import Values
 from components.runpod.plugin.base.resource import REQUIRED, Changes, Failure, Operation, ResourceHandler, token_of
@@ -157,9 +157,9 @@ def _remaining(operation: Operation, client: Client, instance: str, spared: Spar
     pods = [
         deletion_targets.pod(client, pod.id)
         for pod in client.list_pods()
-        if pod.status != "TERMINATED" and _instance(pod.name, pod.env) == instance
+        if pod.status != "TERMINATED" and instance_of(pod.name, pod.env) == instance
     ]
-    own = [volume.id for volume in client.list_network_volumes() if _instance(volume.name, {}) == instance]
+    own = [volume.id for volume in client.list_network_volumes() if instance_of(volume.name) == instance]
     volumes = [deletion_targets.volume(client, volume_id) for volume_id in own if not spared(volume_id)]
     held = inventory.of_instance(client, instance, partial(_cannot_see, operation))
     others = [deletion_targets.TARGETS[one.kind](client, one.id) for one in held]
@@ -169,8 +169,3 @@ def _remaining(operation: Operation, client: Client, instance: str, spared: Spar
 
 def _cannot_see(operation: Operation, what: str) -> None:
     operation.reporter.warning(f"the API key may not list {what}, so nobody looked whether any of this stack are left")
-
-
-def _instance(name: str, env: dict[str, str]) -> str:
-    marker = marker_of(name, env)
-    return marker.instance if marker else ""

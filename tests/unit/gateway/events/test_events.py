@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from provisioning.gateway.accounts import key_format
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.events import setup_events
-from provisioning.install.progress import DONE, RUNNING, Progress
+from provisioning.progress import DONE, RUNNING, Progress
 from tests.unit.gateway.conftest import Gate, finish, opened, submit, taken, until
 from tests.unit.gateway.listening import Frame, listening
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, Secrets, SourcePin
 from provisioning.install.context import InstallContext
-from provisioning.install.progress import Progress
 from provisioning.layout import Layout
+from provisioning.progress import Progress
 
 COMMIT = "c" * 40
 

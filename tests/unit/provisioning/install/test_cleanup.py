@@ -9,8 +9,8 @@ import pytest
 
 from provisioning.install.cleanup import FORGOTTEN_SECONDS, remove_leftovers
 from provisioning.install.paths import InstallPaths
-from provisioning.install.progress import Progress
 from provisioning.layout import Layout
+from provisioning.progress import Progress
 from provisioning.vault import archives
 from tests.unit.provisioning.install.contexts import context
 

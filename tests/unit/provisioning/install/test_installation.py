@@ -16,8 +16,8 @@ from provisioning import contract
 from provisioning.contract import GatewayPlan, ProvisionPlan, Secrets, SourcePin
 from provisioning.install import __main__ as installation
 from provisioning.install import job, probe, steps
-from provisioning.install.progress import read_from
 from provisioning.layout import Layout
+from provisioning.progress import read_from
 from provisioning.push import remedy
 
 Installed = Callable[[], list[dict[str, Any]]]

@@ -16,8 +16,8 @@ from provisioning.errors import InstallError
 from provisioning.install import job
 from provisioning.install.follow import follow
 from provisioning.install.lease import Beat, Lease, read
-from provisioning.install.progress import DONE, RUNNING, Progress
 from provisioning.layout import Layout
+from provisioning.progress import DONE, RUNNING, Progress
 
 HOLDER = """
 import sys, time

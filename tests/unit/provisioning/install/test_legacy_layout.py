@@ -10,8 +10,8 @@ from provisioning.errors import InstallError
 from provisioning.host.files import give_directory, refuse_links
 from provisioning.install import legacy_layout
 from provisioning.install.context import InstallContext
-from provisioning.install.progress import Progress
 from provisioning.layout import Layout
+from provisioning.progress import Progress
 from tests.unit.provisioning.install.contexts import context
 
 PICTURES = ("output/u/aa/ComfyUI_00001_.png", "output/u/aa/sub/b.png", "input/u/aa/face.png", "user/u/aa/w.json")

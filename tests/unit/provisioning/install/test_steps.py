@@ -12,9 +12,9 @@ from provisioning.errors import InstallError, ProvisioningError
 from provisioning.install import nodes, steps, venvs
 from provisioning.install.facts import Facts, observe
 from provisioning.install.paths import InstallPaths
-from provisioning.install.progress import Progress
 from provisioning.install.steps import STEPS, decide, validate
 from provisioning.layout import Layout
+from provisioning.progress import Progress
 from tests.unit.provisioning.install.contexts import COMMIT, context
 
 READY = Facts(

@@ -13,11 +13,11 @@ import pytest
 
 from provisioning.contract import ModelPin
 from provisioning.errors import DiskFullError, InstallError, ModelError
-from provisioning.install.progress import Progress
 from provisioning.layout import Layout
 from provisioning.models import manifest, store
 from provisioning.models.download import Download, DownloadHooks, Fetched
 from provisioning.models.http import Tokens
+from provisioning.progress import Progress
 from tests.unit.provisioning.conftest import Script, Serve, safetensors, sha256
 
 BIG = safetensors(bytes(range(256)) * 16384)  # 4 MiB: several chunks

@@ -17,8 +17,8 @@ import pytest
 from provisioning.contract import GatewayPlan, ProvisionPlan, PushRequest, Secrets, SourcePin, SshTarget, bundle
 from provisioning.errors import InstallError, ProvisioningError, UnreachablePodError, UntrustedPodError
 from provisioning.install import job
-from provisioning.install.progress import Progress
 from provisioning.layout import Layout
+from provisioning.progress import Progress
 from provisioning.ssh import remote
 from provisioning.ssh.console import Console
 from provisioning.ssh.pusher import Pusher, PushTimeouts
@@ -30,7 +30,7 @@ INSTALLER = """
 import json, os, sys, time
 from pathlib import Path
 from provisioning.install import job
-from provisioning.install.progress import Progress
+from provisioning.progress import Progress
 from provisioning.layout import Layout
 order = json.loads(sys.stdin.read())
 layout = Layout.from_env(os.environ)

@@ -16,9 +16,9 @@ from provisioning.contract import GatewayPlan
 from provisioning.errors import InstallError
 from provisioning.host.files import staging
 from provisioning.layout import Layout
-from provisioning.services import restore, service_spec
+from provisioning.services import restore, sealed_record, service_spec
 from provisioning.services.service_spec import ComfyUIService, GatewayService, ServiceSpec, Tree
-from provisioning.vault import archives, record, sealing, signed
+from provisioning.vault import archives, sealing, signed
 from provisioning.vault.signed import UntrustedFileError
 
 KEY = "k" * 64
@@ -175,11 +175,11 @@ def test_an_archive_that_no_start_can_use_is_known_as_such_and_read_but_once(lay
 
 
 def test_no_secret_lies_on_the_volume_in_clear(layout: Layout, python: Path) -> None:
-    record.store(layout, KEY, wanted())
+    sealed_record.store(layout, KEY, wanted())
     written = b"".join(path.read_bytes() for path in layout.volume.rglob("*") if path.is_file())
     assert not [canary for canary in (*CANARIES, KEY) if canary.encode() in written]
-    assert record.opened(layout, KEY, record.read(layout, KEY)) == wanted()
-    assert record.read(layout, KEY).archive == "gateway-1"
+    assert sealed_record.opened(layout, KEY, sealed_record.read(layout, KEY)) == wanted()
+    assert sealed_record.read(layout, KEY).archive == "gateway-1"
     assert python.exists()
 
 
@@ -191,7 +191,7 @@ def test_what_another_key_sealed_cannot_be_opened(python: Path) -> None:
 
 
 def test_a_start_restores_what_boot_runs_then(layout: Layout, python: Path) -> None:
-    record.store(layout, KEY, wanted())
+    sealed_record.store(layout, KEY, wanted())
     archives.keep(layout, KEY, wanted().gateway.archive, python.parents[1])
     before = python.read_text()
     python.unlink()
@@ -204,7 +204,7 @@ def test_a_start_restores_what_boot_runs_then(layout: Layout, python: Path) -> N
 
 
 def test_a_start_refuses_a_record_that_was_planted(layout: Layout, python: Path) -> None:
-    record.store(layout, "the key of somebody else", wanted())
+    sealed_record.store(layout, "the key of somebody else", wanted())
     with pytest.raises(UntrustedFileError):
         restore.restore(layout, KEY)
     assert python.exists()
