@@ -1,6 +1,7 @@
 """Measure the gateway against ComfyUI asked directly, nginx and comfy-api-proxy, and print one table.
 
-Everything runs on this machine alone: a canned ComfyUI, each target as one process before it, and the clients.
+Everything runs on this machine alone: a canned ComfyUI (for jobs the stand-in, which draws pictures), each target as
+one process before it, and the clients.
 Each figure is the median of rounds that take turns; CPU is the target's own, by the scheduler's count.
 """
 
@@ -19,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from provisioning.gateway.core.database.database import Database
-from tests.bench.gateway import listeners, requests, saturation, table, targets
+from tests.bench.gateway import jobs, listeners, requests, saturation, table, targets
 from tests.bench.gateway.requests import Case
 from tests.bench.gateway.table import Row
 from tests.bench.gateway.targets import Target
@@ -31,10 +32,12 @@ ENDED_JOB = "job-77"
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: 1.0 is what figures are quoted from."""
+    """How much is measured, 1.0 being what figures are quoted from, and on which ComfyUI."""
 
     rounds: int = requests.ROUNDS
     share: float = 1.0
+    comfyui_port: int = 0
+    """Of a ComfyUI that runs already, for the jobs; 0 for the stand-in."""
 
     def of(self, amount: float, least: float) -> int:
         """Return that share of an amount."""
@@ -83,7 +86,15 @@ def _saturation(folder: Path, effort: Effort) -> Iterator[Row]:
     return saturation.measured(folder, effort.of(saturation.CLIENTS, 20), seconds=effort.of(saturation.SECONDS, 1))
 
 
+def _jobs(folder: Path, effort: Effort) -> Iterator[Row]:
+    amount = jobs.Amount(
+        effort.of(jobs.SINGLES, 2), effort.of(jobs.JOBS, 4), effort.of(jobs.CLIENTS, 2), effort.of(jobs.ROUNDS, 1)
+    )
+    return jobs.measured(folder, amount, effort.comfyui_port)
+
+
 PARTS: Mapping[str, Part] = {
+    "jobs": _jobs,
     "json": partial(_requests, cases=requests.JSON),
     "images": partial(_requests, cases=requests.IMAGES),
     "own": partial(_requests, cases=requests.OWN, stored=True),
@@ -117,13 +128,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--rounds", type=int, default=requests.ROUNDS, help="rounds per figure (default %(default)s)")
     parser.add_argument("--share", type=float, default=1.0, help="of the requests and clients (default: all)")
+    parser.add_argument("--comfyui-port", type=int, default=0, help="run the jobs on the ComfyUI that listens there")
+    parser.add_argument("--json", type=Path, help="file to write the rows to as JSON")
     options = parser.parse_args(arguments)
     began = time.monotonic()
     table.say(f"before: {machine()}")
-    rows = run(options.parts or list(PARTS), Effort(options.rounds, options.share))
+    rows = run(options.parts or list(PARTS), Effort(options.rounds, options.share, options.comfyui_port))
     table.say(f"\n{machine()}\n{table.head()}")
     for row in rows:
         table.say(row.line())
+    if options.json is not None:
+        options.json.write_text(table.as_json(rows, machine()))
     table.say(f"{time.monotonic() - began:.0f} s")
     return int(any("MISSED" in row.verdict for row in rows))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 NAME, TARGET = 38, 16
 _COLUMNS = ("req/s", "p50 ms", "p95 ms", "CPU ms", "p50 +ms", "/direct", "/nginx", "/proxy")
@@ -48,6 +49,11 @@ def verdict(what: str, value: float, unit: str, limit: float, *, least: bool = F
 def head() -> str:
     """Return the table's first line."""
     return f"{'what':<{NAME}}{'target':<{TARGET}}{''.join(f'{name:>{_WIDTH}}' for name in _COLUMNS)}  aim"
+
+
+def as_json(rows: Sequence[Row], machine: str) -> str:
+    """Return the rows and the machine that they were measured on as JSON."""
+    return json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1)
 
 
 def say(text: str) -> None:

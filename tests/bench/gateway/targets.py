@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 120.0
 ADMIN = key_format.mint()
 """The key for every gateway here."""
+ADMIN_SEED = {"name": "admin", "key": ADMIN, "scopes": ["client", "admin"]}
 
 DIRECT, NGINX, PROXY, GATEWAY = "direct", "nginx", "comfy-api-proxy", "gateway"
 
@@ -62,10 +63,10 @@ def kept_port() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def process(name: str, port: int, *command: str) -> Iterator[Target]:
+def process(name: str, port: int, *command: str, environment: Mapping[str, str] | None = None) -> Iterator[Target]:
     """Run a server until the block ends; it listens when the block begins."""
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet) as started:
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=quiet, stderr=quiet) as started:
         try:
             _await_listener(name, port, started)
             yield Target(name, port, started.pid)
@@ -101,7 +102,7 @@ def gateway(folder: Path, comfyui: str, **options: object) -> Iterator[Target]:
         "pepper": "pepper-of-the-bench-0123456789",
         "rate_limit_per_minute": 1_000_000,
         "submits_per_minute": 1_000_000,
-        "seed_keys": [{"name": "admin", "key": ADMIN, "scopes": ["client", "admin"]}],
+        "seed_keys": [ADMIN_SEED],
     }
     command = (sys.executable, "-m", "provisioning.gateway", "serve", "--config", str(config))
     with kept_port() as port:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.bench.gateway import __main__ as bench
-from tests.bench.gateway import requests, saturation
+from tests.bench.gateway import job_targets, jobs, requests, saturation
+from tests.bench.gateway.job_client import JobTimes
 from tests.bench.gateway.load import Run
 from tests.bench.gateway.table import Row, head, verdict
 from tests.bench.gateway.targets import DIRECT, GATEWAY, NGINX, PROXY, Target
@@ -32,6 +34,30 @@ def test_what_the_gateway_answers_alone() -> None:
     rows = bench.run(["own", "lists"], TINY)
     assert {row.target for row in rows} == {PROXY, GATEWAY}
     assert all(row.p50 for row in rows)
+
+
+@pytest.mark.slow
+def test_jobs_are_run_directly_and_through_the_gateway(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    bench.main(["jobs", "--share", "0.01", "--json", str(report)])
+    rows = {(row["name"], row["target"]): row for row in json.loads(report.read_text())["rows"]}
+    direct, ours = (rows[jobs.STEPS["picture"], name] for name in (DIRECT, GATEWAY))
+    assert direct["p50"] > job_targets.STEPS * job_targets.STEP_SECONDS * 1000
+    assert ours["added"] == pytest.approx(ours["p50"] - direct["p50"])
+    assert "added" in ours["verdict"]
+    assert "time to ComfyUI's" in rows["4 jobs of 2 clients", GATEWAY]["verdict"]
+
+
+def test_a_jobs_figures_are_medians_beside_those_of_comfyui_alone() -> None:
+    direct = jobs.Results([JobTimes(0.001, 0.2, 0.25)] * 3, rounds=[20.0, 40.0, 20.0], cpu=[0.1] * 3)
+    ours = jobs.Results([JobTimes(0.002, 0.22, 0.29)] * 3, rounds=[22.0, 44.0, 30.0], cpu=[0.02, 0.01, 0.01])
+    results = {DIRECT: direct, GATEWAY: ours}
+    *_, picture = jobs.single_rows(results)
+    assert (picture.p50, picture.p95) == pytest.approx((290, 290))
+    assert picture.verdict == "added 40 ms, aim <= 30 ms: MISSED"
+    *_, row = jobs.round_rows(results, jobs.Amount())
+    assert row.verdict == "time to ComfyUI's 1.1, aim <= 1.2: met"
+    assert (row.per_second, row.cpu_ms) == pytest.approx((100 / 30, 10))
 
 
 @pytest.mark.slow
