@@ -24,7 +24,7 @@ from tests.bench.gateway import jobs, listeners, requests, saturation, table, ta
 from tests.bench.gateway.requests import Case
 from tests.bench.gateway.table import Row
 from tests.bench.gateway.targets import Target
-from tests.unit.gateway.jobs.test_many_jobs import JOBS, fill
+from tests.unit.gateway.job_rows import JOBS, fill
 
 ENDED_JOB = "job-77"
 """One of those that `fill` writes."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from aiohttp.test_utils import TestServer
 
 from tests.bench.gateway.table import Row, verdict
-from tests.unit.gateway.events import test_many_listeners as crowd
+from tests.unit.gateway import listener_load
 from tests.unit.gateway.fake import FakeComfyUI
 
 STREAMS, SOCKETS = 1000, 200
@@ -30,7 +30,7 @@ async def _measure(folder: Path, streams: int, sockets: int) -> tuple[int, int]:
     server = TestServer(fake.app(), host="127.0.0.1")
     await server.start_server()
     try:
-        return await crowd.measure((fake, f"http://127.0.0.1:{server.port}"), folder, streams, sockets)
+        return await listener_load.measure((fake, f"http://127.0.0.1:{server.port}"), folder, streams, sockets)
     finally:
         for socket in list(fake.sockets.values()):
             await socket.close()

@@ -17,12 +17,13 @@ from typing import Any
 
 import httpx
 
+from provisioning.gateway.accounts import key_format
 from provisioning.gateway.core.database.log import rebuild
 from tests.comfyui.model_files import write_models
 from tests.emulator.public_ports import kept_port
 from tests.integration.gateway import children
 from tests.unit.gateway.conftest import until
-from tests.unit.gateway.server.test_process import WORKFLOWS, Setup, is_up, prepare
+from tests.unit.gateway.gateway_process import WORKFLOWS, Setup, is_up, prepare
 
 START_SECONDS = 120.0
 
@@ -170,3 +171,14 @@ async def reach(volume: Volume, state: str, seconds: float = 20.0) -> bool:
 async def settle(volume: Volume, seconds: float = 240.0) -> None:
     """Wait until every job has its end."""
     await until(lambda: not volume.rows("SELECT 1 FROM jobs WHERE finished_at IS NULL LIMIT 1"), seconds)
+
+
+def with_admin(volume: Volume) -> httpx.AsyncClient:
+    """Give the volume's settings an admin's key; returns a client that bears it."""
+    token = key_format.mint()
+    settings = json.loads(volume.setup.config.read_text())
+    settings["seed_keys"].append({"name": "admin", "key": token, "scopes": ["admin"]})
+    volume.setup.config.write_text(json.dumps(settings))
+    return httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{volume.setup.port}", headers={"X-API-Key": token}, trust_env=False, timeout=60
+    )

@@ -17,7 +17,7 @@ from tests.comfyui.model_files import write_models
 from tests.emulator.public_ports import kept_port
 from tests.integration.gateway import children
 from tests.integration.gateway.bench import kill, spawn, until_up, workflow
-from tests.unit.gateway.server.test_process import Setup, is_up, prepare
+from tests.unit.gateway.gateway_process import Setup, is_up, prepare
 
 KEY = key_format.mint()
 

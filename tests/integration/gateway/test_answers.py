@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.gateway.bench import Volume, kill, workflow
-from tests.integration.gateway.test_kills import with_admin
+from tests.integration.gateway.bench import Volume, kill, with_admin, workflow
 from tests.unit.gateway.conftest import until
 from tests.unit.gateway.fake import PNG
 

@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestServer
 from provisioning.gateway.assets.store.store import DRAFTS
 from tests.unit.gateway.conftest import workflow
 from tests.unit.gateway.fake import PNG, FakeComfyUI
-from tests.unit.gateway.server.test_process import Setup, prepare, serving
+from tests.unit.gateway.gateway_process import Setup, prepare, serving
 
 pytestmark = pytest.mark.slow
 

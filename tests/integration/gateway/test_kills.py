@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections import Counter
@@ -15,8 +14,7 @@ from typing import Literal
 import httpx
 import pytest
 
-from provisioning.gateway.accounts import key_format
-from tests.integration.gateway.bench import Orders, Volume, kill, reach, settle, workflow
+from tests.integration.gateway.bench import Orders, Volume, kill, reach, settle, with_admin, workflow
 from tests.unit.gateway.conftest import until
 
 pytestmark = pytest.mark.slow
@@ -133,17 +131,6 @@ async def test_the_gateway_is_killed_fifty_times(tmp_path: Path) -> None:
 async def test_comfyui_is_killed_fifty_times(tmp_path: Path) -> None:
     found = await kill_often(tmp_path, 50, "comfyui", 1)
     assert set(found.reached) >= {"accepted", "queued", "running"}
-
-
-def with_admin(volume: Volume) -> httpx.AsyncClient:
-    """Give the volume's settings an admin's key; returns a client that bears it."""
-    token = key_format.mint()
-    settings = json.loads(volume.setup.config.read_text())
-    settings["seed_keys"].append({"name": "admin", "key": token, "scopes": ["admin"]})
-    volume.setup.config.write_text(json.dumps(settings))
-    return httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{volume.setup.port}", headers={"X-API-Key": token}, trust_env=False, timeout=60
-    )
 
 
 async def issue(admin: httpx.AsyncClient, name: str) -> dict[str, str]:

@@ -19,8 +19,9 @@ from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.keys.schemas import NewKey
 from provisioning.gateway.keys.service import KeyService
 from provisioning.gateway.routes import OPERATIONS
+from tests.unit.gateway.accounts import add_user, issue
 from tests.unit.gateway.conftest import PEPPER, Gate, ManualClock, finish, submit, taken, until, workflow
-from tests.unit.gateway.keys.test_issuing import add_user, code, issue
+from tests.unit.gateway.problems import code
 from tests.unit.gateway.receiver import Receiver, receiving
 
 LOCAL = {"webhook_allow_http": True, "webhook_allow_private": True, "webhook_ports": []}

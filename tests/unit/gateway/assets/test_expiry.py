@@ -12,9 +12,9 @@ import pytest
 
 from provisioning.gateway.core.time_units import DAY_MS
 from provisioning.helper_requests import DELETION_SUFFIX
-from tests.unit.gateway.comfy_v2.test_v2 import reference
 from tests.unit.gateway.conftest import Gate, finish, submit, until
 from tests.unit.gateway.fake import PNG, png
+from tests.unit.gateway.file_references import reference
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import pytest
 from provisioning.gateway.assets.repository import Asset
 from provisioning.gateway.assets.store.paths import Place
 from provisioning.gateway.assets.store.store import DRAFTS
-from tests.unit.gateway.comfy_v2.test_v2 import reference
 from tests.unit.gateway.conftest import Gate, finish, opened, submit, until, workflow
 from tests.unit.gateway.fake import PNG, png
+from tests.unit.gateway.file_references import reference
 
 OTHER = png(2, 3)
 

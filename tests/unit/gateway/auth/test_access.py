@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import string
-from collections.abc import MutableMapping
-from typing import Any
 
 import pytest
 
@@ -13,19 +11,11 @@ from provisioning.gateway.core.http.operation import Access, Operation
 from provisioning.gateway.core.scopes import ROLES, Role, Scope, expand
 from provisioning.gateway.editor.routes import DEPTH, editor_operations
 from provisioning.gateway.routes import OPERATIONS
+from tests.unit.gateway.asgi_requests import bearer, raw_request
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit
+from tests.unit.gateway.route_paths import CLOSED, EVERY, NAMES, concrete
 
-EVERY = [(route, path) for route in OPERATIONS for path in route.paths]
-CLOSED = [(route, path) for route, path in EVERY if route.needs_key]
-NAMES = {
-    "code": "not_found", "id": "a", "name": "SaveImage", "folder": "loras", "hash": "blake3:0", "file": "a.json",
-    "dest": "b.json",
-}  # fmt: skip
 TYPO = UNKNOWN_KEY[:-7] + "1" + UNKNOWN_KEY[-6:]
-
-
-def concrete(path: str) -> str:
-    return path.format(**NAMES)
 
 
 def ids(pair: tuple[Operation, str]) -> str:
@@ -120,28 +110,6 @@ PATH_TRICKS = [
     "/%70rompt%2f", "/livez\\..\\prompt", "/livez%5c..%5cprompt", "/livez%252f", "/livez%", "/livez%z1", "/livez%ff",
     "/livez%c0%af", "/livez/.", "/livez/..", "/livez ", "/livez%09", "/livez\u00e9",
 ]  # fmt: skip
-
-
-async def raw_request(gate: Gate, raw_path: bytes, headers: list[tuple[bytes, bytes]], method: str = "GET") -> int:
-    """Send a request in the bytes that a client library would tidy up, and return the status."""
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http", "method": method, "raw_path": raw_path, "path": raw_path.decode("latin-1"), "query_string": b"",
-        "headers": headers, "client": ("203.0.113.9", 1234), "scheme": "http", "http_version": "1.1",
-    }  # fmt: skip
-    await gate.app(scope, receive, send)
-    return int(sent[0]["status"])
-
-
-def bearer(gate: Gate) -> tuple[bytes, bytes]:
-    return (b"authorization", f"Bearer {gate.keyring.admin}".encode())
 
 
 NAME = (b"host", HOST.encode())

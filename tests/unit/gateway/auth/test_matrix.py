@@ -10,9 +10,9 @@ import pytest
 from provisioning.gateway.core.http.operation import Access, Operation
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.routes import OPERATIONS
+from tests.unit.gateway.accounts import issue
 from tests.unit.gateway.conftest import Gate, finish, until
 from tests.unit.gateway.fake import PNG
-from tests.unit.gateway.keys.test_issuing import issue
 from tests.unit.gateway.receiver import Receiver, receiving
 
 CANARY = "canary-of-alice"

@@ -13,6 +13,7 @@ from blake3 import blake3
 
 from tests.unit.gateway.conftest import Gate, until, workflow
 from tests.unit.gateway.fake import PNG
+from tests.unit.gateway.file_references import reference
 
 HASH = f"blake3:{blake3(PNG).hexdigest()}"
 
@@ -73,10 +74,6 @@ async def test_strangers_find_nothing(gate: Gate) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "missing_asset")
     assert gate.comfy.pending[0][1] == job["id"]
     assert (await gate.admin.get(paths[0])).status_code == 200
-
-
-def reference(asset_id: str) -> dict[str, Any]:
-    return {"__type": "core/ASSET", "info": {"id": asset_id}}
 
 
 async def test_an_asset_stands_in_place_of_a_file_name(gate: Gate) -> None:

@@ -13,6 +13,7 @@ from provisioning.gateway.assets.repository import Asset
 from provisioning.gateway.upstream.realm import is_safe_name, without_paths
 from tests.unit.gateway.conftest import Gate, finish, submit, until, workflow
 from tests.unit.gateway.fake import PNG, png
+from tests.unit.gateway.file_references import named
 
 
 def form(name: str = "a.png", content: bytes = PNG) -> dict[str, Any]:
@@ -253,10 +254,6 @@ def test_absolute_paths_are_taken_out(text: str) -> None:
 @pytest.mark.parametrize("text", ["and/or", "1/2 done", "see https://docs.test/a/b", "a / b"])
 def test_other_slashes_stay(text: str) -> None:
     assert without_paths(text) == text
-
-
-def named(filename: str, subfolder: str = "", kind: str = "output") -> dict[str, str]:
-    return {"filename": filename, "subfolder": subfolder, "type": kind}
 
 
 async def echo(gate: Gate, *files: dict[str, str]) -> str:

@@ -16,11 +16,10 @@ from websockets.exceptions import WebSocketException
 from provisioning.gateway.accounts import key_format
 from tests.unit.gateway.conftest import PEPPER, until
 from tests.unit.gateway.fake import PNG, FakeComfyUI
+from tests.unit.gateway.gateway_process import Setup, prepare, serving
+from tests.unit.gateway.raw.connections import PROBE, talk
 from tests.unit.gateway.raw.requests import head
 from tests.unit.gateway.receiver import Receiver, receiving
-from tests.unit.gateway.server.test_bypass import PROBE
-from tests.unit.gateway.server.test_process import Setup, prepare, serving
-from tests.unit.gateway.server.test_raw_connections import talk
 
 CANARY = "canary"
 PASSWORD = "canary-password-long"

@@ -3,12 +3,9 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from provisioning.gateway.accounts import key_format
@@ -16,40 +13,7 @@ from provisioning.gateway.events.socket_hub import MAX_BYTES, MAX_MESSAGES, PREV
 from provisioning.gateway.upstream.messages import PREVIEW, PREVIEW_WITH_METADATA, kind
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, lose, submit, until
 from tests.unit.gateway.fake import PNG
-
-
-@asynccontextmanager
-async def listening(port: int, token: str, label: str = "tab", **headers: str) -> AsyncIterator[ClientConnection]:
-    """Open a WebSocket and take its greeting."""
-    given = {"Authorization": f"Bearer {token}"} | headers
-    url = f"ws://127.0.0.1:{port}/ws?clientId={label}"
-    async with connect(url, additional_headers=given, proxy=None, compression=None, max_size=None) as socket:
-        greeting = json.loads(await socket.recv())
-        assert (greeting["type"], greeting["data"]["sid"]) == ("status", label)
-        yield socket
-
-
-async def heard(socket: ClientConnection, until: str) -> list[Any]:
-    """Return what arrives up to and including an event; binary messages as they are."""
-    messages: list[Any] = []
-    async with asyncio.timeout(60):
-        while True:
-            message = await socket.recv()
-            messages.append(message if isinstance(message, bytes) else json.loads(message))
-            if isinstance(message, str) and messages[-1]["type"] == until:
-                return messages
-
-
-async def silence(socket: ClientConnection) -> None:
-    """Check that nothing but the listener's own status arrives."""
-    while True:
-        try:
-            async with asyncio.timeout(0.1):
-                message = await socket.recv()
-        except TimeoutError:
-            return
-        assert isinstance(message, str)
-        assert json.loads(message)["type"] == "status", message
+from tests.unit.gateway.websocket_client import heard, listening, silence
 
 
 async def test_one_hears_of_ones_own_jobs_alone(gate: Gate, port: int) -> None:

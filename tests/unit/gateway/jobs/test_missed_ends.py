@@ -11,7 +11,7 @@ import pytest
 from provisioning.gateway.jobs import failure_codes
 from provisioning.gateway.jobs.missed_ends import MAX_FAULTS
 from tests.unit.gateway.conftest import Gate, finish, lose, submit, taken, until, workflow
-from tests.unit.gateway.events.test_socket import heard, listening, silence
+from tests.unit.gateway.websocket_client import heard, listening, silence
 
 FAULT = {"type": "value_not_in_list", "message": "Value not in list", "details": "sampler_name: 'nope'"}
 NODE_ERRORS = {"9": {"errors": [FAULT], "dependent_outputs": ["9"], "class_type": "SaveImage"}}

@@ -12,9 +12,9 @@ import pytest
 from provisioning.gateway.assets.store.paths import Kept, place_of
 from provisioning.gateway.jobs import provenance
 from provisioning.gateway.upstream.stored_file import StoredFile
-from tests.unit.gateway.comfyui_api.test_files import named
 from tests.unit.gateway.conftest import Gate, finish, submit, taken, until, workflow
 from tests.unit.gateway.fake import PNG, START_MS
+from tests.unit.gateway.file_references import named
 
 START = START_MS / 1000
 

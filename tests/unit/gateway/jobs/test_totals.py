@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from provisioning.gateway.core.database.database import Database
 from provisioning.gateway.core.database.tables import JobRow
 from provisioning.gateway.jobs.totals import ByState, Total, Totals
-from tests.unit.gateway.jobs.test_many_jobs import JOBS, fill
+from tests.unit.gateway.job_rows import JOBS, fill
 
 OPEN = "running"
 

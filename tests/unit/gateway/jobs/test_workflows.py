@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from provisioning.gateway.jobs.file_names import is_foreign
-from tests.unit.gateway.comfy_v2.test_v2 import reference
 from tests.unit.gateway.conftest import Gate, submit
 from tests.unit.gateway.fake import OBJECT_INFO
+from tests.unit.gateway.file_references import reference
 
 
 def node(cls: str, **inputs: object) -> dict[str, Any]:

@@ -4,35 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import httpx
 import pytest
 
 from provisioning.gateway.accounts import key_format
 from provisioning.gateway.core.scopes import ROLES, Role, Scope, expand
+from tests.unit.gateway.accounts import KEYS, add_user, issue
 from tests.unit.gateway.conftest import Gate, submit
-
-KEYS = "/api/gateway/keys"
-
-
-async def issue(client: httpx.AsyncClient, **order: object) -> dict[str, Any]:
-    """Issue a key and return the answer."""
-    answer = await client.post(KEYS, json={"name": "bot", **order})
-    assert answer.status_code == 201, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-async def add_user(gate: Gate, name: str, role: Role = Role.MEMBER, **order: object) -> None:
-    """Make a user."""
-    answer = await gate.admin.post("/api/gateway/users", json={"name": name, "role": role, **order})
-    assert answer.status_code == 201, answer.text
-
-
-def code(answer: httpx.Response) -> tuple[int, str]:
-    """Return an error's status and code."""
-    return answer.status_code, answer.json()["code"]
+from tests.unit.gateway.problems import code
 
 
 async def test_a_key_is_shown_once_and_its_secret_is_nowhere_else(

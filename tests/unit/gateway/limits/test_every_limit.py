@@ -14,9 +14,9 @@ import pytest
 
 from provisioning.contract.gateway_options import Period, Unit
 from provisioning.gateway.core.limit_settings import Allowance
+from tests.unit.gateway.accounts import add_user, issue
 from tests.unit.gateway.conftest import Gate, until, workflow
 from tests.unit.gateway.fake import PNG
-from tests.unit.gateway.keys.test_issuing import add_user, issue
 
 Act = Callable[["Visit", httpx.AsyncClient], Awaitable[httpx.Response]]
 

@@ -18,9 +18,9 @@ from provisioning.gateway.core.limit_settings import Allowance
 from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.limits.policies import Limits
-from tests.unit.gateway.auth.test_access import bearer, raw_request
+from tests.unit.gateway.accounts import add_user, issue
+from tests.unit.gateway.asgi_requests import bearer, raw_request
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit, workflow
-from tests.unit.gateway.keys.test_issuing import add_user, issue
 
 HOST_HEADER = (b"host", HOST.encode())
 """`raw_request` comes from an address that is not on loopback."""

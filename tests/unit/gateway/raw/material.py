@@ -10,10 +10,9 @@ from sqlalchemy import Connection, update
 from provisioning.gateway.core.database.tables import KeyRow
 from provisioning.gateway.core.scopes import Role
 from provisioning.gateway.sessions import tokens
+from tests.unit.gateway.accounts import add_user, issue
 from tests.unit.gateway.conftest import HOST, PEPPER, Gate, finish, submit
-from tests.unit.gateway.keys.test_issuing import add_user, issue
-from tests.unit.gateway.sessions.test_logins import PASSWORD, forged, log_in
-from tests.unit.gateway.sessions.test_sessions import cookie, open_session
+from tests.unit.gateway.logins import PASSWORD, cookie, forged, log_in, open_session
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import pytest
 from tests.unit.gateway.conftest import NGINX_BUILDS, Gate, submit, taken, workflow
 from tests.unit.gateway.fake import PNG
 from tests.unit.gateway.raw import credentials, framing, heads, material, paths, sockets
+from tests.unit.gateway.raw.connections import PROBE
 from tests.unit.gateway.raw.requests import Raw
 
 LEAST = 200
 CANARY = "canary-of-alice"
-PROBE = b"GET /livez HTTP/1.1\r\nHost: probe.test\r\nConnection: close\r\n\r\n"
 PATIENCE = 5.0
 HANGS = b"nothing came, and the connection stayed"
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")

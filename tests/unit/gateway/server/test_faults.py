@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.unit.gateway.conftest import Gate, submit, until
-from tests.unit.gateway.events.test_socket import heard, listening
 from tests.unit.gateway.fake import PNG
+from tests.unit.gateway.websocket_client import heard, listening
 
 
 @pytest.mark.parametrize("overrides", [{"deadline_seconds": 0.1}])

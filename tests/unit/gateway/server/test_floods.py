@@ -16,8 +16,8 @@ import pytest
 from provisioning.gateway.server.nginx_config import Limits
 from provisioning.gateway.server.websocket_limit import MAX_BYTES, MAX_PARTS
 from tests.unit.gateway.conftest import NGINX_BUILDS, Gate, until
+from tests.unit.gateway.raw.connections import read, request, status, talk
 from tests.unit.gateway.raw.sockets import ASKED, NONCE, VERSION
-from tests.unit.gateway.server.test_raw_connections import read, request, status, talk
 
 TEXT, BINARY, CLOSE, PING, PONG, MORE = 0x1, 0x2, 0x8, 0x9, 0xA, 0x0
 POLICY, TOO_BIG, WRONG, BAD_TEXT = 1008, 1009, 1002, 1007

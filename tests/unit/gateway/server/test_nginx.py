@@ -19,7 +19,7 @@ from provisioning.gateway.server.socket_folder import PREFIX, socket_folder
 from tests.emulator.public_ports import kept_port
 from tests.unit.gateway.conftest import until
 from tests.unit.gateway.fake import FakeComfyUI
-from tests.unit.gateway.server.test_process import prepare, serving
+from tests.unit.gateway.gateway_process import prepare, serving
 
 REST = b" /prompt HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 """Of a request, behind its method."""

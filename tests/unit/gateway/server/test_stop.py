@@ -17,16 +17,7 @@ from provisioning.gateway.accounts import key_format
 from tests.comfyui.model_files import write_models
 from tests.emulator.public_ports import kept_port
 from tests.unit.gateway.conftest import until
-from tests.unit.gateway.server.test_process import (
-    STAND_IN,
-    WORKFLOWS,
-    Setup,
-    finished,
-    is_up,
-    prepare,
-    process,
-    serving,
-)
+from tests.unit.gateway.gateway_process import STAND_IN, WORKFLOWS, Setup, finished, is_up, prepare, process, serving
 
 DRAWING: dict[str, Any] = json.loads((WORKFLOWS / "text_to_image.json").read_text())
 LOADING: dict[str, Any] = json.loads((WORKFLOWS / "image_to_image.json").read_text())

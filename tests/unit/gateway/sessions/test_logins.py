@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
-from typing import Any
 
-import httpx
 import jwt
 import pytest
 
 from provisioning.gateway.core.scopes import ROLES, Role
 from provisioning.gateway.sessions import tokens
-from tests.unit.gateway.conftest import HOST, PEPPER, Gate, submit
-from tests.unit.gateway.keys.test_issuing import add_user, code, issue
-
-LOGIN = "/api/gateway/login"
-PASSWORD = "correct horse battery"
-ORIGIN = {"Origin": f"http://{HOST}"}
-
-
-async def log_in(gate: Gate, user: str, password: str = PASSWORD) -> httpx.Response:
-    return await gate.client(None).post(LOGIN, json={"user": user, "password": password})
-
-
-async def person(gate: Gate, name: str = "ada", role: Role = Role.OPERATOR) -> str:
-    """Make a user, log in and return the token."""
-    await add_user(gate, name, role, password=PASSWORD)
-    answer = await log_in(gate, name)
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["access_token"])
+from tests.unit.gateway.accounts import add_user, issue
+from tests.unit.gateway.conftest import PEPPER, Gate, submit
+from tests.unit.gateway.logins import PASSWORD, forged, log_in, person
+from tests.unit.gateway.problems import code
 
 
 async def test_a_person_logs_in_and_is_the_same_as_a_key_of_theirs(gate: Gate) -> None:
@@ -168,16 +150,6 @@ async def test_wrong_passwords_are_slowed_by_account_and_by_address(gate: Gate) 
     assert [(await log_in(gate, f"u{number}", "wrong")).status_code for number in range(3)] == [401, 401, 429]
     gate.clock.advance(60)
     assert (await log_in(gate, "ada")).status_code == 200
-
-
-def forged(claims: dict[str, Any], key: bytes = b"", algorithm: str = "HS256", **header: object) -> str:
-    """Return a token in which one thing is not as ours."""
-    key = key or tokens.signing_key(PEPPER)
-    parts = [json.dumps({"alg": algorithm, "typ": "JWT", **header}), json.dumps(claims)]
-    signed = b".".join(base64.urlsafe_b64encode(part.encode()).rstrip(b"=") for part in parts)
-    digests = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
-    tail = b"" if algorithm == "none" else hmac.new(key, signed, digests[algorithm]).digest()
-    return f"{signed.decode()}.{base64.urlsafe_b64encode(tail).rstrip(b'=').decode()}"
 
 
 async def test_forged_tokens_open_nothing(gate: Gate) -> None:

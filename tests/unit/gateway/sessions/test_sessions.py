@@ -9,19 +9,11 @@ import pytest
 
 from provisioning.gateway.core.scopes import Role
 from provisioning.gateway.limits.policies import LOGINS
-from tests.unit.gateway.auth.test_access import EVERY, concrete
+from tests.unit.gateway.accounts import add_user, issue
 from tests.unit.gateway.conftest import HOST, Gate
-from tests.unit.gateway.keys.test_issuing import add_user, code, issue
-from tests.unit.gateway.sessions.test_logins import ORIGIN, PASSWORD, person
-
-
-async def open_session(gate: Gate, form: dict[str, str], **headers: str) -> httpx.Response:
-    return await gate.client(None, **(ORIGIN | headers)).post("/login", data=form)
-
-
-def cookie(answer: httpx.Response) -> dict[str, str]:
-    """Return the header that a browser would send from now on."""
-    return {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
+from tests.unit.gateway.logins import ORIGIN, PASSWORD, cookie, open_session, person
+from tests.unit.gateway.problems import code
+from tests.unit.gateway.route_paths import EVERY, concrete
 
 
 async def test_the_login_page_is_a_plain_form(gate: Gate) -> None:

@@ -14,9 +14,10 @@ from provisioning.gateway.accounts import key_format
 from provisioning.gateway.accounts.store import KeyStore
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.sessions.tickets import SECONDS, Tickets
+from tests.unit.gateway.accounts import issue
 from tests.unit.gateway.conftest import HOST, PEPPER, Gate, finish, submit
 from tests.unit.gateway.fake import PNG
-from tests.unit.gateway.keys.test_issuing import code, issue
+from tests.unit.gateway.problems import code
 
 TICKETS = "/api/gateway/tickets"
 SIGNED = "/api/gateway/signed-urls"

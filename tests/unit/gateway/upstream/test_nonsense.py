@@ -12,7 +12,7 @@ from provisioning.gateway.upstream import client
 from provisioning.gateway.upstream.node_catalogue import FRESH_SECONDS
 from tests.unit.gateway.conftest import Gate, finish, submit, taken, until
 from tests.unit.gateway.fake import PNG
-from tests.unit.gateway.keys.test_issuing import code
+from tests.unit.gateway.problems import code
 
 GRAPH = {"1": {"class_type": "X", "inputs": {}}}
 JSON, HTML = "application/json", "text/html"
