@@ -30,8 +30,6 @@ from provisioning.gateway.services import Services
 
 USE_SECONDS = 10.0
 """How often it is written down when keys were last used."""
-PRUNE_SECONDS = 3600.0
-"""How much later than its time something may go."""
 
 ANYWHERE: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
 """The place of a request that takes none."""
@@ -48,11 +46,12 @@ class Gateway:
         self, services: Services, router: Router, handlers: Mapping[str, Handler], sockets: Mapping[str, SocketRoute]
     ) -> None:
         """Take the handlers by the key of their operation, and the WebSockets by their path."""
+        internal = services.settings.internal
         self.services = services
         self._router = router
         self._handlers = handlers
         self._sockets = sockets
-        self._refusals = refusal_throttle.RefusalThrottle()
+        self._refusals = refusal_throttle.RefusalThrottle(internal.refusals_per_second, internal.refusal_burst)
         self._tasks: list[asyncio.Task[None]] = []
         self._watching: asyncio.Task[None] | None = None
 
@@ -101,7 +100,7 @@ class Gateway:
                 await services.expiry.run(before)
                 await services.webhooks.prune()
                 await services.ledger.prune(before)
-            await asyncio.sleep(PRUNE_SECONDS)
+            await asyncio.sleep(services.settings.internal.prune_seconds)
 
     async def _note_uses(self) -> None:
         while True:

@@ -120,7 +120,7 @@ def _job_routes(services: Services) -> JobRoutes:
     )  # fmt: skip
     return JobRoutes(
         submitter, services.job_documents, services.ledger, services.tracker, services.canceller, services.audit,
-        services.settings.max_body_bytes,
+        services.settings,
     )  # fmt: skip
 
 
@@ -128,7 +128,8 @@ def _file_features(services: Services) -> tuple[FileRoutes, AssetRoutes]:
     """Return the routes of files and assets."""
     settings, store, upstream = services.settings, services.files, services.upstream
     own_files = OwnFiles(services.ledger, services.tracker, services.realm)
-    uploads = Uploads(store, services.staging, upstream, services.space, settings.max_image_pixels)
+    retry_seconds = settings.internal.upload_retry_seconds
+    uploads = Uploads(store, services.staging, upstream, services.space, settings.max_image_pixels, retry_seconds)
     responder = FileResponder(store, services.staging, upstream)
     images = ImageUploads(
         own_files, uploads, services.assets, services.expiry.folders, services.staging, upstream, services.clock,

@@ -119,7 +119,7 @@ class Services:
     @cached_property
     def expiry(self) -> Expiry:
         """The deletion of files whose retention has ended."""
-        return self.ledger.expiry(self.helper, self.files)
+        return self.ledger.expiry(self.helper, self.files, self.settings.internal.expiry_batch)
 
     @cached_property
     def staging(self) -> InputStaging:
@@ -200,7 +200,8 @@ class Services:
         """The job queue."""
         # Where there is a log, another pod may take over.
         pool = SinglePool(self.upstream, self.breaker, alone=self.log is not None)
-        return Scheduler(self.tracker, self.ledger, self.dispatch, pool, self.breaker, self.clock)
+        verdict_seconds = self.settings.internal.verdict_seconds
+        return Scheduler(self.tracker, self.ledger, self.dispatch, pool, self.breaker, self.clock, verdict_seconds)
 
     @cached_property
     def canceller(self) -> Canceller:
@@ -238,7 +239,7 @@ class Services:
     @cached_property
     def streams(self) -> Streams:
         """The open event streams and WebSockets."""
-        return Streams(self.settings.max_streams, self.limits.streams)
+        return Streams(self.settings.max_streams, self.limits.streams, self.settings.internal.stream_recheck_seconds)
 
     @cached_property
     def teller(self) -> JobEvents:

@@ -20,7 +20,7 @@ from provisioning.gateway.core.database.database import Database
 from provisioning.gateway.core.database.tables import AssetRow
 from provisioning.gateway.core.folder_locks import Folder, FolderLocks
 from provisioning.gateway.core.problems import Code, Problem
-from provisioning.gateway.upstream.helper_requests import MAX_PATHS, HelperRequests
+from provisioning.gateway.upstream.helper_requests import HelperRequests
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 if TYPE_CHECKING:
@@ -38,13 +38,14 @@ class Found(NamedTuple):
 class Expiry:
     """Ends files; every method may raise Problem(STORE_UNAVAILABLE)."""
 
-    def __init__(self, database: Database, requests: HelperRequests, store: FileStore | None) -> None:
-        """`store` keeps the bytes beside ComfyUI's folders."""
+    def __init__(self, database: Database, requests: HelperRequests, store: FileStore | None, batch: int) -> None:
+        """`store` keeps the bytes beside ComfyUI's folders; one request deletes at most `batch` files."""
         self.folders = FolderLocks()
         """Whoever writes into a folder of ComfyUI's takes it here, so that a new file does not end with the old one."""
         self._database = database
         self._requests = requests
         self._store = store
+        self._batch = batch
 
     async def run(self, before: int) -> int:
         """End every file that was made or uploaded before a time; returns how many assets that were.
@@ -63,7 +64,7 @@ class Expiry:
 
     async def _older(self, before: int) -> list[Found]:
         old = select(AssetRow.id, AssetRow.job_id, AssetRow.type, AssetRow.subfolder, AssetRow.filename)
-        some = old.where(AssetRow.created_at < before).order_by(AssetRow.sequence).limit(MAX_PATHS)
+        some = old.where(AssetRow.created_at < before).order_by(AssetRow.sequence).limit(self._batch)
         rows = await self._database.read(lambda connection: list(connection.execute(some)))
         return [Found(row.id, row.job_id, StoredFile(row.type, row.subfolder, row.filename)) for row in rows]
 

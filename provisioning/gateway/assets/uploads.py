@@ -17,8 +17,6 @@ from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.upstream.client import ComfyUIClient, Request, upload_form
 from provisioning.gateway.upstream.stored_file import StoredFile
 
-RETRY_SECONDS = 1.0
-"""For so long an upload is tried again on a volume that gives errors."""
 PAUSE_SECONDS = 0.1
 
 
@@ -32,7 +30,10 @@ class Uploads:
         upstream: ComfyUIClient,
         space: Space,
         max_pixels: int,
+        retry_seconds: float,
     ) -> None:
+        """Write to the store again for `retry_seconds` while the volume gives passing errors."""
+        self._retry_seconds = retry_seconds
         self._store = store
         self._staging = staging
         self._upstream = upstream
@@ -62,15 +63,14 @@ class Uploads:
             raise
         self._staging.has(Kept(file, place_of(file)))
 
-    @staticmethod
-    async def _put(store: FileStore, file: StoredFile, content: Callable[[], AsyncIterator[bytes]]) -> None:
+    async def _put(self, store: FileStore, file: StoredFile, content: Callable[[], AsyncIterator[bytes]]) -> None:
         """Try a few times while the volume gives errors; a volume that stalls has its own bound."""
         began = time.monotonic()
         while True:
             try:
                 await store.put(place_of(file), content())
             except Problem as problem:
-                if problem.code is not Code.STORE_UNAVAILABLE or time.monotonic() - began > RETRY_SECONDS:
+                if problem.code is not Code.STORE_UNAVAILABLE or time.monotonic() - began > self._retry_seconds:
                     raise
                 await asyncio.sleep(PAUSE_SECONDS)
             else:

@@ -17,6 +17,7 @@ from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, Operation, Parameter, RateClass, Tag
 from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.core.settings import GatewaySettings
 from provisioning.gateway.docs.examples import JOB, WORKFLOW
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.job_documents import JobDocuments
@@ -25,9 +26,6 @@ from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.repository import JobRecord
 from provisioning.gateway.jobs.submission import SUBMITTING
 from provisioning.gateway.jobs.tracker import Tracker
-
-MAX_SCANNED = 500
-"""Jobs that are read for one page: a filter that fits few goes on with the next page."""
 
 
 class JobRoutes:
@@ -41,7 +39,7 @@ class JobRoutes:
         tracker: Tracker,
         canceller: Canceller,
         audit: AuditTrail,
-        max_body_bytes: int,
+        settings: GatewaySettings,
     ) -> None:
         self._submitter = submitter
         self._documents = documents
@@ -49,7 +47,8 @@ class JobRoutes:
         self._tracker = tracker
         self._canceller = canceller
         self._audit = audit
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes = settings.max_body_bytes
+        self._max_scanned = settings.internal.max_scanned_jobs
 
     @Operation(
         method="POST",
@@ -97,7 +96,7 @@ class JobRoutes:
         wanted, limit, before = JobFilter.of(query.status, exchange.query), query.limit, query.cursor or 2**53
         found: list[JobRecord] = []
         scanned, more = 0, True
-        while more and len(found) < limit and scanned < MAX_SCANNED:
+        while more and len(found) < limit and scanned < self._max_scanned:
             count = limit - len(found)
             rows = await self._ledger.rows(exchange.who.visible_owner, before=before, limit=count, states=wanted.states)
             found += [row for row in rows if wanted.fits(row)]

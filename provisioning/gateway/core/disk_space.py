@@ -102,8 +102,8 @@ class VolumeSpace(Space):
             await asyncio.sleep(COUNT_SECONDS)
 
 
-def measure(top: Path, without: Path) -> int:
-    """Return how many bytes the files below a folder have, at most MAX_ENTRIES of them; without those of another."""
+def measure(top: Path, without: Path, max_entries: int = MAX_ENTRIES) -> int:
+    """Return the bytes of the files below a folder, without those of another; stops after `max_entries` files."""
     total = seen = 0
     for folder, folders, names in os.walk(top):
         folders[:] = [name for name in folders if Path(folder, name) != without]
@@ -111,6 +111,6 @@ def measure(top: Path, without: Path) -> int:
             with contextlib.suppress(OSError):
                 total += os.stat(os.path.join(folder, name), follow_symlinks=False).st_size  # noqa: PTH116, PTH118 - many
         seen += len(names)
-        if seen > MAX_ENTRIES:
+        if seen > max_entries:
             break
     return total

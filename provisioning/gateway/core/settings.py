@@ -11,6 +11,7 @@ from sqlalchemy import URL
 from provisioning.contract import GATEWAY_PORT, gateway_host
 from provisioning.contract.gateway_options import Options
 from provisioning.gateway.core import database_url
+from provisioning.gateway.core.internal_limits import InternalLimits
 from provisioning.gateway.core.scopes import Scope
 
 
@@ -66,6 +67,7 @@ class GatewaySettings(Options):
     pepper: SecretStr = Field(min_length=16)
     """Keeps a stolen database useless: keys are stored as HMACs under it."""
     seed_keys: tuple[SeedKey, ...] = ()
+    internal: InternalLimits = InternalLimits()
 
     @property
     def encryption_keys(self) -> tuple[str, ...]:

@@ -77,7 +77,8 @@ class Cursor(NamedTuple):
 class Channel:
     """The events that one owner may hear of, oldest first."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, max_events: int) -> None:
+        self._max_events = max_events
         self.readers: set[Wakeable] = set()
         self.number = 0
         """Of the newest event."""
@@ -99,7 +100,7 @@ class Channel:
         else:
             self._kept.append(entry)
             self.bytes += event.size
-            while self.bytes > MAX_BYTES or len(self._kept) > MAX_EVENTS:
+            while self.bytes > MAX_BYTES or len(self._kept) > self._max_events:
                 self._drop_oldest()
         for reader in self.readers:
             reader.wake()
@@ -163,8 +164,10 @@ class Channel:
 class Channels:
     """Every owner's channel, and the admins', in which everything is."""
 
-    def __init__(self, clock: Clock, max_bytes: int) -> None:
+    def __init__(self, clock: Clock, max_bytes: int, max_events: int = MAX_EVENTS) -> None:
+        """Keep at most `max_bytes` in all channels together, and `max_events` in each."""
         self._clock = clock
+        self._max_events = max_events
         self._max_bytes = max_bytes
         self._bytes = 0
         self._channels: OrderedDict[str | None, Channel] = OrderedDict()
@@ -174,7 +177,7 @@ class Channels:
         channel = self._channels.get(owner)
         if channel is None:
             self._make_room()
-            channel = self._channels[owner] = Channel(self._clock)
+            channel = self._channels[owner] = Channel(self._clock, self._max_events)
         return channel
 
     def tell(self, owner: str, event: Event) -> None:

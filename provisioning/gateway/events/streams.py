@@ -12,9 +12,6 @@ from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.events.subscription import DRAINING
 
-RECHECK_SECONDS = 1.0
-"""How often the keys of open streams are looked at again, so that revoking one closes what it opened."""
-
 STREAMING = (Code.TOO_MANY_STREAMS, Code.DRAINING)
 """Problems of an operation whose answer is a stream."""
 
@@ -44,7 +41,8 @@ class Stream:
 class Streams:
     """All that are open."""
 
-    def __init__(self, in_all: int, bounds: Callable[[Actor], Bounds]) -> None:
+    def __init__(self, in_all: int, bounds: Callable[[Actor], Bounds], recheck_seconds: float) -> None:
+        self._recheck_seconds = recheck_seconds
         self._in_all = in_all
         self._bounds = bounds
         self._open: set[Stream] = set()
@@ -84,7 +82,7 @@ class Streams:
     async def watch(self) -> None:
         """End the streams of keys that no longer live, until cancelled."""
         while True:
-            await asyncio.sleep(RECHECK_SECONDS)
+            await asyncio.sleep(self._recheck_seconds)
             # One look for each key or login, however many streams it opened.
             for caller, check in {_caller(stream): stream.check for stream in self._open}.items():
                 await self._recheck(caller, check)

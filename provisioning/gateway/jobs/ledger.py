@@ -83,9 +83,9 @@ class Ledger(Records):
         self._requests: deque[RequestRecord] = deque(maxlen=MAX_WAITING)
         self._flush: asyncio.Task[None] | None = None
 
-    def expiry(self, requests: HelperRequests, store: FileStore | None) -> Expiry:
+    def expiry(self, requests: HelperRequests, store: FileStore | None, batch: int) -> Expiry:
         """Return what ends files, in the store and through the pod's helper that is asked by `requests`."""
-        return Expiry(self._database, requests, store)
+        return Expiry(self._database, requests, store, batch)
 
     async def accept(self, job: Job) -> bool:
         """Write down a new job and set aside what it may take; False when its idempotency key is taken.

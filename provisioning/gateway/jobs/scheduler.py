@@ -29,9 +29,6 @@ AGEING_MS = 60_000
 """Waiting this long is worth one priority class, so that no class waits for ever."""
 
 
-VERDICT_SECONDS = 30.0
-"""How long a submission waits for ComfyUI's verdict: well within the 90 s of RunPod's proxy and of common clients."""
-
 RECENT = 200
 """Finished jobs that a new process learns from how long jobs take."""
 
@@ -52,7 +49,14 @@ class Scheduler(JobObserver):
     """Hands waiting jobs to ComfyUI, one at a time."""
 
     def __init__(
-        self, tracker: Tracker, ledger: Ledger, dispatch: Dispatch, pool: Pool, breaker: CircuitBreaker, clock: Clock
+        self,
+        tracker: Tracker,
+        ledger: Ledger,
+        dispatch: Dispatch,
+        pool: Pool,
+        breaker: CircuitBreaker,
+        clock: Clock,
+        verdict_seconds: float,
     ) -> None:
         self.draining = False
         self.breaker = breaker
@@ -61,6 +65,7 @@ class Scheduler(JobObserver):
         self._dispatch = dispatch
         self._pool = pool
         self._clock = clock
+        self._verdict_seconds = verdict_seconds
         self._woken = asyncio.Event()
         self._machine_ms = 0.0
         self._finishes: dict[str, float] = {}
@@ -85,7 +90,7 @@ class Scheduler(JobObserver):
         self.wake()
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(VERDICT_SECONDS):
+                async with asyncio.timeout(self._verdict_seconds):
                     await job.decided.wait()
         finally:
             job.awaited = False

@@ -30,9 +30,6 @@ from provisioning.gateway.upstream.stored_file import StoredFile
 MAX_ATTEMPTS = 2
 """A job that ComfyUI lost is handed to it once more; one that kills ComfyUI twice is not."""
 
-LOOK_SECONDS = 2.0
-"""How long whoever asks about a job waits for a ComfyUI that is away or loads a model; its end is noticed anyway."""
-
 RECENT = 256
 """How many finished jobs are kept in mind for events that arrive after their end was found by looking."""
 
@@ -56,6 +53,7 @@ class Tracker:
         self._clock = clock
         self._pepper = settings.pepper.get_secret_value()
         self._max_queued = settings.max_queued
+        self._look_seconds = settings.internal.job_look_seconds
         self._live: dict[str, Job] = {}
         self.in_doubt: list[Job] = []
         """Jobs that were written down, though whoever submitted them was told that the volume fails."""
@@ -168,7 +166,7 @@ class Tracker:
         looking = asyncio.create_task(self._look(job))
         self._looking.add(looking)
         looking.add_done_callback(self._looking.discard)
-        await asyncio.wait({looking}, timeout=LOOK_SECONDS)
+        await asyncio.wait({looking}, timeout=self._look_seconds)
 
     async def _look(self, job: Job) -> None:
         try:

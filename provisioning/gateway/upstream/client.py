@@ -35,6 +35,7 @@ class Limits(NamedTuple):
     """Longest silence of ComfyUI within an answer; below the gateway's own bound of 90 s."""
     connections: int = 200
     """More than one owner may use, so that slow downloads leave some for the others."""
+    json_bytes: int = MAX_JSON_BYTES
 
 
 DEFAULT_LIMITS = Limits()
@@ -48,6 +49,8 @@ class Reply(NamedTuple):
     """By their names in lower case."""
     read: Callable[[], Awaitable[bytes]]
     """Gives the next piece of the body, empty at its end; raises Problem UPSTREAM_*."""
+    max_bytes: int = MAX_JSON_BYTES
+    """Longest body that `whole` returns."""
 
     @property
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -56,8 +59,8 @@ class Reply(NamedTuple):
             yield chunk
 
     async def whole(self, most: int | None = None) -> bytes:
-        """Return the body in one piece; raises Problem UPSTREAM_ERROR for over `most` bytes, else MAX_JSON_BYTES."""
-        bound = MAX_JSON_BYTES if most is None else most
+        """Return the body in one piece; raises Problem UPSTREAM_ERROR for over `most` bytes, else `max_bytes`."""
+        bound = self.max_bytes if most is None else most
         length = self.headers.get("content-length", "")
         expected = int(length) if length.isdigit() else -1
         pieces, size = [], 0
@@ -145,7 +148,7 @@ class ComfyUIHttpClient:
             if answer.status < 200:
                 raise Problem(Code.UPSTREAM_ERROR)
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            yield Reply(answer.status, headers, functools.partial(_read, answer))
+            yield Reply(answer.status, headers, functools.partial(_read, answer), self._limits.json_bytes)
 
     async def _send(self, request: Request) -> aiohttp.ClientResponse:
         _check(request)

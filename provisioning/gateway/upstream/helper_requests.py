@@ -11,7 +11,6 @@ import orjson
 
 from provisioning.helper_requests import DELETION_SUFFIX, RESTART
 
-MAX_PATHS = 2000
 """In one request; see provisioning.helper_requests.MAX_BYTES."""
 
 _log = logging.getLogger(__name__)

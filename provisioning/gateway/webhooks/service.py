@@ -26,7 +26,8 @@ class Webhooks:
         self.deliveries = Deliveries(database)
         self.sender = Sender(self.guard, clock, settings.webhook_timeout_seconds)
         backoff = Backoff(settings.webhook_give_up_hours * HOUR_MS, settings.webhook_disable_hours * HOUR_MS)
-        self.worker = Worker(self.endpoints, self.deliveries, self.sender, backoff, clock)
+        poll_seconds = settings.internal.webhook_poll_seconds
+        self.worker = Worker(self.endpoints, self.deliveries, self.sender, backoff, clock, poll_seconds)
         self._clock = clock
         self._kept_ms = settings.webhook_log_days * DAY_MS
 

@@ -20,9 +20,6 @@ from provisioning.gateway.webhooks.endpoints import Endpoints
 from provisioning.gateway.webhooks.records import Delivery, Endpoint
 from provisioning.gateway.webhooks.sender import AT_ONCE, Sender
 
-LOOK_SECONDS = 1.0
-"""How often what is due is looked for."""
-
 Render = Callable[[Delivery], Awaitable[bytes | None]]
 """Returns what a message says; None when what it is about is gone. May raise Problem."""
 
@@ -33,13 +30,20 @@ class Worker:
     """Sends deliveries that are due."""
 
     def __init__(
-        self, endpoints: Endpoints, deliveries: Deliveries, sender: Sender, backoff: Backoff, clock: Clock
+        self,
+        endpoints: Endpoints,
+        deliveries: Deliveries,
+        sender: Sender,
+        backoff: Backoff,
+        clock: Clock,
+        poll_seconds: float,
     ) -> None:
         self._endpoints = endpoints
         self._deliveries = deliveries
         self._sender = sender
         self._backoff = backoff
         self._clock = clock
+        self._poll_seconds = poll_seconds
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._per_endpoint: Counter[str] = Counter()
         self._one_ended = asyncio.Event()
@@ -53,7 +57,7 @@ class Worker:
                 with contextlib.suppress(Problem):
                     await self._begin_due(render)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
+                    async with asyncio.timeout(self._poll_seconds):
                         await self._one_ended.wait()
         finally:
             for task in self._busy.values():

@@ -29,7 +29,8 @@ from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.server import nginx as server_nginx
 from provisioning.gateway.server.nginx_config import SOCKET, Address, Limits, render
 from provisioning.gateway.server.serve import Server, server_config
-from provisioning.gateway.upstream.client import ComfyUIHttpClient
+from provisioning.gateway.upstream.client import DEFAULT_LIMITS, ComfyUIHttpClient
+from provisioning.gateway.upstream.client import Limits as UpstreamLimits
 from tests.emulator.public_ports import kept_port
 from tests.unit.gateway import postgres
 from tests.unit.gateway.conformance import CheckedTransport
@@ -263,8 +264,25 @@ def overrides() -> dict[str, Any]:
 
 
 @pytest.fixture
+def internal() -> dict[str, Any]:
+    """Return the internal limits that a test overrides."""
+    return {}
+
+
+@pytest.fixture
+def upstream_limits() -> UpstreamLimits:
+    """Return the limits of requests to ComfyUI; a test may override them."""
+    return DEFAULT_LIMITS
+
+
+@pytest.fixture
 async def gate(
-    comfy: tuple[FakeComfyUI, str], tmp_path: Path, empty_file: Path, overrides: dict[str, Any]
+    comfy: tuple[FakeComfyUI, str],
+    tmp_path: Path,
+    empty_file: Path,
+    overrides: dict[str, Any],
+    internal: dict[str, Any],
+    upstream_limits: UpstreamLimits,
 ) -> AsyncIterator[Gate]:
     keyring, clock = Keyring(), ManualClock()
     shutil.copy(empty_file, tmp_path / "gateway.db")
@@ -278,9 +296,10 @@ async def gate(
         "pepper": PEPPER,
         "seed_keys": keyring.seeds(),
         "poll_seconds": 60,
+        "internal": internal,
     }
     settings = GatewaySettings.model_validate(base | overrides)
-    async with opened(settings, clock) as (app, database, store, ledger):
+    async with opened(settings, clock, upstream_limits) as (app, database, store, ledger):
         gate = Gate(app, settings, comfy[0], clock, keyring, database, store, ledger)
         await until(lambda: app.services.event_stream.connected)
         yield gate
@@ -290,13 +309,13 @@ async def gate(
 
 @contextlib.asynccontextmanager
 async def opened(
-    settings: GatewaySettings, clock: ManualClock
+    settings: GatewaySettings, clock: ManualClock, upstream_limits: UpstreamLimits = DEFAULT_LIMITS
 ) -> AsyncIterator[tuple[Gateway, Database, Keys, Ledger]]:
     """Start a gateway and stop it."""
     database = open_database(settings)
     store = Keys(database, PEPPER, clock)
     ledger = Ledger(database, settings.usd_per_hour, JobQuotas.of(settings, settings.usd_per_hour), clock)
-    upstream = ComfyUIHttpClient(settings.upstream)
+    upstream = ComfyUIHttpClient(settings.upstream, upstream_limits)
     app = create_app(settings, keys=store, limiter=Limiter(clock), ledger=ledger, upstream=upstream, clock=clock)
     try:
         await app.start()

@@ -17,7 +17,8 @@ def open_store(settings: GatewaySettings) -> FileStore | None:
     # Whatever is wrong with the volume is told to whoever uploads; the gateway comes up all the same.
     with contextlib.suppress(OSError):
         settings.files.mkdir(parents=True, exist_ok=True)
-    return FileStore(settings.files, FileCipher(settings.encryption_keys, active=settings.encrypt_at_rest))
+    cipher = FileCipher(settings.encryption_keys, active=settings.encrypt_at_rest)
+    return FileStore(settings.files, cipher, settings.internal.file_stall_seconds)
 
 
 def space_of(settings: GatewaySettings, store: FileStore | None) -> Space:

@@ -34,7 +34,7 @@ BLOCK_BYTES = 1024 * 1024
 """A file is written in pieces of this size."""
 THREADS = 8
 STALL_SECONDS = 30.0
-"""How long one operation may take on a volume that stalls; whoever waits is then told to try again."""
+"""How long one operation on a file may take; then the client is asked to try again."""
 COUNT_SECONDS = 3600.0
 DRAFT_SECONDS = 3600.0
 """After this time a draft is one that a kill left behind."""
@@ -47,8 +47,9 @@ _log = logging.getLogger(__name__)
 class FileStore:
     """Keeps files under the names that ComfyUI knows them by."""
 
-    def __init__(self, root: Path, cipher: FileCipher) -> None:
+    def __init__(self, root: Path, cipher: FileCipher, stall_seconds: float = STALL_SECONDS) -> None:
         self._root = root
+        self._stall_seconds = stall_seconds
         self._cipher = cipher
         self._threads = ThreadPoolExecutor(THREADS, "files")
         self._drafts = root / DRAFTS
@@ -207,7 +208,7 @@ class FileStore:
 
     async def _do(self, work: Callable[[], Result], *, bounded: bool = True) -> Result:
         try:
-            async with asyncio.timeout(STALL_SECONDS if bounded else None):
+            async with asyncio.timeout(self._stall_seconds if bounded else None):
                 return await run_in_thread(self._threads, work)
         except FileSealError as error:
             _log.error("a stored file cannot be read: %s", error)

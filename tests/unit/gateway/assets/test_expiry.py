@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import datetime
 from pathlib import Path
@@ -80,6 +79,7 @@ async def test_what_is_old_goes_with_its_rows_and_what_is_new_stays(gate: Gate) 
     assert await gate.app.services.expiry.run(gate.clock.now_ms() - DAY_MS) == 0
 
 
+@pytest.mark.parametrize("internal", [{"prune_seconds": 0.01}])
 async def test_results_go_when_they_said_and_no_sooner(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the gateway's own rounds: nobody has to ask."""
     job = await submit(gate.alice)
@@ -96,8 +96,6 @@ async def test_results_go_when_they_said_and_no_sooner(gate: Gate, monkeypatch: 
         rounds.append(before)
 
     monkeypatch.setattr(gate.app.services.ledger, "prune", noted)
-    monkeypatch.setattr("provisioning.gateway.app.PRUNE_SECONDS", 0.01)
-    pruning = asyncio.create_task(gate.app._prune())
     for moment, status in ((end - 1, 200), (end + 1, 404)):
         gate.clock.now = moment
         begun = len(rounds)
@@ -106,7 +104,6 @@ async def test_results_go_when_they_said_and_no_sooner(gate: Gate, monkeypatch: 
         workflow = await gate.alice.get(f"/api/v2/jobs/{job}/workflow")
         assert (workflow.status_code, len(asked(gate))) == (status, status // 404), "and the workflow with it"
     assert (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["metrics"]["execution_ms"] == 1500, "what it took stays"
-    pruning.cancel()
 
 
 async def test_a_file_that_cannot_be_deleted_now_is_not_forgotten(gate: Gate, tmp_path: Path) -> None:
@@ -122,8 +119,8 @@ async def test_a_file_that_cannot_be_deleted_now_is_not_forgotten(gate: Gate, tm
     assert len(asked(gate)) == 1
 
 
-async def test_more_files_than_one_request_takes(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.gateway.assets.expiry.MAX_PATHS", 2)
+@pytest.mark.parametrize("internal", [{"expiry_batch": 2}])
+async def test_more_files_than_one_request_takes(gate: Gate) -> None:
     for size in range(1, 6):
         await upload(gate, f"{size}.png", png(size, 1))
     assert await gate.app.services.expiry.run(gate.clock.now_ms() + 1) == 5

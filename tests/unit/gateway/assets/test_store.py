@@ -292,6 +292,18 @@ async def test_bytes_that_are_gone_are_uploaded_anew(gate: Gate) -> None:
     assert (await gate.alice.get(f"/api/v2/assets/{again['id']}/content")).content == OTHER
 
 
+async def shown_once_ended(gate: Gate, job: str) -> dict[str, Any]:
+    """Ask for a job until it has ended, and return its document: a request waits for the end for a limited time."""
+    shown: dict[str, Any] = {}
+
+    async def has_ended() -> bool:
+        shown.update((await gate.alice.get(f"/api/v2/jobs/{job}")).json())
+        return shown["completed_at"] is not None
+
+    await until(has_ended)
+    return shown
+
+
 def failing(monkeypatch: pytest.MonkeyPatch, code: int, times: int = 10**9) -> list[int]:
     """Have writes to the store fail for a while; returns what is left."""
     left, write = [times], os.write
@@ -330,8 +342,8 @@ async def test_a_volume_that_takes_nothing_takes_no_upload(
     assert [content for content, _ in gate.comfy.files.values()].count(PNG) == 1, "what was answered counts"
 
 
+@pytest.mark.parametrize("internal", [{"upload_retry_seconds": 60}])
 async def test_an_upload_outlasts_a_few_errors_of_the_volume(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.gateway.assets.uploads.PAUSE_SECONDS", 0.001)
     for size, fields in ((4, {}), (5, {"original_ref": '{"filename": "4.png", "type": "input"}'})):
         failing(monkeypatch, errno.EIO, 3)
         files = {"image": (f"{size}.png", png(size, 1))}
@@ -372,7 +384,6 @@ async def test_a_full_volume_ends_a_job_with_what_is_to_be_done(gate: Gate, monk
 
 
 async def test_errors_of_the_volume_are_tried_again(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.gateway.jobs.output_storage.PAUSE_SECONDS", 0.001)
     left = failing(monkeypatch, errno.EIO)
     job = await submit(gate.alice)
     await until(lambda: gate.comfy.pending)
@@ -380,13 +391,12 @@ async def test_errors_of_the_volume_are_tried_again(gate: Gate, monkeypatch: pyt
     await gate.comfy.end(job)
     assert (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["status"] == "running", "not before it is kept"
     left[0] = 2
-    shown = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()
+    shown = await shown_once_ended(gate, job)
     assert shown["status"] == "succeeded"
     assert (await gate.alice.get(shown["outputs"][0]["url"])).content == PNG
 
 
 async def test_a_volume_that_never_heals_ends_the_job(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.gateway.jobs.output_storage.PAUSE_SECONDS", 0.001)
     failing(monkeypatch, errno.EIO)
     job = await submit(gate.alice)
     await until(lambda: gate.comfy.pending)
@@ -394,12 +404,12 @@ async def test_a_volume_that_never_heals_ends_the_job(gate: Gate, monkeypatch: p
     await gate.comfy.end(job)
     assert (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["status"] == "running"
     gate.clock.advance(601)
-    shown = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()
+    shown = await shown_once_ended(gate, job)
     assert (shown["status"], shown["error"]["code"]) == ("failed", "result_not_kept")
 
 
+@pytest.mark.parametrize("internal", [{"file_stall_seconds": 1.0}])
 async def test_a_volume_that_stalls_keeps_nobody_for_ever(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.gateway.assets.store.store.STALL_SECONDS", 0.05)
     stalled, fsync = threading.Event(), os.fsync
 
     def stall(descriptor: int) -> None:

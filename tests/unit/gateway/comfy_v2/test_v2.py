@@ -305,10 +305,8 @@ async def test_jobs_are_found_by_status_and_label(gate: Gate) -> None:
     assert "metadata" not in (await gate.alice.get(f"/api/v2/jobs/{bare}")).json()
 
 
-async def test_a_search_that_finds_little_goes_on_with_the_next_page(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("provisioning.gateway.comfy_v2.job_routes.MAX_SCANNED", 2)
+@pytest.mark.parametrize("internal", [{"max_scanned_jobs": 2}])
+async def test_a_search_that_finds_little_goes_on_with_the_next_page(gate: Gate) -> None:
     first = (await gate.alice.post("/api/v2/jobs", json={"workflow": workflow(), "metadata": {"a": "1"}})).json()["id"]
     for _ in range(5):
         await submit(gate.alice)

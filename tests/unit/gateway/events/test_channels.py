@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -16,8 +15,8 @@ from tests.unit.gateway.conftest import ManualClock
 MIB = 1024 * 1024
 
 
-def channels(max_bytes: int = 32 * MIB) -> Channels:
-    return Channels(ManualClock(), max_bytes)
+def channels(max_bytes: int = 32 * MIB, max_events: int = MAX_EVENTS) -> Channels:
+    return Channels(ManualClock(), max_bytes, max_events)
 
 
 def event(name: str, size: int = 2) -> Event:
@@ -38,13 +37,12 @@ def event(name: str, size: int = 2) -> Event:
     kept=st.integers(3, 30),
 )
 def test_a_reader_that_is_cut_anywhere_gets_each_event_once_or_is_told(steps: list[tuple[str, int]], kept: int) -> None:
-    with mock.patch("provisioning.gateway.events.channels.MAX_EVENTS", kept):
-        asyncio.run(_follow(steps))
+    asyncio.run(_follow(steps, kept))
 
 
-async def _follow(steps: list[tuple[str, int]]) -> None:
+async def _follow(steps: list[tuple[str, int]], max_events: int) -> None:
     """Play the steps against a model: what was heard is always a run of what happened, up to a reset."""
-    gateway = channels()
+    gateway = channels(max_events=max_events)
     happened: list[str] = []
     heard: list[str] = []
     last_id = gateway.of("alice").id_of(0, 0)
@@ -56,7 +54,7 @@ async def _follow(steps: list[tuple[str, int]]) -> None:
                 gateway.tell("alice", event(happened[-1]))
                 gateway.tell("bob", event("bob's"))
         elif step == "restarts":
-            gateway = channels()
+            gateway = channels(max_events=max_events)
         if step in {"is cut", "restarts"} or not await _read(gateway, reader, heard):
             place = gateway.of("alice").place(last_id)
             assert place.resumed is not place.lost

@@ -180,10 +180,8 @@ async def test_streams_are_so_many_and_every_kind_counts(gate: Gate, port: int) 
         await alice.until("snapshot")
 
 
-async def test_a_key_that_is_revoked_or_expires_takes_its_streams_with_it(
-    gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("provisioning.gateway.events.streams.RECHECK_SECONDS", 0.02)
+@pytest.mark.parametrize("internal", [{"stream_recheck_seconds": 0.02}])
+async def test_a_key_that_is_revoked_or_expires_takes_its_streams_with_it(gate: Gate, port: int) -> None:
     job = await submit(gate.alice)
     async with (
         listening(port, gate.keyring.alice) as alice,

@@ -145,8 +145,8 @@ async def test_no_other_path_is_a_socket(gate: Gate, port: int) -> None:
         assert refused.value.response.status_code == 404
 
 
-async def test_a_revoked_key_loses_its_socket(gate: Gate, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.gateway.events.streams.RECHECK_SECONDS", 0.01)
+@pytest.mark.parametrize("internal", [{"stream_recheck_seconds": 0.01}])
+async def test_a_revoked_key_loses_its_socket(gate: Gate, port: int) -> None:
     async with listening(port, gate.keyring.alice) as alice:
         await gate.store.revoke(key_format.key_id(gate.keyring.alice) or "")
         with pytest.raises(ConnectionClosed):

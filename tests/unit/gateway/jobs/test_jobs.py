@@ -7,7 +7,6 @@ import orjson
 import pytest
 
 from provisioning.gateway.core.problems import Code, Problem
-from provisioning.gateway.jobs import tracker
 from provisioning.gateway.upstream.client import ComfyUIHttpClient
 from tests.unit.gateway.conftest import Gate, finish, lose, opened, submit, taken, until, workflow
 from tests.unit.gateway.fake import PNG
@@ -336,6 +335,7 @@ async def test_draining_takes_no_new_jobs_and_answers_the_rest(gate: Gate) -> No
     assert (await gate.alice.get("/readyz")).status_code == 503
 
 
+@pytest.mark.parametrize("internal", [{"job_look_seconds": 0.1}])
 @pytest.mark.parametrize("silent", [False, True])
 async def test_a_job_is_shown_as_it_is_known_while_comfyui_is_away(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, silent: bool
@@ -350,7 +350,6 @@ async def test_a_job_is_shown_as_it_is_known_while_comfyui_is_away(
             await back.wait()
         raise Problem(Code.UPSTREAM_UNAVAILABLE)
 
-    monkeypatch.setattr(tracker, "LOOK_SECONDS", 0.1)
     with monkeypatch.context() as patch:
         patch.setattr(gate.app.services.tracker._upstream, "get_json", away)
         shown = await gate.alice.get(f"/api/v2/jobs/{job}")

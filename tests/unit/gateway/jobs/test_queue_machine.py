@@ -35,7 +35,7 @@ class QueueMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock, self.tracker = ManualClock(), Tracker()
-        self.scheduler = Scheduler(self.tracker, None, None, None, None, self.clock)  # type: ignore[arg-type]
+        self.scheduler = Scheduler(self.tracker, None, None, None, None, self.clock, 30.0)  # type: ignore[arg-type]
         self.order: dict[str, int] = {}
         self.ended: list[str] = []
 

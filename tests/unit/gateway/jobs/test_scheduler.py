@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioning.gateway.jobs import scheduler
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.jobs.scheduler import AGEING_MS, Scheduler
 from tests.unit.gateway.conftest import Gate, ManualClock, finish, lose, opened, submit, taken, until, workflow
@@ -32,7 +31,7 @@ class Queue:
 
     def __init__(self) -> None:
         self.clock, self.tracker, self._ids = ManualClock(), Jobs(), itertools.count()
-        self.scheduler = Scheduler(self.tracker, None, None, None, None, self.clock)  # type: ignore[arg-type]
+        self.scheduler = Scheduler(self.tracker, None, None, None, None, self.clock, 30.0)  # type: ignore[arg-type]
 
     def add(self, owner: str, priority: int = 0) -> str:
         job = Job(str(next(self._ids)), owner, owner, False, "", b"{}", self.clock.now_ms(), priority=priority)
@@ -180,10 +179,10 @@ async def test_a_job_that_kills_comfyui_twice_takes_no_other_with_it(gate: Gate)
     assert ends[innocent] == ends[later] == ("completed", None)
 
 
+@pytest.mark.parametrize("internal", [{"verdict_seconds": 0.1}])
 async def test_a_submission_that_gets_no_verdict_is_a_job_that_waits(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "VERDICT_SECONDS", 0.1)
     monkeypatch.setattr(gate.app.services.scheduler._pool, "free", lambda jobs, _job: None if list(jobs) else object())
     job = await submit(gate.alice)
     assert gate.rows("SELECT id, state FROM jobs") == [(job, "accepted")]

@@ -8,18 +8,19 @@ import pytest
 
 from provisioning.gateway.core.database.tables import RequestRow
 from provisioning.gateway.jobs.ledger import RequestRecord
-from provisioning.gateway.limits import refusal_throttle
-from provisioning.gateway.limits.refusal_throttle import BURST, MOST_SECONDS, PER_SECOND, RefusalThrottle
+from provisioning.gateway.limits.refusal_throttle import MOST_SECONDS, RefusalThrottle
 from tests.unit.gateway.conftest import Gate
+
+PER_SECOND, BURST = 300, 100
 
 
 def test_who_is_refused_now_and_then_does_not_wait() -> None:
-    slow = RefusalThrottle()
+    slow = RefusalThrottle(PER_SECOND, BURST)
     assert {slow.delay(1000.0 + second) for second in range(100)} == {0.0}
 
 
 def test_so_many_at_once_do_not_wait_and_the_others_come_one_by_one() -> None:
-    flooded = RefusalThrottle()
+    flooded = RefusalThrottle(PER_SECOND, BURST)
     delays = [flooded.delay(1000.0) for _ in range(BURST + 5)]
     assert delays[: BURST + 1] == pytest.approx([0.0] * (BURST + 1), abs=1e-9)
     gaps = [later - sooner for sooner, later in zip(delays[BURST:], delays[BURST + 1 :], strict=False)]
@@ -27,16 +28,13 @@ def test_so_many_at_once_do_not_wait_and_the_others_come_one_by_one() -> None:
 
 
 def test_none_waits_longer_than_it_was_told_to_and_a_flood_that_is_over_is_forgotten() -> None:
-    flooded = RefusalThrottle()
+    flooded = RefusalThrottle(PER_SECOND, BURST)
     assert max(flooded.delay(1000.0) for _ in range(10 * PER_SECOND)) <= MOST_SECONDS
     assert flooded.delay(1000.0 + MOST_SECONDS + 2 * BURST / PER_SECOND) == 0.0
 
 
-async def test_refusals_of_the_gateway_are_spaced_and_answers_are_not(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(refusal_throttle, "PER_SECOND", 5)
-    monkeypatch.setattr(refusal_throttle, "BURST", 0)
+@pytest.mark.parametrize("internal", [{"refusals_per_second": 5, "refusal_burst": 0}])
+async def test_refusals_of_the_gateway_are_spaced_and_answers_are_not(gate: Gate) -> None:
     await gate.alice.get("/queue")
     loop = asyncio.get_running_loop()
     began = loop.time()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provisioning.gateway.jobs import failure_codes
-from provisioning.gateway.upstream import client
+from provisioning.gateway.upstream.client import Limits
 from provisioning.gateway.upstream.node_catalogue import FRESH_SECONDS
 from tests.unit.gateway.conftest import Gate, finish, submit, taken, until
 from tests.unit.gateway.fake import PNG
@@ -206,8 +206,8 @@ async def test_an_upload_that_nobody_confirmed_is_none(gate: Gate) -> None:
         assert (kept.status_code, gate.rows("SELECT count(*) FROM assets")) == (502, [(0,)]), name
 
 
-async def test_an_answer_without_an_end_is_not_kept(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MAX_JSON_BYTES", 1000)
+@pytest.mark.parametrize("upstream_limits", [Limits(json_bytes=1000)])
+async def test_an_answer_without_an_end_is_not_kept(gate: Gate) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
     for path in ("/queue", "/object_info", "/history"):

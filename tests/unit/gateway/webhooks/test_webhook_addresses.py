@@ -6,6 +6,7 @@ import ipaddress
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -27,9 +28,9 @@ PUBLIC = ipaddress.ip_address("93.184.216.34")
 INNER = ipaddress.ip_address("127.0.0.1")
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.gateway.webhooks.worker.LOOK_SECONDS", 0.02)
+@pytest.fixture
+def internal() -> dict[str, Any]:
+    return {"webhook_poll_seconds": 0.02}
 
 
 FORBIDDEN_URLS = [

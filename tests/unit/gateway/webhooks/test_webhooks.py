@@ -31,9 +31,9 @@ def overrides() -> dict[str, Any]:
     return LOCAL
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.gateway.webhooks.worker.LOOK_SECONDS", 0.02)
+@pytest.fixture
+def internal() -> dict[str, Any]:
+    return {"webhook_poll_seconds": 0.02}
 
 
 async def submit(client: httpx.AsyncClient, **more: object) -> str:
