@@ -27,8 +27,9 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     limit_seconds: float = 1800,
+    beat_seconds: float = BEAT_SECONDS,
 ) -> None:
-    """Run `command` with its output in `log`, saying every ten seconds that it goes on.
+    """Run `command` with its output in `log`, saying every `beat_seconds` that it goes on.
 
     Raises:
         SetupError: it failed or ran past `limit_seconds`; the message ends with the end of its output.
@@ -45,7 +46,7 @@ def run(
             start_new_session=True,
         )
         try:
-            code = _follow(what, process, limit_seconds)
+            code = _follow(what, process, limit_seconds, beat_seconds)
         finally:
             _end(process)
     if code != 0:
@@ -60,11 +61,11 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _follow(what: str, process: "subprocess.Popen[bytes]", limit_seconds: float) -> int:
+def _follow(what: str, process: "subprocess.Popen[bytes]", limit_seconds: float, beat_seconds: float) -> int:
     started = time.monotonic()
     while (passed := time.monotonic() - started) < limit_seconds:
         try:
-            return process.wait(timeout=BEAT_SECONDS)
+            return process.wait(timeout=beat_seconds)
         except subprocess.TimeoutExpired:
-            say(f"  {what}: {passed + BEAT_SECONDS:.0f} s ...")
+            say(f"  {what}: {passed + beat_seconds:.0f} s ...")
     raise SetupError(f"{what} did not end within {limit_seconds:.0f} s and was stopped; run the same command again.")

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -22,13 +23,13 @@ from provisioning.install.context import InstallContext
 from provisioning.install.facts import observe
 from provisioning.install.lease import Lease
 from provisioning.install.serve import serve
-from provisioning.install.steps import STEPS, check_comfyui, decide, validate
+from provisioning.install.steps import STEPS, Step, check_comfyui, decide, validate
 from provisioning.layout import Layout
 from provisioning.progress import DONE, FAILED, RUNNING, SKIPPED, WARNING, Progress
 from provisioning.services import isolation
 
 
-def main() -> None:
+def main(steps: Sequence[Step] = STEPS) -> None:
     """Run to the end; the progress file's last line is the result, also when it failed."""
     os.umask(0o022)
     order: dict[str, Any] = json.loads(sys.stdin.read())
@@ -36,7 +37,7 @@ def main() -> None:
     with job.hold(layout, order["job"], order["run"]):
         progress = Progress(job.progress_path(layout, order["run"]))
         signal.signal(signal.SIGTERM, _stop)
-        _finish(progress, layout, order)
+        _finish(progress, layout, order, steps)
 
 
 def _show_to_gateway(layout: Layout, run: str) -> None:
@@ -46,11 +47,11 @@ def _show_to_gateway(layout: Layout, run: str) -> None:
         own_directory(directory, mode=0o750, owner=(0, gateway[1]) if gateway else None)
 
 
-def _finish(progress: Progress, layout: Layout, order: dict[str, Any]) -> None:
+def _finish(progress: Progress, layout: Layout, order: dict[str, Any], steps: Sequence[Step]) -> None:
     try:
         _show_to_gateway(layout, order["run"])
         context = _context(progress, layout, order)
-        outcome = _install(context)
+        outcome = _install(context, steps)
     except ProvisioningError as error:
         progress.finish(FAILED, str(error))
     except OSError as error:
@@ -79,7 +80,7 @@ def _context(progress: Progress, layout: Layout, order: dict[str, Any]) -> Insta
     )
 
 
-def _install(context: InstallContext) -> dict[str, Any]:
+def _install(context: InstallContext, steps: Sequence[Step]) -> dict[str, Any]:
     def waiting(owner: str) -> None:
         context.progress.emit("lease", RUNNING, f"waiting for pod {owner}, which is installing on the same volume")
 
@@ -89,7 +90,7 @@ def _install(context: InstallContext) -> dict[str, Any]:
     _probe(context)
     with Lease(context.layout.lease, context.pod_id, waiting=waiting) as lease:
         context = replace(context, fence=lease.check)
-        _run_steps(context)
+        _run_steps(context, steps)
         check_comfyui(context)
         context.progress.emit("start", RUNNING, "starting ComfyUI and the gateway")
         legacy_layout.take_over(context)
@@ -120,9 +121,9 @@ def _probe(context: InstallContext) -> None:
     isolation.decide(context.plan.isolation, context.layout, known)
 
 
-def _run_steps(context: InstallContext) -> None:
-    due = {step.name for step in decide(STEPS, observe(context))}
-    for step in STEPS:
+def _run_steps(context: InstallContext, steps: Sequence[Step]) -> None:
+    due = {step.name for step in decide(steps, observe(context))}
+    for step in steps:
         if step.name not in due:
             context.progress.emit(step.name, SKIPPED, f"{step.title}: already there")
             continue

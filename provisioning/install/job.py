@@ -43,14 +43,14 @@ def progress_path(layout: Layout, run: str) -> Path:
     return layout.jobs / run / "progress.jsonl"
 
 
-def hold(layout: Layout, job: str, run: str) -> IO[str]:
+def hold(layout: Layout, job: str, run: str, wait_seconds: float = LOOK_SECONDS) -> IO[str]:
     """Take the lock for this process; keep the returned file open. Raises InstallError when another job has it."""
     layout.run.mkdir(parents=True, exist_ok=True)
     file = lock_path(layout).open("a+", encoding="utf-8")
     # Who can open it can lock it, and so pass for an installer that runs.
     os.fchmod(file.fileno(), 0o600)
     # A look at the lock holds it for an instant; only a job holds it for longer.
-    deadline = time.monotonic() + LOOK_SECONDS
+    deadline = time.monotonic() + wait_seconds
     while not _taken(file):
         if time.monotonic() > deadline:
             file.close()

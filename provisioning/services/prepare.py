@@ -95,7 +95,7 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def main() -> int:
+def main(sleep: Callable[[float], None] = time.sleep) -> int:
     """Do it once; 1 when it did not succeed, and supervisord tries again."""
     os.umask(0o022)
     layout = Layout.from_env(os.environ)
@@ -110,7 +110,7 @@ def main() -> int:
     except (InstallError, OSError) as error:
         _say(f"ComfyUI cannot start: {error}; it is tried again, and `make up` makes anew what is missing")
         # Whatever fails was read from the volume, perhaps gigabytes of it.
-        time.sleep(PAUSE_SECONDS)
+        sleep(PAUSE_SECONDS)
         return 1
     _say("ComfyUI has what it needs")
     return 0

@@ -28,6 +28,8 @@ class PushTimeouts:
     """Without progress: as long as something moves, an installation may take as long as its models need."""
     unreachable: float = 420.0
     """A pod pulls its image and may install its SSH server first."""
+    silent: float = 45.0
+    """Without a byte on the connection; then it counts as lost."""
 
 
 class Pusher:
@@ -82,7 +84,8 @@ class Pusher:
         """Do all that one connection allows; None when the work must be started again."""
         if not self._run:
             await self._start(connection)
-        async for offset, text in remote.follow(connection, self._digest, self._run, self._offset):
+        lines = remote.follow(connection, self._digest, self._run, self._offset, self._bounds.silent)
+        async for offset, text in lines:
             self._reconnect.contact()
             self._offset = offset
             line = json.loads(text)

@@ -16,7 +16,6 @@ from provisioning.contract import PushRequest, bundle
 from provisioning.errors import ProvisioningError
 
 COMMAND_SECONDS = 120.0
-SILENCE_SECONDS = 45.0
 """The follower gives a sign of life every five seconds; nine missed ones mean that the line is dead."""
 
 # POD_ROOT is the pod's to know: it is empty on a pod, and a directory in the emulator's process runtime.
@@ -67,12 +66,12 @@ async def start(connection: asyncssh.SSHClientConnection, request: PushRequest, 
 
 
 async def follow(
-    connection: asyncssh.SSHClientConnection, digest: str, run: str, offset: int
+    connection: asyncssh.SSHClientConnection, digest: str, run: str, offset: int, silence_seconds: float
 ) -> AsyncIterator[tuple[int, str]]:
     """Yield the run's progress lines with the offset behind each; raises TimeoutError when the line is dead."""
     command = _python(digest, f"provisioning.install.follow {shlex.quote(run)} {offset}")
     async with connection.create_process(command, stdin=asyncssh.DEVNULL) as process:
-        while line := await asyncio.wait_for(process.stdout.readline(), SILENCE_SECONDS):
+        while line := await asyncio.wait_for(process.stdout.readline(), silence_seconds):
             behind, _, text = line.strip().partition(" ")
             if text:
                 yield int(behind), text

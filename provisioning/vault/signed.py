@@ -86,7 +86,7 @@ def write(path: Path, key: str, content: bytes) -> None:
         file.write(content)
 
 
-def read(path: Path, key: str) -> bytes:
+def read(path: Path, key: str, sleep: Callable[[float], None] = time.sleep) -> bytes:
     """Return what a small signed file says.
 
     Raises:
@@ -99,7 +99,7 @@ def read(path: Path, key: str) -> bytes:
         chunks.clear()
         _check(path, path.name, key, chunks.append)
 
-    _patiently(look)
+    _patiently(look, sleep)
     return b"".join(chunks)
 
 

@@ -15,7 +15,6 @@ from tests.emulator.podlog import Event, Logs
 from tests.emulator.problems import invalid
 from tests.emulator.state import Pod
 
-POLL_SECONDS = 0.2
 KEEPALIVE_POLLS = 75
 """A comment every 15 s keeps what lies between from closing a silent stream."""
 
@@ -84,7 +83,7 @@ async def follow(logs: Logs, pod: Pod, wanted: Selection, response: web.StreamRe
         silent = 0 if events else silent + 1
         if silent % KEEPALIVE_POLLS == KEEPALIVE_POLLS - 1:
             await response.write(b": still here\n\n")
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(logs.poll_seconds)
         if pod.ended_at is None:
             logs.collect(pod.id)
             events = [event for event in logs.events(pod.id, wanted.source) if event.seq > last]

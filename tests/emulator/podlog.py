@@ -60,6 +60,8 @@ class Logs:
         self._directory = directory
         self._runtime = runtime
         self._clock = clock
+        self.poll_seconds = 0.2
+        """Between two looks at a log that a client follows."""
         self._logs: dict[str, PodLog] = {}
 
     def system(self, pod_id: str, line: str) -> None:

@@ -27,7 +27,7 @@ _SHORTEST_SECRET = 6
 
 @dataclass(frozen=True)
 class ClientHooks:
-    """Time as the client sees it; replaced in tests, and by the plugin to end waits on Ctrl-C."""
+    """Time as the client sees it, and its name; replaced in tests, and by the plugin to end waits on Ctrl-C."""
 
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
@@ -36,6 +36,9 @@ class ClientHooks:
     """Called before every request; raises or ends the process when no call may go out any more."""
     waiting: Callable[[str], None] = lambda _reason: None
     """Told the reason of every wait."""
+    answer_seconds: float = 60.0
+    """How long a request may wait for the next byte of its answer."""
+    user_agent: str = USER_AGENT
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,6 @@ class Call:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     repeatable: bool = True
     """Whether sending it twice does no more than sending it once."""
-    timeout: float = 60.0
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -62,7 +64,7 @@ class Transport:
         self._base = api_url.rstrip("/")
         self._hooks = hooks
         self._rate_limit = RateLimitGate(hooks.clock)
-        self._session = _session(api_key, self._base)
+        self._session = _session(api_key, self._base, hooks.user_agent)
 
     def close(self) -> None:
         """Close the kept-alive connections."""
@@ -105,7 +107,7 @@ class Transport:
                 f"{self._base}{call.path}",
                 params=dict(call.query),
                 json=call.body,
-                timeout=(10.0, call.timeout),
+                timeout=(10.0, self._hooks.answer_seconds),
                 allow_redirects=False,
             )
         except (requests.exceptions.RequestException, HTTPError) as fault:
@@ -168,10 +170,10 @@ class _Bearer(AuthBase):
         return request
 
 
-def _session(api_key: str, base: str) -> requests.Session:
+def _session(api_key: str, base: str, user_agent: str) -> requests.Session:
     session = requests.Session()
     session.auth = _Bearer(api_key)
-    session.headers["User-Agent"] = USER_AGENT
+    session.headers["User-Agent"] = user_agent
     session.headers["Accept"] = "application/json, application/problem+json"
     # A proxy of the environment can't reach this machine's own loopback.
     session.trust_env = urlsplit(base).hostname not in LOOPBACK_HOSTS

@@ -11,14 +11,12 @@ from components.runpod.plugin.lifecycle.deletion import DeletionTiming
 from components.runpod.plugin.lifecycle.deletion_targets import TARGETS, Target
 from stacks.cli.account.account_items import AccountItem
 
-DEFAULT_TIMING = DeletionTiming()
-
 
 def delete_all(client: Client, items: Iterable[AccountItem], timing: DeletionTiming | None = None) -> list[AccountItem]:
     """Delete all items, users before what they use, and return what is still there."""
     order = list(TARGETS)
     ordered = sorted(items, key=lambda item: order.index(item.type))
-    return [item for item in ordered if not _ended(client, item, timing or DEFAULT_TIMING)]
+    return [item for item in ordered if not _ended(client, item, timing or DeletionTiming())]
 
 
 def _ended(client: Client, item: AccountItem, timing: DeletionTiming) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from components.runpod.api import Client
+from components.runpod.plugin.lifecycle.deletion import DeletionTiming
 from components.runpod.plugin.lifecycle.deletion_targets import TARGETS
 from stacks.cli.account import account_items, ownership
 from stacks.cli.account.deletion import delete_all
@@ -30,7 +31,7 @@ class SweepReport:
 Inspect = Callable[[], SweepReport]
 
 
-def run(checkout: Checkout, named: Selection, consent: Consent) -> int:
+def run(checkout: Checkout, named: Selection, consent: Consent, timing: DeletionTiming | None = None) -> int:
     """List everything that no state holds, and end what may be ended when somebody agrees.
 
     Returns:
@@ -48,7 +49,7 @@ def run(checkout: Checkout, named: Selection, consent: Consent) -> int:
             print(line, flush=True)
         targets = [owned for owned in report.owned if may_delete(owned, named)]
         agreed = bool(targets) and consent.offer(f"end these {len(targets)}?")
-        return _act(client, look, targets, named) if agreed else 0
+        return _act(client, look, targets, named, timing) if agreed else 0
 
 
 def _inspect(engine: Engine, client: Client) -> SweepReport:
@@ -58,13 +59,15 @@ def _inspect(engine: Engine, client: Client) -> SweepReport:
     return SweepReport(ownership.classify_all(items, states), states.unreadable)
 
 
-def _act(client: Client, look: Inspect, targets: list[OwnedItem], named: Selection) -> int:
+def _act(
+    client: Client, look: Inspect, targets: list[OwnedItem], named: Selection, timing: DeletionTiming | None
+) -> int:
     """End the targets one by one, each only if it still may be."""
     left = []
     order = list(TARGETS)
     for target in sorted(targets, key=lambda owned: order.index(owned.item.type)):
         if any(now.item.id == target.item.id and may_delete(now, named) for now in look().owned):
-            left += delete_all(client, [target.item])
+            left += delete_all(client, [target.item], timing)
         else:
             print(f"left alone: {target.item.label}: it is gone, or a stack uses it now")
     return int(bool(left))

@@ -45,6 +45,8 @@ class Engine:
     environ: Mapping[str, str]
     stack: str = ""
     """Full name of the stack, `organisation/project/stack`, where the environment's name alone is not enough."""
+    quiet_seconds: float = QUIET_SECONDS
+    """How long a followed run may say nothing before a line says that it goes on."""
 
     def command(self, *arguments: str) -> list[str]:
         """The command line, without a prompt: the person reads, the program does not ask."""
@@ -58,7 +60,7 @@ class Engine:
         """Run with output shown as it comes, and return how it ended with what it said last."""
         colour = "always" if sys.stdout.isatty() and "NO_COLOR" not in self.environ else "never"
         command = [*self.command(*arguments), "--color", colour]
-        followed = _Followed(lambda: self._start(command, stderr=subprocess.STDOUT))
+        followed = _Followed(lambda: self._start(command, stderr=subprocess.STDOUT), self.quiet_seconds)
         return Outcome(followed.run(), followed.tail)
 
     def ask(self, *arguments: str) -> str:
@@ -105,9 +107,13 @@ class _Followed:
     """One run of the engine that a person watches and may interrupt."""
 
     def __init__(
-        self, start: Callable[[], subprocess.Popen[bytes]], clock: Callable[[], float] = time.monotonic
+        self,
+        start: Callable[[], subprocess.Popen[bytes]],
+        quiet_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start, self._clock = start, clock
+        self._quiet_seconds = quiet_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._started = self._spoke = clock()
         self._deadline: float | None = None
@@ -171,7 +177,7 @@ class _Followed:
 
     def _beat(self) -> None:
         now = self._clock()
-        if now - self._spoke >= QUIET_SECONDS:
+        if now - self._spoke >= self._quiet_seconds:
             start = "\n" if self._line_open else ""
             print(f"{start}  ... running for {now - self._started:.0f} s", flush=True)
             self._spoke, self._line_open = now, False

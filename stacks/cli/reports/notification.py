@@ -24,7 +24,7 @@ from stacks.cli.pulumi.engine import Engine
 from stacks.settings import Settings
 
 UP, PAUSED = "environment.up", "environment.paused"
-_COMMAND_SECONDS = 60
+COMMAND_SECONDS = 60
 _ANSWER_SECONDS = 10
 _PAUSES = (1.0, 5.0)
 """Seconds before the second and the third try."""
@@ -66,12 +66,18 @@ def run(engine: Engine, kind: str, outputs: Mapping[str, Any]) -> None:
         print(messages, flush=True)
 
 
-def send(settings: Settings, event: Event, root: Path, sleep: Callable[[float], None] = time.sleep) -> list[str]:
+def send(
+    settings: Settings,
+    event: Event,
+    root: Path,
+    sleep: Callable[[float], None] = time.sleep,
+    command_seconds: float = COMMAND_SECONDS,
+) -> list[str]:
     """Run the command and send the POST that the settings name; return one line about each."""
     wanted, again = settings.notify, f"`make up ENV={event.environment}` sends it again"
     messages = []
     if wanted.command:
-        fault = _run(wanted.command, event, root)
+        fault = _run(wanted.command, event, root, command_seconds)
         messages.append(f"notify: the command {f'failed: {fault}; {again}' if fault else 'ran'}")
     if wanted.url:
         fault = _post(wanted.url, settings.tokens.notify.get_secret_value(), event, sleep)
@@ -81,16 +87,16 @@ def send(settings: Settings, event: Event, root: Path, sleep: Callable[[float], 
     return messages
 
 
-def _run(command: str, event: Event, root: Path) -> str:
+def _run(command: str, event: Event, root: Path, seconds: float) -> str:
     """Run a command; return why it failed, empty when it did not."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
     try:
         done = subprocess.run(
             ["/bin/sh", "-c", command], cwd=root, env={**kept, **event.variables()}, stdin=subprocess.DEVNULL,
-            timeout=_COMMAND_SECONDS, check=False,
+            timeout=seconds, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return f"it did not end within {_COMMAND_SECONDS} s"
+        return f"it did not end within {seconds} s"
     except OSError as error:
         return str(error.strerror)
     return f"exit code {done.returncode}" if done.returncode else ""

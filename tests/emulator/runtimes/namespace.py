@@ -30,11 +30,12 @@ from tests.emulator.runtimes.namespace_mounts import Places
 from tests.emulator.runtimes.namespace_network import machine_resolver, pod_side
 from tests.emulator.runtimes.namespace_orphans import orphans
 from tests.emulator.runtimes.namespace_wiring import Wiring
-from tests.emulator.runtimes.volume_servers import VolumeServers
+from tests.emulator.runtimes.volume_servers import FUSE_DEVICE, VolumeServers
 
 _IDLE = ("sleep", "infinity")
 _BACKLOG = 128
-_KEEPER_ENDS_SECONDS = 30.0
+KEEPER_SECONDS = 30.0
+"""How long the keeper of a container may take to write its last lines and exit code."""
 
 
 class NamespaceRuntime:
@@ -48,12 +49,22 @@ class NamespaceRuntime:
         "no system-call filter, no IPv6",
     )
 
-    def __init__(self, state: Path, machine: MachineRecord | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        machine: MachineRecord | None = None,
+        *,
+        grace_seconds: float = processes.GRACE_SECONDS,
+        keeper_seconds: float = KEEPER_SECONDS,
+        fuse_device: Path = FUSE_DEVICE,
+    ) -> None:
+        self._grace_seconds = grace_seconds
+        self._keeper_seconds = keeper_seconds
         self._state = state.resolve()
         self._homes = self._state / "namespace"
         self._homes.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._wiring = Wiring(self._state, machine or MachineRecord())
-        self._servers = VolumeServers(self._state)
+        self._servers = VolumeServers(self._state, fuse_device)
         self.volumes: Volumes = self._servers
 
     async def start(self, spec: ContainerSpec) -> None:
@@ -135,9 +146,9 @@ class NamespaceRuntime:
             return
         record = records.read(home)
         if record is not None:
-            processes.end(record.init)
+            processes.end(record.init, self._grace_seconds)
             # The keeper still writes the last words and the exit code.
-            processes.wait_gone(record.keeper, _KEEPER_ENDS_SECONDS)
+            processes.wait_gone(record.keeper, self._keeper_seconds)
             processes.send(record.keeper, signal.SIGKILL)
         self._wiring.disconnect(pod_id)
         _discard_disk(home)
@@ -150,7 +161,7 @@ class NamespaceRuntime:
         self._servers.release(pod_id)
         if record is not None:
             # A process that waits for its volume cannot be killed before the volume is gone.
-            processes.wait_gone(record.init, _KEEPER_ENDS_SECONDS)
+            processes.wait_gone(record.init, self._keeper_seconds)
 
     def _adopt(self, known: frozenset[str]) -> None:
         for orphan in orphans():

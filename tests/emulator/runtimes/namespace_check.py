@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 
 _TOOLS = {
     "ip": "iproute2",
@@ -16,10 +17,7 @@ _TOOLS = {
     "mount": "mount",
 }
 
-_UNSHARE = ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "sh", "-c"]
-
-# Everything happens in namespaces of its own and is gone with the shell.
-_TRIAL = """set -e
+_SCRIPT = """set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs /tmp
 mkdir /tmp/upper /tmp/work /tmp/root
@@ -39,8 +37,11 @@ table inet crp_trial {
 RULES
 """
 
+TRIAL = ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", _SCRIPT]
+"""Does in namespaces of its own what a pod needs; everything is gone with the shell."""
 
-def why_not() -> str | None:
+
+def why_not(trial: Sequence[str] = TRIAL) -> str | None:
     """Return why pods cannot be namespaces here, or None when they can."""
     if sys.platform != "linux":
         return "namespaces need Linux"
@@ -49,12 +50,12 @@ def why_not() -> str | None:
     missing = sorted({package for tool, package in _TOOLS.items() if shutil.which(tool) is None})
     if missing:
         return f"tools are missing: install {', '.join(missing)}"
-    return _try()
+    return _try(trial)
 
 
-def _try() -> str | None:
+def _try(trial: Sequence[str]) -> str | None:
     try:
-        done = subprocess.run([*_UNSHARE, _TRIAL], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(trial, capture_output=True, text=True, timeout=20, check=False)
     except subprocess.TimeoutExpired:
         return "a trial of namespaces, overlay and packet filter did not end within 20 s"
     if done.returncode == 0:

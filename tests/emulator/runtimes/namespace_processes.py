@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
-_GRACE_SECONDS = 10.0
+GRACE_SECONDS = 10.0
 """Between the request to end and the kill, as container engines do."""
 _POLL_SECONDS = 0.02
 
@@ -54,17 +54,17 @@ def started_at(process: ProcessId) -> float:
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot
 
 
-def end(process: ProcessId) -> None:
+def end(process: ProcessId, grace_seconds: float = GRACE_SECONDS) -> None:
     """Ask the process to end where it listens to that, then kill it, and wait until it is gone.
 
     The first process of a pid namespace is not told of a signal it has no handler for; waiting would be for nothing.
     """
     if _catches(process, signal.SIGTERM):
         send(process, signal.SIGTERM)
-        if wait_gone(process, _GRACE_SECONDS):
+        if wait_gone(process, grace_seconds):
             return
     send(process, signal.SIGKILL)
-    wait_gone(process, _GRACE_SECONDS)
+    wait_gone(process, grace_seconds)
 
 
 def send(process: ProcessId, number: signal.Signals) -> None:

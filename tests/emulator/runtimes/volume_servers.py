@@ -26,7 +26,7 @@ PROGRAM = "tests.emulator.runtimes.volume_server"
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_DEVICE = Path("/dev/fuse")
+FUSE_DEVICE = Path("/dev/fuse")
 _MOUNTS_SECONDS = 60.0
 """Mounting takes a fraction of a second, counting the files of a large volume a little more."""
 _ENDS_SECONDS = 30.0
@@ -58,8 +58,8 @@ class Mount:
 class VolumeServers:
     """Serves volumes, each by one process however many pods mount it; safe to call from several threads."""
 
-    def __init__(self, state: Path) -> None:
-        self.plain = why_not() or ""
+    def __init__(self, state: Path, fuse_device: Path = FUSE_DEVICE) -> None:
+        self.plain = why_not(fuse_device) or ""
         self._homes = state / "volume-servers"
         self._claims: dict[str, str] = {}
         """Which volume a pod has, running or stopped."""
@@ -136,16 +136,16 @@ class VolumeServers:
             self._homes.rmdir()
 
 
-def why_not() -> str | None:
+def why_not(fuse_device: Path = FUSE_DEVICE) -> str | None:
     """Return why volumes cannot be served here, None when they can."""
     if importlib.util.find_spec("mfusepy") is None:
         return "the package mfusepy is not installed; run `make setup`"
     if ctypes.util.find_library("fuse3") is None:
         return "libfuse3 is missing; install the package libfuse3-3 (Debian)"
     try:
-        os.close(os.open(_DEVICE, os.O_RDWR))
+        os.close(os.open(fuse_device, os.O_RDWR))
     except OSError as error:
-        return f"{_DEVICE} cannot be opened: {error.strerror}"
+        return f"{fuse_device} cannot be opened: {error.strerror}"
     return None if kernel.has_mount_trees() else "Linux 5.2 or later is needed"
 
 

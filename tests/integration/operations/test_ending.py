@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 
 import pytest
 
 from components.runpod.marker import Marker
-from stacks.cli.account import deletion
+from components.runpod.plugin.lifecycle.deletion import DeletionTiming
 from stacks.cli.account.ownership import Selection
 from stacks.cli.commands import break_glass, doctor, sweep
 from stacks.cli.consent import Consent
@@ -82,14 +81,13 @@ def test_a_stack_that_was_destroyed_still_owns_what_it_left(site: Site) -> None:
 
 @pytest.mark.slow
 def test_a_deletion_that_lies_fails_the_sweep(
-    site: Site, runpod: bench.Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    site: Site, runpod: bench.Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.record(OURS.instance, {})
     orphan = site.pod(ORPHAN)
     runpod.control("faults", [{"method": "DELETE", "path": "^/v2/pods/", "do": {"status": 204}}])
-    monkeypatch.setattr(deletion, "DEFAULT_TIMING", dataclasses.replace(deletion.DEFAULT_TIMING, seconds=2.0))
     try:
-        assert sweep.run(site.checkout, Selection(), YES) == 1
+        assert sweep.run(site.checkout, Selection(), YES, DeletionTiming(seconds=2.0)) == 1
     finally:
         runpod.control("faults", [])
     assert "still exists and bills" in capsys.readouterr().out

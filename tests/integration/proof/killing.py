@@ -23,7 +23,7 @@ _VOLUME = ("POST", "/v2/network-volumes")
 Row = tuple[int, int, str]
 """A process, its parent and its command line."""
 
-_DRAWS = 5
+DRAWS = 5
 """Times that a kill is drawn before the test gives up: on a fast machine `up` may have ended before its kill came."""
 
 _HELD = 2.0
@@ -46,17 +46,18 @@ def kill_up(
     aimed: str,
     victim: str,
     undo: Callable[[], object] | None = None,
+    draws: int = DRAWS,
 ) -> Hit:
     """Kill an `up` at a random point of a moment; one that ended before its kill came is undone, and another drawn.
 
     `undo` makes what was there before that `up`; without it that was nothing.
     """
-    for _ in range(_DRAWS):
+    for _ in range(draws):
         hit = _kill_one(site, runpod, draw, aimed, victim)
         if hit:
             return hit
         (undo or site.pulumi_destroy)()
-    raise AssertionError(f"{_DRAWS} times in a row `up` had ended before its kill came: {aimed}, {victim}")
+    raise AssertionError(f"{draws} times in a row `up` had ended before its kill came: {aimed}, {victim}")
 
 
 def _kill_one(site: Site, runpod: RunPod, draw: random.Random, aimed: str, victim: str) -> Hit | None:

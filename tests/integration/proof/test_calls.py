@@ -12,7 +12,7 @@ import pytest
 
 from components.runpod.api import errors
 from components.runpod.api.client import Client
-from components.runpod.api.transport import Call, ClientHooks
+from components.runpod.api.transport import ClientHooks
 from components.runpod.plugin.base.resource import CancelToken
 from tests.emulator.error_forms import FORMS
 from tests.integration.proof.declared import KEY
@@ -186,11 +186,8 @@ def test_a_refusal_is_never_repeated(runpod: RunPod, client: Client, things: tup
         assert outcome(runpod, client, things, what) == (kind, 1), name
 
 
-def test_a_stalled_answer_is_given_up_and_asked_for_again(
-    runpod: RunPod, things: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stalled_answer_is_given_up_and_asked_for_again(runpod: RunPod, things: tuple[str, str]) -> None:
     """All calls at once: each waits for its own bound, which is a minute outside of tests."""
-    monkeypatch.setattr(Call.__init__, "__defaults__", (*(Call.__init__.__defaults__ or ())[:-1], STALL_SECONDS))
     stalls = [{"method": method, "path": path, "times": 1, "do": {"stall_seconds": 9e9}} for method, path in ROUTES]
     runpod.faults(*stalls)
     with ThreadPoolExecutor(len(REPEATED_ONCE)) as threads:
@@ -202,7 +199,7 @@ def test_a_stalled_answer_is_given_up_and_asked_for_again(
 
 
 def stalled(runpod: RunPod, things: tuple[str, str], what: str) -> None:
-    client = Client(KEY, runpod.url)
+    client = Client(KEY, runpod.url, ClientHooks(answer_seconds=STALL_SECONDS))
     try:
         ALL[what](client, *things)
     finally:

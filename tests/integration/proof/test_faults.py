@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from components.runpod.api import errors, transport
+from components.runpod.api import errors
 from components.runpod.api.client import Client
+from components.runpod.api.transport import ClientHooks
 from stacks.cli.reports import receipt
 from tests.integration.proof.declared import KEY, POD, Program
 from tests.integration.proof.model import Engine
@@ -46,9 +47,8 @@ def pod_of(engine: Engine) -> str:
     return held
 
 
-def test_the_wrong_user_agent_is_told_from_a_wrong_key(runpod: RunPod, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "USER_AGENT", "Python-urllib/3.12")
-    client = Client(KEY, runpod.url)
+def test_the_wrong_user_agent_is_told_from_a_wrong_key(runpod: RunPod) -> None:
+    client = Client(KEY, runpod.url, ClientHooks(user_agent="Python-urllib/3.12"))
     with pytest.raises(errors.BlockedError, match="firewall"):
         client.list_pods()
     client.close()

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.emulator import logs
 from tests.emulator.podlog import Logs
 from tests.unit.emulator.harness import KEY, Api
 
@@ -32,8 +31,8 @@ async def write(api: Api, pod_id: str, *lines: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _prompt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "POLL_SECONDS", 0)
+def _prompt(api: Api) -> None:
+    api.emu.logs.poll_seconds = 0
 
 
 async def test_lines_are_dated_numbered_and_followed(api: Api) -> None:

@@ -33,8 +33,6 @@ def test_a_trial_that_fails_gives_the_kernels_words(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda tool: tool)
-    monkeypatch.setattr(namespace_check, "_TRIAL", "echo mount: permission denied >&2; exit 1")
-    monkeypatch.setattr(namespace_check, "_UNSHARE", ["sh", "-c"])
-    assert (
-        namespace_check.why_not() == "a trial of namespaces, overlay and packet filter failed: mount: permission denied"
-    )
+    trial = ["sh", "-c", "echo mount: permission denied >&2; exit 1"]
+    failed = "a trial of namespaces, overlay and packet filter failed"
+    assert namespace_check.why_not(trial) == f"{failed}: mount: permission denied"

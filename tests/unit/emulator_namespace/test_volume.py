@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulator.runtimes import ContainerSpec, namespace, volume_servers
+from tests.emulator.runtimes import ContainerSpec, volume_servers
 from tests.emulator.runtimes import namespace_processes as processes
 from tests.emulator.runtimes.namespace import NamespaceRuntime
 from tests.emulator.runtimes.volume_behaviour import Behaviour, Home, Orders
@@ -169,11 +169,9 @@ async def test_it_stalls_when_told_so_and_goes_on(runtime: NamespaceRuntime, sta
     await runtime.remove("pod1")
 
 
-async def test_a_pod_that_waits_for_its_volume_is_ended_all_the_same(
-    runtime: NamespaceRuntime, state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(namespace, "_KEEPER_ENDS_SECONDS", 2.0)
-    monkeypatch.setattr(processes, "_GRACE_SECONDS", 1.0)
+async def test_a_pod_that_waits_for_its_volume_is_ended_all_the_same(state: Path) -> None:
+    runtime = NamespaceRuntime(state, grace_seconds=1.0, keeper_seconds=2.0)
+    (state / "volumes/v1").mkdir(parents=True)
     await runtime.start(pod(state, "echo up; while :; do date > f; sleep 0.05; done"))
     await wait_for_log(runtime, "pod1", "up")
     assert runtime.volumes.order("v1", Orders(stalled_until=time.time() + 600))
@@ -330,11 +328,8 @@ async def test_a_server_whose_state_folder_was_deleted_is_ended_by_the_next_emul
     (state / "namespace").mkdir(parents=True)  # for the runtime that is still to end
 
 
-async def test_without_the_device_it_is_a_plain_directory_and_says_so(
-    state: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(volume_servers, "_DEVICE", tmp_path / "fuse")
-    runtime = NamespaceRuntime(state)
+async def test_without_the_device_it_is_a_plain_directory_and_says_so(state: Path, tmp_path: Path) -> None:
+    runtime = NamespaceRuntime(state, fuse_device=tmp_path / "fuse")
     (state / "volumes/v1").mkdir(parents=True)
     assert runtime.volumes.plain == f"{tmp_path / 'fuse'} cannot be opened: No such file or directory"
     assert await say(runtime, state, "touch f; chown 1:1 f; stat -c %u f") == ["1"]

@@ -28,3 +28,19 @@ def test_no_module_imports_a_test_module() -> None:
         if name.startswith("tests.") and ".test_" in name
     }
     assert found == set()
+
+
+def patched(tree: ast.Module) -> Iterator[str]:
+    """Yield the name of every attribute that a module replaces in something else: by assignment, setattr or patch."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {"setattr", "object", "patch"}:
+            names = [argument.value for argument in node.args[:2] if isinstance(argument, ast.Constant)]
+            yield from (str(name).rpartition(".")[2] for name in names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+            yield node.attr
+
+
+def test_no_test_patches_a_constant() -> None:
+    """A bound that a test changes is a setting or a parameter, with the constant as its default."""
+    found = {f"{module} patches {name}" for module, tree in MODULES.items() for name in patched(tree) if name.isupper()}
+    assert found == set()

@@ -4,13 +4,13 @@ import ast
 import inspect
 import itertools
 import json
-from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
+from pulumi.runtime import config as pulumi_config
 
 from components.errors import SettingsError
 from provisioning.contract import gateway_options as options
@@ -136,11 +136,14 @@ def test_load_reads_every_key_of_the_namespace(monkeypatch: pytest.MonkeyPatch) 
 def test_load_knows_which_keys_are_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pulumi.get_stack", lambda: "dev")
     keys = {f"comfyui-runpod:{key}": value for key, value in raw(tokens={"civitai": "hunter2"}).items()}
-    monkeypatch.setattr(settings, "CONFIG", ContextVar("config", default=keys))
-    with pytest.raises(SettingsError, match="not in plain text"):
-        settings.load()
-    monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps(["comfyui-runpod:tokens"]))
-    assert settings.load().tokens.civitai.get_secret_value() == "hunter2"
+    token = pulumi_config.CONFIG.set(keys)
+    try:
+        with pytest.raises(SettingsError, match="not in plain text"):
+            settings.load()
+        monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps(["comfyui-runpod:tokens"]))
+        assert settings.load().tokens.civitai.get_secret_value() == "hunter2"
+    finally:
+        pulumi_config.CONFIG.reset(token)
 
 
 @pytest.mark.parametrize("environment", ["local", "dev", "staging", "prod"])

@@ -133,11 +133,8 @@ def test_the_launcher_runs_the_engine_with_our_settings(paths: SetupPaths) -> No
     assert f'exec "{paths.venv}/bin/python" -m stacks.cli pulumi "$@"' in program.read_text()
 
 
-def test_a_long_command_is_never_silent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(progress, "BEAT_SECONDS", 0.05)
-    progress.run("waiting", ["sleep", "1"], log=tmp_path / "log")
+def test_a_long_command_is_never_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    progress.run("waiting", ["sleep", "1"], log=tmp_path / "log", beat_seconds=0.05)
     assert capsys.readouterr().err.count("waiting:") >= 2
 
 
@@ -146,11 +143,10 @@ def test_a_failing_command_ends_with_its_last_words(tmp_path: Path) -> None:
         progress.run("compiling", ["sh", "-c", "echo no such package; exit 3"], log=tmp_path / "log")
 
 
-def test_a_command_past_its_limit_is_ended_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "BEAT_SECONDS", 0.05)
+def test_a_command_past_its_limit_is_ended_with_its_children(tmp_path: Path) -> None:
     script = f"sleep 60 & echo $! > {tmp_path}/child; wait"
     with pytest.raises(SetupError, match="was stopped"):
-        progress.run("hanging", ["sh", "-c", script], log=tmp_path / "log", limit_seconds=2.0)
+        progress.run("hanging", ["sh", "-c", script], log=tmp_path / "log", limit_seconds=2.0, beat_seconds=0.05)
     assert ends(int((tmp_path / "child").read_text()))
 
 

@@ -6,7 +6,7 @@ import errno
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from provisioning.layout import Layout
 from provisioning.progress import read_from
 from provisioning.push import remedy
 
-Installed = Callable[[], list[dict[str, Any]]]
+Installed = Callable[[Sequence[steps.Step]], list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ def installed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Installed:
     monkeypatch.setenv("POD_ROOT", str(layout.root))
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(order)))
 
-    def run() -> list[dict[str, Any]]:
+    def run(table: Sequence[steps.Step]) -> list[dict[str, Any]]:
         before = os.umask(0o022)
         try:
-            installation.main()
+            installation.main(table)
         finally:
             os.umask(before)
         return [json.loads(line) for line, _ in read_from(job.progress_path(layout, "r1"), 0)]
@@ -55,9 +55,8 @@ def test_a_full_volume_is_told_once_with_its_remedy(
         steps.Step(step.name, step.title, step.is_done, full if step.name == "comfyui" else step.run)
         for step in steps.STEPS[:4]
     )
-    monkeypatch.setattr(installation, "STEPS", table if where == "_comfyui" else ())
     monkeypatch.setattr(installation, "check_comfyui", full)
-    lines = installed()
+    lines = installed(table if where == "_comfyui" else ())
     assert [line["state"] for line in lines if line["step"] == "result"] == ["failed"]
     assert os.strerror(errno.EDQUOT) in lines[-1]["detail"]
     assert "Traceback" not in lines[-1]["detail"]
@@ -74,9 +73,8 @@ def test_a_volume_that_cannot_be_written_now_does_not_stop_a_change_of_settings(
     installed: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe, "line", full)
-    monkeypatch.setattr(installation, "STEPS", ())
     monkeypatch.setattr(installation, "check_comfyui", full)
-    (told,) = [line for line in installed() if line["step"] == "volume"]
+    (told,) = [line for line in installed(()) if line["step"] == "volume"]
     assert (told["state"], os.strerror(errno.EDQUOT) in told["detail"]) == ("warning", True)
 
 

@@ -59,11 +59,10 @@ def test_no_other_user_can_touch_the_lock(layout: Layout) -> None:
     assert stat.S_IMODE(job.lock_path(layout).stat().st_mode) == 0o600
 
 
-def test_two_jobs_cannot_hold_the_lock(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "LOOK_SECONDS", 0.1)
+def test_two_jobs_cannot_hold_the_lock(layout: Layout) -> None:
     child = _holder(layout)
     with pytest.raises(InstallError, match="another installer"):
-        job.hold(layout, "other", "other")
+        job.hold(layout, "other", "other", wait_seconds=0.1)
     _end(child)
     job.hold(layout, "other", "other").close()
 

@@ -255,11 +255,10 @@ async def test_a_cut_connection_is_taken_up_where_it_was(pod: Pod) -> None:
 
 
 @pytest.mark.slow
-async def test_a_dead_line_is_noticed(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "SILENCE_SECONDS", 2.5)
+async def test_a_dead_line_is_noticed(pod: Pod) -> None:
     (pod.layout.root / "mute").touch()
     say(pod)
-    run = Run(request(pod))
+    run = Run(request(pod), PushTimeouts(240, 120, silent=10))
     assert await run.task == {"ok": True}
     assert any("no answer" in line for line in run.lines)
 

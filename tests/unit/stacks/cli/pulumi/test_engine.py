@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import pytest
 
 from stacks.cli.checkout import Checkout
 from stacks.cli.errors import CliError
-from stacks.cli.pulumi import engine as engines
 from stacks.cli.pulumi.engine import INTERRUPTED, Engine
 from tests.unit.processes import ends
 
@@ -35,11 +35,8 @@ def test_output_is_passed_on_and_the_exit_code_is_plain(
     assert b"up --yes --stack dev --non-interactive --color never" in capfdbinary.readouterr().out
 
 
-def test_a_silent_engine_is_spoken_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(engines, "QUIET_SECONDS", 0.1)
-    assert engine(tmp_path, "sleep 1.2").follow("up") == 0
+def test_a_silent_engine_is_spoken_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert replace(engine(tmp_path, "sleep 1.2"), quiet_seconds=0.1).follow("up") == 0
     assert "running for" in capfd.readouterr().out
 
 
