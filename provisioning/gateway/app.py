@@ -70,14 +70,21 @@ class Gateway:
         # The same after a restart, so that running jobs still report.
         client_id = services.dispatch.client_id = await services.ledger.remember("client_id", uuid.uuid4().hex)
         await services.upstream.start()
-        await services.tracker.adopt()
-        services.scheduler.breaker.restore(await services.ledger.past.last_broken())
+        await services.tracker.load()
+        services.scheduler.breaker.restore(await services.ledger.history_stats.last_broken())
         event_stream = services.event_stream
         pause = services.settings.poll_seconds
-        telling = (services.teller.tell_positions(), *self._notifications())
+        telling = (services.job_events.tell_positions(), *self._notifications())
         jobs = (event_stream.listen(client_id), services.reconciler.run(pause), services.scheduler.run(pause))
         chores = (self._prune(), self._note_uses(), services.accounting.run(), services.streams.watch())
-        works = (*jobs, *chores, *telling, self._send_webhooks(), services.space.run(), services.copy_cleanup.run())
+        works = (
+            *jobs,
+            *chores,
+            *telling,
+            self._send_webhooks(),
+            services.disk_space.run(),
+            services.copy_cleanup.run(),
+        )
         self._tasks = [asyncio.create_task(work) for work in works]
         self._watching = asyncio.create_task(services.handover.run(self._retire))
 
@@ -86,9 +93,9 @@ class Gateway:
         services, settings = self.services, self.services.settings
         return (
             services.completions.run(),
-            pod_events.watch(services.pod_status, services.news),
-            cost_events.watch(services.costs, services.channels, services.news, settings.cost_update_seconds),
-            setup_events.watch(settings.setup_dir, services.news),
+            pod_events.watch(services.pod_status, services.broadcast),
+            cost_events.watch(services.costs, services.channels, services.broadcast, settings.cost_update_seconds),
+            setup_events.watch(settings.setup_dir, services.broadcast),
         )
 
     async def _prune(self) -> None:
@@ -115,7 +122,7 @@ class Gateway:
         """Take no new jobs and end every stream; other answers go on, and jobs go on in ComfyUI."""
         services = self.services
         services.lifecycle.draining = services.scheduler.draining = True
-        services.news.tell_pod(services.pod_status.document())
+        services.broadcast.tell_pod(services.pod_status.document())
         services.streams.end_all()
 
     async def stop(self) -> None:
@@ -125,7 +132,7 @@ class Gateway:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
         await self._retire()
-        self.services.handover.leave()
+        self.services.handover.note_running_jobs()
         self.services.passwords.close()
         if self.services.files is not None:
             self.services.files.close()

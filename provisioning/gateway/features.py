@@ -102,11 +102,11 @@ def _snapshot(services: Services) -> Snapshot:
 
 def _event_features(services: Services) -> tuple[object, ...]:
     snapshots = Snapshots(
-        services.tracker, services.ledger, services.teller, services.completions, services.news, services.pod_status,
-        services.costs, services.clock,
+        services.tracker, services.ledger, services.job_events, services.completions, services.broadcast,
+        services.pod_status, services.costs, services.clock,
     )  # fmt: skip
     followed = JobEventRoutes(
-        services.event_streams, services.completions, services.teller, services.tracker, services.ledger,
+        services.event_streams, services.completions, services.job_events, services.tracker, services.ledger,
         services.clock,
     )  # fmt: skip
     native = NativeSocketRoutes(services.streams, services.hub, services.event_stream.queue_length)
@@ -127,16 +127,17 @@ def _job_routes(services: Services) -> JobRoutes:
 def _file_features(services: Services) -> tuple[FileRoutes, AssetRoutes]:
     """Return the routes of files and assets."""
     settings, store, upstream = services.settings, services.files, services.upstream
-    own_files = OwnFiles(services.ledger, services.tracker, services.realm)
+    own_files = OwnFiles(services.ledger, services.tracker, services.namespace)
     retry_seconds = settings.internal.upload_retry_seconds
-    uploads = Uploads(store, services.staging, upstream, services.space, settings.max_image_pixels, retry_seconds)
+    uploads = Uploads(store, services.staging, upstream, services.disk_space, settings.max_image_pixels, retry_seconds)
     responder = FileResponder(store, services.staging, upstream)
     images = ImageUploads(
         own_files, uploads, services.assets, services.expiry.folders, services.staging, upstream, services.clock,
-        services.realm,
+        services.namespace,
     )  # fmt: skip
     assets = AssetRoutes(
-        services.assets, AssetUploads(services.assets, uploads, store, services.clock, services.realm), services.sizes,
-        responder, services.expiry, services.tracker, services.audit, services.clock, settings.max_upload_bytes,
+        services.assets, AssetUploads(services.assets, uploads, store, services.clock, services.namespace),
+        services.sizes, responder, services.expiry, services.tracker, services.audit, services.clock,
+        settings.max_upload_bytes,
     )  # fmt: skip
     return FileRoutes(own_files, services.assets, responder, images, settings.max_upload_bytes), assets

@@ -13,7 +13,7 @@ from provisioning.gateway.admin.audit_context import AuditTrail
 from provisioning.gateway.assets.expiry import Expiry
 from provisioning.gateway.assets.sizes import AssetSizes
 from provisioning.gateway.assets.staging.inputs import InputStaging
-from provisioning.gateway.assets.store.factory import open_store, space_of
+from provisioning.gateway.assets.store.factory import disk_space_of, open_store
 from provisioning.gateway.assets.store.store import FileStore
 from provisioning.gateway.auth.authentication import Authenticator
 from provisioning.gateway.auth.signed_urls import UrlSigner
@@ -23,7 +23,7 @@ from provisioning.gateway.comfy_v2.webhook_payloads import PayloadRenderer
 from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.clock import Clock
 from provisioning.gateway.core.database.log.log import EpochLog
-from provisioning.gateway.core.disk_space import Space
+from provisioning.gateway.core.disk_space import DiskSpace
 from provisioning.gateway.core.http.router import Router
 from provisioning.gateway.core.passwords import Passwords
 from provisioning.gateway.core.rate_limiter import Limiter
@@ -69,7 +69,7 @@ from provisioning.gateway.sessions.tokens import Tokens
 from provisioning.gateway.upstream.client import ComfyUIClient
 from provisioning.gateway.upstream.helper_requests import HelperRequests
 from provisioning.gateway.upstream.node_catalogue import CatalogueCache
-from provisioning.gateway.upstream.realm import Realm, realm_of
+from provisioning.gateway.upstream.owner_namespace import OwnerNamespace, namespace_of
 from provisioning.gateway.upstream.response_cache import ResponseCache, json_cache
 from provisioning.gateway.usage.accounting import Accounting
 from provisioning.gateway.webhooks.service import Webhooks
@@ -112,9 +112,9 @@ class Services:
         return open_store(self.settings)
 
     @cached_property
-    def space(self) -> Space:
+    def disk_space(self) -> DiskSpace:
         """The free space of the volume, by our own count."""
-        return space_of(self.settings, self.files)
+        return disk_space_of(self.settings, self.files)
 
     @cached_property
     def expiry(self) -> Expiry:
@@ -242,17 +242,17 @@ class Services:
         return Streams(self.settings.max_streams, self.limits.streams, self.settings.internal.stream_recheck_seconds)
 
     @cached_property
-    def teller(self) -> JobEvents:
+    def job_events(self) -> JobEvents:
         """The events of jobs."""
         return JobEvents(self.channels, self.tracker, self.scheduler, self.clock)
 
     @cached_property
     def event_stream(self) -> EventStream:
         """The gateway's own WebSocket to ComfyUI."""
-        return EventStream(self.upstream, self.tracker, self.hub, self.teller, connected=self._connected)
+        return EventStream(self.upstream, self.tracker, self.hub, self.job_events, connected=self._connected)
 
     @cached_property
-    def news(self) -> Broadcast:
+    def broadcast(self) -> Broadcast:
         """The events that every caller receives."""
         return Broadcast(self.channels)
 
@@ -292,7 +292,7 @@ class Services:
         return JobFactory(
             self.settings,
             self.clock,
-            checks=(self.lifecycle.check_accepting, self.space.check),
+            checks=(self.lifecycle.check_accepting, self.disk_space.check),
             limits_of=self.limits.queue,
             quotas_of=self.accounting.quotas_of,
         )
@@ -325,7 +325,9 @@ class Services:
     @cached_property
     def completions(self) -> CompletionEvents:
         """The last events of jobs."""
-        return CompletionEvents(self.teller, self.channels, self.news, self.ledger, self.job_documents, self.clock)
+        return CompletionEvents(
+            self.job_events, self.channels, self.broadcast, self.ledger, self.job_documents, self.clock
+        )
 
     @cached_property
     def pod_status(self) -> PodStatus:
@@ -343,17 +345,17 @@ class Services:
         keep_alive = self.settings.keep_alive_seconds
         return EventStreams(self.channels, self.streams, self.lifecycle, self.authenticator.recheck, keep_alive)
 
-    def realm(self, actor: Actor) -> Realm:
+    def namespace(self, actor: Actor) -> OwnerNamespace:
         """Return the realm of the caller's files."""
-        return realm_of(self.settings.pepper.get_secret_value(), actor.owner, admin=actor.is_admin)
+        return namespace_of(self.settings.pepper.get_secret_value(), actor.owner, admin=actor.is_admin)
 
     def observe(self) -> None:
         """Have the queue, the events of jobs and the clients' WebSockets learn what the tracker learns."""
-        self.tracker.observers += [self.scheduler, self.teller, self.event_stream]
+        self.tracker.observers += [self.scheduler, self.job_events, self.event_stream]
 
     def _connected(self) -> None:
         """Forget what a former process of ComfyUI had, and go on with the queue."""
-        self.staging.forget()
+        self.staging.reset()
         self.workspace.forget()
         self.scheduler.wake()
 

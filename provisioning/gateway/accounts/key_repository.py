@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from provisioning.gateway.accounts.records import KeyRecord
 from provisioning.gateway.core.database.tables import KeyRow
-from provisioning.gateway.core.limit_settings import NOTHING, Allowance
+from provisioning.gateway.core.limit_settings import NOTHING, LimitSettings
 from provisioning.gateway.core.scopes import Scope
 
 
@@ -73,14 +73,14 @@ def scopes_text(scopes: Iterable[Scope]) -> str:
     return json.dumps(sorted(scopes))
 
 
-def limits_text(limits: Allowance) -> str:
+def limits_text(limits: LimitSettings) -> str:
     """Return limits as they are stored: a JSON object."""
     return limits.model_dump_json(exclude_unset=True)
 
 
-def limits_of(text: str) -> Allowance:
+def limits_of(text: str) -> LimitSettings:
     """Return stored limits."""
-    return NOTHING if text == "{}" else Allowance.model_validate_json(text)
+    return NOTHING if text == "{}" else LimitSettings.model_validate_json(text)
 
 
 def _texts(record: KeyRecord) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from provisioning.gateway.core.limit_settings import NOTHING, Allowance
+from provisioning.gateway.core.limit_settings import NOTHING, LimitSettings
 from provisioning.gateway.core.scopes import Role, Scope
 
 _NO_DIGEST = bytes(32)
@@ -43,7 +43,7 @@ class KeyRecord:
     created_by: str = ""
     hint: str = ""
     """The first and last characters, by which people recognise it."""
-    limits: Allowance = NOTHING
+    limits: LimitSettings = NOTHING
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def is_secret(self, given: bytes) -> tuple[bool, bool]:
@@ -81,7 +81,7 @@ class UserRecord:
     password_at: int | None = None
     disabled_at: int | None = None
     deleted_at: int | None = None
-    limits: Allowance = NOTHING
+    limits: LimitSettings = NOTHING
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -166,7 +166,7 @@ class KeyStore:
 
         def announced(connection: Connection) -> Result:
             result = work(connection)
-            sql_helpers.put(connection, CHANGED, secrets.token_hex(8))
+            sql_helpers.set_meta(connection, CHANGED, secrets.token_hex(8))
             return result
 
         try:
@@ -235,4 +235,4 @@ def actor_of_user(user: UserRecord) -> Actor:
 
 
 def _version(connection: Connection) -> str | None:
-    return sql_helpers.word(connection, CHANGED)
+    return sql_helpers.get_meta(connection, CHANGED)

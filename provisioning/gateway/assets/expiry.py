@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import delete, select
 
 from provisioning.gateway.assets.repository import Asset
-from provisioning.gateway.assets.store.paths import place_of
+from provisioning.gateway.assets.store.paths import store_path_of
 from provisioning.gateway.core.database import sql_helpers
 from provisioning.gateway.core.database.database import Database
 from provisioning.gateway.core.database.tables import AssetRow
@@ -81,8 +81,8 @@ class Expiry:
         if self._store is not None:
             # A temporary file lies below its job's id there: others of its name are other files.
             own = (each for each in found if each.file in lonely or each.file.type == "temp")
-            await self._store.delete({place_of(each.file, each.job_id) for each in own})
-        for part in sql_helpers.in_parts(ids):
+            await self._store.delete({store_path_of(each.file, each.job_id) for each in own})
+        for part in sql_helpers.in_chunks(ids):
             gone = delete(AssetRow).where(AssetRow.id.in_(part))
             await self._database.run(lambda connection, gone=gone: connection.execute(gone).close())  # type: ignore[misc]
         return True

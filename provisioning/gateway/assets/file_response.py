@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from provisioning.gateway.assets.staging.inputs import InputStaging
 from provisioning.gateway.assets.store.content import Content
-from provisioning.gateway.assets.store.paths import Kept
+from provisioning.gateway.assets.store.paths import StoredCopy
 from provisioning.gateway.assets.store.store import FileStore
 from provisioning.gateway.core.http import ranges
 from provisioning.gateway.core.http.exchange import Exchange
@@ -48,7 +48,7 @@ class FileResponder:
         self._staging = staging
         self._proxy = Proxy(upstream)
 
-    async def send(self, exchange: Exchange, kept: Kept, options: Mapping[str, str] | None = None) -> None:
+    async def send(self, exchange: Exchange, kept: StoredCopy, options: Mapping[str, str] | None = None) -> None:
         """Answer with a file; `options` are ComfyUI's conversions, which it does with the file put back.
 
         Raises Problem.
@@ -56,14 +56,14 @@ class FileResponder:
         file = kept.file
         params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type, **(options or {})}
         if self._store is not None and options:
-            await self._staging.place([kept])
+            await self._staging.stage([kept])
         elif self._store is not None:
             async with self._store.opened(kept.place) as content:
                 if content is not None:
                     await _send(self._store, exchange, content, file.filename)
                     return
             # What a job made a moment ago, or an older version left in ComfyUI's folders.
-            await self._staging.mend(file)
+            await self._staging.restore(file)
         await self._proxy.pass_on(exchange, "/view", params)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, insert, select, true, update
 
-from provisioning.gateway.assets.store.paths import Kept, place_of
+from provisioning.gateway.assets.store.paths import StoredCopy, store_path_of
 from provisioning.gateway.core.database import sql_helpers
 from provisioning.gateway.core.database.database import Database
 from provisioning.gateway.core.database.tables import AssetRow, columns
@@ -42,9 +42,9 @@ class Asset:
         return StoredFile(self.type, self.subfolder, self.filename)
 
     @property
-    def kept(self) -> Kept:
+    def stored_copy(self) -> StoredCopy:
         """Return where ComfyUI and the store keep it."""
-        return Kept(self.file, place_of(self.file, self.job_id))
+        return StoredCopy(self.file, store_path_of(self.file, self.job_id))
 
 
 def _from_row(row: Sequence[Any]) -> Asset:
@@ -72,7 +72,7 @@ class AssetStore:
     async def of_ids(self, asset_ids: Collection[str], owner: str | None) -> dict[str, Asset]:
         """Return those of the assets that exist and that `owner` may see, by id."""
         found: dict[str, Asset] = {}
-        for part in sql_helpers.in_parts(asset_ids):
+        for part in sql_helpers.in_chunks(asset_ids):
             found |= {asset.id: asset for asset in await self._select(AssetRow.id.in_(part), _of(owner))}
         return found
 
@@ -93,7 +93,7 @@ class AssetStore:
     async def of_jobs(self, job_ids: Collection[str]) -> dict[str, list[Asset]]:
         """Return what several jobs made, by the jobs' ids."""
         found: dict[str, list[Asset]] = {}
-        for part in sql_helpers.in_parts(job_ids):
+        for part in sql_helpers.in_chunks(job_ids):
             for asset in await self._select(AssetRow.job_id.in_(part)):
                 found.setdefault(asset.job_id or "", []).append(asset)
         return found

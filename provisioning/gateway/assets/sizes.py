@@ -35,7 +35,7 @@ class AssetSizes:
         if asset.size_bytes is not None:
             return asset
         if self._store is not None:
-            async with self._store.opened(asset.kept.place) as content:
+            async with self._store.opened(asset.stored_copy.place) as content:
                 if content is not None:
                     return await self._assets.measured(asset, content.size)
         file = asset.file

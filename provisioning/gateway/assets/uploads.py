@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from provisioning.gateway.assets.staging.inputs import InputStaging
-from provisioning.gateway.assets.store.paths import Kept, place_of
+from provisioning.gateway.assets.store.paths import StoredCopy, store_path_of
 from provisioning.gateway.assets.store.store import FileStore
-from provisioning.gateway.core.disk_space import Space
+from provisioning.gateway.core.disk_space import DiskSpace
 from provisioning.gateway.core.http import media_types
 from provisioning.gateway.core.http.multipart import Form, pieces
 from provisioning.gateway.core.problems import Code, Problem
@@ -28,7 +28,7 @@ class Uploads:
         store: FileStore | None,
         staging: InputStaging,
         upstream: ComfyUIClient,
-        space: Space,
+        space: DiskSpace,
         max_pixels: int,
         retry_seconds: float,
     ) -> None:
@@ -59,16 +59,16 @@ class Uploads:
             await self._put(self._store, file, content)
         except BaseException:
             # Until somebody uploads it again the store's file counts, if there is one.
-            self._staging.lacks(file)
+            self._staging.mark_missing(file)
             raise
-        self._staging.has(Kept(file, place_of(file)))
+        self._staging.mark_present(StoredCopy(file, store_path_of(file)))
 
     async def _put(self, store: FileStore, file: StoredFile, content: Callable[[], AsyncIterator[bytes]]) -> None:
         """Try a few times while the volume gives errors; a volume that stalls has its own bound."""
         began = time.monotonic()
         while True:
             try:
-                await store.put(place_of(file), content())
+                await store.put(store_path_of(file), content())
             except Problem as problem:
                 if problem.code is not Code.STORE_UNAVAILABLE or time.monotonic() - began > self._retry_seconds:
                     raise

@@ -13,7 +13,7 @@ from provisioning.gateway.batches.batch import Batch
 from provisioning.gateway.core.database import sql_helpers
 from provisioning.gateway.core.database.database import Database
 from provisioning.gateway.core.database.tables import Base, JobRow
-from provisioning.gateway.core.database.tables import Sequence as Counted
+from provisioning.gateway.core.database.tables import Sequence as SequenceNumber
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.jobs import repository as job_repository
 from provisioning.gateway.jobs.job import Job, JobState
@@ -25,7 +25,7 @@ class BatchRow(Base):
 
     __tablename__ = "batches"
 
-    sequence: Mapped[Counted]
+    sequence: Mapped[SequenceNumber]
     id: Mapped[str] = mapped_column(unique=True)
     owner: Mapped[str]
     key_id: Mapped[str]

@@ -41,7 +41,7 @@ class BatchService:
             prepare(job)
             job.batch_id = batch.id
             # Before anything is accepted: an input that is not the caller's refuses the whole batch.
-            await self.dispatch.rewritten(job)
+            await self.dispatch.rewrite(job)
             jobs.append(job)
         await self.scheduler.submit_all(jobs, lambda: self.store.accept(batch, jobs, self.ledger.accept_within))
 

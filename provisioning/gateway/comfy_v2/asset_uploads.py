@@ -19,7 +19,7 @@ from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.clock import Clock
 from provisioning.gateway.core.http.multipart import CHUNK_BYTES, Form, pieces
 from provisioning.gateway.core.problems import Code, Problem, fault
-from provisioning.gateway.upstream.realm import Realm, is_safe_name
+from provisioning.gateway.upstream.owner_namespace import OwnerNamespace, is_safe_name
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 
@@ -41,7 +41,7 @@ class AssetUploads:
     uploads: Uploads
     store: FileStore | None
     clock: Clock
-    realm_of: Callable[[Actor], Realm]
+    namespace_of: Callable[[Actor], OwnerNamespace]
 
     async def upload(self, actor: Actor, form: Form) -> Uploaded:
         """Store a file, unless its bytes are here already; its hash is computed here, whatever the client says."""
@@ -66,7 +66,7 @@ class AssetUploads:
     async def _give(self, actor: Actor, asset_id: str, filename: str, form: Form) -> StoredFile:
         """Give ComfyUI the file and keep it; returns where ComfyUI has it."""
         # A folder for each asset: two files of one name are two assets.
-        subfolder = self.realm_of(actor).inward(f"assets/{asset_id}")
+        subfolder = self.namespace_of(actor).add_root(f"assets/{asset_id}")
         fields = {"type": "input", "subfolder": subfolder}
         status, answer = await self.uploads.give("/upload/image", fields, filename, form)
         if status != 200 or not isinstance(answer, dict) or not isinstance(answer.get("name"), str):
@@ -87,7 +87,7 @@ class AssetUploads:
     async def find(self, actor: Actor, digest: str) -> Asset | None:
         """Return an upload of the caller's with this content, if the bytes are where they are to be."""
         known = await self.assets.of_hash(digest, actor.owner)
-        if known is None or self.store is None or await self.store.exists(known.kept.place):
+        if known is None or self.store is None or await self.store.exists(known.stored_copy.place):
             return known
         return None
 

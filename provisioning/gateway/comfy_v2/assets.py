@@ -153,7 +153,7 @@ class AssetRoutes:
     async def delete(self, exchange: Exchange) -> None:
         """End an asset; its bytes go too, unless another asset has the same."""
         asset = await self._own(exchange)
-        if any(asset.id.encode() in job.workflow for job in self.tracker.of(asset.owner)):
+        if any(asset.id.encode() in job.workflow for job in self.tracker.of_owner(asset.owner)):
             raise Problem(Code.STATE_CONFLICT, "An unfinished job reads this asset; wait for its end, or cancel it.")
         await self.audit.on_anothers(exchange, AuditAction.ASSET_DELETED, asset.id, asset.owner)
         await self.expiry.remove(asset)
@@ -173,7 +173,7 @@ class AssetRoutes:
     )
     async def content(self, exchange: Exchange) -> None:
         """Answer with an asset's bytes, or the range of them that was asked for."""
-        await self.responder.send(exchange, (await self._own(exchange)).kept)
+        await self.responder.send(exchange, (await self._own(exchange)).stored_copy)
 
     async def _own(self, exchange: Exchange) -> repository.Asset:
         asset = await self.assets.get(exchange.params["id"], exchange.who.visible_owner)

@@ -38,12 +38,12 @@ class JobEventRoutes:
     """Lets callers follow their jobs."""
 
     def __init__(
-        self, streams: EventStreams, ends: CompletionEvents, teller: JobEvents, tracker: Tracker, ledger: Ledger,
+        self, streams: EventStreams, ends: CompletionEvents, job_events: JobEvents, tracker: Tracker, ledger: Ledger,
         clock: Clock,
     ) -> None:  # fmt: skip
         self._streams = streams
         self._ends = ends
-        self._teller = teller
+        self._job_events = job_events
         self._tracker = tracker
         self._ledger = ledger
         self._clock = clock
@@ -101,7 +101,7 @@ class JobEventRoutes:
         if row.finished_at is not None:
             return await self._ends.of_row(row)
         live = self._tracker.get(row.id)
-        return [] if live is None else self._teller.state(live)
+        return [] if live is None else self._job_events.state(live)
 
 
 async def _pass_on(stream: Stream, job_id: str) -> None:

@@ -27,8 +27,8 @@ from provisioning.gateway.upstream import node_catalogue, response_cache
 from provisioning.gateway.upstream import system_stats as machine
 from provisioning.gateway.upstream.client import ComfyUIClient, Request
 from provisioning.gateway.upstream.node_catalogue import CatalogueCache
+from provisioning.gateway.upstream.owner_namespace import is_safe_name
 from provisioning.gateway.upstream.proxy import Proxy, asked_path
-from provisioning.gateway.upstream.realm import is_safe_name
 from provisioning.gateway.upstream.response_cache import ResponseCache
 
 CLASSES = {

@@ -6,7 +6,7 @@ import re
 
 from provisioning.gateway.assets.file_response import BYTES, RANGES, FileResponder
 from provisioning.gateway.assets.repository import AssetStore
-from provisioning.gateway.assets.store.paths import Kept, place_of
+from provisioning.gateway.assets.store.paths import StoredCopy, store_path_of
 from provisioning.gateway.comfyui_api.image_uploads import ImageUploads
 from provisioning.gateway.comfyui_api.own_files import OwnFiles
 from provisioning.gateway.comfyui_api.schemas import StoredImage, UploadImage, UploadMask
@@ -72,7 +72,7 @@ class FileRoutes:
         # A temporary file's name is one job's at a time.
         is_temporary = file.type == "temp"
         job_id = await self._assets.maker_of(file, exchange.who.visible_owner) if is_temporary else None
-        await self._responder.send(exchange, Kept(file, place_of(file, job_id)), options)
+        await self._responder.send(exchange, StoredCopy(file, store_path_of(file, job_id)), options)
 
     @Operation(
         method="POST",

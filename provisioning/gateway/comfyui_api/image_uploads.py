@@ -11,7 +11,7 @@ import orjson
 
 from provisioning.gateway.assets.repository import Asset, AssetStore
 from provisioning.gateway.assets.staging.inputs import InputStaging
-from provisioning.gateway.assets.store.paths import Kept, place_of
+from provisioning.gateway.assets.store.paths import StoredCopy, store_path_of
 from provisioning.gateway.assets.uploads import Uploads
 from provisioning.gateway.comfyui_api.own_files import OwnFiles, check_names
 from provisioning.gateway.comfyui_api.schemas import StoredImage
@@ -22,7 +22,7 @@ from provisioning.gateway.core.http import media_types
 from provisioning.gateway.core.http.multipart import Form, pieces
 from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.upstream.client import ComfyUIClient, Request
-from provisioning.gateway.upstream.realm import Realm
+from provisioning.gateway.upstream.owner_namespace import OwnerNamespace
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 
@@ -37,12 +37,12 @@ class ImageUploads:
     staging: InputStaging
     upstream: ComfyUIClient
     clock: Clock
-    realm_of: Callable[[Actor], Realm]
+    namespace_of: Callable[[Actor], OwnerNamespace]
 
     async def store(self, actor: Actor, path: str, form: Form) -> StoredImage:
         """Store what a form holds by ComfyUI's upload route at `path`; raises Problem."""
         await self._check(form)
-        subfolder = self.realm_of(actor).inward(_subfolder(form))
+        subfolder = self.namespace_of(actor).add_root(_subfolder(form))
         async with self.folders.writing({Folder("input", subfolder)}):
             return await self._store(actor, path, form, subfolder)
 
@@ -54,16 +54,16 @@ class ImageUploads:
         await self.uploads.check(filename, form)
 
     async def _store(self, actor: Actor, path: str, form: Form, subfolder: str) -> StoredImage:
-        realm, filename = self.realm_of(actor), form.filename or ""
+        namespace, filename = self.namespace_of(actor), form.filename or ""
         fields = {"type": "input", "subfolder": subfolder}
         if "original_ref" in form.fields:
             fields["original_ref"] = await self._original(actor, form.fields["original_ref"])
         if form.fields.get("overwrite") in {"true", "1"}:
             fields["overwrite"] = "true"
         else:
-            await self.staging.place_series(StoredFile("input", subfolder, filename))
-        stored = _stored(*await self.uploads.give(path, fields, filename, form), realm)
-        file = StoredFile("input", realm.inward(stored.subfolder), stored.name)
+            await self.staging.stage_series(StoredFile("input", subfolder, filename))
+        stored = _stored(*await self.uploads.give(path, fields, filename, form), namespace)
+        file = StoredFile("input", namespace.add_root(stored.subfolder), stored.name)
         # A mask is put into a copy of its picture: what is to be kept is what ComfyUI made of it.
         content = partial(pieces, form.file) if path == "/upload/image" else partial(self._made, file)
         await self.uploads.keep(file, content)
@@ -101,7 +101,7 @@ class ImageUploads:
             message = "original_ref: a JSON object with filename, subfolder and type."
             raise Problem(Code.INVALID_REQUEST, message, members=fault("original_ref", "malformed")) from error
         file = await self.own_files.find(actor, asked)
-        await self.staging.place([Kept(file, place_of(file))])
+        await self.staging.stage([StoredCopy(file, store_path_of(file))])
         reference = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         return orjson.dumps(reference).decode()
 
@@ -110,8 +110,10 @@ def _subfolder(form: Form) -> str:
     return form.fields.get("subfolder", "").strip("/")
 
 
-def _stored(status: int, answer: object, realm: Realm) -> StoredImage:
+def _stored(status: int, answer: object, namespace: OwnerNamespace) -> StoredImage:
     """Return where ComfyUI put an upload, in the owner's names; raises Problem."""
     if status != 200 or not isinstance(answer, dict) or not isinstance(answer.get("name"), str):
         raise Problem(Code.INVALID_REQUEST if status == 400 else Code.UPSTREAM_ERROR)
-    return StoredImage(name=answer["name"], subfolder=realm.outward(str(answer.get("subfolder", ""))), type="input")
+    return StoredImage(
+        name=answer["name"], subfolder=namespace.strip_root(str(answer.get("subfolder", ""))), type="input"
+    )

@@ -8,7 +8,7 @@ from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.tracker import Tracker
-from provisioning.gateway.upstream.realm import Realm, is_safe_name
+from provisioning.gateway.upstream.owner_namespace import OwnerNamespace, is_safe_name
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 TYPES = frozenset({"input", "output", "temp"})
@@ -17,15 +17,15 @@ TYPES = frozenset({"input", "output", "temp"})
 class OwnFiles:
     """Finds the files that a caller uploaded or that one of its jobs made."""
 
-    def __init__(self, ledger: Ledger, tracker: Tracker, realm_of: Callable[[Actor], Realm]) -> None:
+    def __init__(self, ledger: Ledger, tracker: Tracker, namespace_of: Callable[[Actor], OwnerNamespace]) -> None:
         self._ledger = ledger
         self._tracker = tracker
-        self._realm_of = realm_of
+        self._namespace_of = namespace_of
 
     async def find(self, actor: Actor, asked: StoredFile) -> StoredFile:
         """Return a file by ComfyUI's own names, given the caller's; raises Problem INVALID_REQUEST and NOT_FOUND."""
         check_names(asked)
-        inside = StoredFile(asked.type, self._realm_of(actor).inward(asked.subfolder), asked.filename)
+        inside = StoredFile(asked.type, self._namespace_of(actor).add_root(asked.subfolder), asked.filename)
         if actor.is_admin or asked.type == "input":
             return inside
         # Some nodes save outside the owner's folder, where only the record of the job says whose a file is.
@@ -33,7 +33,7 @@ class OwnFiles:
             if await self._ledger.owns(actor.owner, file):
                 return file
             # What a node of a job that still runs has made can be had at once.
-            if await self._tracker.is_showing(actor.owner, file):
+            if await self._tracker.is_output_of(actor.owner, file):
                 return file
         raise Problem(Code.NOT_FOUND)
 

@@ -70,7 +70,7 @@ class PromptRoutes:
     )
     async def count(self, exchange: Exchange) -> QueueInfo:
         """Return how many of the caller's jobs are unfinished."""
-        jobs = self._tracker.of(exchange.who.visible_owner)
+        jobs = self._tracker.of_owner(exchange.who.visible_owner)
         return QueueInfo(exec_info=ExecInfo(queue_remaining=len(jobs)))
 
 

@@ -68,7 +68,7 @@ class QueueRoutes:
     async def change(self, exchange: Exchange) -> Nothing:
         """Take jobs out of the queue: those named in `delete`, or all with `clear`; only ever the caller's own."""
         body = parse(Selection, await exchange.json(self._max_body_bytes), Code.INVALID_REQUEST)
-        jobs = self._tracker.of(exchange.who.visible_owner)
+        jobs = self._tracker.of_owner(exchange.who.visible_owner)
         chosen = jobs if body.clear else [job for job in jobs if job.id in frozenset(body.delete)]
         await self._audit.end_anothers(exchange, [job for job in chosen if job.state is not JobState.RUNNING])
         await self._canceller.withdraw(chosen)
@@ -89,7 +89,7 @@ class QueueRoutes:
     async def interrupt(self, exchange: Exchange, body: Interrupt) -> Nothing:
         """Stop the caller's running job; another's goes on. An admin stops whatever runs."""
         wanted = body.prompt_id
-        jobs = {job.id: job for job in self._tracker.of(exchange.who.visible_owner) if wanted in {None, job.id}}
+        jobs = {job.id: job for job in self._tracker.of_owner(exchange.who.visible_owner) if wanted in {None, job.id}}
         named = [job for job in jobs.values() if wanted is not None or job.state is JobState.RUNNING]
         await self._audit.end_anothers(exchange, named)
         await self._canceller.interrupt(jobs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provisioning.gateway.core.limit_settings import NOTHING, Allowance
+from provisioning.gateway.core.limit_settings import NOTHING, LimitSettings
 from provisioning.gateway.core.scopes import Scope
 
 
@@ -19,9 +19,9 @@ class Actor:
     """The user whose jobs and files these are; several keys may share one."""
     scopes: frozenset[Scope]
     """Single scopes, no bundles."""
-    limits: Allowance = NOTHING
+    limits: LimitSettings = NOTHING
     """The key's own."""
-    user_limits: Allowance = NOTHING
+    user_limits: LimitSettings = NOTHING
     """Those of its user, shared by all the user's keys."""
     expires_at: int | None = None
     """When the key ends, in milliseconds since the epoch; None for one that does not, and for people."""

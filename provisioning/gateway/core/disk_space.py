@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +25,7 @@ MAX_ENTRIES = 200_000
 """Of so many files the sizes are added up; on a slow volume that takes minutes."""
 
 
-def refusal(error: OSError) -> Problem:
+def problem_of(error: OSError) -> Problem:
     """Return what a client is told when the system refuses to write or read."""
     if error.errno in FULL:
         return Problem(Code.STORAGE_FULL)
@@ -32,7 +33,7 @@ def refusal(error: OSError) -> Problem:
     return Problem(Code.STORE_UNAVAILABLE, text)
 
 
-class Space:
+class DiskSpace:
     """Looks at the file system of one directory; without a directory there is always room."""
 
     def __init__(self, directory: Path | None, min_free_bytes: int) -> None:
@@ -46,7 +47,7 @@ class Space:
         try:
             free = self._free()
         except OSError as error:
-            raise refusal(error) from error
+            raise problem_of(error) from error
         if free - wanted_bytes < self._min_free_bytes:
             raise Problem(Code.STORAGE_FULL)
 
@@ -54,11 +55,10 @@ class Space:
         """Keep count, until cancelled, where that is needed."""
 
     def _free(self) -> int:
-        found = os.statvfs(self._directory or "/")
-        return found.f_bavail * found.f_frsize
+        return shutil.disk_usage(self._directory or "/").free
 
 
-class Counted(Protocol):
+class ByteCounter(Protocol):
     """What knows how many bytes it has on the volume."""
 
     count: int
@@ -67,10 +67,10 @@ class Counted(Protocol):
         """Keep the count right, until cancelled."""
 
 
-class VolumeSpace(Space):
+class VolumeSpace(DiskSpace):
     """Counts what lies on the volume, and looks at the container's disk beside."""
 
-    def __init__(self, local: Space, store: Path, sizes: tuple[int, int], stored: Counted) -> None:
+    def __init__(self, local: DiskSpace, store: Path, sizes: tuple[int, int], stored: ByteCounter) -> None:
         """Take the store's folder, the volume's size (0 when nobody knows it) and the reserve, and the store."""
         self._volume_bytes, reserve = sizes
         super().__init__(store, reserve)

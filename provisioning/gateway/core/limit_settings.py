@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from provisioning.contract.gateway_options import Amount, Period, Unit
 
 PerMinute = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-AtOnce = Annotated[int, Field(strict=True, ge=1, le=100_000)]
+MaxConcurrent = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 
 
-class Allowance(BaseModel):
+class LimitSettings(BaseModel):
     """The `limits` of a key or a user; what is left out follows the gateway's options.
 
     A user's are shared by all its keys; a key's hold beside them.
@@ -27,15 +27,15 @@ class Allowance(BaseModel):
     """Submissions, of a workflow or of a batch."""
     uploads_per_minute: PerMinute | None = None
     """Uploaded files."""
-    max_requests: AtOnce | None = None
+    max_requests: MaxConcurrent | None = None
     """Requests at once."""
-    max_streams: AtOnce | None = None
+    max_streams: MaxConcurrent | None = None
     """Open WebSockets and event streams."""
-    max_queued: AtOnce | None = None
+    max_queued: MaxConcurrent | None = None
     """Unfinished jobs."""
     quotas: Mapping[Unit, Mapping[Period, Amount | None]] = Field(default_factory=dict)
     """So much per day or month of jobs, gpu_seconds, images, bytes or usd; null lifts the gateway's own."""
 
 
-NOTHING = Allowance()
+NOTHING = LimitSettings()
 """Everything as the options say."""

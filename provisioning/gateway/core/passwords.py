@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 WORKERS = 2
 """Each takes 19 MiB and some ten milliseconds of a core, whose other work is everybody's requests."""
-WAITING = 16
+MAX_WAITING = 16
 """More than so many at once are told to come back: a flood of logins must not pile up."""
 MIN_LENGTH = 12
 MAX_LENGTH = 256
@@ -37,7 +37,7 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
         self._threads = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="passwords")
-        self._nobodys: str | None = None
+        self._dummy_hash: str | None = None
         self._under_way = 0
 
     async def hash(self, password: str) -> str:
@@ -47,17 +47,17 @@ class Passwords:
     async def check(self, stored: str | None, password: str) -> bool:
         """Return whether a password is the stored one; takes as long when there is none. Raises Problem."""
         # The time taken must not tell which users exist, or have a password.
-        compared = stored or await self._nobody()
+        compared = stored or await self._hash_of_no_user()
         return await self._run_in_thread(lambda: self._verify(compared, password)) and stored is not None
 
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown()
 
-    async def _nobody(self) -> str:
-        if self._nobodys is None:
-            self._nobodys = await self.hash(secrets.token_urlsafe())
-        return self._nobodys
+    async def _hash_of_no_user(self) -> str:
+        if self._dummy_hash is None:
+            self._dummy_hash = await self.hash(secrets.token_urlsafe())
+        return self._dummy_hash
 
     def _verify(self, stored: str, password: str) -> bool:
         with contextlib.suppress(VerificationError, InvalidHashError):
@@ -65,7 +65,7 @@ class Passwords:
         return False
 
     async def _run_in_thread(self, work: Callable[[], Result]) -> Result:
-        if self._under_way >= WORKERS + WAITING:
+        if self._under_way >= WORKERS + MAX_WAITING:
             raise Problem(Code.CONCURRENCY_LIMITED, "Too many people log in just now; try again in a moment.")
         self._under_way += 1
         try:

@@ -81,7 +81,7 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True)
-class Entry:
+class ProblemType:
     """One row of the catalogue."""
 
     status: int
@@ -90,107 +90,123 @@ class Entry:
     """What the reader can do about it; used where the place that raises knows nothing better."""
 
 
-CATALOGUE: Mapping[Code, Entry] = {
-    Code.INVALID_REQUEST: Entry(400, "Invalid request", "The request is malformed; see `errors`."),
-    Code.INVALID_FIELD: Entry(422, "Invalid value", "A field has an invalid value; see `errors`."),
-    Code.MALFORMED_JSON: Entry(
+CATALOGUE: Mapping[Code, ProblemType] = {
+    Code.INVALID_REQUEST: ProblemType(400, "Invalid request", "The request is malformed; see `errors`."),
+    Code.INVALID_FIELD: ProblemType(422, "Invalid value", "A field has an invalid value; see `errors`."),
+    Code.MALFORMED_JSON: ProblemType(
         400, "Malformed JSON", "The body is not a JSON object; check commas, quotes and encoding."
     ),
-    Code.INVALID_PROMPT_ID: Entry(400, "Invalid prompt_id", "Send a lower-case UUID that no other job has, or none."),
-    Code.WORKFLOW_FORMAT_UI: Entry(
+    Code.INVALID_PROMPT_ID: ProblemType(
+        400, "Invalid prompt_id", "Send a lower-case UUID that no other job has, or none."
+    ),
+    Code.WORKFLOW_FORMAT_UI: ProblemType(
         422, "Workflow in editor format", "Export the workflow with 'Export (API)' in ComfyUI and send that."
     ),
-    Code.MISSING_CREDENTIALS: Entry(
+    Code.MISSING_CREDENTIALS: ProblemType(
         401, "API key required", "Send the key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
     ),
-    Code.INVALID_KEY: Entry(401, "Unknown API key", "The key is mistyped or was not issued by this gateway."),
-    Code.KEY_EXPIRED: Entry(401, "API key expired", "Ask the operator for a new key."),
-    Code.KEY_REVOKED: Entry(401, "API key revoked", "Ask the operator for a new key."),
-    Code.KEY_IN_URL: Entry(
+    Code.INVALID_KEY: ProblemType(401, "Unknown API key", "The key is mistyped or was not issued by this gateway."),
+    Code.KEY_EXPIRED: ProblemType(401, "API key expired", "Ask the operator for a new key."),
+    Code.KEY_REVOKED: ProblemType(401, "API key revoked", "Ask the operator for a new key."),
+    Code.KEY_IN_URL: ProblemType(
         400, "Key in the URL", "URLs end up in logs: send keys in a header; for browsers, request a ticket."
     ),
-    Code.USER_DISABLED: Entry(401, "User disabled", "An admin has disabled the user that this key belongs to."),
-    Code.INVALID_LOGIN: Entry(401, "Not logged in", "The name or the password is wrong, or the user is disabled."),
-    Code.INVALID_TOKEN: Entry(401, "Unknown token", "The token was not issued by this gateway; log in again."),
-    Code.TOKEN_EXPIRED: Entry(401, "Token expired", "Log in again, or refresh a token before it expires."),
-    Code.SESSION_ENDED: Entry(401, "Session expired", "Log in again."),
-    Code.INVALID_TICKET: Entry(
+    Code.USER_DISABLED: ProblemType(401, "User disabled", "An admin has disabled the user that this key belongs to."),
+    Code.INVALID_LOGIN: ProblemType(
+        401, "Not logged in", "The name or the password is wrong, or the user is disabled."
+    ),
+    Code.INVALID_TOKEN: ProblemType(401, "Unknown token", "The token was not issued by this gateway; log in again."),
+    Code.TOKEN_EXPIRED: ProblemType(401, "Token expired", "Log in again, or refresh a token before it expires."),
+    Code.SESSION_ENDED: ProblemType(401, "Session expired", "Log in again."),
+    Code.INVALID_TICKET: ProblemType(
         401, "Invalid ticket", "A ticket is valid for one GET of one path within 30 s; request another."
     ),
-    Code.SIGNATURE_INVALID: Entry(
+    Code.SIGNATURE_INVALID: ProblemType(
         401, "Invalid signature", "The URL was changed, or its key was revoked; sign it again."
     ),
-    Code.SIGNATURE_EXPIRED: Entry(401, "URL expired", "Sign the URL again."),
-    Code.INSUFFICIENT_SCOPE: Entry(403, "Key lacks the scope", "Ask an admin for a key that has it."),
-    Code.MORE_THAN_OWN: Entry(403, "Exceeds your permissions", "You can only grant what you have; ask an admin."),
-    Code.ORIGIN_NOT_ALLOWED: Entry(403, "Origin not allowed", "A web page of another origin may not call this route."),
-    Code.NOT_FOUND: Entry(404, "Not found", "Not found, or not visible to this key."),
-    Code.BLOB_NOT_FOUND: Entry(404, "Content not found", "You have no file with this hash; upload the bytes."),
-    Code.METHOD_NOT_ALLOWED: Entry(405, "Method not allowed", "Use one of the methods in the Allow header."),
-    Code.REQUEST_TIMEOUT: Entry(408, "Request too slow", "The body stopped arriving; send it again."),
-    Code.IDEMPOTENCY_CONFLICT: Entry(
+    Code.SIGNATURE_EXPIRED: ProblemType(401, "URL expired", "Sign the URL again."),
+    Code.INSUFFICIENT_SCOPE: ProblemType(403, "Key lacks the scope", "Ask an admin for a key that has it."),
+    Code.MORE_THAN_OWN: ProblemType(403, "Exceeds your permissions", "You can only grant what you have; ask an admin."),
+    Code.ORIGIN_NOT_ALLOWED: ProblemType(
+        403, "Origin not allowed", "A web page of another origin may not call this route."
+    ),
+    Code.NOT_FOUND: ProblemType(404, "Not found", "Not found, or not visible to this key."),
+    Code.BLOB_NOT_FOUND: ProblemType(404, "Content not found", "You have no file with this hash; upload the bytes."),
+    Code.METHOD_NOT_ALLOWED: ProblemType(405, "Method not allowed", "Use one of the methods in the Allow header."),
+    Code.REQUEST_TIMEOUT: ProblemType(408, "Request too slow", "The body stopped arriving; send it again."),
+    Code.IDEMPOTENCY_CONFLICT: ProblemType(
         409, "Request in progress", "The first request with this Idempotency-Key is still running."
     ),
-    Code.HASH_MISMATCH: Entry(409, "Hash mismatch", "The received bytes do not have the announced hash."),
-    Code.FILE_EXISTS: Entry(409, "File exists", "Choose another name, or send overwrite=true."),
-    Code.STATE_CONFLICT: Entry(409, "State conflict", "It changed in the meantime. Fetch it again and retry."),
-    Code.NO_SESSION: Entry(409, "No session", "This route is for logged-in users; a key has no session."),
-    Code.BODY_TOO_LARGE: Entry(413, "Body too large", "Send a smaller body."),
-    Code.UNSUPPORTED_MEDIA_TYPE: Entry(415, "Unsupported media type", "Send a type that this route accepts."),
-    Code.RANGE_NOT_SATISFIABLE: Entry(
+    Code.HASH_MISMATCH: ProblemType(409, "Hash mismatch", "The received bytes do not have the announced hash."),
+    Code.FILE_EXISTS: ProblemType(409, "File exists", "Choose another name, or send overwrite=true."),
+    Code.STATE_CONFLICT: ProblemType(409, "State conflict", "It changed in the meantime. Fetch it again and retry."),
+    Code.NO_SESSION: ProblemType(409, "No session", "This route is for logged-in users; a key has no session."),
+    Code.BODY_TOO_LARGE: ProblemType(413, "Body too large", "Send a smaller body."),
+    Code.UNSUPPORTED_MEDIA_TYPE: ProblemType(415, "Unsupported media type", "Send a type that this route accepts."),
+    Code.RANGE_NOT_SATISFIABLE: ProblemType(
         416, "Range not satisfiable", "Request a range within the file; see Content-Range."
     ),
-    Code.HOST_NOT_ALLOWED: Entry(421, "Unknown host name", "Use the address that the stack prints as gatewayUrl."),
-    Code.INVALID_WORKFLOW: Entry(422, "Invalid workflow", "ComfyUI cannot run this workflow; see node_errors."),
-    Code.NODE_NOT_ALLOWED: Entry(422, "Node not allowed", "Remove the node: it could reach files of others."),
-    Code.WORKFLOW_TOO_LARGE: Entry(422, "Workflow too large", "Split the workflow into smaller ones."),
-    Code.MISSING_ASSET: Entry(422, "Asset not found", "The workflow names an asset you do not have; upload it first."),
-    Code.INVALID_IMAGE: Entry(
+    Code.HOST_NOT_ALLOWED: ProblemType(
+        421, "Unknown host name", "Use the address that the stack prints as gatewayUrl."
+    ),
+    Code.INVALID_WORKFLOW: ProblemType(422, "Invalid workflow", "ComfyUI cannot run this workflow; see node_errors."),
+    Code.NODE_NOT_ALLOWED: ProblemType(422, "Node not allowed", "Remove the node: it could reach files of others."),
+    Code.WORKFLOW_TOO_LARGE: ProblemType(422, "Workflow too large", "Split the workflow into smaller ones."),
+    Code.MISSING_ASSET: ProblemType(
+        422, "Asset not found", "The workflow names an asset you do not have; upload it first."
+    ),
+    Code.INVALID_IMAGE: ProblemType(
         422, "Invalid image", "The image is corrupt or truncated; export it again and send that."
     ),
-    Code.IMAGE_TOO_MANY_PIXELS: Entry(422, "Too many pixels", "Send a smaller image or fewer frames."),
-    Code.IDEMPOTENCY_KEY_REUSE: Entry(422, "Idempotency-Key reused", "Use a new key for another request."),
-    Code.WEBHOOK_URL_FORBIDDEN: Entry(
+    Code.IMAGE_TOO_MANY_PIXELS: ProblemType(422, "Too many pixels", "Send a smaller image or fewer frames."),
+    Code.IDEMPOTENCY_KEY_REUSE: ProblemType(422, "Idempotency-Key reused", "Use a new key for another request."),
+    Code.WEBHOOK_URL_FORBIDDEN: ProblemType(
         422, "Webhook URL not allowed", "Use an https:// address on the public internet, on an allowed port."
     ),
-    Code.TOO_MANY_WEBHOOKS: Entry(409, "Too many webhooks", "Delete one of yours first."),
-    Code.UPGRADE_REQUIRED: Entry(426, "WebSocket only", "Open this address as a WebSocket."),
-    Code.QUOTA_EXHAUSTED: Entry(
+    Code.TOO_MANY_WEBHOOKS: ProblemType(409, "Too many webhooks", "Delete one of yours first."),
+    Code.UPGRADE_REQUIRED: ProblemType(426, "WebSocket only", "Open this address as a WebSocket."),
+    Code.QUOTA_EXHAUSTED: ProblemType(
         402,
         "Budget used up",
         "Wait as long as Retry-After says, until the next day or month, or request a larger quota.",
     ),
-    Code.QUOTA_EXCEEDED: Entry(
+    Code.QUOTA_EXCEEDED: ProblemType(
         429,
         "Quota used up",
         "Wait as long as Retry-After says, until the next day or month, or request a larger quota.",
     ),
-    Code.RATE_LIMITED: Entry(429, "Too many requests", "Wait as long as Retry-After says."),
-    Code.CONCURRENCY_LIMITED: Entry(429, "Too many requests at once", "Wait until one of your requests is answered."),
-    Code.TOO_MANY_STREAMS: Entry(429, "Too many open streams", "Close one of your WebSockets first."),
-    Code.QUEUE_FULL: Entry(429, "Queue full", "Wait until an unfinished job has ended, or cancel one."),
-    Code.HEADERS_TOO_LARGE: Entry(431, "Headers too large", "Send fewer or shorter headers."),
-    Code.INTERNAL_ERROR: Entry(500, "Internal error", "Send the request id to the operator; the log has the details."),
-    Code.UPSTREAM_ERROR: Entry(
+    Code.RATE_LIMITED: ProblemType(429, "Too many requests", "Wait as long as Retry-After says."),
+    Code.CONCURRENCY_LIMITED: ProblemType(
+        429, "Too many requests at once", "Wait until one of your requests is answered."
+    ),
+    Code.TOO_MANY_STREAMS: ProblemType(429, "Too many open streams", "Close one of your WebSockets first."),
+    Code.QUEUE_FULL: ProblemType(429, "Queue full", "Wait until an unfinished job has ended, or cancel one."),
+    Code.HEADERS_TOO_LARGE: ProblemType(431, "Headers too large", "Send fewer or shorter headers."),
+    Code.INTERNAL_ERROR: ProblemType(
+        500, "Internal error", "Send the request id to the operator; the log has the details."
+    ),
+    Code.UPSTREAM_ERROR: ProblemType(
         502, "ComfyUI failed", "ComfyUI returned an unusable answer; try again, then ask the operator."
     ),
-    Code.UPSTREAM_UNAVAILABLE: Entry(
+    Code.UPSTREAM_UNAVAILABLE: ProblemType(
         503, "ComfyUI is not available", "It is starting or restarting; try again shortly."
     ),
-    Code.STORE_UNAVAILABLE: Entry(503, "Storage not available", "Requests are refused without it; try again shortly."),
-    Code.GPU_FAULT: Entry(503, "GPU fault", "Jobs wait while ComfyUI is restarted."),
-    Code.UPSTREAM_STUCK: Entry(503, "ComfyUI is stuck", "Jobs wait until ComfyUI has been restarted."),
-    Code.NOT_READY: Entry(
+    Code.STORE_UNAVAILABLE: ProblemType(
+        503, "Storage not available", "Requests are refused without it; try again shortly."
+    ),
+    Code.GPU_FAULT: ProblemType(503, "GPU fault", "Jobs wait while ComfyUI is restarted."),
+    Code.UPSTREAM_STUCK: ProblemType(503, "ComfyUI is stuck", "Jobs wait until ComfyUI has been restarted."),
+    Code.NOT_READY: ProblemType(
         503, "Not ready", "No jobs are accepted now; /api/gateway/ready gives the reason to a caller with a key."
     ),
-    Code.DRAINING: Entry(503, "Shutting down", "The gateway is restarting; try again shortly."),
-    Code.STANDBY: Entry(503, "Standby", "The gateway of another pod serves; this one takes over when that ends."),
-    Code.TAKEN_OVER: Entry(
+    Code.DRAINING: ProblemType(503, "Shutting down", "The gateway is restarting; try again shortly."),
+    Code.STANDBY: ProblemType(503, "Standby", "The gateway of another pod serves; this one takes over when that ends."),
+    Code.TAKEN_OVER: ProblemType(
         503, "Another gateway took over", "A newer pod serves this environment; ask the operator for its address."
     ),
-    Code.STORAGE_FULL: Entry(507, "Disk full", "Delete files, or ask the operator for a larger disk."),
-    Code.UPSTREAM_TIMEOUT: Entry(504, "ComfyUI did not answer in time", "Try again; long work belongs in a job."),
-    Code.DEADLINE_EXCEEDED: Entry(
+    Code.STORAGE_FULL: ProblemType(507, "Disk full", "Delete files, or ask the operator for a larger disk."),
+    Code.UPSTREAM_TIMEOUT: ProblemType(504, "ComfyUI did not answer in time", "Try again; long work belongs in a job."),
+    Code.DEADLINE_EXCEEDED: ProblemType(
         504, "Deadline exceeded", "No answer within 90 s; submit a job and follow it instead."
     ),
 }

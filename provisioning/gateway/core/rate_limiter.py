@@ -35,7 +35,7 @@ class Policy:
         object.__setattr__(self, "text", f'"{self.name}";q={self.quota};w={self.window_seconds}')
 
 
-class Verdict(NamedTuple):
+class RateDecision(NamedTuple):
     """What the limiter says to one request."""
 
     policy: Policy
@@ -46,7 +46,7 @@ class Verdict(NamedTuple):
     """When allowed: until all units are back. When refused: until one is."""
 
 
-def headers(verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
+def headers(verdicts: Sequence[RateDecision]) -> list[tuple[str, str]]:
     """Return the RateLimit headers of the IETF draft (draft-ietf-httpapi-ratelimit-headers-10).
 
     Every policy is named; the remaining requests are those of the policy that would refuse first.
@@ -57,7 +57,7 @@ def headers(verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
     return [("ratelimit-policy", policies), ("ratelimit", f'"{least.policy.name}";r={least.remaining};t={reset}')]
 
 
-def _nearness(verdict: Verdict) -> tuple[bool, int, float]:
+def _nearness(verdict: RateDecision) -> tuple[bool, int, float]:
     return verdict.allowed, verdict.remaining, -verdict.reset_seconds
 
 
@@ -69,11 +69,11 @@ class Limiter:
         self._max_buckets = max_buckets
         self._arrivals: OrderedDict[tuple[str, str], int] = OrderedDict()
 
-    def take(self, policy: Policy, subject: str) -> Verdict:
+    def take(self, policy: Policy, subject: str) -> RateDecision:
         """Take one unit of `policy` for `subject`, or say when there is one."""
         return self.take_all([(policy, subject)])[0]
 
-    def take_all(self, wanted: Sequence[tuple[Policy, str]]) -> list[Verdict]:
+    def take_all(self, wanted: Sequence[tuple[Policy, str]]) -> list[RateDecision]:
         """Take one unit of every policy for its subject, or none at all when one of them has none left."""
         now = round(self._clock.monotonic() * NANOSECONDS)
         arrivals, filled, fits = self._arrivals, [], True
@@ -86,14 +86,14 @@ class Limiter:
                 fits = False
             filled.append((policy, bucket, level))
         if not fits:
-            return [_looked(policy, level) for policy, _, level in filled]
+            return [_refused(policy, level) for policy, _, level in filled]
         verdicts = []
         for policy, bucket, before in filled:
             level = before + policy.interval
             arrivals[bucket] = now + level
             arrivals.move_to_end(bucket)
             left = (policy.span - level) // policy.interval
-            verdicts.append(Verdict(policy, allowed=True, remaining=left, reset_seconds=level / NANOSECONDS))
+            verdicts.append(RateDecision(policy, allowed=True, remaining=left, reset_seconds=level / NANOSECONDS))
         while len(arrivals) > self._max_buckets:
             arrivals.popitem(last=False)
         return verdicts
@@ -106,10 +106,10 @@ class Limiter:
                 self._arrivals[bucket] -= policy.interval
 
 
-def _looked(policy: Policy, filled: int) -> Verdict:
+def _refused(policy: Policy, filled: int) -> RateDecision:
     """Return what a policy says to a request that takes nothing, since it or another policy refuses."""
     lacking = filled + policy.interval - policy.span
     if lacking > 0:
-        return Verdict(policy, allowed=False, remaining=0, reset_seconds=lacking / NANOSECONDS)
+        return RateDecision(policy, allowed=False, remaining=0, reset_seconds=lacking / NANOSECONDS)
     remaining = (policy.span - filled) // policy.interval
-    return Verdict(policy, allowed=True, remaining=remaining, reset_seconds=filled / NANOSECONDS)
+    return RateDecision(policy, allowed=True, remaining=remaining, reset_seconds=filled / NANOSECONDS)

@@ -7,7 +7,7 @@ import logging
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from provisioning.gateway.assets.store.paths import Place
+from provisioning.gateway.assets.store.paths import StorePath
 from provisioning.gateway.assets.store.store import FileStore
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.upstream.client import ComfyUIClient, Request
@@ -51,12 +51,12 @@ class Workspace:
         async with self._lock, self._upstream.stream(Request("GET", _address(path))) as reply:
             if reply.status != 200:
                 raise Problem(Code.UPSTREAM_ERROR)
-            await self._store.put(_place(path), reply.chunks)
+            await self._store.put(_store_path(path), reply.chunks)
 
     async def drop(self, path: str) -> None:
         """Forget a file."""
         if self._store is not None:
-            await self._store.delete([_place(path)])
+            await self._store.delete([_store_path(path)])
 
     async def move(self, path: str, target: str) -> None:
         """Keep a file, or the files of a folder, under another name."""
@@ -69,7 +69,7 @@ class Workspace:
             await self.drop(source)
 
     async def _write(self, store: FileStore, path: str) -> None:
-        async with store.opened(_place(path)) as content:
+        async with store.opened(_store_path(path)) as content:
             if content is None:
                 return
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(content.size)}
@@ -81,8 +81,8 @@ class Workspace:
             _log.warning("a saved file could not be put back: %s", path)
 
 
-def _place(path: str) -> Place:
-    return Place("user", f"{USER}/{path}")
+def _store_path(path: str) -> StorePath:
+    return StorePath("user", f"{USER}/{path}")
 
 
 def _address(path: str) -> str:

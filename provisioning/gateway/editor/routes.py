@@ -27,8 +27,8 @@ from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.editor.page import POLICY, content_security_policy
 from provisioning.gateway.editor.user_data import V2_USER_DATA
 from provisioning.gateway.upstream.client import ComfyUIClient, Request
+from provisioning.gateway.upstream.owner_namespace import is_safe_name
 from provisioning.gateway.upstream.proxy import STREAMED_REPLY_HEADERS, segment
-from provisioning.gateway.upstream.realm import is_safe_name
 
 ROOT = "/comfy/"
 

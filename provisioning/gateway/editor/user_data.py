@@ -17,8 +17,8 @@ from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.editor.files import SETTINGS, Workspace
 from provisioning.gateway.upstream.client import MAX_JSON_BYTES, ComfyUIClient, Request
+from provisioning.gateway.upstream.owner_namespace import is_safe_name
 from provisioning.gateway.upstream.proxy import asked_path, display_headers
-from provisioning.gateway.upstream.realm import is_safe_name
 
 V2_USER_DATA = "/v2/userdata"
 """Served at this path alone: at /api/v2 the Comfy API is."""

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 class CompletionEvents:
     """Publishes the ends of jobs."""
 
-    teller: JobEvents
+    job_events: JobEvents
     channels: Channels
     news: Broadcast
     ledger: Ledger
@@ -41,7 +41,7 @@ class CompletionEvents:
     async def run(self) -> None:
         """Publish every end once it is written down, until cancelled."""
         while True:
-            job = await self.teller.ends.get()
+            job = await self.job_events.ends.get()
             for event in await self._end(job):
                 self.channels.tell(job.owner, event)
             self.channels.ended(job.owner, job.id)

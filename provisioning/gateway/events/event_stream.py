@@ -60,7 +60,7 @@ class EventStream(JobObserver):
 
     def queue_length(self, listener: Listener) -> int:
         """Return how many unfinished jobs the listener may know of."""
-        return len(self._tracker.of(None if listener.actor.sees_all else listener.actor.owner))
+        return len(self._tracker.of_owner(None if listener.actor.sees_all else listener.actor.owner))
 
     async def _handle(self, message: str | bytes) -> None:
         await (self._handle_bytes(message) if isinstance(message, bytes) else self._handle_text(message))
@@ -69,7 +69,7 @@ class EventStream(JobObserver):
         name, data = messages.read_event(message)
         if name == "status":
             self.send_status()
-        job = self._tracker.recall(str(data.get("prompt_id"))) if name in messages.JOB_EVENTS else None
+        job = self._tracker.find_recent(str(data.get("prompt_id"))) if name in messages.JOB_EVENTS else None
         if job is None:
             return
         if name == "execution_start":
@@ -81,9 +81,9 @@ class EventStream(JobObserver):
             return
         job.progress.advance(name, data)
         if name == "executed":
-            self._tracker.show(job, str(data.get("node")), data.get("output"))
+            self._tracker.add_outputs(job, str(data.get("node")), data.get("output"))
         self._observer.progressed(job)
-        self._tell(job, messages.event(name, self._tracker.realm(job).clean(data)))
+        self._tell(job, messages.event(name, self._tracker.namespace(job).clean(data)))
 
     async def _handle_bytes(self, message: bytes) -> None:
         kind = messages.kind(message)
@@ -91,11 +91,11 @@ class EventStream(JobObserver):
             self._show(message, preview)
         elif kind in {messages.PREVIEW, messages.TEXT} and (running := self._tracker.running()):
             # These carry no id: they can only be of the job that is running.
-            root = self._tracker.realm(running).root.encode()
+            root = self._tracker.namespace(running).root.encode()
             self._tell(running, message.replace(root + b"/", b"") if root and kind == messages.TEXT else message)
 
     def _show(self, message: bytes, preview: messages.Preview) -> None:
-        job = self._tracker.recall(preview.job_id)
+        job = self._tracker.find_recent(preview.job_id)
         if job is None:
             return
         self._observer.previewed(job, preview)

@@ -47,7 +47,7 @@ class Snapshots:
 
     tracker: Tracker
     ledger: Ledger
-    teller: JobEvents
+    job_events: JobEvents
     ends: CompletionEvents
     news: Broadcast
     pod: PodStatus
@@ -83,7 +83,7 @@ class Snapshots:
     async def snapshot(self, actor: Actor) -> dict[str, Any]:
         """Return the caller's unfinished jobs and the newest of everything else."""
         owner = actor.visible_owner
-        live = self.tracker.of(owner)
+        live = self.tracker.of_owner(owner)
         return {
             "jobs": [self._job(job) for job in live[:MAX_JOBS]],
             "more_jobs": max(0, len(live) - MAX_JOBS),
@@ -93,4 +93,4 @@ class Snapshots:
         }
 
     def _job(self, job: Job) -> dict[str, Any]:
-        return self.teller.status(job) | {"progress": job_events.progress(job) if job.progress.node else None}
+        return self.job_events.status(job) | {"progress": job_events.progress(job) if job.progress.node else None}

@@ -77,7 +77,7 @@ class Canceller:
 
     async def enforce(self) -> None:
         """End what is still there though it was to end: this process or a former one was cut short over it."""
-        for job in self._tracker.of(None):
+        for job in self._tracker.of_owner(None):
             if job.cancel_requested and not job.posting:
                 await self.cancel(job)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
+import shutil
 from pathlib import Path
 
 from provisioning.gateway.assets.staging.inputs import InputStaging
@@ -45,7 +45,7 @@ class CopyCleanup:
         if self._missing(1) <= 0:
             return 0
         emptied, used = 0, self._in_use()
-        for kept in self._staging.held():
+        for kept in self._staging.staged():
             if self._missing(2) <= 0:
                 break
             if kept.file not in used and await self._staging.empty(kept):
@@ -54,9 +54,8 @@ class CopyCleanup:
         return emptied
 
     def _missing(self, times: int) -> int:
-        found = os.statvfs(self._directory or "/")
-        wanted = times * min(LOW_BYTES, found.f_blocks * found.f_frsize // 10)
-        return wanted - found.f_bavail * found.f_frsize
+        disk = shutil.disk_usage(self._directory or "/")
+        return times * min(LOW_BYTES, disk.total // 10) - disk.free
 
     def _in_use(self) -> set[object]:
         """Return what jobs read that have not ended; forgets those that have."""

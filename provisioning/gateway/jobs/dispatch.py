@@ -9,7 +9,7 @@ import orjson
 from provisioning.gateway.assets.repository import Asset, AssetStore
 from provisioning.gateway.assets.staging import workflow_files
 from provisioning.gateway.assets.staging.inputs import InputStaging
-from provisioning.gateway.assets.store.paths import Kept, place_of
+from provisioning.gateway.assets.store.paths import StoredCopy, store_path_of
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.jobs import workflow_rewrite
 from provisioning.gateway.jobs.job import Job, JobState
@@ -19,10 +19,10 @@ from provisioning.gateway.upstream.client import ComfyUIClient, Request
 from provisioning.gateway.upstream.node_catalogue import CatalogueCache
 from provisioning.gateway.upstream.stored_file import StoredFile
 
-AWAY = frozenset({Code.UPSTREAM_UNAVAILABLE, Code.STORE_UNAVAILABLE, Code.STORAGE_FULL, Code.TAKEN_OVER})
+NOT_SENT = frozenset({Code.UPSTREAM_UNAVAILABLE, Code.STORE_UNAVAILABLE, Code.STORAGE_FULL, Code.TAKEN_OVER})
 """No connection, or nothing written down: nothing was sent."""
 
-UNKNOWN = frozenset({Code.UPSTREAM_TIMEOUT, Code.UPSTREAM_ERROR})
+MAY_BE_SENT = frozenset({Code.UPSTREAM_TIMEOUT, Code.UPSTREAM_ERROR})
 """The job may run: it is followed until it is known."""
 
 
@@ -46,14 +46,14 @@ class Dispatch:
         self._assets = assets
         self._catalogue = catalogue
 
-    async def rewritten(self, job: Job) -> workflow_rewrite.Graph:
+    async def rewrite(self, job: Job) -> workflow_rewrite.Graph:
         """Return a job's workflow as ComfyUI gets it; raises Problem when it names what is not its owner's."""
         workflow: workflow_rewrite.Graph = job.graph
         found = await self._named(job, workflow)
         assets = {asset_id: _loaded_name(asset.file) for asset_id, asset in found.items()}
         catalogue = await self._catalogue.get()
         return workflow_rewrite.rewrite(
-            workflow, workflow_rewrite.Rules(self._tracker.realm(job), job.id, catalogue.file_inputs, assets)
+            workflow, workflow_rewrite.RewriteRules(self._tracker.namespace(job), job.id, catalogue.file_inputs, assets)
         )
 
     async def _named(self, job: Job, workflow: workflow_rewrite.Graph) -> dict[str, Asset]:
@@ -75,7 +75,7 @@ class Dispatch:
 
     async def _send(self, job: Job, upstream: ComfyUIClient) -> None:
         await self._ledger.dispatching(job)
-        workflow = await self.rewritten(job)
+        workflow = await self.rewrite(job)
         payload = {"prompt": workflow, "prompt_id": job.id, "client_id": self.client_id}
         headers = {"Content-Type": "application/json"}
         request = Request("POST", "/prompt", headers=headers, body=orjson.dumps(payload))
@@ -86,7 +86,7 @@ class Dispatch:
         if status == 400 and await self._place(job, workflow, again=True):
             # It had lost a file that it was given: it was started anew a moment ago, or the file was deleted late.
             status, answer = await upstream.call(request)
-        answer = self._tracker.realm(job).clean(answer) if isinstance(answer, dict) else {}
+        answer = self._tracker.namespace(job).clean(answer) if isinstance(answer, dict) else {}
         if status != 200:
             raise _refusal(status, answer)
         if answer.get("prompt_id") != job.id:
@@ -97,18 +97,18 @@ class Dispatch:
     async def _place(self, job: Job, workflow: workflow_rewrite.Graph, *, again: bool = False) -> bool:
         """Have ComfyUI hold every file that a workflow names; returns whether it was given one."""
         named = (await self._named(job, job.graph)).values()
-        root = self._tracker.realm(job).root
-        files = [Kept(asset.file, place_of(asset.file, asset.job_id)) for asset in named]
+        root = self._tracker.namespace(job).root
+        files = [StoredCopy(asset.file, store_path_of(asset.file, asset.job_id)) for asset in named]
         files += workflow_files.kept(workflow, root)
         # Noted first: from here on none of them is emptied.
         self._staging.named[job.id] = frozenset(kept.file for kept in files)
         if again:
             for kept in files:
-                self._staging.lacks(kept.file)
+                self._staging.mark_missing(kept.file)
         elif not root:
-            await self._staging.place_last(workflow)
+            await self._staging.stage_last_numbered(workflow)
         try:
-            return await self._staging.place(files) > 0
+            return await self._staging.stage(files) > 0
         except Problem as problem:
             if problem.code is Code.UPSTREAM_ERROR:
                 # ComfyUI does not take it: what it says of the workflow then is the answer.
@@ -117,9 +117,9 @@ class Dispatch:
             raise Problem(Code.UPSTREAM_UNAVAILABLE) if problem.code is Code.UPSTREAM_TIMEOUT else problem from problem
 
     async def _failed(self, job: Job, problem: Problem) -> None:
-        if problem.code in UNKNOWN and not problem.members:
+        if problem.code in MAY_BE_SENT and not problem.members:
             job.refusal = problem
-        elif problem.code in AWAY and not job.awaited:
+        elif problem.code in NOT_SENT and not job.awaited:
             job.attempts -= 1
             await self._tracker.requeue(job)
             raise problem

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from provisioning.gateway.upstream.realm import REALM_PATTERN
+from provisioning.gateway.upstream.owner_namespace import NAMESPACE_PATTERN
 
 _ABSOLUTE = re.compile(r"(/|~[\w.-]*/)[^/\s]+(/[^\n]*)?|[A-Za-z]:[\\/][^\n]*|\\\\[^\n]*|file:[^\n]*", re.IGNORECASE)
 _UPWARD = re.compile(r"(^|[\\/])\.\.([\\/]|$)")
@@ -22,7 +22,7 @@ MAX_PATH = 4096
 
 def is_foreign(text: str) -> bool:
     """Return whether a string leads to files outside its owner's own: absolute, upward, marked, or another's realm."""
-    if REALM_PATTERN.search(text):
+    if NAMESPACE_PATTERN.search(text):
         return True
     if len(text) > MAX_PATH or "\n" in text:
         return False

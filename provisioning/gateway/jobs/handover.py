@@ -33,7 +33,7 @@ class Handover:
     ) -> None:  # fmt: skip
         self.is_over = False
         """Whether another gateway has taken over, so that nothing is answered here any more."""
-        self.ended: Callable[[], None] | None = None
+        self.on_taken_over: Callable[[], None] | None = None
         """Called once another gateway has taken over the log: the process ends, and its next start stands by."""
         self._log = log
         self._tracker = tracker
@@ -47,10 +47,10 @@ class Handover:
         if self.is_over:
             raise Problem(Code.TAKEN_OVER)
 
-    def leave(self) -> None:
+    def note_running_jobs(self) -> None:
         """Take note, when this gateway is told to end, whether ComfyUI still works on its jobs."""
         if self._log is not None and not self.is_over:
-            self._log.jobs_go_on = bool(self._at_comfyui())
+            self._log.jobs_still_running = bool(self._at_comfyui())
 
     async def run(self, retire: Callable[[], Awaitable[None]]) -> None:
         """Look until another gateway has taken over, then end; `retire` ends the work in the background."""
@@ -67,15 +67,15 @@ class Handover:
             await self._end(retire)
         finally:
             # Without a log nothing makes the next start wait: it would take over in its turn.
-            if self._log is not None and self.ended is not None:
-                self.ended()
+            if self._log is not None and self.on_taken_over is not None:
+                self.on_taken_over()
 
     def _is_asked(self) -> bool:
         """Say whether another pod waits, and that this gateway's event loop goes on."""
-        watch = self._log.watch if self._log is not None else None
-        if watch is not None:
-            watch.tick()
-        return watch is not None and watch.is_asked
+        heartbeat = self._log.heartbeat if self._log is not None else None
+        if heartbeat is not None:
+            heartbeat.tick()
+        return heartbeat is not None and heartbeat.is_handover_requested
 
     async def _let_jobs_end(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -85,7 +85,7 @@ class Handover:
                     await asyncio.sleep(LOOK_SECONDS)
 
     def _at_comfyui(self) -> list[Job]:
-        return [job for job in self._tracker.of(None) if job.state in AT_COMFYUI]
+        return [job for job in self._tracker.of_owner(None) if job.state in AT_COMFYUI]
 
     async def _end(self, retire: Callable[[], Awaitable[None]]) -> None:
         await retire()

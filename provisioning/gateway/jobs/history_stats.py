@@ -12,7 +12,7 @@ from provisioning.gateway.jobs.estimator import kind_of
 from provisioning.gateway.jobs.job import JobState
 
 
-class Past:
+class HistoryStats:
     """Looks at jobs that ended; every method may raise Problem(STORE_UNAVAILABLE)."""
 
     def __init__(self, database: Database) -> None:

@@ -13,7 +13,7 @@ import orjson
 from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.core.time_units import HOUR_MS
 from provisioning.gateway.jobs.estimator import kind_of
-from provisioning.gateway.jobs.progress import Progress
+from provisioning.gateway.jobs.progress import JobProgress
 from provisioning.gateway.jobs.queue_limits import UNBOUNDED, QueueLimits
 from provisioning.gateway.upstream.stored_file import StoredFile
 from provisioning.gateway.usage.quotas import Quota
@@ -79,7 +79,7 @@ class Job:
     """Where its end is told, beside its owner's endpoints."""
     request_hash: bytes | None = None
     """Of the whole request that brought the key; another request under the same key is refused."""
-    progress: Progress = field(default_factory=Progress)
+    progress: JobProgress = field(default_factory=JobProgress)
     timeout_ms: int = 0
     """How long ComfyUI may work on it; 0 means as long as it likes."""
     batch_id: str | None = None
@@ -97,7 +97,7 @@ class Job:
     refusal: Problem | None = None
     failure: dict[str, Any] | None = None
     """The data of an `execution_error`, for a job that failed without ComfyUI having told so."""
-    room: QueueLimits = UNBOUNDED
+    queue_limits: QueueLimits = UNBOUNDED
     """How many unfinished jobs its key and its owner may have, when it is accepted."""
     quotas: tuple[Quota, ...] = ()
     """The quotas that it has to fit into when it is accepted."""
@@ -145,7 +145,7 @@ class OutputFile:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """How a job ended."""
 
     state: JobState

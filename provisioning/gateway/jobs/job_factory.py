@@ -52,7 +52,7 @@ class JobFactory:
             workflow=orjson.dumps(workflow_rewrite.read(workflow, workflow_limits.of_options(self._settings))),
             submitted_at=self._clock.now_ms(),
             timeout_ms=round(self._settings.job_timeout_seconds * 1000),
-            room=self._limits_of(actor),
+            queue_limits=self._limits_of(actor),
             quotas=self._quotas_of(actor),
         )
         job.posting = True

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from provisioning.gateway.assets.repository import Asset
 from provisioning.gateway.core.folder_locks import FolderLocks
-from provisioning.gateway.jobs.job import Job, Outcome, OutputFile
+from provisioning.gateway.jobs.job import Job, JobOutcome, OutputFile
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 
@@ -17,7 +17,7 @@ def _never(_file: StoredFile) -> int:
     return 0
 
 
-async def _unkept(_job: Job, outcome: Outcome) -> Outcome:
+async def _unkept(_job: Job, outcome: JobOutcome) -> JobOutcome:
     return outcome
 
 
@@ -25,7 +25,7 @@ async def _unkept(_job: Job, outcome: Outcome) -> Outcome:
 class JobFiles:
     """By default the files of a job stay in ComfyUI's folders, and ComfyUI is given none."""
 
-    keep: Callable[[Job, Outcome], Awaitable[Outcome]] = _unkept
+    keep: Callable[[Job, JobOutcome], Awaitable[JobOutcome]] = _unkept
     """Keeps a job's files before its end is written down; may raise Problem to be called again."""
     put_at: Callable[[StoredFile], int] = _never
     """Returns when the gateway itself last gave ComfyUI a file, in milliseconds since the epoch."""

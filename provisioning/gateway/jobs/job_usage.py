@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from provisioning.contract.gateway_options import Options
-from provisioning.gateway.jobs.job import Job, JobState, Outcome, usd_micros
+from provisioning.gateway.jobs.job import Job, JobOutcome, JobState, usd_micros
 from provisioning.gateway.usage import ledger
 from provisioning.gateway.usage.reservation import RESERVATION_MS, BillingSubject, Reservation
 from provisioning.gateway.usage.units import Amounts
@@ -39,7 +39,7 @@ class JobQuotas:
         """Give back what was set aside for a job that will not run."""
         ledger.release(connection, job.id)
 
-    def settle(self, connection: Connection, job: Job, outcome: Outcome) -> None:
+    def settle(self, connection: Connection, job: Job, outcome: JobOutcome) -> None:
         """Count what a job took that has just ended; one that never ran took nothing."""
         if outcome.state is JobState.REJECTED or outcome.started_at is None:
             self.release(connection, job)
@@ -53,6 +53,6 @@ def _account(job: Job) -> BillingSubject:
     return BillingSubject(job.owner, job.key_id, job.submitted_at)
 
 
-def _images(outcome: Outcome) -> int:
+def _images(outcome: JobOutcome) -> int:
     kept = (output.file.filename for output in outcome.files if output.file.type == "output")
     return sum((mimetypes.guess_type(name)[0] or "").startswith("image/") for name in kept)

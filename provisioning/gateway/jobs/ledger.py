@@ -22,12 +22,12 @@ from provisioning.gateway.core.database import sql_helpers
 from provisioning.gateway.core.database.database import Database
 from provisioning.gateway.core.database.tables import AssetRow, JobRow, RequestRow
 from provisioning.gateway.core.problems import Problem
-from provisioning.gateway.jobs import repository as jobrows
-from provisioning.gateway.jobs.history_stats import Past
-from provisioning.gateway.jobs.job import Job, JobState, Outcome, usd_micros
+from provisioning.gateway.jobs import repository as job_repository
+from provisioning.gateway.jobs.history_stats import HistoryStats
+from provisioning.gateway.jobs.job import Job, JobOutcome, JobState, usd_micros
 from provisioning.gateway.jobs.job_files import asset_of
 from provisioning.gateway.jobs.job_usage import JobQuotas
-from provisioning.gateway.jobs.queries import Records
+from provisioning.gateway.jobs.queries import JobQueries
 from provisioning.gateway.jobs.repository import of_owner
 from provisioning.gateway.jobs.totals import Totals
 from provisioning.gateway.upstream.helper_requests import HelperRequests
@@ -62,7 +62,7 @@ class RequestRecord(NamedTuple):
     bytes_out: int
 
 
-class Ledger(Records):
+class Ledger(JobQueries):
     """Reads and writes jobs, outputs and requests; every method may raise Problem(STORE_UNAVAILABLE)."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Ledger(Records):
         self._usd_per_hour = usd_per_hour
         self._quotas = quotas or JobQuotas(usd_per_hour)
         self.assets = asset_repository.AssetStore(database)
-        self.past = Past(database)
+        self.history_stats = HistoryStats(database)
         self.totals = Totals(database)
         self._requests: deque[RequestRecord] = deque(maxlen=MAX_WAITING)
         self._flush: asyncio.Task[None] | None = None
@@ -98,7 +98,7 @@ class Ledger(Records):
         """Do the same within somebody's transaction."""
         # First of all, since most of those that are turned away are turned away here.
         self._quotas.reserve(connection, job)
-        if jobrows.accept(connection, job):
+        if job_repository.accept(connection, job):
             return True
         self._quotas.release(connection, job)
         return False
@@ -127,11 +127,11 @@ class Ledger(Records):
     async def _change(self, job: Job, where: ColumnElement[bool], **values: object) -> None:
         await self._execute(update(JobRow).where(JobRow.id == job.id, where).values(**values))
 
-    async def finished(self, job: Job, outcome: Outcome) -> bool:
+    async def finished(self, job: Job, outcome: JobOutcome) -> bool:
         """Write down how the job ended; False when that was known already, so that nothing counts twice."""
         return await self._database.run(lambda connection: self._finish(connection, job, outcome))
 
-    def _finish(self, connection: Connection, job: Job, outcome: Outcome) -> bool:
+    def _finish(self, connection: Connection, job: Job, outcome: JobOutcome) -> bool:
         values = {
             "state": outcome.state,
             "started_at": outcome.started_at,
@@ -148,15 +148,15 @@ class Ledger(Records):
             for output in outcome.files:
                 asset_repository.add(connection, asset_of(job, output, outcome.finished_at))
             self._quotas.settle(connection, job, outcome)
-            self._tell_end(connection, job, outcome)
+            self._enqueue_end(connection, job, outcome)
         return changed
 
-    def _tell_end(self, connection: Connection, job: Job, outcome: Outcome) -> None:
+    def _enqueue_end(self, connection: Connection, job: Job, outcome: JobOutcome) -> None:
         # By our own clock, on which deliveries are timed; the end is by ComfyUI's.
         now = self._clock.now_ms()
-        outbox.ended(connection, job.owner, OF_STATE[outcome.state], job.id, now)
-        if job.batch_id is not None and jobrows.is_over(connection, job.batch_id):
-            outbox.ended(connection, job.owner, EventType.BATCH_FINISHED, job.batch_id, now)
+        outbox.enqueue_end(connection, job.owner, OF_STATE[outcome.state], job.id, now)
+        if job.batch_id is not None and job_repository.is_over(connection, job.batch_id):
+            outbox.enqueue_end(connection, job.owner, EventType.BATCH_FINISHED, job.batch_id, now)
 
     async def release_key(self, job: Job) -> None:
         """Forget the idempotency key of a job that never ran, so that it can be tried again."""
@@ -171,7 +171,7 @@ class Ledger(Records):
         finished = (
             update(JobRow).where(JobRow.finished_at.is_not(None), of_owner(owner)).values(hidden=True, history=None)
         )
-        chosen = [true()] if job_ids is None else [JobRow.id.in_(part) for part in sql_helpers.in_parts(job_ids)]
+        chosen = [true()] if job_ids is None else [JobRow.id.in_(part) for part in sql_helpers.in_chunks(job_ids)]
 
         def work(connection: Connection) -> None:
             for condition in chosen:
@@ -191,9 +191,9 @@ class Ledger(Records):
         """Return what is kept under `name`, keeping `value` when there is nothing yet."""
 
         def work(connection: Connection) -> str:
-            known = sql_helpers.word(connection, name)
+            known = sql_helpers.get_meta(connection, name)
             if known is None:
-                sql_helpers.put(connection, name, value)
+                sql_helpers.set_meta(connection, name, value)
             return value if known is None else known
 
         return await self._database.run(work)
@@ -223,7 +223,7 @@ class Ledger(Records):
     async def writable(self) -> bool:
         """Return whether a row can be written now."""
         try:
-            await self._database.run(lambda connection: sql_helpers.put(connection, "probe", "ok"))
+            await self._database.run(lambda connection: sql_helpers.set_meta(connection, "probe", "ok"))
         except Problem:
             return False
         return True

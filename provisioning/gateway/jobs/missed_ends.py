@@ -7,13 +7,13 @@ from typing import Any
 
 from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.jobs import failure_codes
-from provisioning.gateway.jobs.job import Job, JobState, Outcome
+from provisioning.gateway.jobs.job import Job, JobOutcome, JobState
 
 MAX_FAULTS = 5
 """Faults of nodes that an error's text names; its `node_errors` have all of them."""
 
 
-def error_of(job: Job, outcome: Outcome) -> dict[str, Any] | None:
+def error_of(job: Job, outcome: JobOutcome) -> dict[str, Any] | None:
     """Return the data of the `execution_error` for a job whose failure ComfyUI did not tell; None for every other."""
     if outcome.history is not None or outcome.state not in {JobState.FAILED, JobState.REJECTED}:
         return None

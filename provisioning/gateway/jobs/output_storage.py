@@ -7,12 +7,12 @@ import logging
 from dataclasses import replace
 
 from provisioning.gateway.assets.staging.inputs import InputStaging
-from provisioning.gateway.assets.store.paths import Kept, Place, place_of
+from provisioning.gateway.assets.store.paths import StoredCopy, StorePath, store_path_of
 from provisioning.gateway.assets.store.store import FileStore
 from provisioning.gateway.core.clock import Clock
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.jobs import failure_codes
-from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile
+from provisioning.gateway.jobs.job import Job, JobOutcome, JobState, OutputFile
 from provisioning.gateway.jobs.results import failed_history
 from provisioning.gateway.upstream.client import ComfyUIClient, Request
 from provisioning.gateway.upstream.stored_file import StoredFile
@@ -44,7 +44,7 @@ class OutputStorage:
         self._kept: dict[str, dict[StoredFile, int]] = {}
         """Sizes of the files of jobs that wait for others to be kept."""
 
-    async def keep(self, job: Job, outcome: Outcome) -> Outcome:
+    async def keep(self, job: Job, outcome: JobOutcome) -> JobOutcome:
         """Return how a job ended with those files alone that the store has, each with its size.
 
         A job whose files cannot be kept has failed, and says why. Raises Problem when it is to be tried again.
@@ -69,7 +69,7 @@ class OutputStorage:
 
         async def one(file: StoredFile) -> None:
             async with turns:
-                if file not in sizes and (size := await self._keep(file, place_of(file, job.id))) is not None:
+                if file not in sizes and (size := await self._keep(file, store_path_of(file, job.id))) is not None:
                     sizes[file] = size
 
         done = await asyncio.gather(
@@ -80,7 +80,7 @@ class OutputStorage:
                 raise error
         return tuple(replace(output, size=sizes[output.file]) for output in files if output.file in sizes)
 
-    async def _keep(self, file: StoredFile, place: Place) -> int | None:
+    async def _keep(self, file: StoredFile, place: StorePath) -> int | None:
         """Return the length of the stored file; None for one that ComfyUI does not have, whatever its node says."""
         for attempt in range(ATTEMPTS):
             try:
@@ -91,9 +91,9 @@ class OutputStorage:
             await asyncio.sleep(PAUSE_SECONDS * 2**attempt)
         return None
 
-    async def _fetch(self, file: StoredFile, place: Place) -> int | None:
+    async def _fetch(self, file: StoredFile, place: StorePath) -> int | None:
         params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
-        await self._staging.mend(file)
+        await self._staging.restore(file)
         async with self._upstream.stream(Request("GET", "/view", params)) as reply:
             if reply.status in {400, 403, 404} or not place.is_safe:
                 _log.warning("a node named a file that is not there: %s", file.filename)
@@ -104,10 +104,10 @@ class OutputStorage:
                 # A copy that was emptied, shown again from ComfyUI's cache.
                 return known
             size = await self._store.put(place, reply.chunks)
-        self._staging.has(Kept(file, place))
+        self._staging.mark_present(StoredCopy(file, place))
         return size
 
-    async def _size(self, place: Place) -> int:
+    async def _size(self, place: StorePath) -> int:
         async with self._store.opened(place) as content:
             return content.size if content is not None else 0
 
@@ -120,7 +120,7 @@ def _reason(problem: Problem) -> str:
     return problem.code.value if problem.code is Code.STORAGE_FULL else failure_codes.NOT_KEPT
 
 
-def _failed(job: Job, outcome: Outcome, reason: str) -> Outcome:
+def _failed(job: Job, outcome: JobOutcome, reason: str) -> JobOutcome:
     _log.error("the files of a job could not be kept", extra={"job_id": job.id, "code": reason})
     if outcome.state is not JobState.COMPLETED:
         # It says already why it did not complete; what it made until then is gone.

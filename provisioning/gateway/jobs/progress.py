@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 
 @dataclass
-class Progress:
+class JobProgress:
     """How far a running job is, as ComfyUI's messages say."""
 
     done: set[str] = field(default_factory=set)

@@ -13,9 +13,9 @@ from typing import Any
 
 from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.jobs.job import Job, OutputFile
-from provisioning.gateway.jobs.queries import Records
+from provisioning.gateway.jobs.queries import JobQueries
 from provisioning.gateway.upstream.client import ComfyUIClient, Request
-from provisioning.gateway.upstream.realm import Realm
+from provisioning.gateway.upstream.owner_namespace import OwnerNamespace
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 MAX_ASKED = 64
@@ -33,26 +33,26 @@ WRITERS = frozenset(
 class Provenance:
     """Tells a job's files from those that its nodes only name."""
 
-    def __init__(self, records: Records, upstream: ComfyUIClient, put_at: Callable[[StoredFile], int]) -> None:
+    def __init__(self, queries: JobQueries, upstream: ComfyUIClient, put_at: Callable[[StoredFile], int]) -> None:
         """Take what says when the gateway itself last gave ComfyUI a file, in milliseconds since the epoch."""
         self._put_at = put_at
-        self._records = records
+        self._queries = queries
         self._upstream = upstream
 
     async def made(
-        self, job: Job, realm: Realm, named: Iterable[OutputFile], started_at: int | None
+        self, job: Job, namespace: OwnerNamespace, named: Iterable[OutputFile], started_at: int | None
     ) -> tuple[OutputFile, ...]:
         """Return those of the files that the job has made; raises Problem."""
         graph, kept, left = job.graph, [], MAX_ASKED
         for output in named:
-            evident = realm.holds(output.file, job.id) or _is_written(graph, realm, output)
+            evident = namespace.is_in_job_folder(output.file, job.id) or _is_written(graph, namespace, output)
             left -= not evident
             if evident or (left >= 0 and await self._is_made(job, output.file, started_at)):
                 kept.append(output)
         return tuple(kept)
 
     async def _is_made(self, job: Job, file: StoredFile, started_at: int | None) -> bool:
-        owners = await self._records.owners(file)
+        owners = await self._queries.owners(file)
         if job.owner in owners:
             return True
         if started_at is None:
@@ -75,9 +75,9 @@ class Provenance:
             return 0
 
 
-def _is_written(graph: Any, realm: Realm, output: OutputFile) -> bool:  # noqa: ANN401 - a client's JSON
+def _is_written(graph: Any, namespace: OwnerNamespace, output: OutputFile) -> bool:  # noqa: ANN401 - a client's JSON
     # What these write into the output folder lies in the job's own folder, except for admins.
-    if realm.root and output.file.type != "temp":
+    if namespace.root and output.file.type != "temp":
         return False
     node = graph.get(output.node_id)
     return node is not None and node["class_type"] in WRITERS

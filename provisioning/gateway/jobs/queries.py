@@ -13,7 +13,7 @@ from provisioning.gateway.assets import repository as asset_repository
 from provisioning.gateway.assets.repository import Asset
 from provisioning.gateway.core.database.database import Database
 from provisioning.gateway.core.database.tables import AssetRow, JobRow
-from provisioning.gateway.jobs import repository as jobrows
+from provisioning.gateway.jobs import repository as job_repository
 from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.jobs.repository import JobRecord, of_owner
 from provisioning.gateway.upstream.stored_file import StoredFile
@@ -22,7 +22,7 @@ HISTORY_LIMIT = 1000
 """Most history entries in one answer."""
 
 
-class Records:
+class JobQueries:
     """Reads jobs; every method may raise Problem(STORE_UNAVAILABLE)."""
 
     def __init__(self, database: Database) -> None:
@@ -30,17 +30,17 @@ class Records:
 
     async def in_flight(self) -> list[Job]:
         """Return every job without a final state, oldest first."""
-        return [jobrows.in_flight(row) for row in await self._all(jobrows.IN_FLIGHT)]
+        return [job_repository.in_flight(row) for row in await self._all(job_repository.IN_FLIGHT)]
 
     async def history(self, owner: str | None, *, limit: int, offset: int = 0) -> dict[str, Any]:
         """Return the newest `limit` history entries by id, oldest first; of everybody when `owner` is None."""
-        shown = select(JobRow.id, JobRow.history).where(*jobrows.SHOWN, of_owner(owner))
+        shown = select(JobRow.id, JobRow.history).where(*job_repository.SHOWN, of_owner(owner))
         newest = shown.order_by(JobRow.sequence.desc()).limit(min(limit, HISTORY_LIMIT)).offset(offset)
         return {row.id: orjson.loads(row.history) for row in reversed(await self._all(newest))}
 
     async def history_of(self, job_id: str, owner: str | None) -> dict[str, Any] | None:
         """Return one history entry, or None when there is none that `owner` may see."""
-        shown = select(JobRow.history).where(JobRow.id == job_id, *jobrows.SHOWN, of_owner(owner))
+        shown = select(JobRow.history).where(JobRow.id == job_id, *job_repository.SHOWN, of_owner(owner))
         found = await self._all(shown)
         return orjson.loads(found[0].history) if found else None
 
@@ -64,20 +64,22 @@ class Records:
         Without their workflows, and of their histories only those that tell of an error.
         """
         chosen = true() if len(states) == len(JobState) else JobRow.state.in_(states)
-        page = jobrows.LISTED.where(JobRow.sequence < before, of_owner(owner), chosen)
+        page = job_repository.LISTED.where(JobRow.sequence < before, of_owner(owner), chosen)
         newest = page.order_by(JobRow.sequence.desc()).limit(limit)
-        return [jobrows.from_row(row) for row in await self._all(newest)]
+        return [job_repository.from_row(row) for row in await self._all(newest)]
 
     async def recent(self, owner: str | None, limit: int) -> list[JobRecord]:
         """Return the newest jobs with their histories, without their workflows."""
-        newest = jobrows.LISTED_WITH_HISTORIES.where(of_owner(owner)).order_by(JobRow.sequence.desc()).limit(limit)
-        return [jobrows.from_row(row) for row in await self._all(newest)]
+        newest = (
+            job_repository.LISTED_WITH_HISTORIES.where(of_owner(owner)).order_by(JobRow.sequence.desc()).limit(limit)
+        )
+        return [job_repository.from_row(row) for row in await self._all(newest)]
 
     async def ended(self, owner: str | None, *, since: int, limit: int) -> list[JobRecord]:
         """Return the jobs that ended after a time, the newest `limit` of them, oldest first."""
-        ended = jobrows.RECORD.where(JobRow.finished_at > since, of_owner(owner))
+        ended = job_repository.RECORD.where(JobRow.finished_at > since, of_owner(owner))
         rows = await self._all(ended.order_by(JobRow.finished_at.desc(), JobRow.sequence.desc()).limit(limit))
-        return [jobrows.from_row(row) for row in reversed(rows)]
+        return [job_repository.from_row(row) for row in reversed(rows)]
 
     async def owns(self, owner: str, file: StoredFile) -> bool:
         """Return whether a job of `owner` made this file."""
@@ -100,14 +102,14 @@ class Records:
         return [{name: _whole(value) for name, value in row._asdict().items()} for row in rows]
 
     async def _first(self, *where: ColumnElement[bool]) -> JobRecord | None:
-        return await self._database.read(lambda connection: jobrows.first(connection, *where))
+        return await self._database.read(lambda connection: job_repository.first(connection, *where))
 
     async def _all(self, statement: Executable) -> list[Row[Any]]:
         return await self._database.read(lambda connection: list(connection.execute(statement)))
 
 
 def _row_and_files(connection: Connection, job_id: str, owner: str | None) -> tuple[JobRecord | None, list[Asset]]:
-    row = jobrows.first(connection, JobRow.id == job_id, of_owner(owner))
+    row = job_repository.first(connection, JobRow.id == job_id, of_owner(owner))
     completed = row is not None and row.state is JobState.COMPLETED
     return row, asset_repository.made_by(connection, job_id) if completed else []
 

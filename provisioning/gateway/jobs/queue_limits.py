@@ -32,12 +32,12 @@ class QueueCounts:
     in_all: int
 
 
-def check(crowd: QueueCounts, more: int, room: QueueLimits, in_all: int) -> None:
+def check(counts: QueueCounts, more: int, limits: QueueLimits, in_all: int) -> None:
     """Refuse jobs that are too many together with those there are; raises Problem QUEUE_FULL, which says for whom."""
     for policy, who, count, most in (
-        ("queueperkey", "this key", crowd.of_key, room.of_key),
-        ("queueperowner", "this user", crowd.of_user, room.of_user),
-        ("queue", "the queue", crowd.in_all, in_all),
+        ("queueperkey", "this key", counts.of_key, limits.of_key),
+        ("queueperowner", "this user", counts.of_user, limits.of_user),
+        ("queue", "the queue", counts.in_all, in_all),
     ):
         if most is not None and count + more > most:
             text = f"{more} more would be too many: {who} has {count} unfinished jobs; {most} are allowed."

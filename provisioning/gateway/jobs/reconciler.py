@@ -52,7 +52,7 @@ class Reconciler:
         self._nonsense_since = None
 
     async def _stop_overdue(self) -> None:
-        for job in self._tracker.of(None):
+        for job in self._tracker.of_owner(None):
             if job.timeout_ms and self._took(job) > job.timeout_ms:
                 await self._stop(job)
 
@@ -75,7 +75,7 @@ class Reconciler:
         elif now - job.interrupted_at > GRACE_MS:
             # It does not listen: only the end of the process ends it.
             self._breaker.open(job.id, Code.UPSTREAM_STUCK)
-            await self._tracker.abandon(job)
+            await self._tracker.time_out(job)
             return
         await self._canceller.stop(job)
         await self._tracker.settle(job)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from provisioning.gateway.jobs import failure_codes
-from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile
-from provisioning.gateway.upstream.realm import Realm, files_in
+from provisioning.gateway.jobs.job import Job, JobOutcome, JobState, OutputFile
+from provisioning.gateway.upstream.owner_namespace import OwnerNamespace, files_in
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -19,20 +19,22 @@ LATEST_MS = 10**14
 """The year 5138: what is beyond is no time."""
 
 
-def finished_outcome(job: Job, entry: object, realm: Realm, now: int) -> Outcome:
+def finished_outcome(job: Job, entry: object, namespace: OwnerNamespace, now: int) -> JobOutcome:
     """Return how a job ended, from ComfyUI's history entry of it.
 
     An entry that cannot be read is an end as well, and never a success: ComfyUI has nothing else to say of the job,
     which would otherwise wait for ever. The time until now counts as used.
     """
     try:
-        return _outcome(job, entry, realm, now)
+        return _outcome(job, entry, namespace, now)
     except _MALFORMED:
         gpu_ms = max(0, now - job.started_at) if job.started_at else 0
-        return Outcome(JobState.FAILED, job.started_at, now, gpu_ms, _history(job, {}, realm), failure_codes.UNREADABLE)
+        return JobOutcome(
+            JobState.FAILED, job.started_at, now, gpu_ms, _history(job, {}, namespace), failure_codes.UNREADABLE
+        )
 
 
-def _outcome(job: Job, entry: object, realm: Realm, now: int) -> Outcome:
+def _outcome(job: Job, entry: object, namespace: OwnerNamespace, now: int) -> JobOutcome:
     if not isinstance(entry, dict):
         raise TypeError
     status = entry["status"]
@@ -44,7 +46,9 @@ def _outcome(job: Job, entry: object, realm: Realm, now: int) -> Outcome:
     if state is JobState.CANCELLED and _ran_out_of_time(job, gpu_ms):
         state, error = JobState.FAILED, failure_codes.JOB_TIMEOUT
     outputs = entry.get("outputs") or {}
-    return Outcome(state, started, ended, gpu_ms, _history(job, entry, realm), error, made_by(job, outputs, realm))
+    return JobOutcome(
+        state, started, ended, gpu_ms, _history(job, entry, namespace), error, made_by(job, outputs, namespace)
+    )
 
 
 def _moment(given: object) -> int | None:
@@ -53,10 +57,10 @@ def _moment(given: object) -> int | None:
     return int(given) if is_number and 0 < given < LATEST_MS else None  # type: ignore[operator, call-overload]
 
 
-def made_by(job: Job, outputs: dict[str, Any], realm: Realm) -> tuple[OutputFile, ...]:
+def made_by(job: Job, outputs: dict[str, Any], namespace: OwnerNamespace) -> tuple[OutputFile, ...]:
     """Return the files that a job's outputs name and that it could have made, MAX_FILES of them at most."""
     named = (OutputFile(node_id, file) for node_id, output in outputs.items() for file in files_in(output))
-    made = (output for output in named if realm.may_hold(output.file, job.id))
+    made = (output for output in named if namespace.may_contain(output.file, job.id))
     found: dict[StoredFile, OutputFile] = {}
     for output in made:
         found.setdefault(output.file, output)
@@ -82,15 +86,15 @@ def _ran_out_of_time(job: Job, gpu_ms: int) -> bool:
     return overdue and not job.cancel_requested
 
 
-def _history(job: Job, entry: dict[str, Any], realm: Realm) -> dict[str, Any]:
+def _history(job: Job, entry: dict[str, Any], namespace: OwnerNamespace) -> dict[str, Any]:
     prompt = entry.get("prompt") or []
     number, targets = (prompt[0], prompt[4]) if len(prompt) > 4 else (0, [])
     # The client's own graph, not ComfyUI's copy: that one has our names in it.
     return {
         "prompt": [number, job.id, job.graph, {"client_id": job.client_id}, targets],
-        "outputs": realm.clean(entry.get("outputs") or {}),
-        "status": realm.clean(entry.get("status") or {}),
-        "meta": realm.clean(entry.get("meta") or {}),
+        "outputs": namespace.clean(entry.get("outputs") or {}),
+        "status": namespace.clean(entry.get("status") or {}),
+        "meta": namespace.clean(entry.get("meta") or {}),
     }
 
 

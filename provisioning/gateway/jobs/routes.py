@@ -52,7 +52,7 @@ class JobQueueRoutes:
     )
     async def show(self, exchange: Exchange) -> Queue:
         """Show the caller's unfinished jobs, the next one first; an admin sees everybody's."""
-        mine = {job.id for job in self._tracker.of(exchange.who.visible_owner)}
+        mine = {job.id for job in self._tracker.of_owner(exchange.who.visible_owner)}
         order, estimates = self._scheduler.order(), self._scheduler.estimates()
         return Queue(
             jobs=[QueuedJob.of(job, estimates[job.id]) for job in order if job.id in mine],

@@ -74,7 +74,7 @@ class Scheduler(JobObserver):
 
     async def submit(self, job: Job) -> None:
         """Write a job down and wait for ComfyUI's verdict if its turn is now; raises Problem when it will not run."""
-        others = self._tracker.of(None)
+        others = self._tracker.of_owner(None)
         alone = not any(other.state is not JobState.RUNNING for other in others)
         goes_now = alone and not self.draining and self._pool.free(others, job) is not None
         await self._take([job], lambda: self._ledger.accept(job))
@@ -103,7 +103,7 @@ class Scheduler(JobObserver):
     async def _take(self, jobs: Sequence[Job], write: Callable[[], Awaitable[bool]]) -> None:
         try:
             # Counted in one step with the check, so that parallel requests find no more room than there is.
-            self._tracker.follow(jobs)
+            self._tracker.add(jobs)
         except Problem as problem:
             problem.retry_after = self._seconds_to_next_end()
             raise
@@ -118,7 +118,7 @@ class Scheduler(JobObserver):
             # Written down before ComfyUI hears of it: after a crash the id is looked for there.
             accepted = await write()
         except NotOnVolume:
-            self._tracker.doubt(jobs)
+            self._tracker.keep_in_doubt(jobs)
             jobs = ()
             raise
         finally:
@@ -137,9 +137,9 @@ class Scheduler(JobObserver):
 
     async def run(self, pause_seconds: float) -> None:
         """Hand out jobs until cancelled; looks at least every `pause_seconds`, since ComfyUI may have been away."""
-        for kind, took_ms in reversed(await self._ledger.past.durations(RECENT)):
+        for kind, took_ms in reversed(await self._ledger.history_stats.durations(RECENT)):
             self._durations.learn(kind, took_ms)
-        for job in self._tracker.of(None):
+        for job in self._tracker.of_owner(None):
             self._tag(job)
         while True:
             self._woken.clear()
@@ -156,7 +156,7 @@ class Scheduler(JobObserver):
         # What cannot be written down is not begun.
         self._ledger.database.check()
         while not self.draining and (job := self._next()) is not None:
-            if (upstream := self._pool.free(self._tracker.of(None), job)) is None:
+            if (upstream := self._pool.free(self._tracker.of_owner(None), job)) is None:
                 return
             self._machine_ms = max(self._machine_ms, self._tags.get(job.id, 0.0))
             await self._dispatch.send(job, upstream)
@@ -168,7 +168,7 @@ class Scheduler(JobObserver):
         """Return the jobs that ComfyUI has not been given, the next one first."""
         now = self._clock.now_ms()
         return sorted(
-            (job for job in self._tracker.of(None) if job.state is JobState.ACCEPTED),
+            (job for job in self._tracker.of_owner(None) if job.state is JobState.ACCEPTED),
             key=lambda job: (-self._class(job, now), self._tags.get(job.id, 0.0)),
         )
 
@@ -178,7 +178,7 @@ class Scheduler(JobObserver):
 
     def order(self) -> list[Job]:
         """Return every unfinished job: those that run, those that ComfyUI has, and those that wait, the next first."""
-        live = self._tracker.of(None)
+        live = self._tracker.of_owner(None)
         running = [job for job in live if job.state is JobState.RUNNING]
         return [*running, *(job for job in live if job.state in STAGED), *self.waiting()]
 

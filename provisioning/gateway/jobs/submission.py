@@ -55,7 +55,7 @@ class JobSubmission:
         ComfyUI checks a workflow only when it is handed over: a job that waits and is then refused ends with an error
         that events and the history tell.
         """
-        await self._dispatch.rewritten(job)
+        await self._dispatch.rewrite(job)
         await self._scheduler.submit(job)
         number, errors = job.answer.get("number"), job.answer.get("node_errors")
         return Submitted(

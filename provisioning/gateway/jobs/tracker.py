@@ -14,17 +14,17 @@ from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.settings import GatewaySettings
 from provisioning.gateway.jobs import failure_codes, missed_ends, queue_limits
 from provisioning.gateway.jobs.circuit_breaker import CircuitBreaker
-from provisioning.gateway.jobs.job import Job, JobState, Outcome
+from provisioning.gateway.jobs.job import Job, JobOutcome, JobState
 from provisioning.gateway.jobs.job_files import JobFiles
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.observers import JobObserver
-from provisioning.gateway.jobs.progress import Progress
+from provisioning.gateway.jobs.progress import JobProgress
 from provisioning.gateway.jobs.provenance import Provenance
 from provisioning.gateway.jobs.queue_limits import QueueCounts
 from provisioning.gateway.jobs.results import MAX_FILES, finished_outcome, made_by
 from provisioning.gateway.upstream import queries as upstream_queries
 from provisioning.gateway.upstream.client import ComfyUIClient
-from provisioning.gateway.upstream.realm import Realm, realm_of
+from provisioning.gateway.upstream.owner_namespace import OwnerNamespace, namespace_of
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 MAX_ATTEMPTS = 2
@@ -70,11 +70,11 @@ class Tracker:
     def _put_at(self, file: StoredFile) -> int:
         return self.files.put_at(file)
 
-    async def adopt(self) -> None:
+    async def load(self) -> None:
         """Take up the jobs that a former process left."""
         self._live = {job.id: job for job in await self._ledger.in_flight()}
 
-    def follow(self, jobs: Sequence[Job]) -> None:
+    def add(self, jobs: Sequence[Job]) -> None:
         """Take up new jobs of one key, all or none; raises Problem QUEUE_FULL when there would be too many.
 
         That is: of the key's, of its owner's, or of everybody's. Raises Problem INVALID_PROMPT_ID when another
@@ -83,16 +83,18 @@ class Tracker:
         first = jobs[0]
         if any(job.id in self._live for job in jobs):
             raise Problem(Code.INVALID_PROMPT_ID)
-        of_owner = self.of(first.owner)
+        of_owner = self.of_owner(first.owner)
         of_key = sum(job.key_id == first.key_id for job in of_owner)
-        queue_limits.check(QueueCounts(of_key, len(of_owner), len(self._live)), len(jobs), first.room, self._max_queued)
+        queue_limits.check(
+            QueueCounts(of_key, len(of_owner), len(self._live)), len(jobs), first.queue_limits, self._max_queued
+        )
         self._live.update((job.id, job) for job in jobs)
 
     def forget(self, job: Job) -> None:
         """Let go of a job that was not written down after all."""
         self._live.pop(job.id, None)
 
-    def doubt(self, jobs: Sequence[Job]) -> None:
+    def keep_in_doubt(self, jobs: Sequence[Job]) -> None:
         """Keep jobs that nobody counts on, and that count themselves, until their end can be written down."""
         self.in_doubt.extend(jobs)
 
@@ -100,7 +102,7 @@ class Tracker:
         """Return a job that is not final yet."""
         return self._live.get(job_id)
 
-    def recall(self, job_id: str) -> Job | None:
+    def find_recent(self, job_id: str) -> Job | None:
         """Return a job that is not final or ended a moment ago, for events that come late."""
         return self._live.get(job_id) or self._recent.get(job_id)
 
@@ -108,13 +110,13 @@ class Tracker:
         """Return the job that ComfyUI works on."""
         return next((job for job in self._live.values() if job.state is JobState.RUNNING), None)
 
-    def of(self, owner: str | None) -> list[Job]:
+    def of_owner(self, owner: str | None) -> list[Job]:
         """Return an owner's jobs that are not final yet, oldest first; everybody's when `owner` is None."""
         return [job for job in self._live.values() if owner is None or job.owner == owner]
 
-    def realm(self, job: Job) -> Realm:
+    def namespace(self, job: Job) -> OwnerNamespace:
         """Return the realm that the job's files lie in."""
-        return realm_of(self._pepper, job.owner, admin=job.admin)
+        return namespace_of(self._pepper, job.owner, admin=job.admin)
 
     async def started(self, job: Job, at_ms: int) -> None:
         """Take note that ComfyUI began to work on the job."""
@@ -133,19 +135,19 @@ class Tracker:
         """Take note that ComfyUI does not have the job, so that it waits again."""
         # Written first: once it waits again in memory it may be handed over, and that is written down too.
         await self._ledger.requeued(job)
-        job.state, job.started_at, job.progress = JobState.ACCEPTED, None, Progress()
+        job.state, job.started_at, job.progress = JobState.ACCEPTED, None, JobProgress()
         self.changed(job)
 
     async def reject(self, job: Job, error: str) -> None:
         """Take note that the job will never run."""
         now = self._clock.now_ms()
-        await self._end(job, Outcome(JobState.REJECTED, None, now, 0, error=error, hidden=job.awaited))
+        await self._end(job, JobOutcome(JobState.REJECTED, None, now, 0, error=error, hidden=job.awaited))
 
-    async def abandon(self, job: Job) -> None:
+    async def time_out(self, job: Job) -> None:
         """Take note that the job's time is over, whatever ComfyUI still does with it."""
         now = self._clock.now_ms()
         await self._end(
-            job, Outcome(JobState.FAILED, job.started_at, now, _since(job, now), error=failure_codes.JOB_TIMEOUT)
+            job, JobOutcome(JobState.FAILED, job.started_at, now, _since(job, now), error=failure_codes.JOB_TIMEOUT)
         )
 
     async def settle(self, job: Job) -> bool:
@@ -178,16 +180,16 @@ class Tracker:
 
     async def reconcile(self) -> None:
         """Settle every job that events did not; called now and then, and after ComfyUI was away."""
-        for job in self.of(None):
+        for job in self.of_owner(None):
             if not job.posting and not job.keeping:
                 await self.settle(job)
 
-    async def _outcome(self, job: Job) -> Outcome | None:
+    async def _outcome(self, job: Job) -> JobOutcome | None:
         if job.state is JobState.ACCEPTED:
             return self._cancelled(job) if job.cancel_requested else None
         return await self._found(job)
 
-    async def _found(self, job: Job) -> Outcome | None:
+    async def _found(self, job: Job) -> JobOutcome | None:
         posting = job.posting
         for attempt in range(2):
             entry = await upstream_queries.history_entry(self._upstream, job.id)
@@ -203,10 +205,10 @@ class Tracker:
         if job.attempts < MAX_ATTEMPTS:
             await self.requeue(job)
             return None
-        return Outcome(JobState.FAILED, job.started_at, self._clock.now_ms(), 0, error=failure_codes.LOST)
+        return JobOutcome(JobState.FAILED, job.started_at, self._clock.now_ms(), 0, error=failure_codes.LOST)
 
-    async def _finished(self, job: Job, entry: object) -> Outcome | None:
-        outcome = finished_outcome(job, entry, self.realm(job), self._clock.now_ms())
+    async def _finished(self, job: Job, entry: object) -> JobOutcome | None:
+        outcome = finished_outcome(job, entry, self.namespace(job), self._clock.now_ms())
         if outcome.error == failure_codes.GPU_FAULT:
             # Before anything is awaited: whoever is looked at next ran on the same broken GPU.
             self._breaker.open(job.id, Code.GPU_FAULT)
@@ -218,24 +220,24 @@ class Tracker:
             # The GPU was broken before it began, by another job: it has its turn when ComfyUI is back.
             await self.requeue(job)
             return None
-        files = await self._provenance.made(job, self.realm(job), outcome.files, outcome.started_at)
+        files = await self._provenance.made(job, self.namespace(job), outcome.files, outcome.started_at)
         return replace(outcome, files=files)
 
-    async def is_showing(self, owner: str, file: StoredFile) -> bool:
+    async def is_output_of(self, owner: str, file: StoredFile) -> bool:
         """Return whether an unfinished job of `owner` has said that it made this file, and has; raises Problem."""
-        for job in self.of(owner):
+        for job in self.of_owner(owner):
             named = [job.shown[file]] if file in job.shown else []
-            if named and await self._provenance.made(job, self.realm(job), named, job.started_at):
+            if named and await self._provenance.made(job, self.namespace(job), named, job.started_at):
                 return True
         return False
 
-    def show(self, job: Job, node_id: str, output: object) -> None:
+    def add_outputs(self, job: Job, node_id: str, output: object) -> None:
         """Take note of the files that a node says it made, so that their owner can have them before the job ends."""
-        made = made_by(job, {node_id: output}, self.realm(job))
+        made = made_by(job, {node_id: output}, self.namespace(job))
         job.shown.update((output.file, output) for output in made[: MAX_FILES - len(job.shown)])
 
-    def _cancelled(self, job: Job) -> Outcome:
-        return Outcome(JobState.CANCELLED, job.started_at, self._clock.now_ms(), 0, error=failure_codes.CANCELLED)
+    def _cancelled(self, job: Job) -> JobOutcome:
+        return JobOutcome(JobState.CANCELLED, job.started_at, self._clock.now_ms(), 0, error=failure_codes.CANCELLED)
 
     async def _is_queued(self, job: Job) -> bool:
         queue = await self.queue()
@@ -248,7 +250,7 @@ class Tracker:
         """Return ComfyUI's queue, everybody's; raises Problem."""
         return await upstream_queries.queue(self._upstream)
 
-    async def _end(self, job: Job, outcome: Outcome) -> None:
+    async def _end(self, job: Job, outcome: JobOutcome) -> None:
         error = missed_ends.error_of(job, outcome)
         if error is not None:
             outcome, job.failure = replace(outcome, history=missed_ends.history_of(job, error)), error

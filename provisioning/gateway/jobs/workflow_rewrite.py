@@ -10,7 +10,7 @@ from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.jobs.file_names import is_foreign, mentions_foreign
 from provisioning.gateway.jobs.workflow_limits import WorkflowLimits
 from provisioning.gateway.upstream.node_catalogue import leaf
-from provisioning.gateway.upstream.realm import Realm, is_safe_name
+from provisioning.gateway.upstream.owner_namespace import OwnerNamespace, is_safe_name
 
 DENIED_CLASSES = frozenset(
     {
@@ -33,10 +33,10 @@ Graph = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Rules:
+class RewriteRules:
     """How one job's names are changed."""
 
-    realm: Realm
+    namespace: OwnerNamespace
     job_id: str
     file_inputs: frozenset[tuple[str, str]]
     assets: Mapping[str, str] = field(default_factory=dict)
@@ -78,20 +78,20 @@ def _asset_id(value: Any) -> str | None:  # noqa: ANN401 - a client's JSON
     return str(info.get("id", "")) if isinstance(info, dict) else ""
 
 
-def rewrite(graph: Graph, rules: Rules) -> Graph:
+def rewrite(graph: Graph, rules: RewriteRules) -> Graph:
     """Return the workflow as ComfyUI gets it; raises Problem for names out of bounds and assets that are missing."""
     return {node_id: _rewrite_node(node_id, node, rules) for node_id, node in graph.items()}
 
 
-def _rewrite_node(node_id: str, node: dict[str, Any], rules: Rules) -> dict[str, Any]:
+def _rewrite_node(node_id: str, node: dict[str, Any], rules: RewriteRules) -> dict[str, Any]:
     cls = node["class_type"]
-    if cls in DENIED_CLASSES and rules.realm.root:
+    if cls in DENIED_CLASSES and rules.namespace.root:
         raise Problem(Code.NODE_NOT_ALLOWED, f"Node {node_id} ({cls}) reaches files that are not yours.")
     inputs = {name: _rewrite_input(node_id, cls, name, value, rules) for name, value in node["inputs"].items()}
     return node | {"inputs": inputs}
 
 
-def _rewrite_input(node_id: str, cls: str, name: str, value: Any, rules: Rules) -> Any:  # noqa: ANN401
+def _rewrite_input(node_id: str, cls: str, name: str, value: Any, rules: RewriteRules) -> Any:  # noqa: ANN401
     if (asset_id := _asset_id(value)) is not None:
         if asset_id not in rules.assets:
             message = f"Node {node_id}, input {name}: there is no asset {asset_id!r} of yours."
@@ -100,24 +100,24 @@ def _rewrite_input(node_id: str, cls: str, name: str, value: Any, rules: Rules) 
     if isinstance(value, list) and any(_asset_id(item) is not None for item in value):
         return [_rewrite_input(node_id, cls, name, item, rules) for item in value]
     # An admin names files as they are.
-    return _own_names(node_id, cls, name, value, rules) if rules.realm.root else value
+    return _own_names(node_id, cls, name, value, rules) if rules.namespace.root else value
 
 
-def _own_names(node_id: str, cls: str, name: str, value: Any, rules: Rules) -> Any:  # noqa: ANN401
+def _own_names(node_id: str, cls: str, name: str, value: Any, rules: RewriteRules) -> Any:  # noqa: ANN401
     if name.rpartition(".")[2] == PREFIX_INPUT:
-        return f"{rules.realm.root}/{rules.job_id}/{_safe(node_id, name, value)}"
+        return f"{rules.namespace.root}/{rules.job_id}/{_safe(node_id, name, value)}"
     if (cls, name) in rules.file_inputs or ("." in name and (cls, f"*.{leaf(name)}") in rules.file_inputs):
-        return _rewrite_file(node_id, name, value, rules.realm)
+        return _rewrite_file(node_id, name, value, rules.namespace)
     if is_foreign(name) or mentions_foreign(value):
         refuse(node_id, name, "names a file or folder that is not yours")
     return value
 
 
-def _rewrite_file(node_id: str, name: str, value: Any, realm: Realm) -> Any:  # noqa: ANN401 - a client's JSON
+def _rewrite_file(node_id: str, name: str, value: Any, namespace: OwnerNamespace) -> Any:  # noqa: ANN401 - a client's JSON
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return [_rewrite_file(node_id, name, item, realm) for item in value]
+        return [_rewrite_file(node_id, name, item, namespace) for item in value]
     text = value.removesuffix(_INPUT_ANNOTATION) if isinstance(value, str) else value
-    return f"{realm.root}/{_safe(node_id, name, text)}"
+    return f"{namespace.root}/{_safe(node_id, name, text)}"
 
 
 def _safe(node_id: str, name: str, value: Any) -> str:  # noqa: ANN401 - a client's JSON

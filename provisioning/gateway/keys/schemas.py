@@ -17,7 +17,7 @@ from provisioning.gateway.core.http.schemas import (
     optional_timestamp,
     timestamp,
 )
-from provisioning.gateway.core.limit_settings import NOTHING, Allowance
+from provisioning.gateway.core.limit_settings import NOTHING, LimitSettings
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.core.time_units import DAY_SECONDS
 
@@ -36,7 +36,7 @@ class NewKey(RequestBody):
     owner: UserName | None = None
     """The user whose jobs and files the key sees. Default: the caller's; for an admin, the new key's own."""
     expires_at: AwareDatetime | None = None
-    limits: Allowance = NOTHING
+    limits: LimitSettings = NOTHING
     labels: Labels = Field(default_factory=dict)
 
 
@@ -49,7 +49,7 @@ class KeyChange(RequestBody):
     owner: UserName = Field(default_factory=str)
     expires_at: AwareDatetime | None = Field(default_factory=lambda: None)
     """null: never."""
-    limits: Allowance = Field(default_factory=Allowance)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
     labels: Labels = Field(default_factory=dict)
 
 
@@ -81,7 +81,7 @@ class Key(AnswerBody):
     owner: str
     """The user whose jobs and files the key sees; the key's own id when it belongs to no user."""
     labels: dict[str, str]
-    limits: Allowance
+    limits: LimitSettings
     managed_by: Literal["gateway", "stack"]
     """A key of the stack is rotated in the stack."""
     created_at: datetime

@@ -12,9 +12,9 @@ from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.http.exchange import Exchange, Scope
 from provisioning.gateway.core.http.operation import RateClass
 from provisioning.gateway.core.http.request_checks import LOOPBACK_PEERS, peer
-from provisioning.gateway.core.limit_settings import NOTHING, Allowance
+from provisioning.gateway.core.limit_settings import NOTHING, LimitSettings
 from provisioning.gateway.core.problems import Code, Problem, whole_seconds
-from provisioning.gateway.core.rate_limiter import Limiter, Policy, Verdict, headers
+from provisioning.gateway.core.rate_limiter import Limiter, Policy, RateDecision, headers
 from provisioning.gateway.core.settings import GatewaySettings
 from provisioning.gateway.events.streams import Bounds as StreamBounds
 from provisioning.gateway.jobs.queue_limits import QueueLimits
@@ -38,9 +38,9 @@ GUESSES = frozenset({
 class CallerLimits:
     """The limits of one caller, with the options' defaults."""
 
-    key: Allowance
+    key: LimitSettings
     """For its key alone; the rate of requests and the streams are always set, the queue where the options bound it."""
-    user: Allowance
+    user: LimitSettings
     """For all keys of its user together; all but the quotas is set."""
 
 
@@ -51,13 +51,13 @@ class Limits:
         per_key = settings.rate_limit_per_minute
         self._limiter = limiter
         self._held: Counter[tuple[str, str]] = Counter()
-        self._key_default = Allowance(
+        self._key_default = LimitSettings(
             requests_per_minute=per_key,
             max_streams=settings.max_streams_per_key,
             max_queued=settings.max_queued_per_key or None,
         )
         # Not validated: twice the highest rate that an option may name is higher than a key may be given.
-        self._user_default = Allowance.model_construct(
+        self._user_default = LimitSettings.model_construct(
             requests_per_minute=settings.owner_rate_limit_per_minute or 2 * per_key,
             submits_per_minute=settings.submits_per_minute,
             uploads_per_minute=settings.uploads_per_minute,
@@ -153,7 +153,7 @@ def _policies(actor: Actor, bounds: CallerLimits, kind: RateClass) -> list[tuple
     return wanted
 
 
-def _raise_refused(verdicts: Sequence[Verdict]) -> None:
+def _raise_refused(verdicts: Sequence[RateDecision]) -> None:
     if refused := [verdict for verdict in verdicts if not verdict.allowed]:
         longest = max(verdict.reset_seconds for verdict in refused)
         names = [verdict.policy.name for verdict in refused]
@@ -167,5 +167,5 @@ def _policy(name: str, per_minute: int | None) -> Policy:
     return Policy(name, per_minute or 1, MINUTE)
 
 
-def _filled(own: Allowance, default: Allowance) -> Allowance:
+def _filled(own: LimitSettings, default: LimitSettings) -> LimitSettings:
     return default if own is NOTHING else default.model_copy(update=own.model_dump(exclude_none=True))

@@ -31,7 +31,7 @@ class QueueMetrics:
 
     def read(self) -> Iterator[Metric]:
         """Return the metrics of jobs without an end, and of those that wait."""
-        live = Counter(job.state.value for job in self._tracker.of(None))
+        live = Counter(job.state.value for job in self._tracker.of_owner(None))
         states = [state.value for state in JobState if state not in FINAL]
         yield _by_state("gateway_jobs_in_flight", "Jobs without an end.", {state: live[state] for state in states})
         waiting = self._scheduler.waiting()

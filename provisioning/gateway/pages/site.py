@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from provisioning.gateway.core.limit_settings import Allowance
+from provisioning.gateway.core.limit_settings import LimitSettings
 from provisioning.gateway.core.problems import CATALOGUE, RETRY_SECONDS, Code, Problem, fault
 from provisioning.gateway.core.scopes import ROLES
 from provisioning.gateway.core.settings import GatewaySettings
@@ -76,7 +76,7 @@ class Site:
             base=base,
             limits=self._settings,
             roles=[(role, sorted(scopes)) for role, scopes in ROLES.items()],
-            allowance=Allowance.model_fields,
+            allowance=LimitSettings.model_fields,
             sample=sample,
             problem=json.dumps(problem.body(EXAMPLE_ID), indent=2),
         )

@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
         self._gateway = gateway
-        gateway.services.handover.ended = self.leave
+        gateway.services.handover.on_taken_over = self.leave
 
     def leave(self) -> None:
         """End in order, as at a signal; supervisord starts the process again."""

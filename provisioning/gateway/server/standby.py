@@ -15,7 +15,7 @@ import uvicorn
 from provisioning.gateway.core import database_url
 from provisioning.gateway.core.database.log import opening
 from provisioning.gateway.core.database.log.epochs import Epoch, Epochs
-from provisioning.gateway.core.database.log.liveness import Predecessor, had_its_turn
+from provisioning.gateway.core.database.log.liveness import Predecessor, has_served_before
 from provisioning.gateway.core.http.exchange import Exchange, Receive, Scope, Send
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.settings import GatewaySettings
@@ -66,7 +66,7 @@ class Standby:
         known = self._predecessor
         if known is None or known.epoch.number != newest.number:
             known = self._predecessor = Predecessor(newest, settings.pod_id, settings.silence_seconds)
-            self._may_ask = not known.is_ours() and not had_its_turn(self._epochs, newest, settings.pod_id)
+            self._may_ask = not known.is_ours() and not has_served_before(self._epochs, newest, settings.pod_id)
             self._asked_at = None
         return known
 
@@ -96,7 +96,7 @@ class Standby:
 
 def _is_handed_over(epoch: Epoch) -> bool:
     """Say whether its gateway has ended for another pod's, which may be about to begin; raises OSError."""
-    return epoch.is_closed and epoch.is_asked
+    return epoch.is_closed and epoch.is_handover_requested
 
 
 def begin(settings: GatewaySettings, path: Path, begins: Callable[[], Result]) -> Result:

@@ -27,7 +27,7 @@ _BREAKS = re.compile(r"[\r\n\0]")
 Body = bytes | AsyncIterator[bytes] | aiohttp.FormData
 
 
-class Limits(NamedTuple):
+class UpstreamLimits(NamedTuple):
     """How long a request to ComfyUI may take, in seconds, and how many are sent at once; later ones wait."""
 
     connect: float = 5.0
@@ -38,7 +38,7 @@ class Limits(NamedTuple):
     json_bytes: int = MAX_JSON_BYTES
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = UpstreamLimits()
 
 
 class Reply(NamedTuple):
@@ -116,7 +116,7 @@ class ComfyUIClient(Protocol):
 class ComfyUIHttpClient:
     """Speaks HTTP to a ComfyUI at an address."""
 
-    def __init__(self, url: str, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, url: str, limits: UpstreamLimits = DEFAULT_LIMITS) -> None:
         self._base = url.rstrip("/")
         self._limits = limits
         self._session: aiohttp.ClientSession | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from provisioning.gateway.upstream.realm import without_paths
+from provisioning.gateway.upstream.owner_namespace import without_paths
 
 SYSTEM = (
     "os", "ram_total", "ram_free", "comfyui_version", "required_frontend_version", "installed_templates_version",

@@ -16,7 +16,7 @@ from provisioning.gateway.core.http.schemas import (
     optional_timestamp,
     timestamp,
 )
-from provisioning.gateway.core.limit_settings import NOTHING, Allowance
+from provisioning.gateway.core.limit_settings import NOTHING, LimitSettings
 from provisioning.gateway.core.passwords import AnyPassword, NewPassword
 from provisioning.gateway.core.scopes import ROLES, Role, Scope
 
@@ -28,7 +28,7 @@ class NewUser(RequestBody):
     role: Role = Role.MEMBER
     password: NewPassword | None = None
     """Without a password the user has keys alone."""
-    limits: Allowance = NOTHING
+    limits: LimitSettings = NOTHING
     labels: Labels = Field(default_factory=dict)
 
 
@@ -40,7 +40,7 @@ class UserChange(RequestBody):
     password: NewPassword | None = Field(default_factory=lambda: None)
     """null: no login by password any more."""
     disabled: bool = Field(default_factory=bool)
-    limits: Allowance = Field(default_factory=Allowance)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
     labels: Labels = Field(default_factory=dict)
 
 
@@ -61,7 +61,7 @@ class User(AnswerBody):
     has_password: bool
     disabled: bool
     labels: dict[str, str]
-    limits: Allowance
+    limits: LimitSettings
     created_at: datetime
 
     @classmethod
@@ -83,13 +83,13 @@ class Me(AnswerBody):
     scopes: list[Scope]
     is_person: bool
     expires_at: datetime | None
-    limits: Allowance
+    limits: LimitSettings
     """The limits of this key alone, with the gateway's defaults."""
-    user_limits: Allowance
+    user_limits: LimitSettings
     """The limits of all keys of the user together, with the gateway's defaults."""
 
     @classmethod
-    def of(cls, actor: Actor, limits: Allowance, user_limits: Allowance) -> Me:
+    def of(cls, actor: Actor, limits: LimitSettings, user_limits: LimitSettings) -> Me:
         """Return a caller with the limits of its key and of its user."""
         return cls(
             key_id=actor.key_id, name=actor.name, owner=actor.owner, scopes=sorted(actor.scopes),

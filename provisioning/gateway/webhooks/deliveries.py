@@ -106,7 +106,7 @@ class Deliveries:
     async def test(self, owner: str, endpoint_id: str, now: int) -> str:
         """Have a message without content sent; returns the delivery's id."""
         return await self._database.run(
-            lambda connection: outbox.tell(connection, owner, EventType.TEST, None, [(endpoint_id, None)], now)[0]
+            lambda connection: outbox.enqueue(connection, owner, EventType.TEST, None, [(endpoint_id, None)], now)[0]
         )
 
     async def prune(self, before: int) -> None:

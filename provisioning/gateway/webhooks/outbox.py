@@ -43,7 +43,7 @@ def signer(connection: Connection, owner: str, now: int) -> str:
     return endpoint_id
 
 
-def ended(connection: Connection, owner: str, kind: EventType, subject: str, now: int) -> None:
+def enqueue_end(connection: Connection, owner: str, kind: EventType, subject: str, now: int) -> None:
     """Have the end of a job or batch told, to its own address and to every endpoint of its owner that chose the kind.
 
     Its own address is forgotten: there is one end.
@@ -55,7 +55,7 @@ def ended(connection: Connection, owner: str, kind: EventType, subject: str, now
         receivers.append((target.endpoint_id, target.url))
         connection.execute(delete(TargetRow).where(own))
     if receivers:
-        tell(connection, owner, kind, subject, receivers, now)
+        enqueue(connection, owner, kind, subject, receivers, now)
 
 
 def _chosen(connection: Connection, owner: str, kind: EventType) -> list[str]:
@@ -65,7 +65,7 @@ def _chosen(connection: Connection, owner: str, kind: EventType) -> list[str]:
     return [row.id for row in connection.execute(living) if kind in orjson.loads(row.types)]
 
 
-def tell(
+def enqueue(
     connection: Connection,
     owner: str,
     kind: EventType,

@@ -57,8 +57,8 @@ def is_public(address: Address) -> bool:
     if inner is not None and not is_public(inner):
         return False
     # Site-local addresses (RFC 3879) are long out of use and still counted as global.
-    inward = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
-    return address.is_global and not (inward or address.is_multicast or address.is_reserved)
+    add_root = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return address.is_global and not (add_root or address.is_multicast or address.is_reserved)
 
 
 def _inner(address: Address) -> Address | None:

@@ -12,7 +12,7 @@ import aiohttp.web
 import PIL.Image
 
 from provisioning.gateway.__main__ import main
-from provisioning.gateway.core.database.log.volume_files import Volume
+from provisioning.gateway.core.database.log.volume_files import VolumeFiles
 
 STAND_IN = Path(__file__).parents[2] / "comfyui" / "source"
 PRELOADED = (aiohttp.web, PIL.Image)
@@ -30,14 +30,14 @@ def stalling_gateway(config: str, stall: str) -> None:
     flag = Path(stall)
 
     def stalling(name: str) -> None:
-        plain = getattr(Volume, name)
+        plain = getattr(VolumeFiles, name)
 
         def slow(*arguments: object) -> object:
             while flag.exists():
                 time.sleep(0.02)
             return plain(*arguments)
 
-        setattr(Volume, name, slow)
+        setattr(VolumeFiles, name, slow)
 
     for name in ("open", "write", "sync", "exists", "put"):
         stalling(name)

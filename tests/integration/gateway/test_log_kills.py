@@ -19,7 +19,7 @@ from sqlalchemy import select
 from provisioning.gateway.core.database import sql_helpers
 from provisioning.gateway.core.database.database import open_database
 from provisioning.gateway.core.database.log.epochs import Epochs
-from provisioning.gateway.core.database.log.volume_files import Volume
+from provisioning.gateway.core.database.log.volume_files import VolumeFiles
 from provisioning.gateway.core.database.tables import MetaRow
 from tests.unit.gateway.shipping import settings
 
@@ -37,7 +37,7 @@ def write_on(root: str, disk: str, told: int) -> None:
     while True:
         number += 1
         value = "x" * (20_000 if number % 17 == 0 else 10)
-        database.run_now(partial(sql_helpers.put, name=f"n-{number}", value=value))
+        database.run_now(partial(sql_helpers.set_meta, name=f"n-{number}", value=value))
         os.write(told, b"%d\n" % number)
 
 
@@ -81,7 +81,7 @@ def test_two_thousand_acknowledged_changes_survive_kills_at_random_moments(tmp_p
 
 def claim(root: str, told: int) -> None:
     """Begin the next epoch as soon as the other one does."""
-    epochs = Epochs(Path(root), Volume())
+    epochs = Epochs(Path(root), VolumeFiles())
     for _ in range(200):
         try:
             epoch = epochs.begin("pod")

@@ -66,7 +66,7 @@ def opened(root: Path, volume: NetworkVolume, disk: str = "disk") -> Database:
 
 
 async def change(database: Database, value: int) -> None:
-    await database.run(partial(sql_helpers.put, name="n", value=str(value)))
+    await database.run(partial(sql_helpers.set_meta, name="n", value=str(value)))
 
 
 async def test_what_a_change_costs_where_opening_takes_a_millisecond(tmp_path: Path, volume: NetworkVolume) -> None:
@@ -95,7 +95,7 @@ async def test_a_stall_and_errors_lose_nothing_and_reads_go_on(tmp_path: Path, v
         await change(database, 2)
     assert (late.value.code, late.value.entry.status) == (Code.STORE_UNAVAILABLE, 503)
     began = time.monotonic()
-    assert await database.read(partial(sql_helpers.word, name="n")) == "2"
+    assert await database.read(partial(sql_helpers.get_meta, name="n")) == "2"
     assert time.monotonic() - began < 1
     await until(lambda: not_refused(database), seconds=60)
     volume.order(Orders(failing_writes=2))

@@ -29,8 +29,7 @@ from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.server import nginx as server_nginx
 from provisioning.gateway.server.nginx_config import SOCKET, Address, Limits, render
 from provisioning.gateway.server.serve import Server, server_config
-from provisioning.gateway.upstream.client import DEFAULT_LIMITS, ComfyUIHttpClient
-from provisioning.gateway.upstream.client import Limits as UpstreamLimits
+from provisioning.gateway.upstream.client import DEFAULT_LIMITS, ComfyUIHttpClient, UpstreamLimits
 from tests.emulator.public_ports import kept_port
 from tests.unit.gateway import postgres
 from tests.unit.gateway.conformance import CheckedTransport

@@ -14,11 +14,11 @@ from typing import Any
 from provisioning.gateway.core.database import sql_helpers
 from provisioning.gateway.core.database.database import Database, open_database
 from provisioning.gateway.core.database.log import opening
-from provisioning.gateway.core.database.log.checksum_keys import Keys
+from provisioning.gateway.core.database.log.checksum_keys import ChecksumKeys
 from provisioning.gateway.core.database.log.epochs import Epochs
 from provisioning.gateway.core.database.log.local_state import LocalLock
 from provisioning.gateway.core.database.log.log import EpochLog
-from provisioning.gateway.core.database.log.volume_files import Volume
+from provisioning.gateway.core.database.log.volume_files import VolumeFiles
 from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.core.settings import GatewaySettings
 from tests.unit.gateway.conftest import PEPPER
@@ -35,11 +35,11 @@ def settings(root: Path, disk: str = "disk", **more: object) -> GatewaySettings:
 
 
 def put(database: Database, name: str, value: object) -> None:
-    database.run_now(partial(sql_helpers.put, name=name, value=str(value)))
+    database.run_now(partial(sql_helpers.set_meta, name=name, value=str(value)))
 
 
 def word(database: Database, name: str) -> str | None:
-    return database.run_now(partial(sql_helpers.word, name=name))
+    return database.run_now(partial(sql_helpers.get_meta, name=name))
 
 
 def elsewhere(root: Path, name: str) -> Database:
@@ -61,7 +61,7 @@ def epochs(root: Path) -> Epochs:
     return opening.epochs_of(settings(root))
 
 
-class UnkindVolume(Volume):
+class UnkindVolume(VolumeFiles):
     """Does what the world does: stalls, and fails with an errno."""
 
     def __init__(self) -> None:
@@ -100,14 +100,14 @@ class UnkindVolume(Volume):
 FULL, BROKEN = errno.EDQUOT, errno.EIO
 
 
-def on(volume: Volume, root: Path, patience_seconds: float = 0.3, log_bytes: int | None = None) -> Database:
+def on(volume: VolumeFiles, root: Path, patience_seconds: float = 0.3, log_bytes: int | None = None) -> Database:
     """Return a database whose log is on such a volume."""
     given = settings(root)
     file = root / "disk" / "gateway.db"
     lock = LocalLock(file)
     assert lock.take()
     found = Epochs(opening.epochs_of(given).root, volume)
-    log = EpochLog(found, found.begin("pod"), Keys(given.log_secrets), lock, patience_seconds)
+    log = EpochLog(found, found.begin("pod"), ChecksumKeys(given.log_secrets), lock, patience_seconds)
     log.log_bytes = log_bytes or log.log_bytes
     return Database(given.database, log=log)
 

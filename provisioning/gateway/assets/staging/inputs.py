@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
 from provisioning.gateway.assets.staging import workflow_files
-from provisioning.gateway.assets.store.paths import Kept, Place, place_of
+from provisioning.gateway.assets.store.paths import StoredCopy, StorePath, store_path_of
 from provisioning.gateway.assets.store.store import FileStore
 from provisioning.gateway.core.clock import Clock
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.upstream.client import ComfyUIClient, Request, upload_form
-from provisioning.gateway.upstream.realm import is_safe_name
+from provisioning.gateway.upstream.owner_namespace import is_safe_name
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 MAX_NOTED = 100_000
@@ -30,24 +30,24 @@ class InputStaging:
         self._store = store
         self._clock = clock
         self._upstream = upstream
-        self._placed: dict[StoredFile, Place] = {}
+        self._placed: dict[StoredFile, StorePath] = {}
         """What ComfyUI has for sure since its folders were new, and where the store has it; the oldest first."""
         self.named: dict[str, frozenset[StoredFile]] = {}
         """What jobs read that were handed over, by their ids."""
         self._counted: set[str] = set()
         """Folders of the output folder in which ComfyUI counts on from the store's highest numbers."""
-        self._emptied: dict[StoredFile, Place] = {}
+        self._emptied: dict[StoredFile, StorePath] = {}
         self._put: dict[StoredFile, int] = {}
         self._listed = False
         self._lock = asyncio.Lock()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Take note that ComfyUI may have been started anew, with empty folders."""
         self._placed.clear()
         self._counted.clear()
         self._listed = False
 
-    def has(self, kept: Kept) -> None:
+    def mark_present(self, kept: StoredCopy) -> None:
         """Take note that ComfyUI has a file, as the store has it."""
         self._placed[kept.file] = kept.place
 
@@ -55,23 +55,23 @@ class InputStaging:
         """Return when the gateway last gave ComfyUI this file, in milliseconds since the epoch; 0 when it never did."""
         return self._put.get(file, 0)
 
-    async def mend(self, file: StoredFile) -> None:
+    async def restore(self, file: StoredFile) -> None:
         """Put a file back whose copy was emptied, unless somebody has written it anew."""
         place = self._emptied.get(file)
         if place is not None:
             if not await self._length(file):
-                await self.place([Kept(file, place)])
+                await self.stage([StoredCopy(file, place)])
             self._emptied.pop(file, None)
 
-    def held(self) -> list[Kept]:
+    def staged(self) -> list[StoredCopy]:
         """Return the files that ComfyUI has, those that it has had longest first."""
-        return [Kept(file, place) for file, place in self._placed.items()]
+        return [StoredCopy(file, place) for file, place in self._placed.items()]
 
-    def lacks(self, file: StoredFile) -> None:
+    def mark_missing(self, file: StoredFile) -> None:
         """Take note that ComfyUI's file is gone, or another than the store's."""
         self._placed.pop(file, None)
 
-    async def place(self, files: Iterable[Kept]) -> int:
+    async def stage(self, files: Iterable[StoredCopy]) -> int:
         """Put files back that ComfyUI was not given yet and the store has; returns how many those were."""
         if self._store is None:
             return 0
@@ -80,7 +80,7 @@ class InputStaging:
             missing = [kept for kept in files if kept.file not in self._placed]
             return sum([await self._give(self._store, kept) for kept in missing])
 
-    async def place_last(self, graph: workflow_files.Graph) -> None:
+    async def stage_last_numbered(self, graph: workflow_files.Graph) -> None:
         """Give ComfyUI the files with the highest numbers where a workflow saves, so that it counts on from them.
 
         In empty folders it would begin with 1 again, and a new picture would take the place of an old one.
@@ -88,24 +88,24 @@ class InputStaging:
         for subfolder in workflow_files.saved_to(graph) - self._counted if self._store else ():
             names = await self._store.names("output", subfolder, deep=False)  # type: ignore[union-attr]
             files = [StoredFile("output", subfolder, name) for name in workflow_files.highest(names)]
-            await self.place(Kept(file, place_of(file)) for file in files)
+            await self.stage(StoredCopy(file, store_path_of(file)) for file in files)
             self._counted.add(subfolder)
 
-    async def place_series(self, file: StoredFile) -> None:
+    async def stage_series(self, file: StoredFile) -> None:
         """Do so with the files that ComfyUI looks at when it is given a file of this name: `a.png`, `a (1).png`..."""
         stem, dot, ending = file.filename.rpartition(".")
         for number in itertools.count() if self._store else ():
             name = f"{stem} ({number}){dot}{ending}" if number else file.filename
             numbered = replace(file, filename=name)
-            if numbered not in self._placed and not await self.place([Kept(numbered, place_of(numbered))]):
+            if numbered not in self._placed and not await self.stage([StoredCopy(numbered, store_path_of(numbered))]):
                 return
 
-    async def _give(self, store: FileStore, kept: Kept) -> bool:
+    async def _give(self, store: FileStore, kept: StoredCopy) -> bool:
         async with store.opened(kept.place) as content:
             if content is None:
                 return False
             await self._upload(kept.file, store.chunks(content))
-        self.has(kept)
+        self.mark_present(kept)
         return True
 
     async def list_uploads(self) -> bool:
@@ -133,12 +133,12 @@ class InputStaging:
             length = reply.headers.get("content-length", "")
             return int(length) if reply.status == 200 and length.isdigit() else None
 
-    async def empty(self, kept: Kept) -> bool:
+    async def empty(self, kept: StoredCopy) -> bool:
         """Have an empty file in place of ComfyUI's copy, which takes no room; False when the store has no such file."""
         if self._store is None or not await self._store.exists(kept.place):
             return False
         async with self._lock:
-            self.lacks(kept.file)
+            self.mark_missing(kept.file)
             self._emptied[kept.file] = kept.place
             await self._upload(kept.file, _nothing())
         return True

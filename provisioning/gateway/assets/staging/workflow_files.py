@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from provisioning.gateway.assets.store.paths import Kept, place_of
-from provisioning.gateway.upstream.realm import is_safe_name
+from provisioning.gateway.assets.store.paths import StoredCopy, store_path_of
+from provisioning.gateway.upstream.owner_namespace import is_safe_name
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 Graph = dict[str, dict[str, Any]]
@@ -24,9 +24,9 @@ _NUMBERED = re.compile(r"(.*_)([0-9]+)(_?\.[^.]*)", re.DOTALL)
 """What ComfyUI's own nodes save: `<prefix>_00001_.png`."""
 
 
-def kept(graph: Graph, root: str) -> list[Kept]:
+def kept(graph: Graph, root: str) -> list[StoredCopy]:
     """Return the same with where they lie in the store."""
-    return [Kept(file, place_of(file)) for file in files(graph, root)]
+    return [StoredCopy(file, store_path_of(file)) for file in files(graph, root)]
 
 
 def files(graph: Graph, root: str) -> set[StoredFile]:

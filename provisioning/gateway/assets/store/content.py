@@ -20,7 +20,7 @@ from provisioning.gateway.assets.store.encryption import (
     Seal,
     plain_bytes,
 )
-from provisioning.gateway.assets.store.paths import Place
+from provisioning.gateway.assets.store.paths import StorePath
 
 PIECE_BYTES = 256 * 1024
 """What is read at once; whole chunks of a sealed file."""
@@ -32,7 +32,7 @@ PAUSE_SECONDS = 0.05
 Result = TypeVar("Result")
 
 
-def patiently(work: Callable[[], Result]) -> Result:
+def retried(work: Callable[[], Result]) -> Result:
     """Return what a look at the volume gives; one that gives an error, as network volumes do, is tried again."""
     for attempt in range(ATTEMPTS - 1):
         try:
@@ -47,7 +47,7 @@ def patiently(work: Callable[[], Result]) -> Result:
 class Content:
     """What one file held when it was opened, also while it is replaced or deleted."""
 
-    def __init__(self, path: Path, place: Place, cipher: FileCipher) -> None:
+    def __init__(self, path: Path, place: StorePath, cipher: FileCipher) -> None:
         """Open a file; raises OSError, and FileSealError for a sealed one that is not whole."""
         self._descriptor = -1
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -92,7 +92,7 @@ class Content:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _read_seal(self, place: Place, cipher: FileCipher) -> Seal | None:
+    def _read_seal(self, place: StorePath, cipher: FileCipher) -> Seal | None:
         header = self._stored(0, min(HEADER_BYTES, self.stored_bytes))
         return cipher.of(header, place) if header.startswith(MAGIC) else None
 
@@ -107,7 +107,7 @@ class Content:
     def _stored(self, start: int, length: int) -> bytes:
         pieces = []
         while length > 0:
-            piece = patiently(partial(os.pread, self._descriptor, length, start))
+            piece = retried(partial(os.pread, self._descriptor, length, start))
             if not piece:
                 raise FileSealError("a file of the store became shorter while it was read; take it from a backup")
             pieces.append(piece)

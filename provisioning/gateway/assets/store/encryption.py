@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from provisioning.gateway.assets.store.paths import Place
+from provisioning.gateway.assets.store.paths import StorePath
 
 MAGIC = b"\x00sealedfile1"
 ID_BYTES = 4
@@ -34,7 +34,7 @@ class FileSealError(Exception):
 class Seal:
     """Seals and opens the chunks of one file."""
 
-    def __init__(self, header: bytes, key: bytes, place: Place) -> None:
+    def __init__(self, header: bytes, key: bytes, place: StorePath) -> None:
         self.header = header
         self._cipher = AESGCM(key)
         self._place = f"{place.folder}/{place.path}"
@@ -61,11 +61,11 @@ class FileCipher:
         self._secrets = {_derive(secret, ID_BYTES, b"name"): secret for secret in reversed(secrets)}
         self._newest = _derive(secrets[0], ID_BYTES, b"name")
 
-    def fresh(self, place: Place) -> Seal:
+    def fresh(self, place: StorePath) -> Seal:
         """Return the seal of a new file."""
         return self._seal(self._newest, os.urandom(SALT_BYTES), place)
 
-    def of(self, header: bytes, place: Place) -> Seal:
+    def of(self, header: bytes, place: StorePath) -> Seal:
         """Return the seal of a file that begins with `header`; raises FileSealError for a key that is not here."""
         key_id, salt = header[len(MAGIC) : -SALT_BYTES], header[-SALT_BYTES:]
         if len(header) != HEADER_BYTES or key_id not in self._secrets:
@@ -73,7 +73,7 @@ class FileCipher:
             raise FileSealError(text)
         return self._seal(key_id, salt, place)
 
-    def _seal(self, key_id: bytes, salt: bytes, place: Place) -> Seal:
+    def _seal(self, key_id: bytes, salt: bytes, place: StorePath) -> Seal:
         return Seal(MAGIC + key_id + salt, _derive(self._secrets[key_id], 32, salt), place)
 
 

@@ -6,7 +6,7 @@ import contextlib
 
 from provisioning.gateway.assets.store.encryption import FileCipher
 from provisioning.gateway.assets.store.store import FileStore
-from provisioning.gateway.core.disk_space import Space, VolumeSpace
+from provisioning.gateway.core.disk_space import DiskSpace, VolumeSpace
 from provisioning.gateway.core.settings import GatewaySettings
 
 
@@ -21,9 +21,9 @@ def open_store(settings: GatewaySettings) -> FileStore | None:
     return FileStore(settings.files, cipher, settings.internal.file_stall_seconds)
 
 
-def space_of(settings: GatewaySettings, store: FileStore | None) -> Space:
+def disk_space_of(settings: GatewaySettings, store: FileStore | None) -> DiskSpace:
     """Return what knows how much room there is on the container's disk and, with a store, on the volume."""
-    local = Space(settings.requests, settings.min_free_bytes)
+    local = DiskSpace(settings.requests, settings.min_free_bytes)
     if store is None or settings.files is None:
         return local
     sizes = (settings.volume_bytes, settings.min_free_bytes)

@@ -17,7 +17,7 @@ MAX_PATH_BYTES = 2048
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class Place(NamedTuple):
+class StorePath(NamedTuple):
     """A file of the store."""
 
     folder: str
@@ -34,17 +34,17 @@ class Place(NamedTuple):
         return plain and len(encoded) <= MAX_PATH_BYTES and max(map(len, encoded.split(b"/"))) <= MAX_PART_BYTES
 
 
-class Kept(NamedTuple):
+class StoredCopy(NamedTuple):
     """A file as ComfyUI knows it, and where it lies in the store."""
 
     file: StoredFile
-    place: Place
+    place: StorePath
 
 
-def place_of(file: StoredFile, job_id: str | None = None) -> Place:
+def store_path_of(file: StoredFile, job_id: str | None = None) -> StorePath:
     """Return where a file of ComfyUI's lies in the store.
 
     A temporary file lies below its job's id: ComfyUI counts those anew at each start, so two jobs may use one name.
     """
     job = job_id if file.type == "temp" else None
-    return Place(file.type, "/".join(filter(None, (job, file.subfolder, file.filename))))
+    return StorePath(file.type, "/".join(filter(None, (job, file.subfolder, file.filename))))

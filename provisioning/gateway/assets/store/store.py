@@ -19,11 +19,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from provisioning.gateway.assets.store.content import PIECE_BYTES, Content, patiently
+from provisioning.gateway.assets.store.content import PIECE_BYTES, Content, retried
 from provisioning.gateway.assets.store.encryption import MAGIC, FileCipher, FileSealError
-from provisioning.gateway.assets.store.paths import Place
+from provisioning.gateway.assets.store.paths import StorePath
 from provisioning.gateway.assets.store.writer import Writer
-from provisioning.gateway.core.disk_space import refusal
+from provisioning.gateway.core.disk_space import problem_of
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.threads import run_in_thread
 
@@ -56,7 +56,7 @@ class FileStore:
         self.count = 0
         """Bytes in the store, by what was found at the start and what was written and deleted since."""
 
-    async def put(self, place: Place, source: AsyncIterator[bytes]) -> int:
+    async def put(self, place: StorePath, source: AsyncIterator[bytes]) -> int:
         """Keep a file, in place of one that is there; returns its length once the volume has it.
 
         Raises Problem STORAGE_FULL, STORE_UNAVAILABLE, and whatever the source raises; then the former file stays.
@@ -75,7 +75,7 @@ class FileStore:
             raise
         return writer.size
 
-    def _begin(self, place: Place, block: bytes) -> Writer:
+    def _begin(self, place: StorePath, block: bytes) -> Writer:
         # What looks sealed is sealed also when the option is off: nobody may hand in what cannot be read back.
         sealed = self._cipher.active or block.startswith(MAGIC)
         self._drafts.mkdir(parents=True, exist_ok=True)
@@ -87,23 +87,23 @@ class FileStore:
             raise
         return writer
 
-    async def open(self, place: Place) -> Content | None:
+    async def open(self, place: StorePath) -> Content | None:
         """Return a file's content, to be closed by the caller; None when there is no such file.
 
         Raises Problem STORE_UNAVAILABLE, and INTERNAL_ERROR for a file that is not as it was written.
         """
         return await self._do(lambda: self._open(place)) if place.is_safe else None
 
-    def _open(self, place: Place) -> Content | None:
+    def _open(self, place: StorePath) -> Content | None:
         try:
-            return patiently(partial(Content, self._path(place), place, self._cipher))
+            return retried(partial(Content, self._path(place), place, self._cipher))
         except OSError as error:
             if error.errno in _MISSING:
                 return None
             raise
 
     @contextlib.asynccontextmanager
-    async def opened(self, place: Place) -> AsyncIterator[Content | None]:
+    async def opened(self, place: StorePath) -> AsyncIterator[Content | None]:
         """Do the same, and close the content at the end."""
         content = await self.open(place)
         try:
@@ -124,24 +124,24 @@ class FileStore:
             yield piece
             start += len(piece)
 
-    async def exists(self, place: Place) -> bool:
+    async def exists(self, place: StorePath) -> bool:
         """Return whether a file is there; raises Problem STORE_UNAVAILABLE."""
         return place.is_safe and await self._do(lambda: self._exists(place))
 
-    def _exists(self, place: Place) -> bool:
+    def _exists(self, place: StorePath) -> bool:
         try:
-            return stat.S_ISREG(patiently(self._path(place).lstat).st_mode)
+            return stat.S_ISREG(retried(self._path(place).lstat).st_mode)
         except OSError as error:
             if error.errno in _MISSING:
                 return False
             raise
 
-    async def delete(self, places: Iterable[Place]) -> None:
+    async def delete(self, places: Iterable[StorePath]) -> None:
         """End files; one that is not there is as good as deleted. Raises Problem STORE_UNAVAILABLE."""
         safe = [place for place in places if place.is_safe]
         self.count -= await self._do(lambda: sum(map(self._remove, safe)))
 
-    def _remove(self, place: Place) -> int:
+    def _remove(self, place: StorePath) -> int:
         path = self._path(place)
         try:
             size = path.lstat().st_size
@@ -203,7 +203,7 @@ class FileStore:
         """Take nothing more; what was begun is finished before the process ends, and the event loop does not wait."""
         self._threads.shutdown(wait=False)
 
-    def _path(self, place: Place) -> Path:
+    def _path(self, place: StorePath) -> Path:
         return self._root / place.folder / place.path
 
     async def _do(self, work: Callable[[], Result], *, bounded: bool = True) -> Result:
@@ -218,7 +218,7 @@ class FileStore:
             raise Problem(Code.STORE_UNAVAILABLE, text) from error
         except OSError as error:
             _log.warning("the store of files: %s", error)
-            raise refusal(error) from error
+            raise problem_of(error) from error
 
 
 def _raise(error: OSError) -> None:
@@ -226,7 +226,7 @@ def _raise(error: OSError) -> None:
         raise error
 
 
-def _check(place: Place) -> None:
+def _check(place: StorePath) -> None:
     if not place.is_safe:
         raise Problem(Code.INVALID_REQUEST, "Give a plain file name and subfolder, of at most 255 bytes each.")
 

@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from provisioning.gateway.assets.store.content import PIECE_BYTES, Content
 from provisioning.gateway.assets.store.encryption import CHUNK_BYTES, FileCipher, FileSealError
-from provisioning.gateway.assets.store.paths import Place
+from provisioning.gateway.assets.store.paths import StorePath
 
 READ_BACK_BYTES = 64 * 1024 * 1024
 """A file up to this size is read back whole before it counts as stored."""
@@ -28,7 +28,7 @@ _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF
 class Writer:
     """Takes a file's content piece by piece."""
 
-    def __init__(self, drafts: Path, place: Place, cipher: FileCipher, *, sealed: bool) -> None:
+    def __init__(self, drafts: Path, place: StorePath, cipher: FileCipher, *, sealed: bool) -> None:
         """Begin a file in the folder of drafts; `sealed`: whether it is encrypted."""
         self._path = drafts / uuid.uuid4().hex
         self._place = place

@@ -19,7 +19,7 @@ from provisioning.gateway.core.database.database import Database, DatabaseError
 from provisioning.gateway.core.database.encryption import ColumnCipher
 from provisioning.gateway.core.database.log import opening, rebuild
 from provisioning.gateway.core.database.log.local_state import LocalLock, Status
-from provisioning.gateway.core.database.log.volume_files import Volume
+from provisioning.gateway.core.database.log.volume_files import VolumeFiles
 from provisioning.gateway.core.settings import GatewaySettings
 
 LIMIT_SECONDS = 3600
@@ -111,7 +111,7 @@ def _replace_logged(settings: GatewaySettings, source: Path, target: Path) -> Pa
         # The container disk ends with the pod; what was before is kept on the volume.
         found = _write_former(settings, rebuilt)
         if found:
-            Volume().put(kept, rebuilt.read_bytes())
+            VolumeFiles().put(kept, rebuilt.read_bytes())
         Database(settings.database, cipher=cipher, log=opening.open_with(settings, target, source)).close()
     except (opening.LogError, DatabaseError) as error:
         raise BackupError(f"{error}; nothing was changed") from error

@@ -36,7 +36,7 @@ Work = Callable[[Connection], Result]
 SEAL = "seal"
 """Key of an encrypted empty value, which checks the encryption key."""
 
-UNSEALED = ColumnCipher(("",), active=False)
+PLAINTEXT = ColumnCipher(("",), active=False)
 
 
 class DatabaseError(Exception):
@@ -50,7 +50,7 @@ class Database:
         self,
         where: URL | Path | str,
         journal: Journal = Journal.TRUNCATE,
-        cipher: ColumnCipher = UNSEALED,
+        cipher: ColumnCipher = PLAINTEXT,
         log: Log | None = None,
     ) -> None:
         """Open or create the database and bring it to the newest form; raises DatabaseError.
@@ -171,11 +171,11 @@ def _prepare(connection: Connection, cipher: ColumnCipher) -> None:
 def _check_seal(connection: Connection, cipher: ColumnCipher) -> None:
     """Refuse a database that was sealed under a key that is not here, at the start and not at the first job."""
     table = MetaRow.__tablename__
-    known = sql_helpers.word(connection, SEAL)
+    known = sql_helpers.get_meta(connection, SEAL)
     if known is not None:
         cipher.open(base64.b64decode(known), table)
     elif cipher.active:
-        sql_helpers.put(connection, SEAL, base64.b64encode(cipher.seal(b"", table)).decode())
+        sql_helpers.set_meta(connection, SEAL, base64.b64encode(cipher.seal(b"", table)).decode())
 
 
 def _engine(url: URL, journal: Journal, cipher: ColumnCipher, *, shipped: bool) -> Engine:

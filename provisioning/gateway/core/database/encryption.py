@@ -70,13 +70,13 @@ def _derive(secret: str) -> tuple[bytes, bytes]:
     return both[:ID_BYTES], both[ID_BYTES:]
 
 
-_SEALERS: WeakKeyDictionary[Dialect, ColumnCipher] = WeakKeyDictionary()
+_CIPHERS: WeakKeyDictionary[Dialect, ColumnCipher] = WeakKeyDictionary()
 """A column's type is declared once and serves many engines; each engine has a dialect object of its own."""
 
 
 def use(dialect: Dialect, cipher: ColumnCipher) -> None:
     """Have an engine's sealed columns go through a cipher."""
-    _SEALERS[dialect] = cipher
+    _CIPHERS[dialect] = cipher
 
 
 class Sealed(TypeDecorator[bytes]):
@@ -92,7 +92,7 @@ class Sealed(TypeDecorator[bytes]):
 
     def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
         """Return what is stored."""
-        cipher = _SEALERS[dialect]
+        cipher = _CIPHERS[dialect]
         # What looks sealed is sealed also when the option is off: nobody may hand in what cannot be read back.
         if value is None or not (cipher.active or value.startswith(MAGIC)):
             return value
@@ -100,7 +100,7 @@ class Sealed(TypeDecorator[bytes]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> bytes | None:  # noqa: ANN401 - SQLAlchemy's
         """Return what was sealed."""
-        return None if value is None else _SEALERS[dialect].open(bytes(value), self.purpose)
+        return None if value is None else _CIPHERS[dialect].open(bytes(value), self.purpose)
 
 
 class SealedText(TypeDecorator[str]):
@@ -116,7 +116,7 @@ class SealedText(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Return what is stored."""
-        cipher = _SEALERS[dialect]
+        cipher = _CIPHERS[dialect]
         if value is None or not (cipher.active or value.startswith(TEXT_MAGIC)):
             return value
         return TEXT_MAGIC + base64.b64encode(cipher.seal(value.encode(), self.purpose)).decode()
@@ -125,4 +125,4 @@ class SealedText(TypeDecorator[str]):
         """Return what was sealed."""
         if value is None or not value.startswith(TEXT_MAGIC):
             return value
-        return _SEALERS[dialect].open(base64.b64decode(value[len(TEXT_MAGIC) :]), self.purpose).decode()
+        return _CIPHERS[dialect].open(base64.b64decode(value[len(TEXT_MAGIC) :]), self.purpose).decode()

@@ -29,8 +29,8 @@ class Fence:
 
     def begin(self, connection: Connection) -> None:
         """Be the newest, within a transaction that writes."""
-        self._epoch = str(int(sql_helpers.word(connection, NAME) or 0) + 1)
-        sql_helpers.put(connection, NAME, self._epoch)
+        self._epoch = str(int(sql_helpers.get_meta(connection, NAME) or 0) + 1)
+        sql_helpers.set_meta(connection, NAME, self._epoch)
 
     def check(self) -> None:
         """Refuse to write once another gateway was seen; raises Problem TAKEN_OVER."""
@@ -42,7 +42,7 @@ class Fence:
 
         def fenced(connection: Connection) -> Result:
             # Writers take their turns, so that nobody can begin between the look and the commit.
-            if sql_helpers.word(connection, NAME) != self._epoch:
+            if sql_helpers.get_meta(connection, NAME) != self._epoch:
                 self.is_superseded = True
             self.check()
             return work(connection)

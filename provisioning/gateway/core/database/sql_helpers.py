@@ -22,19 +22,19 @@ def add_new(connection: Connection, table: type[Base], values: Mapping[str, Any]
     return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
-def put(connection: Connection, name: str, value: str) -> None:
+def set_meta(connection: Connection, name: str, value: str) -> None:
     """Keep a word under a name, within a transaction that writes."""
     changed = connection.execute(update(MetaRow).where(MetaRow.name == name).values(value=value))
     if changed.rowcount == 0:
         connection.execute(insert(MetaRow).values(name=name, value=value))
 
 
-def word(connection: Connection, name: str) -> str | None:
+def get_meta(connection: Connection, name: str) -> str | None:
     """Return what is kept under a name."""
     return connection.execute(select(MetaRow.value).where(MetaRow.name == name)).scalar()
 
 
-def in_parts(values: Collection[str]) -> Iterator[list[str]]:
+def in_chunks(values: Collection[str]) -> Iterator[list[str]]:
     """Yield values in parts that one statement can take."""
     every = list(values)
     for start in range(0, len(every), MAX_BOUND):

@@ -10,7 +10,7 @@ from typing import IO
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from provisioning.gateway.core.disk_space import refusal
+from provisioning.gateway.core.disk_space import problem_of
 from provisioning.gateway.core.problems import Code, Problem, fault
 
 MEMORY_BYTES = 1024 * 1024
@@ -119,7 +119,7 @@ async def read_form(content_type: str, chunks: AsyncIterator[bytes], *, dropped:
     except OSError as error:
         reader.form.close()
         # It is written to a disk on its way; the container's may be full while the volume's is not.
-        raise refusal(error) from error
+        raise problem_of(error) from error
     except BaseException:
         reader.form.close()
         raise

@@ -17,7 +17,7 @@ from provisioning.gateway.assets.store.encryption import (
     SEALED_CHUNK_BYTES,
     FileCipher,
 )
-from provisioning.gateway.assets.store.paths import Place
+from provisioning.gateway.assets.store.paths import StorePath
 from provisioning.gateway.assets.store.store import FileStore
 from provisioning.gateway.core.problems import Code, Problem
 from tests.unit.gateway.conftest import Gate, finish, submit
@@ -25,7 +25,7 @@ from tests.unit.gateway.fake import PNG
 
 ON, OFF = FileCipher(["a secret"], active=True), FileCipher(["a secret"], active=False)
 CANARY = b"canary-of-a-red-fox"
-PLACE, OTHER = Place("output", "u/a/x.png"), Place("output", "u/b/x.png")
+PLACE, OTHER = StorePath("output", "u/a/x.png"), StorePath("output", "u/b/x.png")
 LARGE = b"".join(number.to_bytes(4) for number in range(80_000))
 """Five chunks, no two of them alike."""
 
@@ -42,7 +42,7 @@ async def source(content: bytes, piece: int = 100_000) -> AsyncIterator[bytes]:
         yield content[at : at + piece]
 
 
-async def read(store: FileStore, place: Place = PLACE, start: int = 0, length: int | None = None) -> bytes | None:
+async def read(store: FileStore, place: StorePath = PLACE, start: int = 0, length: int | None = None) -> bytes | None:
     async with store.opened(place) as content:
         if content is None:
             return None
@@ -143,7 +143,7 @@ async def test_one_file_cannot_stand_for_another(store: FileStore, tmp_path: Pat
 
 
 async def test_files_of_before_and_after_the_option_are_read(tmp_path: Path) -> None:
-    places = [Place("input", f"{number}.png") for number in range(3)]
+    places = [StorePath("input", f"{number}.png") for number in range(3)]
     for place, cipher in zip(places, (OFF, ON, OFF), strict=True):
         store = FileStore(tmp_path, cipher)
         await store.put(place, source(CANARY))

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from provisioning.gateway.assets.repository import Asset
-from provisioning.gateway.assets.store.paths import Place
+from provisioning.gateway.assets.store.paths import StorePath
 from provisioning.gateway.assets.store.store import DRAFTS
 from tests.unit.gateway.conftest import Gate, finish, opened, submit, until, workflow
 from tests.unit.gateway.fake import PNG, png
@@ -529,7 +529,7 @@ async def test_an_upload_waits_while_the_file_before_it_is_being_deleted(
     assert services.files is not None
     delete, begun, may_go_on = services.files.delete, asyncio.Event(), asyncio.Event()
 
-    async def late(places: Iterable[Place]) -> None:
+    async def late(places: Iterable[StorePath]) -> None:
         begun.set()
         await may_go_on.wait()
         await delete(places)

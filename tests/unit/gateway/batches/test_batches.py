@@ -101,7 +101,7 @@ async def test_one_that_is_wrong_refuses_all(gate: Gate, sent: dict[str, Any], s
     answer = await gate.alice.post(PATH, json=sent)
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert gate.rows("SELECT count(*) FROM jobs") == [(0,)]
-    assert gate.app.services.tracker.of(None) == []
+    assert gate.app.services.tracker.of_owner(None) == []
 
 
 @pytest.mark.parametrize("overrides", [{"max_queued_per_owner": 5, "max_queued_per_key": 4, "max_queued": 8}])
@@ -111,7 +111,7 @@ async def test_admission_is_all_or_nothing(gate: Gate) -> None:
     assert (answer.status_code, answer.json()["code"]) == (429, "queue_full")
     assert "this key has 3 unfinished jobs" in answer.json()["detail"]
     assert 1 <= int(answer.headers["retry-after"]) <= 10
-    assert len(gate.app.services.tracker.of("alice")) == 3
+    assert len(gate.app.services.tracker.of_owner("alice")) == 3
     await submit(gate.alice)
     assert (await gate.alice.post("/prompt", json={"prompt": workflow()})).status_code == 429
     await batch(gate.bob)
@@ -123,7 +123,7 @@ async def test_a_batch_counts_against_the_quota_whole_or_not_at_all(gate: Gate) 
     refused = await gate.alice.post(PATH, json=body(3))
     assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
     assert gate.rows("SELECT count(*) FROM jobs") == gate.rows("SELECT count(*) FROM batches") == [(0,)]
-    assert gate.app.services.tracker.of("alice") == []
+    assert gate.app.services.tracker.of_owner("alice") == []
     assert (await gate.alice.post(PATH, json=body(2))).status_code == 201
     assert (await gate.alice.post("/prompt", json={"prompt": workflow()})).json()["code"] == "quota_exceeded"
 
@@ -140,7 +140,7 @@ async def test_the_same_request_under_one_key_is_one_batch(gate: Gate) -> None:
     other = await client.post(PATH, json=body(2), headers={"Idempotency-Key": "k"})
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reuse")
     assert gate.rows("SELECT count(*) FROM jobs") == [(3,)]
-    assert len(gate.app.services.tracker.of(None)) == 3
+    assert len(gate.app.services.tracker.of_owner(None)) == 3
     assert (await batch(gate.bob, key="k"))["id"] != first["id"]
 
 
@@ -158,8 +158,8 @@ async def test_batches_and_time_outs_outlive_the_process(gate: Gate) -> None:
     made = await batch(gate.alice, body(2) | {"timeout_seconds": 7})
     await gate.app.stop()
     async with opened(gate.settings, gate.clock) as (app, *_):
-        assert [job.timeout_ms for job in app.services.tracker.of(None)] == [7000, 7000]
-        assert [job.batch_id for job in app.services.tracker.of(None)] == [made["id"]] * 2
+        assert [job.timeout_ms for job in app.services.tracker.of_owner(None)] == [7000, 7000]
+        assert [job.batch_id for job in app.services.tracker.of_owner(None)] == [made["id"]] * 2
 
 
 async def test_a_job_may_say_how_long_it_may_take(gate: Gate) -> None:

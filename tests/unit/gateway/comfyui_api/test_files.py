@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from provisioning.gateway.assets.repository import Asset
-from provisioning.gateway.upstream.realm import is_safe_name, without_paths
+from provisioning.gateway.upstream.owner_namespace import is_safe_name, without_paths
 from tests.unit.gateway.conftest import Gate, finish, submit, until, workflow
 from tests.unit.gateway.fake import PNG, png
 from tests.unit.gateway.file_references import named

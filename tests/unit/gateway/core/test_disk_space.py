@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from provisioning.gateway.core import disk_space
-from provisioning.gateway.core.disk_space import Space, measure, refusal
+from provisioning.gateway.core.disk_space import DiskSpace, measure, problem_of
 from provisioning.gateway.core.problems import Code, Problem
 from tests.unit.gateway.conftest import Gate, until, workflow
 from tests.unit.gateway.fake import PNG, png
@@ -22,7 +22,7 @@ RESERVE = 1_000_000
 @pytest.fixture
 def overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     cluster = os.statvfs_result((4096, 4096, 10**12, 10**12, 10**12, 10**9, 10**9, 10**9, 0, 255))
-    monkeypatch.setattr("provisioning.gateway.core.disk_space.os.statvfs", lambda _: cluster)
+    monkeypatch.setattr("os.statvfs", lambda _: cluster)
     home = tmp_path / "volume" / "home"
     (home / "models").mkdir(parents=True)
     (home / "models" / "large.safetensors").write_bytes(bytes(3_000_000))
@@ -30,7 +30,7 @@ def overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
 
 
 async def test_room_is_what_was_asked_for_without_what_lies_there(gate: Gate) -> None:
-    volume = gate.app.services.space
+    volume = gate.app.services.disk_space
     assert isinstance(volume, disk_space.VolumeSpace)
     await until(lambda: volume.others == 3_000_000)
     volume.check(VOLUME - RESERVE - 3_000_000)
@@ -44,7 +44,7 @@ async def test_room_is_what_was_asked_for_without_what_lies_there(gate: Gate) ->
 
 
 async def test_a_full_volume_takes_neither_files_nor_jobs(gate: Gate, tmp_path: Path) -> None:
-    volume = gate.app.services.space
+    volume = gate.app.services.disk_space
     assert isinstance(volume, disk_space.VolumeSpace)
     await until(lambda: volume.others == 3_000_000)
     volume.others = VOLUME - RESERVE + 1
@@ -91,12 +91,12 @@ def test_measuring_is_bounded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_full_is_told_as_full(code: int) -> None:
-    assert refusal(OSError(code, "")).code is Code.STORAGE_FULL
+    assert problem_of(OSError(code, "")).code is Code.STORAGE_FULL
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.EROFS])
 def test_everything_else_is_told_as_trouble_that_passes(code: int) -> None:
-    problem = refusal(OSError(code, ""))
+    problem = problem_of(OSError(code, ""))
     assert (problem.code, problem.retry_after) == (Code.STORE_UNAVAILABLE, 2)
     assert os.strerror(code) in problem.detail
 
@@ -105,7 +105,7 @@ def test_a_disk_that_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def broken(_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("provisioning.gateway.core.disk_space.os.statvfs", broken)
+    monkeypatch.setattr("os.statvfs", broken)
     with pytest.raises(Problem) as caught:
-        Space(tmp_path, 1).check()
+        DiskSpace(tmp_path, 1).check()
     assert caught.value.code is Code.STORE_UNAVAILABLE

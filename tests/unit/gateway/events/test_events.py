@@ -250,8 +250,8 @@ async def test_the_installers_progress_is_told_and_its_details_to_operators(
     services = gate.app.services
     former = Progress(tmp_path / "run-1" / "progress.jsonl", clock=lambda: 5.0)
     former.emit("models", RUNNING, "canary-model.safetensors", done=1, total=2)
-    watching = asyncio.create_task(setup_events.watch(tmp_path, services.news, pause_seconds=0.02))
-    await until(lambda: services.news.setup(in_detail=False))
+    watching = asyncio.create_task(setup_events.watch(tmp_path, services.broadcast, pause_seconds=0.02))
+    await until(lambda: services.broadcast.setup(in_detail=False))
     async with listening(port, gate.keyring.alice) as alice, listening(port, gate.keyring.admin) as admin:
         first = await alice.until("snapshot")
         await admin.until("snapshot")
@@ -326,7 +326,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(gate: Gate, port: int) -> N
         await taken(gate, job)
         await gate.comfy.begin(job)
         await until(lambda: _flooded(gate, job))
-    channel = gate.app.services.channels.of(gate.app.services.tracker.of(None)[0].owner)
+    channel = gate.app.services.channels.of(gate.app.services.tracker.of_owner(None)[0].owner)
     assert channel.bytes < 10_000
 
 

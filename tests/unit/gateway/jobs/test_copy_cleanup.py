@@ -22,7 +22,7 @@ def free(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def told(_: object) -> os.statvfs_result:
         return os.statvfs_result((1, 1, ROOM, free[0], free[0], 1, 1, 1, 0, 255))
 
-    monkeypatch.setattr("provisioning.gateway.jobs.copy_cleanup.os.statvfs", told)
+    monkeypatch.setattr("os.statvfs", told)
     return free
 
 
@@ -64,7 +64,7 @@ async def test_what_comfyui_shows_from_its_cache_is_whole(gate: Gate, free: list
             # The second time it writes nothing.
             made = (kind, "x_00001_.png", PNG) if len(jobs) == 1 else (kind, "x_00001_.png", None)
             await gate.comfy.end(jobs[-1], made=made)
-            await until(lambda: not gate.app.services.tracker.of(None))
+            await until(lambda: not gate.app.services.tracker.of_owner(None))
             free[0] = 1000
             await gate.app.services.copy_cleanup.look()
             free[0] = ROOM

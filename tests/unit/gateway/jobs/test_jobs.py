@@ -145,7 +145,7 @@ async def test_settling_twice_counts_once(gate: Gate) -> None:
     job = await submit(gate.alice)
     await gate.comfy.begin(job)
     await gate.comfy.end(job)
-    held = gate.app.services.tracker.recall(job)
+    held = gate.app.services.tracker.find_recent(job)
     assert held is not None
     await asyncio.gather(*(gate.app.services.tracker.settle(held) for _ in range(10)))
     assert gate.rows("SELECT count(*), sum(gpu_ms) FROM jobs") == [(1, 1500)]
@@ -244,7 +244,7 @@ async def test_a_job_is_in_the_queue_while_it_is_handed_over(gate: Gate) -> None
     gate.comfy.taking = asyncio.Event()
     submitting = asyncio.create_task(gate.alice.post("/prompt", json={"prompt": workflow()}))
     await until(lambda: gate.comfy.asked("POST", "/prompt"))
-    [job] = [job.id for job in gate.app.services.tracker.of(None)]
+    [job] = [job.id for job in gate.app.services.tracker.of_owner(None)]
     assert await in_queue(gate, job) == ["queue_pending"]
     gate.comfy.taking.set()
     assert (await submitting).json()["prompt_id"] == job

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from provisioning.gateway.jobs.progress import Progress
+from provisioning.gateway.jobs.progress import JobProgress
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,6 @@ from provisioning.gateway.jobs.progress import Progress
     ],
 )
 def test_only_numbers_from_zero_on_are_kept(data: str, expected: tuple[int | None, int | None]) -> None:
-    progress = Progress()
+    progress = JobProgress()
     progress.advance("progress", json.loads(data))
     assert (progress.step, progress.steps) == expected

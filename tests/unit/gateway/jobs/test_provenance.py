@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from provisioning.gateway.assets.store.paths import Kept, place_of
+from provisioning.gateway.assets.store.paths import StoredCopy, store_path_of
 from provisioning.gateway.jobs import provenance
 from provisioning.gateway.upstream.stored_file import StoredFile
 from tests.unit.gateway.conftest import Gate, finish, submit, taken, until, workflow
@@ -130,6 +130,6 @@ async def test_it_is_noted_when_a_file_is_put_back(gate: Gate) -> None:
     await gate.admin.post("/upload/image", files={"image": ("a.png", PNG)})
     staging = gate.app.services.staging
     assert staging.put_at(file) == 0, "an upload is its owner's"
-    staging.lacks(file)
-    await staging.place([Kept(file, place_of(file))])
+    staging.mark_missing(file)
+    await staging.stage([StoredCopy(file, store_path_of(file))])
     assert staging.put_at(file) == gate.clock.now_ms()

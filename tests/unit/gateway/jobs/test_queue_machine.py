@@ -25,7 +25,7 @@ class Tracker:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
 
-    def of(self, owner: str | None) -> list[Job]:
+    def of_owner(self, owner: str | None) -> list[Job]:
         return [job for job in self.jobs if owner in {None, job.owner}]
 
 

@@ -19,7 +19,7 @@ class Jobs:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
 
-    def of(self, owner: str | None) -> list[Job]:
+    def of_owner(self, owner: str | None) -> list[Job]:
         return [job for job in self.jobs if owner in {None, job.owner}]
 
     def running(self) -> Job | None:
@@ -169,7 +169,7 @@ async def test_a_job_that_kills_comfyui_twice_takes_no_other_with_it(gate: Gate)
     await gate.comfy.begin(deadly)
     await until(gate.app.services.tracker.running)
     await gate.app.services.scheduler.pump()
-    assert [job.attempts for job in gate.app.services.tracker.of(None)] == [2, 1, 0]
+    assert [job.attempts for job in gate.app.services.tracker.of_owner(None)] == [2, 1, 0]
     gate.comfy.running.clear()
     await gate.app.services.tracker.reconcile()
     for job in (innocent, later):

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from provisioning.contract.gateway_options import Period, Unit
-from provisioning.gateway.core.limit_settings import Allowance
+from provisioning.gateway.core.limit_settings import LimitSettings
 from tests.unit.gateway.accounts import add_user, issue
 from tests.unit.gateway.conftest import Gate, until, workflow
 from tests.unit.gateway.fake import PNG
@@ -138,7 +138,7 @@ CASES = [
 
 
 def test_no_limit_is_left_out() -> None:
-    assert {name.partition(".")[0] for name in ROWS} == set(Allowance.model_fields)
+    assert {name.partition(".")[0] for name in ROWS} == set(LimitSettings.model_fields)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from provisioning.gateway.accounts import key_format
 from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import RateClass
-from provisioning.gateway.core.limit_settings import Allowance
+from provisioning.gateway.core.limit_settings import LimitSettings
 from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.limits.policies import Limits
@@ -136,8 +136,8 @@ def _admitted(limits: Limits, actor: Actor) -> contextlib.AbstractContextManager
 
 async def test_a_key_and_a_user_hold_so_many_places(gate: Gate) -> None:
     limits = gate.app.services.limits
-    own = Actor("k1", "k1", "team", frozenset(), Allowance(max_requests=1), Allowance(max_requests=2))
-    other = Actor("k2", "k2", "team", frozenset(), user_limits=Allowance(max_requests=2))
+    own = Actor("k1", "k1", "team", frozenset(), LimitSettings(max_requests=1), LimitSettings(max_requests=2))
+    other = Actor("k2", "k2", "team", frozenset(), user_limits=LimitSettings(max_requests=2))
     with _admitted(limits, own):
         with pytest.raises(Problem, match="concurrency_limited"):
             _admitted(limits, own).__enter__()

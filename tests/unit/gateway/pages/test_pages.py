@@ -12,7 +12,7 @@ import pytest
 from pydantic.alias_generators import to_camel
 
 from provisioning.contract.gateway_options import Options
-from provisioning.gateway.core.limit_settings import Allowance
+from provisioning.gateway.core.limit_settings import LimitSettings
 from provisioning.gateway.core.problems import CATALOGUE
 from provisioning.gateway.core.scopes import Role
 from provisioning.gateway.pages.routes import wants_page
@@ -124,7 +124,7 @@ async def test_the_guide_tells_of_people_roles_and_limits(gate: Gate) -> None:
     page = (await gate.alice.get("/docs")).text
     for role in Role:
         assert f"<tr><td><code>{role}</code></td>" in page
-    for name in Allowance.model_fields:
+    for name in LimitSettings.model_fields:
         assert f"<tr><td><code>{name}</code></td>" in page
     for told in ('href="/login"', "/api/gateway/refresh", "webhook_url", "make key", 'href="/docs/options"'):
         assert told in page, told

@@ -96,7 +96,7 @@ async def test_a_gateway_that_was_overtaken_ends_in_order_and_stands_by_at_its_n
         await until(lambda: is_up(client, "/livez"), seconds=60)
         refused = await client.get("/queue")
         assert (refused.status_code, refused.json()["code"]) == (503, "standby")
-        assert not newer.is_asked
+        assert not newer.is_handover_requested
 
 
 async def test_sigterm_ends_it_in_order(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:

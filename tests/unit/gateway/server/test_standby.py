@@ -51,9 +51,9 @@ def epoch(tmp_path: Path) -> Epoch:
 
 
 def now_of(epoch: Epoch) -> float:
-    life = epoch.life()
-    assert life is not None
-    return life.at
+    liveness = epoch.liveness()
+    assert liveness is not None
+    return liveness.at
 
 
 def test_a_gateway_that_is_silent_for_the_bound_is_taken_as_dead(epoch: Epoch) -> None:
@@ -87,7 +87,7 @@ def test_the_same_pod_and_an_end_in_order_are_not_waited_for(epoch: Epoch) -> No
 
 
 def asked(epoch: Epoch) -> bool:
-    return epoch.is_asked
+    return epoch.is_handover_requested
 
 
 async def test_it_asks_once_its_own_comfyui_answers(tmp_path: Path) -> None:

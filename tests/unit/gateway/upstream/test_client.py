@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from provisioning.gateway.core.problems import Code, Problem
-from provisioning.gateway.upstream.client import CHUNK_BYTES, DEFAULT_LIMITS, ComfyUIHttpClient, Limits, Request
+from provisioning.gateway.upstream.client import CHUNK_BYTES, DEFAULT_LIMITS, ComfyUIHttpClient, Request, UpstreamLimits
 from tests.unit.gateway.conftest import until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
@@ -69,7 +69,7 @@ async def opened() -> AsyncIterator[Opened]:
     async with contextlib.AsyncExitStack() as stack:
 
         async def open_(
-            *answers: bytes | None, stay: bool = True, held: bool = False, limits: Limits = DEFAULT_LIMITS
+            *answers: bytes | None, stay: bool = True, held: bool = False, limits: UpstreamLimits = DEFAULT_LIMITS
         ) -> tuple[Server, ComfyUIHttpClient]:
             server = Server(list(answers), stay=stay)
             if not held:
@@ -182,12 +182,12 @@ async def test_nobody_there() -> None:
 
 @pytest.mark.parametrize("begun", [b"", OK, OK + b"Content-Length: 9\r\n\r\nhello"])
 async def test_silence_is_not_waited_for_longer_than_the_bound(opened: Opened, begun: bytes) -> None:
-    _, comfy = await opened(begun, limits=Limits(silence=0.2))
+    _, comfy = await opened(begun, limits=UpstreamLimits(silence=0.2))
     assert await refused(comfy) is Code.UPSTREAM_TIMEOUT
 
 
 async def test_so_many_at_once_and_no_more(opened: Opened) -> None:
-    server, comfy = await opened(OK + b"Content-Length: 2\r\n\r\nok", held=True, limits=Limits(connections=3))
+    server, comfy = await opened(OK + b"Content-Length: 2\r\n\r\nok", held=True, limits=UpstreamLimits(connections=3))
     asking = asyncio.gather(*(got(comfy) for _ in range(10)))
     await until(lambda: len(server.asked) == 3)
     await asyncio.sleep(0.05)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provisioning.gateway.jobs import failure_codes
-from provisioning.gateway.upstream.client import Limits
+from provisioning.gateway.upstream.client import UpstreamLimits
 from provisioning.gateway.upstream.node_catalogue import FRESH_SECONDS
 from tests.unit.gateway.conftest import Gate, finish, submit, taken, until
 from tests.unit.gateway.fake import PNG
@@ -131,7 +131,7 @@ async def test_an_answer_to_a_prompt_that_is_none_leaves_the_job_to_be_followed(
             await gate.app.services.reconciler.reconcile()
             for item in list(gate.comfy.pending):
                 await finish(gate, item[1])
-            await until(lambda: gate.comfy.pending or not gate.app.services.tracker.of(None))
+            await until(lambda: gate.comfy.pending or not gate.app.services.tracker.of_owner(None))
         assert gate.rows("SELECT count(*) FROM jobs WHERE finished_at IS NULL") == [(0,)], name
 
 
@@ -206,7 +206,7 @@ async def test_an_upload_that_nobody_confirmed_is_none(gate: Gate) -> None:
         assert (kept.status_code, gate.rows("SELECT count(*) FROM assets")) == (502, [(0,)]), name
 
 
-@pytest.mark.parametrize("upstream_limits", [Limits(json_bytes=1000)])
+@pytest.mark.parametrize("upstream_limits", [UpstreamLimits(json_bytes=1000)])
 async def test_an_answer_without_an_end_is_not_kept(gate: Gate) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from provisioning.contract.gateway_options import Period, Unit
 from provisioning.gateway.core.database.database import Database
 from provisioning.gateway.core.problems import Problem
-from provisioning.gateway.jobs.job import Job, JobState, Outcome
+from provisioning.gateway.jobs.job import Job, JobOutcome, JobState
 from provisioning.gateway.jobs.job_usage import JobQuotas
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.usage import balance, ledger
@@ -67,7 +67,7 @@ class Quotas(RuleBasedStateMachine):
 
     @rule(job=consumes(jobs), gpu_ms=st.integers(0, 4000), killed=st.booleans())
     def end(self, job: Job, gpu_ms: int, killed: bool) -> None:
-        outcome = Outcome(JobState.COMPLETED, self.now, self.now, gpu_ms)
+        outcome = JobOutcome(JobState.COMPLETED, self.now, self.now, gpu_ms)
         for _ in range(2 if killed else 1):
             # After a kill the end is found, and written down, a second time.
             self.database.run_now(lambda c: self.ledger._finish(c, job, outcome))
@@ -76,7 +76,7 @@ class Quotas(RuleBasedStateMachine):
 
     @rule(job=consumes(jobs), state=st.sampled_from([JobState.REJECTED, JobState.CANCELLED]))
     def never_run(self, job: Job, state: JobState) -> None:
-        self.database.run_now(lambda c: self.ledger._finish(c, job, Outcome(state, None, self.now, 0)))
+        self.database.run_now(lambda c: self.ledger._finish(c, job, JobOutcome(state, None, self.now, 0)))
 
     @rule(target=uploads, owner=st.sampled_from(OWNERS), key=st.sampled_from(KEYS), size=st.integers(1, 12))
     def upload(self, owner: str, key: str, size: int) -> object:

@@ -16,9 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from provisioning.contract.gateway_options import Options, Period, Unit
 from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.database.database import Database
-from provisioning.gateway.core.limit_settings import Allowance
+from provisioning.gateway.core.limit_settings import LimitSettings
 from provisioning.gateway.core.problems import Code, Problem
-from provisioning.gateway.jobs.job import Job, JobState, Outcome, OutputFile
+from provisioning.gateway.jobs.job import Job, JobOutcome, JobState, OutputFile
 from provisioning.gateway.jobs.job_usage import JobQuotas
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.upstream.stored_file import StoredFile
@@ -173,7 +173,7 @@ def test_defaults_and_what_an_admin_set_instead() -> None:
     assert {(c.name, c.limit) for c in quotas.quotas_of(options, plain)} == {
         ("user-jobs-day", 10), ("user-jobs-month", 100), ("user-usd-month", 1_500_000), ("key-gpu_seconds-day", 500),
     }  # fmt: skip
-    own = Allowance.model_validate({"quotas": {"jobs": {"day": 3.0, "month": None}, "bytes": {"day": 7.0}}})
+    own = LimitSettings.model_validate({"quotas": {"jobs": {"day": 3.0, "month": None}, "bytes": {"day": 7.0}}})
     special = Actor("k", "n", "o", scopes, user_limits=own)  # type: ignore[arg-type]
     assert {(c.name, c.limit) for c in quotas.quotas_of(options, special)} == {
         ("user-jobs-day", 3), ("user-usd-month", 1_500_000), ("user-bytes-day", 7), ("key-gpu_seconds-day", 500),
@@ -184,10 +184,10 @@ def job(name: str, *own: Quota) -> Job:
     return Job(name, "key-1", "bots", False, "", b"{}", NOW, quotas=own)
 
 
-def done(state: JobState = JobState.COMPLETED, started_at: int | None = NOW) -> Outcome:
+def done(state: JobState = JobState.COMPLETED, started_at: int | None = NOW) -> JobOutcome:
     names = [("output", "a.png"), ("output", "b.webp"), ("temp", "preview.png"), ("output", "c.latent")]
     files = tuple(OutputFile("9", StoredFile(kind, "", name)) for kind, name in names)
-    return Outcome(state, started_at, NOW + 5000, 4000 if started_at else 0, files=files if started_at else ())
+    return JobOutcome(state, started_at, NOW + 5000, 4000 if started_at else 0, files=files if started_at else ())
 
 
 async def test_a_jobs_end_counts_once_and_is_priced(database: Database) -> None:

@@ -40,7 +40,7 @@ async def test_a_quota_from_its_first_job_to_the_next_day(gate: Gate) -> None:
     assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
     assert refused.json()["violated-policies"] == ["user-jobs-day"]
     assert 0 < int(refused.headers["retry-after"]) <= 86_400
-    assert gate.app.services.tracker.of("alice")[-1].id == second
+    assert gate.app.services.tracker.of_owner("alice")[-1].id == second
     await finish(gate, first)
     row = await quota(gate, "user-jobs-day")
     assert (row["used"], row["reserved"], row["remaining"]) == (1, 1, 0)

@@ -85,7 +85,7 @@ def test_there_and_back_where_the_log_is_on_the_volume(tool: DatabaseTool, layou
     stream = io.BytesIO()
     for number, word in enumerate(("then", "now")):
         database = open_database(load(layout.gateway_config))
-        database.run_now(partial(sql_helpers.put, name="mark", value=word))
+        database.run_now(partial(sql_helpers.set_meta, name="mark", value=word))
         database.close()
         file_of(layout).unlink()
         if number == 0:
@@ -93,7 +93,7 @@ def test_there_and_back_where_the_log_is_on_the_volume(tool: DatabaseTool, layou
     assert tool.restore(io.BytesIO(stream.getvalue())) == 0
     file_of(layout).unlink()
     database = open_database(load(layout.gateway_config))
-    assert database.run_now(partial(sql_helpers.word, name="mark")) == "then"
+    assert database.run_now(partial(sql_helpers.get_meta, name="mark")) == "then"
     database.close()
 
 

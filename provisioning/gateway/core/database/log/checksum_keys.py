@@ -13,7 +13,7 @@ class UnknownKeyError(Exception):
     """A file was written under a secret that is not here."""
 
 
-class Keys:
+class ChecksumKeys:
     """The key that is used for writing, and those that are accepted when reading."""
 
     def __init__(self, secrets: Sequence[str]) -> None:

@@ -14,13 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from provisioning.gateway.core.database.log.volume_files import Volume
+from provisioning.gateway.core.database.log.volume_files import VolumeFiles
 
 _EPOCH = re.compile(r"epoch-(\d{8,})")
 _FILE = re.compile(r"(snapshot|log)-(\d{8,})")
 
 
-class Life(NamedTuple):
+class Liveness(NamedTuple):
     """What a gateway says of itself, again and again, while it lives."""
 
     raw: bytes
@@ -33,7 +33,7 @@ class Life(NamedTuple):
 class Epoch:
     """The folder of one start of a gateway."""
 
-    def __init__(self, root: Path, number: int, volume: Volume) -> None:
+    def __init__(self, root: Path, number: int, volume: VolumeFiles) -> None:
         self.number = number
         self.path = root / f"epoch-{number:08}"
         self._root = root
@@ -78,7 +78,7 @@ class Epoch:
         said = {"pod_id": pod_id, "at": time.time(), "count": self._beats}
         self._volume.put(self.path / "beat", json.dumps(said).encode())
 
-    def life(self) -> Life | None:
+    def liveness(self) -> Liveness | None:
         """Return the last sign of life; None when there was none yet. Raises OSError."""
         try:
             raw = (self.path / "beat").read_bytes()
@@ -86,9 +86,9 @@ class Epoch:
             return None
         try:
             said = json.loads(raw)
-            return Life(raw, str(said["pod_id"]), float(said["at"]))
+            return Liveness(raw, str(said["pod_id"]), float(said["at"]))
         except (ValueError, KeyError, TypeError):
-            return Life(raw, "", 0.0)
+            return Liveness(raw, "", 0.0)
 
     def close(self) -> None:
         """Say that its gateway has ended in order and writes no more; raises OSError."""
@@ -104,7 +104,7 @@ class Epoch:
         self._volume.put(self._request, pod_id.encode())
 
     @property
-    def is_asked(self) -> bool:
+    def is_handover_requested(self) -> bool:
         """Whether another gateway has asked for that; raises OSError."""
         return self._volume.exists(self._request)
 
@@ -116,11 +116,11 @@ class Epoch:
 class Epochs:
     """All of them."""
 
-    def __init__(self, root: Path, volume: Volume | None = None) -> None:
+    def __init__(self, root: Path, volume: VolumeFiles | None = None) -> None:
         self.root = root
-        self.volume = volume or Volume()
+        self.volume = volume or VolumeFiles()
 
-    def every(self) -> list[Epoch]:
+    def newest_first(self) -> list[Epoch]:
         """Return them, the newest first; raises OSError."""
         found = (_EPOCH.fullmatch(name) for name in _names(self.root))
         numbers = sorted((int(name[1]) for name in found if name), reverse=True)
@@ -128,11 +128,11 @@ class Epochs:
 
     def newest(self) -> Epoch | None:
         """Return the newest; None when no gateway has begun here."""
-        return next(iter(self.every()), None)
+        return next(iter(self.newest_first()), None)
 
-    def with_state(self) -> Epoch | None:
+    def newest_with_database(self) -> Epoch | None:
         """Return the newest that holds a database; one that has only just begun, or was killed then, holds none."""
-        return next((epoch for epoch in self.every() if epoch.generations("snapshot")), None)
+        return next((epoch for epoch in self.newest_first() if epoch.generations("snapshot")), None)
 
     def begin(self, pod_id: str) -> Epoch:
         """Begin a new one; raises FileExistsError when another gateway was faster."""
@@ -147,7 +147,7 @@ class Epochs:
 
     def forget_before(self, epoch: Epoch | None) -> None:
         """Remove what former epochs hold, or all of them; their folders stay."""
-        for former in self.every():
+        for former in self.newest_first():
             if epoch is None or former.number < epoch.number:
                 former.remove_before(max(former.generations("snapshot") + former.generations("log"), default=0) + 1)
 

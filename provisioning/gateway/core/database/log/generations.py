@@ -15,7 +15,7 @@ from time import monotonic
 
 from provisioning.gateway.core.database.log import snapshots
 from provisioning.gateway.core.database.log.wal import Wal
-from provisioning.gateway.core.database.log.writer import Files
+from provisioning.gateway.core.database.log.writer import LogFiles
 
 LOG_BYTES = 64 * 1024 * 1024
 """A log that is longer, and longer than the database, is followed by a new generation."""
@@ -23,7 +23,7 @@ LOG_BYTES = 64 * 1024 * 1024
 AGAIN_SECONDS = 30.0
 """After this long a copy that could not be written is tried again."""
 
-HOLD_SECONDS = 1.0
+MAX_PAUSE_SECONDS = 1.0
 """How long the database may be held while the last bytes of a generation are shipped."""
 
 AtDatabase = Callable[[Callable[[sqlite3.Connection], bool]], concurrent.futures.Future[bool]]
@@ -40,11 +40,11 @@ def pieces(wal: Wal) -> Iterator[bytes]:
         yield piece
 
 
-class Hold:
+class DatabasePause:
     """Holds the database between two transactions while the log catches up, for a bounded time."""
 
     def __init__(self) -> None:
-        self._held, self._caught_up = Event(), Event()
+        self._paused, self._caught_up = Event(), Event()
         self._lock = Lock()
         self._given_up = False
         self.backfilled = -1
@@ -52,8 +52,8 @@ class Hold:
 
     def run(self, connection: sqlite3.Connection) -> bool:
         """Wait, on the database's own thread, then take a checkpoint; False when it took too long."""
-        self._held.set()
-        self._caught_up.wait(HOLD_SECONDS)
+        self._paused.set()
+        self._caught_up.wait(MAX_PAUSE_SECONDS)
         with self._lock:
             if not self._caught_up.is_set():
                 self._given_up = True
@@ -61,11 +61,11 @@ class Hold:
         busy, self.backfilled = checkpoint(connection)
         return not busy
 
-    def wait(self) -> bool:
+    def wait_until_paused(self) -> bool:
         """Return when the database is held."""
-        return self._held.wait(HOLD_SECONDS)
+        return self._paused.wait(MAX_PAUSE_SECONDS)
 
-    def go_on(self) -> bool:
+    def resume(self) -> bool:
         """Say that the log has caught up; False when that took too long."""
         with self._lock:
             if not self._given_up:
@@ -90,7 +90,7 @@ def checkpoint(connection: sqlite3.Connection) -> tuple[bool, int]:
 class Copier:
     """Writes the copy of a generation on a thread of its own, and removes what it makes useless."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: LogFiles) -> None:
         self._files = files
         self._thread: Thread | None = None
         self._missing: int | None = None
@@ -101,12 +101,12 @@ class Copier:
         """Whether the last copy that was wanted is on the volume, so that the database file may change."""
         return self._missing is None
 
-    def want(self, generation: int) -> None:
+    def request(self, generation: int) -> None:
         """Have the copy with which a generation begins written."""
         self._missing = generation
-        self.look()
+        self.start_or_retry()
 
-    def look(self) -> None:
+    def start_or_retry(self) -> None:
         """Begin, or try again what failed some time ago."""
         idle = self._thread is None or not self._thread.is_alive()
         if self._missing is not None and idle and monotonic() - self._failed_at > AGAIN_SECONDS:
@@ -129,7 +129,7 @@ class Copier:
             self._thread.join(seconds)
 
 
-def write(files: Files, generation: int) -> None:
+def write(files: LogFiles, generation: int) -> None:
     """Write the copy of the database with which a generation begins; raises OSError."""
     wal, place = files.wal, files.epoch.snapshot(generation)
     snapshots.write(files.volume, place, files.keys, wal.main_bytes(), pieces(wal))

@@ -23,7 +23,7 @@ class NotOnVolume(Problem):
     """Something was committed on the container disk alone, and is on the volume once that works again."""
 
 
-class Trouble:
+class LogHealth:
     """Notes how shipping goes; read and written by several threads, one word at a time."""
 
     def __init__(self, patience_seconds: float) -> None:
@@ -53,18 +53,18 @@ class Trouble:
         self._error = error
         self.begin(monotonic())
 
-    def found(self) -> Problem | None:
+    def problem(self) -> Problem | None:
         """Return why nothing is acknowledged now, None when all is well or may be so in a moment."""
         if self.is_handed_over:
             return Problem(Code.TAKEN_OVER)
         since = self._since
-        if (final := self.final()) is not None:
-            return final
+        if (permanent_problem := self.permanent_problem()) is not None:
+            return permanent_problem
         if since is None or monotonic() - since < self.patience_seconds:
             return None
         return Problem(Code.STORE_UNAVAILABLE, SLOW if self._error is None else FAILS, retry_after=RETRY_AFTER_SECONDS)
 
-    def final(self) -> Problem | None:
+    def permanent_problem(self) -> Problem | None:
         """Return the same for what waiting a moment does not mend."""
         if self.superseded:
             return Problem(Code.TAKEN_OVER)
@@ -73,7 +73,7 @@ class Trouble:
             return Problem(Code.STORAGE_FULL, NO_ROOM)
         return None
 
-    def late(self) -> Problem:
+    def late_problem(self) -> Problem:
         """Return what somebody is told whose commit was not shipped in time."""
-        found = self.final() or Problem(Code.STORE_UNAVAILABLE, SLOW)
-        return NotOnVolume(found.code, found.detail, retry_after=RETRY_AFTER_SECONDS)
+        problem = self.permanent_problem() or Problem(Code.STORE_UNAVAILABLE, SLOW)
+        return NotOnVolume(problem.code, problem.detail, retry_after=RETRY_AFTER_SECONDS)

@@ -10,21 +10,21 @@ from threading import Event, Thread
 from time import monotonic
 
 from provisioning.gateway.core.database.log.epochs import Epoch
-from provisioning.gateway.core.database.log.health import Trouble
+from provisioning.gateway.core.database.log.health import LogHealth
 
 LOOK_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
-class Watch:
+class Heartbeat:
     """A thread that stalls with the volume: then there is no sign of life, and rightly so."""
 
-    def __init__(self, epoch: Epoch, trouble: Trouble, pod_id: str, silence_seconds: float) -> None:
-        self.is_asked = False
+    def __init__(self, epoch: Epoch, health: LogHealth, pod_id: str, silence_seconds: float) -> None:
+        self.is_handover_requested = False
         """Whether another gateway waits for a hand-over."""
         self._epoch = epoch
-        self._trouble = trouble
+        self._health = health
         self._pod_id = pod_id
         self._silence_seconds = silence_seconds
         self._ticked_at = float("inf")
@@ -56,10 +56,10 @@ class Watch:
                 _log.warning("the folder of the log cannot be looked at: %s", error.strerror)
 
     def _look(self) -> None:
-        if self._trouble.superseded or self._epoch.is_superseded():
-            self._trouble.superseded = True
+        if self._health.superseded or self._epoch.is_superseded():
+            self._health.superseded = True
             return
-        self.is_asked = self.is_asked or self._epoch.is_asked
+        self.is_handover_requested = self.is_handover_requested or self._epoch.is_handover_requested
         now = monotonic()
         if now - self._beaten_at >= self._silence_seconds / 10 and now - self._ticked_at < self._silence_seconds / 2:
             self._epoch.beat(self._pod_id)

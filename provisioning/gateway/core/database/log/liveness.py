@@ -28,8 +28,8 @@ class Predecessor:
 
     def is_ours(self) -> bool:
         """Say whether it was begun on this pod; raises OSError."""
-        life = self.epoch.life()
-        return life is not None and life.pod_id == self._pod_id
+        liveness = self.epoch.liveness()
+        return liveness is not None and liveness.pod_id == self._pod_id
 
     def is_over(self) -> bool:
         """Say whether its gateway has ended, or was silent for so long that it is taken as dead; raises OSError."""
@@ -40,17 +40,17 @@ class Predecessor:
 
         A time that is long past by both clocks counts at once; otherwise it is watched by this pod's own clock.
         """
-        life = self.epoch.life()
-        raw = life.raw if life is not None else None
+        liveness = self.epoch.liveness()
+        raw = liveness.raw if liveness is not None else None
         if raw != self._seen:
             self._seen, self._seen_at = raw, self._clock()
         # Two pods' clocks may differ by some seconds, so the bound counts twice here.
-        if life is not None and self._wall() - life.at > 2 * self._silence_seconds:
+        if liveness is not None and self._wall() - liveness.at > 2 * self._silence_seconds:
             return True
         return self._clock() - self._seen_at > self._silence_seconds
 
 
-def had_its_turn(epochs: Epochs, newest: Epoch, pod_id: str) -> bool:
+def has_served_before(epochs: Epochs, newest: Epoch, pod_id: str) -> bool:
     """Say whether another pod took over from this one: then this one does not ask for it back. Raises OSError."""
-    lives = (epoch.life() for epoch in epochs.every()[:LOOKED_BACK] if epoch.number < newest.number)
-    return any(life is not None and life.pod_id == pod_id for life in lives)
+    signs = (epoch.liveness() for epoch in epochs.newest_first()[:LOOKED_BACK] if epoch.number < newest.number)
+    return any(liveness is not None and liveness.pod_id == pod_id for liveness in signs)

@@ -63,7 +63,7 @@ class LocalLock:
             self._descriptor = None
 
 
-class TurnLock:
+class RotationLock:
     """Keeps commands from writing while the gateway empties the WAL file: what they write has to be shipped first."""
 
     def __init__(self, database: Path) -> None:
@@ -81,7 +81,7 @@ class TurnLock:
             yield
 
     @contextmanager
-    def turning(self) -> Iterator[bool]:
+    def rotating(self) -> Iterator[bool]:
         """Keep commands from writing; gives False while one writes."""
         try:
             with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
@@ -104,14 +104,14 @@ class Status:
 
     def __init__(self, database: Path) -> None:
         self.path = database.with_name(f"{database.name}.shipped")
-        self.turns = TurnLock(database)
+        self.rotation = RotationLock(database)
         self._descriptor: int | None = None
 
     def clear(self) -> None:
         """Say that nobody ships yet."""
         self.path.unlink(missing_ok=True)
 
-    def say(self, shipped: Shipped) -> None:
+    def write(self, shipped: Shipped) -> None:
         """Say how far the log goes."""
         if self._descriptor is None:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from provisioning.gateway.core.database.log import generations
-from provisioning.gateway.core.database.log.checksum_keys import Keys
+from provisioning.gateway.core.database.log.checksum_keys import ChecksumKeys
 from provisioning.gateway.core.database.log.epochs import Epoch, Epochs
-from provisioning.gateway.core.database.log.health import NotOnVolume, Trouble
-from provisioning.gateway.core.database.log.heartbeat import Watch
+from provisioning.gateway.core.database.log.health import LogHealth, NotOnVolume
+from provisioning.gateway.core.database.log.heartbeat import Heartbeat
 from provisioning.gateway.core.database.log.local_state import PAUSE_SECONDS, LocalLock, Status
 from provisioning.gateway.core.database.log.shipper import Shipper
 from provisioning.gateway.core.database.log.wal import Position, Wal
-from provisioning.gateway.core.database.log.writer import Files, LogWriter
+from provisioning.gateway.core.database.log.writer import LogFiles, LogWriter
 from provisioning.gateway.core.problems import Code
 
 Result = TypeVar("Result")
@@ -59,14 +59,16 @@ class Log(Protocol):
 class EpochLog:
     """The log of the one process that ships: it has an epoch of its own."""
 
-    def __init__(self, epochs: Epochs, epoch: Epoch, keys: Keys, lock: LocalLock, patience_seconds: float) -> None:
+    def __init__(
+        self, epochs: Epochs, epoch: Epoch, keys: ChecksumKeys, lock: LocalLock, patience_seconds: float
+    ) -> None:
         self.epoch = epoch
-        self.trouble = Trouble(patience_seconds)
+        self.health = LogHealth(patience_seconds)
         self.log_bytes = generations.LOG_BYTES
-        self.watch: Watch | None = None
-        self.begun: Callable[[], None] = _nothing
+        self.heartbeat: Heartbeat | None = None
+        self.on_attached: Callable[[], None] = _nothing
         """Called once this epoch counts."""
-        self.jobs_go_on = False
+        self.jobs_still_running = False
         """Whether ComfyUI here works on after this gateway's end, so that another pod's has to wait."""
         self._epochs = epochs
         self._keys = keys
@@ -79,27 +81,27 @@ class EpochLog:
         """Write the first copy, after which this epoch counts, and begin to ship."""
         at_database(lambda connection: not generations.checkpoint(connection)[0]).result()
         self._wal, self._status = Wal(database), Status(database)
-        self._status.turns.prepare()
+        self._status.rotation.prepare()
         if self._wal.position().frames:
             raise OSError(f"{database}: another program reads it; end that and start the gateway again")
-        files = Files(self._wal, self.epoch, self._keys, self._epochs.volume)
+        files = LogFiles(self._wal, self.epoch, self._keys, self._epochs.volume)
         generations.write(files, 1)
         self._epochs.forget_before(self.epoch)
         self._shipper = Shipper(
-            files, LogWriter(files), generations.Copier(files), self._status, self.trouble, at_database
+            files, LogWriter(files), generations.Copier(files), self._status, self.health, at_database
         )
         self._shipper.log_bytes = self.log_bytes
         self._shipper.start()
-        self.begun()
+        self.on_attached()
 
     @property
     def is_superseded(self) -> bool:
         """Whether another gateway has taken over."""
-        return self.trouble.superseded
+        return self.health.superseded
 
     def check(self) -> None:
         """Refuse to change anything while that could not be acknowledged."""
-        if (problem := self.trouble.found()) is not None:
+        if (problem := self.health.problem()) is not None:
             raise problem
 
     def commit(self, work: Callable[[], Result]) -> tuple[Result, Position]:
@@ -109,11 +111,11 @@ class EpochLog:
 
     async def wait(self, position: Position) -> None:
         """Return when that is on the volume and no other gateway has taken over."""
-        await self._running.wait(position, self.trouble.patience_seconds)
+        await self._running.wait(position, self.health.patience_seconds)
 
     def wait_now(self, position: Position) -> None:
         """Do the same without an event loop."""
-        self._running.wait_now(position, self.trouble.patience_seconds)
+        self._running.wait_now(position, self.health.patience_seconds)
 
     @property
     def _running(self) -> Shipper:
@@ -123,18 +125,18 @@ class EpochLog:
 
     def refuse(self) -> None:
         """Take no more changes: another gateway takes over."""
-        self.trouble.is_handed_over = True
+        self.health.is_handed_over = True
 
     def finish(self) -> None:
         """Ship what is left and say that the epoch is over, if that can be done within a bound and is so."""
-        if self._shipper is not None and self._shipper.end(END_SECONDS) and not self.jobs_go_on:
+        if self._shipper is not None and self._shipper.end(END_SECONDS) and not self.jobs_still_running:
             with suppress(OSError):
                 self.epoch.close()
 
     def close(self) -> None:
         """Let go of everything."""
-        if self.watch is not None:
-            self.watch.end()
+        if self.heartbeat is not None:
+            self.heartbeat.end()
         for part in (self._wal, self._status):
             if part is not None:
                 part.close()
@@ -150,7 +152,7 @@ class Follower:
 
     def __init__(self, database: Path, patience_seconds: float) -> None:
         self._status = Status(database)
-        self._turns = self._status.turns
+        self._rotation = self._status.rotation
         self._patience_seconds = patience_seconds
         self._wal: Wal | None = None
         begun = self._status.read()
@@ -176,7 +178,7 @@ class Follower:
         """Do a transaction and return how far was committed."""
         if self._wal is None:
             raise RuntimeError("the log has not begun")
-        with self._turns.writing():
+        with self._rotation.writing():
             result = work()
             return result, self._wal.position()
 

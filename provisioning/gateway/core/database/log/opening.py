@@ -10,9 +10,9 @@ from pathlib import Path
 from provisioning.gateway.core import database_url
 from provisioning.gateway.core.database import sqlite_backup
 from provisioning.gateway.core.database.log import file_takeover, rebuild
-from provisioning.gateway.core.database.log.checksum_keys import Keys
+from provisioning.gateway.core.database.log.checksum_keys import ChecksumKeys
 from provisioning.gateway.core.database.log.epochs import Epoch, Epochs
-from provisioning.gateway.core.database.log.heartbeat import Watch
+from provisioning.gateway.core.database.log.heartbeat import Heartbeat
 from provisioning.gateway.core.database.log.liveness import Predecessor
 from provisioning.gateway.core.database.log.local_state import LOCK_SECONDS, PAUSE_SECONDS, LocalLock, Status
 from provisioning.gateway.core.database.log.log import EpochLog, Follower, Log
@@ -56,7 +56,7 @@ def open_with(settings: GatewaySettings, file: Path, source: Path) -> EpochLog:
     if not lock.take():
         raise LogError(f"{file}: a gateway or another command has it; end that first")
 
-    def put(_settings: GatewaySettings, _before: Epoch | None, _keys: Keys, target: Path) -> None:
+    def put(_settings: GatewaySettings, _before: Epoch | None, _keys: ChecksumKeys, target: Path) -> None:
         rebuild.remove(target)
         sqlite_backup.copy_file(source, target)
 
@@ -69,8 +69,8 @@ def write_newest(settings: GatewaySettings, target: Path, *, to_damage: bool = F
     Whoever ships at the time is not disturbed. Raises LogError, OSError; with `to_damage` a damaged log is read as far
     as it is whole.
     """
-    keys = Keys(settings.log_secrets)
-    epoch = _with_state(settings, keys)
+    keys = ChecksumKeys(settings.log_secrets)
+    epoch = _newest_with_database(settings, keys)
     if epoch is None:
         return False
     try:
@@ -82,7 +82,7 @@ def write_newest(settings: GatewaySettings, target: Path, *, to_damage: bool = F
     return True
 
 
-Put = Callable[[GatewaySettings, Epoch | None, Keys, Path], None]
+Put = Callable[[GatewaySettings, Epoch | None, ChecksumKeys, Path], None]
 """Puts the database with which an epoch begins in its place; it is given the epoch before that holds one."""
 
 
@@ -92,10 +92,10 @@ def _begin(settings: GatewaySettings, file: Path, lock: LocalLock, put: Put, *, 
     except BaseException:
         lock.release()
         raise
-    keys = Keys(settings.log_secrets)
+    keys = ChecksumKeys(settings.log_secrets)
     try:
         Status(file).clear()
-        put(settings, _with_state(settings, keys), keys, file)
+        put(settings, _newest_with_database(settings, keys), keys, file)
     except BaseException as error:
         log.close()
         if isinstance(error, rebuild.RebuildError):
@@ -106,7 +106,7 @@ def _begin(settings: GatewaySettings, file: Path, lock: LocalLock, put: Put, *, 
 
 def _claim(settings: GatewaySettings, lock: LocalLock, *, waited: bool) -> EpochLog:
     """Begin an epoch, and give signs of life in it from now on."""
-    epochs, keys = epochs_of(settings), Keys(settings.log_secrets)
+    epochs, keys = epochs_of(settings), ChecksumKeys(settings.log_secrets)
     if not waited:
         _check_alone(epochs, settings)
     try:
@@ -114,13 +114,13 @@ def _claim(settings: GatewaySettings, lock: LocalLock, *, waited: bool) -> Epoch
     except FileExistsError:
         raise LogError("another gateway has begun at the same moment; try again") from None
     log = EpochLog(epochs, epoch, keys, lock, settings.volume_patience_seconds)
-    log.begun = partial(_put_away, settings, epochs, keys)
-    log.watch = Watch(epoch, log.trouble, settings.pod_id, settings.silence_seconds)
-    log.watch.start()
+    log.on_attached = partial(_put_away, settings, epochs, keys)
+    log.heartbeat = Heartbeat(epoch, log.health, settings.pod_id, settings.silence_seconds)
+    log.heartbeat.start()
     return log
 
 
-def _put_away(settings: GatewaySettings, epochs: Epochs, keys: Keys) -> None:
+def _put_away(settings: GatewaySettings, epochs: Epochs, keys: ChecksumKeys) -> None:
     """Have no later start find what the new epoch has taken over."""
     for key_id in keys.ids[1:]:
         Epochs(epochs.root.parent / key_id.hex()).forget_before(None)
@@ -142,24 +142,26 @@ def epochs_of(settings: GatewaySettings) -> Epochs:
     """
     if settings.log is None:
         raise LogError("the settings name no folder for a log")
-    return Epochs(settings.log / Keys(settings.log_secrets).newest_id.hex())
+    return Epochs(settings.log / ChecksumKeys(settings.log_secrets).newest_id.hex())
 
 
-def _with_state(settings: GatewaySettings, keys: Keys) -> Epoch | None:
+def _newest_with_database(settings: GatewaySettings, keys: ChecksumKeys) -> Epoch | None:
     """Return the newest epoch that holds a database: under this pepper, else under a former one."""
     newest = epochs_of(settings)
     every = (newest, *(Epochs(newest.root.parent / key_id.hex()) for key_id in keys.ids))
-    return next((epoch for epochs in every if (epoch := epochs.with_state()) is not None), None)
+    return next((epoch for epochs in every if (epoch := epochs.newest_with_database()) is not None), None)
 
 
 def _check_alone(epochs: Epochs, settings: GatewaySettings) -> None:
     newest = epochs.newest()
     if newest is not None and not Predecessor(newest, settings.pod_id, settings.silence_seconds).is_over():
-        life = newest.life()
-        raise LogError(f"the gateway of pod {life.pod_id if life else '?'} serves; do it there, or end that pod first")
+        liveness = newest.liveness()
+        raise LogError(
+            f"the gateway of pod {liveness.pod_id if liveness else '?'} serves; do it there, or end that pod first"
+        )
 
 
-def _put_in_place(settings: GatewaySettings, before: Epoch | None, keys: Keys, file: Path) -> None:
+def _put_in_place(settings: GatewaySettings, before: Epoch | None, keys: ChecksumKeys, file: Path) -> None:
     if before is not None:
         rebuild.rebuild(before, keys, file)
     elif settings.former_database is not None and settings.former_database.exists():

@@ -8,9 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 from provisioning.gateway.core.database.log import snapshots
-from provisioning.gateway.core.database.log.checksum_keys import Keys, UnknownKeyError
+from provisioning.gateway.core.database.log.checksum_keys import ChecksumKeys, UnknownKeyError
 from provisioning.gateway.core.database.log.epochs import Epoch
-from provisioning.gateway.core.database.log.records import DamagedError, Reader
+from provisioning.gateway.core.database.log.records import DamagedFileError, Reader
 from provisioning.gateway.core.database.log.wal import FRAME_HEAD_BYTES, HEAD_BYTES
 
 TRIES = 5
@@ -30,7 +30,7 @@ class DamagedLogError(RebuildError):
     """A file of the log is not what was written."""
 
 
-def rebuild(epoch: Epoch, keys: Keys, target: Path, *, to_damage: bool = False) -> None:
+def rebuild(epoch: Epoch, keys: ChecksumKeys, target: Path, *, to_damage: bool = False) -> None:
     """Put the database that an epoch holds in a place, where it is whole or not there; raises RebuildError, OSError.
 
     A log is damaged where acknowledged changes would be missing: that is an error, unless with `to_damage` the database
@@ -45,9 +45,9 @@ def rebuild(epoch: Epoch, keys: Keys, target: Path, *, to_damage: bool = False) 
         except FileNotFoundError:
             if not left:
                 raise
-        except (DamagedError, UnknownKeyError, sqlite3.Error) as error:
+        except (DamagedFileError, UnknownKeyError, sqlite3.Error) as error:
             if not left:
-                kind = DamagedLogError if isinstance(error, DamagedError) else RebuildError
+                kind = DamagedLogError if isinstance(error, DamagedFileError) else RebuildError
                 raise kind(
                     f"{epoch.path}: the database cannot be made again ({error}); put a backup back with `make restore`"
                 ) from error
@@ -63,7 +63,7 @@ def remove(database: Path) -> None:
         Path(f"{database}{ending}").unlink(missing_ok=True)
 
 
-def _rebuild(epoch: Epoch, keys: Keys, target: Path, *, to_damage: bool) -> None:
+def _rebuild(epoch: Epoch, keys: ChecksumKeys, target: Path, *, to_damage: bool) -> None:
     remove(target)
     first = epoch.generations("snapshot")[-1:]
     if not first:
@@ -71,7 +71,7 @@ def _rebuild(epoch: Epoch, keys: Keys, target: Path, *, to_damage: bool) -> None
     snapshots.read(epoch.snapshot(first[0]), keys, target)
     try:
         _apply_all(epoch, keys, target, first[0], to_damage=to_damage)
-    except DamagedError:
+    except DamagedFileError:
         if not to_damage:
             raise
     # Copies are removed before their logs: while this one is there, no log was missed.
@@ -80,17 +80,17 @@ def _rebuild(epoch: Epoch, keys: Keys, target: Path, *, to_damage: bool) -> None
     _check(target)
 
 
-def _apply_all(epoch: Epoch, keys: Keys, target: Path, first: int, *, to_damage: bool) -> None:
+def _apply_all(epoch: Epoch, keys: ChecksumKeys, target: Path, first: int, *, to_damage: bool) -> None:
     """Add what every log from a generation on holds; raises DamagedError where one is missing or damaged."""
     last = max([first, *epoch.generations("log")])
     digest = None
     for generation in range(first, last + 1):
         digest = _apply(epoch.log(generation), keys, target, digest, to_damage=to_damage)
         if digest is None and generation < last:
-            raise DamagedError(f"{epoch.log(generation)}: it is gone, and later ones are there")
+            raise DamagedFileError(f"{epoch.log(generation)}: it is gone, and later ones are there")
 
 
-def _apply(path: Path, keys: Keys, target: Path, digest: bytes | None, *, to_damage: bool) -> bytes | None:
+def _apply(path: Path, keys: ChecksumKeys, target: Path, digest: bytes | None, *, to_damage: bool) -> bytes | None:
     """Add what one log holds; returns its last digest, with which the next one has to begin."""
     wal = Path(f"{target}-wal")
     try:
@@ -102,7 +102,7 @@ def _apply(path: Path, keys: Keys, target: Path, digest: bytes | None, *, to_dam
         if reader.is_empty:
             return None
         if digest is not None and reader.previous != digest:
-            raise DamagedError(f"{path}: the log before it lacks its end")
+            raise DamagedFileError(f"{path}: the log before it lacks its end")
         frames = _write(reader, wal)
         if reader.is_torn:
             _log.warning("a torn tail was cut off a log: it was never acknowledged", extra={"file": path.name})
@@ -135,7 +135,7 @@ def _recover(target: Path, path: Path, frames: int) -> None:
     with closing(sqlite3.connect(target)) as connection:
         _, found, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if found != frames:
-            raise DamagedError(f"{path}: SQLite takes {found} of its {frames} pages")
+            raise DamagedFileError(f"{path}: SQLite takes {found} of its {frames} pages")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
@@ -143,4 +143,4 @@ def _check(target: Path) -> None:
     with closing(sqlite3.connect(target)) as connection:
         found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
-        raise DamagedError(f"{target}: SQLite says of the database: {found}")
+        raise DamagedFileError(f"{target}: SQLite says of the database: {found}")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from provisioning.gateway.core.database.log.checksum_keys import Keys
+from provisioning.gateway.core.database.log.checksum_keys import ChecksumKeys
 
 MAGIC = b"gwlog-1\n"
 DIGEST_BYTES = 16
@@ -29,7 +29,7 @@ START = bytes(DIGEST_BYTES)
 """The digest before the first generation of an epoch."""
 
 
-class DamagedError(Exception):
+class DamagedFileError(Exception):
     """A file of the log is not what was written; the text names it."""
 
 
@@ -53,7 +53,7 @@ class Chain:
         return seal.digest()
 
 
-def head(keys: Keys, epoch: int, generation: int, previous: bytes) -> tuple[bytes, Chain]:
+def head(keys: ChecksumKeys, epoch: int, generation: int, previous: bytes) -> tuple[bytes, Chain]:
     """Return what a log file begins with, and the chain of its records."""
     begin = _HEAD.pack(MAGIC, epoch, generation, keys.newest_id, previous)
     digest = hashlib.blake2b(begin, key=keys.newest, digest_size=DIGEST_BYTES).digest()
@@ -63,7 +63,7 @@ def head(keys: Keys, epoch: int, generation: int, previous: bytes) -> tuple[byte
 class Reader:
     """Reads one log file, up to its torn tail if it has one."""
 
-    def __init__(self, file: BinaryIO, path: Path, keys: Keys, *, to_damage: bool = False) -> None:
+    def __init__(self, file: BinaryIO, path: Path, keys: ChecksumKeys, *, to_damage: bool = False) -> None:
         """Read the head; raises DamagedError, UnknownKeyError.
 
         A file without a whole head holds nothing: it was torn before its first record was acknowledged. With
@@ -86,10 +86,10 @@ class Reader:
             return
         magic, _, _, key_id, self.previous = _HEAD.unpack(begin)
         if magic != MAGIC:
-            raise DamagedError(f"{path}: not a log of a gateway")
+            raise DamagedFileError(f"{path}: not a log of a gateway")
         key = keys.find(key_id)
         if hashlib.blake2b(begin, key=key, digest_size=DIGEST_BYTES).digest() != digest:
-            raise DamagedError(f"{path}: its head was changed")
+            raise DamagedFileError(f"{path}: its head was changed")
         self._chain = Chain(key, digest)
         self.digest = digest
 
@@ -117,7 +117,7 @@ class Reader:
         """Raise DamagedError when whole records follow what was read from there."""
         tail = begin + self._file.read()
         if not self._to_damage and is_followed(tail, self._chain, self._end):
-            raise DamagedError(f"{self._path}: it is damaged at byte {at}, before changes that were acknowledged")
+            raise DamagedFileError(f"{self._path}: it is damaged at byte {at}, before changes that were acknowledged")
 
 
 def is_followed(tail: bytes, chain: Chain, end: int) -> bool:

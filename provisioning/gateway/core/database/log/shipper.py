@@ -11,11 +11,17 @@ from collections.abc import Callable
 from threading import Event, Lock, Thread
 from time import monotonic
 
-from provisioning.gateway.core.database.log.generations import AGAIN_SECONDS, LOG_BYTES, AtDatabase, Copier, Hold
-from provisioning.gateway.core.database.log.health import NotOnVolume, Trouble
+from provisioning.gateway.core.database.log.generations import (
+    AGAIN_SECONDS,
+    LOG_BYTES,
+    AtDatabase,
+    Copier,
+    DatabasePause,
+)
+from provisioning.gateway.core.database.log.health import LogHealth, NotOnVolume
 from provisioning.gateway.core.database.log.local_state import Shipped, Status
 from provisioning.gateway.core.database.log.wal import Position
-from provisioning.gateway.core.database.log.writer import Files, LogWriter
+from provisioning.gateway.core.database.log.writer import LogFiles, LogWriter
 from provisioning.gateway.core.problems import Problem
 
 IDLE_SECONDS = 0.2
@@ -33,26 +39,32 @@ class Shipper:
     """Ships what is committed, and tells those who wait for it."""
 
     def __init__(
-        self, files: Files, writer: LogWriter, copier: Copier, status: Status, trouble: Trouble, at_database: AtDatabase
+        self,
+        files: LogFiles,
+        writer: LogWriter,
+        copier: Copier,
+        status: Status,
+        health: LogHealth,
+        at_database: AtDatabase,
     ) -> None:
         self._wal, self._epoch = files.wal, files.epoch
         self._writer, self._copier, self._status = writer, copier, status
-        self._trouble, self._at_database = trouble, at_database
+        self._health, self._at_database = health, at_database
         self.log_bytes = LOG_BYTES
         self._lock = Lock()
         self._waiting: list[Waiting] = []
         self._former: list[bytes] = [b""]
         """Salts of WAL files all of which was shipped."""
-        self._sure = writer.shipped
+        self._confirmed = writer.shipped
         """How far the log went when no other gateway had taken over."""
         self._woken = Event()
         self._ending = False
-        self._turn_after = 0.0
+        self._rotate_after = 0.0
         self._thread = Thread(target=self._run, name="log", daemon=True)
 
     def start(self) -> None:
         """Begin; nothing was committed yet."""
-        self._say()
+        self._write_status()
         self._thread.start()
 
     def committed(self) -> Position:
@@ -74,7 +86,7 @@ class Shipper:
             try:
                 await asyncio.wait_for(done, seconds)
             except TimeoutError:
-                raise self._trouble.late() from None
+                raise self._health.late_problem() from None
 
     def wait_now(self, position: Position, seconds: float) -> None:
         """Do the same without an event loop."""
@@ -83,7 +95,7 @@ class Shipper:
             try:
                 done.result(seconds)
             except TimeoutError:
-                raise self._trouble.late() from None
+                raise self._health.late_problem() from None
 
     def _add(self, position: Position, settle: Callable[[Problem | None], None]) -> bool:
         with self._lock:
@@ -93,10 +105,10 @@ class Shipper:
             return True
 
     def _covers(self, position: Position) -> bool:
-        sure = self._sure
+        confirmed = self._confirmed
         if not position.frames or position.salts in self._former:
             return True
-        return position.salts == sure.salts and position.frames <= sure.frames
+        return position.salts == confirmed.salts and position.frames <= confirmed.frames
 
     def _run(self) -> None:
         while not self._ending:
@@ -105,10 +117,10 @@ class Shipper:
             if not self._ship():
                 self._woken.wait(RETRY_SECONDS)
             try:
-                self._turn()
+                self._rotate()
             except (OSError, sqlite3.Error, RuntimeError) as error:
                 # The thread goes on: what is committed is shipped all the same.
-                self._turn_after = monotonic() + AGAIN_SECONDS
+                self._rotate_after = monotonic() + AGAIN_SECONDS
                 _log.error("the log cannot be begun anew and grows: %s", error)
 
     def _ship(self) -> bool:
@@ -116,87 +128,87 @@ class Shipper:
         try:
             position = self._wal.position()
             if not self._covers(position):
-                self._trouble.begin(monotonic())
+                self._health.begin(monotonic())
                 self._append(position)
-                self._say()
+                self._write_status()
         except OSError as error:
-            self._trouble.fail(error)
-            self._tell_failure()
+            self._health.fail(error)
+            self._notify_failed()
             return False
-        self._trouble.end()
-        self._tell()
+        self._health.end()
+        self._notify_shipped()
         return True
 
     def _append(self, position: Position) -> None:
         # What an earlier try has shipped may still have to be made sure of.
-        self._make_sure()
+        self._confirm()
         if self._writer.is_restarted(position) and self._writer.may_restart_at == self._writer.shipped.frames:
-            self._go_on()
+            self._begin_generation()
         if self._writer.shipped != position:
             self._writer.append(position)
-        self._make_sure()
+        self._confirm()
 
-    def _make_sure(self) -> None:
+    def _confirm(self) -> None:
         """Look for a newer epoch: what was shipped before there was one is seen by whoever begins it."""
-        if self._trouble.superseded or self._epoch.is_superseded():
-            self._trouble.superseded = True
+        if self._health.superseded or self._epoch.is_superseded():
+            self._health.superseded = True
             raise InterruptedError("another gateway has taken over")
-        self._sure = self._writer.shipped
+        self._confirmed = self._writer.shipped
 
-    def _tell(self) -> None:
+    def _notify_shipped(self) -> None:
         with self._lock:
-            told = [settle for wanted, settle in self._waiting if self._covers(wanted)]
+            notified = [settle for wanted, settle in self._waiting if self._covers(wanted)]
             self._waiting = [waiting for waiting in self._waiting if not self._covers(waiting[0])]
-        for settle in told:
+        for settle in notified:
             settle(None)
 
-    def _tell_failure(self) -> None:
-        problem = self._trouble.final()
+    def _notify_failed(self) -> None:
+        problem = self._health.permanent_problem()
         if problem is None:
             return
         with self._lock:
-            told, self._waiting = self._waiting, []
-        for _, settle in told:
+            notified, self._waiting = self._waiting, []
+        for _, settle in notified:
             settle(NotOnVolume(problem.code, problem.detail))
 
-    def _turn(self) -> None:
-        self._copier.look()
+    def _rotate(self) -> None:
+        self._copier.start_or_retry()
         long = self._writer.length > max(self.log_bytes, self._wal.main_bytes())
         if (
             not long
-            or monotonic() < self._turn_after
+            or monotonic() < self._rotate_after
             or not self._copier.is_idle
             or self._ending
-            or self._trouble.found() is not None
+            or self._health.problem() is not None
         ):
             return
-        with self._status.turns.turning() as alone:
+        with self._status.rotation.rotating() as alone:
             if alone:
-                self._turn_now()
+                self._rotate_now()
 
-    def _turn_now(self) -> None:
-        hold = Hold()
-        turned = self._at_database(hold.run)
-        if not hold.wait() or not self._ship() or not hold.go_on():
+    def _rotate_now(self) -> None:
+        pause = DatabasePause()
+        checkpointed = self._at_database(pause.run)
+        if not pause.wait_until_paused() or not self._ship() or not pause.resume():
             return
-        if turned.result():
-            self._go_on()
-            self._say()
-        elif hold.backfilled == self._writer.shipped.frames:
-            self._writer.may_restart_at = hold.backfilled
+        if checkpointed.result():
+            self._begin_generation()
+            self._write_status()
+        elif pause.backfilled == self._writer.shipped.frames:
+            self._writer.may_restart_at = pause.backfilled
 
-    def _go_on(self) -> None:
+    def _begin_generation(self) -> None:
         """Begin the next generation."""
         with self._lock:
             self._former.append(self._writer.shipped.salts)
-            self._writer.turn()
-            self._sure = self._writer.shipped
-        self._copier.want(self._writer.generation)
+            self._writer.begin_generation()
+            self._confirmed = self._writer.shipped
+        self._copier.request(self._writer.generation)
 
-    def _say(self) -> None:
+    def _write_status(self) -> None:
         shipped = self._writer.shipped
         said = Shipped(self._epoch.number, self._writer.generation, *shipped[:2], self._former[-1])
-        self._status.say(said)
+        self._status.write(said)
 
     def end(self, seconds: float) -> bool:
         """Ship what is left and end, within a bound; returns whether everything is on the volume."""
@@ -209,8 +221,8 @@ class Shipper:
         self._woken.set()
         for part in (self._thread.join, self._copier.end):
             part(max(0.1, until - monotonic()))
-        self._tell_failure()
-        return not self._thread.is_alive() and not self._trouble.superseded and self._covers(self._wal.position())
+        self._notify_failed()
+        return not self._thread.is_alive() and not self._health.superseded and self._covers(self._wal.position())
 
 
 def _settle(done: asyncio.Future[None] | concurrent.futures.Future[None], problem: Problem | None) -> None:

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from provisioning.gateway.core.database.log.checksum_keys import Keys
-from provisioning.gateway.core.database.log.records import DamagedError
-from provisioning.gateway.core.database.log.volume_files import Volume
+from provisioning.gateway.core.database.log.checksum_keys import ChecksumKeys
+from provisioning.gateway.core.database.log.records import DamagedFileError
+from provisioning.gateway.core.database.log.volume_files import VolumeFiles
 
 MAGIC = b"gwsnap1\n"
 _HEAD = struct.Struct(">8sQ4s")
@@ -21,7 +21,7 @@ DIGEST_BYTES = 32
 CHUNK_BYTES = 1024 * 1024
 
 
-def write(volume: Volume, path: Path, keys: Keys, size: int, pieces: Iterator[bytes]) -> None:
+def write(volume: VolumeFiles, path: Path, keys: ChecksumKeys, size: int, pieces: Iterator[bytes]) -> None:
     """Write a copy, which is whole and on the volume when it has its name; raises OSError."""
     draft = path.with_name(f"{path.name}.part")
     descriptor = volume.open(draft)
@@ -39,7 +39,7 @@ def write(volume: Volume, path: Path, keys: Keys, size: int, pieces: Iterator[by
     volume.sync_folder(path.parent)
 
 
-def _write(volume: Volume, descriptor: int, head: bytes, key: bytes, pieces: Iterator[bytes]) -> None:
+def _write(volume: VolumeFiles, descriptor: int, head: bytes, key: bytes, pieces: Iterator[bytes]) -> None:
     seal = hashlib.blake2b(head, key=key, digest_size=DIGEST_BYTES)
     volume.write(descriptor, head, 0)
     offset = len(head)
@@ -50,17 +50,17 @@ def _write(volume: Volume, descriptor: int, head: bytes, key: bytes, pieces: Ite
     volume.write(descriptor, seal.digest(), offset)
 
 
-def read(path: Path, keys: Keys, target: Path) -> None:
+def read(path: Path, keys: ChecksumKeys, target: Path) -> None:
     """Write the database that a copy holds to a file; raises DamagedError, UnknownKeyError, OSError."""
     with path.open("rb") as source, target.open("wb") as copy:
         head = source.read(_HEAD.size)
         if len(head) < _HEAD.size or not head.startswith(MAGIC):
-            raise DamagedError(f"{path}: not a copy of a gateway's database")
+            raise DamagedFileError(f"{path}: not a copy of a gateway's database")
         _, size, key_id = _HEAD.unpack(head)
         seal = hashlib.blake2b(head, key=keys.find(key_id), digest_size=DIGEST_BYTES)
         _read(source, copy, size, seal)
         if source.read(DIGEST_BYTES) != seal.digest():
-            raise DamagedError(f"{path}: it was changed since it was written")
+            raise DamagedFileError(f"{path}: it was changed since it was written")
 
 
 def _read(source: BinaryIO, copy: BinaryIO, size: int, seal: hashlib.blake2b) -> None:

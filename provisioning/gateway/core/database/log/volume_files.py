@@ -10,7 +10,7 @@ MODE = 0o666
 """A network volume gives files to root; where it obeys modes, nobody else could read a private one again."""
 
 
-class Volume:
+class VolumeFiles:
     """Files on the volume; every method may raise OSError, and may take as long as the volume does."""
 
     def open(self, path: Path) -> int:

@@ -7,26 +7,26 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from provisioning.gateway.core.database.log import records
-from provisioning.gateway.core.database.log.checksum_keys import Keys
+from provisioning.gateway.core.database.log.checksum_keys import ChecksumKeys
 from provisioning.gateway.core.database.log.epochs import Epoch
-from provisioning.gateway.core.database.log.volume_files import Volume
+from provisioning.gateway.core.database.log.volume_files import VolumeFiles
 from provisioning.gateway.core.database.log.wal import Position, Wal, WalError
 
 
 @dataclass(frozen=True)
-class Files:
+class LogFiles:
     """What a log is made from, and where it goes."""
 
     wal: Wal
     epoch: Epoch
-    keys: Keys
-    volume: Volume
+    keys: ChecksumKeys
+    volume: VolumeFiles
 
 
 class LogWriter:
     """Writes one generation's log after the other."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: LogFiles) -> None:
         """Begin with generation 1, whose copy of the database is there already."""
         self.generation = 1
         self.length = 0
@@ -52,7 +52,7 @@ class LogWriter:
         try:
             self._write(data)
         except BaseException:
-            self.let_go()
+            self.close_file()
             raise
         self.length, self._chain, self.shipped = self.length + len(data), chain, position
 
@@ -69,9 +69,9 @@ class LogWriter:
         if not self.length:
             volume.sync_folder(epoch.path)
 
-    def turn(self) -> None:
+    def begin_generation(self) -> None:
         """Go on with the next generation: the WAL file is begun anew."""
-        self.let_go()
+        self.close_file()
         self.generation += 1
         self._head, self._chain = self._begin(self._chain.digest)
         self.length, self.shipped = 0, Position(b"", 0, 0)
@@ -79,7 +79,7 @@ class LogWriter:
     def _begin(self, previous: bytes) -> tuple[bytes, records.Chain]:
         return records.head(self._files.keys, self._files.epoch.number, self.generation, previous)
 
-    def let_go(self) -> None:
+    def close_file(self) -> None:
         """Close the file; it is opened again when it is needed."""
         if self._descriptor is not None:
             # What close says was said by fsync already.

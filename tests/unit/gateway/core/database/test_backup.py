@@ -30,11 +30,11 @@ def config(tmp_path: Path, address: URL) -> Path:
 
 
 def put(database: Database, value: str) -> None:
-    database.run_now(partial(sql_helpers.put, name="word", value=value))
+    database.run_now(partial(sql_helpers.set_meta, name="word", value=value))
 
 
 def word(database: Database) -> str | None:
-    return database.run_now(partial(sql_helpers.word, name="word"))
+    return database.run_now(partial(sql_helpers.get_meta, name="word"))
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_a_backup_while_others_write_is_whole(config: Path, database: Database, 
     stop = threading.Event()
 
     def both(connection: Connection) -> None:
-        value = str(int(sql_helpers.word(connection, "a") or 0) + 1)
-        sql_helpers.put(connection, "a", value)
-        sql_helpers.put(connection, "b", value)
+        value = str(int(sql_helpers.get_meta(connection, "a") or 0) + 1)
+        sql_helpers.set_meta(connection, "a", value)
+        sql_helpers.set_meta(connection, "b", value)
 
     def write() -> None:
         while not stop.is_set():
@@ -123,7 +123,7 @@ def test_a_backup_of_an_older_gateway_is_brought_forward(tmp_path: Path) -> None
     (tmp_path / "gateway.json").write_text(json.dumps(raw))
     assert main(["restore", "--config", str(tmp_path / "gateway.json"), str(old)]) == 0
     database = Database(tmp_path / "gateway.db")
-    assert database.run_now(partial(sql_helpers.word, name="client_id")) == "kept-over-restarts"
+    assert database.run_now(partial(sql_helpers.get_meta, name="client_id")) == "kept-over-restarts"
     database.close()
 
 

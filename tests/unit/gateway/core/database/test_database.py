@@ -24,11 +24,11 @@ from tests.unit.gateway.conftest import PEPPER
 
 
 def put(name: str, value: str) -> Callable[[Connection], None]:
-    return lambda connection: sql_helpers.put(connection, name, value)
+    return lambda connection: sql_helpers.set_meta(connection, name, value)
 
 
 def word(name: str) -> Callable[[Connection], str | None]:
-    return lambda connection: sql_helpers.word(connection, name)
+    return lambda connection: sql_helpers.get_meta(connection, name)
 
 
 def named(names: list[str]) -> Callable[[Connection], list[str]]:
@@ -50,7 +50,7 @@ async def test_what_was_written_is_there_when_it_is_opened_again(database: Datab
 
 async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     def twice(connection: Connection) -> None:
-        sql_helpers.put(connection, "a", "1")
+        sql_helpers.set_meta(connection, "a", "1")
         connection.execute(insert(MetaRow).values(name="a", value="2"))
 
     with pytest.raises(Problem) as refused:
@@ -61,7 +61,7 @@ async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> No
 
 async def test_an_error_of_the_caller_is_passed_on_and_leaves_nothing(database: Database) -> None:
     def refuse(connection: Connection) -> None:
-        sql_helpers.put(connection, "a", "1")
+        sql_helpers.set_meta(connection, "a", "1")
         raise Problem(Code.QUEUE_FULL)
 
     with pytest.raises(Problem) as refused:
@@ -74,7 +74,7 @@ async def test_writers_of_two_processes_never_pass_each_other(database: Database
     other = Database(database.url)
 
     def increase(connection: Connection) -> None:
-        sql_helpers.put(connection, "n", str(int(sql_helpers.word(connection, "n") or 0) + 1))
+        sql_helpers.set_meta(connection, "n", str(int(sql_helpers.get_meta(connection, "n") or 0) + 1))
 
     await asyncio.gather(*(where.run(increase) for where in (database, other) for _ in range(25)))
     assert await other.read(word("n")) == "50"
@@ -83,7 +83,7 @@ async def test_writers_of_two_processes_never_pass_each_other(database: Database
 
 async def test_one_statement_takes_many_thousand_values(database: Database) -> None:
     names = [f"n{index}" for index in range(2 * sql_helpers.MAX_BOUND + 1)]
-    parts = list(sql_helpers.in_parts(names))
+    parts = list(sql_helpers.in_chunks(names))
     assert [len(part) for part in parts] == [sql_helpers.MAX_BOUND, sql_helpers.MAX_BOUND, 1]
     for part in parts:
         assert await database.read(named(part)) == []

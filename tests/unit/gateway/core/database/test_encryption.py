@@ -15,7 +15,7 @@ from provisioning.gateway.core.database.database import Database, DatabaseError
 from provisioning.gateway.core.database.encryption import MAGIC, TEXT_MAGIC, ColumnCipher, SealedText, SealError
 from provisioning.gateway.core.database.tables import JobRow
 from provisioning.gateway.core.settings import GatewaySettings
-from provisioning.gateway.jobs.job import Job, JobState, Outcome
+from provisioning.gateway.jobs.job import Job, JobOutcome, JobState
 from provisioning.gateway.jobs.ledger import Ledger
 from tests.unit.gateway.conftest import PEPPER
 
@@ -31,8 +31,8 @@ def job(job_id: str = "job-1") -> Job:
     return Job(job_id, "key", "owner", False, "", WORKFLOW, 1000)
 
 
-def done() -> Outcome:
-    return Outcome(JobState.COMPLETED, 1000, 2000, 500, {"prompt": [0, "job-1", {"text": CANARY}]})
+def done() -> JobOutcome:
+    return JobOutcome(JobState.COMPLETED, 1000, 2000, 500, {"prompt": [0, "job-1", {"text": CANARY}]})
 
 
 async def run_one(database: Database, job_id: str = "job-1") -> None:

@@ -80,7 +80,7 @@ def assets_are_kept(connection: Connection) -> None:
 
 def the_rest_is_kept(connection: Connection) -> None:
     assert [row.id for row in connection.execute(select(RequestRow))] == ["request-1"]
-    assert sql_helpers.word(connection, "client_id") == "kept-over-restarts"
+    assert sql_helpers.get_meta(connection, "client_id") == "kept-over-restarts"
 
 
 @pytest.mark.parametrize("look", [keys_are_kept, jobs_are_kept, assets_are_kept, the_rest_is_kept])

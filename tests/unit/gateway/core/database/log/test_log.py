@@ -20,10 +20,10 @@ from sqlalchemy import Connection
 from provisioning.gateway.core.database import sql_helpers
 from provisioning.gateway.core.database.database import Database, DatabaseError, open_database
 from provisioning.gateway.core.database.log import generations, opening, rebuild, records, snapshots
-from provisioning.gateway.core.database.log.checksum_keys import Keys
+from provisioning.gateway.core.database.log.checksum_keys import ChecksumKeys
 from provisioning.gateway.core.database.log.health import NotOnVolume
 from provisioning.gateway.core.database.log.log import EpochLog
-from provisioning.gateway.core.database.log.volume_files import Volume
+from provisioning.gateway.core.database.log.volume_files import VolumeFiles
 from provisioning.gateway.core.problems import Code, Problem
 from tests.unit.gateway.conftest import PEPPER, until
 from tests.unit.gateway.shipping import (
@@ -94,7 +94,7 @@ def test_a_tail_that_is_torn_anywhere_costs_what_was_in_the_tail_and_no_more(roo
     full = newest_log(root).read_bytes()
     shutil.copytree(root / "log", root / "torn" / "log")
     database.close()
-    log, keys = newest_log(root / "torn"), Keys([PEPPER])
+    log, keys = newest_log(root / "torn"), ChecksumKeys([PEPPER])
     epoch = epochs(root / "torn").newest()
     assert epoch is not None
     chosen = [*range(whole, whole + 30), *range(whole + 30, len(full), len(full) // 20), len(full) - 1]
@@ -212,8 +212,8 @@ def test_a_new_pepper_takes_over_what_was_written_under_the_former_one_and_never
 
 
 def fill(connection: Connection, number: int) -> None:
-    sql_helpers.put(connection, "n", str(number))
-    sql_helpers.put(connection, f"big-{number % 40}", "x" * 3000)
+    sql_helpers.set_meta(connection, "n", str(number))
+    sql_helpers.set_meta(connection, f"big-{number % 40}", "x" * 3000)
 
 
 async def test_a_new_generation_begins_now_and_then_and_nothing_waits_for_it(root: Path) -> None:
@@ -225,7 +225,7 @@ async def test_a_new_generation_begins_now_and_then_and_nothing_waits_for_it(roo
             assert word(there, "n") == str(number)
             there.close()
     database.close()
-    [epoch] = epochs(root).every()
+    [epoch] = epochs(root).newest_first()
     [newest] = epoch.generations("snapshot")
     assert newest > 1
     # The newest has no log before its first change.
@@ -269,12 +269,12 @@ def test_a_copy_that_is_removed_while_it_is_read_is_not_taken_for_all_there_was(
     database.close()
     whole, copy, read = root / "whole.db", root / "copy.db", snapshots.read
     opening.write_newest(settings(root), whole)
-    [epoch] = epochs(root).every()
+    [epoch] = epochs(root).newest_first()
 
-    def overtaken(path: Path, keys: Keys, target: Path) -> None:
+    def overtaken(path: Path, keys: ChecksumKeys, target: Path) -> None:
         read(path, keys, target)
         if path == epoch.snapshot(1):
-            snapshots.write(Volume(), epoch.snapshot(2), keys, whole.stat().st_size, iter([whole.read_bytes()]))
+            snapshots.write(VolumeFiles(), epoch.snapshot(2), keys, whole.stat().st_size, iter([whole.read_bytes()]))
             epoch.remove_before(2)
 
     monkeypatch.setattr(snapshots, "read", overtaken)
@@ -300,7 +300,7 @@ async def refused(work: Callable[[], object]) -> Problem:
 
 
 async def change(database: Database, value: object) -> None:
-    await database.run(partial(sql_helpers.put, name="n", value=str(value)))
+    await database.run(partial(sql_helpers.set_meta, name="n", value=str(value)))
 
 
 async def test_while_the_volume_stalls_changes_are_refused_and_reads_go_on(root: Path) -> None:
@@ -314,7 +314,7 @@ async def test_while_the_volume_stalls_changes_are_refused_and_reads_go_on(root:
     assert late.retry_after
     at_once = await refused(lambda: change(database, 3))
     assert not isinstance(at_once, NotOnVolume), "nothing was written, so nothing was waited for"
-    assert await database.read(partial(sql_helpers.word, name="n")) == "2"
+    assert await database.read(partial(sql_helpers.get_meta, name="n")) == "2"
     volume.flows.set()
     await until(lambda: not_refused(database))
     await change(database, 4)
@@ -367,8 +367,9 @@ async def test_those_who_wait_together_share_one_sync(root: Path) -> None:
     await change(database, 0)
     volume.flows.clear()
     waiting = [asyncio.create_task(change(database, number)) for number in range(30)]
-    await until(lambda: database.log is not None and database.run_now is not None and volume.syncs >= 0)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0)
+    # The database has one thread: when it has read this, it has committed all thirty changes.
+    await database.read(lambda connection: None)
     before = volume.syncs
     volume.flows.set()
     await asyncio.gather(*waiting)
@@ -433,7 +434,7 @@ async def test_readers_beside_the_gateway_do_not_spoil_a_new_generation(root: Pa
         stop.set()
         reader.join()
     database.close()
-    [epoch] = epochs(root).every()
+    [epoch] = epochs(root).newest_first()
     assert max(epoch.generations("snapshot")) > 1
     there = elsewhere(root, "after")
     assert word(there, "n") == "299"

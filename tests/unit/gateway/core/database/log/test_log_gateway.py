@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from provisioning.gateway.core.database.log.epochs import Epochs
-from provisioning.gateway.core.database.log.heartbeat import Watch
+from provisioning.gateway.core.database.log.heartbeat import Heartbeat
 from provisioning.gateway.core.database.log.log import EpochLog
 from provisioning.gateway.core.rate_limiter import Limiter
 from provisioning.gateway.core.settings import GatewaySettings
@@ -47,8 +47,8 @@ async def gate(
     database = on(volume, tmp_path)
     log = database.log
     assert isinstance(log, EpochLog)
-    log.watch = Watch(log.epoch, log.trouble, "pod", 2.0)
-    log.watch.start()
+    log.heartbeat = Heartbeat(log.epoch, log.health, "pod", 2.0)
+    log.heartbeat.start()
     store, ledger = Keys(database, PEPPER, clock), Ledger(database, 3.6)
     app = create_app(
         settings, keys=store, limiter=Limiter(clock), ledger=ledger, upstream=ComfyUIHttpClient(comfy[1]), clock=clock
@@ -116,7 +116,7 @@ async def not_ready(gate: Gate) -> bool:
 
 async def settled(gate: Gate) -> bool:
     await gate.app.services.reconciler.reconcile()
-    return gate.app.services.tracker.of(None) == []
+    return gate.app.services.tracker.of_owner(None) == []
 
 
 async def test_a_full_volume_is_507_with_its_remedy(gate: Gate, volume: UnkindVolume) -> None:

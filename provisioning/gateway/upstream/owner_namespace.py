@@ -15,10 +15,10 @@ from typing import Any
 
 from provisioning.gateway.upstream.stored_file import StoredFile
 
-REALM_PATTERN = re.compile(r"\bu[/\\]+[0-9a-f]{20}\b")
+NAMESPACE_PATTERN = re.compile(r"\bu[/\\]+[0-9a-f]{20}\b")
 """Any owner's folder; a client that writes one has no business to."""
 
-ALL_REALMS = "u"
+NAMESPACES_FOLDER = "u"
 """The folder that every owner's folder is in."""
 
 MADE_IN = frozenset({"output", "temp"})
@@ -31,27 +31,27 @@ _BAD_NAME = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|]")
 
 
 @dataclass(frozen=True)
-class Realm:
+class OwnerNamespace:
     """One owner's part of ComfyUI's folders; an admin's is the whole."""
 
     root: str
     """`u/` and 20 hexadecimal digits; empty for an admin."""
 
-    def inward(self, subfolder: str) -> str:
+    def add_root(self, subfolder: str) -> str:
         """Return ComfyUI's name of the owner's `subfolder`."""
         return "/".join(filter(None, (self.root, subfolder)))
 
-    def outward(self, subfolder: str) -> str:
+    def strip_root(self, subfolder: str) -> str:
         """Return the owner's name of ComfyUI's `subfolder`; one outside the realm keeps its name."""
         if self.root and (subfolder + "/").startswith(self.root + "/"):
             return subfolder[len(self.root) + 1 :]
         return subfolder
 
-    def holds(self, file: StoredFile, job_id: str) -> bool:
+    def is_in_job_folder(self, file: StoredFile, job_id: str) -> bool:
         """Return whether a file lies where a job alone can have put it: below the job's own folder."""
         return bool(self.root) and (file.subfolder + "/").startswith(f"{self.root}/{job_id}/")
 
-    def may_hold(self, file: StoredFile, job_id: str) -> bool:
+    def may_contain(self, file: StoredFile, job_id: str) -> bool:
         """Return whether a job could have made a file: in its own folder, or where nobody has one.
 
         Nodes repeat what a caller wrote in their outputs, so what they name proves nothing by itself.
@@ -61,7 +61,7 @@ class Realm:
         if file.type not in MADE_IN or not plain or not inside:
             return False
         path = "/".join(filter(None, (file.subfolder, file.filename)))
-        return self.holds(file, job_id) or not (path == ALL_REALMS or REALM_PATTERN.match(path))
+        return self.is_in_job_folder(file, job_id) or not (path == NAMESPACES_FOLDER or NAMESPACE_PATTERN.match(path))
 
     def clean(self, value: Any) -> Any:  # noqa: ANN401 - any JSON that ComfyUI sends
         """Return `value` in the owner's names, without tracebacks, other inputs and absolute paths in errors."""
@@ -75,7 +75,7 @@ class Realm:
 
     def _member(self, key: str, item: Any) -> Any:  # noqa: ANN401 - any JSON that ComfyUI sends
         if key == "subfolder" and isinstance(item, str):
-            return self.outward(item)
+            return self.strip_root(item)
         if key in _ERROR_TEXTS and isinstance(item, str):
             return without_paths(self._text(item))
         return self.clean(item)
@@ -84,12 +84,12 @@ class Realm:
         return text.replace(self.root + "/", "").replace(self.root, "") if self.root else text
 
 
-def realm_of(pepper: str, owner: str, *, admin: bool) -> Realm:
+def namespace_of(pepper: str, owner: str, *, admin: bool) -> OwnerNamespace:
     """Return the realm of an owner."""
     if admin:
-        return Realm("")
+        return OwnerNamespace("")
     name = hmac.new(pepper.encode(), b"realm:" + owner.encode(), hashlib.sha256).hexdigest()[:20]
-    return Realm(f"u/{name}")
+    return OwnerNamespace(f"u/{name}")
 
 
 def without_paths(text: str) -> str:
