@@ -57,15 +57,17 @@ class Provenance:
             return True
         if started_at is None:
             return False
-        # ComfyUI tells whole seconds: what was written in the second of the start may be of the job before.
-        earliest = started_at // 1000 + bool(owners)
-        # What the gateway has put back meanwhile is whose it was before.
-        if (put_at := self._put_at(file)) > 0:
-            earliest = max(earliest, put_at // 1000 + 1)
-        return await self._written_at(file) >= earliest
+        written = await self._written_at(file)
+        # What another user has, and what the gateway put back, must have been written after that for certain.
+        since = max(started_at, self._put_at(file))
+        certain = bool(owners) or since > started_at
+        return written - certain >= since / 1000
 
     async def _written_at(self, file: StoredFile) -> float:
-        """Return when a file was written, in seconds since the epoch; 0 where ComfyUI does not say so."""
+        """Return when a file was written, in seconds since the epoch; 0 where ComfyUI does not say so.
+
+        aiohttp, which serves ComfyUI's files, rounds up to whole seconds: the file is up to a second older.
+        """
         place = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         try:
             async with self._upstream.stream(Request("HEAD", "/view", place)) as reply:

@@ -18,7 +18,7 @@ from tests.integration.clients.site import PATIENCE_SECONDS, Site, until, workfl
 
 pytestmark = pytest.mark.slow
 
-SLOW = "[stand-in: slow 1] a harbour"
+SLOW = "[stand-in: slow 60] a harbour"
 
 
 @contextmanager
@@ -112,6 +112,7 @@ def test_a_file_is_there_when_its_event_comes(site: Site) -> None:
         ended = client.get(f"/history/{job}").json()
         with site.client(site.bob) as other:
             assert other.get("/view", params=file).status_code == 404
+        client.post(f"/api/v2/jobs/{job}/cancel").raise_for_status()
     assert Image.open(BytesIO(answer.content)).size == (32, 32)
     assert ended == {}, "the job still runs: the file was not waited for"
 

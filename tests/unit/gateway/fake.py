@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import mimetypes
 import re
 import struct
@@ -69,6 +70,8 @@ class FakeComfyUI:
     pending: list[list[Any]] = field(default_factory=list)
     history: dict[str, Any] = field(default_factory=dict)
     files: dict[tuple[str, str, str], tuple[bytes, str]] = field(default_factory=dict)
+    start_ms: int = START_MS
+    """When every job starts, in milliseconds since the epoch."""
     written: dict[tuple[str, str, str], float] = field(default_factory=dict)
     """When files were written, in seconds since the epoch; the others were when the job started."""
     sockets: dict[str, web.WebSocketResponse] = field(default_factory=dict)
@@ -155,7 +158,8 @@ class FakeComfyUI:
         content, kind = self.files[name]
         if self.hang:
             return await self._half(request, content)
-        written = formatdate(self.written.get(name, START_MS / 1000), usegmt=True)
+        # aiohttp, which serves ComfyUI's files, rounds up.
+        written = formatdate(math.ceil(self.written.get(name, self.start_ms / 1000)), usegmt=True)
         return web.Response(body=content, content_type=kind, headers={"Last-Modified": written})
 
     @staticmethod
@@ -279,7 +283,7 @@ class FakeComfyUI:
         item = next(item for item in self.pending if item[1] == job_id)
         self.pending.remove(item)
         self.running.append(item)
-        await self._send("execution_start", {"prompt_id": job_id, "timestamp": START_MS})
+        await self._send("execution_start", {"prompt_id": job_id, "timestamp": self.start_ms})
         await self._send("progress", {"prompt_id": job_id, "node": "9", "value": 1, "max": 2})
 
     async def say(self, message: str | bytes) -> None:
@@ -320,8 +324,8 @@ class FakeComfyUI:
         failed = error is not None
         last = "execution_error" if failed else "execution_success"
         last = "execution_interrupted" if interrupted else last
-        start = ["execution_start", {"prompt_id": job_id, "timestamp": START_MS}]
-        told: dict[str, Any] = {**(error or {}), "prompt_id": job_id, "timestamp": START_MS + gpu_ms}
+        start = ["execution_start", {"prompt_id": job_id, "timestamp": self.start_ms}]
+        told: dict[str, Any] = {**(error or {}), "prompt_id": job_id, "timestamp": self.start_ms + gpu_ms}
         messages = [start, [last, told]]
         status = {"status_str": "error" if failed else "success", "completed": not failed, "messages": messages}
         outputs = {} if failed else {"9": {"images": [file]}} | self.echoed

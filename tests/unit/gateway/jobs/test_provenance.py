@@ -80,6 +80,17 @@ async def test_anothers_file_is_had_only_when_it_was_written_anew(gate: Gate, at
     assert await ran(gate, gate.alice, ECHO, put(gate, TEMPORARY, START + at)) == (names if kept else [])
 
 
+@pytest.mark.parametrize(("at", "kept"), [(0.047, False), (0.948, False), (1.5, True)])
+async def test_anothers_file_of_the_second_in_which_the_job_started_is_not_its_own(
+    gate: Gate, at: float, kept: bool
+) -> None:
+    """ComfyUI rounds the time of a file up to the next second, which may be after the start."""
+    names = [TEMPORARY["filename"]]
+    assert await ran(gate, gate.bob, PREVIEW, put(gate, TEMPORARY)) == names
+    gate.comfy.start_ms = START_MS + 948
+    assert await ran(gate, gate.alice, ECHO, put(gate, TEMPORARY, START + at)) == (names if kept else [])
+
+
 async def test_the_same_preview_is_shown_to_both_who_ask_for_it(gate: Gate) -> None:
     for client in (gate.bob, gate.alice):
         assert await ran(gate, client, PREVIEW, put(gate, TEMPORARY)) == [TEMPORARY["filename"]]
