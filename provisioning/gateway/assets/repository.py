@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, insert, select, true, update
 
 from provisioning.gateway.assets.store.paths import StoredCopy, store_path_of
 from provisioning.gateway.core.database import sql_helpers
@@ -51,7 +51,14 @@ def _from_row(row: Sequence[Any]) -> Asset:
     return Asset(*row)
 
 
+# Statements are built once: to build one costs more than to execute it.
+_NEW = insert(AssetRow)
 _EVERY = select(*columns(AssetRow, [field.name for field in fields(Asset)])).order_by(AssetRow.sequence)
+AT = and_(
+    *(column == bindparam(column.key) for column in columns(AssetRow, [field.name for field in fields(StoredFile)]))
+)
+"""Finds the assets that ComfyUI keeps as the file whose fields are the parameters."""
+_OF_JOB = _EVERY.where(AssetRow.job_id == bindparam("job"))
 
 
 class AssetStore:
@@ -83,8 +90,8 @@ class AssetStore:
 
     async def maker_of(self, file: StoredFile, owner: str | None) -> str | None:
         """Return the newest job that made a file of this name and that `owner` may see, or None."""
-        made = select(AssetRow.job_id).where(*at(file), _of(owner)).order_by(AssetRow.sequence.desc()).limit(1)
-        return await self._database.read(lambda connection: connection.execute(made).scalar())
+        made = select(AssetRow.job_id).where(AT, _of(owner)).order_by(AssetRow.sequence.desc()).limit(1)
+        return await self._database.read(lambda connection: connection.execute(made, asdict(file)).scalar())
 
     async def of_job(self, job_id: str) -> list[Asset]:
         """Return what a job made."""
@@ -111,17 +118,12 @@ class AssetStore:
 
 def add(connection: Connection, asset: Asset) -> None:
     """Keep a new asset, within somebody's transaction."""
-    connection.execute(insert(AssetRow).values(**asdict(asset)))
+    connection.execute(_NEW, asdict(asset))
 
 
 def made_by(connection: Connection, job_id: str) -> list[Asset]:
     """Return what a job made, within somebody's transaction."""
-    return [_from_row(row) for row in connection.execute(_EVERY.where(AssetRow.job_id == job_id))]
-
-
-def at(file: StoredFile) -> tuple[ColumnElement[bool], ...]:
-    """Return what is true of the assets that ComfyUI keeps at this place."""
-    return AssetRow.type == file.type, AssetRow.subfolder == file.subfolder, AssetRow.filename == file.filename
+    return [_from_row(row) for row in connection.execute(_OF_JOB, {"job": job_id})]
 
 
 def _of(owner: str | None) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Executable, delete, func, insert, select, true, update
+from sqlalchemy import Connection, Executable, Update, bindparam, delete, func, insert, select, true, update
 
 from provisioning.gateway.assets import repository as asset_repository
 from provisioning.gateway.assets.expiry import Expiry
@@ -44,6 +44,12 @@ SYSTEM_CLOCK = SystemClock()
 
 MAX_WAITING = 10_000
 """Request rows in memory; what cannot be written is in the log all the same."""
+
+# Statements are built once: to build one costs more than to execute it. What they set is what they are executed with.
+_CHANGE = update(JobRow).where(JobRow.id == bindparam("job"))
+_CHANGE_UNFINISHED = _CHANGE.where(JobRow.finished_at.is_(None))
+_CHANGE_DISPATCHING = _CHANGE.where(JobRow.state == JobState.DISPATCHING)
+_NEW_REQUEST = insert(RequestRow)
 
 
 class RequestRecord(NamedTuple):
@@ -105,27 +111,26 @@ class Ledger(JobQueries):
 
     async def dispatching(self, job: Job) -> None:
         """Write down that ComfyUI may have the job from now on."""
-        await self._change(job, JobRow.finished_at.is_(None), state=JobState.DISPATCHING, attempts=job.attempts)
+        await self._change(_CHANGE_UNFINISHED, job, state=JobState.DISPATCHING, attempts=job.attempts)
 
     async def requeued(self, job: Job) -> None:
         """Write down that ComfyUI does not have the job after all."""
-        values = {"state": JobState.ACCEPTED, "attempts": job.attempts, "started_at": None}
-        await self._change(job, JobRow.finished_at.is_(None), **values)
+        await self._change(_CHANGE_UNFINISHED, job, state=JobState.ACCEPTED, attempts=job.attempts, started_at=None)
 
     async def queued(self, job: Job, now: int) -> None:
         """Write down that ComfyUI has the job."""
-        await self._change(job, JobRow.state == JobState.DISPATCHING, state=JobState.QUEUED, queued_at=now)
+        await self._change(_CHANGE_DISPATCHING, job, state=JobState.QUEUED, queued_at=now)
 
     async def started(self, job: Job) -> None:
         """Write down that ComfyUI works on the job."""
-        await self._change(job, JobRow.finished_at.is_(None), state=JobState.RUNNING, started_at=job.started_at)
+        await self._change(_CHANGE_UNFINISHED, job, state=JobState.RUNNING, started_at=job.started_at)
 
     async def cancel_requested(self, job: Job) -> None:
         """Write down that the owner wants the job gone."""
-        await self._change(job, true(), cancel_requested=True)
+        await self._change(_CHANGE, job, cancel_requested=True)
 
-    async def _change(self, job: Job, where: ColumnElement[bool], **values: object) -> None:
-        await self._execute(update(JobRow).where(JobRow.id == job.id, where).values(**values))
+    async def _change(self, change: Update, job: Job, **values: object) -> None:
+        await self._database.run(lambda connection: connection.execute(change, {"job": job.id, **values}).close())
 
     async def finished(self, job: Job, outcome: JobOutcome) -> bool:
         """Write down how the job ended; False when that was known already, so that nothing counts twice."""
@@ -133,6 +138,7 @@ class Ledger(JobQueries):
 
     def _finish(self, connection: Connection, job: Job, outcome: JobOutcome) -> bool:
         values = {
+            "job": job.id,
             "state": outcome.state,
             "started_at": outcome.started_at,
             "finished_at": outcome.finished_at,
@@ -142,8 +148,7 @@ class Ledger(JobQueries):
             "error": outcome.error,
             "hidden": outcome.hidden,
         }
-        unfinished = update(JobRow).where(JobRow.id == job.id, JobRow.finished_at.is_(None))
-        changed = connection.execute(unfinished.values(**values)).rowcount == 1
+        changed = connection.execute(_CHANGE_UNFINISHED, values).rowcount == 1
         if changed:
             for output in outcome.files:
                 asset_repository.add(connection, asset_of(job, output, outcome.finished_at))
@@ -160,7 +165,7 @@ class Ledger(JobQueries):
 
     async def release_key(self, job: Job) -> None:
         """Forget the idempotency key of a job that never ran, so that it can be tried again."""
-        await self._change(job, true(), idempotency_key=None)
+        await self._change(_CHANGE, job, idempotency_key=None)
 
     async def forget_refused(self, job: Job) -> None:
         """Forget a job that ComfyUI refused, so that its id can be given to another one."""
@@ -218,7 +223,7 @@ class Ledger(JobQueries):
         self._requests.clear()
         if rows:
             values = [row._asdict() for row in rows]
-            await self._database.run(lambda connection: connection.execute(insert(RequestRow), values).close())
+            await self._database.run(lambda connection: connection.execute(_NEW_REQUEST, values).close())
 
     async def writable(self) -> bool:
         """Return whether a row can be written now."""

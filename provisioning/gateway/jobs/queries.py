@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Executable, Row, func, select, true
+from sqlalchemy import ColumnElement, Connection, Executable, Row, bindparam, func, select, true
 
 from provisioning.gateway.assets import repository as asset_repository
 from provisioning.gateway.assets.repository import Asset
@@ -20,6 +21,11 @@ from provisioning.gateway.upstream.stored_file import StoredFile
 
 HISTORY_LIMIT = 1000
 """Most history entries in one answer."""
+
+# Statements are built once: to build one costs more than to execute it.
+_MADE = select(AssetRow.owner).where(asset_repository.AT)
+_OWNERS = _MADE.distinct()
+_OWNED = _MADE.where(AssetRow.owner == bindparam("owner")).limit(1)
 
 
 class JobQueries:
@@ -83,14 +89,12 @@ class JobQueries:
 
     async def owns(self, owner: str, file: StoredFile) -> bool:
         """Return whether a job of `owner` made this file."""
-        found = select(AssetRow.id).where(*asset_repository.at(file), AssetRow.owner == owner)
-        return bool(await self._all(found.limit(1)))
+        parameters = {"owner": owner, **asdict(file)}
+        return await self._database.read(lambda connection: connection.execute(_OWNED, parameters).first() is not None)
 
     async def owners(self, file: StoredFile) -> set[str]:
         """Return everybody who has this file, as an upload or a result."""
-        return {
-            row.owner for row in await self._all(select(AssetRow.owner).where(*asset_repository.at(file)).distinct())
-        }
+        return await self._database.read(lambda connection: set(connection.execute(_OWNERS, asdict(file)).scalars()))
 
     async def usage(self, owner: str | None, since: int) -> list[dict[str, Any]]:
         """Sum up the jobs submitted since a time, by key and state; of everybody when `owner` is None."""

@@ -6,6 +6,7 @@ name is an HMAC: it cannot be guessed from the owner's name, and it never leaves
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import re
@@ -84,6 +85,7 @@ class OwnerNamespace:
         return text.replace(self.root + "/", "").replace(self.root, "") if self.root else text
 
 
+@functools.lru_cache(maxsize=4096)
 def namespace_of(pepper: str, owner: str, *, admin: bool) -> OwnerNamespace:
     """Return the realm of an owner."""
     if admin:

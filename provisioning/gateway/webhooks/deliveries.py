@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, insert, select, true, update
 
 from provisioning.gateway.core.database.database import Database
 from provisioning.gateway.core.problems import Code, Problem
@@ -23,6 +23,20 @@ OF_ALL = 64
 """Largest number of deliveries loaded at once; the rest stays due."""
 
 
+def _due() -> Select[Any]:
+    """Return the statement that finds what is due at `now` and not among the deliveries that are `busy`."""
+    order = (DeliveryRow.next_at, DeliveryRow.sequence)
+    place = func.row_number().over(partition_by=DeliveryRow.endpoint_id, order_by=order).label("place")
+    is_due = and_(DeliveryRow.next_at <= bindparam("now"), DeliveryRow.id.not_in(bindparam("busy", expanding=True)))
+    first = select(DeliveryRow.id, place).where(is_due).subquery()
+    query = records.DELIVERY.join(first, first.c.id == DeliveryRow.id).where(first.c.place <= OF_ONE_ENDPOINT)
+    return query.order_by(*order).limit(OF_ALL)
+
+
+_DUE = _due()
+"""Built once: to build it costs more than to execute it."""
+
+
 class Deliveries:
     """All deliveries."""
 
@@ -34,12 +48,7 @@ class Deliveries:
 
         So an endpoint with thousands that wait does not hide the others'.
         """
-        order = (DeliveryRow.next_at, DeliveryRow.sequence)
-        place = func.row_number().over(partition_by=DeliveryRow.endpoint_id, order_by=order).label("place")
-        due = select(DeliveryRow.id, place).where(DeliveryRow.next_at <= now, DeliveryRow.id.not_in(list(busy)))
-        first = due.subquery()
-        query = records.DELIVERY.join(first, first.c.id == DeliveryRow.id).where(first.c.place <= OF_ONE_ENDPOINT)
-        return await self._select(query.order_by(*order).limit(OF_ALL))
+        return await self._select(_DUE, now=now, busy=list(busy))
 
     async def page(self, owner: str | None, *, before: int, limit: int, endpoint_id: str | None) -> list[Delivery]:
         """Return deliveries whose row comes before another, newest first."""
@@ -122,8 +131,8 @@ class Deliveries:
 
         await self._database.run(work)
 
-    async def _select(self, query: Select[Any]) -> list[Delivery]:
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
+    async def _select(self, query: Select[Any], **parameters: object) -> list[Delivery]:
+        rows = await self._database.read(lambda connection: connection.execute(query, parameters).all())
         return [records.delivery(row) for row in rows]
 
 

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 
 import orjson
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from provisioning.gateway.core.database import sql_helpers
 from provisioning.gateway.webhooks import signing
@@ -14,6 +14,14 @@ from provisioning.gateway.webhooks.event_types import EventType
 from provisioning.gateway.webhooks.tables import DeliveryRow, EndpointRow, MessageRow, TargetRow
 
 PENDING = "pending"
+
+# Statements are built once: to build one costs more than to execute it.
+_OWN = TargetRow.subject == bindparam("subject")
+_TARGET = select(TargetRow.endpoint_id, TargetRow.url).where(_OWN)
+_FORGET_TARGET = delete(TargetRow).where(_OWN)
+_LIVING = select(EndpointRow.id, EndpointRow.types).where(
+    EndpointRow.owner == bindparam("owner"), EndpointRow.disabled_at.is_(None)
+)
 
 Receiver = tuple[str, str | None]
 """An endpoint's id, and a single job's or batch's address where it is not the endpoint's own."""
@@ -49,20 +57,16 @@ def enqueue_end(connection: Connection, owner: str, kind: EventType, subject: st
     Its own address is forgotten: there is one end.
     """
     receivers: list[Receiver] = [(endpoint_id, None) for endpoint_id in _chosen(connection, owner, kind)]
-    own = TargetRow.subject == subject
-    target = connection.execute(select(TargetRow.endpoint_id, TargetRow.url).where(own)).one_or_none()
+    target = connection.execute(_TARGET, {"subject": subject}).one_or_none()
     if target is not None:
         receivers.append((target.endpoint_id, target.url))
-        connection.execute(delete(TargetRow).where(own))
+        connection.execute(_FORGET_TARGET, {"subject": subject})
     if receivers:
         enqueue(connection, owner, kind, subject, receivers, now)
 
 
 def _chosen(connection: Connection, owner: str, kind: EventType) -> list[str]:
-    living = select(EndpointRow.id, EndpointRow.types).where(
-        EndpointRow.owner == owner, EndpointRow.disabled_at.is_(None)
-    )
-    return [row.id for row in connection.execute(living) if kind in orjson.loads(row.types)]
+    return [row.id for row in connection.execute(_LIVING, {"owner": owner}) if kind in orjson.loads(row.types)]
 
 
 def enqueue(
