@@ -51,7 +51,9 @@ class Gateway:
         self._router = router
         self._handlers = handlers
         self._sockets = sockets
-        self._refusals = refusal_throttle.RefusalThrottle(internal.refusals_per_second, internal.refusal_burst)
+        self._refusals = refusal_throttle.RefusalThrottle(
+            internal.refusals_per_second, internal.refusal_burst, internal.refusal_delay_seconds
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._watching: asyncio.Task[None] | None = None
 

@@ -32,3 +32,5 @@ class InternalLimits(BaseModel):
     """Refusals of a flood that are answered in one second; the rest of the time is for admitted requests."""
     refusal_burst: int = Field(default=100, ge=0)
     """Refusals that are answered at once before any waits."""
+    refusal_delay_seconds: float = Field(default=1.0, gt=0)
+    """No refusal waits longer: a Retry-After is at least as long."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 STATUSES = frozenset({401, 429, 503})
 """Refusals after which a client that asks again at once is refused again."""
 
-MOST_SECONDS = 1.0
-"""No refusal waits longer: a Retry-After is at least as long."""
-
 
 class RefusalThrottle:
     """Delays refusals once there are many."""
 
-    def __init__(self, per_second: float, burst: int) -> None:
-        """Delay every refusal after the first `burst`, so that `per_second` of them are answered."""
+    def __init__(self, per_second: float, burst: int, most_seconds: float) -> None:
+        """Answer `burst` refusals at once and `per_second` after them; delay none by more than `most_seconds`."""
+        self._most_seconds = most_seconds
         self._per_second = per_second
         self._burst = burst
         self._free_at = 0.0
@@ -21,6 +19,6 @@ class RefusalThrottle:
     def delay(self, now: float) -> float:
         """Return how many seconds a refusal is to wait that is ready now, by any clock that never steps back."""
         wait, free = max(self._free_at - now, 0.0), self._burst / self._per_second
-        if wait < free + MOST_SECONDS:
+        if wait < free + self._most_seconds:
             self._free_at = now + wait + 1 / self._per_second
-        return min(max(wait - free, 0.0), MOST_SECONDS)
+        return min(max(wait - free, 0.0), self._most_seconds)

@@ -39,7 +39,7 @@ class Running:
 
 def answers(url: str, key: str) -> bool:
     try:
-        asked = requests.get(f"{url}/queue", headers={"Authorization": f"Bearer {key}"}, timeout=10)
+        asked = requests.get(f"{url}/queue", headers={"Authorization": f"Bearer {key}"}, timeout=60)
     except (requests.ConnectionError, requests.Timeout):
         return False
     return asked.status_code == 200

@@ -28,7 +28,7 @@ class Pod:
 
     shared: Path
     name: str
-    silence_seconds: float = 3.0
+    silence_seconds: float = 10.0
     comfy_port: int = field(default_factory=kept_port)
     setup: Setup = field(init=False)
     running: list[BaseProcess] = field(default_factory=list)

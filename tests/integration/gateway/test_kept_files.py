@@ -16,7 +16,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from provisioning.gateway.assets.store.store import DRAFTS
-from tests.unit.gateway.conftest import workflow
+from tests.unit.gateway.conftest import until, workflow
 from tests.unit.gateway.fake import PNG, FakeComfyUI
 from tests.unit.gateway.gateway_process import Setup, prepare, serving
 
@@ -73,6 +73,8 @@ async def one_kill(setup: Setup, kept: dict[str, bytes], name: str) -> None:
     async with serving(setup) as gateway, setup.client() as client:
         works = [asyncio.create_task(upload(client, kept, f"{name}-{each}")) for each in range(3)]
         works.append(asyncio.create_task(order(client)))
+        known = len(kept)
+        await until(lambda: len(kept) > known)
         await asyncio.sleep(0.3 + CHANCE.random())
         gateway.kill()
         await asyncio.gather(*works)

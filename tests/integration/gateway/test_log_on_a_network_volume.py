@@ -62,7 +62,7 @@ async def volume(tmp_path: Path) -> AsyncIterator[NetworkVolume]:
 
 
 def opened(root: Path, volume: NetworkVolume, disk: str = "disk") -> Database:
-    return open_database(settings(root, disk, log=str(volume.path / "gateway-log"), volume_patience_seconds=1))
+    return open_database(settings(root, disk, log=str(volume.path / "gateway-log"), volume_patience_seconds=5))
 
 
 async def change(database: Database, value: int) -> None:
@@ -90,14 +90,14 @@ async def test_what_a_change_costs_where_opening_takes_a_millisecond(tmp_path: P
 async def test_a_stall_and_errors_lose_nothing_and_reads_go_on(tmp_path: Path, volume: NetworkVolume) -> None:
     database = opened(tmp_path, volume)
     await change(database, 1)
-    volume.order(Orders(stalled_until=time.time() + 6))
+    stalled_until = time.time() + 20
+    volume.order(Orders(stalled_until=stalled_until))
     with pytest.raises(Problem) as late:
         await change(database, 2)
     assert (late.value.code, late.value.entry.status) == (Code.STORE_UNAVAILABLE, 503)
-    began = time.monotonic()
     assert await database.read(partial(sql_helpers.get_meta, name="n")) == "2"
-    assert time.monotonic() - began < 1
-    await until(lambda: not_refused(database), seconds=60)
+    assert time.time() < stalled_until, "the read did not wait for the volume"
+    await until(lambda: not_refused(database))
     volume.order(Orders(failing_writes=2))
     done = 0
     for number in range(3, 40):
@@ -134,7 +134,7 @@ async def test_at_its_size_a_change_is_told_the_remedy_and_room_lets_it_go_on(
     assert (told.value.code, told.value.entry.status) == (Code.STORAGE_FULL, 507)
     assert "volume.sizeGb" in told.value.detail
     full.unlink()
-    await until(lambda: not_refused(database), seconds=60)
+    await until(lambda: not_refused(database))
     await change(database, 200)
     database.close()
     again = opened(tmp_path, volume, "second")

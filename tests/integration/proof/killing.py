@@ -127,7 +127,7 @@ def _kill(process: subprocess.Popen[bytes], victim: str) -> bool:
             os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=BOUND)
     if provider:
-        until(lambda: not alive(provider), "the end of the provider", 30)
+        until(lambda: not alive(provider), "the end of the provider", BOUND)
     _clear_away(family)
     return process.returncode != 0
 

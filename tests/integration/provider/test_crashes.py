@@ -47,7 +47,7 @@ def test_the_plugin_does_not_outlive_its_engine(stack: Stack, runpod: Emulator) 
     plugin = plugin_of(process)
     assert plugin
     os.kill(process.pid, signal.SIGKILL)
-    until(lambda: not alive(plugin), "the plugin ends", bound=30)
+    until(lambda: not alive(plugin), "the plugin ends")
     silent_from = len(runpod.requests())
     time.sleep(1)  # Long enough for several of the polls it would make.
     assert len(runpod.requests()) == silent_from

@@ -170,7 +170,7 @@ async def test_it_stalls_when_told_so_and_goes_on(runtime: NamespaceRuntime, sta
 
 
 async def test_a_pod_that_waits_for_its_volume_is_ended_all_the_same(state: Path) -> None:
-    runtime = NamespaceRuntime(state, grace_seconds=1.0, keeper_seconds=2.0)
+    runtime = NamespaceRuntime(state, grace_seconds=1.0, keeper_seconds=5.0)
     (state / "volumes/v1").mkdir(parents=True)
     await runtime.start(pod(state, "echo up; while :; do date > f; sleep 0.05; done"))
     await wait_for_log(runtime, "pod1", "up")

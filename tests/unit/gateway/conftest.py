@@ -197,7 +197,7 @@ async def finish(gate: Gate, job: str, error: dict[str, Any] | None = None) -> d
     return file
 
 
-async def until(condition: Callable[[], Any | Awaitable[Any]], seconds: float = 60) -> None:
+async def until(condition: Callable[[], Any | Awaitable[Any]], seconds: float = 120) -> None:
     """Wait for something that comes over a loopback socket."""
     async with asyncio.timeout(seconds):
         while True:

@@ -100,7 +100,7 @@ class UnkindVolume(VolumeFiles):
 FULL, BROKEN = errno.EDQUOT, errno.EIO
 
 
-def on(volume: VolumeFiles, root: Path, patience_seconds: float = 0.3, log_bytes: int | None = None) -> Database:
+def on(volume: VolumeFiles, root: Path, patience_seconds: float = 3.0, log_bytes: int | None = None) -> Database:
     """Return a database whose log is on such a volume."""
     given = settings(root)
     file = root / "disk" / "gateway.db"

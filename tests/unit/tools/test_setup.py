@@ -134,7 +134,7 @@ def test_the_launcher_runs_the_engine_with_our_settings(paths: SetupPaths) -> No
 
 
 def test_a_long_command_is_never_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    progress.run("waiting", ["sleep", "1"], log=tmp_path / "log", beat_seconds=0.05)
+    progress.run("waiting", ["sleep", "2"], log=tmp_path / "log", beat_seconds=0.05)
     assert capsys.readouterr().err.count("waiting:") >= 2
 
 
@@ -146,7 +146,7 @@ def test_a_failing_command_ends_with_its_last_words(tmp_path: Path) -> None:
 def test_a_command_past_its_limit_is_ended_with_its_children(tmp_path: Path) -> None:
     script = f"sleep 60 & echo $! > {tmp_path}/child; wait"
     with pytest.raises(SetupError, match="was stopped"):
-        progress.run("hanging", ["sh", "-c", script], log=tmp_path / "log", limit_seconds=2.0, beat_seconds=0.05)
+        progress.run("hanging", ["sh", "-c", script], log=tmp_path / "log", limit_seconds=5.0, beat_seconds=0.05)
     assert ends(int((tmp_path / "child").read_text()))
 
 

@@ -408,7 +408,7 @@ async def test_a_volume_that_never_heals_ends_the_job(gate: Gate, monkeypatch: p
     assert (shown["status"], shown["error"]["code"]) == ("failed", "result_not_kept")
 
 
-@pytest.mark.parametrize("internal", [{"file_stall_seconds": 1.0}])
+@pytest.mark.parametrize("internal", [{"file_stall_seconds": 3.0}])
 async def test_a_volume_that_stalls_keeps_nobody_for_ever(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     stalled, fsync = threading.Event(), os.fsync
 

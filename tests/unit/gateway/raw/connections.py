@@ -11,7 +11,7 @@ async def talk(port: int, data: bytes) -> bytes:
     writer.write(data)
     received = b""
     try:
-        while chunk := await asyncio.wait_for(reader.read(65536), 3 if received else 60):
+        while chunk := await asyncio.wait_for(reader.read(65536), 10 if received else 60):
             received += chunk
     except (TimeoutError, ConnectionResetError):
         pass

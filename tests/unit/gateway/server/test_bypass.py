@@ -18,7 +18,7 @@ from tests.unit.gateway.raw.requests import Raw
 
 LEAST = 200
 CANARY = "canary-of-alice"
-PATIENCE = 5.0
+PATIENCE = 60.0
 HANGS = b"nothing came, and the connection stayed"
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 

@@ -303,7 +303,7 @@ async def dribbled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, b
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("overrides", [{"max_requests_per_owner": 1, "idle_seconds": 3.0}])
+@pytest.mark.parametrize("overrides", [{"max_requests_per_owner": 1, "idle_seconds": 10.0}])
 async def test_a_long_answer_that_nobody_reads_keeps_its_place_and_is_cut_off(gate: Gate, port: int) -> None:
     """Or else whoever asks again and again without reading has the gateway hold as many answers."""
     gate.comfy.nonsense = {

@@ -27,7 +27,7 @@ REST = b" /prompt HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 0\r\nConnect
 
 def is_refused(port: int) -> bool:
     """Say whether nobody listens at a port."""
-    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=5):
+    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=60):
         return False
     return True
 

@@ -162,7 +162,7 @@ SLOW_PARTS = [(rebuild, "rebuild"), (generations, "write")]
 def test_a_start_that_takes_longer_than_the_bound_is_not_taken_as_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, part: str
 ) -> None:
-    bound = 2.0
+    bound = 4.0
     given = settings(tmp_path, silence_seconds=bound)
     open_database(given).close()
     work, looks = getattr(module, part), []
@@ -171,7 +171,7 @@ def test_a_start_that_takes_longer_than_the_bound_is_not_taken_as_dead(
         newest = epochs(tmp_path).newest()
         assert newest is not None
         other = Predecessor(newest, "pod-b", bound)
-        until = time.monotonic() + 2 * bound
+        until = time.monotonic() + 1.5 * bound
         while time.monotonic() < until:
             looks.append(other.is_over())
             time.sleep(0.05)

@@ -248,9 +248,9 @@ async def test_a_slow_reader_holds_up_the_sender_and_not_the_memory() -> None:
 
 
 async def test_a_request_fails_when_the_client_closes(opened: Opened) -> None:
-    _, comfy = await opened(OK, held=True)
+    server, comfy = await opened(OK, held=True)
     asking = asyncio.create_task(refused(comfy))
-    await asyncio.sleep(0.05)
+    await until(lambda: server.asked)
     await comfy.close()
     assert await asking is Code.UPSTREAM_ERROR
 

@@ -51,7 +51,7 @@ def _socket(*options: int) -> socket.socket:
 
 def test_nothing_listens_until_the_gateway_does(port: int) -> None:
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
+        socket.create_connection(("127.0.0.1", port), timeout=60)
 
 
 def test_the_gateway_can_listen_beside_it_again_and_again(port: int) -> None:
@@ -59,7 +59,7 @@ def test_the_gateway_can_listen_beside_it_again_and_again(port: int) -> None:
         with _socket(socket.SO_REUSEADDR, socket.SO_REUSEPORT) as gateway:
             gateway.bind(("0.0.0.0", port))  # noqa: S104  (what the gateway does)
             gateway.listen()
-            with closing(socket.create_connection(("127.0.0.1", port), timeout=5)), closing(gateway.accept()[0]):
+            with closing(socket.create_connection(("127.0.0.1", port), timeout=60)), closing(gateway.accept()[0]):
                 pass
 
 

@@ -322,25 +322,25 @@ async def test_everything_is_bounded_and_the_installer_goes_on(pod: Pod) -> None
     await first.until("half")
     await first.kill()
     with pytest.raises(ProvisioningError, match="no progress for 1 s"):
-        await Run(request(pod), PushTimeouts(1, 20)).task
+        await Run(request(pod), PushTimeouts(1, 60)).task
     assert job.running(pod.layout) is not None
 
 
 @pytest.mark.slow
 async def test_the_bound_counts_only_while_nothing_moves(pod: Pod) -> None:
     """Two hundred gigabytes take hours; a rate that is told again and again without another byte is no progress."""
-    run = Run(request(pod), PushTimeouts(4, 20))
+    run = Run(request(pod), PushTimeouts(10, 60))
     await run.until("half")
     record = job.running(pod.layout)
     assert record is not None
     progress = Progress(job.progress_path(pod.layout, record.run))
-    for count in range(20):
+    for count in range(40):
         progress.emit("models", "running", "1 MB/s", done=501 + count, total=1000)
         await asyncio.sleep(0.3)
     assert not run.task.done()
-    with pytest.raises(ProvisioningError, match="no progress for 4 s"):  # noqa: PT012  (it must happen in between)
+    with pytest.raises(ProvisioningError, match="no progress for 10 s"):  # noqa: PT012  (it must happen in between)
         for count in range(100):
-            progress.emit("models", "running", f"{count} MB/s", done=521, total=1000)
+            progress.emit("models", "running", f"{count} MB/s", done=541, total=1000)
             await asyncio.wait([run.task], timeout=0.3)
             if run.task.done():
                 await run.task

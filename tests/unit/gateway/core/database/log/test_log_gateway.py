@@ -47,7 +47,7 @@ async def gate(
     database = on(volume, tmp_path)
     log = database.log
     assert isinstance(log, EpochLog)
-    log.heartbeat = Heartbeat(log.epoch, log.health, "pod", 2.0)
+    log.heartbeat = Heartbeat(log.epoch, log.health, "pod", 10.0)
     log.heartbeat.start()
     store, ledger = Keys(database, PEPPER, clock), Ledger(database, 3.6)
     app = create_app(
@@ -84,7 +84,7 @@ async def test_a_submission_that_the_volume_did_not_take_never_runs_and_can_be_m
         began = time.monotonic()
         assert (await order(gate.alice, "one")).status_code == 503
         took.append(time.monotonic() - began)
-    assert min(took) < 0.25, "it is known by now that the volume stalls: whoever waited, waited 0.3 s"
+    assert min(took) < 2, "it is known by now that the volume stalls: only the first request waited, for 3 s"
     assert (await gate.client(None).get("/livez")).status_code == 200
     assert (await gate.alice.get(f"/api/v2/jobs/{running}")).status_code == 200, "reads go on"
     assert (await gate.client(None).get("/readyz")).status_code == 503
