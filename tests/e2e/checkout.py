@@ -1,4 +1,4 @@
-"""A clone of the project in a folder of its own, used only as a person would: by make, git and curl."""
+"""A clone of the project in a folder of its own, used by make, git and curl alone."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.e2e import walls
+from tests.e2e import isolation_check
 from tests.e2e.checkout import ROOT, Checkout
 from tests.emulator.runtimes.namespace_network import PREFIX, owner_tag, table_name
 
@@ -146,7 +146,7 @@ def test_a_newcomer_gets_an_image_and_ends_with_no_bill(checkout: Checkout) -> N
     _walk(checkout, "namespace" if root_on_linux else "process")
     assert not root_on_linux or _traces(checkout)
     if root_on_linux:
-        walls.hold(checkout)
+        isolation_check.run(checkout)
     _ends(checkout)
     checkout.made("stop-emulator")
     if root_on_linux:

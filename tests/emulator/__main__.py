@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from tests.emulator import choice, daemon
+from tests.emulator import daemon, runtime_selection
 from tests.emulator.runtimes.process import ProcessRuntime
 from tests.emulator.server import UnavailableError, serve
 
@@ -28,7 +28,7 @@ runtimes:
   namespace  Linux as root: each pod has its own root, users, processes and network. No GPU, no other image.
   process    everywhere: plain processes and directories. What it cannot show:
 {limits}
-  auto       namespace where this machine can, else process; the choice is printed at start.
+  auto       namespace where this machine can, else process; the runtime_selection is printed at start.
 
 API key: any text; what precedes a + in it is the account. Keys that begin with rpa_invalid are refused.
 Network volumes in the namespace runtime are as public logs show RunPod's, by FUSE, where /dev/fuse, libfuse3 and
@@ -68,7 +68,9 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--port", type=int, default=DEFAULT_PORT, help="port on 127.0.0.1 (default %(default)s)")
         command.add_argument("--state", type=Path, default=DEFAULT_STATE, help="state directory (default %(default)s)")
-        command.add_argument("--runtime", choices=choice.CHOICES, default="auto", help="how pods run (default auto)")
+        command.add_argument(
+            "--runtime", choices=runtime_selection.RUNTIMES, default="auto", help="how pods run (default auto)"
+        )
     commands.choices["stop"].add_argument("--pods", action="store_true", help="end its pods too; volumes stay")
     return main
 

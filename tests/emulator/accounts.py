@@ -1,4 +1,4 @@
-"""Who calls: API keys, the scope of a pod's own key, the edge's dislike of some clients, and request quotas."""
+"""API keys, the scope of a pod's own key, clients that the firewall refuses, and rate limits."""
 
 from __future__ import annotations
 

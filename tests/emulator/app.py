@@ -1,4 +1,4 @@
-"""The emulator as an aiohttp application: every call passes the same gates before it reaches its noun."""
+"""The emulator as an aiohttp application: every call passes the same checks before its handler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.emulator import accounts, control, control_volumes, control_world, emulator, error_forms, nouns
+from tests.emulator import accounts, api_routes, control, control_account, control_volumes, emulator, error_forms
 from tests.emulator.callers import is_ours
 from tests.emulator.emulator import EMULATOR, Emulator
 from tests.emulator.faults import Effect
@@ -41,10 +41,10 @@ def create_app(emu: Emulator, *, with_control: bool = True) -> web.Application:
     middlewares = [refuse_foreign_names, *own, record, inject, guard]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app[EMULATOR] = emu
-    for routes in nouns.ROUTES:
+    for routes in api_routes.ROUTES:
         app.add_routes(routes)
     if with_control:
-        for control_routes in (control.routes, control_volumes.routes, control_world.routes):
+        for control_routes in (control.routes, control_volumes.routes, control_account.routes):
             app.add_routes(control_routes)
     return app
 

@@ -1,4 +1,4 @@
-"""What was spent, in buckets of time; records follow the emulator's clock and lag behind it when told to."""
+"""The billing API: costs in time buckets; records follow the emulator's clock and may lag behind it."""
 
 from __future__ import annotations
 

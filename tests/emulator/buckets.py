@@ -1,4 +1,4 @@
-"""Spans of time and money: what was billed between two moments, in buckets."""
+"""Time spans and costs: what was billed between two moments, in buckets."""
 
 from __future__ import annotations
 

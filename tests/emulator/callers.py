@@ -1,4 +1,4 @@
-"""Whose program calls: all users of a machine share its loopback, and whoever may make a pod runs commands as we do."""
+"""The user whose program calls: all users of a machine share its loopback, and a pod runs commands as ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The emulator's own control plane, below /_emulator: clock, stock, prices, faults, and what really is."""
+"""The emulator's control API below /_emulator: clock, stock, prices, faults and the real state of pods."""
 
 from __future__ import annotations
 

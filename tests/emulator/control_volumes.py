@@ -1,4 +1,4 @@
-"""The control plane's part for network volumes: what one that a pod has mounted is to do at once."""
+"""The control API of network volumes: faults injected into a mounted volume."""
 
 from __future__ import annotations
 

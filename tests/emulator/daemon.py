@@ -1,4 +1,4 @@
-"""The emulator in the background: a session of its own, which the end of whoever started it does not end."""
+"""The emulator as a background process in a session of its own, which outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from tests.emulator import choice
+from tests.emulator import runtime_selection
 from tests.emulator.runtimes.processes import Process, let_go, start_time
 from tests.emulator.server import HOST, UnavailableError, port_in_use, settle_runtime, source_hash
 from tests.emulator.state import State, write_atomically
@@ -167,7 +167,7 @@ def end_pods(place: Place, runtime: str) -> None:
     """End every pod of a stopped emulator: containers and records; volumes stay."""
     state = State.load(place.directory)
     # A runtime that is to take up nothing cleans everything away, also what nobody remembers.
-    chosen, _ = choice.choose(settle_runtime(state, runtime), place.directory)
+    chosen, _ = runtime_selection.select(settle_runtime(state, runtime), place.directory)
     asyncio.run(chosen.adopt({}))
     for pod in state.living_pods():
         pod.status, pod.ended_at = "TERMINATED", time.time() + state.clock_offset

@@ -1,4 +1,4 @@
-"""What the parts of the emulator share: one object, handed to each."""
+"""The object that the parts of the emulator share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forms in which errors of RunPod and of the network in front of it have been seen, for calls that a rule fails."""
+"""The error bodies of RunPod and of the network in front of it, for calls that a fault rule fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults as data: rules for single calls, and conditions under which all of this RunPod stands."""
+"""Fault rules for single calls, and conditions that hold for all of the emulator."""
 
 from __future__ import annotations
 

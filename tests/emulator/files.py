@@ -1,4 +1,4 @@
-"""A plain file server beside the API: stand-in repositories and small models, for pods to fetch."""
+"""A file server beside the API: stand-in repositories and small models, which pods download."""
 
 from __future__ import annotations
 

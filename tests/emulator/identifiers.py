@@ -1,4 +1,4 @@
-"""Ids as RunPod gives them."""
+"""Ids in RunPod's format."""
 
 from __future__ import annotations
 

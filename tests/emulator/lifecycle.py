@@ -1,4 +1,4 @@
-"""What happens to a pod between create and terminate: its container, its ports, its bill."""
+"""A pod from its creation to its termination: container, ports and billing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from functools import partial
 
 from tests.emulator.clock import Clock
 from tests.emulator.container import spec_of
-from tests.emulator.doors import Doors
 from tests.emulator.faults import Conditions
-from tests.emulator.inside import Inside
 from tests.emulator.market import disk_price, holds
+from tests.emulator.pod_listeners import PodListeners
 from tests.emulator.podlog import Logs
+from tests.emulator.port_proxies import PortProxies
 from tests.emulator.runtimes import Runtime, RuntimeFailureError
 from tests.emulator.state import Pod, Span, State
 
@@ -38,8 +38,8 @@ class Lifecycle:
         self._logs = logs
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._doors = Doors(runtime, state, conditions)
-        self.inside = Inside(runtime)
+        self._port_proxies = PortProxies(runtime, state, conditions)
+        self.pod_listeners = PodListeners(runtime)
 
     async def resume(self) -> None:
         """Take up the pods of an earlier emulator: what still runs goes on, what does not is EXITED."""
@@ -48,10 +48,10 @@ class Lifecycle:
             {key: spec_of(pod, self._state, self._conditions) for key, pod in living.items() if pod.started_at}
         )
         for pod in living.values():
-            await self._doors.open_http(pod)
+            await self._port_proxies.open_http(pod)
             if pod.started_at and (await self._runtime.status(pod.id)).running:
-                await self._doors.reopen_tcp(pod)
-                await self.inside.open(pod.id)
+                await self._port_proxies.reopen_tcp(pod)
+                await self.pod_listeners.open(pod.id)
             elif pod.started_at:
                 self._logs.system(pod.id, "the machine of the pod was down; the pod is stopped")
                 self._settle(pod, "EXITED")
@@ -81,14 +81,14 @@ class Lifecycle:
 
     async def create(self, pod: Pod) -> None:
         """Begin a new pod's life: it is recorded before the answer."""
-        await self._doors.open_http(pod)
+        await self._port_proxies.open_http(pod)
         self.launch(pod)
 
     async def update(self, pod: Pod, *, resets: bool) -> None:
         """Take up what was changed of a pod; a reset is for one that runs."""
         if resets and holds(pod):
             return await self.reset(pod)
-        await self._doors.open_http(pod)
+        await self._port_proxies.open_http(pod)
         self._settle(pod, pod.status)
         return None
 
@@ -107,7 +107,7 @@ class Lifecycle:
     async def reset(self, pod: Pod) -> None:
         """Start the pod's container again from its image: fresh disk, new TCP ports."""
         await self.halt(pod, "STARTING")
-        await self._doors.open_http(pod)
+        await self._port_proxies.open_http(pod)
         self._logs.system(pod.id, "the container is reset")
         self.launch(pod)
 
@@ -119,7 +119,7 @@ class Lifecycle:
             pod.ended_at = self._clock.now()
             self._settle(pod, "TERMINATED")
             await self._stop_container(pod)
-            await self._doors.close(pod)
+            await self._port_proxies.close(pod)
             await self._runtime.remove(pod.id)
             self._logs.forget(pod.id)
             await asyncio.to_thread(shutil.rmtree, self._state.directory / "volume-disks" / pod.id, ignore_errors=True)
@@ -130,7 +130,7 @@ class Lifecycle:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await self._doors.close_all()
+        await self._port_proxies.close_all()
 
     async def _bring_up(self, pod: Pod) -> None:
         await self._clock.sleep(self._conditions.provisioning_seconds)
@@ -144,14 +144,14 @@ class Lifecycle:
     async def _restart(self, pod: Pod) -> None:
         await self._clock.sleep(RESTART_SECONDS)
         async with self._locks[pod.id]:
-            await self._doors.close_tcp(pod)
+            await self._port_proxies.close_tcp(pod)
             await self._start_container(pod)
 
     async def _start_container(self, pod: Pod) -> None:
         try:
-            await self._doors.open_tcp(pod)
+            await self._port_proxies.open_tcp(pod)
             await self._runtime.start(spec_of(pod, self._state, self._conditions))
-            await self.inside.open(pod.id)
+            await self.pod_listeners.open(pod.id)
         except (RuntimeFailureError, OSError, ValueError) as error:
             log.exception("pod %s does not start", pod.id)
             self._logs.system(pod.id, f"the container does not start: {error}")
@@ -165,8 +165,8 @@ class Lifecycle:
 
     async def _stop_container(self, pod: Pod) -> None:
         pod.started_at = None
-        await self._doors.close_tcp(pod)
-        await self.inside.close(pod.id)
+        await self._port_proxies.close_tcp(pod)
+        await self.pod_listeners.close(pod.id)
         self._logs.collect(pod.id)
         await self._runtime.stop(pod.id)
 

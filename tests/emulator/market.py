@@ -1,4 +1,4 @@
-"""What RunPod offers: GPU and CPU types, data centres, prices and stock, as data that tests may change."""
+"""GPU and CPU types, data centres, prices and stock, as data that tests may change."""
 
 from __future__ import annotations
 

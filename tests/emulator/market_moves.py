@@ -1,4 +1,4 @@
-"""A market that moves: other prices and another stock, the same ones for the same seed."""
+"""Random changes of prices and stock; the same seed gives the same changes."""
 
 from __future__ import annotations
 

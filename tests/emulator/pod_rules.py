@@ -1,4 +1,4 @@
-"""What RunPod refuses beyond the document's own schema: rules over several members, stock and balance."""
+"""Rules that the OpenAPI document does not state: over several members, stock and balance."""
 
 from __future__ import annotations
 

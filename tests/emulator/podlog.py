@@ -1,4 +1,4 @@
-"""Logs of pods: what the container writes and what RunPod says about it, dated, numbered."""
+"""Logs of pods: lines of the container and of RunPod, dated and numbered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nouns of an account that the emulator remembers beside pods and volumes."""
+"""The account's resources other than pods and volumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Port numbers of loopback for pods and for servers that tests start, below the range of outgoing connections."""
+"""Free loopback ports for pods and for servers of tests, below the range of outgoing connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credentials of container registries: stored, never shown again."""
+"""Credentials of container registries; their secrets are never returned."""
 
 from __future__ import annotations
 

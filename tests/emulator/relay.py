@@ -1,4 +1,4 @@
-"""Bytes from one connection to another, both ways, until both ends are done."""
+"""Copying of bytes between two connections, both ways, until both have ended."""
 
 from __future__ import annotations
 

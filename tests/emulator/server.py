@@ -1,4 +1,4 @@
-"""The emulator in the foreground: one state directory, one port, until it is told to end."""
+"""The emulator in the foreground: one state directory and one port, until a signal ends it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from tests.emulator import choice, files
+from tests.emulator import files, runtime_selection
 from tests.emulator.app import attended, create_app
 from tests.emulator.clock import Clock
 from tests.emulator.emulator import assemble
@@ -65,7 +65,7 @@ def serve(directory: Path, port: int, wanted: str) -> None:
     with sole_user(directory):
         state = State.load(directory)
         try:
-            runtime, reason = choice.choose(settle_runtime(state, wanted), directory)
+            runtime, reason = runtime_selection.select(settle_runtime(state, wanted), directory)
         except ValueError as error:
             raise UnavailableError(str(error)) from error
         state.runtime = runtime.name
@@ -93,7 +93,7 @@ async def run(state: State, port: int, runtime: Runtime, reason: str) -> None:
     await files.publish(emu.files)
     runner = web.AppRunner(create_app(emu), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     inner = web.AppRunner(create_app(emu, with_control=False), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-    emu.lifecycle.inside.serve(inner, port)
+    emu.lifecycle.pod_listeners.serve(inner, port)
     # The port first: where it cannot be had, the pods are left as they are.
     listener = listen(port)
     await runner.setup()

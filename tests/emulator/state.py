@@ -1,4 +1,4 @@
-"""What the emulator remembers: one JSON file, replaced atomically, so that a restart or a kill loses nothing."""
+"""The emulator's state: one JSON file, replaced atomically, so that a restart or a kill loses nothing."""
 
 from __future__ import annotations
 

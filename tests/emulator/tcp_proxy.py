@@ -1,4 +1,4 @@
-"""A public TCP port of a pod: bytes are passed to the pod as they come."""
+"""The proxy of a pod's public TCP port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates: presets of container settings, applied once when a pod or an endpoint is made or changed."""
+"""Templates: container settings that are applied when a pod or an endpoint is made or changed."""
 
 from __future__ import annotations
 

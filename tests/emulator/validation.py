@@ -1,4 +1,4 @@
-"""Every request and response against RunPod's published OpenAPI, in both directions."""
+"""Validation of every request and response against RunPod's published OpenAPI."""
 
 from __future__ import annotations
 

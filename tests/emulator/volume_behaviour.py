@@ -1,4 +1,4 @@
-"""How network volumes behave now, from the conditions that are set, and what one is told to do at once."""
+"""The behaviour of network volumes under the conditions that are set, and faults injected at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Network volumes: directories that outlive pods and bill by the hour, attached or not."""
+"""Network volumes: directories that outlive pods and are billed by the hour, attached or not."""
 
 from __future__ import annotations
 

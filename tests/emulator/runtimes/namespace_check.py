@@ -1,4 +1,4 @@
-"""Whether this machine can run the `namespace` runtime, found out by trying it where nothing is left behind."""
+"""Whether this machine can run the `namespace` runtime: a trial that leaves nothing behind."""
 
 from __future__ import annotations
 

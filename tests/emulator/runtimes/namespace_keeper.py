@@ -1,4 +1,4 @@
-"""The runtime's side of the conversation with a pod's keeper (`namespace_init`)."""
+"""The runtime's connection to a pod's keeper process (`namespace_init`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pods whose emulator can never come back, for its state folder was deleted under them."""
+"""Pods whose emulator cannot come back, because its state folder was deleted."""
 
 from __future__ import annotations
 

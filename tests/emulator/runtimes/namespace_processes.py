@@ -1,4 +1,4 @@
-"""Processes recorded on disk, so that a number reused by somebody else's process is never taken for ours."""
+"""Processes recorded on disk with their start time, so that a reused process id is not taken for ours."""
 
 from __future__ import annotations
 

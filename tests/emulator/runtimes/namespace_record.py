@@ -1,4 +1,4 @@
-"""What the runtime writes down about one pod's container, in the pod's directory."""
+"""The record of a pod's container in the pod's directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks of one emulator's pods: who has which subnet, and what the machine is told about it."""
+"""The networks of one emulator's pods: their subnets and their rules on the machine."""
 
 from __future__ import annotations
 

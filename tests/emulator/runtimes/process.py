@@ -1,4 +1,4 @@
-"""Pods as plain processes and directories: for machines where no namespaces can be had."""
+"""Pods as plain processes and directories, for machines without namespaces."""
 
 from __future__ import annotations
 

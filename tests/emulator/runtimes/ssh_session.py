@@ -1,4 +1,4 @@
-"""What runs on a pod of the process runtime for one SSH channel: a command over pipes, or one on a terminal."""
+"""One SSH channel on a pod of the process runtime: a command over pipes, or a shell on a terminal."""
 
 from __future__ import annotations
 

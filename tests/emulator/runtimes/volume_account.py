@@ -1,4 +1,4 @@
-"""How many bytes lie on a network volume: counted as they are written, given back as they are deleted."""
+"""The bytes on a network volume: added as they are written, subtracted as they are deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a network volume behaves: what the emulator writes beside a volume's server, and the server reads again."""
+"""The behaviour of a network volume: files that the emulator writes and the volume's server reads."""
 
 from __future__ import annotations
 

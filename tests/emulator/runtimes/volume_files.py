@@ -16,7 +16,7 @@ from pathlib import Path
 from time import time_ns
 
 from tests.emulator.runtimes.volume_account import Account
-from tests.emulator.runtimes.volume_temper import Temper
+from tests.emulator.runtimes.volume_faults import VolumeFaults
 
 CLUSTER_BYTES, CLUSTER_FREE = 2253 << 40, 506 << 40
 """What `df` shows: the whole cluster, 2.2 PB, never the volume."""
@@ -45,9 +45,9 @@ class Files:
     flag_nopath = True
     flag_nullpath_ok = True
 
-    def __init__(self, directory: Path, temper: Temper, account: Account, mounted: Callable[[], None]) -> None:
+    def __init__(self, directory: Path, faults: VolumeFaults, account: Account, mounted: Callable[[], None]) -> None:
         self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        self._temper = temper
+        self._faults = faults
         self._account = account
         self._mounted = mounted
         self._handles: dict[int, Handle] = {}
@@ -60,7 +60,7 @@ class Files:
 
     def getattr(self, path: str | None, fh: int | None = None) -> Attributes:
         """Return a file's attributes; it is root's whoever made it."""
-        self._temper.call()
+        self._faults.call()
         status = os.fstat(fh) if path is None and fh is not None else self._stat(path or "/")
         names = ("st_ino", "st_size", "st_nlink", "st_blocks", "st_rdev")
         shown = {name: getattr(status, name) for name in names}
@@ -74,7 +74,7 @@ class Files:
 
     def opendir(self, path: str) -> int:
         """Open a folder."""
-        self._temper.call()
+        self._faults.call()
         return os.open(_relative(path), _FOLDER, dir_fd=self._root)
 
     def releasedir(self, path: str | None, fh: int) -> None:
@@ -83,7 +83,7 @@ class Files:
 
     def readdir(self, path: str | None, fh: int) -> Iterator[tuple[str, Attributes, int]]:
         """Yield the names in an open folder."""
-        self._temper.call()
+        self._faults.call()
         yield from ((name, {"st_mode": stat.S_IFDIR}, 0) for name in (".", ".."))
         descriptor = os.open(".", _FOLDER, dir_fd=fh)  # one more: each reads from the begin
         try:
@@ -99,7 +99,7 @@ class Files:
 
     def statfs(self, path: str) -> Attributes:
         """Return the cluster's size and what is free of it."""
-        self._temper.call()
+        self._faults.call()
         blocks, free = CLUSTER_BYTES // _BLOCK, CLUSTER_FREE // _BLOCK
         sizes = {"f_bsize": _BLOCK, "f_frsize": _BLOCK, "f_blocks": blocks, "f_bfree": free, "f_bavail": free}
         return sizes | {"f_files": 4 * 10**9, "f_ffree": 2 * 10**9, "f_favail": 2 * 10**9, "f_namemax": 255}
@@ -108,42 +108,42 @@ class Files:
 
     def mkdir(self, path: str, mode: int) -> None:
         """Make a folder."""
-        self._temper.open()
+        self._faults.open()
         os.mkdir(_relative(path), mode, dir_fd=self._root)
 
     def mknod(self, path: str, mode: int, dev: int) -> None:
         """Make a file, a pipe or a socket; a device is refused."""
-        self._temper.open()
+        self._faults.open()
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         os.mknod(_relative(path), mode, dir_fd=self._root)
 
     def symlink(self, target: str, source: str) -> None:
         """Make a link `target` that points to `source`."""
-        self._temper.open()
+        self._faults.open()
         os.symlink(source, _relative(target), dir_fd=self._root)
 
     def link(self, target: str, source: str) -> None:
         """Give the file `source` the further name `target`."""
-        self._temper.open()
+        self._faults.open()
         os.link(
             _relative(source), _relative(target), src_dir_fd=self._root, dst_dir_fd=self._root, follow_symlinks=False
         )
 
     def unlink(self, path: str) -> None:
         """Take a name away."""
-        self._temper.call()
+        self._faults.call()
         with self._account.unnamed(lambda: self._stat(path)):
             os.unlink(_relative(path), dir_fd=self._root)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
-        self._temper.call()
+        self._faults.call()
         os.rmdir(_relative(path), dir_fd=self._root)
 
     def rename(self, old: str, new: str) -> None:
         """Rename; what has the new name is lost."""
-        self._temper.call()
+        self._faults.call()
         with self._account.unnamed(lambda: self._lost(old, new)):
             os.rename(_relative(old), _relative(new), src_dir_fd=self._root, dst_dir_fd=self._root)
 
@@ -151,18 +151,18 @@ class Files:
 
     def chmod(self, path: str, mode: int) -> None:
         """Set the mode, or do nothing and say that it was done."""
-        self._temper.call()
-        if not self._temper.ignores_modes:
+        self._faults.call()
+        if not self._faults.ignores_modes:
             os.chmod(_relative(path), mode & 0o7777, dir_fd=self._root)
 
     def chown(self, path: str, uid: int, gid: int) -> None:
         """Refuse: everything stays root's, also for root."""
-        self._temper.call()
+        self._faults.call()
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     def utimens(self, path: str, times: tuple[int, int] | None = None) -> None:
         """Set the times of last access and change, in nanoseconds."""
-        self._temper.call()
+        self._faults.call()
         status = self._stat(path)
         former = (status.st_atime_ns, status.st_mtime_ns)
         wanted = [_moment(new, old) for new, old in zip(times or (_NOW, _NOW), former, strict=True)]
@@ -170,7 +170,7 @@ class Files:
 
     def truncate(self, path: str | None, length: int, fh: int | None = None) -> None:
         """Cut or lengthen a file."""
-        self._temper.write()
+        self._faults.write()
         if fh is not None:
             return self._truncate(fh, length)
         descriptor = os.open(_relative(path or "/"), os.O_WRONLY | os.O_NOFOLLOW, dir_fd=self._root)
@@ -191,12 +191,12 @@ class Files:
 
     def read(self, path: str | None, size: int, offset: int, fh: int) -> bytes:
         """Return bytes of an open file."""
-        self._temper.data()
+        self._faults.data()
         return os.pread(fh, size, offset)
 
     def write(self, path: str | None, data: bytes, offset: int, fh: int) -> int:
         """Write bytes to an open file."""
-        self._temper.write()
+        self._faults.write()
         inode = self._handles[fh].inode
         self._account.grow(inode, offset + len(data))
         try:
@@ -207,12 +207,12 @@ class Files:
 
     def fsync(self, path: str | None, datasync: int, fh: int) -> None:
         """Have an open file's bytes on the machine's disk."""
-        self._temper.data()
+        self._faults.data()
         os.fsync(fh)
 
     def fsyncdir(self, path: str | None, datasync: int, fh: int) -> None:
         """Have names on the machine's disk."""
-        self._temper.data()
+        self._faults.data()
         os.fsync(fh)
 
     def release(self, path: str | None, fh: int) -> None:
@@ -222,7 +222,7 @@ class Files:
         self._account.closed(handle.inode)
 
     def _open(self, path: str, flags: int, mode: int) -> int:
-        self._temper.open()
+        self._faults.open()
         # It is cut by the account, which has to know.
         kept = flags & ~_OURS & ~os.O_TRUNC | os.O_NOFOLLOW
         descriptor = os.open(_relative(path), kept, mode, dir_fd=self._root)
@@ -247,7 +247,7 @@ class Files:
         return os.stat(_relative(path), dir_fd=self._root, follow_symlinks=False)
 
     def _mode(self, status: os.stat_result) -> int:
-        if stat.S_ISLNK(status.st_mode) or not self._temper.ignores_modes:
+        if stat.S_ISLNK(status.st_mode) or not self._faults.ignores_modes:
             return status.st_mode
         return stat.S_IFMT(status.st_mode) | (_FOLDER_MODE if stat.S_ISDIR(status.st_mode) else _FILE_MODE)
 

@@ -18,8 +18,8 @@ import mfusepy
 from tests.emulator.runtimes import namespace_kernel as kernel
 from tests.emulator.runtimes.volume_account import Account
 from tests.emulator.runtimes.volume_behaviour import Home
+from tests.emulator.runtimes.volume_faults import VolumeFaults
 from tests.emulator.runtimes.volume_files import Files, FilesWithoutLocks
-from tests.emulator.runtimes.volume_temper import Temper
 
 SOURCE = "mfs#euro-3.runpod.net:9421"
 """What the mount table names as the volume's device."""
@@ -50,9 +50,9 @@ def main() -> int:
     kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     os.umask(0)  # the kernel has applied the caller's
     behaviour = home.behaviour().read()
-    temper = Temper(home)
+    faults = VolumeFaults(home)
     kind = Files if behaviour.locks == "kept" else FilesWithoutLocks
-    files = kind(volume, temper, Account(volume, lambda: temper.quota_bytes), _say_mounted)
+    files = kind(volume, faults, Account(volume, lambda: faults.quota_bytes), _say_mounted)
     options = {"default_permissions": True} if behaviour.modes == "obeyed" else {}
     options |= {"allow_other": True, "foreground": True, "hard_remove": True, "use_ino": True, "auto_cache": True}
     Server(files, str(home.files), fsname=SOURCE, **options)

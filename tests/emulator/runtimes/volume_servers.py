@@ -1,4 +1,4 @@
-"""The servers of an emulator's network volumes: started when a pod mounts one, found again by their records."""
+"""The server processes of network volumes: started when a pod mounts one, found again by their records."""
 
 from __future__ import annotations
 

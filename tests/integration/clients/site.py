@@ -1,4 +1,4 @@
-"""The gateway as its clients meet it: a process in front of a ComfyUI stand-in that is a process, too."""
+"""A gateway process in front of a ComfyUI stand-in process, as its clients see it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGKILL at a chosen moment of `up`, and what was really hit."""
+"""SIGKILL at a chosen moment of `up`, and the moment that it hit."""
 
 from __future__ import annotations
 

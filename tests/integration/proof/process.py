@@ -1,4 +1,4 @@
-"""What surrounds one run of the provider: time, a screen, and how it may die."""
+"""The surroundings of one run of the provider: time, log and death."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def _nothing_is_everybodys_to_write(pod: DirectoryPod) -> None:
     """ComfyUI's user would reach it, and could hold what the installer locks.
 
     All files on a volume are root's, so the gateway's own folders there are open to it as one of the others; Landlock,
-    or the folder that the volume is mounted in, keeps ComfyUI out of them (test_volume_walls.py).
+    or the folder that the volume is mounted in, keeps ComfyUI out of them (test_volume_isolation.py).
     """
     own = (pod.layout.gateway_log, pod.layout.files)
     paths = (path for top in (pod.layout.home, pod.layout.local) for path in top.rglob("*"))

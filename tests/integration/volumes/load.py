@@ -1,4 +1,4 @@
-"""Clients of one gateway that go on whatever happens, and remember what they were promised."""
+"""Clients of one gateway that go on through every fault, and record what was acknowledged."""
 
 from __future__ import annotations
 

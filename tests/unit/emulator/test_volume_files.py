@@ -14,8 +14,8 @@ import pytest
 
 from tests.emulator.runtimes.volume_account import Account
 from tests.emulator.runtimes.volume_behaviour import Behaviour, Home, Orders
+from tests.emulator.runtimes.volume_faults import VolumeFaults
 from tests.emulator.runtimes.volume_files import Files
-from tests.emulator.runtimes.volume_temper import Temper
 
 QUICK = Behaviour(open_ms=0.0, quota_bytes=100)
 
@@ -50,9 +50,9 @@ def volume(tmp_path: Path) -> Volume:
     os.link(tmp_path / "files/before", tmp_path / "files/again")
     home = Home(tmp_path / "home")
     home.behaviour().write(QUICK)
-    temper = Temper(home)
-    account = Account(tmp_path / "files", lambda: temper.quota_bytes)
-    return Volume(home, account, Files(tmp_path / "files", temper, account, lambda: None))
+    faults = VolumeFaults(home)
+    account = Account(tmp_path / "files", lambda: faults.quota_bytes)
+    return Volume(home, account, Files(tmp_path / "files", faults, account, lambda: None))
 
 
 def refused(error: pytest.ExceptionInfo[OSError]) -> str:

@@ -94,7 +94,7 @@ def test_confined_it_reaches_models_and_its_own_folders_alone(filled: Layout, tm
 
 
 def test_unconfined_it_reaches_all_of_that(filled: Layout, tmp_path: Path) -> None:
-    """The walls above are the sandbox's, and not those of file modes."""
+    """What the tests above check is the sandbox, not file modes."""
     seen = intrude(filled, Isolation.NONE, tmp_path / "outside")
     assert len([name for name, could in seen.items() if could]) > len(MAY) + 8
 

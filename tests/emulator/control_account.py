@@ -1,4 +1,4 @@
-"""The control plane's part for what happens in a world of other people: the market, accounts and the console."""
+"""The control API of what others do: the market, accounts and RunPod's console."""
 
 from __future__ import annotations
 

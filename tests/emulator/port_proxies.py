@@ -1,4 +1,4 @@
-"""The public ports of pods: HTTP ones for a pod's whole life, TCP ones anew at every start."""
+"""The public ports of pods: HTTP ports for a pod's whole life, TCP ports for one start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.emulator.state import Pod, State
 from tests.emulator.tcp_proxy import TcpProxy
 
 
-class Doors:
+class PortProxies:
     """Opens and closes the proxies of each pod."""
 
     def __init__(self, runtime: Runtime, state: State, conditions: Conditions) -> None:

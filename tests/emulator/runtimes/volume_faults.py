@@ -1,4 +1,4 @@
-"""What a network volume does to its callers: delays, stalls and errors, as its behaviour and its orders say."""
+"""Delays, stalls and errors of a network volume, as its behaviour and the injected faults say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.emulator.runtimes.volume_behaviour import Home, Orders
 _LOOK_SECONDS = 0.05
 
 
-class Temper:
+class VolumeFaults:
     """Called at the begin of every operation of a volume's server; raises OSError where it is to fail."""
 
     def __init__(self, home: Home) -> None:

@@ -1,4 +1,4 @@
-"""What ComfyUI's user, as whom custom nodes run, can reach on a pod: tried from inside, as that user is started."""
+"""What ComfyUI's user can reach on a pod, tried from a process of that user."""
 
 from __future__ import annotations
 
@@ -129,16 +129,16 @@ print(json.dumps(seen | {"confined": is_confined(), "lost": [path for path in lo
 """
 
 
-def hold(checkout: Checkout) -> None:
+def run(checkout: Checkout) -> None:
     """Fail when ComfyUI's user can do on the running pod what it is not meant to."""
     (checkout.path / ".state" / "intruder.py").write_text(INTRUDER, encoding="utf-8")
     line = 'make -s ssh CMD="cd / && exec /usr/bin/python3 -" < .state/intruder.py'
     done = checkout.shell(line)
     assert done.code == 0, done.text
-    judge(json.loads(done.out))
+    check_report(json.loads(done.out))
 
 
-def judge(seen: Any) -> None:  # noqa: ANN401  (what the intruder reports)
+def check_report(seen: Any) -> None:  # noqa: ANN401  (what the intruder reports)
     """Fail when the intruder reports anything that it could do, or that it could not read models."""
     assert seen.pop("models") > 0
     expected = {
@@ -146,4 +146,4 @@ def judge(seen: Any) -> None:  # noqa: ANN401  (what the intruder reports)
         "lost": [],
     }  # fmt: skip
     breaches = {name: seen[name] for name in expected if seen[name] != expected[name]}
-    assert not breaches, f"ComfyUI's user could do what it must not, or a wall is not as told: {breaches}"
+    assert not breaches, f"ComfyUI's user could do what it must not, or the isolation is not as reported: {breaches}"

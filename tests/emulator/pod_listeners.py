@@ -1,4 +1,4 @@
-"""The emulator as it is reached from inside a pod that has a loopback of its own."""
+"""The emulator's address inside a pod that has its own loopback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from aiohttp import web
 from tests.emulator.runtimes import Runtime
 
 
-class Inside:
+class PodListeners:
     """Listens in the pods' networks, where the runtime gives a socket for it."""
 
     def __init__(self, runtime: Runtime) -> None:

@@ -12,7 +12,7 @@ import pytest
 from provisioning import contract
 from provisioning.contract import ProvisionPlan
 from tests.comfyui.publication import Published, publish
-from tests.e2e import walls
+from tests.e2e import isolation_check
 from tests.emulator.runtimes import volume_servers
 from tests.emulator.runtimes.namespace import NamespaceRuntime
 from tests.emulator.runtimes.volume_behaviour import Behaviour
@@ -61,7 +61,7 @@ def wanted(plan: ProvisionPlan, published: tuple[str, Published]) -> ProvisionPl
 
 
 async def _hold(pod: RealPod) -> None:
-    walls.judge(json.loads(await pod.run("cd / && exec /usr/bin/python3 -", walls.INTRUDER)))
+    isolation_check.check_report(json.loads(await pod.run("cd / && exec /usr/bin/python3 -", isolation_check.INTRUDER)))
 
 
 def _no_secret_lies_in_clear(volume: Path) -> None:

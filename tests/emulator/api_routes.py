@@ -1,4 +1,4 @@
-"""Every noun of the API that this RunPod knows, by its routes."""
+"""The routes of every API resource that the emulator implements."""
 
 from __future__ import annotations
 

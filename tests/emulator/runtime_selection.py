@@ -1,4 +1,4 @@
-"""Which runtime this machine can have."""
+"""The selection of the runtime: namespaces where this machine can have them, else plain processes."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 from tests.emulator.runtimes import Runtime
 from tests.emulator.runtimes.process import ProcessRuntime
 
-CHOICES = ("auto", "namespace", "process")
+RUNTIMES = ("auto", "namespace", "process")
 
 
-def choose(wanted: str, directory: Path) -> tuple[Runtime, str]:
-    """Return the runtime and the reason for it; ValueError when the wanted one cannot be had."""
+def select(wanted: str, directory: Path) -> tuple[Runtime, str]:
+    """Return the runtime and the reason for it; ValueError when this machine cannot run the wanted one."""
     if wanted == "process":
         return ProcessRuntime(directory), "asked for"
-    hindrance = namespace_hindrance()
-    if hindrance is None:
+    reason = why_no_namespaces()
+    if reason is None:
         # Imported only here: it holds calls of Linux that other systems do not have.
         module = importlib.import_module("tests.emulator.runtimes.namespace")
         return module.NamespaceRuntime(directory), "root on Linux, and namespaces work here"
     if wanted == "namespace":
-        raise ValueError(f"the namespace runtime cannot be had: {hindrance}; use --runtime process")
-    return ProcessRuntime(directory), f"no namespace runtime: {hindrance}"
+        raise ValueError(f"the namespace runtime is not available: {reason}; use --runtime process")
+    return ProcessRuntime(directory), f"no namespace runtime: {reason}"
 
 
-def namespace_hindrance() -> str | None:
-    """Return why the namespace runtime cannot be had here, None when it can."""
+def why_no_namespaces() -> str | None:
+    """Return why the namespace runtime is not available here, None when it can."""
     if not sys.platform.startswith("linux"):
         return "it needs Linux"
     if os.geteuid() != 0:
