@@ -4,66 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import logging
 import uuid
-from collections.abc import Awaitable, Coroutine, Mapping
-from random import getrandbits
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
 from typing import Any
 
-from provisioning.gateway.auth.authentication import is_signed
-from provisioning.gateway.core.actor import Actor
-from provisioning.gateway.core.http import dispatch, request_checks
-from provisioning.gateway.core.http.exchange import Exchange, Receive, Scope, Send
-from provisioning.gateway.core.http.operation import HEADER_ONLY, CredentialPolicy, Handler, Operation, RateClass
-from provisioning.gateway.core.http.router import Match, Router
+from starlette.routing import Router
+from starlette.types import Receive, Scope, Send
+
+from provisioning.gateway import asgi
+from provisioning.gateway.core.http.operation import Handler
 from provisioning.gateway.core.http.socket_route import SocketRoute
-from provisioning.gateway.core.problems import Code, Problem
+from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.core.time_units import DAY_MS
 from provisioning.gateway.events import cost_events, pod_events, setup_events
-from provisioning.gateway.events.sockets import Socket
-from provisioning.gateway.jobs.ledger import RequestRecord
 from provisioning.gateway.keys import seeding
-from provisioning.gateway.limits import refusal_throttle
-from provisioning.gateway.pages import login
 from provisioning.gateway.services import Services
 
 USE_SECONDS = 10.0
 """How often it is written down when keys were last used."""
 
-ANYWHERE: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-"""The place of a request that takes none."""
-
-_log = logging.getLogger(__name__)
-_requests = logging.getLogger("provisioning.gateway.requests")
-"""One line for each request; it holds nothing of the client's but the method, since routes are patterns."""
-
 
 class Gateway:
     """Answers requests; `start` and `stop` are what a server calls through the lifespan protocol."""
 
-    def __init__(
-        self, services: Services, router: Router, handlers: Mapping[str, Handler], sockets: Mapping[str, SocketRoute]
-    ) -> None:
+    def __init__(self, services: Services, handlers: Mapping[str, Handler], sockets: Mapping[str, SocketRoute]) -> None:
         """Take the handlers by the key of their operation, and the WebSockets by their path."""
-        internal = services.settings.internal
         self.services = services
-        self._router = router
-        self._handlers = handlers
-        self._sockets = sockets
-        self._refusals = refusal_throttle.RefusalThrottle(
-            internal.refusals_per_second, internal.refusal_burst, internal.refusal_delay_seconds
-        )
+        self._app = asgi.app(services, handlers, sockets)
+        self._lifespan = Router(lifespan=self._started)
         self._tasks: list[asyncio.Task[None]] = []
         self._watching: asyncio.Task[None] | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection, request or lifespan."""
-        if scope["type"] == "http":
-            return self._http(scope, receive, send)
-        if scope["type"] == "websocket":
-            return self._socket(scope, receive, send)
-        return self._lifespan(receive, send)
+        return (self._lifespan if scope["type"] == "lifespan" else self._app)(scope, receive, send)
 
     async def start(self) -> None:
         """Seed the keys, take up unfinished jobs and connect to ComfyUI, whether it is up yet or not."""
@@ -150,161 +124,8 @@ class Gateway:
         with contextlib.suppress(Problem):
             await self.services.keys.flush()
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        for work, name in ((self.start, "startup"), (self.stop, "shutdown")):
-            await receive()
-            try:
-                await work()
-            except Exception as error:  # noqa: BLE001 - the server is told, and ends
-                _log.exception("lifespan failed", extra={"phase": name})
-                await send({"type": f"lifespan.{name}.failed", "message": str(error)})
-                return
-            await send({"type": f"lifespan.{name}.complete"})
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        services = self.services
-        received_at, began = services.clock.now_ms(), services.clock.monotonic()
-        exchange = self._exchange(scope, receive, send)
-        try:
-            await self._answer(exchange)
-        finally:
-            self._record(exchange, received_at, services.clock.monotonic() - began)
-
-    async def _answer(self, exchange: Exchange) -> None:
-        try:
-            async with asyncio.timeout(self.services.settings.deadline_seconds) as exchange.deadline:
-                await self._handle(exchange)
-        except Problem as problem:
-            await self._fail(exchange, problem)
-        except TimeoutError:
-            await self._fail(exchange, Problem(Code.DEADLINE_EXCEEDED))
-        except Exception:  # noqa: BLE001 - whatever it was, the client learns nothing of it
-            _log.exception("request failed", extra={"request_id": exchange.request_id})
-            await self._fail(exchange, Problem(Code.INTERNAL_ERROR))
-
-    async def _fail(self, exchange: Exchange, problem: Problem) -> None:
-        if exchange.started:
-            # Too late for another answer: the connection is cut, so that nobody takes a part for the whole.
-            raise ConnectionAbortedError(problem.code.value) from problem
-        exchange.deadline = None
-        if exchange.is_page and problem.entry.status == 401:
-            await login.redirect(exchange, login.address(exchange.scope["path"]))
-            return
-        if problem.entry.status in refusal_throttle.STATUSES:
-            await asyncio.sleep(self._refusals.delay(asyncio.get_running_loop().time()))
-        await exchange.send_problem(problem)
-
-    async def _handle(self, exchange: Exchange) -> None:
-        scope, settings = exchange.scope, self.services.settings
-        path = request_checks.plain_path(scope)
-        match, place = self._router.find(exchange.method, path), ANYWHERE
-        operation = match.operation if isinstance(match, Match) else None
-        request_checks.check_host(scope, settings, public=operation is not None and operation.is_public)
-        if operation is None or not operation.is_public:
-            self.services.handover.check()
-        if operation is None or operation.needs_key:
-            exchange.is_page = operation is not None and operation.web and _is_navigation(exchange)
-            credentials = operation.credentials if operation else HEADER_ONLY
-            exchange.actor = await self._authenticate(scope, path, credentials)
-            place = self.services.limits.admit(exchange, operation.rate if operation else RateClass.PLAIN)
-            if operation is not None and operation.signed and is_signed(scope):
-                # Signing is for handing a picture on; whoever may have it may show it in a page of their own.
-                exchange.extra_headers.append(("cross-origin-resource-policy", "cross-origin"))
-        if isinstance(match, Problem):
-            raise match
-        with ANYWHERE if match.operation.lasting else place:
-            await self._serve(exchange, match)
-
-    async def _authenticate(self, scope: Scope, path: str, credentials: CredentialPolicy) -> Actor:
-        try:
-            return await self.services.authenticator.authenticate(scope, path, credentials)
-        except Problem as problem:
-            self.services.limits.failed(scope, problem)
-            raise
-
-    async def _serve(self, exchange: Exchange, match: Match) -> None:
-        scope, settings, operation = exchange.scope, self.services.settings, match.operation
-        exchange.route, exchange.params = operation.path, match.params
-        request_checks.check_origin(scope, settings, safe=exchange.method in request_checks.SAFE_METHODS)
-        if exchange.method not in request_checks.SAFE_METHODS:
-            self.services.ledger.database.check()
-        if operation.scope is not None:
-            request_checks.check_scope(exchange.who, operation.scope)
-        exchange.query = request_checks.read_query(scope)
-        if operation.rate is RateClass.UPLOAD:
-            await self._upload(exchange, operation)
-        else:
-            await self._call(exchange, operation)
-
-    def _call(self, exchange: Exchange, operation: Operation) -> Awaitable[None]:
-        return dispatch.call(operation, self._handlers[operation.key], exchange)
-
-    async def _upload(self, exchange: Exchange, operation: Operation) -> None:
-        declared = exchange.header("content-length") or ""
-        size = int(declared) if declared.isdigit() and len(declared) < 20 else self.services.settings.max_upload_bytes
-        async with self.services.accounting.upload(exchange.who, size) as stored:
-            await self._call(exchange, operation)
-            stored.size = exchange.bytes_in
-
-    def _record(self, exchange: Exchange, received_at: int, seconds: float) -> None:
-        key_id = exchange.actor.key_id if exchange.actor else ""
-        row = RequestRecord(
-            exchange.request_id, key_id, exchange.job_id, exchange.method, exchange.route, exchange.status, received_at,
-            round(seconds * 1000), exchange.bytes_in, exchange.bytes_out,
-        )  # fmt: skip
-        self.services.metrics.answered(row.method, row.route, row.status, seconds)
-        if exchange.problem is not None:
-            self.services.metrics.refused(exchange.problem)
-        if key_id:
-            self.services.ledger.record(row)
-        _requests.info("request", extra=row._asdict())
-
-    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        services = self.services
-        received_at, began = services.clock.now_ms(), services.clock.monotonic()
-        await receive()
-        exchange = self._exchange(scope, receive, _refusing(send))
-        try:
-            route = await self._admit_socket(exchange)
-            socket = Socket(services.limiter, services.settings, exchange, receive, send)
-            check = functools.partial(services.authenticator.recheck, exchange.who)
-            await route.handler(exchange, socket, check)
-            exchange.status = 101
-        except Problem as problem:
-            await exchange.send_problem(problem)
-        finally:
-            self._record(exchange, received_at, services.clock.monotonic() - began)
-
-    async def _admit_socket(self, exchange: Exchange) -> SocketRoute:
-        """Check a WebSocket as a request that changes something."""
-        scope, services = exchange.scope, self.services
-        path = request_checks.plain_path(scope)
-        route = self._sockets.get(path)
-        request_checks.check_host(scope, services.settings, public=False)
-        exchange.actor = await self._authenticate(scope, path, route.operation.credentials if route else HEADER_ONLY)
-        services.limits.admit(exchange, RateClass.PLAIN)
-        if route is None:
-            raise Problem(Code.NOT_FOUND)
-        exchange.route = route.operation.path
-        request_checks.check_scope(exchange.who, route.operation.scope)
-        request_checks.check_origin(scope, services.settings, safe=False)
-        services.lifecycle.check_accepting()
-        exchange.query = request_checks.read_query(scope)
-        return route
-
-    def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
-        # A name and no secret: nothing is opened by it.
-        request_id = f"req_{getrandbits(128):032x}"
-        return Exchange(scope, receive, send, request_id=request_id, idle_seconds=self.services.settings.idle_seconds)
-
-
-def _is_navigation(exchange: Exchange) -> bool:
-    """Return whether a browser wants to show the answer to a person."""
-    return exchange.method == "GET" and "text/html" in (exchange.header("accept") or "")
-
-
-def _refusing(send: Send) -> Send:
-    async def refuse(message: Scope) -> None:
-        await send({**message, "type": f"websocket.{message['type']}"})
-
-    return refuse
+    @contextlib.asynccontextmanager
+    async def _started(self, _app: object) -> AsyncIterator[None]:
+        await self.start()
+        yield
+        await self.stop()

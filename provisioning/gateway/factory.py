@@ -33,4 +33,4 @@ def create_app(
     served = (*routes, *editor_routes(EditorRoutes(upstream), routes))
     handlers = {route.operation.key: route.handler for route in served}
     sockets = {path: route for feature in made for path, route in socket_routes_of(feature)}
-    return Gateway(services, services.router, handlers, sockets)
+    return Gateway(services, handlers, sockets)

@@ -20,7 +20,7 @@ from provisioning.gateway.comfyui_api.jobs import NativeJobRoutes
 from provisioning.gateway.comfyui_api.own_files import OwnFiles
 from provisioning.gateway.comfyui_api.prompt import PromptRoutes
 from provisioning.gateway.comfyui_api.queue import QueueRoutes
-from provisioning.gateway.core.http.router import pages
+from provisioning.gateway.core.http.routing import pages
 from provisioning.gateway.docs.routes import ReferenceRoutes
 from provisioning.gateway.editor.user_data import UserDataRoutes
 from provisioning.gateway.events.native_socket import NativeSocketRoutes
@@ -59,7 +59,9 @@ def features(services: Services) -> tuple[object, ...]:
         SessionRoutes(services.sessions, services.limits, services.clock),
         LoginRoutes(services.keys, services.sessions, services.limits, services.clock, pages(services.operations)),
         TicketRoutes(services.tickets),
-        SignedUrlRoutes(services.url_signer, services.settings.allowed_hosts, services.router.takes_signatures),
+        SignedUrlRoutes(
+            services.url_signer, services.settings.allowed_hosts, services.operation_table.takes_signatures
+        ),
         UsageRoutes(services.accounting, services.ledger.usage, services.clock),
         ProbeRoutes(
             Readiness(services.lifecycle, services.ledger, services.scheduler, services.event_stream, services.clock),
@@ -69,11 +71,11 @@ def features(services: Services) -> tuple[object, ...]:
         ReferenceRoutes(services.reference),
         PageRoutes(services.site),
         AuditRoutes(services.ledger.database),
-        PromptRoutes(services.job_factory, services.submission, services.tracker, most),
-        QueueRoutes(services.scheduler, services.tracker, services.canceller, services.audit, most),
-        HistoryRoutes(services.ledger, services.tracker, services.audit, most),
+        PromptRoutes(services.job_factory, services.submission, services.tracker),
+        QueueRoutes(services.scheduler, services.tracker, services.canceller, services.audit),
+        HistoryRoutes(services.ledger, services.tracker, services.audit),
         JobQueueRoutes(services.tracker, services.scheduler, services.limits.queue),
-        NativeJobRoutes(services.ledger, services.tracker, services.lookup, services.canceller, services.audit, most),
+        NativeJobRoutes(services.ledger, services.tracker, services.lookup, services.canceller, services.audit),
         *_file_features(services),
         _job_routes(services),
         *_event_features(services),
@@ -120,7 +122,7 @@ def _job_routes(services: Services) -> JobRoutes:
     )  # fmt: skip
     return JobRoutes(
         submitter, services.job_documents, services.ledger, services.tracker, services.canceller, services.audit,
-        services.settings,
+        services.settings.internal.max_scanned_jobs,
     )  # fmt: skip
 
 
@@ -138,6 +140,5 @@ def _file_features(services: Services) -> tuple[FileRoutes, AssetRoutes]:
     assets = AssetRoutes(
         services.assets, AssetUploads(services.assets, uploads, store, services.clock, services.namespace),
         services.sizes, responder, services.expiry, services.tracker, services.audit, services.clock,
-        settings.max_upload_bytes,
     )  # fmt: skip
-    return FileRoutes(own_files, services.assets, responder, images, settings.max_upload_bytes), assets
+    return FileRoutes(own_files, services.assets, responder, images), assets

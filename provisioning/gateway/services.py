@@ -24,7 +24,7 @@ from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.clock import Clock
 from provisioning.gateway.core.database.log.log import EpochLog
 from provisioning.gateway.core.disk_space import DiskSpace
-from provisioning.gateway.core.http.router import Router
+from provisioning.gateway.core.http.routing import OperationTable
 from provisioning.gateway.core.passwords import Passwords
 from provisioning.gateway.core.rate_limiter import Limiter
 from provisioning.gateway.core.settings import GatewaySettings
@@ -97,7 +97,7 @@ class Services:
         self.upstream = upstream
         self.clock = clock
         self.operations = (*OPERATIONS, *editor_operations(OPERATIONS))
-        self.router = Router(self.operations)
+        self.operation_table = OperationTable(self.operations)
         self.helper = HelperRequests(settings.requests)
         self.hub = Hub()
         self.passwords = Passwords()

@@ -9,16 +9,16 @@ from provisioning.gateway.admin import audit
 from provisioning.gateway.admin.audit import AuditAction, AuditContext
 from provisioning.gateway.core.clock import Clock
 from provisioning.gateway.core.database.database import Database
-from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.http.request_checks import peer
 
 MAX_NAMED = 100
 """Jobs that one entry names; it has the number of all."""
 
 
-def context_of(exchange: Exchange) -> AuditContext:
+def context_of(request: GatewayRequest) -> AuditContext:
     """Return the caller of a request with its address."""
-    return AuditContext(exchange.who, peer(exchange.scope), exchange.request_id)
+    return AuditContext(request.who, peer(request.scope), request.request_id)
 
 
 class OwnedJob(Protocol):
@@ -40,20 +40,20 @@ class AuditTrail:
         self._database = database
         self._clock = clock
 
-    async def note(self, exchange: Exchange, act: AuditAction, target: str, **detail: object) -> None:
+    async def note(self, request: GatewayRequest, act: AuditAction, target: str, **detail: object) -> None:
         """Record an act."""
-        await audit.note(self._database, context_of(exchange), act, target, self._clock.now_ms(), detail)
+        await audit.note(self._database, context_of(request), act, target, self._clock.now_ms(), detail)
 
-    async def on_anothers(self, exchange: Exchange, act: AuditAction, target: str, owner: str) -> None:
+    async def on_anothers(self, request: GatewayRequest, act: AuditAction, target: str, owner: str) -> None:
         """Record an act on what belongs to somebody else; acts on one's own are not recorded."""
-        if owner != exchange.who.owner:
-            await self.note(exchange, act, target, owner=owner)
+        if owner != request.who.owner:
+            await self.note(request, act, target, owner=owner)
 
-    async def end_anothers(self, exchange: Exchange, jobs: Iterable[OwnedJob]) -> None:
+    async def end_anothers(self, request: GatewayRequest, jobs: Iterable[OwnedJob]) -> None:
         """Record that jobs of other owners are cancelled."""
-        others = [job for job in jobs if job.owner != exchange.who.owner]
+        others = [job for job in jobs if job.owner != request.who.owner]
         if len(others) == 1:
-            await self.note(exchange, AuditAction.JOBS_ENDED, others[0].id, owner=others[0].owner)
+            await self.note(request, AuditAction.JOBS_ENDED, others[0].id, owner=others[0].owner)
         elif others:
             named = {job.id: job.owner for job in others[:MAX_NAMED]}
-            await self.note(exchange, AuditAction.JOBS_ENDED, "jobs", count=len(others), jobs=named)
+            await self.note(request, AuditAction.JOBS_ENDED, "jobs", count=len(others), jobs=named)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from provisioning.gateway.admin import audit
 from provisioning.gateway.admin.schemas import AuditEntry, AuditPage, AuditQuery
 from provisioning.gateway.core.database.database import Database
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import Answer, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.scopes import Scope
 
 ENTRY = {
@@ -38,7 +38,7 @@ class AuditRoutes:
         query=AuditQuery,
         answers=(Answer("Newest first.", AuditPage, {"items": [ENTRY], "next_cursor": None}),),
     )
-    async def list(self, exchange: Exchange, query: AuditQuery) -> AuditPage:  # noqa: ARG002 - the form of a handler
+    async def list(self, request: GatewayRequest, query: AuditQuery) -> AuditPage:  # noqa: ARG002 - the form of a handler
         """List the entries, newest first."""
         before = int(query.cursor) if query.cursor else None
         found = await audit.page(self._database, before=before, limit=query.limit + 1, target=query.target)

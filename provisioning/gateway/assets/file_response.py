@@ -5,13 +5,15 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Mapping
 
+from starlette.responses import Response, StreamingResponse
+
 from provisioning.gateway.assets.staging.inputs import InputStaging
 from provisioning.gateway.assets.store.content import Content
 from provisioning.gateway.assets.store.paths import StoredCopy
 from provisioning.gateway.assets.store.store import FileStore
 from provisioning.gateway.core.http import ranges
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import ANY_MEDIA, Answer, Parameter
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.upstream.client import ComfyUIClient
 from provisioning.gateway.upstream.proxy import FORWARDED_REQUEST_HEADERS, Proxy, display_headers
 
@@ -48,8 +50,10 @@ class FileResponder:
         self._staging = staging
         self._proxy = Proxy(upstream)
 
-    async def send(self, exchange: Exchange, kept: StoredCopy, options: Mapping[str, str] | None = None) -> None:
-        """Answer with a file; `options` are ComfyUI's conversions, which it does with the file put back.
+    async def respond(
+        self, request: GatewayRequest, kept: StoredCopy, options: Mapping[str, str] | None = None
+    ) -> Response:
+        """Return the answer with a file; `options` are ComfyUI's conversions, which it does with the file put back.
 
         Raises Problem.
         """
@@ -58,30 +62,25 @@ class FileResponder:
         if self._store is not None and options:
             await self._staging.stage([kept])
         elif self._store is not None:
-            async with self._store.opened(kept.place) as content:
-                if content is not None:
-                    await _send(self._store, exchange, content, file.filename)
-                    return
+            content = await request.held.enter_async_context(self._store.opened(kept.place))
+            if content is not None:
+                return _answer(self._store, request, content, file.filename)
             # What a job made a moment ago, or an older version left in ComfyUI's folders.
             await self._staging.restore(file)
-        await self._proxy.pass_on(exchange, "/view", params)
+        return await self._proxy.pass_on(request, "/view", params)
 
 
-async def _send(store: FileStore, exchange: Exchange, content: Content, name: str) -> None:
+def _answer(store: FileStore, request: GatewayRequest, content: Content, name: str) -> Response:
     version = ranges.Version(content.tag, content.modified_ns / 1e9, content.size)
-    part = ranges.select(exchange.headers_among(FORWARDED_REQUEST_HEADERS), version)
+    part = ranges.select(request.headers_among(FORWARDED_REQUEST_HEADERS), version)
     kind = content_type(name)
-    headers = [*version.headers(), ("content-type", kind), *display_headers(kind)]
+    headers = {**version.headers(), "content-type": kind, **display_headers(kind)}
+    if part.status == 304:
+        return Response(status_code=304, headers=headers)
     if part.status == 206:
-        last = part.start + part.length - 1
-        headers.append(("content-range", f"bytes {part.start}-{last}/{content.size}"))
-    if part.status != 304:
-        headers.append(("content-length", str(part.length)))
-    await exchange.start(part.status, headers)
-    if exchange.method != "HEAD" and part.length:
-        async for piece in store.chunks(content, part.start, part.length):
-            await exchange.write(piece, more=True)
-    await exchange.write(b"", more=False)
+        headers["content-range"] = f"bytes {part.start}-{part.start + part.length - 1}/{content.size}"
+    headers["content-length"] = str(part.length)
+    return StreamingResponse(store.chunks(content, part.start, part.length), part.status, headers)
 
 
 def content_type(name: str) -> str:

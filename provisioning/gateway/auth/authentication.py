@@ -6,11 +6,13 @@ import re
 from collections.abc import Awaitable, Mapping
 from urllib.parse import parse_qsl
 
+from starlette.types import Scope
+
 from provisioning.gateway.accounts.store import KeyStore
 from provisioning.gateway.auth.signed_urls import SIGNATURE, UrlSigner
 from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.http import request_checks
-from provisioning.gateway.core.http.exchange import Scope, by_name, single_header
+from provisioning.gateway.core.http.headers import by_name, single_header
 from provisioning.gateway.core.http.operation import CredentialPolicy
 from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.sessions import cookies, tokens

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from provisioning.gateway.auth.schemas import NewSignedUrl, SignedUrl
 from provisioning.gateway.auth.signed_urls import UrlSigner
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import Answer, Body, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.http.request_checks import decoded_path
 from provisioning.gateway.core.http.schemas import timestamp
 from provisioning.gateway.core.problems import Code, Problem, fault
@@ -37,16 +37,16 @@ class SignedUrlRoutes:
         body=Body(NewSignedUrl, {"url": FILE, "seconds": 300}, invalid=Code.INVALID_REQUEST),
         answers=(Answer("Opens that file to whoever has it, for at most an hour.", SignedUrl, SIGNED, 201),),
     )
-    async def create(self, exchange: Exchange, body: NewSignedUrl) -> SignedUrl:
+    async def create(self, request: GatewayRequest, body: NewSignedUrl) -> SignedUrl:
         """Sign the address of a file."""
         parts = urlsplit(body.url)
         path, pairs = decoded_path(parts.path), parse_qsl(parts.query, keep_blank_values=True)
         base = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
-        ours = not base or parts.netloc.lower() in self._hosts | {exchange.header("host")}
+        ours = not base or parts.netloc.lower() in self._hosts | {request.header("host")}
         if not ours or not self._takes_signatures(path) or len(dict(pairs)) != len(pairs):
             message = (
                 "url: of a file here, such as /api/v2/assets/{id}/content or /view?filename=..., each parameter once."
             )
             raise Problem(Code.INVALID_REQUEST, message, members=fault("/url", "not a file's"))
-        signed, expires_at = self._signer.sign(exchange.who, path, dict(pairs), body.seconds)
+        signed, expires_at = self._signer.sign(request.who, path, dict(pairs), body.seconds)
         return SignedUrl(url=base + signed, expires_at=timestamp(expires_at))

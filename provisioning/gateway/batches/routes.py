@@ -15,9 +15,8 @@ from provisioning.gateway.batches.workflows import workflows_of
 from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.clock import Clock
 from provisioning.gateway.core.http import idempotency
-from provisioning.gateway.core.http.dispatch import parse
-from provisioning.gateway.core.http.exchange import Exchange
-from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, Operation, RateClass, Tag
+from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, BodySize, Operation, RateClass, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.http.schemas import RowQuery
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.core.scopes import Scope
@@ -71,31 +70,35 @@ class BatchRoutes:
         text="One request, many jobs: accepted all together or not at all. Each is a job as any other, in the queue "
         "and towards every limit.",
         parameters=(idempotency.IDEMPOTENCY_KEY,),
-        body=Body(SubmitBatch, {"workflow": WORKFLOW, "inputs": [{"3": {"color": 255}}, {"3": {"color": 65280}}]}),
+        body=Body(
+            SubmitBatch,
+            {"workflow": WORKFLOW, "inputs": [{"3": {"color": 255}}, {"3": {"color": 65280}}]},
+            invalid=Code.INVALID_FIELD,
+            size=BodySize.WORKFLOW,
+        ),
         answers=(Answer("All jobs are written down; each will end, whatever happens.", Batch, BATCH, 201),),
         problems=(*SUBMITTING, Code.WEBHOOK_URL_FORBIDDEN, Code.INVALID_FIELD, *idempotency.PROBLEMS),
         rate=RateClass.SUBMIT,
     )
-    async def submit(self, exchange: Exchange) -> Batch:
+    async def submit(self, request: GatewayRequest, body: SubmitBatch) -> Batch:
         """Accept many workflows, all or none; under an Idempotency-Key, the same request again is the same batch."""
-        body, who = await exchange.json(self._settings.max_body_bytes), exchange.who
-        order = parse(SubmitBatch, body, Code.INVALID_FIELD)
-        workflows = workflows_of(order, self._max_size(who))
+        who = request.who
+        workflows = workflows_of(body, self._max_size(who))
         batch = batches.Batch(
             id=str(uuid.uuid4()),
             owner=who.owner,
             key_id=who.key_id,
             created_at=self._clock.now_ms(),
             size=len(workflows),
-            idempotency_key=idempotency.idempotency_key(exchange),
-            request_hash=idempotency.request_hash(body),
-            webhook_url=await self._webhooks.check_optional(order.webhook_url),
+            idempotency_key=idempotency.idempotency_key(request),
+            request_hash=idempotency.request_hash(await request.json()),
+            webhook_url=await self._webhooks.check_optional(body.webhook_url),
         )
         if (known := await self._service.find_replayed(batch)) is not None:
-            idempotency.mark_replayed(exchange)
+            idempotency.mark_replayed(request)
             return await self._service.document(known)
         longest = self._settings.max_job_timeout_seconds
-        await self._service.submit(batch, workflows, who, lambda job: order.apply(job, who, longest))
+        await self._service.submit(batch, workflows, who, lambda job: body.apply(job, who, longest))
         return await self._service.document(batch)
 
     def _max_size(self, who: Actor) -> int:
@@ -112,9 +115,9 @@ class BatchRoutes:
         query=RowQuery,
         answers=(Answer("A page of the caller's batches.", BatchPage, {"batches": [BATCH], "next_cursor": None}),),
     )
-    async def list(self, exchange: Exchange, query: RowQuery) -> BatchPage:
+    async def list(self, request: GatewayRequest, query: RowQuery) -> BatchPage:
         """List the batches that the caller may see, newest first."""
-        found = await self._service.store.page(exchange.who.visible_owner, before=query.before, limit=query.page_size)
+        found = await self._service.store.page(request.who.visible_owner, before=query.before, limit=query.page_size)
         documents = [await self._service.document(batch) for _, batch in found]
         return BatchPage(batches=documents, next_cursor=query.next_cursor([number for number, _ in found]))
 
@@ -126,9 +129,9 @@ class BatchRoutes:
         summary="Show a batch",
         answers=(Answer("The batch and the state of each of its jobs.", Batch, BATCH),),
     )
-    async def show(self, exchange: Exchange) -> Batch:
+    async def show(self, request: GatewayRequest) -> Batch:
         """Show a batch and the state of each of its jobs."""
-        return await self._service.document(await self._find(exchange))
+        return await self._service.document(await self._find(request))
 
     @Operation(
         method="POST",
@@ -140,12 +143,12 @@ class BatchRoutes:
         answers=(Answer("The batch as it is now.", Batch, BATCH),),
         problems=UPSTREAM,
     )
-    async def cancel(self, exchange: Exchange) -> Batch:
+    async def cancel(self, request: GatewayRequest) -> Batch:
         """Cancel every job of a batch that has not ended."""
-        batch = await self._find(exchange)
-        await self._audit.on_anothers(exchange, AuditAction.BATCH_CANCELLED, batch.id, batch.owner)
+        batch = await self._find(request)
+        await self._audit.on_anothers(request, AuditAction.BATCH_CANCELLED, batch.id, batch.owner)
         await self._service.cancel(batch)
         return await self._service.document(batch)
 
-    async def _find(self, exchange: Exchange) -> batches.Batch:
-        return await self._service.find(exchange.params["id"], exchange.who.visible_owner)
+    async def _find(self, request: GatewayRequest) -> batches.Batch:
+        return await self._service.find(request.path_params["id"], request.who.visible_owner)

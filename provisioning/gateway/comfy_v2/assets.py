@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+
+from starlette.responses import Response
 
 from provisioning.gateway.admin.audit import AuditAction
 from provisioning.gateway.admin.audit_context import AuditTrail
@@ -15,9 +18,10 @@ from provisioning.gateway.assets.sizes import AssetSizes
 from provisioning.gateway.comfy_v2.asset_uploads import AssetUploads, Uploaded
 from provisioning.gateway.core.clock import Clock
 from provisioning.gateway.core.http.base_url import base_url
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.multipart import read_form
-from provisioning.gateway.core.http.operation import FORM, UPSTREAM, Answer, Body, Operation, RateClass, Tag
+from provisioning.gateway.core.http.operation import FORM, UPSTREAM, Answer, Body, BodySize, Operation, RateClass, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
+from provisioning.gateway.core.http.responses import document_response
 from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.docs.examples import ASSET, PICTURE
@@ -41,7 +45,6 @@ class AssetRoutes:
     tracker: Tracker
     audit: AuditTrail
     clock: Clock
-    max_upload_bytes: int
 
     @Operation(
         method="POST",
@@ -51,7 +54,12 @@ class AssetRoutes:
         summary="Upload a file",
         text='In a workflow, put `{"__type": "core/ASSET", "info": {"id": "<the asset\'s id>"}}` where a loader takes '
         "a file name.",
-        body=Body(UploadAsset, {"file": PICTURE, "file_path": "photo.png", "content_type": "image/png"}, FORM),
+        body=Body(
+            UploadAsset,
+            {"file": PICTURE, "file_path": "photo.png", "content_type": "image/png"},
+            FORM,
+            size=BodySize.FILE,
+        ),
         answers=(
             Answer("The asset; its bytes are new.", Asset, CREATED, 201),
             Answer("The caller's asset of these bytes and this path, which was there already.", Asset, KNOWN),
@@ -59,14 +67,10 @@ class AssetRoutes:
         problems=(Code.HASH_MISMATCH, Code.INVALID_FIELD, *UPSTREAM),
         rate=RateClass.UPLOAD,
     )
-    async def upload(self, exchange: Exchange) -> None:
+    async def upload(self, request: GatewayRequest) -> Response:
         """Store a file."""
-        chunks = exchange.chunks(self.max_upload_bytes)
-        form = await read_form(exchange.header("content-type") or "", chunks, dropped=("tags",))
-        try:
-            await self._answer(exchange, await self.uploads.upload(exchange.who, form))
-        finally:
-            form.close()
+        with contextlib.closing(await read_form(request, dropped=("tags",))) as form:
+            return self._answer(request, await self.uploads.upload(request.who, form))
 
     @Operation(
         method="POST",
@@ -78,7 +82,7 @@ class AssetRoutes:
         answers=(),
         problems=(Code.INVALID_FIELD,),
     )
-    async def from_path(self, _exchange: Exchange) -> None:
+    async def from_path(self, _request: GatewayRequest) -> Response:
         """Refuse to register a file of the machine by its path, as a proxy does that shares no disk with ComfyUI."""
         message = "path: files of the machine are not taken; upload the bytes."
         raise Problem(Code.INVALID_FIELD, message, members=fault("/path", "not taken"))
@@ -96,13 +100,13 @@ class AssetRoutes:
         ),
         problems=(Code.BLOB_NOT_FOUND,),
     )
-    async def from_hash(self, exchange: Exchange, body: AssetFromHash) -> None:
+    async def from_hash(self, request: GatewayRequest, body: AssetFromHash) -> Response:
         """Make an asset over bytes that the caller uploaded before."""
-        await self._answer(exchange, await self.uploads.from_hash(exchange.who, body.hash, body.file_path))
+        return self._answer(request, await self.uploads.from_hash(request.who, body.hash, body.file_path))
 
-    async def _answer(self, exchange: Exchange, uploaded: Uploaded) -> None:
-        document = Asset.of(uploaded.asset, base_url(exchange), self.clock.now_ms(), created_new=uploaded.is_new)
-        await exchange.send_document(document, 200 if uploaded.was_there else 201)
+    def _answer(self, request: GatewayRequest, uploaded: Uploaded) -> Response:
+        document = Asset.of(uploaded.asset, base_url(request), self.clock.now_ms(), created_new=uploaded.is_new)
+        return document_response(document, 200 if uploaded.was_there else 201)
 
     @Operation(
         method="GET",
@@ -114,11 +118,11 @@ class AssetRoutes:
         answers=(Answer("They were, by the caller.", media=None),),
         problems=(Code.BLOB_NOT_FOUND,),
     )
-    async def has_hash(self, exchange: Exchange) -> None:
+    async def has_hash(self, request: GatewayRequest) -> Response:
         """Say whether the caller has uploaded these bytes before."""
-        if await self.uploads.find(exchange.who, exchange.params["hash"]) is None:
+        if await self.uploads.find(request.who, request.path_params["hash"]) is None:
             raise Problem(Code.BLOB_NOT_FOUND)
-        await exchange.send(200, b"", [("content-type", "application/json")])
+        return Response(media_type="application/json")
 
     @Operation(
         method="GET",
@@ -130,10 +134,10 @@ class AssetRoutes:
         answers=(Answer("The asset.", Asset, ASSET),),
         problems=UPSTREAM,
     )
-    async def show(self, exchange: Exchange) -> Asset:
+    async def show(self, request: GatewayRequest) -> Asset:
         """Show an asset."""
-        asset = await self.sizes.measured(await self._own(exchange))
-        return Asset.of(asset, base_url(exchange), self.clock.now_ms())
+        asset = await self.sizes.measured(await self._own(request))
+        return Asset.of(asset, base_url(request), self.clock.now_ms())
 
     @Operation(
         method="DELETE",
@@ -150,14 +154,14 @@ class AssetRoutes:
         ),
         problems=(Code.STATE_CONFLICT,),
     )
-    async def delete(self, exchange: Exchange) -> None:
+    async def delete(self, request: GatewayRequest) -> Response:
         """End an asset; its bytes go too, unless another asset has the same."""
-        asset = await self._own(exchange)
+        asset = await self._own(request)
         if any(asset.id.encode() in job.workflow for job in self.tracker.of_owner(asset.owner)):
             raise Problem(Code.STATE_CONFLICT, "An unfinished job reads this asset; wait for its end, or cancel it.")
-        await self.audit.on_anothers(exchange, AuditAction.ASSET_DELETED, asset.id, asset.owner)
+        await self.audit.on_anothers(request, AuditAction.ASSET_DELETED, asset.id, asset.owner)
         await self.expiry.remove(asset)
-        await exchange.send(204, b"", [])
+        return Response(status_code=204)
 
     @Operation(
         method="GET",
@@ -171,12 +175,12 @@ class AssetRoutes:
         problems=(Code.RANGE_NOT_SATISFIABLE, *UPSTREAM),
         signed=True,
     )
-    async def content(self, exchange: Exchange) -> None:
+    async def content(self, request: GatewayRequest) -> Response:
         """Answer with an asset's bytes, or the range of them that was asked for."""
-        await self.responder.send(exchange, (await self._own(exchange)).stored_copy)
+        return await self.responder.respond(request, (await self._own(request)).stored_copy)
 
-    async def _own(self, exchange: Exchange) -> repository.Asset:
-        asset = await self.assets.get(exchange.params["id"], exchange.who.visible_owner)
+    async def _own(self, request: GatewayRequest) -> repository.Asset:
+        asset = await self.assets.get(request.path_params["id"], request.who.visible_owner)
         if asset is None:
             raise Problem(Code.NOT_FOUND)
         return asset

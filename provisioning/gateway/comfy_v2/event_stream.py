@@ -5,14 +5,16 @@ The contract's own clients ignore ids and connect anew for the state as it is; o
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from functools import lru_cache
 
 import orjson
+from starlette.responses import Response
 
 from provisioning.gateway.core.clock import Clock
 from provisioning.gateway.core.http.base_url import base_url
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import EVENTS, UPSTREAM, Answer, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.docs.examples import PROGRESS_EVENTS
@@ -66,36 +68,35 @@ class JobEventRoutes:
         problems=(*STREAMING, *UPSTREAM),
         lasting=True,
     )
-    async def follow(self, exchange: Exchange) -> None:
+    async def follow(self, request: GatewayRequest) -> Response:
         """Stream a job's events; raises Problem when there is no such job of the caller's."""
-        job_id, owner = exchange.params["id"], (await self._row(exchange)).owner
-        async with self._streams.open(exchange, owner) as stream:
-            place = stream.place
-            if place.resumed and stream.channel.has_told_end(job_id, place.number):
-                # A browser's EventSource comes back for ever unless it is told that there is nothing more.
-                await exchange.send(204, b"", [])
-                return
-            # Read when the stream has its place, so that nothing happens unheard in between.
-            row = await self._row(exchange)
-            await stream.start()
-            if not place.resumed:
-                await self._write_state(stream, row)
-            if place.resumed or row.finished_at is None:
-                await _pass_on(stream, job_id)
-            await exchange.write(b"", more=False)
+        job_id, owner = request.path_params["id"], (await self._row(request)).owner
+        stream = self._streams.open(request, owner)
+        if stream.place.resumed and stream.channel.has_told_end(job_id, stream.place.number):
+            # A browser's EventSource comes back for ever unless it is told that there is nothing more.
+            return Response(status_code=204)
+        # Read when the stream has its place, so that nothing happens unheard in between.
+        return stream.answer(self._frames(stream, await self._row(request)))
 
-    async def _row(self, exchange: Exchange) -> JobRecord:
-        row = await self._ledger.row(exchange.params["id"], exchange.who.visible_owner)
+    async def _frames(self, stream: Stream, row: JobRecord) -> AsyncIterator[bytes]:
+        base, resumed = base_url(stream.request), stream.place.resumed
+        if not resumed:
+            yield await self._first(stream, row, base)
+        if resumed or row.finished_at is None:
+            async for frame in _following(stream, row.id, base):
+                yield frame
+
+    async def _row(self, request: GatewayRequest) -> JobRecord:
+        row = await self._ledger.row(request.path_params["id"], request.who.visible_owner)
         if row is None:
             raise Problem(Code.NOT_FOUND)
         return row
 
-    async def _write_state(self, stream: Stream, row: JobRecord) -> None:
-        """Write the job's state, under the id of the place where the stream goes on."""
-        events = await self._state(row)
-        base, state_id = base_url(stream.exchange), stream.state_id(self._clock.now_ms())
+    async def _first(self, stream: Stream, row: JobRecord, base: str) -> bytes:
+        """Return the job's state, under the id of the place where the stream goes on."""
+        events, state_id = await self._state(row), stream.state_id(self._clock.now_ms())
         frames = [sse.frame(RESET, b"{}", state_id)] if stream.place.lost else []
-        await stream.write(b"".join(frames + [_frame(event, base, state_id) for event in events]))
+        return b"".join(frames + [_frame(event, base, state_id) for event in events])
 
     async def _state(self, row: JobRecord) -> list[Event]:
         if row.finished_at is not None:
@@ -104,11 +105,11 @@ class JobEventRoutes:
         return [] if live is None else self._job_events.state(live)
 
 
-async def _pass_on(stream: Stream, job_id: str) -> None:
-    base = base_url(stream.exchange)
+async def _following(stream: Stream, job_id: str, base: str) -> AsyncIterator[bytes]:
     async for entries in stream.entries():
         own = [entry for entry in entries if entry.event.job_id == job_id]
-        await stream.write(b"".join(_frame(entry.event, base, stream.id_of(entry)) for entry in own))
+        frames = (_frame(entry.event, base, stream.id_of(entry)) for entry in own)
+        yield b"".join(frames) if entries else sse.KEEP_ALIVE
         if any(entry.event.last for entry in own):
             return
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import orjson
 
@@ -12,12 +11,19 @@ from provisioning.gateway.comfy_v2.job_queries import JobFilter, JobQuery
 from provisioning.gateway.comfy_v2.submission import JobSubmitter
 from provisioning.gateway.core.http import idempotency
 from provisioning.gateway.core.http.base_url import base_url
-from provisioning.gateway.core.http.dispatch import parse
-from provisioning.gateway.core.http.exchange import Exchange
-from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, Operation, Parameter, RateClass, Tag
-from provisioning.gateway.core.problems import Code, Problem, fault
+from provisioning.gateway.core.http.operation import (
+    UPSTREAM,
+    Answer,
+    Body,
+    BodySize,
+    Operation,
+    Parameter,
+    RateClass,
+    Tag,
+)
+from provisioning.gateway.core.http.request import GatewayRequest
+from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.scopes import Scope
-from provisioning.gateway.core.settings import GatewaySettings
 from provisioning.gateway.docs.examples import JOB, WORKFLOW
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.job_documents import JobDocuments
@@ -39,16 +45,16 @@ class JobRoutes:
         tracker: Tracker,
         canceller: Canceller,
         audit: AuditTrail,
-        settings: GatewaySettings,
+        max_scanned: int,
     ) -> None:
+        """`max_scanned`: how many jobs are read for one page of a list."""
         self._submitter = submitter
         self._documents = documents
         self._ledger = ledger
         self._tracker = tracker
         self._canceller = canceller
         self._audit = audit
-        self._max_body_bytes = settings.max_body_bytes
-        self._max_scanned = settings.internal.max_scanned_jobs
+        self._max_scanned = max_scanned
 
     @Operation(
         method="POST",
@@ -58,24 +64,22 @@ class JobRoutes:
         summary="Submit a workflow",
         text="The job is checked and queued; follow `urls.events` or ask `urls.self` until `completed_at` is set.",
         parameters=(idempotency.IDEMPOTENCY_KEY,),
-        body=Body(SubmitJob, {"workflow": WORKFLOW}),
+        body=Body(SubmitJob, {"workflow": WORKFLOW}, invalid=Code.INVALID_FIELD, size=BodySize.WORKFLOW),
         answers=(Answer("The job is written down and will end, whatever happens.", Job, JOB, 201),),
         problems=(*SUBMITTING, Code.WEBHOOK_URL_FORBIDDEN, Code.INVALID_FIELD, *idempotency.PROBLEMS),
         rate=RateClass.SUBMIT,
     )
-    async def submit(self, exchange: Exchange) -> Job:
+    async def submit(self, request: GatewayRequest, body: SubmitJob) -> Job:
         """Submit a workflow; under an Idempotency-Key, the same request again answers with the same job."""
-        body = await exchange.json(self._max_body_bytes)
-        _refuse_reserved(body)
-        order, key = parse(SubmitJob, body, Code.INVALID_FIELD), idempotency.idempotency_key(exchange)
-        job = await self._submitter.create(exchange.who, order)
-        job.idempotency_key, job.request_hash = key, idempotency.request_hash(body)
+        key = idempotency.idempotency_key(request)
+        job = await self._submitter.create(request.who, body)
+        job.idempotency_key, job.request_hash = key, idempotency.request_hash(await request.json())
         if (known := await self._submitter.find_replayed(job)) is not None:
-            idempotency.mark_replayed(exchange)
-            return await self._show(exchange, known.id)
-        exchange.job_id = job.id
+            idempotency.mark_replayed(request)
+            return await self._show(request, known.id)
+        request.context.job_id = job.id
         await self._submitter.submit(job)
-        return await self._show(exchange, job.id)
+        return await self._show(request, job.id)
 
     @Operation(
         method="GET",
@@ -91,19 +95,19 @@ class JobRoutes:
         ),
         problems=UPSTREAM,
     )
-    async def list(self, exchange: Exchange, query: JobQuery) -> JobPage:
+    async def list(self, request: GatewayRequest, query: JobQuery) -> JobPage:
         """List the caller's jobs, newest first."""
-        wanted, limit, before = JobFilter.of(query.status, exchange.query), query.limit, query.cursor or 2**53
+        wanted, limit, before = JobFilter.of(query.status, request.query), query.limit, query.cursor or 2**53
         found: list[JobRecord] = []
         scanned, more = 0, True
         while more and len(found) < limit and scanned < self._max_scanned:
             count = limit - len(found)
-            rows = await self._ledger.rows(exchange.who.visible_owner, before=before, limit=count, states=wanted.states)
+            rows = await self._ledger.rows(request.who.visible_owner, before=before, limit=count, states=wanted.states)
             found += [row for row in rows if wanted.fits(row)]
             scanned, more = scanned + len(rows), len(rows) == count
             before = rows[-1].sequence if rows else before
         return JobPage(
-            jobs=[*await self._documents.list(found, base_url(exchange))],
+            jobs=[*await self._documents.list(found, base_url(request))],
             next_cursor=str(before) if more else None,
             truncated=more and len(found) < limit,
         )
@@ -117,9 +121,9 @@ class JobRoutes:
         answers=(Answer("The job as it is now.", Job, JOB),),
         problems=UPSTREAM,
     )
-    async def show(self, exchange: Exchange) -> Job:
+    async def show(self, request: GatewayRequest) -> Job:
         """Show a job."""
-        return await self._show(exchange, exchange.params["id"])
+        return await self._show(request, request.path_params["id"])
 
     @Operation(
         method="GET",
@@ -130,9 +134,9 @@ class JobRoutes:
         answers=(Answer("As it was sent.", JobWorkflow, {"workflow": WORKFLOW, "format": "api"}),),
         problems=UPSTREAM,
     )
-    async def show_workflow(self, exchange: Exchange) -> JobWorkflow:
+    async def show_workflow(self, request: GatewayRequest) -> JobWorkflow:
         """Show the workflow of a job, as it was sent."""
-        row = await self._find(exchange)
+        row = await self._find(request)
         if not row.workflow:
             raise Problem(Code.NOT_FOUND)
         return JobWorkflow(workflow=orjson.loads(row.workflow), format="api")
@@ -147,27 +151,17 @@ class JobRoutes:
         answers=(Answer("The job as it is now; a running one is `canceling` until ComfyUI has stopped it.", Job, JOB),),
         problems=UPSTREAM,
     )
-    async def cancel(self, exchange: Exchange) -> Job:
+    async def cancel(self, request: GatewayRequest) -> Job:
         """Cancel a job, whether it waits or runs; one that has ended stays as it is."""
-        row = await self._find(exchange)
+        row = await self._find(request)
         live = self._tracker.get(row.id)
         if live is not None:
-            await self._audit.end_anothers(exchange, [live])
+            await self._audit.end_anothers(request, [live])
             await asyncio.shield(self._canceller.cancel(live))
-        return await self._show(exchange, row.id)
+        return await self._show(request, row.id)
 
-    async def _find(self, exchange: Exchange) -> JobRecord:
-        return await self._documents.lookup.find(exchange.who, exchange.params["id"])
+    async def _find(self, request: GatewayRequest) -> JobRecord:
+        return await self._documents.lookup.find(request.who, request.path_params["id"])
 
-    async def _show(self, exchange: Exchange, job_id: str) -> Job:
-        return await self._documents.show(exchange.who, job_id, base_url(exchange))
-
-
-def _refuse_reserved(body: dict[str, Any]) -> None:
-    """Refuse members that would be believed to work if they were ignored; raises Problem."""
-    if body.get("inputs") is not None:
-        raise Problem(Code.INVALID_WORKFLOW, "inputs is reserved and not taken.", members=fault("/inputs", "reserved"))
-    # A queue that outlives a restart would have to write a partner's key down, and no partner's nodes are here.
-    if body.get("extra_data") is not None:
-        message = "extra_data: nodes of partners are switched off here, and keys for them are not taken."
-        raise Problem(Code.INVALID_REQUEST, message, members=fault("/extra_data", "not taken"))
+    async def _show(self, request: GatewayRequest, job_id: str) -> Job:
+        return await self._documents.show(request.who, job_id, base_url(request))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from starlette.responses import Response
 
 from provisioning.gateway.admin.audit import AuditAction
 from provisioning.gateway.admin.audit_context import AuditTrail
 from provisioning.gateway.assets.staging.inputs import InputStaging
 from provisioning.gateway.comfyui_api.schemas import Free, ModelFile, ModelFolder, NodeClasses, Nothing
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import (
     ANY_MEDIA,
     UPSTREAM,
@@ -21,6 +21,8 @@ from provisioning.gateway.core.http.operation import (
     Parameter,
     Tag,
 )
+from provisioning.gateway.core.http.request import GatewayRequest
+from provisioning.gateway.core.http.responses import JsonResponse
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.upstream import node_catalogue, response_cache
@@ -89,9 +91,9 @@ class CatalogRoutes:
         node_catalogue.FRESH_SECONDS,
         text="The names of other people's files are left out.",
     )
-    async def object_info(self, exchange: Exchange) -> None:
+    async def object_info(self, request: GatewayRequest) -> Response:
         """Answer with every node class; the names of other people's input files are left out."""
-        await exchange.send_json(await self._classes(exchange))
+        return JsonResponse(await self._classes(request))
 
     @_cached(
         "/object_info/{name}",
@@ -101,17 +103,17 @@ class CatalogRoutes:
         node_catalogue.FRESH_SECONDS,
         text="`{}` when there is no such class.",
     )
-    async def object_info_of(self, exchange: Exchange) -> None:
+    async def object_info_of(self, request: GatewayRequest) -> Response:
         """Answer with one node class, or {} as ComfyUI does for one that it does not have."""
-        name = exchange.params["name"]
-        classes = await self._classes(exchange)
-        await exchange.send_json({name: classes[name]} if name in classes else {})
+        name = request.path_params["name"]
+        classes = await self._classes(request)
+        return JsonResponse({name: classes[name]} if name in classes else {})
 
-    async def _classes(self, exchange: Exchange) -> dict[str, object]:
-        if exchange.who.is_admin and await self._staging.list_uploads():
+    async def _classes(self, request: GatewayRequest) -> dict[str, object]:
+        if request.who.is_admin and await self._staging.list_uploads():
             self._catalogue.forget()
         catalogue = await self._catalogue.get()
-        return catalogue.everything if exchange.who.is_admin else catalogue.for_clients
+        return catalogue.everything if request.who.is_admin else catalogue.for_clients
 
     @_cached("/models", "List folders of models", list[str], ["checkpoints", "loras", "vae"])
     @_cached("/embeddings", "List embeddings", list[str], ["easynegative"])
@@ -136,18 +138,18 @@ class CatalogRoutes:
         [{"name": "sd_xl_base_1.0.safetensors", "pathIndex": 0, "size": 6938078334}],
         access=Scope.ADMIN,
     )
-    async def same_path(self, exchange: Exchange) -> None:
+    async def same_path(self, request: GatewayRequest) -> Response:
         """Answer with the JSON that ComfyUI has at the same path, without the query."""
-        body = await self._responses.get(asked_path(exchange))
-        await exchange.send(200, body, [("content-type", "application/json")])
+        body = await self._responses.get(asked_path(request))
+        return Response(body, media_type="application/json")
 
     @_cached("/models/{folder}", "List models in a folder", list[str], ["sd_xl_base_1.0.safetensors"])
-    async def models_in(self, exchange: Exchange) -> None:
+    async def models_in(self, request: GatewayRequest) -> Response:
         """Answer with the names of the models in one folder."""
         # ComfyUI keeps the nodes' code among its model folders.
-        if exchange.params["folder"] == "custom_nodes":
+        if request.path_params["folder"] == "custom_nodes":
             raise Problem(Code.NOT_FOUND)
-        await self.same_path(exchange)
+        return await self.same_path(request)
 
     @_cached(
         "/system_stats",
@@ -158,13 +160,12 @@ class CatalogRoutes:
         "`monitor`.",
         access=Access.ANY,
     )
-    async def system_stats(self, exchange: Exchange) -> None:
+    async def system_stats(self, request: GatewayRequest) -> Response:
         """Answer with the machine's versions and memory; command line and paths need the scope `monitor`."""
-        if Scope.MONITOR in exchange.who.scopes:
-            await self.same_path(exchange)
-            return
-        stats = orjson.loads(await self._responses.get(asked_path(exchange)))
-        await exchange.send_json(machine.for_clients(stats))
+        if Scope.MONITOR in request.who.scopes:
+            return await self.same_path(request)
+        stats = orjson.loads(await self._responses.get(asked_path(request)))
+        return JsonResponse(machine.for_clients(stats))
 
     @Operation(
         method="GET",
@@ -177,9 +178,9 @@ class CatalogRoutes:
         problems=UPSTREAM,
         native=True,
     )
-    async def template_file(self, exchange: Exchange) -> None:
+    async def template_file(self, request: GatewayRequest) -> Response:
         """Answer with a workflow template, or the picture of one."""
-        await self._proxy.pass_on(exchange, asked_path(exchange))
+        return await self._proxy.pass_on(request, asked_path(request))
 
     @Operation(
         method="GET",
@@ -192,12 +193,12 @@ class CatalogRoutes:
         problems=UPSTREAM,
         native=True,
     )
-    async def metadata_of(self, exchange: Exchange) -> None:
+    async def metadata_of(self, request: GatewayRequest) -> Response:
         """Answer with the metadata in the header of a model file."""
-        filename = exchange.query.get("filename", "")
-        if exchange.params["folder"] == "custom_nodes" or not is_safe_name(filename):
+        filename = request.query.get("filename", "")
+        if request.path_params["folder"] == "custom_nodes" or not is_safe_name(filename):
             raise Problem(Code.NOT_FOUND)
-        await self._proxy.pass_on(exchange, asked_path(exchange), {"filename": filename}, only_json=True)
+        return await self._proxy.pass_on(request, asked_path(request), {"filename": filename}, only_json=True)
 
     @Operation(
         method="POST",
@@ -211,11 +212,11 @@ class CatalogRoutes:
         problems=UPSTREAM,
         native=True,
     )
-    async def free(self, exchange: Exchange, body: Free) -> Nothing:
+    async def free(self, request: GatewayRequest, body: Free) -> Nothing:
         """Have ComfyUI unload models and free memory."""
         flags = body.model_dump(include=set(Free.model_fields), exclude_unset=True)
         headers = {"Content-Type": "application/json"}
-        await self._audit.note(exchange, AuditAction.MEMORY_FREED, "comfyui", **flags)
+        await self._audit.note(request, AuditAction.MEMORY_FREED, "comfyui", **flags)
         status, _ = await self._upstream.call(Request("POST", "/free", headers=headers, body=orjson.dumps(flags)))
         if status != 200:
             raise Problem(Code.UPSTREAM_ERROR)

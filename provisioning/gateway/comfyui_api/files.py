@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+
+from starlette.responses import Response
 
 from provisioning.gateway.assets.file_response import BYTES, RANGES, FileResponder
 from provisioning.gateway.assets.repository import AssetStore
@@ -10,9 +13,19 @@ from provisioning.gateway.assets.store.paths import StoredCopy, store_path_of
 from provisioning.gateway.comfyui_api.image_uploads import ImageUploads
 from provisioning.gateway.comfyui_api.own_files import OwnFiles
 from provisioning.gateway.comfyui_api.schemas import StoredImage, UploadImage, UploadMask
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.multipart import read_form
-from provisioning.gateway.core.http.operation import FORM, UPSTREAM, Answer, Body, Operation, Parameter, RateClass, Tag
+from provisioning.gateway.core.http.operation import (
+    FORM,
+    UPSTREAM,
+    Answer,
+    Body,
+    BodySize,
+    Operation,
+    Parameter,
+    RateClass,
+    Tag,
+)
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.docs.examples import PICTURE
@@ -33,13 +46,11 @@ class FileRoutes:
         assets: AssetStore,
         responder: FileResponder,
         images: ImageUploads,
-        max_upload_bytes: int,
     ) -> None:
         self._own_files = own_files
         self._assets = assets
         self._responder = responder
         self._images = images
-        self._max_upload_bytes = max_upload_bytes
 
     @Operation(
         method="GET",
@@ -61,18 +72,18 @@ class FileRoutes:
         native=True,
         signed=True,
     )
-    async def view(self, exchange: Exchange) -> None:
+    async def view(self, request: GatewayRequest) -> Response:
         """Answer with a file of the caller's."""
-        query = exchange.query
+        query = request.query
         asked = StoredFile(
             query.get("type", "output"), query.get("subfolder", "").strip("/"), query.get("filename", "")
         )
-        file = await self._own_files.find(exchange.who, asked)
+        file = await self._own_files.find(request.who, asked)
         options = {name: query[name] for name, form in OPTIONS.items() if form.fullmatch(query.get(name, ""))}
         # A temporary file's name is one job's at a time.
         is_temporary = file.type == "temp"
-        job_id = await self._assets.maker_of(file, exchange.who.visible_owner) if is_temporary else None
-        await self._responder.send(exchange, StoredCopy(file, store_path_of(file, job_id)), options)
+        job_id = await self._assets.maker_of(file, request.who.visible_owner) if is_temporary else None
+        return await self._responder.respond(request, StoredCopy(file, store_path_of(file, job_id)), options)
 
     @Operation(
         method="POST",
@@ -81,15 +92,15 @@ class FileRoutes:
         tag=Tag.NATIVE,
         summary="Upload an image",
         text="An image, video or sound whose content fits its name's ending; it goes to the caller's own folder.",
-        body=Body(UploadImage, {"image": PICTURE, "overwrite": "true"}, FORM),
+        body=Body(UploadImage, {"image": PICTURE, "overwrite": "true"}, FORM, size=BodySize.FILE),
         answers=(Answer("Where it is.", StoredImage, STORED),),
         problems=(Code.NOT_FOUND, *UPSTREAM),
         rate=RateClass.UPLOAD,
         native=True,
     )
-    async def upload_image(self, exchange: Exchange) -> StoredImage:
+    async def upload_image(self, request: GatewayRequest) -> StoredImage:
         """Store a file in the caller's part of the input folder."""
-        return await self._upload(exchange, "/upload/image")
+        return await self._upload(request, "/upload/image")
 
     @Operation(
         method="POST",
@@ -101,20 +112,17 @@ class FileRoutes:
             UploadMask,
             {"image": PICTURE, "original_ref": '{"filename": "photo.png", "subfolder": "", "type": "input"}'},
             FORM,
+            size=BodySize.FILE,
         ),
         answers=(Answer("Where the masked image is.", StoredImage, STORED),),
         problems=(Code.NOT_FOUND, *UPSTREAM),
         rate=RateClass.UPLOAD,
         native=True,
     )
-    async def upload_mask(self, exchange: Exchange) -> StoredImage:
+    async def upload_mask(self, request: GatewayRequest) -> StoredImage:
         """Store a mask for an image of the caller's."""
-        return await self._upload(exchange, "/upload/mask")
+        return await self._upload(request, "/upload/mask")
 
-    async def _upload(self, exchange: Exchange, path: str) -> StoredImage:
-        chunks = exchange.chunks(self._max_upload_bytes)
-        form = await read_form(exchange.header("content-type") or "", chunks)
-        try:
-            return await self._images.store(exchange.who, path, form)
-        finally:
-            form.close()
+    async def _upload(self, request: GatewayRequest, path: str) -> StoredImage:
+        with contextlib.closing(await read_form(request)) as form:
+            return await self._images.store(request.who, path, form)

@@ -5,6 +5,8 @@ They are answered from the gateway's own record: ComfyUI forgets jobs when it re
 
 from __future__ import annotations
 
+from starlette.responses import Response
+
 from provisioning.gateway.admin.audit import AuditAction
 from provisioning.gateway.admin.audit_context import MAX_NAMED, AuditTrail
 from provisioning.gateway.comfyui_api.schemas import (
@@ -15,9 +17,9 @@ from provisioning.gateway.comfyui_api.schemas import (
     Nothing,
     Selection,
 )
-from provisioning.gateway.core.http.dispatch import parse
-from provisioning.gateway.core.http.exchange import Exchange
-from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, Operation, Tag
+from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, BodySize, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
+from provisioning.gateway.core.http.responses import JsonResponse
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.docs.examples import HISTORY_ENTRY
@@ -30,11 +32,10 @@ from provisioning.gateway.jobs.tracker import Tracker
 class HistoryRoutes:
     """Lets callers see and forget their finished jobs."""
 
-    def __init__(self, ledger: Ledger, tracker: Tracker, audit: AuditTrail, max_body_bytes: int) -> None:
+    def __init__(self, ledger: Ledger, tracker: Tracker, audit: AuditTrail) -> None:
         self._ledger = ledger
         self._tracker = tracker
         self._audit = audit
-        self._max_body_bytes = max_body_bytes
 
     @Operation(
         method="GET",
@@ -46,11 +47,11 @@ class HistoryRoutes:
         answers=(Answer("By id, oldest first.", History, {JOB_ID: HISTORY_ENTRY}),),
         native=True,
     )
-    async def list(self, exchange: Exchange, query: HistoryQuery) -> None:
+    async def list(self, request: GatewayRequest, query: HistoryQuery) -> Response:
         """Answer with the caller's newest finished jobs."""
         limit = DEFAULT_ITEMS if query.max_items == FROM_START else min(query.max_items, HISTORY_LIMIT)
         offset = min(max(query.offset, 0), 1_000_000)
-        await exchange.send_json(await self._ledger.history(exchange.who.visible_owner, limit=limit, offset=offset))
+        return JsonResponse(await self._ledger.history(request.who.visible_owner, limit=limit, offset=offset))
 
     @Operation(
         method="POST",
@@ -59,19 +60,20 @@ class HistoryRoutes:
         tag=Tag.NATIVE,
         summary="Forget finished jobs",
         text="What they took is counted all the same.",
-        body=Body(Selection, {"delete": [JOB_ID]}, required=False),
+        body=Body(
+            Selection, {"delete": [JOB_ID]}, required=False, invalid=Code.INVALID_REQUEST, size=BodySize.WORKFLOW
+        ),
         answers=(Answer("Done.", Nothing, {}),),
         native=True,
     )
-    async def change(self, exchange: Exchange) -> Nothing:
+    async def change(self, request: GatewayRequest, body: Selection) -> Nothing:
         """Forget finished jobs: those named in `delete`, or all with `clear`; only ever the caller's own."""
-        body = parse(Selection, await exchange.json(self._max_body_bytes), Code.INVALID_REQUEST)
         chosen = None if body.clear else frozenset(body.delete)
-        owner = exchange.who.visible_owner
+        owner = request.who.visible_owner
         if owner is None and (chosen is None or chosen):
             ids = {} if chosen is None else {"jobs": sorted(chosen)[:MAX_NAMED]}
             await self._audit.note(
-                exchange, AuditAction.HISTORY_CLEARED, "everybody" if chosen is None else "jobs", **ids
+                request, AuditAction.HISTORY_CLEARED, "everybody" if chosen is None else "jobs", **ids
             )
         await self._ledger.hide(owner, chosen)
         return Nothing()
@@ -90,11 +92,11 @@ class HistoryRoutes:
         problems=UPSTREAM,
         native=True,
     )
-    async def show(self, exchange: Exchange) -> None:
+    async def show(self, request: GatewayRequest) -> Response:
         """Answer with one finished job; like ComfyUI, with {} for one that is not finished, or not the caller's."""
-        job_id, owner = exchange.params["id"], exchange.who.visible_owner
+        job_id, owner = request.path_params["id"], request.who.visible_owner
         job = self._tracker.get(job_id)
         if job is not None and owner in {None, job.owner}:
             await self._tracker.refresh(job)
         entry = await self._ledger.history_of(job_id, owner)
-        await exchange.send_json({} if entry is None else {job_id: entry})
+        return JsonResponse({} if entry is None else {job_id: entry})

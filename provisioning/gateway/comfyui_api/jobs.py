@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from starlette.responses import Response
+
 from provisioning.gateway.admin.audit_context import AuditTrail
 from provisioning.gateway.comfyui_api.job_schemas import (
     STATUSES,
@@ -15,9 +17,9 @@ from provisioning.gateway.comfyui_api.job_schemas import (
     details_of,
     summary_of,
 )
-from provisioning.gateway.core.http.dispatch import parse
-from provisioning.gateway.core.http.exchange import Exchange
-from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, Operation, Tag
+from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, BodySize, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
+from provisioning.gateway.core.http.responses import JsonResponse
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.docs.examples import HISTORY_ENTRY, WORKFLOW
@@ -58,14 +60,12 @@ class NativeJobRoutes:
         lookup: JobLookup,
         canceller: Canceller,
         audit: AuditTrail,
-        max_body_bytes: int,
     ) -> None:
         self._ledger = ledger
         self._tracker = tracker
         self._lookup = lookup
         self._canceller = canceller
         self._audit = audit
-        self._max_body_bytes = max_body_bytes
 
     @Operation(
         method="GET",
@@ -76,9 +76,9 @@ class NativeJobRoutes:
         query=NativeJobsQuery,
         answers=(Answer("The caller's newest thousand, in pages.", NativeJobs, {"jobs": [JOB], "pagination": PAGES}),),
     )
-    async def list(self, exchange: Exchange, query: NativeJobsQuery) -> None:
+    async def list(self, request: GatewayRequest, query: NativeJobsQuery) -> Response:
         """Answer with the caller's jobs, filtered, sorted and in pages; older jobs are found by id."""
-        rows = await self._ledger.recent(exchange.who.visible_owner, HISTORY_LIMIT)
+        rows = await self._ledger.recent(request.who.visible_owner, HISTORY_LIMIT)
         wanted = query.statuses
         rows = sorted(
             (row for row in rows if STATUSES[row.state] in wanted),
@@ -90,7 +90,7 @@ class NativeJobRoutes:
         pagination = {
             "offset": query.offset, "limit": query.limit, "total": len(rows), "has_more": end < len(rows),
         }  # fmt: skip
-        await exchange.send_json({"jobs": jobs, "pagination": pagination})
+        return JsonResponse({"jobs": jobs, "pagination": pagination})
 
     @Operation(
         method="GET",
@@ -101,10 +101,10 @@ class NativeJobRoutes:
         answers=(Answer("With its workflow.", NativeJob, JOB | DETAILS),),
         problems=UPSTREAM,
     )
-    async def show(self, exchange: Exchange) -> None:
+    async def show(self, request: GatewayRequest) -> Response:
         """Answer with a job, its workflow and what it made."""
-        row = await self._lookup.find(exchange.who, exchange.params["id"])
-        await exchange.send_json(summary_of(row) | details_of(row))
+        row = await self._lookup.find(request.who, request.path_params["id"])
+        return JsonResponse(summary_of(row) | details_of(row))
 
     @Operation(
         method="POST",
@@ -112,14 +112,13 @@ class NativeJobRoutes:
         access=Scope.JOBS,
         tag=Tag.NATIVE,
         summary="End several jobs",
-        body=Body(SeveralJobs, {"job_ids": [JOB_ID]}),
+        body=Body(SeveralJobs, {"job_ids": [JOB_ID]}, invalid=Code.INVALID_REQUEST, size=BodySize.WORKFLOW),
         answers=CANCELLED,
         problems=UPSTREAM,
     )
-    async def cancel_several(self, exchange: Exchange) -> Cancelled:
+    async def cancel_several(self, request: GatewayRequest, body: SeveralJobs) -> Cancelled:
         """End several jobs; refuses all of them when one id is malformed."""
-        body = parse(SeveralJobs, await exchange.json(self._max_body_bytes), Code.INVALID_REQUEST)
-        ended = [await self._end(exchange, job_id) for job_id in dict.fromkeys(body.job_ids)]
+        ended = [await self._end(request, job_id) for job_id in dict.fromkeys(body.job_ids)]
         return Cancelled(cancelled=any(ended))
 
     @Operation(
@@ -131,15 +130,15 @@ class NativeJobRoutes:
         answers=CANCELLED,
         problems=UPSTREAM,
     )
-    async def cancel(self, exchange: Exchange) -> Cancelled:
+    async def cancel(self, request: GatewayRequest) -> Cancelled:
         """End a job wherever it is; like ComfyUI, says of one that is not there only that nothing was ended."""
-        return Cancelled(cancelled=await self._end(exchange, exchange.params["id"]))
+        return Cancelled(cancelled=await self._end(request, request.path_params["id"]))
 
-    async def _end(self, exchange: Exchange, job_id: str) -> bool:
+    async def _end(self, request: GatewayRequest, job_id: str) -> bool:
         live = self._tracker.get(job_id)
-        if live is None or exchange.who.visible_owner not in {None, live.owner}:
+        if live is None or request.who.visible_owner not in {None, live.owner}:
             return False
-        await self._audit.end_anothers(exchange, [live])
+        await self._audit.end_anothers(request, [live])
         # Goes through with it even when the caller hangs up meanwhile.
         await asyncio.shield(self._canceller.cancel(live))
         return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from starlette.responses import Response
+
 from provisioning.gateway.admin.audit_context import AuditTrail
 from provisioning.gateway.comfyui_api.schemas import Interrupt, Nothing, Queue, Selection
-from provisioning.gateway.core.http.dispatch import parse
-from provisioning.gateway.core.http.exchange import Exchange
-from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, Operation, Tag
+from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, BodySize, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
+from provisioning.gateway.core.http.responses import JsonResponse
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.docs.examples import WORKFLOW
@@ -22,14 +24,11 @@ ENTRY = [1, JOB_ID, WORKFLOW, {"client_id": "my-bot"}, []]
 class QueueRoutes:
     """Lets callers see the queue, take jobs out of it and stop the one that runs."""
 
-    def __init__(
-        self, scheduler: Scheduler, tracker: Tracker, canceller: Canceller, audit: AuditTrail, max_body_bytes: int
-    ) -> None:
+    def __init__(self, scheduler: Scheduler, tracker: Tracker, canceller: Canceller, audit: AuditTrail) -> None:
         self._scheduler = scheduler
         self._tracker = tracker
         self._canceller = canceller
         self._audit = audit
-        self._max_body_bytes = max_body_bytes
 
     @Operation(
         method="GET",
@@ -41,17 +40,17 @@ class QueueRoutes:
         answers=(Answer("The caller's part of it.", Queue, {"queue_running": [ENTRY], "queue_pending": []}),),
         native=True,
     )
-    async def show(self, exchange: Exchange) -> None:
+    async def show(self, request: GatewayRequest) -> Response:
         """Answer with the caller's unfinished jobs.
 
         All of it from our own record and at one moment: a job that is just handed over is in neither of two lists that
         are asked for one after the other, and clients take a job that is in no list for lost.
         """
-        owner = exchange.who.visible_owner
+        owner = request.who.visible_owner
         jobs = [job for job in self._scheduler.order() if owner in {None, job.owner}]
         running = len([job for job in jobs if job.state is JobState.RUNNING])
         entries = [[place, job.id, job.graph, {"client_id": job.client_id}, []] for place, job in enumerate(jobs, 1)]
-        await exchange.send_json({"queue_running": entries[:running], "queue_pending": entries[running:]})
+        return JsonResponse({"queue_running": entries[:running], "queue_pending": entries[running:]})
 
     @Operation(
         method="POST",
@@ -60,17 +59,18 @@ class QueueRoutes:
         tag=Tag.NATIVE,
         summary="Take waiting jobs out of the queue",
         text="Running jobs go on.",
-        body=Body(Selection, {"delete": [JOB_ID]}, required=False),
+        body=Body(
+            Selection, {"delete": [JOB_ID]}, required=False, invalid=Code.INVALID_REQUEST, size=BodySize.WORKFLOW
+        ),
         answers=(Answer("Done.", Nothing, {}),),
         problems=UPSTREAM,
         native=True,
     )
-    async def change(self, exchange: Exchange) -> Nothing:
+    async def change(self, request: GatewayRequest, body: Selection) -> Nothing:
         """Take jobs out of the queue: those named in `delete`, or all with `clear`; only ever the caller's own."""
-        body = parse(Selection, await exchange.json(self._max_body_bytes), Code.INVALID_REQUEST)
-        jobs = self._tracker.of_owner(exchange.who.visible_owner)
+        jobs = self._tracker.of_owner(request.who.visible_owner)
         chosen = jobs if body.clear else [job for job in jobs if job.id in frozenset(body.delete)]
-        await self._audit.end_anothers(exchange, [job for job in chosen if job.state is not JobState.RUNNING])
+        await self._audit.end_anothers(request, [job for job in chosen if job.state is not JobState.RUNNING])
         await self._canceller.withdraw(chosen)
         return Nothing()
 
@@ -86,11 +86,11 @@ class QueueRoutes:
         problems=UPSTREAM,
         native=True,
     )
-    async def interrupt(self, exchange: Exchange, body: Interrupt) -> Nothing:
+    async def interrupt(self, request: GatewayRequest, body: Interrupt) -> Nothing:
         """Stop the caller's running job; another's goes on. An admin stops whatever runs."""
         wanted = body.prompt_id
-        jobs = {job.id: job for job in self._tracker.of_owner(exchange.who.visible_owner) if wanted in {None, job.id}}
+        jobs = {job.id: job for job in self._tracker.of_owner(request.who.visible_owner) if wanted in {None, job.id}}
         named = [job for job in jobs.values() if wanted is not None or job.state is JobState.RUNNING]
-        await self._audit.end_anothers(exchange, named)
+        await self._audit.end_anothers(request, named)
         await self._canceller.interrupt(jobs)
         return Nothing()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, WithJsonSchema
 
 from provisioning.gateway.core.http.schemas import AnswerBody, Query, WholeNumber
+from provisioning.gateway.jobs.options import Workflow
+from provisioning.gateway.jobs.submission import job_id_refused
 
 
 class NativeBody(BaseModel):
@@ -53,14 +56,30 @@ class ModelFile(NativeAnswer):
     name: str
 
 
+PROMPT_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+"""A UUID as Python writes it: the only form of an id that ComfyUI takes."""
+
+
+def _prompt_id(given: object) -> object:
+    """Return the id that the caller gives its job; raises Problem for what ComfyUI would not take as one."""
+    if given is not None and not (isinstance(given, str) and PROMPT_ID.fullmatch(given)):
+        raise job_id_refused("prompt_id must be a UUID in its lower-case form")
+    return given
+
+
 class SubmitPrompt(NativeBody):
     """A workflow to run. `number`, `front` and `extra_data` are ignored: they would reach into other people's queue."""
 
-    prompt: dict[str, Any]
+    model_config = ConfigDict(json_schema_extra={"required": ["prompt"]})
+
+    # A workflow that is missing is refused as every other that is none, see jobs.workflow_rewrite.
+    prompt: Workflow = Field(default_factory=lambda: None)
     """The workflow in API form."""
-    client_id: str | None = None
-    """The `clientId` of the WebSocket that is to hear of it."""
-    prompt_id: str | None = Field(default=None, json_schema_extra={"format": "uuid"})
+    client_id: Annotated[Any, WithJsonSchema({"type": ["string", "null"]})] = None
+    """The `clientId` of the WebSocket that is to hear of it; what is none is ignored, as in ComfyUI."""
+    prompt_id: Annotated[str | None, BeforeValidator(_prompt_id)] = Field(
+        default=None, json_schema_extra={"format": "uuid"}
+    )
     """The job's id, a lower-case UUID; the same workflow again under the same id is the same job."""
 
 

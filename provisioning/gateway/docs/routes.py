@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioning.gateway.core.http.exchange import Exchange
+from starlette.responses import Response
+
 from provisioning.gateway.core.http.operation import Access, Answer, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.docs.reference import Reference
 
 
@@ -24,6 +26,6 @@ class ReferenceRoutes:
         answers=(Answer("OpenAPI 3.1.", dict[str, Any], {"openapi": "3.1.0"}),),
         web=True,
     )
-    async def show(self, exchange: Exchange) -> None:
+    async def show(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler
         """Answer with the OpenAPI document."""
-        await exchange.send(200, self._reference.json, [("content-type", "application/json")])
+        return Response(self._reference.json, media_type="application/json")

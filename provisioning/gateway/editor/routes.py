@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
-from provisioning.gateway.core.http.exchange import Exchange
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+
 from provisioning.gateway.core.http.operation import (
     ANY_MEDIA,
     Answer,
@@ -22,13 +23,14 @@ from provisioning.gateway.core.http.operation import (
     operations_of,
     routes_of,
 )
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.editor.page import POLICY, content_security_policy
 from provisioning.gateway.editor.user_data import V2_USER_DATA
 from provisioning.gateway.upstream.client import ComfyUIClient, Request
 from provisioning.gateway.upstream.owner_namespace import is_safe_name
-from provisioning.gateway.upstream.proxy import STREAMED_REPLY_HEADERS, segment
+from provisioning.gateway.upstream.proxy import STREAMED_REPLY_HEADERS, kept_headers, segment
 
 ROOT = "/comfy/"
 
@@ -78,44 +80,41 @@ class EditorRoutes:
         self._upstream = upstream
 
     @_own("/comfy")
-    async def redirect(self, exchange: Exchange) -> None:
+    async def redirect(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler
         """Send a browser to the address that the page's own links are relative to."""
-        await exchange.send(308, b"", [("location", ROOT)])
+        return RedirectResponse(ROOT, 308)
 
     @_own(ROOT, page=True)
-    async def page(self, exchange: Exchange) -> None:
+    async def page(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler
         """Answer with the editor's page; of the scripts in it, those run that it came with."""
         async with self._upstream.stream(Request("GET", "/")) as reply:
             body = await reply.whole(MAX_PAGE_BYTES)
         if reply.status != 200:
             raise Problem(Code.UPSTREAM_ERROR)
         policy = content_security_policy(body)
-        headers = [("content-type", "text/html; charset=utf-8"), ("content-security-policy", policy)]
-        await exchange.send(200, body, headers)
+        return HTMLResponse(body, headers={"content-security-policy": policy})
 
     @_files
-    async def file(self, exchange: Exchange) -> None:
+    async def file(self, request: GatewayRequest) -> Response:
         """Answer with a file of the editor's; raises Problem NOT_FOUND for all that is not one."""
-        parts = list(exchange.params.values())
+        parts = list(request.path_params.values())
         folder = parts[0] if len(parts) > 1 else ""
         known = folder in FOLDERS if folder else bool(_ROOT_FILE.fullmatch(parts[0]))
         if not known or not is_safe_name("/".join(parts)):
             raise Problem(Code.NOT_FOUND)
         caching = FOREVER if folder in HASHED and parts[1] != "lib" else "no-cache"
-        await self._send(exchange, "/" + "/".join(map(segment, parts)), caching)
+        return await self._passed_on(request, "/" + "/".join(map(segment, parts)), caching)
 
-    async def _send(self, exchange: Exchange, path: str, caching: str) -> None:
-        wanted = {name: value for name in ("if-none-match", "if-modified-since") if (value := exchange.header(name))}
-        async with self._upstream.stream(Request(exchange.method, path, headers=wanted)) as reply:
-            if reply.status not in {200, 304}:
-                raise Problem(Code.NOT_FOUND if reply.status == 404 else Code.UPSTREAM_ERROR)
-            kept = [(name, reply.headers[name]) for name in STREAMED_REPLY_HEADERS if name in reply.headers]
-            # Scripts that run as workers take their policy from their own answer.
-            headers = [*kept, ("cache-control", caching), ("content-security-policy", POLICY)]
-            await exchange.start(reply.status, headers)
-            async for chunk in reply.chunks:
-                await exchange.write(chunk, more=True)
-            await exchange.write(b"", more=False)
+    async def _passed_on(self, request: GatewayRequest, path: str, caching: str) -> Response:
+        wanted = {name: value for name in ("if-none-match", "if-modified-since") if (value := request.header(name))}
+        reply = await request.held.enter_async_context(
+            self._upstream.stream(Request(request.method, path, headers=wanted))
+        )
+        if reply.status not in {200, 304}:
+            raise Problem(Code.NOT_FOUND if reply.status == 404 else Code.UPSTREAM_ERROR)
+        # Scripts that run as workers take their policy from their own answer.
+        own = {"cache-control": caching, "content-security-policy": POLICY}
+        return StreamingResponse(reply.chunks, reply.status, headers=kept_headers(reply, STREAMED_REPLY_HEADERS) | own)
 
 
 def _is_called(operation: Operation) -> bool:

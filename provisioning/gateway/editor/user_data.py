@@ -8,17 +8,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.responses import Response
+
 from provisioning.gateway.admin.audit import AuditAction
 from provisioning.gateway.admin.audit_context import AuditTrail
-from provisioning.gateway.core.http.exchange import Exchange
-from provisioning.gateway.core.http.operation import ANY_MEDIA, UPSTREAM, Answer, Body, Operation, Parameter, Tag
+from provisioning.gateway.core.http.operation import (
+    ANY_MEDIA,
+    UPSTREAM,
+    Answer,
+    Body,
+    BodySize,
+    Operation,
+    Parameter,
+    Tag,
+)
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.http.request_checks import SAFE_METHODS
 from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.editor.files import SETTINGS, Workspace
 from provisioning.gateway.upstream.client import MAX_JSON_BYTES, ComfyUIClient, Request
 from provisioning.gateway.upstream.owner_namespace import is_safe_name
-from provisioning.gateway.upstream.proxy import asked_path, display_headers
+from provisioning.gateway.upstream.proxy import asked_path, display_headers, header_text
 
 V2_USER_DATA = "/v2/userdata"
 """Served at this path alone: at /api/v2 the Comfy API is."""
@@ -73,7 +84,7 @@ def _passed(example: Any) -> Answer:  # noqa: ANN401 - any JSON
 
 
 def _json(example: Any) -> Body:  # noqa: ANN401 - any JSON
-    return Body(Any, example, required=False)
+    return Body(Any, example, required=False, size=BodySize.WORKFLOW)
 
 
 class UserDataRoutes:
@@ -102,54 +113,53 @@ class UserDataRoutes:
     @_stored("POST", "/userdata/{file}", "Save a file", KEPT, (FILE, *OVERWRITE), _json({}))
     @_stored("DELETE", "/userdata/{file}", "Delete a saved file", Answer("Gone.", status=204, media=None), (FILE,))
     @_stored("POST", "/userdata/{file}/move/{dest}", "Rename a saved file", KEPT, (FILE, DESTINATION, *OVERWRITE))
-    async def forward(self, exchange: Exchange) -> None:
+    async def forward(self, request: GatewayRequest) -> Response:
         """Hand a request for the store to ComfyUI and its answer back; raises Problem."""
-        _check_names(exchange)
+        _check_names(request)
         await self._workspace.place()
-        body = await exchange.whole(self._max_body_bytes)
-        changes = exchange.method not in SAFE_METHODS
+        body = await request.body()
+        changes = request.method not in SAFE_METHODS
         if changes:
-            path = asked_path(exchange)
-            await self._audit.note(exchange, AuditAction.WORKSPACE_CHANGED, path, method=exchange.method)
-        async with self._upstream.stream(_request(exchange, body)) as reply:
+            path = asked_path(request)
+            await self._audit.note(request, AuditAction.WORKSPACE_CHANGED, path, method=request.method)
+        async with self._upstream.stream(_request(request, body)) as reply:
             if reply.status not in {200, 201, 204}:
                 raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR))
             # What could be saved can be read again.
             content = await reply.whole(max(MAX_JSON_BYTES, self._max_body_bytes))
             kind = reply.headers.get("content-type", "application/octet-stream")
         if changes:
-            await self._keep(exchange)
-        if exchange.method == "DELETE":
-            await exchange.send(204, b"", [])
-            return
-        await exchange.send(reply.status, content, [("content-type", kind), *display_headers(kind)])
+            await self._keep(request)
+        if request.method == "DELETE":
+            return Response(status_code=204)
+        return Response(content, reply.status, headers={"content-type": header_text(kind)} | display_headers(kind))
 
-    async def _keep(self, exchange: Exchange) -> None:
+    async def _keep(self, request: GatewayRequest) -> None:
         """Have the store know of a change before it is answered; raises Problem."""
-        names = _names(exchange)
+        names = _names(request)
         if not names:
             await self._workspace.keep(SETTINGS)
         elif len(names) > 1:
             await self._workspace.move(*names)
-        elif exchange.method == "DELETE":
+        elif request.method == "DELETE":
             await self._workspace.drop(names[0])
         else:
             await self._workspace.keep(names[0])
 
 
-def _request(exchange: Exchange, body: bytes) -> Request:
-    params = {name: exchange.query[name] for name in QUERY.intersection(exchange.query)}
+def _request(request: GatewayRequest, body: bytes) -> Request:
+    params = {name: request.query[name] for name in QUERY.intersection(request.query)}
     headers = {"Content-Type": "application/json"} if body else {}
-    return Request(exchange.method, asked_path(exchange), params, headers, body or None)
+    return Request(request.method, asked_path(request), params, headers, body or None)
 
 
-def _names(exchange: Exchange) -> list[str]:
-    return [exchange.params[name].replace("%2F", "/") for name in ("file", "dest") if name in exchange.params]
+def _names(request: GatewayRequest) -> list[str]:
+    return [request.path_params[name].replace("%2F", "/") for name in ("file", "dest") if name in request.path_params]
 
 
-def _check_names(exchange: Exchange) -> None:
+def _check_names(request: GatewayRequest) -> None:
     """Raise Problem INVALID_REQUEST for a name that leads out of the user's folder."""
-    names = _names(exchange) + [exchange.query[name] for name in ("dir", "path") if exchange.query.get(name)]
+    names = _names(request) + [request.query[name] for name in ("dir", "path") if request.query.get(name)]
     for name in names:
         if not is_safe_name(name.removesuffix("/")):
             raise Problem(Code.INVALID_REQUEST, "Give a plain relative path.", members=fault("file", "not plain"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 
-from provisioning.gateway.core.http.exchange import Exchange
+from starlette.responses import Response
+
 from provisioning.gateway.core.http.operation import Answer, CredentialPolicy, Operation, Parameter, Tag
+from provisioning.gateway.core.http.request import GatewayRequest, GatewaySocket
 from provisioning.gateway.core.http.socket_route import SocketOperation
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.scopes import Scope
@@ -45,16 +47,15 @@ class NativeSocketRoutes:
         lasting=True,
         native=True,
     )
-    async def refuse(self, exchange: Exchange) -> None:
+    async def refuse(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler
         """Refuse a request that does not ask for a WebSocket; raises Problem."""
-        del exchange
         raise Problem(Code.UPGRADE_REQUIRED)
 
     @SocketOperation(path="/ws", also=("/api/ws",))
-    async def converse(self, exchange: Exchange, socket: Socket, check: Check) -> None:
+    async def converse(self, request: GatewaySocket, socket: Socket, check: Check) -> None:
         """Send the messages of a caller's jobs; raises Problem before the socket is accepted."""
-        label = exchange.query.get("clientId", "")
-        listener = Listener(exchange.who, label if CLIENT_ID.fullmatch(label) else uuid.uuid4().hex)
+        label = request.query.get("clientId", "")
+        listener = Listener(request.who, label if CLIENT_ID.fullmatch(label) else uuid.uuid4().hex)
 
         def hear(text: str) -> None:
             name, data = messages.read_event(text)
@@ -66,12 +67,12 @@ class NativeSocketRoutes:
                 await socket.send(message)
             return listener.reason or DRAINING
 
-        with self._streams.place(exchange.who, check, listener.end), self._hub.joined(listener):
+        with self._streams.place(request.who, check, listener.end), self._hub.joined(listener):
             await socket.accept()
             listener.put(messages.status_event(self._queue_length(listener), listener.client_id))
             await socket.run(write(), hear)
 
     @SocketOperation(path="/comfy/ws", scope=Scope.ADMIN, credentials=CredentialPolicy(web=True))
-    async def converse_with_editor(self, exchange: Exchange, socket: Socket, check: Check) -> None:
+    async def converse_with_editor(self, request: GatewaySocket, socket: Socket, check: Check) -> None:
         """Send the editor's page the same."""
-        await self.converse(exchange, socket, check)
+        await self.converse(request, socket, check)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import orjson
+from collections.abc import AsyncIterator
 
-from provisioning.gateway.core.http.exchange import Exchange
+import orjson
+from starlette.responses import Response
+
 from provisioning.gateway.core.http.operation import EVENTS, Answer, Operation, Parameter, Tag
+from provisioning.gateway.core.http.request import Connection, GatewayRequest, GatewaySocket
 from provisioning.gateway.core.http.socket_route import SocketOperation
 from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.core.scopes import Scope
@@ -13,7 +16,7 @@ from provisioning.gateway.events import broadcast, job_events, sse
 from provisioning.gateway.events.channels import Channel, Channels, Entry
 from provisioning.gateway.events.snapshots import OutboundEvent, Snapshots
 from provisioning.gateway.events.sockets import Socket
-from provisioning.gateway.events.sse_response import END, EVENT_ID, LAST_EVENT_ID, EventStreams, last_id
+from provisioning.gateway.events.sse_response import END, EVENT_ID, LAST_EVENT_ID, EventStreams, Stream, last_id
 from provisioning.gateway.events.streams import STREAMING, Check, Streams
 from provisioning.gateway.events.subscription import EndedError, Subscription
 
@@ -54,16 +57,18 @@ class EventRoutes:
         problems=(Code.INVALID_REQUEST, *STREAMING),
         lasting=True,
     )
-    async def follow(self, exchange: Exchange) -> None:
+    async def follow(self, request: GatewayRequest) -> Response:
         """Stream events until the client hangs up."""
-        types = read_types(exchange)
-        async with self._event_streams.open(exchange, exchange.who.visible_owner) as stream:
-            await stream.start()
-            for event in await self._snapshots.beginning(exchange.who, stream.channel, stream.place):
-                await stream.write(sse.frame(event.name, event.data, event.id))
-            async for entries in stream.entries():
-                frames = (sse.frame(*event) for event in wanted(stream.channel, entries, types))
-                await stream.write(b"".join(frames))
+        types = read_types(request)
+        stream = self._event_streams.open(request, request.who.visible_owner)
+        return stream.answer(self._frames(stream, types))
+
+    async def _frames(self, stream: Stream, types: frozenset[str]) -> AsyncIterator[bytes]:
+        for event in await self._snapshots.beginning(stream.request.who, stream.channel, stream.place):
+            yield sse.frame(event.name, event.data, event.id)
+        async for entries in stream.entries():
+            frames = (sse.frame(*event) for event in wanted(stream.channel, entries, types))
+            yield b"".join(frames) if entries else sse.KEEP_ALIVE
 
     @Operation(
         method="GET",
@@ -78,22 +83,21 @@ class EventRoutes:
         problems=(Code.INVALID_REQUEST, Code.UPGRADE_REQUIRED, Code.ORIGIN_NOT_ALLOWED, *STREAMING),
         lasting=True,
     )
-    async def refuse(self, exchange: Exchange) -> None:
+    async def refuse(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler
         """Refuse a request that does not ask for a WebSocket; raises Problem."""
-        del exchange
         raise Problem(Code.UPGRADE_REQUIRED)
 
     @SocketOperation(path="/api/gateway/ws", also=("/api/gateway/events",))
-    async def converse(self, exchange: Exchange, socket: Socket, check: Check) -> None:
+    async def converse(self, request: GatewaySocket, socket: Socket, check: Check) -> None:
         """Send the same events over a WebSocket; raises Problem before it is accepted."""
-        types = read_types(exchange)
-        channel = self._channels.of(exchange.who.visible_owner)
-        place = channel.place(last_id(exchange))
+        types = read_types(request)
+        channel = self._channels.of(request.who.visible_owner)
+        place = channel.place(last_id(request))
         reader = Subscription(channel, place.number)
 
         async def write() -> str:
             try:
-                for event in await self._snapshots.beginning(exchange.who, channel, place):
+                for event in await self._snapshots.beginning(request.who, channel, place):
                     await socket.send(_message(event))
                 while True:
                     entries = await reader.read(self._event_streams.keep_alive_seconds)
@@ -103,7 +107,7 @@ class EventRoutes:
                 await socket.send(orjson.dumps({"type": END, "data": {"reason": ended.reason}}).decode())
                 return ended.reason
 
-        with reader, self._streams.place(exchange.who, check, reader.end):
+        with reader, self._streams.place(request.who, check, reader.end):
             await socket.accept()
             await socket.run(write(), lambda _: None)
 
@@ -112,9 +116,9 @@ def _message(event: OutboundEvent) -> str:
     return f'{{"id":"{event.id}","type":"{event.name}","data":{event.data.decode()}}}'
 
 
-def read_types(exchange: Exchange) -> frozenset[str]:
+def read_types(request: Connection) -> frozenset[str]:
     """Return the types of events that the query asks for, all but previews when it does not; raises Problem."""
-    text = exchange.query.get("types")
+    text = request.query.get("types")
     types = TYPES - {job_events.PREVIEW} if text is None else frozenset(text.split(","))
     if types - TYPES:
         known = ", ".join(sorted(TYPES))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from provisioning.gateway.core.http.exchange import Exchange, Receive, Send
+from provisioning.gateway.core.http.request import GatewaySocket
 from provisioning.gateway.core.rate_limiter import Limiter, Policy
 from provisioning.gateway.core.settings import GatewaySettings
 from provisioning.gateway.events.subscription import DRAINING, TOO_SLOW
@@ -27,25 +27,24 @@ Hear = Callable[[str], None]
 class Socket:
     """One client's WebSocket, from its acceptance to its end."""
 
-    def __init__(
-        self, limiter: Limiter, settings: GatewaySettings, exchange: Exchange, receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, limiter: Limiter, settings: GatewaySettings, websocket: GatewaySocket) -> None:
         self._limiter = limiter
         self._idle_seconds = settings.idle_seconds
-        self._receive = receive
-        self._send = send
-        self._key_id = exchange.who.key_id
+        self._websocket = websocket
+        self._key_id = websocket.who.key_id
         self._policy = Policy("socket", settings.socket_messages_per_minute, 60)
 
     async def accept(self) -> None:
         """Take the client in."""
-        await self._send({"type": "websocket.accept"})
+        await self._websocket.accept()
 
     async def send(self, message: str | bytes) -> None:
         """Send a message; raises TimeoutError when the client has stopped reading."""
-        name = "bytes" if isinstance(message, bytes) else "text"
         async with asyncio.timeout(self._idle_seconds):
-            await self._send({"type": "websocket.send", name: message})
+            if isinstance(message, bytes):
+                await self._websocket.send_bytes(message)
+            else:
+                await self._websocket.send_text(message)
 
     async def run(self, writing: Awaitable[str], hear: Hear) -> None:
         """Read and write until the client is gone or `writing` returns why there is no more."""
@@ -60,7 +59,7 @@ class Socket:
             await self._close(reason)
 
     async def _read(self, hear: Hear) -> str:
-        while (message := await self._receive())["type"] != "websocket.disconnect":
+        while (message := await self._websocket.receive())["type"] != "websocket.disconnect":
             if not self._limiter.take(self._policy, self._key_id).allowed:
                 return TOO_MANY_MESSAGES
             hear(message.get("text") or "")
@@ -71,7 +70,7 @@ class Socket:
         with contextlib.suppress(OSError, RuntimeError, TimeoutError):
             async with asyncio.timeout(1):
                 code = CLOSE_CODES.get(reason, POLICY)
-                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                await self._websocket.close(code, reason)
 
 
 async def _written(writing: Awaitable[str]) -> str:

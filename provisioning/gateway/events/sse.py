@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-HEADERS = [("content-type", "text/event-stream"), ("cache-control", "no-store"), ("x-accel-buffering", "no")]
+HEADERS = {"content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no"}
 """The last one asks nginx and its like to pass events on as they come."""
 
 KEEP_ALIVE = b": keep-alive\n\n"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
 import orjson
+from starlette.responses import StreamingResponse
 
 from provisioning.gateway.core.actor import Actor
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import Parameter
+from provisioning.gateway.core.http.request import Connection, GatewayRequest
 from provisioning.gateway.events import sse
 from provisioning.gateway.events.channels import Channel, Channels, Cursor, Entry
 from provisioning.gateway.events.streams import Streams
@@ -28,9 +27,6 @@ LAST_EVENT_ID = Parameter(
     "header",
 )
 
-GONE = "gone"
-"""The client has disconnected, so no reason is sent."""
-
 RESET = "reset"
 """The event that says that what the client missed is no longer kept; the state as it is follows."""
 
@@ -42,7 +38,7 @@ END = "end"
 class Stream:
     """One that is open."""
 
-    exchange: Exchange
+    request: GatewayRequest
     channel: Channel
     place: Cursor
     reader: Subscription
@@ -56,23 +52,25 @@ class Stream:
         """Return the id under which the client can go on behind the state that it is told first."""
         return self.channel.id_of(self.place.number, now_ms)
 
-    async def start(self) -> None:
-        """Begin the answer."""
-        await self.exchange.start(200, sse.HEADERS)
-        await self.write(sse.retry(self.exchange.request_id))
-
-    async def write(self, text: bytes) -> None:
-        """Send the text, if there is any."""
-        if text:
-            await self.exchange.write(text, more=True)
-
     async def entries(self) -> AsyncIterator[list[Entry]]:
-        """Yield what happens as it happens, until the end; a client that hears nothing is told that we live."""
+        """Yield what happens as it happens, and nothing when there was nothing for a while; raises EndedError."""
         while True:
-            found = await self.reader.read(self.patience_seconds)
-            if not found:
-                await self.write(sse.KEEP_ALIVE)
-            yield found
+            yield await self.reader.read(self.patience_seconds)
+
+    def answer(self, frames: AsyncIterator[bytes]) -> StreamingResponse:
+        """Return the answer of these frames, which ends early when the client hangs up."""
+        return StreamingResponse(self._until_ended(frames), headers=sse.HEADERS)
+
+    async def _until_ended(self, frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the frames, and at last what ends the stream early."""
+        yield sse.retry(self.request.request_id)
+        try:
+            async for frame in frames:
+                if frame:
+                    yield frame
+        except EndedError as ended:
+            # Without an id: the client goes on behind the last event that it had.
+            yield sse.frame(END, orjson.dumps({"reason": ended.reason}))
 
 
 @dataclass(frozen=True)
@@ -86,42 +84,17 @@ class EventStreams:
     """Raises Problem once a caller has lost access."""
     keep_alive_seconds: float
 
-    @contextlib.asynccontextmanager
-    async def open(self, exchange: Exchange, owner: str | None) -> AsyncIterator[Stream]:
-        """Hold a stream of an owner's events, and tell the client what ends it early. Raises Problem."""
+    def open(self, request: GatewayRequest, owner: str | None) -> Stream:
+        """Return a stream of an owner's events, which is held until the request is answered. Raises Problem."""
         self.lifecycle.check_accepting()
         channel = self.channels.of(owner)
-        place = channel.place(last_id(exchange))
-        reader = Subscription(channel, place.number)
-        stream = Stream(exchange, channel, place, reader, self.keep_alive_seconds)
-        check = partial(self.recheck, exchange.who)
-        with reader, self.streams.place(exchange.who, check, reader.end), _watched(exchange, reader):
-            try:
-                yield stream
-            except EndedError as ended:
-                await _end(stream, ended.reason)
-            except TimeoutError:
-                # Its connection is stuck: the kernel drops it, see serve.USER_TIMEOUT_MS.
-                await _end(stream, GONE)
+        place = channel.place(last_id(request))
+        reader = request.held.enter_context(Subscription(channel, place.number))
+        check = partial(self.recheck, request.who)
+        request.held.enter_context(self.streams.place(request.who, check, reader.end))
+        return Stream(request, channel, place, reader, self.keep_alive_seconds)
 
 
-def last_id(exchange: Exchange) -> str | None:
+def last_id(connection: Connection) -> str | None:
     """Return the id of the last event that the client had; those that cannot set a header put it into the query."""
-    return exchange.header("last-event-id") or exchange.query.get("last_event_id")
-
-
-@contextlib.contextmanager
-def _watched(exchange: Exchange, reader: Subscription) -> Iterator[None]:
-    watching = asyncio.create_task(exchange.until_gone())
-    watching.add_done_callback(lambda _: reader.end(GONE))
-    try:
-        yield
-    finally:
-        watching.cancel()
-
-
-async def _end(stream: Stream, reason: str) -> None:
-    if reason != GONE:
-        # Without an id: the client goes on behind the last event that it had.
-        with contextlib.suppress(TimeoutError):
-            await stream.exchange.write(sse.frame(END, orjson.dumps({"reason": reason})), more=False)
+    return connection.header("last-event-id") or connection.query.get("last_event_id")

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from provisioning.gateway.assets.repository import Asset
 from provisioning.gateway.assets.schemas import OCTETS, URL_LIFE
 from provisioning.gateway.core.http.schemas import AnswerBody, IsoTime, iso_time, optional_iso_time
-from provisioning.gateway.core.problems import CATALOGUE, Code
+from provisioning.gateway.core.problems import CATALOGUE, Code, Problem, fault
 from provisioning.gateway.jobs import failure_codes
 from provisioning.gateway.jobs import job as jobs
 from provisioning.gateway.jobs.job import JobState
@@ -50,6 +50,19 @@ class SubmitJob(JobOptions):
     """The workflow in API form: 'Export (API)' in ComfyUI's menu."""
     metadata: Label | None = None
     """A label of your own, 1024 bytes at most."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_reserved(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Refuse members that would be believed to work if they were ignored; raises Problem."""
+        if given.get("inputs") is not None:
+            message, members = "inputs is reserved and not taken.", fault("/inputs", "reserved")
+            raise Problem(Code.INVALID_WORKFLOW, message, members=members)
+        # A queue that outlives a restart would have to write a partner's key down, and no partner's nodes are here.
+        if given.get("extra_data") is not None:
+            message = "extra_data: nodes of partners are switched off here, and keys for them are not taken."
+            raise Problem(Code.INVALID_REQUEST, message, members=fault("/extra_data", "not taken"))
+        return given
 
 
 @dataclass(frozen=True)

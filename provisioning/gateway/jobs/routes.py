@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from provisioning.gateway.core.actor import Actor
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import Answer, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.jobs.queue_limits import QueueLimits
 from provisioning.gateway.jobs.scheduler import Scheduler
@@ -50,12 +50,12 @@ class JobQueueRoutes:
             ),
         ),
     )
-    async def show(self, exchange: Exchange) -> Queue:
+    async def show(self, request: GatewayRequest) -> Queue:
         """Show the caller's unfinished jobs, the next one first; an admin sees everybody's."""
-        mine = {job.id for job in self._tracker.of_owner(exchange.who.visible_owner)}
+        mine = {job.id for job in self._tracker.of_owner(request.who.visible_owner)}
         order, estimates = self._scheduler.order(), self._scheduler.estimates()
         return Queue(
             jobs=[QueuedJob.of(job, estimates[job.id]) for job in order if job.id in mine],
             queued=len(order),
-            limit=self._limits_of(exchange.who).most,
+            limit=self._limits_of(request.who).most,
         )

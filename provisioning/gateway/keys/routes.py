@@ -7,8 +7,8 @@ from typing import Any
 from provisioning.gateway.accounts.records import KeyRecord
 from provisioning.gateway.admin.audit_context import context_of
 from provisioning.gateway.core.clock import Clock
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import Answer, Body, Operation, Parameter, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.http.schemas import page_of
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.core.scopes import Scope
@@ -62,9 +62,9 @@ class KeyRoutes:
         answers=(Answer("The key; its secret is shown this once.", IssuedKey, ISSUED, 201),),
         problems=(Code.MORE_THAN_OWN,),
     )
-    async def create(self, exchange: Exchange, body: NewKey) -> IssuedKey:
+    async def create(self, request: GatewayRequest, body: NewKey) -> IssuedKey:
         """Issue a key and show its secret, once."""
-        token, record = await self._keys.create(context_of(exchange), body)
+        token, record = await self._keys.create(context_of(request), body)
         return IssuedKey.issued(token, record, self._clock.now_ms())
 
     @Operation(
@@ -77,9 +77,9 @@ class KeyRoutes:
         query=KeyQuery,
         answers=(Answer("Newest first.", KeyPage, {"items": [KEY], "next_cursor": None}),),
     )
-    async def list(self, exchange: Exchange, query: KeyQuery) -> KeyPage:
+    async def list(self, request: GatewayRequest, query: KeyQuery) -> KeyPage:
         """List keys, newest first: the caller's user's, or for an admin everybody's."""
-        records = await self._keys.list(exchange.who, query.owner, query.state)
+        records = await self._keys.list(request.who, query.owner, query.state)
         chosen, cursor = page_of([(record.id, record) for record in records], query)
         return KeyPage(items=[self._shown(record) for record in chosen], next_cursor=cursor)
 
@@ -92,9 +92,9 @@ class KeyRoutes:
         parameters=(ID,),
         answers=(Answer("The key, without its secret.", Key, KEY),),
     )
-    async def show(self, exchange: Exchange) -> Key:
+    async def show(self, request: GatewayRequest) -> Key:
         """Show one key."""
-        return self._shown(await self._keys.show(exchange.who, exchange.params["id"]))
+        return self._shown(await self._keys.show(request.who, request.path_params["id"]))
 
     @Operation(
         method="PATCH",
@@ -112,9 +112,9 @@ class KeyRoutes:
         answers=(Answer("The key as it is now, at once and everywhere.", Key, KEY),),
         problems=(Code.MORE_THAN_OWN, Code.STATE_CONFLICT),
     )
-    async def update(self, exchange: Exchange, body: KeyChange) -> Key:
+    async def update(self, request: GatewayRequest, body: KeyChange) -> Key:
         """Change a key's name, labels, scopes, limits, end or owner."""
-        return self._shown(await self._keys.update(context_of(exchange), exchange.params["id"], body))
+        return self._shown(await self._keys.update(context_of(request), request.path_params["id"], body))
 
     @Operation(
         method="POST",
@@ -135,9 +135,9 @@ class KeyRoutes:
         ),
         problems=(Code.MORE_THAN_OWN, Code.STATE_CONFLICT),
     )
-    async def rotate(self, exchange: Exchange, body: Rotation) -> IssuedKey:
+    async def rotate(self, request: GatewayRequest, body: Rotation) -> IssuedKey:
         """Give a key a new secret and show it, once."""
-        token, record = await self._keys.rotate(context_of(exchange), exchange.params["id"], body.overlap_seconds)
+        token, record = await self._keys.rotate(context_of(request), request.path_params["id"], body.overlap_seconds)
         return IssuedKey.issued(token, record, self._clock.now_ms())
 
     @Operation(
@@ -157,9 +157,9 @@ class KeyRoutes:
             ),
         ),
     )
-    async def revoke(self, exchange: Exchange) -> Key:
+    async def revoke(self, request: GatewayRequest) -> Key:
         """End a key at once."""
-        return self._shown(await self._keys.revoke(context_of(exchange), exchange.params["id"]))
+        return self._shown(await self._keys.revoke(context_of(request), request.path_params["id"]))
 
     def _shown(self, record: KeyRecord) -> Key:
         return Key.of(record, self._clock.now_ms())

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from starlette.types import Scope
+
 from provisioning.gateway.core.actor import Actor
-from provisioning.gateway.core.http.exchange import Exchange, Scope
 from provisioning.gateway.core.http.operation import RateClass
+from provisioning.gateway.core.http.request import Connection
 from provisioning.gateway.core.http.request_checks import LOOPBACK_PEERS, peer
 from provisioning.gateway.core.limit_settings import NOTHING, LimitSettings
 from provisioning.gateway.core.problems import Code, Problem, whole_seconds
@@ -73,19 +75,19 @@ class Limits:
         """Return the limits of a caller."""
         return CallerLimits(_filled(actor.limits, self._key_default), _filled(actor.user_limits, self._user_default))
 
-    def admit(self, exchange: Exchange, kind: RateClass) -> contextlib.AbstractContextManager[None]:
+    def admit(self, request: Connection, kind: RateClass) -> contextlib.AbstractContextManager[None]:
         """Count a request against all its policies, or against none; raises Problem RATE_LIMITED.
 
         Returns a context that holds one of the caller's places; it raises Problem when all are taken.
         """
-        actor, address = exchange.who, peer(exchange.scope)
+        actor, address = request.who, peer(request.scope)
         bounds = self.of(actor)
         wanted = _policies(actor, bounds, kind)
         if address not in LOOPBACK_PEERS:
             # A tunnel and the pod's own health check are nobody in particular.
             wanted.append((self._per_address, address))
         verdicts = self._limiter.take_all(wanted)
-        exchange.extra_headers += headers(verdicts)
+        request.context.headers += headers(verdicts)
         _raise_refused(verdicts)
         return self._place(actor, bounds)
 

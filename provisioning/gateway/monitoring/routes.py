@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Literal
 
-from provisioning.gateway.core.http.exchange import Exchange
+from starlette.responses import Response
+
 from provisioning.gateway.core.http.operation import UPSTREAM, Access, Answer, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.monitoring import metrics
@@ -42,7 +44,7 @@ class ProbeRoutes:
         text="Needs no key and touches nothing.",
         answers=(Answer("It does.", Alive, {"status": "alive"}),),
     )
-    async def livez(self, exchange: Exchange) -> Alive:  # noqa: ARG002 - the form of a handler
+    async def livez(self, request: GatewayRequest) -> Alive:  # noqa: ARG002 - the form of a handler
         """Say that the process answers."""
         return Alive()
 
@@ -55,7 +57,7 @@ class ProbeRoutes:
         text="As the Comfy API's clients ask; says nothing of ComfyUI.",
         answers=(Answer("It does.", Healthy, {"status": "healthy"}),),
     )
-    async def health(self, exchange: Exchange) -> Healthy:  # noqa: ARG002 - the form of a handler
+    async def health(self, request: GatewayRequest) -> Healthy:  # noqa: ARG002 - the form of a handler
         """Say that the Comfy API v2 answers here, without a request to ComfyUI."""
         return Healthy()
 
@@ -69,7 +71,7 @@ class ProbeRoutes:
         answers=(Answer("They are.", Ready, {"status": "ready"}),),
         problems=(Code.NOT_READY,),
     )
-    async def readyz(self, exchange: Exchange) -> Ready:  # noqa: ARG002 - the form of a handler
+    async def readyz(self, request: GatewayRequest) -> Ready:  # noqa: ARG002 - the form of a handler
         """Say to anybody, and so without the reason, whether the gateway takes jobs; raises Problem when not."""
         try:
             await self._readiness.check()
@@ -87,7 +89,7 @@ class ProbeRoutes:
         answers=(Answer("They are.", ReadyAndIsolated, {"status": "ready", "isolation": "landlock"}),),
         problems=(Code.DRAINING, Code.GPU_FAULT, Code.UPSTREAM_STUCK, *UPSTREAM),
     )
-    async def ready(self, exchange: Exchange) -> ReadyAndIsolated:  # noqa: ARG002 - the form of a handler
+    async def ready(self, request: GatewayRequest) -> ReadyAndIsolated:  # noqa: ARG002 - the form of a handler
         """Say whether the gateway takes jobs, and how ComfyUI is isolated; raises Problem with the reason when not."""
         await self._readiness.check()
         return ReadyAndIsolated(isolation=self._isolation)
@@ -108,7 +110,7 @@ class MetricsRoutes:
         summary="Read the metrics",
         answers=(Answer("Prometheus' text format.", None, METRICS, media="text/plain"),),
     )
-    async def show(self, exchange: Exchange) -> None:
+    async def show(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler
         """Answer with the gateway's metrics: requests, queue, jobs, GPU and cost."""
         page = self._counts.page(await self._snapshot.take())
-        await exchange.send(200, page, [("content-type", metrics.CONTENT_TYPE)])
+        return Response(page, media_type=metrics.CONTENT_TYPE)

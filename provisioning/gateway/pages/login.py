@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode
+
+from starlette.responses import RedirectResponse, Response
 
 from provisioning.gateway.accounts.store import KeyStore
 from provisioning.gateway.admin.audit_context import context_of
 from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.clock import Clock
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import HTML, PLAIN_FORM, Access, Answer, Body, Operation, Parameter, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.http.request_checks import peer
 from provisioning.gateway.core.passwords import MAX_LENGTH
 from provisioning.gateway.core.problems import Code, Problem
@@ -28,12 +31,12 @@ NEXT = Parameter("next", "The page to go on to.", "/login")
 
 STYLE = templating.style_sheet("login.css")
 
-HEADERS = (
-    *templating.headers(STYLE, "'self'"),
+HEADERS = {
+    **templating.headers(STYLE, "'self'"),
     # With no-referrer browsers would call the origin of our own forms "null".
-    ("referrer-policy", "same-origin"),
-    ("cross-origin-opener-policy", "same-origin"),
-)
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
 
 _TITLE = "ComfyUI gateway"
 _NEXT = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,=:@%/?-]{0,512}", re.ASCII)
@@ -63,18 +66,14 @@ class LoginRoutes:
         parameters=(NEXT,),
         answers=(Answer("A form, or who is logged in.", example=FORM_PAGE, media=HTML),),
     )
-    async def show(self, exchange: Exchange) -> None:
+    async def show(self, request: GatewayRequest) -> Response:
         """Show the form; to somebody who is logged in, the list of pages."""
-        secret = cookies.read(exchange.scope)
+        secret = cookies.read(request.scope)
         if secret is not None:
-            try:
+            with contextlib.suppress(Problem):
                 actor = await self._sessions.find(secret)
-            except Problem:
-                secret = None
-            else:
-                await exchange.send(200, _welcome(actor, self._pages), HEADERS)
-        if secret is None:
-            await _show_form(exchange, 200, _next(exchange.query))
+                return Response(_welcome(actor, self._pages), headers=HEADERS)
+        return _form(200, _next(request.query))
 
     @Operation(
         method="POST",
@@ -92,21 +91,19 @@ class LoginRoutes:
         ),
         problems=(Code.UNSUPPORTED_MEDIA_TYPE,),
     )
-    async def log_in(self, exchange: Exchange) -> None:
+    async def log_in(self, request: GatewayRequest) -> Response:
         """Open a session and go on to the page that was asked for; raises Problem for a form of another site."""
-        if exchange.header("origin") is None:
+        if request.header("origin") is None:
             # Somebody else's page must not log its visitors in under a name of its own.
             text = "This form is for browsers, which send Origin; programs log in at POST /api/gateway/login."
             raise Problem(Code.ORIGIN_NOT_ALLOWED, text)
-        form = await _read(exchange)
+        form = await _read(request)
         try:
-            opened = await self._open(exchange, form)
+            opened = await self._open(request, form)
         except Problem as problem:
-            waits = tuple(pair for pair in problem.headers() if pair[0] == "retry-after")
-            await _show_form(exchange, problem.entry.status, _next(form), problem, waits)
-            return
+            return _form(problem.entry.status, _next(form), problem)
         seconds = (opened.session.expires_at - self._clock.now_ms()) // 1000
-        await redirect(exchange, _next(form), (cookies.written(exchange.scope, opened.secret, seconds),))
+        return _redirect(_next(form), cookies.written(request.scope, opened.secret, seconds))
 
     @Operation(
         method="POST",
@@ -118,24 +115,24 @@ class LoginRoutes:
         problems=(Code.NO_SESSION,),
         web=True,
     )
-    async def log_out(self, exchange: Exchange) -> None:
+    async def log_out(self, request: GatewayRequest) -> Response:
         """End the session and delete the cookie."""
-        await self._sessions.end(context_of(exchange))
-        await redirect(exchange, PATH, (cookies.written(exchange.scope, "", 0),))
+        await self._sessions.end(context_of(request))
+        return _redirect(PATH, cookies.written(request.scope, "", 0))
 
-    async def _open(self, exchange: Exchange, form: Mapping[str, str]) -> Opened:
-        address, request_id = peer(exchange.scope), exchange.request_id
+    async def _open(self, request: GatewayRequest, form: Mapping[str, str]) -> Opened:
+        address, request_id = peer(request.scope), request.request_id
         if key := form.get("key", "").strip():
             try:
                 self._limits.login((await self._keys.find(key)).key_id)
                 return await self._sessions.open_key(key, address, request_id)
             except Problem as problem:
-                self._limits.failed(exchange.scope, problem)
+                self._limits.failed(request.scope, problem)
                 raise
         user, password = form.get("user", "").strip(), form.get("password", "")
         if len(user) > 64 or len(password) > MAX_LENGTH:
             raise Problem(Code.INVALID_LOGIN)
-        with self._limits.attempt(exchange.scope, user):
+        with self._limits.attempt(request.scope, user):
             return await self._sessions.open_person(user, password, address, request_id)
 
 
@@ -144,11 +141,12 @@ def address(wanted: str) -> str:
     return f"{PATH}?{urlencode({'next': wanted})}" if _NEXT.fullmatch(wanted) else PATH
 
 
-async def _read(exchange: Exchange) -> dict[str, str]:
-    kind = (exchange.header("content-type") or "").partition(";")[0].strip().lower()
+async def _read(request: GatewayRequest) -> dict[str, str]:
+    kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, "Send the form as application/x-www-form-urlencoded.")
-    text = await exchange.whole(MAX_FORM_BYTES)
+    request.body_limit = MAX_FORM_BYTES
+    text = await request.body()
     try:
         return dict(parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=10, errors="strict"))
     except ValueError as error:
@@ -160,13 +158,12 @@ def _next(form: Mapping[str, str]) -> str:
     return wanted if _NEXT.fullmatch(wanted) else PATH
 
 
-async def _show_form(
-    exchange: Exchange, status: int, wanted: str, problem: Problem | None = None,
-    headers: tuple[tuple[str, str], ...] = (),
-) -> None:  # fmt: skip
+def _form(status: int, wanted: str, problem: Problem | None = None) -> Response:
+    """Return the form, with what was wrong, and how long to wait."""
     said = problem.detail if problem else None
     page = templating.render("login.html", STYLE, title=f"Log in to {_TITLE}", next=wanted, problem=said)
-    await exchange.send(status, page, [*HEADERS, *headers])
+    waits = {name: value for name, value in problem.headers() if name == "retry-after"} if problem else {}
+    return Response(page, status, headers={**HEADERS, **waits})
 
 
 def _welcome(actor: Actor, others: Mapping[str, Scope | None]) -> bytes:
@@ -174,6 +171,6 @@ def _welcome(actor: Actor, others: Mapping[str, Scope | None]) -> bytes:
     return templating.render("welcome.html", STYLE, title=_TITLE, name=actor.name, paths=paths)
 
 
-async def redirect(exchange: Exchange, where: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
-    """Send the browser elsewhere on this host, by GET."""
-    await exchange.send(303, b"", [("location", where), *headers])
+def _redirect(where: str, cookie: tuple[str, str]) -> Response:
+    """Send the browser elsewhere on this host, by GET, with a cookie."""
+    return RedirectResponse(where, 303, headers=dict([cookie]))

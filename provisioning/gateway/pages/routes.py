@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from starlette.responses import Response
+
 from provisioning.gateway.core.http.base_url import base_url
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import HTML, Access, Answer, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.problems import CATALOGUE, Code, Problem
 from provisioning.gateway.pages.schemas import ErrorEntry
 from provisioning.gateway.pages.site import HEADERS, Site
@@ -36,9 +38,9 @@ class PageRoutes:
         web=True,
         page=True,
     )
-    async def guide(self, exchange: Exchange) -> None:
+    async def guide(self, request: GatewayRequest) -> Response:
         """Answer with the guide."""
-        await exchange.send(200, self._site.guide(base_url(exchange)), HEADERS)
+        return Response(self._site.guide(base_url(request)), headers=HEADERS)
 
     @Operation(
         method="GET",
@@ -50,9 +52,9 @@ class PageRoutes:
         answers=PAGE,
         web=True,
     )
-    async def reference(self, exchange: Exchange) -> None:
+    async def reference(self, request: GatewayRequest) -> Response:
         """Answer with the page of every operation."""
-        await exchange.send(200, self._site.reference(base_url(exchange)), HEADERS)
+        return Response(self._site.reference(base_url(request)), headers=HEADERS)
 
     @Operation(
         method="GET",
@@ -64,9 +66,9 @@ class PageRoutes:
         answers=PAGE,
         web=True,
     )
-    async def errors(self, exchange: Exchange) -> None:
+    async def errors(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler
         """Answer with the error catalogue."""
-        await exchange.send(200, self._site.errors(), HEADERS)
+        return Response(self._site.errors(), headers=HEADERS)
 
     @Operation(
         method="GET",
@@ -78,9 +80,9 @@ class PageRoutes:
         answers=PAGE,
         web=True,
     )
-    async def options(self, exchange: Exchange) -> None:
+    async def options(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler
         """Answer with the page of the options that an operator may set."""
-        await exchange.send(200, self._site.options(), HEADERS)
+        return Response(self._site.options(), headers=HEADERS)
 
     @Operation(
         method="GET",
@@ -91,16 +93,15 @@ class PageRoutes:
         answers=(Answer("The catalogue's entry.", ErrorEntry, ENTRY, also=HTML),),
         web=True,
     )
-    async def error(self, exchange: Exchange) -> ErrorEntry | None:
+    async def error(self, request: GatewayRequest) -> ErrorEntry | Response:
         """Explain an error code, as a page to browsers and as JSON to programs."""
         try:
-            code = Code(exchange.params["code"])
+            code = Code(request.path_params["code"])
         except ValueError:
             raise Problem(Code.NOT_FOUND) from None
-        exchange.extra_headers.append(("vary", "accept"))
-        if wants_page(exchange.header("accept") or ""):
-            await exchange.send(200, self._site.error(code), HEADERS)
-            return None
+        request.context.headers.append(("vary", "accept"))
+        if wants_page(request.header("accept") or ""):
+            return Response(self._site.error(code), headers=HEADERS)
         entry = CATALOGUE[code]
         return ErrorEntry(code=code.value, status=entry.status, title=entry.title, detail=entry.detail)
 

@@ -24,14 +24,14 @@ def style_sheet(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
-def headers(style: str, form_action: str) -> tuple[tuple[str, str], ...]:
+def headers(style: str, form_action: str) -> dict[str, str]:
     """Return a page's headers, which allow this very style sheet, forms to `form_action`, and nothing else."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; form-action {form_action}; base-uri 'none'; "
         "frame-ancestors 'none'"
     )
-    return ("content-type", "text/html; charset=utf-8"), ("content-security-policy", policy)
+    return {"content-type": "text/html; charset=utf-8", "content-security-policy": policy}
 
 
 @cache

@@ -7,22 +7,27 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from random import getrandbits
 from typing import TypeVar
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from provisioning.gateway.core import database_url
 from provisioning.gateway.core.database.log import opening
 from provisioning.gateway.core.database.log.epochs import Epoch, Epochs
 from provisioning.gateway.core.database.log.liveness import Predecessor, has_served_before
-from provisioning.gateway.core.http.exchange import Exchange, Receive, Scope, Send
+from provisioning.gateway.core.http.context import RequestContext
+from provisioning.gateway.core.http.middleware import AnswerMiddleware
+from provisioning.gateway.core.http.responses import JsonResponse, problem_response
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.settings import GatewaySettings
 from provisioning.gateway.upstream import queries as upstream_queries
 from provisioning.gateway.upstream.client import ComfyUIHttpClient
 
 LOOK_SECONDS = 0.5
+
+IDLE_SECONDS = 30
+"""How long a client may not read its answer."""
 
 Result = TypeVar("Result")
 
@@ -153,9 +158,15 @@ async def _serve(standby: Standby, path: Path, begins: Callable[[], Result]) -> 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     """Say that this gateway lives and stands by."""
-    request_id = f"req_{getrandbits(128):032x}"
-    exchange = Exchange(scope, receive, send, request_id=request_id, idle_seconds=30)
-    if scope["path"] == "/livez":
-        await exchange.send_json({"status": "alive"})
-    else:
-        await exchange.send_problem(Problem(Code.STANDBY))
+    context = RequestContext(IDLE_SECONDS)
+    context.bind(scope)
+    await _ANSWER(scope, receive, send)
+
+
+async def _standing_by(scope: Scope, receive: Receive, send: Send) -> None:
+    path = scope["path"]
+    refusal = problem_response(Problem(Code.STANDBY), path, RequestContext.of(scope).request_id)
+    await (JsonResponse({"status": "alive"}) if path == "/livez" else refusal)(scope, receive, send)
+
+
+_ANSWER = AnswerMiddleware(_standing_by)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from provisioning.gateway.core.http.exchange import Scope
+from starlette.types import Scope
+
 from provisioning.gateway.core.http.request_checks import is_near
 
 NAME = "__Host-comfyui-session"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from starlette.responses import Response
+
 from provisioning.gateway.admin.audit_context import context_of
 from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.clock import Clock
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import Access, Answer, Body, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.http.request_checks import peer
 from provisioning.gateway.core.http.schemas import timestamp
 from provisioning.gateway.core.problems import Code
@@ -46,11 +48,11 @@ class SessionRoutes:
         answers=(Answer("A token for `Authorization: Bearer`.", Token, TOKEN),),
         problems=(Code.INVALID_LOGIN, Code.CONCURRENCY_LIMITED),
     )
-    async def login(self, exchange: Exchange, body: Login) -> Token:
+    async def login(self, request: GatewayRequest, body: Login) -> Token:
         """Log a person in and answer with a token."""
-        with self._limits.attempt(exchange.scope, body.user):
+        with self._limits.attempt(request.scope, body.user):
             opened = await self._sessions.open_person(
-                body.user, body.password.get_secret_value(), peer(exchange.scope), exchange.request_id
+                body.user, body.password.get_secret_value(), peer(request.scope), request.request_id
             )
         return await self._token(opened.actor)
 
@@ -63,9 +65,9 @@ class SessionRoutes:
         answers=(Answer("Another token of the same login.", Token, TOKEN),),
         problems=(Code.NO_SESSION,),
     )
-    async def refresh(self, exchange: Exchange) -> Token:
+    async def refresh(self, request: GatewayRequest) -> Token:
         """Answer with a new token of the same login."""
-        return await self._token(exchange.who)
+        return await self._token(request.who)
 
     @Operation(
         method="POST",
@@ -76,10 +78,10 @@ class SessionRoutes:
         answers=(Answer("The login has ended, with every token of it.", status=204, media=None),),
         problems=(Code.NO_SESSION,),
     )
-    async def logout(self, exchange: Exchange) -> None:
+    async def logout(self, request: GatewayRequest) -> Response:
         """End the login, with every token and cookie of it."""
-        await self._sessions.end(context_of(exchange))
-        await exchange.send(204, b"", [])
+        await self._sessions.end(context_of(request))
+        return Response(status_code=204)
 
     async def _token(self, actor: Actor) -> Token:
         token, claims, session = await self._sessions.token(actor)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import Access, Answer, Body, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.http.request_checks import decoded_path
 from provisioning.gateway.core.http.schemas import timestamp
 from provisioning.gateway.core.problems import Code
@@ -32,8 +32,8 @@ class TicketRoutes:
         body=Body(NewTicket, {"path": "/ws"}, invalid=Code.INVALID_REQUEST),
         answers=(Answer("Opens the path once, within 30 s.", Ticket, TICKET, 201),),
     )
-    async def create(self, exchange: Exchange, body: NewTicket) -> Ticket:
+    async def create(self, request: GatewayRequest, body: NewTicket) -> Ticket:
         """Issue a ticket for one GET of one path."""
-        text, expires_at = self._tickets.issue(exchange.who, decoded_path(body.path))
+        text, expires_at = self._tickets.issue(request.who, decoded_path(body.path))
         url = f"{body.path}?{urlencode({PARAMETER: text})}"
         return Ticket(ticket=text, url=url, expires_at=timestamp(expires_at))

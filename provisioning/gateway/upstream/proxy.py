@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 import orjson
+from starlette.responses import Response, StreamingResponse
 
-from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.upstream.client import ComfyUIClient, Reply, Request
 
@@ -26,10 +27,10 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def asked_path(exchange: Exchange) -> str:
+def asked_path(request: GatewayRequest) -> str:
     """Return the path of ComfyUI's that a route of the same name stands for, with the parameters in it."""
-    path = exchange.route.removeprefix("/comfy/api")
-    for name, value in exchange.params.items():
+    path = request.context.route.removeprefix("/comfy/api")
+    for name, value in request.path_params.items():
         # No parameter can hold an escaped slash but the path of a user's file, which is one segment for ComfyUI, too.
         path = path.replace(f"{{{name}}}", segment(value.replace("%2F", "/")))
     return path
@@ -42,32 +43,27 @@ class Proxy:
         self._upstream = upstream
 
     async def pass_on(
-        self, exchange: Exchange, path: str, params: Mapping[str, str] | None = None, *, only_json: bool = False
-    ) -> None:
-        """Answer with what ComfyUI says to a GET; its error texts stay inside.
+        self, request: GatewayRequest, path: str, params: Mapping[str, str] | None = None, *, only_json: bool = False
+    ) -> Response:
+        """Return what ComfyUI answers to a GET; its error texts stay inside.
 
         Raises Problem, UPSTREAM_ERROR also for what is no JSON where nothing else was asked for: a page, half an
         answer.
         """
-        headers = exchange.headers_among(FORWARDED_REQUEST_HEADERS)
+        headers = request.headers_among(FORWARDED_REQUEST_HEADERS)
         if "range" in headers:
             await self._judge_range(path, params, headers)
-        async with self._upstream.stream(Request(exchange.method, path, params, headers)) as reply:
-            _check_status(reply)
-            kind = reply.headers.get("content-type", "")
-            if only_json and reply.status == 200 and not kind.startswith("application/json"):
-                raise Problem(Code.UPSTREAM_ERROR)
-            kept = [(name, reply.headers[name]) for name in FORWARDED_REPLY_HEADERS if name in reply.headers]
-            kept += display_headers(kind)
-            if (body := await reply.small()) is not None:
-                _check_json(body, wanted=only_json and reply.status == 200)
-                await exchange.send(reply.status, body, kept)
-                return
-            length = reply.headers.get("content-length")
-            await exchange.start(reply.status, [*kept, ("content-length", length)] if length else kept)
-            async for chunk in reply.chunks:
-                await exchange.write(chunk, more=True)
-            await exchange.write(b"", more=False)
+        asked = self._upstream.stream(Request(request.method, path, params, headers))
+        reply = await request.held.enter_async_context(asked)
+        _check_status(reply)
+        kind = reply.headers.get("content-type", "")
+        if only_json and reply.status == 200 and not kind.startswith("application/json"):
+            raise Problem(Code.UPSTREAM_ERROR)
+        if (body := await reply.small()) is not None:
+            _check_json(body, wanted=only_json and reply.status == 200)
+            return Response(body, reply.status, kept_headers(reply, FORWARDED_REPLY_HEADERS) | display_headers(kind))
+        kept = kept_headers(reply, STREAMED_REPLY_HEADERS) | display_headers(kind)
+        return StreamingResponse(reply.chunks, reply.status, kept)
 
     async def _judge_range(self, path: str, params: Mapping[str, str] | None, headers: dict[str, str]) -> None:
         """Judge an If-Range that is a tag, which ComfyUI's server takes for a date that it cannot read."""
@@ -95,11 +91,21 @@ def _check_json(body: bytes, *, wanted: bool) -> None:
         raise Problem(Code.UPSTREAM_ERROR) from error
 
 
-def display_headers(content_type: str) -> list[tuple[str, str]]:
+def kept_headers(reply: Reply, names: Iterable[str]) -> dict[str, str]:
+    """Return those headers of ComfyUI's answer that are passed on."""
+    return {name: header_text(reply.headers[name]) for name in names if name in reply.headers}
+
+
+def header_text(value: str) -> str:
+    """Return a header's value without the characters that a header cannot have."""
+    return value.encode("latin-1", "replace").decode("latin-1")
+
+
+def display_headers(content_type: str) -> dict[str, str]:
     """Return the headers that keep a browser from running what it was given."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json":
-        return []
-    caching = ("cache-control", "private, no-cache")
+        return {}
+    caching = {"cache-control": "private, no-cache"}
     passive = kind.startswith(("image/", "video/", "audio/")) and kind != "image/svg+xml"
-    return [caching] if passive else [caching, ("content-disposition", "attachment")]
+    return caching if passive else caching | {"content-disposition": "attachment"}

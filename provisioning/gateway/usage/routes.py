@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from starlette.responses import Response
+
 from provisioning.gateway.core.clock import Clock
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import ANY_MEDIA, Answer, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.core.time_units import DAY_MS
 from provisioning.gateway.usage import queries as usage_queries
@@ -76,9 +78,9 @@ class UsageRoutes:
         query=UsageQuery,
         answers=(Answer("By key and state, and by day or month; an admin's are everybody's.", Usage, USAGE),),
     )
-    async def show(self, exchange: Exchange, query: UsageQuery) -> Usage:
+    async def show(self, request: GatewayRequest, query: UsageQuery) -> Usage:
         """Sum up the caller's usage of the last days; an admin's is everybody's."""
-        since, owner = self._clock.now_ms() - query.days * DAY_MS, exchange.who.visible_owner
+        since, owner = self._clock.now_ms() - query.days * DAY_MS, request.who.visible_owner
         return Usage(
             since=since,
             rows=[UsageRow(**row) for row in await self._sum_jobs(owner, since)],
@@ -100,11 +102,11 @@ class UsageRoutes:
         query=UsageEventsQuery,
         answers=(Answer("One event per line, the oldest first.", media=ANY_MEDIA),),
     )
-    async def export(self, exchange: Exchange, query: UsageEventsQuery) -> None:
+    async def export(self, request: GatewayRequest, query: UsageEventsQuery) -> Response:  # noqa: ARG002 - the form of a handler
         """Answer with usage events, the oldest first, from after the one whose sequence number is given."""
         render, media = _FORMATS[query.format]
         rows = await self._accounting.events(query.after, query.limit)
-        await exchange.send(200, render(rows), [("content-type", media)])
+        return Response(render(rows), media_type=media)
 
     @Operation(
         method="GET",
@@ -115,7 +117,7 @@ class UsageRoutes:
         text="A job counts in the day and month (UTC) in which it was accepted.",
         answers=(Answer("Every quota that holds for the key and its user.", Quotas, QUOTAS),),
     )
-    async def quotas(self, exchange: Exchange) -> Quotas:
+    async def quotas(self, request: GatewayRequest) -> Quotas:
         """Show every quota that holds for the caller's user and key, with its balance."""
-        states = await self._accounting.quota_states(exchange.who)
-        return Quotas(owner=exchange.who.owner, key_id=exchange.who.key_id, quotas=states)
+        states = await self._accounting.quota_states(request.who)
+        return Quotas(owner=request.who.owner, key_id=request.who.key_id, quotas=states)

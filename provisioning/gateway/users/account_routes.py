@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import Response
+
 from provisioning.gateway.admin.audit_context import context_of
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import Access, Answer, Body, Operation, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.limit_settings import NOTHING
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.limits.policies import Limits
@@ -40,10 +42,10 @@ class AccountRoutes:
         summary="Show the caller",
         answers=(Answer("The caller, its scopes and limits.", Me, ME),),
     )
-    async def me(self, exchange: Exchange) -> Me:
+    async def me(self, request: GatewayRequest) -> Me:
         """Show who the caller is, its scopes and its limits."""
-        found = self._limits.of(exchange.who)
-        return Me.of(exchange.who, found.key, found.user)
+        found = self._limits.of(request.who)
+        return Me.of(request.who, found.key, found.user)
 
     @Operation(
         method="POST",
@@ -57,8 +59,8 @@ class AccountRoutes:
         answers=(Answer("It is changed, and every login of before has ended.", status=204, media=None),),
         problems=(Code.INVALID_LOGIN,),
     )
-    async def set_password(self, exchange: Exchange, body: PasswordChange) -> None:
+    async def set_password(self, request: GatewayRequest, body: PasswordChange) -> Response:
         """Change the caller's password, which ends every earlier login, the caller's own included."""
-        with self._limits.attempt(exchange.scope, exchange.who.owner):
-            await self._users.set_own_password(context_of(exchange), body)
-        await exchange.send(204, b"", [])
+        with self._limits.attempt(request.scope, request.who.owner):
+            await self._users.set_own_password(context_of(request), body)
+        return Response(status_code=204)

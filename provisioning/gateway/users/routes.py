@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import Response
+
 from provisioning.gateway.admin.audit_context import context_of
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import Answer, Body, Operation, Parameter, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.http.schemas import PageQuery, page_of
 from provisioning.gateway.core.limit_settings import NOTHING
 from provisioning.gateway.core.problems import Code
@@ -48,9 +50,9 @@ class UserRoutes:
         answers=(Answer("The user.", User, USER, 201),),
         problems=(Code.STATE_CONFLICT,),
     )
-    async def create(self, exchange: Exchange, body: NewUser) -> User:
+    async def create(self, request: GatewayRequest, body: NewUser) -> User:
         """Create a user."""
-        return User.of(await self._users.create(context_of(exchange), body))
+        return User.of(await self._users.create(context_of(request), body))
 
     @Operation(
         method="GET",
@@ -61,7 +63,7 @@ class UserRoutes:
         query=PageQuery,
         answers=(Answer("Newest first.", UserPage, {"items": [USER], "next_cursor": None}),),
     )
-    async def list(self, exchange: Exchange, query: PageQuery) -> UserPage:  # noqa: ARG002 - the form of a handler
+    async def list(self, request: GatewayRequest, query: PageQuery) -> UserPage:  # noqa: ARG002 - the form of a handler
         """List users, newest first."""
         chosen, cursor = page_of([(user.name, user) for user in await self._users.list()], query)
         return UserPage(items=[User.of(user) for user in chosen], next_cursor=cursor)
@@ -75,9 +77,9 @@ class UserRoutes:
         parameters=(NAME,),
         answers=(Answer("The user.", User, USER),),
     )
-    async def show(self, exchange: Exchange) -> User:
+    async def show(self, request: GatewayRequest) -> User:
         """Show one user."""
-        return User.of(await self._users.show(exchange.params["name"]))
+        return User.of(await self._users.show(request.path_params["name"]))
 
     @Operation(
         method="PATCH",
@@ -92,9 +94,9 @@ class UserRoutes:
         answers=(Answer("The user as it is now, at once and everywhere.", User, {**USER, "disabled": True}),),
         problems=(Code.STATE_CONFLICT,),
     )
-    async def update(self, exchange: Exchange, body: UserChange) -> User:
+    async def update(self, request: GatewayRequest, body: UserChange) -> User:
         """Change a user's role, password, labels or limits, or disable the user."""
-        return User.of(await self._users.update(context_of(exchange), exchange.params["name"], body))
+        return User.of(await self._users.update(context_of(request), request.path_params["name"], body))
 
     @Operation(
         method="DELETE",
@@ -107,7 +109,7 @@ class UserRoutes:
         answers=(Answer("Its logins have ended and its keys are revoked.", status=204, media=None),),
         problems=(Code.STATE_CONFLICT,),
     )
-    async def delete(self, exchange: Exchange) -> None:
+    async def delete(self, request: GatewayRequest) -> Response:
         """End a user, its logins and its keys; its jobs, files and usage stay."""
-        await self._users.delete(context_of(exchange), exchange.params["name"])
-        await exchange.send(204, b"", [])
+        await self._users.delete(context_of(request), request.path_params["name"])
+        return Response(status_code=204)

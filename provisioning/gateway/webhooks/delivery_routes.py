@@ -7,8 +7,8 @@ from typing import Any
 from provisioning.gateway.admin.audit import AuditAction
 from provisioning.gateway.admin.audit_context import AuditTrail
 from provisioning.gateway.core.clock import Clock
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import Answer, Operation, Parameter, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.webhooks import records
@@ -51,13 +51,13 @@ class DeliveryRoutes:
         answers=(Answer("Newest first.", DeliveryPage, {"deliveries": [DELIVERY], "next_cursor": None}),),
         problems=(Code.INVALID_REQUEST,),
     )
-    async def list(self, exchange: Exchange, query: DeliveryQuery) -> DeliveryPage:
+    async def list(self, request: GatewayRequest, query: DeliveryQuery) -> DeliveryPage:
         """List the deliveries that the caller may see, newest first."""
         endpoint = query.webhook
         if endpoint == SIGNER:
-            endpoint = (await self._endpoints.signer(exchange.who.owner)).id
+            endpoint = (await self._endpoints.signer(request.who.owner)).id
         found = await self._deliveries.page(
-            exchange.who.visible_owner, before=query.before, limit=query.page_size, endpoint_id=endpoint
+            request.who.visible_owner, before=query.before, limit=query.page_size, endpoint_id=endpoint
         )
         cursor = query.next_cursor([delivery.sequence for delivery in found])
         return DeliveryPage(deliveries=[Delivery.of(delivery) for delivery in found], next_cursor=cursor)
@@ -71,9 +71,9 @@ class DeliveryRoutes:
         parameters=(ID,),
         answers=(Answer("With every attempt.", DeliveryWithAttempts, {**DELIVERY, "attempts": ATTEMPTS}),),
     )
-    async def show(self, exchange: Exchange) -> DeliveryWithAttempts:
+    async def show(self, request: GatewayRequest) -> DeliveryWithAttempts:
         """Show a delivery and every attempt of it."""
-        found = await self._find(exchange, exchange.params["id"])
+        found = await self._find(request, request.path_params["id"])
         return DeliveryWithAttempts.attempted(found, await self._deliveries.attempts(found))
 
     @Operation(
@@ -86,11 +86,11 @@ class DeliveryRoutes:
         parameters=(ID,),
         answers=(Answer("The new delivery.", Delivery, {**DELIVERY, "state": "pending"}, 202),),
     )
-    async def redeliver(self, exchange: Exchange) -> Delivery:
+    async def redeliver(self, request: GatewayRequest) -> Delivery:
         """Send the same message once more, under the same id, and show the new delivery."""
-        found = await self._find(exchange, exchange.params["id"])
-        await self._audit.on_anothers(exchange, AuditAction.REDELIVERED, found.id, found.owner)
-        return Delivery.of(await self._find(exchange, await self._deliveries.again(found, self._clock.now_ms())))
+        found = await self._find(request, request.path_params["id"])
+        await self._audit.on_anothers(request, AuditAction.REDELIVERED, found.id, found.owner)
+        return Delivery.of(await self._find(request, await self._deliveries.again(found, self._clock.now_ms())))
 
-    async def _find(self, exchange: Exchange, delivery_id: str) -> records.Delivery:
-        return await self._deliveries.find(delivery_id, exchange.who.visible_owner)
+    async def _find(self, request: GatewayRequest, delivery_id: str) -> records.Delivery:
+        return await self._deliveries.find(delivery_id, request.who.visible_owner)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import Response
+
 from provisioning.gateway.admin.audit import AuditAction
 from provisioning.gateway.admin.audit_context import AuditTrail
 from provisioning.gateway.core.clock import Clock
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import Answer, Body, Operation, Parameter, Tag
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.core.time_units import HOUR_MS
@@ -69,9 +71,9 @@ class WebhookRoutes:
         summary="List webhooks",
         answers=(Answer("Oldest first; an admin sees everybody's.", WebhookList, {"webhooks": [WEBHOOK]}),),
     )
-    async def list(self, exchange: Exchange) -> WebhookList:
+    async def list(self, request: GatewayRequest) -> WebhookList:
         """List the endpoints that the caller may see, oldest first."""
-        found = await self._endpoints.list_visible(exchange.who.visible_owner)
+        found = await self._endpoints.list_visible(request.who.visible_owner)
         return WebhookList(webhooks=[self._shown(endpoint) for endpoint in found])
 
     @Operation(
@@ -85,11 +87,11 @@ class WebhookRoutes:
         answers=(Answer("The webhook; its secret is shown this once.", WebhookWithSecret, WITH_SECRET, 201),),
         problems=(Code.INVALID_FIELD, Code.WEBHOOK_URL_FORBIDDEN, Code.TOO_MANY_WEBHOOKS),
     )
-    async def create(self, exchange: Exchange, body: CreateWebhook) -> WebhookWithSecret:
+    async def create(self, request: GatewayRequest, body: CreateWebhook) -> WebhookWithSecret:
         """Add an endpoint and show its secret, once."""
         url = await self._webhooks.check(body.url)
         endpoint = await self._endpoints.create(
-            exchange.who.owner, url, body.events or JOB_EVENTS, body.description or ""
+            request.who.owner, url, body.events or JOB_EVENTS, body.description or ""
         )
         return WebhookWithSecret.issued(endpoint, self._clock.now_ms())
 
@@ -102,9 +104,9 @@ class WebhookRoutes:
         parameters=(ID,),
         answers=(Answer("The webhook, without its secret.", Webhook, WEBHOOK),),
     )
-    async def show(self, exchange: Exchange) -> Webhook:
+    async def show(self, request: GatewayRequest) -> Webhook:
         """Show an endpoint."""
-        return self._shown(await self._find(exchange))
+        return self._shown(await self._find(request))
 
     @Operation(
         method="PATCH",
@@ -117,16 +119,16 @@ class WebhookRoutes:
         answers=(Answer("The webhook as it is now.", Webhook, WEBHOOK),),
         problems=(Code.INVALID_FIELD, Code.WEBHOOK_URL_FORBIDDEN),
     )
-    async def change(self, exchange: Exchange, body: ChangeWebhook) -> Webhook:
+    async def change(self, request: GatewayRequest, body: ChangeWebhook) -> Webhook:
         """Change an endpoint; `enabled` brings back one that was disabled."""
-        endpoint = await self._find_addressed(exchange)
+        endpoint = await self._find_addressed(request)
         given = body.model_dump(exclude_unset=True)
         if "url" in given:
             given["url"] = await self._webhooks.check(body.url)
         if given:
-            await self._audit.on_anothers(exchange, AuditAction.WEBHOOK_UPDATED, endpoint.id, endpoint.owner)
+            await self._audit.on_anothers(request, AuditAction.WEBHOOK_UPDATED, endpoint.id, endpoint.owner)
             await self._endpoints.change(endpoint, given)
-        return self._shown(await self._find(exchange))
+        return self._shown(await self._find(request))
 
     @Operation(
         method="DELETE",
@@ -137,12 +139,12 @@ class WebhookRoutes:
         parameters=(ID,),
         answers=(Answer("It is gone.", status=204, media=None),),
     )
-    async def delete(self, exchange: Exchange) -> None:
+    async def delete(self, request: GatewayRequest) -> Response:
         """Delete an endpoint."""
-        endpoint = await self._find_addressed(exchange)
-        await self._audit.on_anothers(exchange, AuditAction.WEBHOOK_DELETED, endpoint.id, endpoint.owner)
+        endpoint = await self._find_addressed(request)
+        await self._audit.on_anothers(request, AuditAction.WEBHOOK_DELETED, endpoint.id, endpoint.owner)
         await self._endpoints.delete(endpoint)
-        await exchange.send(204, b"", [])
+        return Response(status_code=204)
 
     @Operation(
         method="POST",
@@ -156,12 +158,12 @@ class WebhookRoutes:
         answers=(Answer("The webhook; its new secret is shown this once.", WebhookWithSecret, WITH_SECRET),),
         problems=(Code.INVALID_FIELD,),
     )
-    async def rotate(self, exchange: Exchange, body: RotateWebhook) -> WebhookWithSecret:
+    async def rotate(self, request: GatewayRequest, body: RotateWebhook) -> WebhookWithSecret:
         """Give an endpoint a new secret; the former one signs as well for some hours."""
-        endpoint = await self._find(exchange)
-        await self._audit.on_anothers(exchange, AuditAction.WEBHOOK_ROTATED, endpoint.id, endpoint.owner)
+        endpoint = await self._find(request)
+        await self._audit.on_anothers(request, AuditAction.WEBHOOK_ROTATED, endpoint.id, endpoint.owner)
         await self._endpoints.rotate(endpoint, body.overlap_hours * HOUR_MS)
-        return WebhookWithSecret.issued(await self._find(exchange), self._clock.now_ms())
+        return WebhookWithSecret.issued(await self._find(request), self._clock.now_ms())
 
     @Operation(
         method="POST",
@@ -172,26 +174,26 @@ class WebhookRoutes:
         parameters=(ID,),
         answers=(Answer("A `webhook.test` is on its way.", Delivery, {**DELIVERY, "event": "webhook.test"}, 202),),
     )
-    async def test(self, exchange: Exchange) -> Delivery:
+    async def test(self, request: GatewayRequest) -> Delivery:
         """Send a message without content, and show its delivery."""
-        endpoint = await self._find_addressed(exchange)
-        await self._audit.on_anothers(exchange, AuditAction.WEBHOOK_TESTED, endpoint.id, endpoint.owner)
+        endpoint = await self._find_addressed(request)
+        await self._audit.on_anothers(request, AuditAction.WEBHOOK_TESTED, endpoint.id, endpoint.owner)
         sent = await self._deliveries.test(endpoint.owner, endpoint.id, self._clock.now_ms())
-        return Delivery.of(await self._deliveries.find(sent, exchange.who.visible_owner))
+        return Delivery.of(await self._deliveries.find(sent, request.who.visible_owner))
 
-    async def _find(self, exchange: Exchange) -> Endpoint:
+    async def _find(self, request: GatewayRequest) -> Endpoint:
         """Return the endpoint that the path names; raises Problem NOT_FOUND."""
-        endpoint_id = exchange.params["id"]
+        endpoint_id = request.path_params["id"]
         if endpoint_id == SIGNER:
-            return await self._endpoints.signer(exchange.who.owner)
-        found = await self._endpoints.get(endpoint_id, exchange.who.visible_owner)
+            return await self._endpoints.signer(request.who.owner)
+        found = await self._endpoints.get(endpoint_id, request.who.visible_owner)
         if found is None:
             raise Problem(Code.NOT_FOUND)
         return found
 
-    async def _find_addressed(self, exchange: Exchange) -> Endpoint:
+    async def _find_addressed(self, request: GatewayRequest) -> Endpoint:
         """Return an endpoint that has an address of its own; raises Problem NOT_FOUND."""
-        endpoint = await self._find(exchange)
+        endpoint = await self._find(request)
         if endpoint.url is None:
             raise Problem(Code.NOT_FOUND)
         return endpoint

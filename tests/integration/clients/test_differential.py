@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from provisioning.gateway.core.http.router import Match, Router
+from provisioning.gateway.core.http.routing import Match, OperationTable
 from provisioning.gateway.routes import OPERATIONS
 from tests.emulator.public_ports import kept_port
 from tests.integration.clients import differences
@@ -88,4 +88,4 @@ def test_no_difference_is_listed_that_is_none(pairs: Pairs) -> None:
 )
 def test_every_route_of_the_proxy_is_here(route: str) -> None:
     method, _, path = route.strip().partition(" ")
-    assert isinstance(Router(OPERATIONS).find(method, path), Match)
+    assert isinstance(OperationTable(OPERATIONS).find(method, path), Match)

@@ -9,13 +9,13 @@ import httpx
 from jsonschema import Draft202012Validator
 
 from provisioning.gateway.core.http.request_checks import plain_path
-from provisioning.gateway.core.http.router import Match, Router
+from provisioning.gateway.core.http.routing import Match, OperationTable
 from provisioning.gateway.core.problems import CONTENT_TYPE, Problem
 from provisioning.gateway.docs.document import build
 from provisioning.gateway.routes import OPERATIONS
 
 DOCUMENT = build(OPERATIONS)
-ROUTER = Router(OPERATIONS)
+OPERATION_TABLE = OperationTable(OPERATIONS)
 
 WHERE = "say so in its declaration: @Operation(...) beside its handler, or the models it names"
 
@@ -51,7 +51,7 @@ def check(method: str, path: str, response: httpx.Response) -> None:
     if path.startswith("/comfy/"):
         # ComfyUI's own editor and what only it calls: no part of what is promised to programs.
         return
-    match = ROUTER.find(method, path)
+    match = OPERATION_TABLE.find(method, path)
     if not isinstance(match, Match):
         # What no route has is answered by the gateway as a whole, in the form of every problem.
         assert response.headers["content-type"] == CONTENT_TYPE, path

@@ -13,13 +13,13 @@ import httpx
 import pytest
 from aiohttp.test_utils import TestServer
 from sqlalchemy import URL, make_url
+from starlette.types import Receive, Send
 
 from provisioning.gateway.accounts import key_format, key_repository
 from provisioning.gateway.accounts.records import KeyRecord
 from provisioning.gateway.accounts.store import KeyStore
 from provisioning.gateway.app import Gateway
 from provisioning.gateway.core.database.database import Database, open_database
-from provisioning.gateway.core.http.exchange import Receive, Send
 from provisioning.gateway.core.rate_limiter import Limiter
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.core.settings import GatewaySettings

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from starlette.responses import Response
 
-from provisioning.gateway.core.http.exchange import Exchange
-from provisioning.gateway.core.http.operation import MAX_BODY_BYTES, Body, Handler, Operation
+from provisioning.gateway.core.http.operation import Handler, Operation
+from provisioning.gateway.core.http.request import GatewayRequest
+from provisioning.gateway.core.http.responses import document_response
 from provisioning.gateway.core.problems import Code, Problem, fault
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -16,21 +18,15 @@ MAX_FAULTS = 20
 """A refusal lists no more: pydantic collects one for every member and item of a body."""
 
 
-async def call(operation: Operation, handler: Handler, exchange: Exchange) -> None:
-    """Validate query and body, call the handler, and answer with the document that it returns; raises Problem."""
+async def call(operation: Operation, handler: Handler, request: GatewayRequest) -> Response:
+    """Validate query and body, call the handler, and return its answer or its document's; raises Problem."""
     given = dict[str, Any]()
     if operation.query is not None:
-        given["query"] = parse(operation.query, exchange.query, Code.INVALID_REQUEST)
+        given["query"] = parse(operation.query, request.query, Code.INVALID_REQUEST)
     if operation.body is not None and operation.body.invalid is not None:
-        given["body"] = await _body(exchange, operation.body, operation.body.invalid)
-    document = await handler(exchange, **given)
-    if document is not None:
-        await exchange.send_document(document, operation.answers[0].status)
-
-
-async def _body(exchange: Exchange, body: Body, invalid: Code) -> BaseModel:
-    model: type[BaseModel] = body.model
-    return parse(model, await exchange.json(MAX_BODY_BYTES), invalid)
+        given["body"] = parse(operation.body.model, await request.json(), operation.body.invalid)
+    answer = await handler(request, **given)
+    return answer if isinstance(answer, Response) else document_response(answer, operation.answers[0].status)
 
 
 def parse(model: type[Model], given: object, invalid: Code) -> Model:

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from provisioning.gateway.core.http.exchange import Exchange
 from provisioning.gateway.core.http.operation import Parameter
+from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.core.time_units import DAY_MS
 
@@ -30,9 +30,9 @@ PROBLEMS = (Code.IDEMPOTENCY_KEY_REUSE, Code.IDEMPOTENCY_CONFLICT)
 """Problems of an operation with that parameter."""
 
 
-def idempotency_key(exchange: Exchange) -> str | None:
+def idempotency_key(request: GatewayRequest) -> str | None:
     """Return the request's Idempotency-Key; raises Problem when it is malformed."""
-    key = exchange.header("idempotency-key")
+    key = request.header("idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         message = "Idempotency-Key: 1 to 255 visible characters."
         raise Problem(Code.INVALID_REQUEST, message, members=fault("idempotency-key", "malformed"))
@@ -44,6 +44,6 @@ def request_hash(body: dict[str, Any]) -> bytes:
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def mark_replayed(exchange: Exchange) -> None:
+def mark_replayed(request: GatewayRequest) -> None:
     """Say in the answer that it is that of an earlier request."""
-    exchange.extra_headers.append(("idempotency-replayed", "true"))
+    request.context.headers.append(("idempotency-replayed", "true"))

@@ -4,7 +4,7 @@ Routing, authentication, rate limits, validation of bodies and queries, and the 
 
     class KeyRoutes:
         @Operation(method="GET", path="/api/gateway/keys/{id}", access=Scope.KEYS, ...)
-        async def show(self, exchange: Exchange) -> Key: ...
+        async def show(self, request: GatewayRequest) -> Key: ...
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.core.scopes import Scope
@@ -110,6 +111,17 @@ class Parameter:
     required: bool = False
 
 
+class BodySize(Enum):
+    """How large a body may be."""
+
+    SMALL = "small"
+    """MAX_BODY_BYTES."""
+    WORKFLOW = "workflow"
+    """What the option `max_body_bytes` says."""
+    FILE = "file"
+    """What the option `max_upload_bytes` says."""
+
+
 @dataclass(frozen=True)
 class Body:
     """The body of a request."""
@@ -124,6 +136,7 @@ class Body:
 
     None: the handler reads the body itself.
     """
+    size: BodySize = BodySize.SMALL
 
 
 @dataclass(frozen=True)
@@ -217,10 +230,10 @@ class Operation:
         return handler
 
 
-Handler = Callable[..., Awaitable[BaseModel | None]]
-"""Takes the exchange, and by name `query` and `body` where the operation declares them.
+Handler = Callable[..., Awaitable[BaseModel | Response]]
+"""Takes the request, and by name `query` and `body` where the operation declares them.
 
-Returns the document to answer with, or None after it has answered by itself.
+Returns the answer, or the document to answer with.
 """
 
 

@@ -1,4 +1,7 @@
-"""Which part of a file a request is for, and whether its client has it already (RFC 9110, 13 and 14)."""
+"""Which part of a file a request is for, and whether its client has it already (RFC 9110, 13 and 14).
+
+Starlette reads ranges in private methods of `FileResponse`, which opens files by their path; ours may be encrypted.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,10 @@ class Version(NamedTuple):
         """Return the time of the last change, as precise as a header is."""
         return datetime.fromtimestamp(int(self.modified), UTC)
 
-    def headers(self) -> list[tuple[str, str]]:
+    def headers(self) -> dict[str, str]:
         """Return the headers that tell it."""
         date = format_datetime(self.date, usegmt=True)
-        return [("etag", self.tag), ("last-modified", date), ("accept-ranges", "bytes")]
+        return {"etag": self.tag, "last-modified": date, "accept-ranges": "bytes"}
 
 
 class Part(NamedTuple):

@@ -6,9 +6,11 @@ import re
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
+from starlette.types import Scope
+
 from provisioning.gateway.core import scopes
 from provisioning.gateway.core.actor import Actor
-from provisioning.gateway.core.http.exchange import Scope, single_header
+from provisioning.gateway.core.http.headers import single_header
 from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.core.settings import GatewaySettings
 

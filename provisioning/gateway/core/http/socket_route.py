@@ -36,7 +36,7 @@ class SocketOperation:
 
 
 SocketHandler = Callable[..., Awaitable[None]]
-"""Takes the exchange, the socket, and a check that raises Problem once the caller has lost access."""
+"""Takes the request, the socket, and a check that raises Problem once the caller has lost access."""
 
 
 class SocketRoute(NamedTuple):

@@ -119,13 +119,43 @@ async def test_a_full_disk_takes_neither_files_nor_jobs(gate: Gate) -> None:
 async def test_a_disk_that_fills_up_during_an_upload_leaves_nothing(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    async def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("provisioning.gateway.core.http.multipart._Reader.part_data", full)
+    monkeypatch.setattr("starlette.datastructures.UploadFile.write", full)
     answer = await gate.alice.post("/upload/image", files=form())
     assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")
     assert gate.comfy.seen == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "what"),
+    [
+        ([b'name="image"; filename="a.png"', b'name="image"; filename="b.png"'], "Too many files"),
+        ([b'name="image"; filename="a.png"', b'name="type"', b'name="type"'], "twice"),
+        ([b'name="image"; filename="a.png"', *(b'name="%d"' % number for number in range(17))], "too many fields"),
+        ([b'name="image"; filename="\xff.png"'], "UTF-8"),
+        ([b'name="image"; filename="a.png"', b'name="\xff"'], "UTF-8"),
+        ([b'name="type"'], "no file"),
+        ([b'filename="a.png"'], "name"),
+    ],
+)
+async def test_other_forms_are_refused(gate: Gate, parts: list[bytes], what: str) -> None:
+    body = b"".join(b"--b\r\nContent-Disposition: form-data; %b\r\n\r\n\r\n" % part for part in parts) + b"--b--\r\n"
+    headers = {"content-type": "multipart/form-data; boundary=b; charset=utf-8"}
+    answer = await gate.alice.post("/upload/image", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
+    assert what in answer.json()["detail"]
+
+
+async def test_a_field_has_a_length_and_an_encoding(gate: Gate) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="subfolder"\r\n\r\n'
+    for text, what in ((b"x" * 8193, "exceeded"), (b"caf\xe9", "UTF-8")):
+        file = b'\r\n--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + PNG
+        headers = {"content-type": "multipart/form-data; boundary=b"}
+        answer = await gate.alice.post("/upload/image", content=head + text + file + b"\r\n--b--", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field"), answer.text
+        assert what in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("overrides", [{"max_upload_bytes": 5000, "max_body_bytes": 2000}])

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from provisioning.gateway.core.http.operation import Access
-from provisioning.gateway.core.http.router import Match, Router
+from provisioning.gateway.core.http.routing import Match, OperationTable
 from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.routes import OPERATIONS, SOCKETS
@@ -61,7 +61,7 @@ ONCE = {
 }
 """What has no twin below /api, or whose twin is somebody else's."""
 
-ROUTER = Router(OPERATIONS)
+OPERATION_TABLE = OperationTable(OPERATIONS)
 
 
 def everything() -> Iterator[tuple[str, str, frozenset[Scope] | frozenset[Access]]]:
@@ -77,7 +77,7 @@ def everything() -> Iterator[tuple[str, str, frozenset[Scope] | frozenset[Access
 
 @pytest.mark.parametrize(("method", "path", "scopes"), list(everything()))
 def test_each_route_of_comfyui_is_classed(method: str, path: str, scopes: frozenset[Scope] | frozenset[Access]) -> None:
-    found = ROUTER.find(method, path)
+    found = OPERATION_TABLE.find(method, path)
     if not scopes:
         assert isinstance(found, Problem), "nobody reaches it"
     else:
@@ -86,7 +86,7 @@ def test_each_route_of_comfyui_is_classed(method: str, path: str, scopes: frozen
 
 
 def test_no_native_route_is_unclassed() -> None:
-    known = [ROUTER.find(method, path) for method, path, scopes in everything() if scopes]
+    known = [OPERATION_TABLE.find(method, path) for method, path, scopes in everything() if scopes]
     classed = {id(match.operation) for match in known if isinstance(match, Match)}
     assert [route.path for route in OPERATIONS if route.native and id(route) not in classed] == ["/ws"]
     assert {"/ws", "/api/ws"} <= set(SOCKETS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from unittest import mock
 
 import pytest
 from websockets.asyncio.client import connect
@@ -12,8 +11,9 @@ from websockets.exceptions import InvalidStatus
 
 from provisioning.gateway.accounts import key_format
 from provisioning.gateway.core.actor import Actor
-from provisioning.gateway.core.http.exchange import Exchange
+from provisioning.gateway.core.http.context import RequestContext
 from provisioning.gateway.core.http.operation import RateClass
+from provisioning.gateway.core.http.request import Connection
 from provisioning.gateway.core.limit_settings import LimitSettings
 from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.core.scopes import Scope
@@ -127,11 +127,9 @@ async def test_a_key_may_be_held_lower_than_its_user_in_what_it_submits(gate: Ga
 
 def _admitted(limits: Limits, actor: Actor) -> contextlib.AbstractContextManager[None]:
     """Count a request of somebody's, and return the place that it takes while it is answered."""
-
-    unused = mock.AsyncMock(side_effect=AssertionError("nothing is read and nothing is sent"))
-    exchange = Exchange({"client": ("127.0.0.1", 1)}, unused, unused, request_id="req_1", idle_seconds=1)
-    exchange.actor = actor
-    return limits.admit(exchange, RateClass.PLAIN)
+    scope = {"type": "http", "client": ("127.0.0.1", 1)}
+    RequestContext(idle_seconds=1, actor=actor).bind(scope)
+    return limits.admit(Connection(scope), RateClass.PLAIN)
 
 
 async def test_a_key_and_a_user_hold_so_many_places(gate: Gate) -> None:
