@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -48,12 +49,16 @@ class Dispatch:
 
     async def rewrite(self, job: Job) -> workflow_rewrite.Graph:
         """Return a job's workflow as ComfyUI gets it; raises Problem when it names what is not its owner's."""
-        workflow: workflow_rewrite.Graph = job.graph
-        found = await self._named(job, workflow)
-        assets = {asset_id: _loaded_name(asset.file) for asset_id, asset in found.items()}
+        graph: workflow_rewrite.Graph = job.graph
+        return await self._rewrite(job, graph, await self._named(job, graph))
+
+    async def _rewrite(
+        self, job: Job, graph: workflow_rewrite.Graph, named: Mapping[str, Asset]
+    ) -> workflow_rewrite.Graph:
+        assets = {asset_id: _loaded_name(asset.file) for asset_id, asset in named.items()}
         catalogue = await self._catalogue.get()
         return workflow_rewrite.rewrite(
-            workflow, workflow_rewrite.RewriteRules(self._tracker.namespace(job), job.id, catalogue.file_inputs, assets)
+            graph, workflow_rewrite.RewriteRules(self._tracker.namespace(job), job.id, catalogue.file_inputs, assets)
         )
 
     async def _named(self, job: Job, workflow: workflow_rewrite.Graph) -> dict[str, Asset]:
@@ -75,15 +80,17 @@ class Dispatch:
 
     async def _send(self, job: Job, upstream: ComfyUIClient) -> None:
         await self._ledger.dispatching(job)
-        workflow = await self.rewrite(job)
+        graph: workflow_rewrite.Graph = job.graph
+        named = await self._named(job, graph)
+        workflow = await self._rewrite(job, graph, named)
         payload = {"prompt": workflow, "prompt_id": job.id, "client_id": self.client_id}
         headers = {"Content-Type": "application/json"}
         request = Request("POST", "/prompt", headers=headers, body=orjson.dumps(payload))
-        await self._place(job, workflow)
+        await self._place(job, workflow, named.values())
         # Files may have taken long to place, and another gateway may have taken over meanwhile.
         self._ledger.database.check()
         status, answer = await upstream.call(request)
-        if status == 400 and await self._place(job, workflow, again=True):
+        if status == 400 and await self._place(job, workflow, named.values(), again=True):
             # It had lost a file that it was given: it was started anew a moment ago, or the file was deleted late.
             status, answer = await upstream.call(request)
         answer = self._tracker.namespace(job).clean(answer) if isinstance(answer, dict) else {}
@@ -92,11 +99,14 @@ class Dispatch:
         if answer.get("prompt_id") != job.id:
             raise Problem(Code.UPSTREAM_ERROR)
         job.answer = answer
-        await self._tracker.queued(job)
+        # Not written down: after a restart both states mean that ComfyUI may have the job.
+        if job.state is JobState.DISPATCHING:
+            job.state = JobState.QUEUED
 
-    async def _place(self, job: Job, workflow: workflow_rewrite.Graph, *, again: bool = False) -> bool:
+    async def _place(
+        self, job: Job, workflow: workflow_rewrite.Graph, named: Iterable[Asset], *, again: bool = False
+    ) -> bool:
         """Have ComfyUI hold every file that a workflow names; returns whether it was given one."""
-        named = (await self._named(job, job.graph)).values()
         root = self._tracker.namespace(job).root
         files = [StoredCopy(asset.file, store_path_of(asset.file, asset.job_id)) for asset in named]
         files += workflow_files.kept(workflow, root)

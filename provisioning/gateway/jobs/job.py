@@ -27,6 +27,7 @@ class JobState(StrEnum):
     DISPATCHING = "dispatching"
     """Written down, perhaps at ComfyUI: it is looked for there before anything is concluded."""
     QUEUED = "queued"
+    """At ComfyUI; the row still says DISPATCHING, which is looked for there as well."""
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"

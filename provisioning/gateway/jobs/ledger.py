@@ -48,7 +48,6 @@ MAX_WAITING = 10_000
 # Statements are built once: to build one costs more than to execute it. What they set is what they are executed with.
 _CHANGE = update(JobRow).where(JobRow.id == bindparam("job"))
 _CHANGE_UNFINISHED = _CHANGE.where(JobRow.finished_at.is_(None))
-_CHANGE_DISPATCHING = _CHANGE.where(JobRow.state == JobState.DISPATCHING)
 _NEW_REQUEST = insert(RequestRow)
 
 
@@ -111,15 +110,12 @@ class Ledger(JobQueries):
 
     async def dispatching(self, job: Job) -> None:
         """Write down that ComfyUI may have the job from now on."""
-        await self._change(_CHANGE_UNFINISHED, job, state=JobState.DISPATCHING, attempts=job.attempts)
+        values = {"state": JobState.DISPATCHING, "attempts": job.attempts, "queued_at": self._clock.now_ms()}
+        await self._change(_CHANGE_UNFINISHED, job, **values)
 
     async def requeued(self, job: Job) -> None:
         """Write down that ComfyUI does not have the job after all."""
         await self._change(_CHANGE_UNFINISHED, job, state=JobState.ACCEPTED, attempts=job.attempts, started_at=None)
-
-    async def queued(self, job: Job, now: int) -> None:
-        """Write down that ComfyUI has the job."""
-        await self._change(_CHANGE_DISPATCHING, job, state=JobState.QUEUED, queued_at=now)
 
     async def started(self, job: Job) -> None:
         """Write down that ComfyUI works on the job."""

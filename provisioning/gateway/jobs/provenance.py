@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import email.utils
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.jobs.job import Job, OutputFile
@@ -43,9 +42,9 @@ class Provenance:
         self, job: Job, namespace: OwnerNamespace, named: Iterable[OutputFile], started_at: int | None
     ) -> tuple[OutputFile, ...]:
         """Return those of the files that the job has made; raises Problem."""
-        graph, kept, left = job.graph, [], MAX_ASKED
+        kept, left = [], MAX_ASKED
         for output in named:
-            evident = namespace.is_in_job_folder(output.file, job.id) or _is_written(graph, namespace, output)
+            evident = namespace.is_in_job_folder(output.file, job.id) or _is_written(job, namespace, output)
             left -= not evident
             if evident or (left >= 0 and await self._is_made(job, output.file, started_at)):
                 kept.append(output)
@@ -77,9 +76,9 @@ class Provenance:
             return 0
 
 
-def _is_written(graph: Any, namespace: OwnerNamespace, output: OutputFile) -> bool:  # noqa: ANN401 - a client's JSON
+def _is_written(job: Job, namespace: OwnerNamespace, output: OutputFile) -> bool:
     # What these write into the output folder lies in the job's own folder, except for admins.
     if namespace.root and output.file.type != "temp":
         return False
-    node = graph.get(output.node_id)
+    node = job.graph.get(output.node_id)
     return node is not None and node["class_type"] in WRITERS

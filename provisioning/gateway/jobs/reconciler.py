@@ -9,7 +9,7 @@ from provisioning.gateway.core.clock import Clock
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.circuit_breaker import CircuitBreaker
-from provisioning.gateway.jobs.job import Job, JobState
+from provisioning.gateway.jobs.job import STAGED, Job, JobState
 from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.upstream.guard import guarded
 
@@ -63,7 +63,7 @@ class Reconciler:
             return 0
         if job.state is JobState.RUNNING:
             since = job.started_at
-        elif job.state is JobState.QUEUED:
+        elif job.state in STAGED and not job.posting:
             since = self._nonsense_since
         return now - (since or now)
 

@@ -125,12 +125,6 @@ class Tracker:
             self.changed(job)
             await self._ledger.started(job)
 
-    async def queued(self, job: Job) -> None:
-        """Take note that ComfyUI has the job."""
-        if job.state is JobState.DISPATCHING:
-            job.state = JobState.QUEUED
-        await self._ledger.queued(job, self._clock.now_ms())
-
     async def requeue(self, job: Job) -> None:
         """Take note that ComfyUI does not have the job, so that it waits again."""
         # Written first: once it waits again in memory it may be handed over, and that is written down too.

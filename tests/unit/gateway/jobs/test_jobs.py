@@ -208,7 +208,7 @@ async def test_cancelling_takes_only_ones_own_jobs(gate: Gate) -> None:
     await taken(gate, theirs)
     await gate.alice.post("/queue", json={"clear": True})
     assert [item[1] for item in gate.comfy.pending] == [theirs]
-    states = sorted([(mine, "cancelled", 1), (theirs, "queued", 1), (waiting, "cancelled", 0)])
+    states = sorted([(mine, "cancelled", 1), (theirs, "dispatching", 1), (waiting, "cancelled", 0)])
     assert sorted(gate.rows("SELECT id, state, attempts FROM jobs")) == states
 
 

@@ -44,7 +44,7 @@ async def test_a_kill_loses_no_job_and_the_next_process_ends_it(comfy: tuple[Fak
         jobs = [answer.json()["prompt_id"] for answer in answers]
         gateway.send_signal(signal.SIGKILL)
     states = dict(setup.rows("SELECT id, state FROM jobs"))
-    assert [states[job] for job in jobs] == ["queued"] + ["accepted"] * 4
+    assert [states[job] for job in jobs] == ["dispatching"] + ["accepted"] * 4
     await fake.begin(jobs[0])
     await fake.end(jobs[0])
     async with serving(setup), setup.client() as client:

@@ -44,7 +44,9 @@ async def test_a_queue_that_is_none_is_told_and_loses_no_job(gate: Gate) -> None
         assert code(await gate.alice.post("/interrupt", json={})) == (502, "upstream_error"), name
         assert (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["status"] == "queued", f"{name}: what is known"
         await gate.app.services.reconciler.reconcile()
-        assert gate.rows("SELECT state, attempts FROM jobs") == [("queued", 1)], f"{name}: it is not taken for lost"
+        assert gate.rows("SELECT state, attempts FROM jobs") == [("dispatching", 1)], (
+            f"{name}: it is not taken for lost"
+        )
     gate.comfy.nonsense = {}
     await finish(gate, job)
     assert gate.rows("SELECT state FROM jobs") == [("completed",)]
@@ -244,4 +246,4 @@ async def test_a_word_of_sense_begins_the_time_anew(gate: Gate) -> None:
         gate.clock.advance(50)
         gate.comfy.nonsense = {}
         await gate.app.services.reconciler.reconcile()
-    assert gate.rows("SELECT state FROM jobs") == [("queued",)]
+    assert gate.rows("SELECT state FROM jobs") == [("dispatching",)]
