@@ -38,7 +38,8 @@ from tests.unit.gateway.receiver import receiving
 @pytest.mark.slow
 async def test_a_kill_loses_no_job_and_the_next_process_ends_it(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
     fake, url = comfy
-    setup = prepare(tmp_path, url)
+    # The fake ComfyUI ends jobs in 1970: with the default they would be forgotten at once.
+    setup = prepare(tmp_path, url, retention_days=36500)
     async with serving(setup) as gateway, setup.client() as client:
         answers = [await client.post("/prompt", json={"prompt": workflow()}) for _ in range(5)]
         jobs = [answer.json()["prompt_id"] for answer in answers]
