@@ -1,1 +1,1 @@
-"""How an environment is declared: components over the RunPod resources."""
+"""Pulumi components that declare an environment from RunPod resources."""

@@ -1,4 +1,4 @@
-"""The environment's price beside its ceiling, where previews show it and a policy refuses what is above."""
+"""The environment's price and its limit, shown in previews; a policy refuses a price above the limit."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class BudgetArgs:
     environment: str
     max_usd_per_hour: float
     usd_per_hour: pulumi.Input[float]
-    """What runs costs; in a preview that makes a new pod, what the dearest candidate would cost.
+    """Price of the running environment; in a preview with a new pod, the price with the most expensive candidate.
 
-    So a change of the market is no change of the stack, while a change of the stack shows its price.
+    So a market price that moves does not change the stack, and a changed stack shows its price.
     """
 
 
 class Budget(Component):
-    """Holds the two figures; makes nothing."""
+    """Holds the two prices; creates no resources."""
 
     def __init__(self, name: str, args: BudgetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, vars(args), opts)
@@ -32,7 +32,7 @@ class Budget(Component):
 
 
 def known_or(output: pulumi.Output[float], estimate: float) -> pulumi.Output[float]:
-    """Return the real figure, or the estimate while a preview cannot know it."""
+    """Return the real price, or the estimate while it is unknown in a preview."""
 
     def choose(value: Any) -> float:  # noqa: ANN401 - the engine's marker for unknowns has no type
         return estimate if pulumi.output.contains_unknowns(value) else float(value)

@@ -1,4 +1,4 @@
-"""ComfyUI and the gateway on a pod: installed by our own SSH client, again whenever what is wanted changes."""
+"""ComfyUI and the gateway on a pod, installed over SSH, and again whenever the plan changes."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from components.component import Component
 from provisioning import contract
 
 PUSH = 'exec env -i PATH="$PATH" HOME="$HOME" LANG=C.UTF-8 ../.venv/bin/python -m provisioning.push'
-"""Runs in `stacks/`, where the engine starts its plugins. Relative, so that every checkout has the same state;
-with an empty environment, so that neither the passphrase nor an API key reaches it."""
+"""Command that runs in `stacks/`, where the engine starts its plugins. The path is relative, so that the state does not
+depend on the checkout; the environment is empty, so that the command receives neither the passphrase nor an API key."""
 
-# Two hundred gigabytes at 20 MB/s take three hours; the client ends earlier when nothing moves.
+# Two hundred gigabytes at 20 MB/s take three hours; the client ends earlier when there is no progress.
 PATIENCE = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="24h", update="24h"))
 
 
 @dataclass(frozen=True)
 class PodAccess:
-    """How the installer reaches a pod."""
+    """SSH access of the installer to a pod."""
 
     pod_id: pulumi.Input[str]
     host: pulumi.Input[str]
     port: pulumi.Input[int]
     host_key: pulumi.Input[str]
-    """Public; nothing else is accepted."""
+    """The pod's public host key; the client accepts no other."""
     private_key: pulumi.Input[str]
     usd_per_hour: pulumi.Input[float]
     """For the gateway's usage rows."""
@@ -42,24 +42,24 @@ class ComfyUIArgs:
     """Inputs of ComfyUI."""
 
     plan: contract.ProvisionPlan
-    """What is to be there; its gateway.usd_per_hour is filled in from the pod."""
+    """The installation plan; the pod's price replaces its gateway.usd_per_hour."""
     torch: str
     """Version of PyTorch in the image."""
     unknown_hashes: str
-    """`warn` or `refuse`: what the policies do about a model without a recorded hash."""
+    """`warn` or `refuse`: how the policies treat a model without a recorded hash."""
     bundle: str
-    """Digest of the program that is uploaded."""
+    """Digest of the uploaded bundle."""
     access: PodAccess
     unreachable_seconds: int
-    """How long the pod may be without SSH: a wrong image would otherwise bill for as long as the client hopes."""
+    """Seconds the pod may be without SSH, which bounds the cost of a wrong image."""
     stalled_seconds: int
-    """How long an installation may go without progress."""
+    """Seconds an installation may make no progress."""
     secrets: Mapping[str, pulumi.Input[str]]
-    """By field name of contract.Secrets."""
+    """Secrets by field name of contract.Secrets."""
 
 
 class ComfyUI(Component):
-    """ComfyUI, its nodes and models, and the gateway, healthy on a pod."""
+    """ComfyUI, its nodes and models, and the gateway, installed and healthy on a pod."""
 
     def __init__(self, name: str, args: ComfyUIArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, _visible(args), opts)
@@ -69,8 +69,8 @@ class ComfyUI(Component):
             create=push,
             update=push,
             stdin=_standard_input(args),
-            # A change of any of these runs the installer again, in place: `triggers` would call it a replacement.
-            # The command itself sees none of them, its environment is empty.
+            # A change of any of these runs the installer again in place; `triggers` would be a replacement.
+            # The command does not receive them, because its environment is empty.
             environment={"BUNDLE": args.bundle, "PLAN": plan_hash(args.plan), "POD": args.access.pod_id},
             logging=local.Logging.STDERR,
             opts=self.under(PATIENCE),
@@ -89,7 +89,7 @@ def _standard_input(args: ComfyUIArgs) -> pulumi.Output[str]:
 
 
 def isolation(said: str | None) -> str:
-    """Return how ComfyUI is kept apart, from what the installer said last; a former one did not say it."""
+    """Return the isolation of ComfyUI from the installer's last result; empty with an older installer."""
     lines = (said or "").strip().splitlines()
     return str(json.loads(lines[-1]).get("isolation", "")) if lines else ""
 
@@ -97,19 +97,19 @@ def isolation(said: str | None) -> str:
 def push_request(
     plan: contract.ProvisionPlan, access: Mapping[str, Any], secrets: Mapping[str, str]
 ) -> contract.PushRequest:
-    """Return what the installer is told, now that pod and keys are known."""
+    """Return the installer's request, after pod and keys are known."""
     target = contract.SshTarget(access["host"], int(access["port"]), access["host_key"], access["private_key"])
     gateway = dataclasses.replace(plan.gateway, usd_per_hour=access["usd_per_hour"])
     return contract.PushRequest(target, dataclasses.replace(plan, gateway=gateway), contract.Secrets(**secrets))
 
 
 def plan_hash(plan: contract.ProvisionPlan) -> str:
-    """Return a digest that changes when the pod has to be provisioned again."""
+    """Return a digest that changes when the installer has to run again."""
     return hashlib.sha256(plan.to_json().encode()).hexdigest()
 
 
 def _visible(args: ComfyUIArgs) -> dict[str, Any]:
-    """Return what previews and policies may see: sources and models, no secrets, no requirement texts."""
+    """Return the inputs for previews and policies: sources and models, without secrets and requirement texts."""
     plan = args.plan
     return {
         "repository": plan.comfyui.repository,

@@ -1,4 +1,4 @@
-"""What every component does alike: hand its inputs to the engine in the wire's spelling."""
+"""Base class of the components, which passes their inputs to the engine in camelCase."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Component(pulumi.ComponentResource):
 
     def __init__(self, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:
         self.__name = name
-        # The GPUs follow from the market where capabilities are asked for; a change of the market is no change here.
+        # GPUs that are chosen by capability vary with the market, and that must not change the stack.
         properties = {to_camel(key): value for key, value in inputs.items() if key != "gpus"}
         super().__init__(token(type(self).__name__), name, properties, opts)
 

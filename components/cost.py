@@ -1,7 +1,7 @@
-"""What a plan costs: one pure function from prices and sizes to dollars per hour.
+"""The cost of a plan: a pure function from prices and sizes to USD per hour.
 
-All amounts are USD. RunPod bills GPUs and container disks by the second and network volumes by the hour; storage prices
-are monthly, and what a month has of hours stands beside them in the price file.
+RunPod bills GPUs and container disks by the second and network volumes by the hour. Storage prices are monthly; the
+price file also contains the number of hours in a month.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HORIZONS: Mapping[str, int] = {"24h": 24, "7d": 7 * 24, "30d": 30 * 24}
 """Hours behind each key of `costProjection`."""
 
 STALE_AFTER_DAYS = 90
-"""GPU prices moved about four times a year in 2025 and 2026; older ones are said to be old."""
+"""GPU prices changed about four times a year in 2025 and 2026; older price files cause a warning."""
 
 
 STORAGE = storage_prices()
@@ -25,7 +25,7 @@ HOURS_PER_MONTH = STORAGE.hours_per_month
 
 @dataclass(frozen=True)
 class Plan:
-    """What is rented."""
+    """The rented resources."""
 
     gpu_usd_per_hour: float
     """The whole pod's GPUs and CPUs, before storage."""
@@ -48,15 +48,15 @@ class Cost:
 
     @property
     def stopped(self) -> float:
-        """Price of an hour with the pod stopped or gone: the volume bills on."""
+        """Price of an hour with the pod stopped or deleted: the volume is still billed."""
         return self.volume
 
     def projection(self) -> dict[str, float]:
-        """Return what a day, a week and thirty days of running cost, in cents precise."""
+        """Return the cost of a day, a week and thirty days of running, rounded to cents."""
         return {key: round(self.running * hours, 2) for key, hours in HORIZONS.items()}
 
     def breakdown(self) -> dict[str, float]:
-        """Return the parts per hour, and what is paid while stopped, to a hundredth of a cent."""
+        """Return the parts per hour and the cost while stopped, rounded to a hundredth of a cent."""
         parts = {"gpuPod": self.pod, "containerDisk": self.container_disk, "networkVolume": self.volume}
         totals = {"runningPerHour": self.running, "stoppedPerHour": self.stopped}
         per_month = {"stopped30d": self.stopped * HORIZONS["30d"]}
@@ -64,9 +64,9 @@ class Cost:
 
 
 def price(plan: Plan, storage: StoragePrices = STORAGE) -> Cost:
-    """Return what a plan costs per hour; raises ValueError on a negative size or price."""
+    """Return a plan's cost per hour; raises ValueError on a negative size or price."""
     if min(asdict(plan).values()) < 0:
-        raise ValueError(f"a plan has no negative parts: {plan}")
+        raise ValueError(f"a plan must not have negative parts: {plan}")
     return Cost(
         pod=plan.gpu_usd_per_hour,
         container_disk=plan.container_disk_gb * storage.container_disk / HOURS_PER_MONTH,
@@ -85,12 +85,12 @@ def volume_usd_per_month(size_gb: int, storage: StoragePrices = STORAGE) -> floa
 
 
 def is_stale(as_of: date, today: date) -> bool:
-    """Tell whether prices of that day are too old to be trusted without a warning."""
+    """Return whether prices of that day are old enough for a warning."""
     return (today - as_of).days > STALE_AFTER_DAYS
 
 
 def difference(planned: float, running: float | None) -> str:
-    """Return one phrase that sets a planned hourly price against what runs now; None means nothing runs."""
+    """Return a phrase that compares a planned hourly price with the running one; None means nothing runs."""
     if running is None:
         return f"${planned:.4f}/h; nothing runs now"
     if round(planned - running, 4) == 0:

@@ -19,14 +19,14 @@ from provisioning import contract
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """What is rented, and where."""
+    """The rented machine and its location."""
 
     image: str
     disk_gb: int
     gpus: tuple[str, ...]
-    """Ranked GPU ids: as they are written or, where capabilities are written, as the market ranks them now."""
+    """Ranked GPU ids: from the settings or, with required capabilities, by current price."""
     gpu_requirement: Mapping[str, Any]
-    """The written capabilities, as the provider takes them; empty where GPU ids are written."""
+    """Required capabilities in the provider's form; empty when the settings name GPU ids."""
     gpu_count: int
     data_centers: tuple[str, ...]
     replace: str
@@ -35,23 +35,23 @@ class MachineSpec:
     """`start` or `replace`."""
     ready_timeout_seconds: int
     install_timeout_seconds: int
-    """How long an installation may go without progress."""
+    """Seconds an installation may make no progress."""
     min_cuda_version: str
     volume_gb: int
     keep_volume: bool
     protect_volume: bool
     """Whether the engine refuses every plan that deletes or replaces the volume."""
     replaceable_volume: str
-    """Id of the volume, when a person says that its content may be lost; else empty."""
+    """Id of the volume, when the settings allow that its content is lost; otherwise empty."""
     existing_volume: str
-    """Id of a volume to use instead of making one; empty means make one."""
+    """Id of an existing volume to use; empty means create one."""
     paused: bool = False
-    """Whether no pod is rented now: volume and keys stay, and wait for the next one."""
+    """Whether there is no pod now; volume and keys are kept for the next one."""
 
 
 @dataclass(frozen=True)
 class RuntimeSpec:
-    """What runs on it."""
+    """The software that runs on the pod."""
 
     plan: contract.ProvisionPlan
     torch: str
@@ -59,7 +59,7 @@ class RuntimeSpec:
     unknown_hashes: str
     """`warn` or `refuse`."""
     bundle: str
-    """Digest of the program that is uploaded to the pod."""
+    """Digest of the bundle that is uploaded to the pod."""
     download_tokens: Mapping[str, pulumi.Input[str]]
     """By field name of contract.Secrets."""
 
@@ -76,7 +76,7 @@ class Environment(Component):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, {"environment": name, "keep_volume": machine.keep_volume}, opts)
-        # Made before anything that bills and deleted after all of it: its delete fails while anything still does.
+        # Created before everything that is billed and deleted after it: its deletion fails while anything is billed.
         self.guard = runpod.StackGuard(
             self.child("guard"), stack=name, keep_volumes=machine.keep_volume, opts=self.under()
         )

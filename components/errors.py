@@ -1,7 +1,7 @@
-"""The errors a person sees when an environment cannot be declared as it is written.
+"""Errors in the declaration of an environment.
 
 All descend from `pulumi.RunError`, which the engine prints as its message alone, without a traceback.
-A message says what is wrong, where, and what to do next; it never holds a secret.
+A message contains the fault, its place and a remedy, and never a secret.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ class DeclarationError(pulumi.RunError):
     """The environment cannot be declared; the message says what to change."""
 
 
-class SettingsError(DeclarationError):
-    """A stack file holds something it should not, or lacks something it needs.
+class StackSettingsError(DeclarationError):
+    """A stack file has an unknown, invalid or missing key.
 
     Attributes:
-        faults: One sentence for each fault, so that all are mended in one go.
+        faults: One sentence for each fault, so that all can be corrected at once.
     """
 
     def __init__(self, faults: Sequence[str]) -> None:
@@ -32,7 +32,7 @@ class PlacementError(DeclarationError):
 
 
 class NotOfferedError(PlacementError):
-    """What the settings ask for exists, and RunPod offers none of it now: it concerns a new pod alone."""
+    """The requested GPU exists, but RunPod does not offer it now; a running pod is not affected."""
 
 
 class LockError(DeclarationError):
@@ -40,4 +40,4 @@ class LockError(DeclarationError):
 
 
 class CatalogueError(DeclarationError):
-    """RunPod could not be asked what it offers."""
+    """RunPod's catalogue could not be read."""

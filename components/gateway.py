@@ -1,4 +1,4 @@
-"""The gateway's secrets and address: the only door to ComfyUI."""
+"""The gateway's secrets and public address."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from components.component import Component
 from provisioning import contract
 
 KEY_PREFIX = "cgw_live_"
-"""Begins every API key, so that a leaked one is recognised by scanners."""
+"""Prefix of every API key, so that secret scanners recognise a leaked one."""
 
 KEY_LENGTH = 40
-"""Eight characters that name the key and thirty-two that are secret."""
+"""Eight characters that identify the key and thirty-two that are secret."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class GatewayArgs:
     urls: pulumi.Input[Mapping[str, str]] | None
     """The pod's public addresses by port; None while there is no pod."""
     options: Mapping[str, Any]
-    """What is set about it, by the names in `provisioning.contract.gateway_options`."""
+    """Options by their names in `provisioning.contract.gateway_options`."""
 
 
 class Gateway(Component):
     """First keys, pepper and public address of the gateway."""
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        # The address follows from the pod and is an output here.
+        # The address depends on the pod, so it is an output of this component.
         super().__init__(name, {"options": dict(args.options)}, opts)
         self.pepper = runpod.RandomSecret(self.child("pepper"), length=64, opts=self.under()).value
         self.client_key = self._key("client-key")

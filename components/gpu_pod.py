@@ -1,4 +1,4 @@
-"""The GPU pod: placed, reachable over pinned SSH, publishing the gateway's port and nothing else."""
+"""The GPU pod, which publishes only the gateway's port and SSH with a pinned host key."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ class GpuPodArgs:
     disk_gb: int
     """Container disk in GB, lost at every stop."""
     gpus: tuple[str, ...]
-    """Ranked GPU ids; the first in stock is taken at creation."""
+    """Ranked GPU ids; a new pod gets the first one in stock."""
     gpu_requirement: Mapping[str, Any]
-    """What the GPU ids follow from, as the provider takes it; empty when they are what a person wrote."""
+    """Requirement that the GPU ids satisfy, in the provider's form; empty when the settings name GPU ids."""
     gpu_count: int
     data_centers: tuple[str, ...]
-    """Ranked; empty means wherever the volume is."""
+    """Ranked data centres; empty means the volume's."""
     replace: str
-    """`before` or `after`: whether the old pod ends before the new one comes."""
+    """`before` or `after`: whether the old pod is deleted before or after the new one is created."""
     when_stopped: str
-    """`start` or `replace`: what an update does about a pod that somebody stopped."""
+    """`start` or `replace`: what an update does with a stopped pod."""
     ready_timeout_seconds: int
     min_cuda_version: str
     """Oldest CUDA version of the host, such as 12.8; empty means any."""
     paused: bool = False
-    """Whether no pod is rented now; its keys stay, so that the next one is the same to everybody."""
+    """Whether there is no pod now; its keys are kept for the next one."""
 
 
 class GpuPod(Component):
-    """A pod that runs our boot script and answers on SSH with a key we made."""
+    """A pod that runs the boot script and accepts SSH with the stack's key."""
 
     def __init__(self, name: str, args: GpuPodArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, vars(args), opts)
         self.login_key = runpod.SshKeyPair(self.child("login-key"), comment=f"{name} login", opts=self.under())
         self.host_key = runpod.SshKeyPair(self.child("host-key"), comment=f"{name} host", opts=self.under())
-        # The pod's own, not the pod resource's: a pod that replaces another one reads what that one wrote.
+        # The component owns the key, not the pod resource: a new pod reads what the previous pod wrote.
         self.volume_key = runpod.RandomSecret(self.child("volume-key"), length=64, opts=self.under()).value
         self.pod = None if args.paused else self._make(args)
         self.register_outputs(_outputs(self.pod))
 
     def _make(self, args: GpuPodArgs) -> runpod.Pod:
-        # A pair of GPUs bills twice and a scarce one may not be found twice; the environment says which it prefers.
+        # Two pods are billed twice, and a scarce GPU may not be available twice; the settings decide.
         order = pulumi.ResourceOptions(delete_before_replace=args.replace == "before")
         return runpod.Pod(
             self.child("pod"),

@@ -1,4 +1,4 @@
-"""The network volume: models and everything installed, kept over stops and replacements of the pod."""
+"""The network volume: models and installed software, which survive stops and replacements of the pod."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ class ModelVolumeArgs:
     """Instance id of the stack's guard."""
     size_gb: int
     gpus: tuple[str, ...]
-    """Ranked GPU ids: the volume is put where one of them can be had."""
+    """Ranked GPU ids; the volume is created in a data centre that offers one of them."""
     gpu_requirement: Mapping[str, Any]
-    """What the GPU ids follow from, as the provider takes it; empty when they are what a person wrote."""
+    """Requirement that the GPU ids satisfy, in the provider's form; empty when the settings name GPU ids."""
     gpu_count: int
     data_centers: tuple[str, ...]
-    """Ranked; empty means any."""
+    """Ranked data centres; empty means any."""
     keep: bool
-    """Whether destroy leaves the volume, which then bills on."""
+    """Whether destroy keeps the volume, which is then still billed."""
     protect: bool
     """Whether the engine refuses every plan that deletes or replaces the volume."""
     may_replace: str
-    """Id of the volume, when a person says that its content may be lost."""
+    """Id of the volume, when the settings allow that its content is lost."""
     existing_id: str
-    """A volume to use instead of making one; empty means make one."""
+    """Id of an existing volume to use; empty means create one."""
 
 
 class ModelVolume(Component):
-    """A network volume, made or taken over."""
+    """A network volume, created or existing."""
 
     volume_id: pulumi.Output[str]
     size_gb: pulumi.Output[float]
-    """What is there and billed, in GB: a volume that should be smaller keeps the size it has."""
+    """Allocated and billed size in GB: a volume never shrinks."""
 
     def __init__(self, name: str, args: ModelVolumeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, vars(args), opts)
@@ -55,7 +55,7 @@ class ModelVolume(Component):
         self.register_outputs({"volumeId": self.volume_id})
 
     def _make(self, args: ModelVolumeArgs) -> runpod.NetworkVolume:
-        # What is on it took hours and money to get there; the engine itself refuses to delete what is protected.
+        # Its content is expensive to download again; the engine refuses to delete a protected resource.
         guarded = pulumi.ResourceOptions(protect=args.protect)
         return runpod.NetworkVolume(
             self.child("volume"),
@@ -66,7 +66,7 @@ class ModelVolume(Component):
             gpu_type_id_list=args.gpus,
             gpu_requirement=args.gpu_requirement or None,
             gpu_count=args.gpu_count,
-            # Kept by the provider and not by retain_on_delete, so that the stack file counts as it is at the end.
+            # The provider keeps it, not retain_on_delete, so that the stack file at the time of deletion decides.
             keep=args.keep,
             may_replace=args.may_replace or None,
             opts=self.under(guarded),

@@ -1,7 +1,7 @@
-"""Which GPUs may be rented and where: pure rules over a catalogue that the caller looked up.
+"""Ranking of GPUs and data centres: pure rules over a catalogue that the caller provides.
 
-The provider walks the ranked list when it creates a pod. Here the list is made and everything that cannot
-work is refused at preview: a GPU that does not exist, a region without it, a price above the budget.
+The provider tries the ranked candidates in order when it creates a pod. This module ranks them and refuses at preview
+what cannot work: a GPU that does not exist, a data centre without it, a price above the limit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from components.errors import NotOfferedError, PlacementError
 from components.runpod.prices import known_data_centers, price_file
 
 SIMILAR_PRICE = 1.10
-"""Within a tenth of the best price, more VRAM is worth more than the last cent."""
+"""GPUs within 10 % of the best price are ranked by VRAM."""
 
 
 class Tier(StrEnum):
@@ -43,7 +43,7 @@ class Offer:
     usd_per_hour: float | None
     """Price of one GPU in Secure Cloud, where network volumes are; None when it is not offered there."""
     stock: Mapping[str, str] = field(default_factory=dict)
-    """Availability by data centre id; empty when the source does not tell."""
+    """Availability by data centre id; empty when unknown."""
 
     @property
     def tier(self) -> Tier | None:
@@ -54,14 +54,14 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Catalogue:
-    """What can be rented, where, and how the caller knows."""
+class GpuCatalogue:
+    """Available GPUs by data centre, and the source of this information."""
 
     offers: tuple[Offer, ...]
     data_centers: frozenset[str]
-    """Ids of the data centres that can hold a network volume; empty when the source does not tell."""
+    """Ids of the data centres with network volumes; empty when unknown."""
     source: str
-    """`api` when asked just now, `price-file` when read from the dated file."""
+    """`api` for a live answer, `price-file` for the dated file."""
     as_of: date
 
     def find(self, gpu: str) -> Offer | None:
@@ -75,7 +75,7 @@ class Requirement:
 
     min_vram_gb: int
     max_usd_per_hour: float
-    """Of the whole pod: price of one GPU times their number."""
+    """Price of the whole pod: price of one GPU times their number."""
     tiers: frozenset[Tier] = frozenset()
     """Bands to choose from; empty means all."""
     exclude: frozenset[str] = frozenset()
@@ -83,7 +83,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class PlacementRequest:
-    """What the settings ask for: either ranked candidates or a requirement."""
+    """The requested GPU: either ranked candidates or a requirement."""
 
     candidates: tuple[str, ...]
     requirement: Requirement | None
@@ -94,24 +94,24 @@ class PlacementRequest:
 
 @dataclass(frozen=True)
 class GpuCandidate:
-    """A GPU type that the provider may try, with what a pod of it costs."""
+    """A GPU type that the provider may try, with the price of a pod."""
 
     gpu: str
     vram_gb: int
     usd_per_hour: float
     """Of the whole pod."""
     stock: str
-    """Best availability among the wanted data centres; `unknown` when the catalogue does not tell."""
+    """Best availability among the requested data centres; `unknown` when the catalogue has none."""
 
     def __str__(self) -> str:
         return f"{self.gpu} ({self.vram_gb} GB, ${self.usd_per_hour:.2f}/h, stock {self.stock})"
 
 
-def rank(wanted: PlacementRequest, catalogue: Catalogue) -> tuple[GpuCandidate, ...]:
+def rank(wanted: PlacementRequest, catalogue: GpuCatalogue) -> tuple[GpuCandidate, ...]:
     """Return the candidates in the order in which they are tried.
 
     Raises:
-        NotOfferedError: Nothing that satisfies the settings is offered now.
+        NotOfferedError: No GPU that satisfies the settings is offered now.
         PlacementError: A GPU or data centre does not exist, or has no network volumes.
     """
     _check_data_centers(wanted.data_centers, catalogue.data_centers)
@@ -127,23 +127,23 @@ def rank(wanted: PlacementRequest, catalogue: Catalogue) -> tuple[GpuCandidate, 
 
 
 def requirement_property(requirement: Requirement) -> dict[str, Any]:
-    """Return a requirement as the provider takes it; equal requirements give equal results."""
+    """Return a requirement in the provider's form; equal requirements give equal results."""
     tiers = sorted(tier.value for tier in requirement.tiers)
     needed = {"minMemoryGb": requirement.min_vram_gb, "maxUsdPerHour": requirement.max_usd_per_hour}
     return {**needed, "tiers": tiers, "exclude": sorted(requirement.exclude)}
 
 
 def _check_data_centers(wanted: Iterable[str], known: Collection[str]) -> None:
-    # One that the dated price file knows exists, whatever the catalogue says of it today.
+    # A data centre in the price file exists, even if today's catalogue does not list it.
     unknown = sorted(set(wanted) - set(known) - set(known_data_centers())) if known else []
     if unknown:
         raise PlacementError(
-            f"dataCenters: {', '.join(unknown)} unknown or without network volumes; "
+            f"dataCenters: not found, or without network volumes: {', '.join(unknown)}; "
             f"choose from {', '.join(sorted(known))}"
         )
 
 
-def _named(candidates: Sequence[str], catalogue: Catalogue) -> list[Offer]:
+def _named(candidates: Sequence[str], catalogue: GpuCatalogue) -> list[Offer]:
     """Return the offers of the named GPUs that have a price; raises NotOfferedError when none has one."""
     found = {gpu: _known(gpu, catalogue) for gpu in candidates}
     offers = [offer for offer in found.values() if offer is not None and offer.usd_per_hour is not None]
@@ -155,13 +155,13 @@ def _named(candidates: Sequence[str], catalogue: Catalogue) -> list[Offer]:
     return offers
 
 
-def _known(gpu: str, catalogue: Catalogue) -> Offer | None:
-    """Return the offer of a GPU, None for one that is not offered now; raises PlacementError when there is no such."""
+def _known(gpu: str, catalogue: GpuCatalogue) -> Offer | None:
+    """Return the offer of a GPU, None when it is not offered now; raises PlacementError when it does not exist."""
     offer = catalogue.find(gpu)
     if offer is None and price_file().gpu(gpu) is None:
         ids = [known.gpu for known in catalogue.offers]
         close = difflib.get_close_matches(gpu, ids, n=3, cutoff=0.4) or sorted(ids)
-        raise PlacementError(f"gpu.candidates: no GPU is called {gpu!r}; did you mean {', '.join(close)}?")
+        raise PlacementError(f"gpu.candidates: there is no GPU {gpu!r}; did you mean {', '.join(close)}?")
     return offer
 
 
@@ -187,13 +187,13 @@ def _satisfies(need: Requirement, count: int, offer: Offer) -> bool:
 
 
 def _preference(offer: Offer, best: float) -> tuple[bool, float, float, str]:
-    """Order: first those about as cheap as the best, biggest memory first; then the others by price."""
+    """Return the sort key: GPUs close to the best price by memory, then the others by price."""
     similar = _usd(offer) <= best * SIMILAR_PRICE
     return (not similar, -offer.vram_gb if similar else _usd(offer), _usd(offer), offer.gpu)
 
 
 def _is_placeable(offer: Offer, data_centers: Collection[str]) -> bool:
-    """Tell whether a wanted data centre has the GPU at all; stock of NONE may change until it is created."""
+    """Return whether a requested data centre offers the GPU; stock of NONE may change before the creation."""
     return not offer.stock or not data_centers or any(center in offer.stock for center in data_centers)
 
 
@@ -212,7 +212,7 @@ def _candidate(offer: Offer, wanted: PlacementRequest) -> GpuCandidate:
 
 
 def _usd(offer: Offer) -> float:
-    """Return the price of an offer that is known to have one."""
+    """Return the price of an offer; raises PlacementError when it has none."""
     if offer.usd_per_hour is None:
         raise PlacementError(f"gpu: {offer.gpu!r} has no price")
     return offer.usd_per_hour

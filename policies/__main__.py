@@ -1,4 +1,4 @@
-"""The policy pack: the list, and nothing else."""
+"""The policy pack: the list of policies."""
 
 from pulumi_policy import PolicyPack
 

@@ -1,7 +1,7 @@
-# Runs on every container start, before anything of ours: first boot, stop/start, migration. Only the volume survives
-# those. It makes the pod reachable by the one key that may log in, then runs what is installed, for as long as the
-# container lives. It never ends by itself: a pod that nobody can log in to cannot be repaired. Nothing on the volume
-# is trusted: what is run from there was copied and its keyed hash compared (provisioning.vault.signed).
+# Runs at every container start: first boot, stop/start, migration. Only the volume survives those. It starts an SSH
+# server for the stack's key, then runs the installed services for the lifetime of the container. It never ends by
+# itself, because a pod without SSH cannot be repaired. Files on the volume are not trusted: they are copied and their
+# keyed hash is verified before they are used (provisioning.vault.signed).
 set -u
 umask 022
 root=${POD_ROOT:-}
@@ -13,15 +13,15 @@ key=${COMFYUI_VOLUME_KEY:-}
 say() { printf '%s boot: %s\n' "$(date -u +%H:%M:%S)" "$*"; }
 
 mkdir -p "$run" "$local" "$parent" && chmod 0755 "$run" "$local"
-# Closed until the services' users are there and it is known how they are kept out of the volume.
+# Closed until the services' users exist and the isolation is decided.
 chmod 0700 "$parent"
-# The keys of this script's own are left out: nothing later needs them, and what nobody keeps nobody can leak.
+# This script's keys are removed, because later programs do not need them.
 (umask 077 && env -u COMFYUI_SSH_HOST_KEY -u COMFYUI_BOOT_SCRIPT -u COMFYUI_SSH_AUTHORIZED_KEY -0 >"$run/environ")
 
-# Copies a signed file of the volume to a place on the container disk; without a fitting hash nothing is left there.
+# Copies a signed file from the volume to the container disk; without a matching hash the copy is removed.
 verified() {
   rm -f "$2" "$2.unchecked"
-  # -I: nothing is imported from the working directory, which may be anybody's to write to.
+  # -I: nothing is imported from the working directory, which may be writable for other users.
   KEY=$key python3 -I -c '
 import hashlib, hmac, os, sys
 os.umask(0o077)
@@ -34,7 +34,7 @@ with open(source, "rb") as file, open(target + ".unchecked", "wb") as copy:
         left -= len(chunk)
     claimed = file.read(32)
 if left or not os.environ["KEY"] or not hmac.compare_digest(total.digest(), claimed):
-    sys.exit("boot: %s was not written by this stack, or was changed since: it is refused, and `make up` makes it anew" % source)
+    sys.exit("boot: %s was not written by this stack, or was changed since: it is refused, and `make up` writes it again" % source)
 os.rename(target + ".unchecked", target)
 ' "$home/$1" "$2" 2>&1 | tail -n 1
   rm -f "$2.unchecked"
@@ -43,12 +43,12 @@ os.rename(target + ".unchecked", target)
 
 install_sshd() {
   [ -x /usr/sbin/sshd ] && return 0
-  # The packages are kept per release: those of another one would not install.
+  # Packages are cached per release, because they depend on it.
   release=$(. /etc/os-release && printf '%s-%s' "$ID" "${VERSION_ID:-rolling}")-$(uname -m)
   cache=$local/packages/$release
   mkdir -p "$cache/partial"
   export DEBIAN_FRONTEND=noninteractive
-  # Packages must not start services of their own: this script starts sshd with its own settings.
+  # Packages must not start services: this script starts sshd with its own settings.
   [ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 0755 /usr/sbin/policy-rc.d; }
   if [ -f "$home/archives/packages-$release.tar" ] && verified "archives/packages-$release.tar" "$run/packages.tar"; then
     say "installing the SSH server from the volume"
@@ -97,14 +97,14 @@ EOF
   env -i PATH="$PATH" /usr/sbin/sshd -f "$run/ssh/sshd_config" -E "$run/ssh/sshd.log"
 }
 
-# The process runtime of the emulator (POD_ROOT is set) has an SSH server of its own outside the pod.
+# The emulator's process runtime (POD_ROOT is set) has its own SSH server outside of the pod.
 if [ -z "$root" ] && [ "$(id -u)" = 0 ]; then
   until install_sshd && start_sshd; do say "no SSH server yet (see $run/*.log); trying again in 15 s"; sleep 15; done
   say "SSH server is up"
 fi
 unset COMFYUI_SSH_HOST_KEY COMFYUI_SSH_AUTHORIZED_KEY COMFYUI_BOOT_SCRIPT COMFYUI_VOLUME_KEY
 
-# Brings the container disk, which is empty after a stop, to where an installation left it; writes $local/boot/start.
+# Restores the container disk, which is empty after a stop, and writes $local/boot/start.
 restore() {
   verified services.sealed "$run/record" || return 1
   bundle=$(python3 -I -c 'import json, sys; print(json.load(open(sys.argv[1]))["bundle"])' "$run/record") || return 1
@@ -122,14 +122,14 @@ trap '[ -n "$child" ] && kill -TERM "$child" 2>/dev/null && wait "$child"; exit 
 said=
 while :; do
   if [ -x "$local/boot/start" ]; then
-    say "starting what is installed"
+    say "starting the installed services"
     "$local/boot/start" & child=$!
-    wait "$child"; say "it ended with status $?; starting it again"
+    wait "$child"; say "the services ended with status $?; starting them again"
     sleep 2 & child=$!
   elif [ -z "$said" ] && [ -f "$home/services.sealed" ]; then
-    say "bringing what is installed from the volume to the container disk"
+    say "restoring the installation from the volume"
     restore & child=$!
-    wait "$child" || { say "that was not possible; trying again in 15 s, or run make up"; sleep 15 & child=$!; wait "$child"; }
+    wait "$child" || { say "the restore failed; trying again in 15 s, or run make up"; sleep 15 & child=$!; wait "$child"; }
     continue
   else
     [ -n "$said" ] || say "nothing is installed yet; waiting for the installer"

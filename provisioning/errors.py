@@ -1,18 +1,18 @@
-"""The errors of provisioning: each says what failed, where, and what to do next, and holds no secret."""
+"""Errors of provisioning: each message contains the failure, its place and a remedy, and no secret."""
 
 from __future__ import annotations
 
 
 class ProvisioningError(Exception):
-    """Provisioning cannot go on; the text is meant for the person who ran `up`."""
+    """Provisioning cannot continue; the message is for the operator who ran `up`."""
 
 
 class UnreachablePodError(ProvisioningError):
-    """The pod's SSH server could not be reached or was lost, and the bound for trying again has passed."""
+    """The pod's SSH server could not be reached or was lost, and the time limit for retries has passed."""
 
 
 class UntrustedPodError(ProvisioningError):
-    """Whoever answered is not our pod, or does not know us; nothing was sent to it."""
+    """The server does not have the pod's host key, or rejects the stack's key; nothing was sent to it."""
 
 
 class InstallError(ProvisioningError):
@@ -20,8 +20,8 @@ class InstallError(ProvisioningError):
 
 
 class ModelError(ProvisioningError):
-    """A model cannot be had as the manifest describes it."""
+    """A model cannot be installed as the manifest describes it."""
 
 
 class DiskFullError(ModelError):
-    """The volume has no room for what is still to be written."""
+    """The volume has too little free space."""

@@ -1,19 +1,19 @@
-"""What the gateway asks of the pod, as files in a directory of its own: it has no rights over ComfyUI itself.
+"""Requests of the gateway to the privileged helper, as files in a directory: the gateway has no rights over ComfyUI.
 
-The names say what is asked; provisioning.services.privileged_helper does it. Standard library only: both sides share
-it.
+The file's name is the request; provisioning.services.privileged_helper carries it out. Both sides import this module,
+so it uses the standard library only.
 """
 
 from __future__ import annotations
 
 RESTART = "restart-comfyui"
-"""An empty file: ComfyUI's process is broken. It is gone when the restart has been ordered."""
+"""An empty file that requests a restart of ComfyUI; it is removed when the restart was ordered."""
 
 DELETION_SUFFIX = ".delete"
-"""A JSON list of [folder, path] pairs, to be deleted in ComfyUI's folders. It is gone when they are."""
+"""A JSON list of [folder, path] pairs, to delete in ComfyUI's folders; it is removed after the deletion."""
 
 FOLDERS = frozenset({"input", "output", "temp"})
-"""The folders of ComfyUI's that such a path may lie in."""
+"""ComfyUI's folders that a deletion may name."""
 
 MAX_BYTES = 1024 * 1024
-"""Largest request: some five thousand paths."""
+"""Largest request, about five thousand paths."""

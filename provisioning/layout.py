@@ -1,4 +1,4 @@
-"""Where everything lies on a pod; the only module that joins these paths."""
+"""Paths on a pod; no other module joins them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from provisioning import contract
 
-# The kernel's limit for the path of a unix socket is 108 bytes with its closing zero; supervisord first binds the path
-# with a dot and its process id behind it.
+# The kernel limits the path of a unix socket to 108 bytes including the terminating zero; supervisord first binds the
+# path with a dot and its process id appended.
 SOCKET_PATH_LIMIT = 107 - len(".4194304")
 
 
@@ -23,7 +23,7 @@ class Layout:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Layout:
-        """Return the layout POD_ROOT asks for; without it, the machine's own root."""
+        """Return the layout below POD_ROOT; without it, below the machine's root."""
         return cls(Path(env.get("POD_ROOT") or "/"))
 
     def _at(self, absolute: str) -> Path:
@@ -31,23 +31,23 @@ class Layout:
 
     @property
     def volume(self) -> Path:
-        """The network volume: all that survives a stop."""
+        """The network volume, which alone survives a stop."""
         return self._at(contract.VOLUME_MOUNT)
 
     @property
     def on_volume(self) -> tuple[Path, ...]:
-        """The folders that we keep on the volume, and those above them there."""
+        """The installation's folders on the volume, and their parents there."""
         models = (self.model_store.parent, self.model_store, self.model_staging, self.model_records)
         return (self.home, *models, self.archives, self.gateway_log, self.files)
 
     @property
     def volume_parent(self) -> Path:
-        """The folder of the container disk that the volume is mounted in."""
+        """The folder on the container disk in which the volume is mounted."""
         return self._at(contract.VOLUME_PARENT)
 
     @property
     def local(self) -> Path:
-        """Root of what we keep on the container disk, gone at a stop."""
+        """Root of the installation on the container disk, lost at every stop."""
         return self._at(contract.LOCAL)
 
     @property
@@ -62,17 +62,17 @@ class Layout:
 
     @property
     def home(self) -> Path:
-        """Root of what we keep on the volume."""
+        """Root of the installation on the volume."""
         return self._at(contract.HOME)
 
     @property
     def run(self) -> Path:
-        """Container disk, gone at a stop: the environment, rendered configuration, locks, sockets."""
+        """Folder on the container disk for the environment, rendered configuration, locks and sockets."""
         return self._at(contract.RUN_DIR)
 
     @property
     def environ(self) -> Path:
-        """The environment the pod was started with, NUL-separated, for root alone."""
+        """The environment of the pod's start, NUL-separated, readable by root only."""
         return self.run / "environ"
 
     @property
@@ -82,22 +82,22 @@ class Layout:
 
     @property
     def start(self) -> Path:
-        """What boot.sh runs once something is installed."""
+        """The script that boot.sh runs after an installation."""
         return self.local / "boot" / "start"
 
     @property
     def jobs(self) -> Path:
-        """Progress and result of installer runs, one directory each."""
+        """Progress and result of installer runs, in one directory each."""
         return self.local / "jobs"
 
     @property
     def lease(self) -> Path:
-        """Says which pod is installing on this volume."""
+        """The lease of the pod that is installing on this volume."""
         return self.home / "lease.json"
 
     @property
     def packages(self) -> Path:
-        """System packages as .deb files; one archive of them lies on the volume, so that a restart needs no network."""
+        """System packages as .deb files; an archive on the volume makes a restart work without network access."""
         return self.local / "packages"
 
     @property
@@ -142,17 +142,17 @@ class Layout:
 
     @property
     def model_records(self) -> Path:
-        """What was learnt of downloads whose hash the manifest did not know."""
+        """Hashes and sizes of downloads without a hash in the manifest."""
         return self.home / "models" / "records"
 
     @property
     def service_spec(self) -> Path:
-        """What the services are to be, in clear: written by the installer or opened at a start; root alone."""
+        """The services' specification in plain text, written by the installer or decrypted at a start; root only."""
         return self.run / "services.json"
 
     @property
     def sealed(self) -> Path:
-        """What the next start needs to know, on the volume: signed, its secrets sealed."""
+        """The record for the next start, on the volume: signed, with encrypted secrets."""
         return self.home / "services.sealed"
 
     @property
@@ -162,27 +162,27 @@ class Layout:
 
     @property
     def isolation(self) -> Path:
-        """Holds the word for how ComfyUI is kept apart in this container."""
+        """File with the isolation of ComfyUI in this container."""
         return self.run / "isolation"
 
     @property
     def checked(self) -> Path:
-        """Names of the archives that were written or found sound since the container's start."""
+        """Names of the archives that were written or verified since the container's start."""
         return self.run / "checked"
 
     @property
     def prepared(self) -> Path:
-        """A file that is there once ComfyUI has all it needs since the container's start."""
+        """A file that exists once ComfyUI's files are in place since the container's start."""
         return self.run / "prepared"
 
     @property
     def gateway_data(self) -> Path:
-        """The gateway's database directory; the gateway's user alone."""
+        """The gateway's database directory; gateway user only."""
         return self.local / "gateway"
 
     @property
     def requests(self) -> Path:
-        """What the gateway asks of the helper; the gateway's user alone."""
+        """Requests of the gateway to the privileged helper; gateway user only."""
         return self.local / "requests"
 
     @property
@@ -197,7 +197,7 @@ class Layout:
 
     @property
     def supervisor_socket(self) -> Path:
-        """Control socket of supervisord, for its own user alone."""
+        """Control socket of supervisord, accessible to its user only."""
         direct = self.run / "supervisor.sock"
         if len(os.fsencode(direct)) <= SOCKET_PATH_LIMIT:
             return direct
@@ -211,5 +211,5 @@ class Layout:
 
 
 def port(private: int, env: Mapping[str, str]) -> int:
-    """Return the port to listen on: pods of the process runtime share one loopback and are told other numbers."""
+    """Return the port to listen on: pods of the process runtime share one loopback interface and get other numbers."""
     return int(env.get(f"POD_PORT_{private}") or private)

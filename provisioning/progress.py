@@ -1,4 +1,4 @@
-"""Progress as JSON lines: one file per job on the volume, appended to and read while it grows."""
+"""The progress of an installer run as JSON lines, in one file per run, which is read while it grows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 RESULT = "result"
-"""Step name of a job's last line; its state is DONE or FAILED."""
+"""Step name of a run's last line, whose state is DONE or FAILED."""
 
 RUNNING, DONE, SKIPPED, WARNING, FAILED, LOST = "running", "done", "skipped", "warning", "failed", "lost"
 
 
-class Progress:
-    """Appends lines; whole ones only, from any thread."""
+class ProgressLog:
+    """Appends complete lines; thread-safe."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,16 +25,16 @@ class Progress:
         self._clock = clock
 
     def emit(self, step: str, state: str, detail: str = "", *, done: int = 0, total: int = 0) -> None:
-        """Append one line; `done` and `total` are bytes, 0 where there are none to speak of."""
+        """Append one line; `done` and `total` are bytes, or 0."""
         self._append({"step": step, "state": state, "detail": detail, "bytes": done, "total": total})
 
     def finish(self, state: str, detail: str = "", result: dict[str, Any] | None = None) -> None:
-        """Append the last line."""
+        """Append the result as the last line."""
         self._append({"step": RESULT, "state": state, "detail": detail, "bytes": 0, "total": 0, "result": result or {}})
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; nothing can be emitted afterwards."""
+        """Close the file."""
         self._file.close()
 
     def _append(self, line: dict[str, Any]) -> None:
@@ -44,7 +44,7 @@ class Progress:
 
 
 def read_from(path: Path, offset: int) -> list[tuple[str, int]]:
-    """Return the whole lines behind a byte offset, each with the offset behind it."""
+    """Return the complete lines after a byte offset, each with the offset of the next line."""
     try:
         with path.open("rb") as file:
             file.seek(offset)

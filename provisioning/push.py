@@ -1,8 +1,8 @@
-"""`python -m provisioning.push`: reads a PushRequest from standard input and brings that pod to it.
+"""`python -m provisioning.push`: reads a PushRequest from standard input and installs it on the pod.
 
-Standard output carries the result, one JSON object; standard error carries lines for people. Exit status: 0 when
-ComfyUI and the gateway answer on the pod, 1 when they do not, 2 when the request cannot be read, 130 when interrupted.
-Killed at any moment, the installer goes on by itself, and the next push follows it.
+Standard output is the result, one JSON object; standard error is the progress. Exit status: 0 when ComfyUI and the
+gateway answer on the pod, 1 when they do not, 2 when the request cannot be parsed, 130 when interrupted. If this client
+is killed, the installer continues on the pod, and the next push follows it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from provisioning.ssh.pusher import Pusher, PushTimeouts
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m provisioning.push", description=__doc__)
-    parser.add_argument("--bundle-hash", action="store_true", help="print the hash of what would be uploaded, and end")
+    parser.add_argument("--bundle-hash", action="store_true", help="print the hash of the bundle and exit")
     parser.add_argument(
-        "--timeout", type=float, default=PushTimeouts.stalled, help="bound without progress, in seconds"
+        "--timeout", type=float, default=PushTimeouts.stalled, help="seconds without progress before it fails"
     )
     parser.add_argument(
-        "--unreachable", type=float, default=PushTimeouts.unreachable, help="bound without SSH, in seconds"
+        "--unreachable", type=float, default=PushTimeouts.unreachable, help="seconds without SSH before it fails"
     )
     return parser.parse_args()
 
@@ -41,13 +41,13 @@ def _read_request() -> PushRequest | None:
     try:
         return PushRequest.from_json(sys.stdin.read())
     except (ValueError, KeyError, TypeError) as error:
-        # The kind of error alone: its text could quote the request, which holds secrets.
-        _say(f"push: standard input is not a request ({type(error).__name__})")
+        # Only the error's type: its message could quote the request, which contains secrets.
+        _say(f"push: standard input is not a valid request ({type(error).__name__})")
         return None
 
 
 def remedy(fault: str) -> str:
-    """Return what to change when a tool on the pod only said that a disk is full; empty otherwise."""
+    """Return a remedy when a tool on the pod reported a full disk; empty otherwise."""
     if not any(os.strerror(number) in fault for number in FULL):
         return ""
     where = f"volume.sizeGb (for paths below {contract.VOLUME_MOUNT}) or pod.diskGb"
@@ -70,7 +70,7 @@ def main() -> int:
         _say(f"push: {error}{remedy(str(error))}")
         return 1
     except KeyboardInterrupt:
-        _say("push: interrupted; the installer goes on, run the command again to follow it")
+        _say("push: interrupted; the installer continues on the pod, run the command again to follow it")
         return 130
     print(json.dumps(result, sort_keys=True))
     return 0

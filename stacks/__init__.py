@@ -1,1 +1,1 @@
-"""What an environment is: settings, program, outputs, and the commands behind make."""
+"""Environments: settings, Pulumi program, outputs, and the commands behind make."""

@@ -1,6 +1,6 @@
-"""The lock file: what downloads turned out to be, recorded by `make lock` and enforced from then on.
+"""The lock file: hashes and sizes of downloads and commits of tags, recorded by `make lock` and enforced afterwards.
 
-One file for all environments, because a file's hash and a tag's commit are facts about the world:
+All environments share one file, because a file's hash and a tag's commit do not depend on the environment:
 `{"models": {url: {"sha256", "sizeBytes"}}, "sources": {"repository@ref": commit}}`.
 """
 
@@ -20,7 +20,7 @@ PATH = Path(__file__).with_name("pins.lock.json")
 
 @dataclass(frozen=True)
 class LockedModel:
-    """What a URL delivered."""
+    """Hash and size of the file at a URL."""
 
     sha256: str
     sizeBytes: int  # noqa: N815 - the file's spelling, which is that of the settings
@@ -28,15 +28,15 @@ class LockedModel:
 
 @dataclass(frozen=True)
 class Lock:
-    """The whole file."""
+    """The content of the lock file."""
 
     models: Mapping[str, LockedModel] = field(default_factory=dict)
-    """By URL."""
+    """Models by URL."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Commit by `repository@ref`."""
 
     def pin_model(self, model: ModelPin) -> ModelPin:
-        """Return the model with what is known about its URL; raises LockError when the settings contradict it."""
+        """Return the model with the recorded hash and size; raises LockError when the settings contradict them."""
         locked = self.models.get(model.url)
         if locked is None:
             return model
@@ -48,7 +48,7 @@ class Lock:
         return dataclasses.replace(model, sha256=locked.sha256, size_bytes=locked.sizeBytes)
 
     def check_source(self, source: SourcePin) -> None:
-        """Raise LockError when a tag is said to be another commit than the one it was: tags do not move."""
+        """Raise LockError when a tag has another commit than the recorded one: tags do not move."""
         locked = self.sources.get(f"{source.repository}@{source.ref}", source.commit)
         if locked != source.commit:
             raise LockError(
@@ -57,7 +57,7 @@ class Lock:
             )
 
     def record(self, sources: Iterable[SourcePin], models: Iterable[ModelPin]) -> Lock:
-        """Return a lock that also holds what a pod reported; models without a hash say nothing and are left out."""
+        """Return a lock with the sources and models that a pod reported; models without a hash are left out."""
         found = [model for model in models if model.sha256 and _is_of_the_world(model.url)]
         named = [source for source in sources if source.ref and _is_of_the_world(source.repository)]
         return Lock(
@@ -67,12 +67,12 @@ class Lock:
 
 
 def _is_of_the_world(url: str) -> bool:
-    """Tell whether an address means the same everywhere; what this machine serves is pinned in its own stack file."""
+    """Return whether an address is public; files on the loopback address are pinned in their stack file only."""
     return url.startswith("https://")
 
 
 def load(path: Path = PATH) -> Lock:
-    """Read the lock file; an absent one is empty. Raises LockError when it cannot be understood."""
+    """Read the lock file; an absent one is empty. Raises LockError when it cannot be parsed."""
     if not path.exists():
         return Lock()
     try:
@@ -83,5 +83,5 @@ def load(path: Path = PATH) -> Lock:
 
 
 def save(lock: Lock, path: Path = PATH) -> None:
-    """Write the lock file: sorted, so that a change shows as one line."""
+    """Write the lock file, sorted, so that a change is one line in a diff."""
     path.write_text(json.dumps(asdict(lock), indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -24,7 +24,7 @@ class StackOutputs:
     data_center: pulumi.Output[str]
     volume_id: pulumi.Output[str]
     ssh_command: pulumi.Output[str]
-    """A command that works as printed in the checkout; its comment is the address."""
+    """A command that works as printed, in the checkout; its comment contains the address."""
     comfyui_ref: str
     """`ref@commit`."""
     isolation: pulumi.Output[str]

@@ -1,4 +1,4 @@
-"""Translates settings to what is rented and installed: pure functions, tested without an engine."""
+"""Convert settings to the rented machine and the installation plan: pure functions, tested without an engine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components import cost
 from components.environment import MachineSpec
-from components.errors import SettingsError
+from components.errors import StackSettingsError
 from components.placement import PlacementRequest, Requirement, requirement_property
 from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, SourcePin
 from stacks.lockfile import Lock
@@ -15,27 +15,27 @@ from stacks.sections import ModelSection, NodeSection, Requires
 from stacks.settings import ROOT, Settings
 
 STAGING_ROOM = 1.1
-"""Factor for the space of a download staged beside the file it replaces, and for the file system."""
+"""Factor for the space of a staged download beside the file it replaces, and for the file system."""
 
 BYTES_PER_GB = 1_000_000_000
 SMALLEST_VOLUME_GB = 10
 
 
 def placement_request(settings: Settings) -> PlacementRequest:
-    """Return what the settings ask of the catalogue."""
+    """Return the placement request in the settings."""
     gpu = settings.gpu
     requirement = None if gpu.require is None else _requirement(gpu.require)
     return PlacementRequest(gpu.candidates, requirement, gpu.count, settings.data_centers)
 
 
 def machine_spec(settings: Settings, gpus: tuple[str, ...], *, paused: bool = False) -> MachineSpec:
-    """Return what is rented; raises SettingsError when the volume is smaller than the models.
+    """Return the machine to rent; raises StackSettingsError when the volume is smaller than the models.
 
     Args:
-        settings: The stack file. GPUs that it names are handed on as they are written: the market decides which of
-            them a new pod gets, and never whether the one that runs stays.
-        paused: Whether it is to be without a pod.
-        gpus: What the market ranks for the capabilities that the stack file asks for.
+        settings: The stack file. GPU names are passed on as they are written: stock decides which of them a new pod
+            gets, and never replaces a running pod.
+        paused: Whether the environment is to have no pod.
+        gpus: Ranked GPUs with the capabilities that the stack file requires.
     """
     require = settings.gpu.require
     return MachineSpec(
@@ -66,7 +66,7 @@ def volume_gb(settings: Settings) -> int:
         need = models * STAGING_ROOM + settings.volume.reserve_gb
         return max(SMALLEST_VOLUME_GB, math.ceil(need / 5) * 5)
     if settings.volume.size_gb < models:
-        raise SettingsError(
+        raise StackSettingsError(
             [
                 f"{settings.file}: volume.sizeGb: {settings.volume.size_gb} GB "
                 f"are less than the models' {models:.1f} GB; raise it, or remove it to have it computed"
@@ -76,14 +76,14 @@ def volume_gb(settings: Settings) -> int:
 
 
 def models_gb(models: tuple[ModelSection, ...]) -> float:
-    """Return what the models take together, in GB."""
+    """Return the total size of the models in GB."""
     return sum(model.size_bytes / BYTES_PER_GB or model.approx_gb for model in models)
 
 
 def price(settings: Settings, pod_usd_per_hour: float | None, size_gb: float | None = None) -> cost.Cost:
-    """Return the cost of this environment with a pod of that price and a volume of `size_gb`, or as it is wanted.
+    """Return the cost of this environment with a pod of that price and a volume of `size_gb`, by default as set.
 
-    Without a price it is paused and has no pod.
+    Without a price, the environment is paused and has no pod.
     """
     size = volume_gb(settings) if size_gb is None else int(size_gb)
     disk_gb = 0 if pod_usd_per_hour is None else settings.pod.disk_gb
@@ -91,7 +91,7 @@ def price(settings: Settings, pod_usd_per_hour: float | None, size_gb: float | N
 
 
 def provision(settings: Settings, lock: Lock, root: Path = ROOT) -> ProvisionPlan:
-    """Return what is installed; raises LockError when settings and lock file contradict each other."""
+    """Return the installation plan; raises LockError when settings and lock file contradict each other."""
     comfyui = SourcePin(
         "ComfyUI",
         settings.comfyui.repository,

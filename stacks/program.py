@@ -12,7 +12,7 @@ from components import cost
 from components.budget import Budget, BudgetArgs, known_or
 from components.environment import Environment, RuntimeSpec
 from components.errors import NotOfferedError, PlacementError
-from components.placement import Catalogue, GpuCandidate, rank
+from components.placement import GpuCandidate, GpuCatalogue, rank
 from provisioning.contract import ProvisionPlan
 from stacks import plan, report
 from stacks.outputs import StackOutputs
@@ -22,14 +22,14 @@ from stacks.settings import Settings
 
 @dataclass(frozen=True)
 class CurrentState:
-    """What exists before an update, for comparison in a preview."""
+    """The environment before an update, for comparison in a preview."""
 
     running: float | None = None
-    """What the stack costs now, USD per hour. None: not known."""
+    """The stack's current cost in USD per hour; None when unknown."""
     volume_center: str = ""
-    """Data centre of the volume; empty when it is not made yet, or not known."""
+    """Data centre of the volume; empty when it does not exist yet or is unknown."""
     paused: bool = False
-    """Whether the environment is to be without a pod."""
+    """Whether the environment is to have no pod."""
 
 
 UNKNOWN_STATE = CurrentState()
@@ -39,18 +39,18 @@ def build(
     settings: Settings,
     provision: ProvisionPlan,
     *,
-    catalogue: Catalogue,
+    catalogue: GpuCatalogue,
     bundle: str,
     now: CurrentState = UNKNOWN_STATE,
 ) -> StackOutputs:
     """Declare an environment.
 
     Args:
-        settings: The stack file, checked.
-        provision: What is installed.
+        settings: The validated stack file.
+        provision: The installation plan.
         catalogue: Prices, stock and data centres; looked up by the caller.
-        bundle: Digest of the program that is uploaded to the pod.
-        now: What is there before the update.
+        bundle: Digest of the bundle that is uploaded to the pod.
+        now: The environment before the update.
 
     Raises:
         DeclarationError: The settings cannot work; the message says what to change.
@@ -78,8 +78,8 @@ def build(
     return outputs
 
 
-def _candidates(settings: Settings, catalogue: Catalogue) -> tuple[GpuCandidate, ...]:
-    """Return the candidates for a new pod; none when RunPod offers nothing now, which does not affect a running pod."""
+def _candidates(settings: Settings, catalogue: GpuCatalogue) -> tuple[GpuCandidate, ...]:
+    """Return the candidates for a new pod; none when nothing is available, which does not affect a running pod."""
     try:
         return rank(plan.placement_request(settings), catalogue)
     except NotOfferedError as error:
@@ -114,7 +114,7 @@ def _budget(settings: Settings, environment: Environment, dearest_usd: float) ->
 
 
 def _cost(settings: Settings, environment: Environment, pod_usd_per_hour: float) -> pulumi.Output[cost.Cost]:
-    """Return the cost with what is there; for a pod that is not made yet, with that price; paused, of the volume."""
+    """Return the cost with the existing pod's price, else with the expected price; when paused, of the volume alone."""
     size = known_or(environment.volume.size_gb, plan.volume_gb(settings))
     if environment.pod is None:
         return size.apply(lambda known: plan.price(settings, None, known))
@@ -138,7 +138,7 @@ def _outputs(settings: Settings, environment: Environment, likely_usd: float, vo
 
 
 def _of_pod(settings: Settings, environment: Environment, volume_center: str) -> dict[str, Any]:
-    """Return the outputs that follow from the pod; a paused environment has none of them but the place."""
+    """Return the outputs of the pod; a paused environment has only the data centre."""
     pod, comfyui = environment.pod, environment.comfyui
     if pod is None or comfyui is None:
         names = ("pod_id", "gpu", "ssh_command", "comfyui_ref", "isolation")
@@ -151,5 +151,5 @@ def _of_pod(settings: Settings, environment: Environment, volume_center: str) ->
 
 
 def breakdown(known: cost.Cost) -> dict[str, float | str]:
-    """Return the parts of a cost with the origin of the storage prices; the pod's own price is what RunPod bills."""
+    """Return the parts of a cost with the source of the storage prices; the pod's price is RunPod's."""
     return {**known.breakdown(), "storagePrices": f"{cost.STORAGE.source}, {cost.STORAGE.as_of}"}

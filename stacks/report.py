@@ -1,4 +1,4 @@
-"""What a preview says beside the list of resources: where, for how much, and what is missing."""
+"""Lines of a preview in addition to the resources: placement, cost, and warnings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date
 
 from components import cost
 from components.errors import PlacementError
-from components.placement import Catalogue, GpuCandidate, rank
+from components.placement import GpuCandidate, GpuCatalogue, rank
 from provisioning.contract import ProvisionPlan
 from stacks import plan
 from stacks.sections import Replace, UnknownHashes
@@ -16,11 +16,11 @@ from stacks.settings import Settings
 
 
 def lines(
-    settings: Settings, candidates: tuple[GpuCandidate, ...], catalogue: Catalogue, volume_center: str = ""
+    settings: Settings, candidates: tuple[GpuCandidate, ...], catalogue: GpuCatalogue, volume_center: str = ""
 ) -> Iterator[str]:
     """Yield the plan: ranked candidates, then the price of the first one.
 
-    A volume that is there already fixes the data centre, so only what can be had there is told.
+    An existing volume determines the data centre, so only candidates in that data centre are listed.
     """
     places = ", ".join(settings.data_centers) or "any data centre with stock"
     if volume_center:
@@ -44,12 +44,12 @@ def lines(
 
 
 def paused(settings: Settings) -> str:
-    """Return the one line about an environment without a pod."""
+    """Return the line about a paused environment."""
     return f"Paused: no pod; the volume alone costs ${plan.price(settings, None).running:.4f}/h"
 
 
-def warnings(settings: Settings, provision: ProvisionPlan, catalogue: Catalogue, today: date) -> Iterator[str]:
-    """Yield what a person should know before saying yes."""
+def warnings(settings: Settings, provision: ProvisionPlan, catalogue: GpuCatalogue, today: date) -> Iterator[str]:
+    """Yield warnings to read before confirming an update."""
     for model in provision.models:
         if not model.url:
             yield f"models: {model.name} has no url and will be missing; set it where {settings.file} lists its models"
@@ -57,7 +57,7 @@ def warnings(settings: Settings, provision: ProvisionPlan, catalogue: Catalogue,
             yield f"models: {model.name}: hash not known; record it with `make lock ENV={settings.environment}`"
     for node in settings.nodes:
         if not node.repository:
-            yield f"nodes: {node.name} has no repository and will be missing; set it and commit in {settings.file}"
+            yield f"nodes: {node.name} has no repository and will be missing; set it and its commit in {settings.file}"
     if settings.pod.replace is Replace.AFTER:
         yield "pod.replace: after: when the pod is replaced, the old and the new one are both billed for some minutes"
     if catalogue.source != "api":
@@ -66,5 +66,5 @@ def warnings(settings: Settings, provision: ProvisionPlan, catalogue: Catalogue,
         yield f"Prices are old: GPUs {catalogue.as_of}, storage {cost.STORAGE.as_of} ({cost.STORAGE.source})"
 
 
-def _source(catalogue: Catalogue) -> str:
+def _source(catalogue: GpuCatalogue) -> str:
     return f"RunPod's API, {catalogue.as_of}" if catalogue.source == "api" else f"the price file of {catalogue.as_of}"

@@ -48,11 +48,11 @@ class Section(BaseModel):
 
 
 _CREDENTIAL = re.compile(r"token|key|secret|password|auth|signature|credential", re.IGNORECASE)
-"""Names of query parameters that usually hold a credential."""
+"""Names of query parameters that usually contain a credential."""
 
 
 def _without_credential(url: str) -> str:
-    # An address is in plain text in the state, in records on the volume, and in the list of processes while git runs.
+    # Addresses are in plain text in the state, in records on the volume, and in the process list while git runs.
     parts = urlsplit(url)
     named = any(_CREDENTIAL.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True))
     if parts.username is not None or named:
@@ -80,9 +80,9 @@ class WhenStopped(StrEnum):
     """What an update does with a stopped pod."""
 
     START = "start"
-    """It is started again on its machine, if a GPU is free there."""
+    """Start it again on its machine, if a GPU is available there."""
     REPLACE = "replace"
-    """It is replaced by a pod wherever a GPU is available; the volume stays."""
+    """Replace it with a pod on another machine with an available GPU; the volume stays."""
 
 
 class IsolationChoice(StrEnum):

@@ -1,6 +1,6 @@
-"""Settings of one environment: the only reader of Pulumi's configuration.
+"""Settings of one environment, read from Pulumi's configuration.
 
-Every fault is reported at once, each with its key, what is wrong and the file to edit.
+All faults are reported together, each with the file, the key and the reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pulumi.runtime.config import CONFIG, get_config_env, get_config_secret_keys
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from components.errors import SettingsError
+from components.errors import StackSettingsError
 from components.naming import PROJECT
 from stacks.sections import (
     BudgetSection,
@@ -101,7 +101,7 @@ def stack_file(stack: str) -> str:
 
 
 def load() -> Settings:
-    """Read the current stack's settings; raises SettingsError naming every fault."""
+    """Read the current stack's settings; raises StackSettingsError naming every fault."""
     everything = get_config_env() | CONFIG.get()
     secret = {key for key in everything if is_config_secret(key)} | set(get_config_secret_keys_env())
     prefix = f"{PROJECT}:"
@@ -113,7 +113,7 @@ def parse(stack: str, raw: Mapping[str, str], secret_keys: Collection[str], root
     """Return the settings that a stack file's keys (without namespace) describe.
 
     Raises:
-        SettingsError: With all faults; none of them quotes a value that is secret.
+        StackSettingsError: With all faults; none of them quotes a value that is secret.
     """
     where = stack_file(stack)
     values = {key: _value(text) for key, text in raw.items()}
@@ -121,7 +121,9 @@ def parse(stack: str, raw: Mapping[str, str], secret_keys: Collection[str], root
         f"{where}: {key}: set it with `pulumi config set --secret --path`, not in plain text"
         for key in sorted(SECRET_KEYS & values.keys() - set(secret_keys))
     ]
-    faults += [f"{where}: environment: unknown key; the stack's name says it"] if "environment" in values else []
+    faults += (
+        [f"{where}: environment: unknown key; it follows from the stack's name"] if "environment" in values else []
+    )
     manifest = values.get("models")
     if isinstance(manifest, str):
         values["models"] = _manifest(root, manifest, where)
@@ -129,15 +131,15 @@ def parse(stack: str, raw: Mapping[str, str], secret_keys: Collection[str], root
         settings = Settings.model_validate(values | {"environment": stack})
     except ValidationError as error:
         places = (where, manifest if isinstance(manifest, str) else where)
-        raise SettingsError(faults + [_fault(detail, *places) for detail in error.errors()]) from None
+        raise StackSettingsError(faults + [_fault(detail, *places) for detail in error.errors()]) from None
     faults += list(_missing_files(settings, root, where))
     if faults:
-        raise SettingsError(faults)
+        raise StackSettingsError(faults)
     return settings
 
 
 def _value(text: str) -> object:
-    """Return a structured value parsed; Pulumi hands objects and lists over as JSON, scalars as they are."""
+    """Parse a structured value; Pulumi passes objects and lists as JSON, and scalars as plain text."""
     return json.loads(text) if text.startswith(("{", "[")) else text
 
 
@@ -146,7 +148,7 @@ def _manifest(root: Path, name: str, where: str) -> object:
         return yaml.safe_load((root / name).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not YAML"
-        raise SettingsError([f"{where}: models: cannot read {name}: {reason}"]) from None
+        raise StackSettingsError([f"{where}: models: cannot read {name}: {reason}"]) from None
 
 
 def _fault(detail: ErrorDetails, where: str, models_file: str) -> str:
@@ -165,7 +167,7 @@ def _fault(detail: ErrorDetails, where: str, models_file: str) -> str:
 
 
 def _is_private(path: list[int | str]) -> bool:
-    """Say whether a value is never quoted: tokens, and addresses, which may hold one by mistake."""
+    """Return whether messages must not quote a value: tokens, and addresses, which may contain one by mistake."""
     return path[:1] == ["tokens"] or path[-1:] in (["url"], ["repository"])
 
 
@@ -175,6 +177,6 @@ def _missing_files(settings: Settings, root: Path, where: str) -> Iterable[str]:
     named += [(f"nodes.{node.name}.requirements", node.requirements) for node in settings.nodes if node.requirements]
     for key, name in named:
         if not (root / name).is_file():
-            yield f"{where}: {key}: there is no file {name}"
+            yield f"{where}: {key}: the file {name} does not exist"
         elif "--hash=" not in (root / name).read_text(encoding="utf-8"):
             yield f"{where}: {key}: {name} has no hashes; compile it with `uv pip compile --generate-hashes`"

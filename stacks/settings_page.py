@@ -1,4 +1,4 @@
-"""Generates docs/settings.md from the models of a stack file; `make fix` runs it."""
+"""Generate docs/settings.md from the models of a stack file; `make fix` runs it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stacks.settings import Settings
 
 HEAD = f"""# Settings of a stack file
 
-Generated from `stacks/sections.py` and `provisioning/contract/gateway_options.py` by `make fix`; edit the texts there.
+Generated from `stacks/sections.py` and `provisioning/contract/gateway_options.py` by `make fix`; edit the text there.
 Keys are below `config:` in `stacks/Pulumi.<environment>.yaml`, each after `{PROJECT}:`, for example `{PROJECT}:volume`.
 `components/runpod/schema.json` describes the provider's own settings (`runpod:apiKey`, `runpod:apiUrl` and others).
 """
@@ -62,7 +62,7 @@ def _row(name: str, field: FieldInfo) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Return a docstring as one line, with the names of options as the stack file has them."""
+    """Return a docstring as one line, with option names in camelCase."""
     line = " ".join(text.split()).replace("|", "\\|")
     return re.sub(r"`([a-z]+(?:_[a-z]+)+)`", lambda name: f"`{to_camel(name[1])}`", line)
 

@@ -1,4 +1,4 @@
-"""What the account is doing and what it has cost, asked when the program runs."""
+"""Functions that query a pod's status and the account's bills while the program runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PodStatus:
     gpu: str
     """GPU type; empty for a CPU pod."""
     gpu_count: int
-    """GPUs it has now: none after a start that found none free."""
+    """Current GPUs; 0 when none was available at its last start."""
     cpu_flavor_id: str
     vcpu_count: int
     """0 for a GPU pod."""
@@ -44,7 +44,7 @@ class PodStatus:
 
 @dataclass(frozen=True)
 class BillingRecord:
-    """What was billed in one span of time, in USD."""
+    """The bill of one period, in USD."""
 
     start_time: str
     end_time: str
@@ -52,7 +52,7 @@ class BillingRecord:
     """Empty in a record of the whole account."""
     total: float
     amounts: Mapping[str, float]
-    """By part, under RunPod's own names."""
+    """Amounts by part, with RunPod's names."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Billing:
 
     records: tuple[BillingRecord, ...]
     total: float
-    """USD, of all records together."""
+    """Total of all records in USD."""
 
 
 def get_pod(pod_id: str, *, opts: pulumi.InvokeOptions | None = None) -> PodStatus:
-    """Return a pod as it is now, whoever made it, without its environment."""
+    """Return the current status of any pod, without its environment."""
     return _pod(pulumi.runtime.invoke("runpod:index:getPod", {"podId": pod_id}, opts).value)
 
 
@@ -86,14 +86,14 @@ def get_billing(
     bucket_size: str = "day",
     opts: pulumi.InvokeOptions | None = None,
 ) -> Billing:
-    """Return what RunPod has billed; records come some hours late.
+    """Return RunPod's bill; records are available after some hours.
 
     Args:
         resource: pods, serverless, endpoints, network-volumes or clusters; empty means the whole account.
         resource_id: Only this pod, serverless endpoint or network volume.
         start_time: RFC 3339; empty means 30 days ago.
         end_time: RFC 3339; empty means now.
-        last_n: So many latest buckets instead of a start.
+        last_n: Number of latest buckets, instead of a start time.
         bucket_size: hour, day, week, month or year.
         opts: Pulumi invoke options.
     """

@@ -1,8 +1,8 @@
-"""The account's SSH keys: one list for everybody, which a write replaces as a whole.
+"""The account's SSH keys: one shared list, which a write replaces as a whole.
 
-RunPod gives a list no version, so a write can undo what another has just written. Hence every change reads the list
-right before it writes, changes nothing but one line, reads again afterwards, and is made again when it was lost.
-An entry is ours by the marker in its comment, never by its key: the same key may also be somebody else's entry.
+The list has no version, so a write can undo a concurrent one. So every change reads the list right before it writes,
+changes only one line, reads the list again afterwards, and is repeated when it was lost. The marker in its comment
+identifies an own entry, not its key: another person's entry may have the same key.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from components.runpod.api.errors import LostAnswerError, NotFoundError, RunPodE
 from components.runpod.marker import Marker, split_name
 
 SETTLE_SECONDS = 1.5
-"""Until the last look: longer than another program usually takes from reading the list to writing it."""
+"""Seconds until the last check; longer than another program usually takes from reading to writing the list."""
 _ATTEMPTS = 8
 _PATH = "GET /v2/account/ssh-keys"
 
@@ -23,11 +23,11 @@ Edit = Callable[[list[str]], list[str]]
 
 
 class ContestedError(RunPodError):
-    """Somebody else keeps writing the account's list of SSH keys."""
+    """Another program keeps overwriting the account's list of SSH keys."""
 
 
 def comment(line: str) -> str:
-    """Return the comment of an authorized_keys line; the key's own two words come first."""
+    """Return the comment of an authorized_keys line; key type and key precede it."""
     parts = line.strip().split(None, 2)
     return parts[2] if len(parts) == 3 else ""
 
@@ -45,18 +45,18 @@ def find(client: Client, key_id: str) -> str:
     raise NotFoundError(_PATH, f"the account has no SSH key with the comment {key_id}")
 
 
-def marked(client: Client) -> set[str]:
-    """Return the comments of all entries that carry a marker of this project."""
+def own_entries(client: Client) -> set[str]:
+    """Return the comments of all entries with a marker of this project."""
     return {comment(line) for line in client.list_ssh_keys() if marker_of(line)}
 
 
 def upsert(client: Client, line: str, sleep: Sleep) -> None:
-    """Have this line in the list, in place of others of the same declared resource; the rest stays as it is."""
+    """Put this line into the list, instead of others of the same declared resource; keep all other entries."""
     _change(client, lambda lines: _with(lines, line), sleep)
 
 
 def remove(client: Client, key_id: str, sleep: Sleep | None = None) -> None:
-    """Take the line with this comment out of the list; the others stay as they are."""
+    """Remove the line with this comment from the list; keep all other entries."""
     _change(client, lambda lines: [line for line in lines if comment(line) != key_id], sleep)
 
 
@@ -67,7 +67,7 @@ def _with(lines: list[str], line: str) -> list[str]:
 
 
 def _change(client: Client, edit: Edit, sleep: Sleep | None) -> None:
-    """Write until the list stays as it was edited; without `sleep` the caller is who looks again."""
+    """Write until the edit persists; without `sleep` the caller checks that."""
     for _ in range(_ATTEMPTS):
         _write(client, edit)
         if sleep is None:
@@ -77,7 +77,7 @@ def _change(client: Client, edit: Edit, sleep: Sleep | None) -> None:
             if _is_done(client, edit):
                 return
     raise ContestedError(
-        f"the account's list of SSH keys was overwritten {_ATTEMPTS} times meanwhile: another program writes it too. "
+        f"the account's list of SSH keys was overwritten {_ATTEMPTS} times: another program writes it too. "
         "Stop that program, or give the pod its own key, and run the same command again."
     )
 
@@ -91,7 +91,7 @@ def _write(client: Client, edit: Edit) -> None:
         try:
             client.replace_ssh_keys(wanted)
         except LostAnswerError:
-            return  # The look that follows tells whether it took effect.
+            return  # The next read shows whether it took effect.
 
 
 def _is_done(client: Client, edit: Edit) -> bool:

@@ -27,7 +27,7 @@ class AccountSshKey(Resource):
         Args:
             resource_name: Logical name in the stack.
             name_: Base of the entry's comment; the stack's marker is appended. A change replaces the entry.
-            public_key: `ssh-ed25519 AAAA...`; changed in place.
+            public_key: `ssh-ed25519 AAAA...`; a change updates the entry in place.
             guard: Instance id of the stack's guard.
             opts: Pulumi resource options.
         """

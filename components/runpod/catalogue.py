@@ -1,4 +1,4 @@
-"""Price and stock, live or from the dated price file."""
+"""Functions that query price and stock, live or from the dated price file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CpuType:
     group: str
     min_vcpu: int
     max_vcpu: int
-    """A pod has a power of two."""
+    """Maximum; a pod's number is a power of two."""
     ram_gb_per_vcpu: float
     secure_price_per_vcpu: float | None
     serverless_price_per_vcpu: float | None
@@ -59,7 +59,7 @@ class CpuTypes:
     """An answer of `get_cpu_types`."""
 
     cpu_types: tuple[CpuType, ...]
-    """None without an API key: the price file knows no CPU flavours."""
+    """Empty without an API key: the price file contains no CPU flavours."""
     source: str
     """`api` or `price-file`."""
     as_of: str
@@ -68,7 +68,7 @@ class CpuTypes:
 
 @dataclass(frozen=True)
 class DataCenter:
-    """A data centre and what it has."""
+    """A data centre with its storage tiers and stock."""
 
     id: str
     name: str

@@ -1,7 +1,7 @@
-"""Records of creations that the engine's state may not know of yet.
+"""Write-ahead records of creations that the engine's state may not contain yet.
 
-The engine has no place for them: it records a resource only after create returned. So a record is written and fsynced
-before the POST, and it is closed once the engine shows that it has the resource in its state.
+The engine records a resource only after create returned. So a record is written and fsynced before the POST, and it is
+closed once the engine has the resource in its state.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from components.runpod.marker import Marker, parse, urn_hash
 
 @dataclass(frozen=True)
 class Intent:
-    """One creation."""
+    """The record of one creation."""
 
     marker: str
     urn: str
     posted_at: float
-    """Wall clock of the latest POST, seconds since 1970: a late effect is waited for from then on."""
+    """Time of the latest POST, in seconds since 1970; the wait for a late effect starts then."""
     resource_id: str = ""
-    """Known once an answer came."""
+    """RunPod's id; empty before an answer arrived."""
     in_state: bool = False
-    """The engine has it: it is never adopted again. The record stays until the resource is gone."""
+    """Whether the engine has the resource, so that it is never adopted again; kept until the resource is deleted."""
 
     @property
     def parsed(self) -> Marker:
@@ -39,44 +39,44 @@ class Intent:
 
 
 class Intents:
-    """The records of one checkout, one file each."""
+    """The intents of one checkout, in one file each."""
 
     def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._now = now
 
     def post(self, marker: Marker, urn: str) -> Intent:
-        """Record on disk that a POST with this marker goes out now."""
+        """Record on disk that a POST with this marker is about to be sent."""
         intent = Intent(str(marker), urn, self._now())
         self._write(intent)
         return intent
 
     def placed(self, intent: Intent, resource_id: str) -> None:
-        """Record the id that the POST, or a later look, brought."""
+        """Record the id from the POST's answer or from a later lookup."""
         self._write(replace(intent, resource_id=resource_id))
 
     def mark_movable(self, volume_id: str) -> None:
-        """Record that no pod can be had where a volume is."""
+        """Record that no pod is available in a volume's data centre."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._movable_mark(volume_id).touch()
+        self._movable_file(volume_id).touch()
 
     def is_movable(self, volume_id: str) -> bool:
-        """Say whether no pod could be had where a volume is."""
-        return self._movable_mark(volume_id).exists()
+        """Return whether no pod was available in a volume's data centre."""
+        return self._movable_file(volume_id).exists()
 
     def any_movable(self) -> bool:
-        """Say whether there is any such volume."""
+        """Return whether any such volume is recorded."""
         return any(self._folder.glob("*.trap"))
 
     def seen_in_state(self, resource_id: str) -> None:
-        """Record that the engine's state holds this resource."""
+        """Record that the engine's state contains this resource."""
         for intent in self._all():
             if intent.resource_id == resource_id and not intent.in_state:
                 self._write(replace(intent, in_state=True))
 
     def forget(self, resource_id: str) -> None:
-        """Drop the records of a resource that is gone for certain."""
-        self._movable_mark(resource_id).unlink(missing_ok=True)
+        """Drop the records of a resource that is certainly deleted."""
+        self._movable_file(resource_id).unlink(missing_ok=True)
         for intent in self._all():
             if intent.resource_id == resource_id:
                 self.drop(intent)
@@ -86,11 +86,11 @@ class Intents:
         self._path(intent.marker).unlink(missing_ok=True)
 
     def drop_marker(self, marker: Marker) -> None:
-        """Drop the record of a creation that certainly made nothing."""
+        """Drop the record of a creation that certainly had no effect."""
         self._path(str(marker)).unlink(missing_ok=True)
 
     def drop_instance(self, instance: str) -> None:
-        """Drop every record of a stack instance that is gone."""
+        """Drop every record of a deleted stack instance."""
         for intent in self.of_instance(instance):
             self.drop(intent)
 
@@ -107,7 +107,7 @@ class Intents:
         """Return the seconds since the latest POST."""
         return max(0.0, self._now() - intent.posted_at)
 
-    def _movable_mark(self, volume_id: str) -> Path:
+    def _movable_file(self, volume_id: str) -> Path:
         return self._folder / f"{volume_id}.trap"
 
     def _all(self) -> list[Intent]:
@@ -130,7 +130,7 @@ class Intents:
 
 
 def _read(file: Path) -> Intent | None:
-    """Read a record; None for one that is damaged or went meanwhile, which then counts as lost."""
+    """Read a record; None when it is damaged or was removed concurrently."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         intent = Intent(**{name: content[name] for name in Intent.__annotations__ if name in content})

@@ -1,4 +1,4 @@
-"""What an account holds beside pods and volumes: endpoints, whose workers bill, and presets, which cost nothing."""
+"""Resources of the account other than pods and volumes: endpoints, whose workers are billed, and free presets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from components.runpod import account_keys
 from components.runpod.api.client import Client
 from components.runpod.api.errors import AccessDeniedError, NotFoundError
-from components.runpod.api.models_serverless import Endpoint, Worker
+from components.runpod.api.models_serverless import Endpoint, EndpointWorker
 from components.runpod.marker import Marker, marker_of, split_name
 
 ENDPOINT = "endpoint"
@@ -17,37 +17,37 @@ TEMPLATE = "template"
 REGISTRY = "registry"
 SSH_KEY = "ssh-key"
 ACCOUNT_MARK = "comfyui-account"
-"""Base of the name of the template by which a stack knows its account again; it is free and ends with the stack."""
+"""Base name of the account marker: a free template by which a stack recognises its account."""
 
 
 @dataclass(frozen=True)
 class AccountResource:
-    """One of them."""
+    """An endpoint, template, registry credential or SSH key."""
 
     kind: str
     """ENDPOINT, TEMPLATE, REGISTRY or SSH_KEY."""
     id: str
     name: str
-    """With the marker, where it is ours."""
+    """Name, which includes the marker for a resource of this project."""
     workers: int = 0
-    """Of an endpoint: how many run, start or wait now."""
+    """Running, starting and idle workers of an endpoint."""
     usd_per_hour: float = 0.0
-    """What its workers cost now."""
+    """Current price of its workers, in USD per hour."""
 
     @property
     def marker(self) -> Marker | None:
-        """The marker in its name; None for what is not of this project."""
+        """The marker in its name; None when it is not of this project."""
         return marker_of(self.name)
 
 
 OnUnreadable = Callable[[str], None]
-"""Told what the API key may not look at."""
+"""Called with the kind of resource that the API key may not list."""
 
 
 def list_resources(client: Client, on_unreadable: OnUnreadable, *, priced: bool = False) -> list[AccountResource]:
-    """Return everything of these kinds; `priced` looks up the workers of endpoints and what they cost.
+    """Return all resources of these kinds; `priced` also looks up the workers of endpoints and their price.
 
-    A key without the permission for a kind cannot have made anything of it either, so that is told and no error.
+    A key without permission for a kind cannot have created any either, so this is reported and is not an error.
     """
     kinds = {
         "serverless endpoints": partial(_endpoints, client, priced=priced),
@@ -64,18 +64,18 @@ def endpoints(client: Client, *, priced: bool = True) -> list[AccountResource]:
 
 
 def of_instance(client: Client, instance: str, on_unreadable: OnUnreadable) -> list[AccountResource]:
-    """Return what carries the mark of one instance of a stack."""
+    """Return the resources with the marker of one instance of a stack."""
     return [held for held in list_resources(client, on_unreadable) if held.marker and held.marker.instance == instance]
 
 
-def is_mark(name: str) -> bool:
-    """Say whether a template is a stack's mark in the account and no preset of anybody."""
+def is_account_marker(name: str) -> bool:
+    """Return whether a template is an account marker, not a preset."""
     base, marker = split_name(name)
     return marker is not None and base == ACCOUNT_MARK
 
 
-def marks_of(client: Client, instance: str) -> list[str]:
-    """Return the ids of the templates by which one instance of a stack knows its account."""
+def account_markers(client: Client, instance: str) -> list[str]:
+    """Return the ids of one instance's account markers."""
     try:
         found = [(template.id, split_name(template.name)) for template in client.templates.all()]
     except AccessDeniedError:
@@ -103,11 +103,11 @@ def _endpoints(client: Client, *, priced: bool) -> Iterator[AccountResource]:
         yield AccountResource(ENDPOINT, endpoint.id, endpoint.name, len(workers), usd)
 
 
-def _workers(client: Client, endpoint: Endpoint) -> list[Worker]:
+def _workers(client: Client, endpoint: Endpoint) -> list[EndpointWorker]:
     try:
         return client.list_workers(endpoint.id)
     except NotFoundError:
-        return []  # Ended since the list was made.
+        return []  # Deleted since it was listed.
 
 
 def _prices(client: Client) -> dict[str, float]:
@@ -116,14 +116,14 @@ def _prices(client: Client) -> dict[str, float]:
     return gpus | {cpu.id: cpu.price.serverless for cpu in client.list_cpu_types(product="SERVERLESS")}
 
 
-def _price(endpoint: Endpoint, worker: Worker, prices: Mapping[str, float]) -> float:
+def _price(endpoint: Endpoint, worker: EndpointWorker, prices: Mapping[str, float]) -> float:
     if endpoint.cpu:
         return prices.get(endpoint.cpu[0].id, 0.0) * endpoint.cpu[0].vcpu_count
     return prices.get(worker.gpu_type or "", 0.0) * worker.gpu_count
 
 
 def _templates(client: Client) -> Iterator[AccountResource]:
-    templates = (template for template in client.templates.all() if not is_mark(template.name))
+    templates = (template for template in client.templates.all() if not is_account_marker(template.name))
     return (AccountResource(TEMPLATE, template.id, template.name) for template in templates)
 
 

@@ -1,7 +1,7 @@
-"""The marker every resource of ours carries: in its name, and for pods in the environment too.
+"""The marker of this project's resources: in their names, and for pods in the environment too.
 
-`<base>-<instance id>-<urn hash>-<nonce>`: which instance of which stack it belongs to, which resource of the stack it
-is, and which creation of that resource. Names are the only place that every kind of resource has.
+`<base>-<instance id>-<urn hash>-<nonce>`: the stack's instance, the declared resource, and the creation of that
+resource. The name is the only attribute that every kind of resource has.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 ENV_NAME = "COMFYUI_RUNPOD_MARKER"
-"""Environment variable of a pod that repeats the marker, so that a renamed pod is still ours."""
+"""Environment variable of a pod that repeats the marker, so that a renamed pod is still recognised."""
 
 _FORM = re.compile(r"(?P<instance>[0-9a-f]{10})-(?P<urn>[0-9a-f]{8})-(?P<nonce>[0-9a-f]{8})")
 
 
 @dataclass(frozen=True)
 class Marker:
-    """Whose a resource is."""
+    """The identity of a resource."""
 
     instance: str
     """The stack's instance id: ten hexadecimal digits, random, held by its StackGuard."""
@@ -37,12 +37,12 @@ class Marker:
         return f"{base}-{self}"
 
     def same_resource(self, other: Marker | None) -> bool:
-        """Say whether both mark creations of one declared resource."""
+        """Return whether both belong to creations of one declared resource."""
         return other is not None and (self.instance, self.urn) == (other.instance, other.urn)
 
 
 def new_instance() -> str:
-    """Return a fresh instance id."""
+    """Return a new random instance id."""
     return secrets.token_hex(5)
 
 
@@ -57,13 +57,13 @@ def urn_hash(urn: str) -> str:
 
 
 def parse(text: str) -> Marker | None:
-    """Return the marker written alone, as in a pod's environment; None when it is none."""
+    """Parse a marker without a base name, as in a pod's environment; None when the text is not a marker."""
     match = _FORM.fullmatch(text)
     return Marker(**match.groupdict()) if match else None
 
 
 def split_name(name: str) -> tuple[str, Marker | None]:
-    """Return base and marker of a physical name; the whole name and None when it carries none."""
+    """Return base and marker of a physical name; the whole name and None when it has no marker."""
     base, dash, tail = name[:-28], name[-29:-28], name[-28:]
     marker = parse(tail) if dash == "-" else None
     return (base[:-1], marker) if marker else (name, None)
@@ -76,6 +76,6 @@ def instance_of(name: str, env: Mapping[str, str] | None = None) -> str:
 
 
 def marker_of(name: str, env: Mapping[str, str] | None = None) -> Marker | None:
-    """Return the marker a resource carries in its name or, failing that, in its environment."""
+    """Return the marker in a resource's name or else in its environment."""
     marker = split_name(name)[1]
     return marker or parse((env or {}).get(ENV_NAME, ""))

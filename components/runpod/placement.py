@@ -1,4 +1,4 @@
-"""Where to try, in which order, and what a refusal means. Pure: it asks nobody."""
+"""Candidates for a placement, their order, and the meaning of a refusal. Pure functions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Candidate:
-    """One thing to ask for: a GPU type or CPU flavour ("" when none matters), and a data centre or "" for any."""
+    """A possible placement: a GPU type or CPU flavour ("" for none), and a data centre ("" for any)."""
 
     compute: str
     data_center: str
@@ -38,29 +38,29 @@ NO_PLACEMENT = Candidate("", "")
 
 @dataclass(frozen=True)
 class RefusedCandidate:
-    """A candidate that was not had."""
+    """A candidate that RunPod refused."""
 
     candidate: Candidate
     reason: str
 
 
-class Verdict(Enum):
+class RefusalAction(Enum):
     """What to do after a refused candidate."""
 
     NEXT = "try the next candidate"
-    STOP = "no candidate can help"
+    STOP = "stop, because no candidate can succeed"
 
 
 class NoCandidateLeftError(RunPodError):
-    """No candidate could be had; the text is a table of all of them."""
+    """All candidates were refused; the message is a table of them."""
 
     def __init__(self, what: str, refusals: Sequence[RefusedCandidate], advice: str) -> None:
         self.refusals = tuple(refusals)
-        super().__init__("\n".join([f"no place for {what}:", *_table(refusals), advice]))
+        super().__init__("\n".join([f"no placement for {what}:", *_table(refusals), advice]))
 
 
 def pod_candidates(computes: Sequence[str], data_centers: Sequence[str]) -> list[Candidate]:
-    """Return GPU types or CPU flavours by data centres, both in the given rank, the former's rank first."""
+    """Return the pairs of GPU types or CPU flavours and data centres, ranked first by the former."""
     return [Candidate(compute, center) for compute in computes for center in (data_centers or ("",))]
 
 
@@ -71,10 +71,10 @@ def volume_candidates(
     catalogue: Mapping[str, GpuType],
     centers: Sequence[DataCenter],
 ) -> tuple[list[Candidate], list[RefusedCandidate]]:
-    """Return where a volume may go, best first, and every other place with the reason against it.
+    """Return the data centres for a volume, best first, and the others with the reason against them.
 
-    A volume binds all pods that use it, so it only goes where a wanted GPU is in stock now: the best ranked GPU first,
-    then the caller's order of data centres or, without one, the better stock.
+    A pod must be in its volume's data centre, so only data centres with a requested GPU in stock are candidates: the
+    best ranked GPU first, then the caller's order of data centres or, without one, the better stock.
     """
     wanted = data_centers or [center.id for center in centers]
     able = {center.id for center in centers if storage in center.network_volume_types}
@@ -90,23 +90,23 @@ def volume_candidates(
     return candidates, refusals
 
 
-def classify(error: CallError) -> Verdict:
-    """Say whether another candidate may succeed where this one was refused."""
-    # 400 is a broken rule or missing stock, and RunPod does not say which; 403 may hold for one cloud or data centre.
-    return Verdict.NEXT if isinstance(error, BadRequestError | AccessDeniedError) else Verdict.STOP
+def classify(error: CallError) -> RefusalAction:
+    """Return whether another candidate may succeed after this refusal."""
+    # 400 is a broken rule or missing stock; 403 may apply to one cloud or data centre only.
+    return RefusalAction.NEXT if isinstance(error, BadRequestError | AccessDeniedError) else RefusalAction.STOP
 
 
 def first_accepted(what: str, candidates: Sequence[Candidate], attempt: Callable[[Candidate], Made]) -> Made:
-    """Return what the first successful attempt made; raises PlacementError when all are refused.
+    """Return the result of the first successful attempt; raises NoCandidateLeftError when all are refused.
 
-    Errors that no other candidate can cure pass through as they are.
+    Errors that another candidate cannot avoid are raised unchanged.
     """
     refusals: list[tuple[RefusedCandidate, CallError]] = []
     for candidate in candidates:
         try:
             return attempt(candidate)
         except CallError as error:
-            if classify(error) is Verdict.STOP:
+            if classify(error) is RefusalAction.STOP:
                 raise
             refusals.append((RefusedCandidate(candidate, error.detail), error))
     raise NoCandidateLeftError(what, [refusal for refusal, _ in refusals], _advice([error for _, error in refusals]))
@@ -115,11 +115,11 @@ def first_accepted(what: str, candidates: Sequence[Candidate], attempt: Callable
 def _advice(errors: Sequence[CallError]) -> str:
     if errors and all(isinstance(error, BadRequestError) for error in errors):
         return (
-            "Every one was refused with 400, which RunPod uses for missing stock and for broken rules alike: "
-            "add GPU types or data centres, try again later, and if that does not help suspect the request itself."
+            "All were refused with 400, which RunPod uses both for missing stock and for broken rules: "
+            "add GPU types or data centres, or try again later; if that does not help, check the request itself."
         )
     if errors and all(isinstance(error, AccessDeniedError) for error in errors):
-        return f"Every one was refused with 403, so no other candidate helps. {AccessDeniedError.advice}"
+        return f"All were refused with 403, so other candidates do not help. {AccessDeniedError.advice}"
     return "Add GPU types or data centres to choose from, or try again later."
 
 

@@ -1,4 +1,4 @@
-"""A pod, with GPUs or with CPUs alone."""
+"""A GPU or CPU pod."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ class PodInputs(TypedDict, total=False):
     image_name: Required[pulumi.Input[str]]
     """Container image. Changed in place, which resets the pod."""
     compute_type: pulumi.Input[str] | None
-    """GPU (unless said) or CPU; a change replaces the pod."""
+    """GPU (default) or CPU; a change replaces the pod."""
     gpu_type_id_list: pulumi.Input[Sequence[pulumi.Input[str]]] | None
-    """Ranked GPU types of a GPU pod; the first with stock is taken. Leaving out the present one replaces the pod."""
+    """Ranked GPU types of a GPU pod; the first in stock is used. Removing the current one replaces the pod."""
     gpu_requirement: pulumi.Input[Mapping[str, Any]] | None
-    """What the GPU types follow from, where they are chosen by the market: minMemoryGb, maxUsdPerHour, tiers, exclude.
+    """Required capabilities, if the market chooses the GPU types: minMemoryGb, maxUsdPerHour, tiers, exclude.
 
-    Then the list decides about a new pod alone, and what runs is replaced only when another requirement excludes it.
+    The list then applies to a new pod only, and the pod is replaced only when a changed requirement excludes it.
     """
     cpu_flavor_id_list: pulumi.Input[Sequence[pulumi.Input[str]]] | None
-    """Ranked CPU flavours of a CPU pod; the first with stock is taken, at creation alone."""
+    """Ranked CPU flavours of a CPU pod; the first in stock is used, at creation only."""
     vcpu_count: pulumi.Input[int] | None
-    """vCPUs of a CPU pod, a power of two, 2 unless said; a change replaces it."""
+    """vCPUs of a CPU pod, a power of two, 2 by default; a change replaces it."""
     guard: Required[pulumi.Input[str]]
     """Instance id of the stack's guard; a change replaces the pod."""
     gpu_count: pulumi.Input[int] | None
-    """GPUs of the pod, 1 unless said; a change replaces it."""
+    """GPUs of the pod, 1 by default; a change replaces it."""
     cloud_type: pulumi.Input[str] | None
-    """SECURE (unless said) or COMMUNITY; a pod with a network volume needs SECURE. A change replaces the pod."""
+    """SECURE (default) or COMMUNITY; a pod with a network volume needs SECURE. A change replaces the pod."""
     data_center_ids: pulumi.Input[Sequence[pulumi.Input[str]]] | None
-    """Ranked data centres; none means any, or the volume's. Leaving out the present one replaces the pod."""
+    """Ranked data centres; none means any, or the volume's. Removing the current one replaces the pod."""
     network_volume_id: pulumi.Input[str] | None
     """Volume to mount; a change replaces the pod."""
     volume_mount_path: pulumi.Input[str] | None
-    """Where the volume is mounted, /workspace unless said. Changed in place, which resets the pod."""
+    """Where the volume is mounted, /workspace by default. Changed in place, which resets the pod."""
     container_disk_in_gb: pulumi.Input[int] | None
-    """Container disk in GB, lost at every stop; at least 1, 30 unless said. Changed in place, which resets the pod."""
+    """Container disk in GB, lost at every stop; at least 1, 30 by default. Changed in place, which resets the pod."""
     ports: pulumi.Input[str] | None
     """Published ports, such as `8189/http,22/tcp`. Changed in place, which resets the pod."""
     env: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None
     """Environment of the container, kept as a secret. Changed in place, which resets the pod."""
     deferred_env: pulumi.Input[Sequence[pulumi.Input[str]]] | None
-    """Variables whose change alone resets nothing: it travels with the next change that resets the pod anyway."""
+    """Variables whose change alone does not reset the pod; it is applied with the next change that does."""
     docker_args: pulumi.Input[str] | None
     """Arguments for the image's entry point. Changed in place, which resets the pod."""
     container_registry_auth_id: pulumi.Input[str] | None
     """Registry credentials to pull the image with. Changed in place, which resets the pod."""
     allowed_cuda_versions: pulumi.Input[Sequence[pulumi.Input[str]]] | None
-    """Acceptable CUDA versions of the host, `major.minor`; one that leaves out the present host's replaces the pod."""
+    """Acceptable CUDA versions of the host, `major.minor`; removing the current host's replaces the pod."""
     min_cuda_version: pulumi.Input[str] | None
-    """Lowest acceptable CUDA version of the host, `major.minor`; one above the present host's replaces the pod."""
+    """Lowest acceptable CUDA version of the host, `major.minor`; one above the current host's replaces the pod."""
     ready_timeout_seconds: pulumi.Input[int] | None
-    """Bound of the wait for RUNNING with SSH and ports, 30 to 7200, 900 unless said."""
+    """Seconds to wait for RUNNING with SSH and ports, 30 to 7200, 900 by default."""
     when_stopped: pulumi.Input[str] | None
-    """`start` (unless said) or `replace`: what an update does about a pod that somebody stopped."""
+    """`start` (default) or `replace`: what an update does with a stopped pod."""
 
 
 class Pod(Resource):
-    """A pod on the first of the ranked GPU types or CPU flavours that can be had, created once, awaited until ready."""
+    """A pod on the first available GPU type or CPU flavour, created once and awaited until it is ready."""
 
     token = "runpod:index:Pod"  # noqa: S105 - a resource type
     outputs = (
@@ -97,12 +97,12 @@ class Pod(Resource):
 
     @property
     def gpu(self) -> pulumi.Output[str]:
-        """The GPU type that was had; empty for a CPU pod."""
+        """The GPU type; empty for a CPU pod."""
         return self.output("gpu")
 
     @property
     def cpu_flavor_id(self) -> pulumi.Output[str]:
-        """The CPU flavour that was had; empty for a GPU pod."""
+        """The CPU flavour; empty for a GPU pod."""
         return self.output("cpuFlavorId")
 
     @property
@@ -142,10 +142,10 @@ class Pod(Resource):
 
     @property
     def cuda_version(self) -> pulumi.Output[str]:
-        """CUDA version of the host; empty when RunPod does not say."""
+        """CUDA version of the host; empty when unknown."""
         return self.output("cudaVersion")
 
     @property
     def gpus_missing_since(self) -> pulumi.Output[str]:
-        """Since when RunPod shows fewer GPUs than the pod should have, RFC 3339; empty while it shows them."""
+        """Since when RunPod shows fewer GPUs than requested, RFC 3339; empty otherwise."""
         return self.output("gpusMissingSince")

@@ -1,4 +1,4 @@
-"""The dated price file: what is known without asking RunPod."""
+"""The dated price file, which is used without an API key."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class ListedGpu:
 
 @dataclass(frozen=True)
 class PriceFile:
-    """The file as a whole."""
+    """The content of the file."""
 
     as_of: str
-    """Date it was put together, YYYY-MM-DD; every price's own source stands in the file."""
+    """Date of the file, YYYY-MM-DD; the file contains the source of every price."""
     gpus: tuple[ListedGpu, ...]
 
     def gpu(self, gpu_id: str) -> ListedGpu | None:
-        """Return one GPU type; None for an id the file does not know."""
+        """Return one GPU type; None for an unknown id."""
         return next((gpu for gpu in self.gpus if gpu.id == gpu_id), None)
 
 
@@ -50,16 +50,16 @@ class StoragePrices:
     container_disk: float
     """While the pod runs; a stopped pod has no container disk and pays nothing for it."""
     volume_tiers: tuple[tuple[int | None, float], ...]
-    """Graduated: (upper bound in GB or None, price of what lies below it and above the previous bound)."""
+    """Graduated tiers: (upper limit in GB or None, price of the part between the previous limit and this one)."""
     hours_per_month: int
-    """What a monthly price is divided by; RunPod does not state it."""
+    """Hours by which a monthly price is divided; RunPod does not document it."""
     as_of: date
     source: str
 
 
 @cache
 def storage_prices() -> StoragePrices:
-    """Return what disks and standard network volumes cost."""
+    """Return the prices of disks and standard network volumes."""
     raw = _load("storage-prices.json")
     return StoragePrices(
         container_disk=raw["containerDisk"]["runningUsdPerGbMonth"],
@@ -72,7 +72,7 @@ def storage_prices() -> StoragePrices:
 
 @cache
 def known_data_centers() -> tuple[str, ...]:
-    """Return the data centres whose storage RunPod documents; there are others."""
+    """Return the data centres whose storage RunPod documents; others may exist."""
     return tuple(_load("storage-prices.json")["dataCenters"])
 
 

@@ -1,4 +1,4 @@
-"""The provider as a resource, for stacks that want more than the default one."""
+"""The provider as a resource, for stacks with an explicit provider."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Provider(pulumi.ProviderResource):
             resource_name: Logical name in the stack.
             api_key: RunPod API key; kept as a secret.
             api_url: Base address of the API, without `/v2`.
-            proxy_url_template: Public address of a pod's HTTP port; knows `{podId}`, `{port}` and `{publicPort}`.
+            proxy_url_template: Public address of a pod's HTTP port; with `{podId}`, `{port}` and `{publicPort}`.
             opts: Pulumi resource options.
         """
         config = pulumi.Config("runpod")

@@ -8,7 +8,7 @@ from components.runpod.binding import Resource, with_secrets
 
 
 class ContainerRegistryAuth(Resource):
-    """Credentials with which RunPod pulls images; a change of any input makes new ones."""
+    """Credentials with which RunPod pulls images; a change of any input replaces them."""
 
     token = "runpod:index:ContainerRegistryAuth"  # noqa: S105 - a resource type
     outputs = ("registryAuthId", "physicalName")

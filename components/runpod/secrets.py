@@ -1,4 +1,4 @@
-"""Secrets that are made once and kept in the state, encrypted."""
+"""Secrets that are generated once and kept encrypted in the state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from components.runpod.binding import Resource, with_secrets
 
 
 class SshKeyPair(Resource):
-    """An ed25519 key pair in OpenSSH form, made once."""
+    """An ed25519 key pair in OpenSSH form, generated once."""
 
     token = "runpod:index:SshKeyPair"  # noqa: S105 - a resource type
     outputs = ("publicKey", "privateKey")
@@ -35,7 +35,7 @@ class SshKeyPair(Resource):
 
 
 class RandomSecret(Resource):
-    """A random base62 string, made once."""
+    """A random base62 string, generated once."""
 
     token = "runpod:index:RandomSecret"  # noqa: S105 - a resource type
     outputs = ("value",)
@@ -49,13 +49,13 @@ class RandomSecret(Resource):
         checksum: pulumi.Input[bool] = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare a secret; a change of any input makes a new one.
+        """Declare a secret; a change of any input generates a new one.
 
         Args:
             resource_name: Logical name in the stack.
             prefix: Text before the random body.
             length: Characters in the random body, 16 to 128.
-            checksum: Append six base62 digits of CRC32 over prefix and body, so that a typing error shows offline.
+            checksum: Append six base62 digits of CRC32 over prefix and body, so that a typing error is detectable.
             opts: Pulumi resource options.
         """
         inputs = {"prefix": prefix, "length": length, "checksum": checksum}

@@ -1,4 +1,4 @@
-"""What makes a plain `pulumi destroy` trustworthy: created first, deleted last."""
+"""The stack guard, which verifies a `pulumi destroy`: created first, deleted last."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from components.runpod.binding import Resource
 
 
 class StackGuard(Resource):
-    """Holds the stack's random instance id, and on delete ends everything that carries it.
+    """Holds the stack's random instance id; its deletion deletes everything with that id.
 
-    Its delete fails while anything of the stack still bills, so hand `instance_id` to every pod and volume: that also
-    makes the engine delete the guard after them.
+    The deletion fails while anything of the stack is billed. Pass `instance_id` to every pod and volume, so that the
+    engine deletes the guard after them.
     """
 
     token = "runpod:index:StackGuard"  # noqa: S105 - a resource type
@@ -30,7 +30,7 @@ class StackGuard(Resource):
         Args:
             resource_name: Logical name in the stack.
             stack: Name of the stack, for messages.
-            keep_volumes: Leave network volumes alive (and billing) when the guard is deleted.
+            keep_volumes: Keep network volumes, which are still billed, when the guard is deleted.
             opts: Pulumi resource options.
         """
         super().__init__(resource_name, {"stack": stack, "keep_volumes": keep_volumes}, opts)

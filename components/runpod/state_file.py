@@ -1,8 +1,8 @@
-"""What the engine's state holds: read from the files of its backend, or told by the commands.
+"""The resource ids in the engine's state: read from a file backend, or reported by the commands.
 
-The engine does not tell a provider which ids are in its state: with `--target-replace` it asks nothing before a create,
-and what waits for its deletion is never mentioned. Nor does it tell which creations a killed run has begun. Where the
-state lies in files beside the checkout they say it; with another backend the commands say it in the environment.
+The engine does not pass a provider the ids in its state: with `--target-replace` it reads nothing before a create, and
+it never mentions resources that are pending deletion, nor the creations that a killed run has started. A file backend
+is read directly; with another backend the commands pass the ids in environment variables.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 PENDING = "COMFYUI_RUNPOD_PENDING"
-"""Variable with the creations that the state calls unfinished: a JSON list of `{"urn", "instance", "since"}`."""
+"""Variable with the unfinished creations in the state: a JSON list of `{"urn", "instance", "since"}`."""
 
 STATE_IDS = "COMFYUI_RUNPOD_STATE_IDS"
-"""Variable with every id that the state of the stack holds before the engine starts: a JSON list of texts."""
+"""Variable with every id in the stack's state before the engine starts: a JSON list of strings."""
 
 _CREATING = "creating"
 
 
 @dataclass(frozen=True)
 class ReportedState:
-    """What the commands have read in the state before they started the engine; None: nobody has read it."""
+    """The state that the commands read before they started the engine; None when it was not read."""
 
     ids: frozenset[str] | None = None
     pending: Mapping[str, float] | None = None
-    """By URN: since when a creation may have been asked for, seconds since 1970; 0 when nobody knows."""
+    """Earliest start of unfinished creations by URN, in seconds since 1970; 0 when unknown."""
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> ReportedState:
-        """Read the environment; what is missing or damaged counts as not told."""
+        """Parse the environment; missing or damaged variables count as not reported."""
         ids, pending = _json_list(environ.get(STATE_IDS)), _json_list(environ.get(PENDING))
         found = None if ids is None else frozenset(map(str, ids))
         return cls(found, None if pending is None else _since(pending))
@@ -44,7 +44,7 @@ NOTHING_REPORTED = ReportedState()
 
 
 def backend_folder(environ: Mapping[str, str]) -> Path | None:
-    """The folder of a `file://` backend, or None."""
+    """Return the folder of a `file://` backend, or None."""
     url = urlsplit(environ.get("PULUMI_BACKEND_URL", ""))
     if url.scheme != "file":
         return None
@@ -54,7 +54,7 @@ def backend_folder(environ: Mapping[str, str]) -> Path | None:
 
 @dataclass
 class SavedState:
-    """The saved state of any stack in one backend; the engine replaces the file after every step."""
+    """The saved states of one backend; the engine replaces a stack's file after every step."""
 
     backend: Path | None
     told: ReportedState = NOTHING_REPORTED
@@ -62,24 +62,24 @@ class SavedState:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ids(self, urn: str) -> frozenset[str] | None:
-        """Return the ids that the state holds under a URN, those waiting for their deletion too.
+        """Return the ids of a URN in the state, including those pending deletion.
 
-        None where nobody can say: another kind of backend of which nothing was told, or a file that cannot be read.
+        None when they are unknown: nothing was reported for another backend, or the file cannot be read.
         """
         latest = self._latest(urn)
         if latest is None:
-            return self.told.ids  # Of all URNs: more than was asked for, and none of it is free to be taken up.
+            return self.told.ids  # The ids of all URNs; none of them may be adopted.
         return frozenset(str(one["id"]) for one in _resources(latest) if one.get("urn") == urn and one.get("id"))
 
     def every_id(self, urn: str) -> frozenset[str] | None:
-        """Return every id that the state of a URN's stack holds now; None where no file says it."""
+        """Return every id in the current state of a URN's stack; None without a readable file."""
         latest = self._latest(urn)
         return None if latest is None else frozenset(str(one["id"]) for one in _resources(latest) if one.get("id"))
 
     def pending(self, urn: str) -> Mapping[str, float]:
-        """Return the creations that a killed run of the URN's stack has begun, as they were when this was first asked.
+        """Return the unfinished creations of the URN's stack, as they were at the first call.
 
-        Later the engine notes its own creations there, too.
+        Later the engine also records its own creations there.
         """
         if self.told.pending is not None:
             return self.told.pending

@@ -11,7 +11,7 @@ from components.runpod.binding import Resource, declared, secret_env, with_secre
 
 
 class TemplateInputs(TypedDict, total=False):
-    """Inputs of a template; all but `guard` are changed in place, and change nothing that was made from it."""
+    """Inputs of a template; all but `guard` are changed in place, and do not affect existing pods and endpoints."""
 
     name_: Required[pulumi.Input[str]]
     """Base of the physical name; the stack's marker is appended."""
@@ -22,7 +22,7 @@ class TemplateInputs(TypedDict, total=False):
     docker_args: pulumi.Input[str] | None
     """Arguments for the image's entry point."""
     container_disk_in_gb: pulumi.Input[int] | None
-    """Container disk in GB, 30 unless said."""
+    """Container disk in GB, 30 by default."""
     ports: pulumi.Input[str] | None
     """Published ports, such as `8189/http,22/tcp`."""
     env: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None
@@ -30,19 +30,19 @@ class TemplateInputs(TypedDict, total=False):
     container_registry_auth_id: pulumi.Input[str] | None
     """Registry credentials to pull the image with."""
     volume_in_gb: pulumi.Input[int] | None
-    """Volume disk of pods in GB, 10 or more; 0 (unless said) for none. Back to 0 replaces the template."""
+    """Volume disk of pods in GB, 10 or more; 0 (default) for none. Back to 0 replaces the template."""
     volume_mount_path: pulumi.Input[str] | None
-    """Where the volume disk is mounted, /workspace unless said."""
+    """Where the volume disk is mounted, /workspace by default."""
     start_ssh: pulumi.Input[bool] | None
-    """Give containers the account's SSH keys; false unless said."""
+    """Give containers the account's SSH keys; false by default."""
     start_jupyter: pulumi.Input[bool] | None
-    """Give containers a password for Jupyter; false unless said."""
+    """Give containers a password for Jupyter; false by default."""
     is_serverless: pulumi.Input[bool] | None
-    """For serverless workers instead of pods; false unless said."""
+    """For serverless workers instead of pods; false by default."""
     is_public: pulumi.Input[bool] | None
-    """Visible to everybody at RunPod; then there is no env. False unless said."""
+    """Visible to all RunPod users; then env must be empty. False by default."""
     category: pulumi.Input[str] | None
-    """NVIDIA (unless said), AMD or CPU: how the console groups it."""
+    """NVIDIA (default), AMD or CPU: how the console groups it."""
     allowed_cuda_versions: pulumi.Input[Sequence[pulumi.Input[str]]] | None
     """Acceptable CUDA versions of the host, `major.minor`."""
 

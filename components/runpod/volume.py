@@ -1,4 +1,4 @@
-"""A network volume: what survives the pods."""
+"""A network volume."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ class VolumeInputs(TypedDict, total=False):
     data_center_ids: pulumi.Input[Sequence[pulumi.Input[str]]] | None
     """Ranked data centres; none means any that has the storage and the GPU."""
     gpu_type_id_list: pulumi.Input[Sequence[pulumi.Input[str]]] | None
-    """Ranked GPU types that pods with this volume will ask for; used at creation alone."""
+    """Ranked GPU types of pods with this volume; used at creation only."""
     gpu_requirement: pulumi.Input[Mapping[str, Any]] | None
-    """What the GPU types follow from, where they are chosen by the market; see Pod. Used at creation alone."""
+    """Required capabilities, if the market chooses the GPU types; see Pod. Used at creation only."""
     gpu_count: pulumi.Input[int] | None
-    """GPUs per pod, 1 unless said; used at creation alone."""
+    """GPUs per pod, 1 by default; used at creation only."""
     cloud_type: pulumi.Input[str] | None
-    """Cloud whose stock is looked at, SECURE unless said; used at creation alone."""
+    """Cloud whose stock is checked, SECURE by default; used at creation only."""
     is_next_gen_storage: pulumi.Input[bool] | None
-    """Ask for the high-performance tier (dearer); a change replaces the volume."""
+    """Request the high-performance tier, which costs more; a change replaces the volume."""
     keep: pulumi.Input[bool] | None
-    """Leave the volume at RunPod, where it bills on, when the stack ends or drops it; false unless said."""
+    """Keep the volume at RunPod, where it is still billed, when the stack deletes it; false by default."""
     may_replace: pulumi.Input[str] | None
-    """Id of this very volume: the word of a person that it may be replaced and its content lost."""
+    """Id of this volume, to allow that it is replaced and its content lost."""
 
 
 class NetworkVolume(Resource):
-    """A network volume, put where the wanted GPU can be had."""
+    """A network volume in a data centre that offers a requested GPU."""
 
     token = "runpod:index:NetworkVolume"  # noqa: S105 - a resource type
     outputs = ("networkVolumeId", "dataCenterId", "storageType", "physicalName")
@@ -57,7 +57,7 @@ class NetworkVolume(Resource):
 
     @property
     def data_center_id(self) -> pulumi.Output[str]:
-        """The data centre that was chosen."""
+        """The volume's data centre."""
         return self.output("dataCenterId")
 
     @property

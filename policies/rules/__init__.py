@@ -1,1 +1,1 @@
-"""The rules: each a pure function from what is declared to what is wrong with it, and its policy."""
+"""The rules: each is a pure function from a resource's inputs to its violations, and a policy that applies it."""

@@ -1,4 +1,4 @@
-"""Money: no environment costs more per hour than its stack file allows."""
+"""Cost: an environment's hourly price stays below the limit in its stack file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def over_ceiling(budget: Properties) -> Iterator[str]:
     price, ceiling = budget["usdPerHour"], budget["maxUsdPerHour"]
     if price > ceiling:
         yield (
-            f"{budget['environment']} would cost ${price:.4f}/h and may cost ${ceiling:.4f}/h: choose a cheaper "
+            f"{budget['environment']} would cost ${price:.4f}/h, and its limit is ${ceiling:.4f}/h: choose a cheaper "
             f"GPU, or raise budget.maxPerHour in stacks/Pulumi.{budget['environment']}.yaml"
         )
 

@@ -1,4 +1,4 @@
-"""Exposure: ComfyUI trusts whoever reaches it, so only the gateway and SSH are published."""
+"""Exposure: ComfyUI has no authentication, so a pod publishes only the gateway and SSH."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PUBLISHED = frozenset({"8189/http", "22/tcp"})
 
 
 def foreign_ports(pod: Properties) -> Iterator[str]:
-    """Refuse a pod that publishes anything beside the gateway's port and 22/tcp."""
+    """Refuse a pod that publishes anything other than the gateway's port and 22/tcp."""
     ports = {port.strip() for port in (pod.get("ports") or "").split(",") if port.strip()}
     for port in sorted(ports - PUBLISHED):
-        yield f"port {port} would be reachable by anybody; publish {' and '.join(sorted(PUBLISHED))} alone"
+        yield f"port {port} would be reachable from the internet; publish only {' and '.join(sorted(PUBLISHED))}"
 
 
 POLICIES = [policy("only-the-gateway-is-published", POD, foreign_ports)]

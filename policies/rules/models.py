@@ -1,4 +1,4 @@
-"""Models: formats that cannot run code, from encrypted addresses, known by their hash."""
+"""Models: formats that cannot run code, downloaded over TLS, with a recorded hash."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def unsafe_formats(comfyui: Properties) -> Iterator[str]:
     """Refuse model files in formats that can run code when they are opened."""
     for model in comfyui["models"]:
         if not model["name"].endswith(SAFE_FORMATS):
-            yield f"{model['name']}: only {' and '.join(SAFE_FORMATS)} are safe to open; convert it"
+            yield f"{model['name']}: only {' and '.join(SAFE_FORMATS)} can be loaded safely; convert the model"
 
 
 def open_transport(comfyui: Properties) -> Iterator[str]:
-    """Refuse model addresses that others could answer in the source's place."""
+    """Refuse model addresses without TLS, where an attacker could replace the file."""
     for model in comfyui["models"]:
         url = urlsplit(model["url"])
         if model["url"] and url.scheme != "https" and url.hostname not in ("127.0.0.1", "localhost"):
@@ -31,13 +31,13 @@ def open_transport(comfyui: Properties) -> Iterator[str]:
 
 
 def unknown_hashes(comfyui: Properties) -> Iterator[str]:
-    """Refuse models whose SHA-256 nobody recorded, where the environment asks for that."""
+    """Refuse models without a recorded SHA-256 in environments that require one."""
     if comfyui["unknownHashes"] == "refuse":
         yield from _without_hash(comfyui)
 
 
 def unrecorded_hashes(comfyui: Properties) -> Iterator[str]:
-    """Warn of models whose SHA-256 nobody recorded."""
+    """Warn about models without a recorded SHA-256."""
     if comfyui["unknownHashes"] == "warn":
         yield from _without_hash(comfyui)
 

@@ -1,4 +1,4 @@
-"""Pins: what runs is the commit a person read, of a version without known holes."""
+"""Pins: sources run at a reviewed commit, of a version without known vulnerabilities."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ COMFYUI = "comfyui:index:ComfyUI"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 SAFE_COMFYUI = (0, 28, 0)
-"""Closes CVE-2026-56670 to 56673 and, together with SAFE_TORCH, CVE-2026-68771."""
+"""First release without CVE-2026-56670 to 56673 and, together with SAFE_TORCH, CVE-2026-68771."""
 
 SAFE_TORCH = (2, 6)
-"""The first that refuses to run code when it opens a file."""
+"""First release that does not run code from a checkpoint by default."""
 
 
 def unpinned_sources(comfyui: Properties) -> Iterator[str]:
     """Refuse ComfyUI or a custom node that is not pinned to a full commit."""
     for source in ({"name": "ComfyUI", "commit": comfyui["commit"]}, *comfyui["nodes"]):
         if not COMMIT.fullmatch(source["commit"] or ""):
-            yield f"{source['name']}: commit {source['commit']!r} is not forty hexadecimal digits; pin it"
+            yield f"{source['name']}: commit {source['commit']!r} is not a full commit id of 40 hexadecimal digits"
 
 
 def old_comfyui(comfyui: Properties) -> Iterator[str]:
-    """Refuse ComfyUI before 0.28.0, which lets strangers read and write files."""
+    """Refuse ComfyUI before 0.28.0, which lets unauthenticated callers read and write files."""
     if version(comfyui["ref"]) < SAFE_COMFYUI:
         yield f"comfyui.ref {comfyui['ref']!r} is not a release from v0.28.0 on; choose a newer tag and its commit"
 

@@ -1,4 +1,4 @@
-"""What every rule does alike: look at one type of resource and report sentences."""
+"""Base of the rules: check the inputs of one resource type and report each violation."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pulumi_policy import EnforcementLevel, ReportViolation, ResourceValidationA
 
 Properties = Mapping[str, Any]
 Rule = Callable[[Properties], Iterable[str]]
-"""From a resource's inputs to sentences, one for each fault; nothing means all is well."""
+"""Yields one message for each violation in a resource's inputs; no message means that the rule is satisfied."""
 
 
 def policy(
     name: str, resource_type: str, rule: Rule, level: EnforcementLevel = EnforcementLevel.MANDATORY
 ) -> ResourceValidationPolicy:
-    """Return the policy that holds `rule` against every resource of a type; its docstring becomes the description."""
+    """Return a policy that applies `rule` to every resource of a type; the rule's docstring is the description."""
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         if args.resource_type == resource_type:

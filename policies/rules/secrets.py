@@ -1,7 +1,7 @@
-"""Secrets: what carries keys is marked as secret, so that the state file holds it encrypted.
+"""Secrets: inputs that hold keys are marked as secret, so that the state file holds them encrypted.
 
-The engine tells secretness to remediations alone, not to validations. So the remediation looks and remembers, and the
-validation, which the engine calls next for the same resource, refuses.
+The engine passes the secret markings to remediations only, not to validations. So the remediation records the faults,
+and the validation, which the engine calls next for the same resource, reports them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CARRIERS: Mapping[str, tuple[str, ...]] = {
 """Inputs that hold keys, by resource type."""
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""How the engine writes a value that a preview cannot know yet; it says nothing about secrecy."""
+"""The engine's placeholder for a value that is unknown during a preview; it may or may not be secret."""
 
 
 def in_clear(resource_type: str, inputs: Mapping[str, Any]) -> Iterator[str]:
@@ -35,30 +35,30 @@ def in_clear(resource_type: str, inputs: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_covered(value: Any) -> bool:  # noqa: ANN401 - any property value
-    """Tell whether a value is secret, absent, unknown, or a map of such values."""
+    """Return whether a value is secret, absent, unknown, or a map of such values."""
     if isinstance(value, dict):
         return all(_is_covered(item) for item in value.values())
     return value is None or isinstance(value, Secret) or value == UNKNOWN
 
 
 class SecretsAreSecret:
-    """Looks in remediation and refuses in validation."""
+    """Finds plain-text keys in the remediation and reports them in the validation."""
 
     def __init__(self) -> None:
         self._found: dict[str, list[str]] = {}
 
     def look(self, args: ResourceValidationArgs) -> None:
-        """Remember what of a resource is in clear; changes nothing."""
+        """Record the inputs that are in plain text; change nothing."""
         self._found[args.urn] = list(in_clear(args.resource_type, _raw(args.props)))
 
     def refuse(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
-        """Report what was seen."""
+        """Report the recorded inputs."""
         for name in self._found.pop(args.urn, []):
-            report(f"{name} holds keys and would lie in the state in clear; hand it on as Output.secret", None)
+            report(f"{name} holds keys and would be in the state in plain text; pass it as Output.secret", None)
 
 
 def _raw(props: Any) -> dict[str, Any]:  # noqa: ANN401 - nested proxies of the policy SDK
-    """Return a resource's inputs with Secret in place; the SDK's proxies show it only under this key."""
+    """Return a resource's inputs with Secret wrappers; the SDK's proxies show them only under this key."""
     while not isinstance(props, dict):
         props = props["__target"]
     return props
@@ -69,7 +69,7 @@ _SECRETS = SecretsAreSecret()
 POLICIES = [
     ResourceValidationPolicy(
         name="secrets-are-secret",
-        description="Refuse keys that would lie in the state file in clear.",
+        description="Refuse keys that would be in the state file in plain text.",
         validate=_SECRETS.refuse,
         remediate=_SECRETS.look,
         enforcement_level=EnforcementLevel.REMEDIATE,

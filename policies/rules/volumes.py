@@ -13,13 +13,13 @@ PRODUCTION = "prod"
 
 
 def unprotected(volume: Properties) -> Iterator[str]:
-    """Warn of a production volume that a plan could delete or replace."""
+    """Warn about a production volume that a plan could delete or replace."""
     if volume.get("environment") == PRODUCTION and not volume.get("existingId") and not volume.get("protect"):
         yield (
             f"the volume of {PRODUCTION} is not protected, so a plan can delete it with all models, users and outputs: "
-            f"set volume.protect: true in stacks/Pulumi.{PRODUCTION}.yaml, unless you are about to end it"
+            f"set volume.protect: true in stacks/Pulumi.{PRODUCTION}.yaml, unless you are about to delete it"
         )
 
 
-# Advisory: who ends production takes the protection off first, and that update has to pass.
+# Advisory: before production can be deleted, an update removes the protection, and that update has to pass.
 POLICIES = [policy("production-volume-protected", VOLUME, unprotected, EnforcementLevel.ADVISORY)]

@@ -1,8 +1,7 @@
-"""What those who declare a pod share with those who run on it.
+"""The contract between the Pulumi program and the pod.
 
-This module and what it imports use the standard library only: on the pod the system's Python reads them before any
-package is installed. `gateway_options` needs pydantic and is imported by itself.
-Everything here is data; nothing reads the environment or the disk on import.
+This module and its imports use the standard library only, because the system's Python on the pod imports them before
+any package is installed. `gateway_options` needs pydantic and is imported separately. Importing has no side effects.
 """
 
 from provisioning.contract.plan import (

@@ -1,4 +1,4 @@
-"""The bundle that is uploaded to a pod: this package without what only our side needs, always as the same bytes."""
+"""The bundle that is uploaded to a pod: this package without the operator's side, in a reproducible archive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 
 OURS_ALONE = ("ssh", "comfyui", "push.py", "boot.sh")
-"""Not uploaded: our SSH client, the lock that travels in the plan, and the script that travels in the environment."""
+"""Not uploaded: the SSH client, the lock that is in the plan, and the script that is in the environment."""
 
 
 def files() -> Iterator[tuple[str, bytes]]:

@@ -1,6 +1,6 @@
-"""How text that a pod sent is shown on a terminal."""
+"""Escaping of text from a pod for a terminal."""
 
 
 def printable(text: str) -> str:
-    """Return `text` with every character replaced that a terminal would obey instead of showing."""
+    """Return `text` with control characters replaced by question marks."""
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)

@@ -1,4 +1,4 @@
-"""Expiry times as people write them on a command line: a date, or a duration from now."""
+"""Parsing of expiry times on the command line: a date, or a duration from now."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def parse_expiry(text: str, now: datetime) -> datetime | None:
     """Return the time that `text` names: `30d`, `12h`, `2027-01-31`, `2027-01-31T12:00Z`; None for `never`.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: The text has none of these forms.
     """
     if text == "never":
         return None
@@ -22,5 +22,5 @@ def parse_expiry(text: str, now: datetime) -> datetime | None:
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no moment: write 30d, 12h, 2027-01-31 or never") from None
+        raise ValueError(f"{text!r} is not an expiry time: write 30d, 12h, 2027-01-31 or never") from None
     return given if given.tzinfo else given.replace(tzinfo=UTC)

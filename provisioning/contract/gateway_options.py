@@ -1,4 +1,4 @@
-"""What may be set about the gateway, in the stack file's `gateway:` section and in the gateway's own file alike."""
+"""The gateway's options, in the stack file's `gateway:` section and in the gateway's settings file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 Amount = Annotated[float, Field(strict=True, ge=0, le=1e15, allow_inf_nan=False)]
-"""How much of a unit a quota grants in a period."""
+"""Amount of a unit per period."""
 
 
 class Unit(StrEnum):
-    """What quotas are counted in."""
+    """Units of quotas."""
 
     JOBS = "jobs"
     GPU_SECONDS = "gpu_seconds"
@@ -24,7 +24,7 @@ class Unit(StrEnum):
 
 
 class Period(StrEnum):
-    """How long a quota lasts, by the calendar in UTC."""
+    """Calendar period of a quota, in UTC."""
 
     DAY = "day"
     MONTH = "month"
@@ -40,26 +40,26 @@ HostName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z0-9
 NodePattern = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 DENIED_NODES = (
-    # They run code or commands.
+    # Nodes that run code or commands.
     "*terminal*", "*shell*command*", "*python*script*", "*pyscript*", "*python*code*", "*run*python*", "*exec*python*",
     "*python*exec*", "*interpreter*", "IDENode", "SRL Eval", "SRL Eval *", "*PyEval*", "*CodeExec*", "Evaluate Strings",
-    # They read or write where the caller says.
+    # Nodes that read or write paths of the caller's choice.
     "VHS_Load*Path", "VHS_LoadImages", "VHS_LoadAudio", "*FromPath*", "*from path*", "*ToPath*", "*FromDir*",
     "*from dir*", "*FromDirectory*", "Load Image Batch", "Load Text File", "Save Text File", "Image Save",
     "Text Load Line From File", "Text File History Loader", "Load Cache", "Create Video from Path", "LoadText|*",
     "SaveText|*", "*LoadTextFile*", "*SaveTextFile*", "*FileReader*", "*FileWriter*",
-    # They fetch addresses, those of the pod's own network included.
+    # Nodes that fetch addresses, including those in the pod's own network.
     "*FromUrl*", "*from url*", "*UrlTo*", "*HTTPRequest*", "*HTTP Request*", "*Webhook*", "*Downloader*",
 )  # fmt: skip
 
 
 class Journal(StrEnum):
-    """How SQLite keeps a transaction apart until it is whole."""
+    """SQLite's journal mode."""
 
     TRUNCATE = "truncate"
-    """A rollback journal: right for a network volume, where WAL's shared memory does not work."""
+    """A rollback journal, for network volumes, where WAL's shared memory does not work."""
     WAL = "wal"
-    """Faster, for a database on the pod's own disk; such a disk does not survive a stop."""
+    """A write-ahead log, which is faster, for a database on the container disk, which does not survive a stop."""
 
 
 class Options(BaseModel):

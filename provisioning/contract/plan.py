@@ -1,4 +1,4 @@
-"""What an installation is to reach, and the request that asks for it."""
+"""The plan of an installation, and the request that contains it."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ class SourcePin:
     name: str
     repository: str
     ref: str
-    """The tag or branch a person chose; for display and for the lock file."""
+    """The chosen tag or branch, for display and for the lock file."""
     commit: str
-    """Forty hexadecimal digits: what is checked out."""
+    """The commit to check out, 40 hexadecimal digits."""
     requirements: str = ""
     """Text of a hash-locked requirements file; empty means no Python packages."""
 
 
 @dataclass(frozen=True)
 class ModelPin:
-    """A model file and where ComfyUI looks for it."""
+    """A model file and its place in ComfyUI's folders."""
 
     name: str
     """File name, ending in .safetensors or .gguf."""
     folder: str
     """ComfyUI's folder below models/: diffusion_models, text_encoders, vae, loras, checkpoints, ..."""
     url: str
-    """Where it comes from; empty only for an optional entry, which is then reported and skipped."""
+    """Download address; empty only for an optional entry, which is then reported and skipped."""
     sha256: str = ""
-    """Empty until the first download recorded it in the lock file."""
+    """SHA-256; empty until the first download was recorded in the lock file."""
     size_bytes: int = 0
-    """Expected size; 0 when not known."""
+    """Expected size; 0 when unknown."""
     license: str = ""
     optional: bool = False
     approx_bytes: int = 0
-    """Rough size, for the check of the volume's room where `size_bytes` is not known; 0 when not known either."""
+    """Approximate size for the check of the volume's free space when `size_bytes` is unknown; 0 when unknown."""
 
 
 @dataclass(frozen=True)
 class GatewayPlan:
-    """Settings of the gateway that are not secret."""
+    """The gateway's settings except secrets."""
 
     options: Mapping[str, Any]
-    """The gateway's own options, as far as they are set, by their names in `provisioning.contract.gateway_options`."""
+    """Options that are set, by their names in `provisioning.contract.gateway_options`."""
     usd_per_hour: float
     """The pod's price, for usage rows."""
 
 
 @dataclass(frozen=True)
 class ProvisionPlan:
-    """All that the installer is to reach; its hash decides whether a pod is provisioned again."""
+    """The complete installation plan; its hash decides whether a pod is provisioned again."""
 
     comfyui: SourcePin
     nodes: tuple[SourcePin, ...]
@@ -63,9 +63,9 @@ class ProvisionPlan:
     comfyui_args: tuple[str, ...] = ()
     """Further command-line arguments for ComfyUI's main.py."""
     isolation: str = "auto"
-    """What the stack file asks of the isolation of ComfyUI: `auto`, `folder` or `none`."""
+    """Isolation of ComfyUI in the stack file: `auto`, `folder` or `none`."""
     volume_gb: int = 0
-    """Size of the network volume as the stack asks for it; 0 where nobody knows it. `df` shows the whole cluster's."""
+    """Requested size of the network volume; 0 when unknown. `df` shows the whole cluster's size."""
 
     def to_json(self) -> str:
         """Return the plan as JSON with sorted keys: equal plans give equal text."""
@@ -73,7 +73,7 @@ class ProvisionPlan:
 
     @classmethod
     def from_json(cls, text: str) -> ProvisionPlan:
-        """Read a plan back; raises TypeError or KeyError on a form it does not know."""
+        """Parse a plan; raises TypeError or KeyError on an unknown format."""
         raw: dict[str, Any] = json.loads(text)
         return cls(
             comfyui=SourcePin(**raw["comfyui"]),
@@ -88,7 +88,7 @@ class ProvisionPlan:
 
 @dataclass(frozen=True)
 class Secrets:
-    """What goes over the pinned SSH connection's standard input and nowhere else."""
+    """Secrets that are sent only over the standard input of the pinned SSH connection."""
 
     gateway_pepper: str = field(repr=False)
     client_key: str = field(repr=False)
@@ -96,17 +96,17 @@ class Secrets:
     hugging_face_token: str = field(default="", repr=False)
     civitai_token: str = field(default="", repr=False)
     gateway_database: str = field(default="", repr=False)
-    """URL of a PostgreSQL that outlives the pods; of several gateways the newest alone works. Empty: a file."""
+    """URL of a PostgreSQL database that outlives the pods; only the newest gateway writes to it. Empty: a file."""
 
 
 @dataclass(frozen=True)
 class SshTarget:
-    """Where and how `provisioning.push` logs in."""
+    """SSH address and keys for `provisioning.push`."""
 
     host: str
     port: int
     host_key: str
-    """The pod's public host key in `ssh-ed25519 AAAA...` form; nothing else is accepted."""
+    """The pod's public host key in `ssh-ed25519 AAAA...` form; no other is accepted."""
     private_key: str = field(repr=False)
     user: str = "root"
 
@@ -120,12 +120,12 @@ class PushRequest:
     secrets: Secrets
 
     def to_json(self) -> str:
-        """Return the request as JSON; it holds secrets, so it is only ever written to a pipe."""
+        """Return the request as JSON; it contains secrets and must only be written to a pipe."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> PushRequest:
-        """Read a request back; raises TypeError or KeyError on a form it does not know."""
+        """Parse a request; raises TypeError or KeyError on an unknown format."""
         raw: dict[str, Any] = json.loads(text)
         return cls(
             target=SshTarget(**raw["target"]),

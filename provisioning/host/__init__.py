@@ -1,1 +1,1 @@
-"""What the installer needs of the machine it runs on: commands, users, system packages, the pod's environment."""
+"""The pod's machine: commands, files, processes, users, system packages, environment variables."""

@@ -1,4 +1,4 @@
-"""Runs the tools of the machine: bounded while nothing moves, without input, with their output kept for the error."""
+"""Run commands with a time limit on inactivity, without input, and with their output in the error message."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def run(args: Sequence[str], *, env: Mapping[str, str], timeout: float, cwd: Pat
     """Run a command to its end and return its output.
 
     Args:
-        args: The command; nothing secret belongs here, other users of the machine can read it.
-        env: The whole environment.
-        timeout: Bound in seconds, counted only while neither the command nor what it started reads or writes.
-        cwd: Where it runs.
+        args: The command; it must not contain secrets, because other users of the machine can read it.
+        env: The complete environment.
+        timeout: Seconds in which neither the command nor its child processes read or write anything.
+        cwd: Working directory.
 
     Raises:
-        InstallError: It failed or stood still for too long; the text ends with its last lines.
+        InstallError: It failed or was inactive for too long; the message ends with its last lines.
     """
     try:
         child = subprocess.Popen(
@@ -33,13 +33,13 @@ def run(args: Sequence[str], *, env: Mapping[str, str], timeout: float, cwd: Pat
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
     except FileNotFoundError as error:
-        raise InstallError(f"{args[0]} is not on this machine; use an image that has it") from error
+        raise InstallError(f"{args[0]} is not installed; use an image that has it") from error
     with child:
         try:
             output = _finished(child, timeout)
         except subprocess.TimeoutExpired as error:
             raise InstallError(
-                f"{_shown(args)} did nothing for {timeout:.0f} s; look at the pod's network and at its volume"
+                f"{_shown(args)} was inactive for {timeout:.0f} s; check the pod's network and its volume"
             ) from error
         finally:
             child.kill()
@@ -49,7 +49,7 @@ def run(args: Sequence[str], *, env: Mapping[str, str], timeout: float, cwd: Pat
 
 
 def _finished(child: subprocess.Popen[str], timeout: float) -> str:
-    """Return what a command said; raises TimeoutExpired when it stood still for longer than the bound."""
+    """Return a command's output; raises TimeoutExpired when it was inactive for longer than the limit."""
     seen, since = transferred(), time.monotonic()
     while True:
         try:
@@ -63,7 +63,7 @@ def _finished(child: subprocess.Popen[str], timeout: float) -> str:
 
 
 def transferred() -> int:
-    """Return the bytes that the other processes of our group have read and written so far."""
+    """Return the bytes that the other processes of this process group have read and written so far."""
     group, total = os.getpgrp(), 0
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError, ProcessLookupError):

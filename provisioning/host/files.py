@@ -1,4 +1,4 @@
-"""Writes files so that a reader never sees half of one and nobody reads what is not meant for them."""
+"""Write files atomically and with restricted permissions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from provisioning.errors import InstallError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the system answers where a disk is full, or the part of it that was paid for."""
+"""Error numbers of a full disk or an exhausted quota."""
 
 
 def write(path: Path, text: str, *, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
-    """Write a file under a temporary name, with its final mode and owner, then give it its name.
+    """Write a file under a temporary name, with its final mode and owner, then rename it.
 
-    Without a mode it is for who writes it alone: without Landlock, ComfyUI's user could read it otherwise.
+    By default only its owner can read it: without Landlock, ComfyUI's user could read it otherwise.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.staged")
@@ -35,11 +35,10 @@ def write(path: Path, text: str, *, mode: int = 0o600, owner: tuple[int, int] | 
 
 
 def staging(target: Path, kind: str = "staged") -> Path:
-    """Return the name of a directory to make `target` in, new in every run.
+    """Return a new temporary path beside `target`, to create a directory that `settle` renames to `target`.
 
-    What killed runs left of the same kind is removed as far as it goes: tools they had started may still write there,
-    and must not meet this run's. Who may run beside others, as a start does beside an installation, has a kind of its
-    own.
+    Leftovers of killed runs of the same kind are removed as far as possible: their child processes may still write
+    there. Programs that may run at the same time, such as a start and an installation, use different kinds.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(f".{target.name}.*.{kind}"):
@@ -48,7 +47,7 @@ def staging(target: Path, kind: str = "staged") -> Path:
 
 
 def settle(staged: Path, target: Path) -> None:
-    """Give a finished directory its name; where another process was first, that one's stays: they are alike."""
+    """Rename a finished directory to `target`; if another process was first, keep its identical result."""
     try:
         staged.rename(target)
     except OSError:
@@ -58,7 +57,7 @@ def settle(staged: Path, target: Path) -> None:
 
 
 def own_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None) -> None:
-    """Make a directory with this mode and, where given, this owner; one that is there already is corrected."""
+    """Create a directory with this mode and optional owner, or correct those of an existing one."""
     path.mkdir(parents=True, exist_ok=True)
     try:
         if owner and (path.stat().st_uid, path.stat().st_gid) != owner:
@@ -66,15 +65,15 @@ def own_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None
         path.chmod(mode)
     except PermissionError as error:
         raise InstallError(
-            f"{path} cannot be given to user {owner[0] if owner else os.geteuid()}: the container disk does not let "
-            "root set owners, so ComfyUI and the gateway cannot be kept apart; choose another image"
+            f"{path} cannot be given to user {owner[0] if owner else os.geteuid()}: the container disk does not allow "
+            "root to set owners, so ComfyUI and the gateway cannot be isolated; choose another image"
         ) from error
 
 
 def give_directory(path: Path, owner: tuple[int, int] | None) -> None:
-    """Make a directory on the volume that a service user can write to, also where the volume sets no owners.
+    """Create a directory on the volume that a service user can write to, even if the volume has no owners.
 
-    There everybody on the pod could write to it; what keeps ComfyUI out is above it (provisioning.services.isolation).
+    Without owners every user can write to it; provisioning.services.isolation keeps ComfyUI out of the parent folder.
     """
     path.mkdir(parents=True, exist_ok=True)
     if is_given(path, owner):
@@ -83,13 +82,13 @@ def give_directory(path: Path, owner: tuple[int, int] | None) -> None:
 
 
 def hand_over(path: Path, owner: tuple[int, int] | None, kind: int, modes: tuple[int, int]) -> None:
-    """Give what lies on the volume to a service user or, where the volume sets no owners, let everybody write to it.
+    """Give a path on the volume to a service user or, if the volume has no owners, make it writable for all users.
 
     Args:
-        path: It is not a link: who can write to the volume could lead root to anything.
+        path: Not a link, which could point root to any file.
         owner: User and group.
         kind: os.O_DIRECTORY for a directory, 0 for a file.
-        modes: Its mode when it has that owner, and when it cannot have one.
+        modes: Its mode with that owner, and its mode without owners.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | kind)
     try:
@@ -103,16 +102,16 @@ def hand_over(path: Path, owner: tuple[int, int] | None, kind: int, modes: tuple
 
 
 def refuse_links(paths: Iterable[Path]) -> None:
-    """Raise InstallError for a place on the volume that is a link: root would follow it to what is not the volume's."""
+    """Raise InstallError for a path on the volume that is a link, which could point root outside of the volume."""
     for path in paths:
         if path.is_symlink():
             raise InstallError(
-                f"{path} is a link, and nothing of ours is one there; remove it, then run `make up` again"
+                f"{path} is a link, which the installer never creates there; remove it, then run `make up` again"
             )
 
 
 def is_given(path: Path, owner: tuple[int, int] | None) -> bool:
-    """Say whether a service user can write to a directory: it has it, or everybody may."""
+    """Return whether a service user can write to a directory, as its owner or because all users can."""
     if not path.is_dir() or path.is_symlink():
         return False
     found = path.stat()
@@ -120,7 +119,7 @@ def is_given(path: Path, owner: tuple[int, int] | None) -> bool:
 
 
 def link(path: Path, target: Path) -> None:
-    """Make `path` a relative link to `target`, replacing what it was in one step."""
+    """Make `path` a relative link to `target`, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.staged")
     staged.unlink(missing_ok=True)

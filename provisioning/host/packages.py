@@ -1,4 +1,4 @@
-"""System packages: installed only where missing, and kept on the volume so that a restart needs no network."""
+"""System packages, which are installed if missing and cached so that a restart needs no network access."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ APT_TIMEOUT = 600.0
 NEEDED: Mapping[str, Callable[[], bool]] = {
     "git": lambda: shutil.which("git") is not None,
     "ca-certificates": lambda: Path("/etc/ssl/certs").is_dir(),
-    # Debian splits this out of Python; the version's own package also serves images whose python3 is not Debian's.
+    # A separate package in Debian; the versioned package also works for images with another python3 than Debian's.
     f"python{sys.version_info[0]}.{sys.version_info[1]}-venv": lambda: find_spec("ensurepip") is not None,
 }
-"""Package name and the test that says it is there."""
+"""Package names with the test whether each is installed."""
 
 
 def missing() -> tuple[str, ...]:
-    """Return the names of the packages this machine lacks."""
+    """Return the names of the missing packages."""
     return tuple(name for name, there in NEEDED.items() if not there())
 
 
@@ -42,7 +42,7 @@ def _os_release(path: Path) -> dict[str, str]:
 
 
 def archive(layout: Layout) -> str:
-    """Return the name of the archive that holds the .deb files of this release; boot.sh computes the same name."""
+    """Return the name of the archive with the .deb files of this release; boot.sh computes the same name."""
     return f"packages-{cache(layout).name}"
 
 

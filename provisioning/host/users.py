@@ -1,4 +1,4 @@
-"""The two users services run as; made again after every restart, always with the same ids."""
+"""The users of the two services, created again after every restart with the same ids."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from pathlib import Path
 from provisioning import contract
 from provisioning.errors import InstallError
 from provisioning.host.commands import run
-from provisioning.host.system_lock import system_lock
 from provisioning.layout import Layout
 
 
 @dataclass(frozen=True)
-class User:
+class ServiceUser:
     """A user of the pod; its group has its name and its id."""
 
     name: str
@@ -28,34 +27,36 @@ class User:
         return self.uid, self.uid
 
 
-COMFYUI = User("comfyui", contract.COMFYUI_UID)
-GATEWAY = User("gateway", contract.GATEWAY_UID)
+COMFYUI = ServiceUser("comfyui", contract.COMFYUI_UID)
+GATEWAY = ServiceUser("gateway", contract.GATEWAY_UID)
 SERVICE_USERS = (COMFYUI, GATEWAY)
 
 
 def in_charge(layout: Layout) -> bool:
-    """Say whether users, owners and system packages are ours to set: root, on a machine that is the pod's own."""
+    """Return whether this process may set users, owners and system packages: as root on the pod's own machine."""
     return os.geteuid() == 0 and layout.root == Path("/")
 
 
-def owner(user: User, layout: Layout) -> tuple[int, int] | None:
-    """Return the ids for chown; None where everything runs as the one user we are."""
+def owner(user: ServiceUser, layout: Layout) -> tuple[int, int] | None:
+    """Return the ids for chown; None when everything runs as the current user."""
     return user.owner if in_charge(layout) else None
 
 
-def exists(user: User) -> bool:
-    """Say whether the user is there; raises InstallError when the name or the id belongs to someone else."""
+def exists(user: ServiceUser) -> bool:
+    """Return whether the user exists; raises InstallError when the image uses its name or id differently."""
     by_name = next((entry for entry in pwd.getpwall() if entry.pw_name == user.name), None)
     by_id = next((entry for entry in pwd.getpwall() if entry.pw_uid == user.uid), None)
     if by_name is None and by_id is None:
         return False
     if by_name is None or by_id is None or by_name.pw_uid != user.uid:
-        raise InstallError(f"user {user.name} must have the id {user.uid}; this image uses one of them otherwise")
+        raise InstallError(
+            f"user {user.name} must have the id {user.uid}, and this image uses the name or the id for another user"
+        )
     return True
 
 
-def create(user: User, env: Mapping[str, str]) -> None:
-    """Make the user and its group: no login, no home."""
+def create(user: ServiceUser, env: Mapping[str, str]) -> None:
+    """Create the user and its group, without login and home."""
     run(["groupadd", "--gid", str(user.uid), user.name], env=env, timeout=30)
     run(
         ["useradd", "--uid", str(user.uid), "--gid", str(user.uid), "--no-create-home", "--home-dir", "/nonexistent",
@@ -64,9 +65,8 @@ def create(user: User, env: Mapping[str, str]) -> None:
     )  # fmt: skip
 
 
-def ensure(layout: Layout, env: Mapping[str, str]) -> None:
-    """Create the service users that are missing; only where `in_charge`. Raises InstallError."""
-    with system_lock(layout):
-        for user in SERVICE_USERS:
-            if not exists(user):
-                create(user, env)
+def ensure(env: Mapping[str, str]) -> None:
+    """Create missing service users; only as root on the pod's own machine."""
+    for user in SERVICE_USERS:
+        if not exists(user):
+            create(user, env)

@@ -1,1 +1,1 @@
-"""The installer: observe, decide, run. Runs on the pod with the system's Python and nothing else."""
+"""The installer: observe, decide, run. It runs on the pod with the system's Python and the standard library."""

@@ -1,4 +1,4 @@
-"""One installer run: reads its order from standard input, holds the locks, runs the steps, says how it ended."""
+"""One installer run: reads its request from standard input, takes the locks, runs the steps, reports the result."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from provisioning.install.lease import Lease
 from provisioning.install.serve import serve
 from provisioning.install.steps import STEPS, Step, check_comfyui, decide, validate
 from provisioning.layout import Layout
-from provisioning.progress import DONE, FAILED, RUNNING, SKIPPED, WARNING, Progress
+from provisioning.progress import DONE, FAILED, RUNNING, SKIPPED, WARNING, ProgressLog
 from provisioning.services import isolation
 
 
 def main(steps: Sequence[Step] = STEPS) -> None:
-    """Run to the end; the progress file's last line is the result, also when it failed."""
+    """Run the installer; the progress file's last line is the result, even after a failure."""
     os.umask(0o022)
     order: dict[str, Any] = json.loads(sys.stdin.read())
     layout = Layout.from_env(os.environ)
     with job.hold(layout, order["job"], order["run"]):
-        progress = Progress(job.progress_path(layout, order["run"]))
+        progress = ProgressLog(job.progress_path(layout, order["run"]))
         signal.signal(signal.SIGTERM, _stop)
         _finish(progress, layout, order, steps)
 
 
 def _show_to_gateway(layout: Layout, run: str) -> None:
-    """Let the gateway's user, and no other service, read how far this run is: it tells those who listen."""
+    """Allow the gateway's user, and no other service, to read this run's progress, which it publishes as events."""
     gateway = users.owner(users.GATEWAY, layout)
     for directory in (layout.jobs, layout.jobs / run):
         own_directory(directory, mode=0o750, owner=(0, gateway[1]) if gateway else None)
 
 
-def _finish(progress: Progress, layout: Layout, order: dict[str, Any], steps: Sequence[Step]) -> None:
+def _finish(progress: ProgressLog, layout: Layout, order: dict[str, Any], steps: Sequence[Step]) -> None:
     try:
         _show_to_gateway(layout, order["run"])
         context = _context(progress, layout, order)
@@ -55,21 +55,21 @@ def _finish(progress: Progress, layout: Layout, order: dict[str, Any], steps: Se
     except ProvisioningError as error:
         progress.finish(FAILED, str(error))
     except OSError as error:
-        # This file lies on the container disk: a volume that fails does not keep its own failure secret.
-        progress.finish(FAILED, f"a disk failed: {error}. Run the command again; finished steps are kept")
-    except Exception:  # noqa: BLE001  (whatever it is must reach the person who waits; the trace holds no secret)
+        # The progress file is on the container disk, so that a failing volume can be reported.
+        progress.finish(FAILED, f"disk error: {error}. Run the command again; finished steps are kept")
+    except Exception:  # noqa: BLE001  (any error must be reported; the traceback contains no secret)
         progress.finish(FAILED, traceback.format_exc(limit=-6))
     else:
         progress.finish(DONE, "ComfyUI and the gateway answer", outcome)
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
-    raise InstallError("stopped, because another installation was requested")
+    raise InstallError("stopped because another installation was requested")
 
 
-def _context(progress: Progress, layout: Layout, order: dict[str, Any]) -> InstallContext:
-    if sys.version_info < (3, 11):  # noqa: UP036  (the image's Python is not ours to choose)
-        raise InstallError(f"this image's python3 is {sys.version.split()[0]}; 3.11 or later is needed")
+def _context(progress: ProgressLog, layout: Layout, order: dict[str, Any]) -> InstallContext:
+    if sys.version_info < (3, 11):  # noqa: UP036  (the image determines the version)
+        raise InstallError(f"this image's python3 is {sys.version.split()[0]}; 3.11 or later is required")
     return InstallContext(
         layout=layout,
         plan=ProvisionPlan.from_json(json.dumps(order["plan"])),
@@ -105,16 +105,16 @@ def _say_limits(context: InstallContext) -> None:
         context.progress.emit(
             "users",
             WARNING,
-            "the emulator's process runtime: no users and system packages are installed, all runs as one user",
+            "emulator's process runtime: no users and system packages are installed, everything runs as one user",
         )
 
 
 def _probe(context: InstallContext) -> None:
-    """Say what the volume does, and stop where nothing would isolate ComfyUI, before anything is downloaded."""
+    """Report the volume's properties, and stop before any download when ComfyUI cannot be isolated."""
     try:
         context.progress.emit("volume", DONE, probe.line(context.layout, in_charge=users.in_charge(context.layout)))
     except OSError as error:
-        context.progress.emit("volume", WARNING, f"it cannot be written now: {error}")
+        context.progress.emit("volume", WARNING, f"it is not writable: {error}")
     known = sum(
         pin.size_bytes for pin in context.plan.models if not (context.layout.model_copies / pin.sha256).is_file()
     )
@@ -125,7 +125,7 @@ def _run_steps(context: InstallContext, steps: Sequence[Step]) -> None:
     due = {step.name for step in decide(steps, observe(context))}
     for step in steps:
         if step.name not in due:
-            context.progress.emit(step.name, SKIPPED, f"{step.title}: already there")
+            context.progress.emit(step.name, SKIPPED, f"{step.title}: already installed")
             continue
         context.fence()
         context.progress.emit(step.name, RUNNING, step.title)

@@ -1,4 +1,4 @@
-"""Removes what killed runs left behind and what nothing wants any more; only after the services answer."""
+"""Remove leftovers of killed runs and unused files, after the services answer."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from provisioning.vault import archives
 KEPT_RUNS = 10
 KEPT_BUNDLES = 3
 FORGOTTEN_SECONDS = 86400.0
-"""Archives that nobody used for a day go. A pod that runs marks what it would start from every hour."""
+"""Age after which unused archives are removed. A running pod marks the archives of its next start every hour."""
 
 
 def remove_leftovers(context: InstallContext) -> None:
-    """Do all of it."""
+    """Remove everything that is unused."""
     layout = context.layout
     for staged in _staged(layout):
         _remove(staged)
@@ -31,7 +31,7 @@ def remove_leftovers(context: InstallContext) -> None:
 
 
 def _staged(layout: Layout) -> list[Path]:
-    """Return what was written beside its place and never got there; looks in no directory a service may write to."""
+    """Return unfinished temporary files, except in directories that a service can write to."""
     parts = ("", "boot", "venvs", "sources/*", "sources/nodes/*", "base/custom_nodes", "base/models/*")
     kinds = ("staged", "unpacked", "unpacked.tar")
     names = [f"{part}/.*.{kind}".lstrip("/") for part in parts for kind in kinds]
@@ -41,7 +41,7 @@ def _staged(layout: Layout) -> list[Path]:
 
 
 def _forget_trees(context: InstallContext) -> None:
-    """Remove environments of the container disk that this pod no longer runs from; the volume has them for a day."""
+    """Remove unused environments from the container disk; the volume keeps them for a day."""
     wanted = {uv.directory(context.layout), *(venv.directory(context.layout) for venv in InstallPaths(context).venvs)}
     for directory in set(context.layout.venvs.iterdir()) - wanted:
         _remove(directory)
@@ -56,7 +56,7 @@ def _forget_archives(context: InstallContext) -> None:
 
 
 def _keep_latest(directory: Path, count: int, used: Path | None = None) -> None:
-    """Remove all but the latest, and but the one that is used: who goes a step back uses an old one."""
+    """Remove all entries except the latest and the one in use, which may be an old one after a rollback."""
     for old in sorted(directory.iterdir(), key=lambda path: path.stat().st_mtime)[:-count]:
         if old != used:
             _remove(old)

@@ -1,4 +1,4 @@
-"""All that a step is given: what is to be reached, where, and how to speak of it."""
+"""The context of an installation step: plan, paths, secrets, and progress."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from provisioning import contract
 from provisioning.contract import ProvisionPlan, Secrets
 from provisioning.host import environ
 from provisioning.layout import Layout
-from provisioning.progress import Progress
+from provisioning.progress import ProgressLog
 
 
 @dataclass(frozen=True)
 class InstallContext:
-    """One pod and one plan for it."""
+    """A pod and the plan for it."""
 
     layout: Layout
     plan: ProvisionPlan
     secrets: Secrets
     environ: Mapping[str, str] = field(repr=False)
-    """The pod's environment; never handed on whole."""
-    progress: Progress
+    """The pod's environment; it is never passed on as a whole."""
+    progress: ProgressLog
     bundle: Path
-    """Directory of the uploaded bundle this installer runs from."""
+    """Directory of the uploaded bundle that contains this installer."""
     fence: Callable[[], None] = lambda: None
-    """Raises InstallError when another pod may have taken the volume over; asked before the volume is changed."""
+    """Raises InstallError when another pod may have taken over the volume; called before the volume is changed."""
 
     @property
     def pod_id(self) -> str:
@@ -35,7 +35,7 @@ class InstallContext:
 
     @property
     def volume_key(self) -> str:
-        """What signs and seals on the volume."""
+        """The key that signs and encrypts files on the volume."""
         return self.environ.get(contract.VOLUME_KEY_VARIABLE, "")
 
     @property

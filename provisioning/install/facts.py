@@ -1,4 +1,4 @@
-"""What is seen on the pod before anything is decided."""
+"""The observed state of a pod, on which the steps decide."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from provisioning.services import start
 
 @dataclass(frozen=True)
 class Facts:
-    """One look at the pod; steps decide on this alone."""
+    """The observed state of a pod; steps decide on this alone."""
 
     in_charge: bool
-    """Root on a machine of its own: users and system packages are ours to set."""
+    """Whether this process may set users and system packages, as root on the pod's own machine."""
     missing_packages: tuple[str, ...]
     users: bool
     directories: bool
@@ -27,12 +27,12 @@ class Facts:
     comfyui_venv: bool
     gateway_venv: bool
     archives: bool
-    """Whether the volume holds every tree that is run."""
+    """Whether the volume has an archive of every software tree."""
     models: bool
 
 
 def observe(context: InstallContext) -> Facts:
-    """Look; changes nothing and reaches no network."""
+    """Observe the pod, without changes and network access."""
     layout, plan, targets = context.layout, context.plan, InstallPaths(context)
     in_charge = users.in_charge(layout)
     return Facts(

@@ -1,7 +1,7 @@
-"""Prints a run's progress lines from an offset on until the run has ended.
+"""Print a run's progress lines from an offset until the run has ended.
 
-Every line is `<offset behind it> <the JSON line>`, so that whoever was cut off knows where to go on. An empty line is a
-sign of life. A run that died without a result is reported as one whose result is LOST.
+Every line is `<offset of the next line> <the JSON line>`, so that a client can resume after a lost connection. An empty
+line is a keep-alive. A run that died without a result is reported with the result LOST.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ SIGN_OF_LIFE_SECONDS = 5.0
 
 
 def follow(layout: Layout, run: str, offset: int, sleep: Callable[[float], None] = time.sleep) -> Iterator[str]:
-    """Yield what is to be printed."""
+    """Yield the lines to print."""
     path = job.progress_path(layout, run)
     quiet = 0.0
     while True:
-        # Asked before reading: a job that ends in between has written its last line by then.
+        # Checked before reading: a job that ends in between has already written its last line.
         alive = _alive(layout, run)
         lines = read_from(path, offset)
         for line, behind in lines:
@@ -34,7 +34,9 @@ def follow(layout: Layout, run: str, offset: int, sleep: Callable[[float], None]
             if json.loads(line)["step"] == RESULT:
                 return
         if not alive:
-            yield f"{offset} " + json.dumps({"step": RESULT, "state": LOST, "detail": "the installer ended early"})
+            yield f"{offset} " + json.dumps(
+                {"step": RESULT, "state": LOST, "detail": "the installer ended without a result"}
+            )
             return
         quiet = 0.0 if lines else quiet + POLL_SECONDS
         if quiet >= SIGN_OF_LIFE_SECONDS:
@@ -49,7 +51,7 @@ def _alive(layout: Layout, run: str) -> bool:
 
 
 def main() -> None:
-    """Follow the run named on the command line; nothing secret is in it."""
+    """Follow the run named on the command line, which contains no secret."""
     run, offset = sys.argv[1], int(sys.argv[2])
     for line in follow(Layout.from_env(os.environ), run, offset):
         sys.stdout.write(line + "\n")

@@ -1,7 +1,7 @@
-"""One installer run on this pod: who it is, whether it lives, and how it is ended.
+"""The installer run on this pod: its lock, its record, and stopping it.
 
-The lock lies on the container disk, where the kernel's file locks can be trusted; a network file system's cannot. It is
-held by the job's own process alone, so that "locked" and "alive" are one and the same.
+The lock is on the container disk, because file locks on a network file system are unreliable. Only the installer's own
+process holds it, so that it is locked exactly while the installer runs.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ LOOK_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class JobRecord:
-    """What the lock file says about the job that holds it."""
+class InstallerRun:
+    """The record in the lock file about the run that holds it."""
 
     job: str
-    """Digest of bundle, plan and secrets: equal work has an equal name."""
+    """Digest of bundle, plan and secrets: equal jobs have equal names."""
     run: str
-    """This one run of it; also the name of its directory."""
+    """Id of this run, which is also the name of its directory."""
     pid: int
 
 
 def lock_path(layout: Layout) -> Path:
-    """Return the file whose lock a living job holds."""
+    """Return the file that a running installer locks."""
     return layout.run / "job.lock"
 
 
@@ -44,12 +44,12 @@ def progress_path(layout: Layout, run: str) -> Path:
 
 
 def hold(layout: Layout, job: str, run: str, wait_seconds: float = LOOK_SECONDS) -> IO[str]:
-    """Take the lock for this process; keep the returned file open. Raises InstallError when another job has it."""
+    """Lock for this process; the returned file must stay open. Raises InstallError when another run holds the lock."""
     layout.run.mkdir(parents=True, exist_ok=True)
     file = lock_path(layout).open("a+", encoding="utf-8")
-    # Who can open it can lock it, and so pass for an installer that runs.
+    # Other users must not be able to lock it and so pretend to be a running installer.
     os.fchmod(file.fileno(), 0o600)
-    # A look at the lock holds it for an instant; only a job holds it for longer.
+    # A check of the lock holds it for an instant; only an installer holds it for longer.
     deadline = time.monotonic() + wait_seconds
     while not _taken(file):
         if time.monotonic() > deadline:
@@ -57,7 +57,7 @@ def hold(layout: Layout, job: str, run: str, wait_seconds: float = LOOK_SECONDS)
             raise InstallError("another installer is running on this pod; run the command again to follow it")
         time.sleep(0.02)
     file.truncate(0)
-    file.write(json.dumps(asdict(JobRecord(job, run, os.getpid()))))
+    file.write(json.dumps(asdict(InstallerRun(job, run, os.getpid()))))
     file.flush()
     return file
 
@@ -70,8 +70,8 @@ def _taken(file: IO[str]) -> bool:
     return True
 
 
-def running(layout: Layout) -> JobRecord | None:
-    """Return the job that runs now; None when none does."""
+def running(layout: Layout) -> InstallerRun | None:
+    """Return the current run; None when there is none."""
     try:
         with lock_path(layout).open("r", encoding="utf-8") as file:
             if _is_free(file):
@@ -79,8 +79,8 @@ def running(layout: Layout) -> JobRecord | None:
             text = file.read()
     except FileNotFoundError:
         return None
-    # Between the lock and the record lies an instant without a text; the caller simply looks again.
-    return JobRecord(**json.loads(text)) if text else JobRecord("", "", 0)
+    # The file is empty for an instant between the lock and the record; the caller checks again.
+    return InstallerRun(**json.loads(text)) if text else InstallerRun("", "", 0)
 
 
 def _is_free(file: IO[str]) -> bool:
@@ -92,15 +92,15 @@ def _is_free(file: IO[str]) -> bool:
     return True
 
 
-def stop(layout: Layout, record: JobRecord) -> None:
-    """End a job and everything it started; raises InstallError when it does not go."""
+def stop(layout: Layout, record: InstallerRun) -> None:
+    """Stop a run and its child processes; raises InstallError when it does not end."""
     for sign, grace in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
         _signal_group(record.pid, sign)
         if _wait_until_gone(layout, record, grace):
-            # The job leads a session of its own: what it had started goes with it.
+            # The run leads its own session, which includes its child processes.
             _signal_group(record.pid, signal.SIGKILL)
             return
-    raise InstallError(f"the installer that runs on the pod (process {record.pid}) cannot be ended; reset the pod")
+    raise InstallError(f"the running installer on the pod (process {record.pid}) cannot be stopped; reset the pod")
 
 
 def _signal_group(pid: int, sign: signal.Signals) -> None:
@@ -112,7 +112,7 @@ def _signal_group(pid: int, sign: signal.Signals) -> None:
         return
 
 
-def _wait_until_gone(layout: Layout, record: JobRecord, grace: float) -> bool:
+def _wait_until_gone(layout: Layout, record: InstallerRun, grace: float) -> bool:
     deadline = time.monotonic() + grace
     while (now := running(layout)) is not None and now.run in {record.run, ""}:
         if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
-"""The right to change a volume: one pod at a time, without trusting the network file system's locks or two clocks.
+"""The lease of a volume: one pod at a time may change it, without network file locks and synchronised clocks.
 
-The owner rewrites a small file with a growing counter. Another pod that sees the same counter for long enough, by its
-own clock, takes the lease over. A restarted job on the same pod takes it at once: its predecessor is known to be dead.
+The owner rewrites a small file with an increasing counter. Another pod that reads the same counter for long enough, by
+its own clock, takes over the lease. A restarted run on the same pod takes it at once: its predecessor is dead.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from provisioning.host.files import write
 
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 45.0
-"""Nine missed beats: a network file system may stall for a while without its writer being dead."""
+"""Nine missed heartbeats: a network file system may stall although the owner is alive."""
 
 
 @dataclass(frozen=True)
-class Beat:
-    """One writing of the lease."""
+class Heartbeat:
+    """The content of the lease file."""
 
     owner: str
     token: str
     count: int
 
 
-def read(path: Path) -> Beat | None:
-    """Return who holds the lease; None when nobody does or nobody can tell."""
+def read(path: Path) -> Heartbeat | None:
+    """Return the current heartbeat; None when the file is missing or damaged."""
     try:
-        return Beat(**json.loads(path.read_text(encoding="utf-8")))
+        return Heartbeat(**json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None
 
 
 class Lease:
-    """Context manager that waits for the lease, keeps it beating, and gives it back.
+    """Context manager that acquires, renews and releases the lease.
 
-    Who could not write for a while, because the volume stalled, may have lost it meanwhile. So every beat first looks
-    whose it is, and work that changes the volume calls `check` as it goes on.
+    An owner that could not write for a while, because the volume stalled, may have lost it. So every heartbeat first
+    checks the owner, and code that changes the volume calls `check`.
     """
 
     def __init__(self, path: Path, owner: str, *, waiting: Callable[[str], None], stale: float = STALE_SECONDS) -> None:
@@ -65,7 +65,7 @@ class Lease:
         while True:
             self._wait_for_others()
             self._write(0)
-            # Two pods that saw it free write one after the other; after a pause both read whose came last.
+            # Two pods that found it free both write; after a pause both read the last writer.
             self._stop.wait(min(1.0, self._stale / 4) if self._contended else 0.1)
             if self._is_ours():
                 break
@@ -77,19 +77,19 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        # A write that the volume holds up does not hold up the result.
+        # A stalled write must not delay the result.
         self._thread.join(timeout=self._stale)
-        # Whether it can be given back or not, what the work came to stands: others wait until it is stale.
+        # A failed release does not change the result: others wait until the lease is stale.
         with suppress(OSError):
             if self._is_ours():
                 self._path.unlink(missing_ok=True)
 
     def check(self) -> None:
-        """Raise InstallError when another pod has the lease, or could have taken it by now."""
+        """Raise InstallError when another pod has the lease, or may have taken it."""
         if self._lost.is_set() or time.monotonic() - self._beaten > self._stale:
             raise InstallError(
                 "another pod is installing on this volume, or the volume did not answer for "
-                f"{self._stale:.0f} s; nothing more was changed, run the command again"
+                f"{self._stale:.0f} s; the installation stopped, run the command again"
             )
 
     def _is_ours(self) -> bool:
@@ -108,13 +108,13 @@ class Lease:
                 seen, since = now, time.monotonic()
 
     def _write(self, count: int) -> None:
-        write(self._path, json.dumps(asdict(Beat(self._owner, self._token, count))))
+        write(self._path, json.dumps(asdict(Heartbeat(self._owner, self._token, count))))
 
     def _beat(self) -> None:
         count = 0
         while not self._lost.is_set() and not self._stop.wait(min(BEAT_SECONDS, self._stale / 9)):
             count += 1
-            # A volume that answers with an error is asked again at the next beat; `check` counts how long it lasts.
+            # After an error the next heartbeat tries again; `check` measures how long the error lasts.
             with suppress(OSError):
                 self._beat_once(count)
 

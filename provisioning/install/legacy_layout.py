@@ -1,7 +1,7 @@
-"""An installation of before the container disk: everything lay on the volume, below its home there.
+"""Migration of an older installation, which was entirely on the volume.
 
-Files of clients move to where the gateway keeps them now; the gateway itself takes its database over when it starts.
-What is left goes once the services answer. Each step may be killed anywhere and done again.
+Client files move to the gateway's store; the gateway imports its database when it starts. The rest is removed once the
+services answer. Every step can be interrupted and repeated.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from provisioning.layout import Layout
 from provisioning.progress import DONE, RUNNING
 
 MOVED = ("input", "output", "user")
-"""ComfyUI's folders whose files are clients'."""
+"""ComfyUI's folders with client files."""
 LEFT = ("services.json", "boot", "bundle", "venvs", "sources", "packages", "jobs", "logs", "requests", "base")
-"""What such an installation had on the volume and this one has elsewhere; `services.json` holds secrets in clear."""
+"""Files of the older installation to remove; `services.json` contains secrets in plain text."""
 DATABASE = "gateway"
 
 
 def is_there(layout: Layout) -> bool:
-    """Say whether the volume holds something of such an installation."""
+    """Return whether the volume contains files of an older installation."""
     return any(os.path.lexists(layout.home / name) for name in (*LEFT, DATABASE))
 
 
 def take_over(context: InstallContext) -> None:
-    """Move the files of clients, before a gateway starts that would count them."""
+    """Move the client files before the gateway starts, because it counts them."""
     layout = context.layout
     owner = users.owner(users.GATEWAY, layout)
     for name in MOVED:
         source = layout.home / "base" / name
         if source.is_dir() and not source.is_symlink():
-            context.progress.emit("former", RUNNING, f"moving the files of {name} to the gateway's store")
+            context.progress.emit("former", RUNNING, f"moving files of {name} to the gateway's store")
             moved = _move(source, layout.files / name, owner)
             context.progress.emit("former", DONE, f"{moved} files of {name} moved")
 
 
 def _move(source: Path, target: Path, owner: tuple[int, int] | None) -> int:
-    """Move every plain file to the same name below another folder; a file that is there already is newer and stays."""
+    """Move every plain file to the same path below another folder; an existing target is newer and stays."""
     moved = 0
     _give(target, owner)
     for entry in sorted(source.iterdir()):
         place = target / entry.name
         if entry.is_symlink():
-            continue  # A node may have put it there; nothing of ours was ever a link.
+            continue  # Created by a node: the installation had no links here.
         if entry.is_dir():
             moved += _move(entry, place, owner)
         elif entry.is_file() and not place.exists():
@@ -67,16 +67,16 @@ def _give_file(file: Path, owner: tuple[int, int] | None) -> None:
 
 
 def clear(context: InstallContext) -> None:
-    """Remove what nobody needs any more; called once the services answer."""
+    """Remove the older installation's files; called once the services answer."""
     layout = context.layout
     if not is_there(layout):
         return
-    context.progress.emit("former", RUNNING, "removing the former installation from the volume")
+    context.progress.emit("former", RUNNING, "removing the older installation from the volume")
     for name in LEFT:
         _remove(layout.home / name)
     if not (layout.home / DATABASE / "gateway.db").exists():
         _remove(layout.home / DATABASE)
-    context.progress.emit("former", DONE, "the former installation is removed")
+    context.progress.emit("former", DONE, "the older installation was removed")
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Custom nodes: which may not be installed at all, and the directory ComfyUI loads them from."""
+"""Custom nodes: the deny list, and the directory from which ComfyUI loads them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ DENIED = {
     "comfyui-upscaler-4k": "carried a credential stealer",
     "lonemilk-upscalernew-4k": "carried a credential stealer",
 }
-"""Names without case and with `_` as `-`; the gateway's allow-list of node classes is the second line."""
+"""Lower-case names with `-` for `_`; the gateway's allow list of node classes is the second line of defence."""
 
 
 def refuse_denied(pin: SourcePin) -> None:
-    """Raise InstallError for a node on the deny list, whatever it is called in the stack file."""
+    """Raise InstallError for a node on the deny list, by its name or its repository."""
     path = unquote(urlsplit(pin.repository).path).rstrip("/")
     repository = path.removesuffix(".git").rsplit("/", 1)[-1]
     for name in (pin.name, repository):
@@ -38,19 +38,19 @@ def refuse_denied(pin: SourcePin) -> None:
 
 
 def directory(layout: Layout, pin: SourcePin) -> Path:
-    """Return where a node's checkout lies."""
+    """Return the path of a node's checkout."""
     return layout.sources / "nodes" / pin.name / pin.commit
 
 
 def linked(layout: Layout, pins: Iterable[SourcePin]) -> bool:
-    """Say whether ComfyUI's node directory holds exactly these nodes."""
+    """Return whether ComfyUI's node directory contains exactly these nodes."""
     wanted = {pin.name: directory(layout, pin).resolve() for pin in pins}
     entries = list(layout.nodes.iterdir()) if layout.nodes.is_dir() else []
     return {entry.name: entry.resolve() for entry in entries} == wanted
 
 
 def link_all(layout: Layout, pins: Iterable[SourcePin]) -> None:
-    """Make ComfyUI's node directory hold exactly these nodes; what else lies there goes."""
+    """Link exactly these nodes in ComfyUI's node directory; remove all other entries."""
     pins = tuple(pins)
     layout.nodes.mkdir(parents=True, exist_ok=True)
     for pin in pins:

@@ -1,4 +1,4 @@
-"""Where a plan's artefacts lie on this pod, and what their archives on the volume are called."""
+"""Paths of a plan's artefacts on this pod, and names of their archives on the volume."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from provisioning.install import nodes, sources, uv
 from provisioning.install.context import InstallContext
 from provisioning.install.venvs import Venv
 from provisioning.models import store
-from provisioning.models.http import Tokens
+from provisioning.models.http import AccessTokens
 from provisioning.services.service_spec import ComfyUIService, ServiceSpec, Tree, gateway_service
 
 GATEWAY_LOCK = "provisioning/gateway/requirements.lock"
 
 
 class InstallPaths:
-    """Names and paths that follow from plan, bundle and machine."""
+    """Names and paths derived from plan, bundle and machine."""
 
     def __init__(self, context: InstallContext) -> None:
         self._context = context
@@ -29,13 +29,13 @@ class InstallPaths:
 
     @property
     def comfyui_venv(self) -> Venv:
-        """Packages of ComfyUI and its nodes; the image's torch is seen through it."""
+        """Environment with the packages of ComfyUI and its nodes, on top of the image's torch."""
         plan = self._context.plan
         return Venv("comfyui", (plan.comfyui.requirements, *(pin.requirements for pin in plan.nodes)), system_site=True)
 
     @property
     def gateway_venv(self) -> Venv:
-        """Packages of the gateway and supervisord."""
+        """Environment with the packages of the gateway and supervisord."""
         lock = (self._context.bundle / GATEWAY_LOCK).read_text(encoding="utf-8")
         return Venv("gateway", (lock,), system_site=False)
 
@@ -46,7 +46,7 @@ class InstallPaths:
 
     @property
     def comfyui_trees(self) -> tuple[Tree, ...]:
-        """What ComfyUI runs from."""
+        """The software trees that ComfyUI runs from."""
         layout = self._context.layout
         checkouts = [(sources.archive(pin), nodes.directory(layout, pin)) for pin in self._context.plan.nodes]
         checkouts.append((sources.archive(self._context.plan.comfyui), self.comfyui_source))
@@ -55,7 +55,7 @@ class InstallPaths:
 
     @property
     def kept(self) -> dict[str, Path]:
-        """Every tree that has an archive on the volume, by the archive's name."""
+        """Every software tree with an archive on the volume, by the archive's name."""
         layout = self._context.layout
         own = (uv.directory(layout), self.gateway_venv.directory(layout))
         trees = {tree.archive: layout.local / tree.path for tree in self.comfyui_trees}
@@ -63,7 +63,7 @@ class InstallPaths:
 
     @property
     def service_spec(self) -> ServiceSpec:
-        """What the services are to be; complete once the models are stored."""
+        """The services' specification, which is complete once the models are stored."""
         context = self._context
         links = tuple(
             sorted((pin.name, self._below(nodes.directory(context.layout, pin))) for pin in context.plan.nodes)
@@ -92,7 +92,7 @@ class InstallPaths:
         return str(path.relative_to(self._context.layout.local))
 
 
-def tokens(secrets: Secrets) -> Tokens:
-    """Return the access tokens by the host each is for."""
+def tokens(secrets: Secrets) -> AccessTokens:
+    """Return the access tokens by host."""
     known = {"huggingface.co": secrets.hugging_face_token, "civitai.com": secrets.civitai_token}
-    return Tokens({host: token for host, token in known.items() if token})
+    return AccessTokens({host: token for host, token in known.items() if token})

@@ -1,4 +1,4 @@
-"""What the network volume does, tried once at the beginning of an installation: no two are alike."""
+"""Measured properties of the network volume, which vary between volumes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from provisioning.layout import Layout
 SAMPLE_BYTES = 8 << 20
 SMALL_FILES = 8
 CLUSTER_BYTES = 50 << 40
-"""No volume is that large; a file system that shows more room shows its cluster's."""
+"""No volume is that large; a file system with more space shows its cluster's."""
 
 
 def line(layout: Layout, *, in_charge: bool) -> str:
-    """Return one line for people; raises OSError when the volume cannot be written at all."""
+    """Return the properties as one line; raises OSError when the volume is not writable."""
     with _scratch(layout.home) as directory:
         return ", ".join((*_rules(directory, in_charge=in_charge), _room(layout), *_pace(directory)))
 

@@ -1,4 +1,4 @@
-"""What an installation came to, for outputs and the lock file."""
+"""The result of an installation, for outputs and the lock file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from provisioning.services import isolation
 
 
 def result_of(context: InstallContext) -> dict[str, Any]:
-    """Return the result; equal installations give equal ones."""
+    """Return the result; equal installations have equal results."""
     version = sources.version(InstallPaths(context).comfyui_source) or ()
     return {
         "comfyuiCommit": context.plan.comfyui.commit,

@@ -1,4 +1,4 @@
-"""Brings the services to what is desired and waits until they answer."""
+"""Start or update the services and wait until they answer."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from provisioning.services.isolation import Isolation
 
 BOOT_SECONDS = 60.0
 COMFYUI_SECONDS = 420.0
-"""Loading torch and all nodes for the first time takes minutes."""
+"""The first start loads torch and all nodes, which takes minutes."""
 GATEWAY_SECONDS = 60.0
 
 
 EXPLAINED = {
-    Isolation.LANDLOCK: "landlock: of the volume, ComfyUI can read the models and reach nothing else",
-    Isolation.FOLDER: "folder: ComfyUI cannot reach the volume; models are copied to the container disk",
+    Isolation.LANDLOCK: "landlock: ComfyUI can read the models on the volume and nothing else there",
+    Isolation.FOLDER: "folder: ComfyUI cannot access the volume; models are copied to the container disk",
     Isolation.NONE: "none: custom nodes can read and delete the volume and the gateway's files",
 }
 
@@ -40,13 +40,13 @@ EXPLAINED = {
 SEALED = "images, uploads, workflows and records on the volume are encrypted; models and file names are in plain text"
 IN_CLEAR = (
     "images, uploads and workflows are on the volume in plain text, readable by its S3 keys and from another "
-    "pod; `encryptAtRest: true` below `gateway:` in the stack file encrypts what is written from then on"
+    "pod; `encryptAtRest: true` below `gateway:` in the stack file encrypts files that are written afterwards"
 )
-"""What is said of the files on the volume."""
+"""Messages about the encryption of files on the volume."""
 
 
 def serve(context: InstallContext) -> None:
-    """Write what is desired, start or change the services, wait for health; raises InstallError."""
+    """Write the services' specification, start or update them, and wait for health; raises InstallError."""
     comfyui.validate_arguments(context.plan.comfyui_args)
     wanted = InstallPaths(context).service_spec
     known = service_spec.read(context.layout)
@@ -64,15 +64,15 @@ def serve(context: InstallContext) -> None:
 
 
 def _isolate(context: InstallContext, known: service_spec.ServiceSpec | None, how: Isolation) -> None:
-    """Decide how ComfyUI is kept apart; what runs under another isolation keeps its access, so it ends before."""
+    """Apply the isolation; stop a ComfyUI that runs with another one, because it would keep its access."""
     if known and isolation.is_other(context.layout, how):
-        context.progress.emit("start", RUNNING, f"ending ComfyUI, which runs under another isolation than {how}")
+        context.progress.emit("start", RUNNING, f"stopping ComfyUI, which runs with another isolation than {how}")
         supervisor.control(context.layout.local / known.gateway.python, context.layout, "stop", "comfyui")
     isolation.apply(context.layout, how)
 
 
 def kept(plan: contract.GatewayPlan) -> str:
-    """Return what is said of the files that the gateway keeps on the volume."""
+    """Return the message about the encryption of the gateway's files on the volume."""
     return SEALED if plan.options.get("encrypt_at_rest") else IN_CLEAR
 
 
@@ -88,42 +88,42 @@ def _place(context: InstallContext, wanted: service_spec.ServiceSpec) -> None:
 
 
 def _change(context: InstallContext, known: service_spec.ServiceSpec, wanted: service_spec.ServiceSpec) -> None:
-    """Restart what changed and nothing else; supervisord itself only when its own packages did."""
+    """Restart changed services only; supervisord itself only when its packages changed."""
     old = context.layout.local / known.gateway.python
     if known.gateway.python != wanted.gateway.python:
         context.progress.emit("start", RUNNING, "restarting supervisord with its new packages")
         supervisor.control(old, context.layout, "shutdown")
-        context.layout.supervisor_config.unlink()  # boot.sh's next start writes it anew
+        context.layout.supervisor_config.unlink()  # boot.sh's next start writes it again
         return
     start.write_configuration(wanted, context.layout, context.environ)
     status, output = supervisor.control(old, context.layout, "update")
     changed = [line for line in output.splitlines() if line.endswith("ed process group")]
     if status:
         raise InstallError(f"supervisord rejected its new configuration:\n{output}")
-    # It is stopped where a former run ended it and was killed, and where its isolation changed and its command did not.
+    # It may be stopped, by an earlier run that was killed, or for another isolation with an unchanged command.
     supervisor.control(old, context.layout, "start", "comfyui")
     context.progress.emit("start", RUNNING, "; ".join(changed) or "nothing to restart")
 
 
 def _await_supervisor(context: InstallContext, up: Callable[[], bool]) -> None:
-    """boot.sh starts what was installed; that it does is part of the proof that a restart will."""
+    """Wait until boot.sh has started supervisord, which also verifies that a restart of the pod works."""
     deadline = time.monotonic() + BOOT_SECONDS
     while not up():
         if time.monotonic() > deadline:
             raise InstallError(
                 f"the pod's start script did not start {context.layout.start} within {BOOT_SECONDS:.0f} s; "
-                "look at the pod's log, and at its start command if another one is set there"
+                "check the pod's log, and its start command if it was changed"
             )
         time.sleep(0.5)
 
 
 def check(context: InstallContext) -> None:
-    """Wait until ComfyUI and the gateway answer on the pod and jobs are taken.
+    """Wait until ComfyUI and the gateway answer on the pod and jobs are accepted.
 
-    A gateway stands by while that of the pod before it serves, hands over, or could still be alive.
+    A gateway is on standby while another pod's gateway serves, hands over, or may still be alive.
 
     Raises:
-        InstallError: One does not, with its log's end.
+        InstallError: A service does not answer; the message contains the end of its log.
     """
     upstream = f"http://127.0.0.1:{port(contract.COMFYUI_PORT, context.environ)}/system_stats"
     front = f"http://127.0.0.1:{port(contract.GATEWAY_PORT, context.environ)}"
@@ -132,7 +132,7 @@ def check(context: InstallContext) -> None:
     host = {"Host": gateway.hosts(wanted.gateway, context.environ)[0]}
 
     def wait(name: str, url: str, headers: dict[str, str], limit: float, doing: str = "is starting") -> None:
-        service = health.Awaited(
+        service = health.AwaitedService(
             name,
             answers=lambda: health.answers(url, headers),
             failing=lambda: supervisor.is_failing(python, context.layout, name),
@@ -146,12 +146,12 @@ def check(context: InstallContext) -> None:
     context.progress.emit("health", DONE, "gateway answers")
     wait("comfyui", upstream, {}, COMFYUI_SECONDS)
     context.progress.emit("health", DONE, "comfyui answers")
-    wait("gateway", f"{front}/readyz", host, _handover_seconds(context), "waits for the pod before it to hand over")
-    context.progress.emit("health", DONE, "gateway takes jobs")
+    wait("gateway", f"{front}/readyz", host, _handover_seconds(context), "is waiting for the handover from another pod")
+    context.progress.emit("health", DONE, "gateway accepts jobs")
 
 
 def _handover_seconds(context: InstallContext) -> float:
-    """Return how long another pod's gateway may keep the volume: its running job, and twice its longest silence."""
+    """Return how long another pod's gateway may keep the volume: the handover time plus twice the silence limit."""
     options = context.plan.gateway.options
     handover, silence = options.get("handover_seconds", 1800.0), options.get("silence_seconds", 60.0)
     return float(handover) + 2 * float(silence) + GATEWAY_SECONDS

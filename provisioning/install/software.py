@@ -1,4 +1,4 @@
-"""Software trees: taken from their archives on the volume where those are ours, built otherwise, kept there again."""
+"""Software trees: unpacked from their archives on the volume, or built and archived there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from provisioning.vault.signed import UntrustedFileError
 
 
 def have(context: InstallContext, step: str, name: str, target: Path, build: Callable[[], None]) -> None:
-    """See that a tree is on the container disk; raises InstallError or OSError as building does."""
+    """Unpack or build a tree on the container disk; raises the errors of `build`."""
     if target.is_dir() or _unpacked(context, step, name, target):
         return
     build()
@@ -26,7 +26,7 @@ def _unpacked(context: InstallContext, step: str, name: str, target: Path) -> bo
     try:
         archives.unpack(context.layout, context.volume_key, name, target)
     except UntrustedFileError as error:
-        context.progress.emit(step, WARNING, f"{error}; it is built again now")
+        context.progress.emit(step, WARNING, f"{error}; it is rebuilt now")
         archives.path(context.layout, name).unlink(missing_ok=True)
         return False
     context.progress.emit(step, RUNNING, f"unpacked {name} from the volume")
@@ -34,7 +34,7 @@ def _unpacked(context: InstallContext, step: str, name: str, target: Path) -> bo
 
 
 def missing(context: InstallContext) -> dict[str, Path]:
-    """Return the trees of which the volume holds no archive that the next start can use."""
+    """Return the trees without a valid archive on the volume."""
     trees = InstallPaths(context).kept
     if packages.files(context.layout):
         trees[packages.archive(context.layout)] = packages.cache(context.layout)
@@ -44,7 +44,7 @@ def missing(context: InstallContext) -> dict[str, Path]:
 
 
 def keep(context: InstallContext) -> None:
-    """Write what is missing; raises InstallError when the volume is full."""
+    """Write missing archives; raises InstallError when the volume is full."""
     for name, path in missing(context).items():
-        context.progress.emit("archives", RUNNING, f"keeping {name} on the volume")
+        context.progress.emit("archives", RUNNING, f"storing {name} on the volume")
         archives.keep(context.layout, context.volume_key, name, path)

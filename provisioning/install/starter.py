@@ -1,7 +1,7 @@
-"""Starts an installer run, detached, or names the one that already does the same work.
+"""Start a detached installer run, or return the running one for the same job.
 
-Standard input: one JSON object with `job`, `plan` and `secrets`. Standard output: one JSON line with `run` and whether
-it was `started` now. The secrets go on through a pipe; this module writes none of them anywhere.
+Standard input is one JSON object with `job`, `plan` and `secrets`; standard output is one JSON line with `run` and
+`started`. The secrets are passed on through a pipe and never written to a file.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 
 from provisioning.install import job
 from provisioning.layout import Layout
-from provisioning.progress import FAILED, Progress
+from provisioning.progress import FAILED, ProgressLog
 
 START_SECONDS = 20.0
 
 
 def start(layout: Layout, request: dict[str, Any], log: Path | None = None) -> dict[str, object]:
-    """Follow a run of the same job, end a run of another one, start ours; returns the answer's members."""
+    """Return the run of the same job, or stop the run of another job and start a new one."""
     layout.run.mkdir(parents=True, exist_ok=True)
     with (layout.run / "starter.lock").open("w", encoding="utf-8") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
@@ -38,13 +38,13 @@ def start(layout: Layout, request: dict[str, Any], log: Path | None = None) -> d
         return {"run": run, "started": True}
 
 
-def _end(layout: Layout, current: job.JobRecord) -> None:
-    """Stop a run for good; the result comes first, or whoever follows it takes it for lost and starts it again."""
-    Progress(job.progress_path(layout, current.run)).finish(FAILED, "stopped: another installation was requested")
+def _end(layout: Layout, current: job.InstallerRun) -> None:
+    """Stop a run; its result is written first, so that a follower does not treat it as lost and start it again."""
+    ProgressLog(job.progress_path(layout, current.run)).finish(FAILED, "stopped: another installation was requested")
     job.stop(layout, current)
 
 
-def _settled(layout: Layout) -> job.JobRecord | None:
+def _settled(layout: Layout) -> job.InstallerRun | None:
     deadline = time.monotonic() + START_SECONDS
     while (current := job.running(layout)) is not None and not current.run and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -59,7 +59,7 @@ def _spawn(layout: Layout, request: dict[str, Any], log: Path) -> None:
             stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, close_fds=True,
         )  # fmt: skip
     if child.stdin is None:
-        raise RuntimeError("a pipe was asked for and not made")
+        raise RuntimeError("the child process has no pipe")
     with child.stdin as pipe:
         pipe.write(json.dumps(request).encode())
     deadline = time.monotonic() + START_SECONDS
@@ -73,7 +73,7 @@ def _runs(layout: Layout) -> str:
 
 
 def main() -> None:
-    """Read the request, answer with one line."""
+    """Read the request and print the answer."""
     os.umask(0o077)
     request = json.loads(sys.stdin.read())
     sys.stdout.write(json.dumps(start(Layout.from_env(os.environ), request)) + "\n")

@@ -1,4 +1,4 @@
-"""The steps to a serving pod, as data: each says when it is done and what it does otherwise."""
+"""The installation steps as data, each with a check whether it is done."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import partial
 
 from provisioning.errors import InstallError
 from provisioning.host import packages, users
-from provisioning.host.system_lock import system_lock
 from provisioning.install import nodes, software, sources, uv, venvs
 from provisioning.install.context import InstallContext
 from provisioning.install.facts import Facts
@@ -19,12 +18,12 @@ from provisioning.services import start
 from provisioning.vault import archives
 
 MINIMUM_COMFYUI = (0, 28)
-"""Older ones have known remote holes (CVE-2026-56670 to 56673)."""
+"""Older versions have known remote vulnerabilities (CVE-2026-56670 to 56673)."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step; `run` is idempotent and may be killed anywhere."""
+    """One step; `run` is idempotent and can be interrupted at any point."""
 
     name: str
     title: str
@@ -33,12 +32,12 @@ class Step:
 
 
 def decide(steps: Iterable[Step], facts: Facts) -> tuple[Step, ...]:
-    """Return the steps that are still to be run, in their order."""
+    """Return the steps that have to run, in order."""
     return tuple(step for step in steps if not step.is_done(facts))
 
 
 def validate(context: InstallContext) -> None:
-    """Refuse a plan that could not end well, before anything is done; raises ProvisioningError."""
+    """Refuse an invalid plan before any change; raises ProvisioningError."""
     sources.validate(context.plan.comfyui)
     for pin in context.plan.nodes:
         sources.validate(pin)
@@ -47,9 +46,8 @@ def validate(context: InstallContext) -> None:
 
 
 def _packages(context: InstallContext) -> None:
-    with system_lock(context.layout):
-        packages.install(packages.missing(), context.layout, context.tool_env)
-    # The archive of before lacks what was fetched now; the step "archives" writes another one.
+    packages.install(packages.missing(), context.layout, context.tool_env)
+    # The existing archive lacks the new packages; the step "archives" writes another one.
     archives.path(context.layout, packages.archive(context.layout)).unlink(missing_ok=True)
 
 
@@ -61,12 +59,12 @@ def _comfyui(context: InstallContext) -> None:
 
 
 def check_comfyui(context: InstallContext) -> None:
-    """Refuse a ComfyUI that is too old to be safe, or a torch that is; raises InstallError."""
+    """Refuse versions of ComfyUI or torch with known vulnerabilities; raises InstallError."""
     directory = InstallPaths(context).comfyui_source
     found = sources.version(directory)
     if found is None or found < MINIMUM_COMFYUI:
         shown = ".".join(map(str, found)) if found else "unknown"
-        raise InstallError(f"ComfyUI {context.plan.comfyui.ref} has version {shown}; 0.28.0 or later is needed")
+        raise InstallError(f"ComfyUI {context.plan.comfyui.ref} has version {shown}; 0.28.0 or later is required")
     listed = directory / "requirements.txt"
     names = listed.read_text("utf-8").split() if listed.exists() else []
     venvs.check_torch(venvs.torch_version(), required="torch" in names)
@@ -111,13 +109,13 @@ def _models(context: InstallContext) -> None:
     for pin in context.plan.models:
         have = store.stored(context.layout, pin)
         if have and not pin.sha256:
-            note = f"{pin.name}: SHA-256 {have.sha256} recorded; `make lock` brings it into the repository"
+            note = f"{pin.name}: SHA-256 {have.sha256} recorded; `make lock` writes it to the lock file"
             context.progress.emit("models", WARNING, note)
 
 
 STEPS: tuple[Step, ...] = (
     Step("packages", "system packages", lambda f: not f.in_charge or not f.missing_packages, _packages),
-    Step("users", "service users", lambda f: not f.in_charge or f.users, lambda s: users.ensure(s.layout, s.tool_env)),
+    Step("users", "service users", lambda f: not f.in_charge or f.users, lambda s: users.ensure(s.tool_env)),
     Step("directories", "directories", lambda f: f.directories, lambda s: start.make_directories(s.layout)),
     Step("comfyui", "ComfyUI's source", lambda f: f.comfyui_source, _comfyui),
     Step("nodes", "custom nodes", lambda f: f.node_sources and f.node_links, _nodes),
@@ -126,4 +124,4 @@ STEPS: tuple[Step, ...] = (
     Step("archives", "software on the volume", lambda f: f.archives, _archives),
     Step("models", "models", lambda f: f.models, _models),
 )
-"""What is put on the pod; `provisioning.install.serve` then starts it."""
+"""The steps in order; `provisioning.install.serve` then starts the services."""

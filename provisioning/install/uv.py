@@ -1,4 +1,4 @@
-"""uv, hash-locked: it fills an environment in seconds where pip takes a minute, by the same rules."""
+"""uv, installed from a hash lock: it installs packages in seconds instead of pip's minute."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCK = Path(__file__).with_name("uv.lock")
 BOOTSTRAP_SECONDS = 600.0
 INSTALL_SECONDS = 2400.0
 
-# Whoever set a mirror for pip means it for us too; uv reads other names.
+# A mirror that is configured for pip applies to uv as well, under other names.
 FROM_PIP = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS"}
 OWN_SETTINGS = {
     "UV_NO_CONFIG": "1",
@@ -31,13 +31,13 @@ OWN_SETTINGS = {
 
 
 def directory(layout: Layout) -> Path:
-    """Return where this release of uv lies."""
+    """Return the path of this release of uv."""
     seed = f"{LOCK.read_text(encoding='utf-8')}\0{platform.machine()}\0{platform.system()}"
     return layout.venvs / f"uv-{hashlib.sha256(seed.encode()).hexdigest()[:16]}"
 
 
 def ensure(layout: Layout, env: Mapping[str, str]) -> Path:
-    """Return the uv program, installing it with pip where it is missing; raises InstallError."""
+    """Return the uv program, after installing it with pip if it is missing; raises InstallError."""
     target = directory(layout)
     if not target.is_dir():
         staged = staging(target)
@@ -50,7 +50,7 @@ def ensure(layout: Layout, env: Mapping[str, str]) -> Path:
 
 
 def _python_with_pip(staged: Path, env: Mapping[str, str]) -> str:
-    """Return the machine's Python where it has pip, and otherwise one of a new environment that does."""
+    """Return the machine's Python if it has pip, otherwise that of a new environment with pip."""
     if find_spec("pip"):
         return sys.executable
     run([sys.executable, "-m", "venv", str(staged / "pip")], env=env, timeout=BOOTSTRAP_SECONDS)
@@ -58,14 +58,14 @@ def _python_with_pip(staged: Path, env: Mapping[str, str]) -> str:
 
 
 def settings(env: Mapping[str, str]) -> dict[str, str]:
-    """Return uv's environment: mirrors and certificates as pip would use them, and nothing of the machine's users."""
+    """Return uv's environment: pip's mirrors and certificates, and no user configuration."""
     mirrors = {theirs: env[ours] for ours, theirs in FROM_PIP.items() if ours in env and theirs not in env}
     certificates = {"SSL_CERT_FILE": env["PIP_CERT"]} if "PIP_CERT" in env and "SSL_CERT_FILE" not in env else {}
     return dict(env) | mirrors | certificates | OWN_SETTINGS
 
 
 def install(uv: Path, python: Path, files: Sequence[Path], env: Mapping[str, str]) -> None:
-    """Install hash-locked requirements; the locks are complete, so what they do not name is not fetched."""
+    """Install hash-locked requirements; the locks are complete, so other packages are not downloaded."""
     sources = [flag for file in files for flag in ("-r", str(file))]
     rules = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "--compile-bytecode", "--quiet"]
     command = [str(uv), "pip", "install", "--python", str(python), *rules, *sources]
@@ -73,5 +73,5 @@ def install(uv: Path, python: Path, files: Sequence[Path], env: Mapping[str, str
         run(command, env=settings(env), timeout=INSTALL_SECONDS)
     except InstallError as error:
         raise InstallError(
-            f"Python packages could not be installed; is the package index reachable? {error}"
+            f"Python packages could not be installed; check that the package index is reachable: {error}"
         ) from error

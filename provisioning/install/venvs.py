@@ -1,4 +1,4 @@
-"""Python environments on the container disk: one per lock, made beside and renamed when whole."""
+"""Python environments on the container disk, one per lock, created atomically."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from provisioning.layout import Layout
 
 VENV_SECONDS = 120.0
 MINIMUM_TORCH = (2, 6)
-"""Older ones load pickled checkpoints by default (CVE-2026-68771)."""
+"""Older versions load pickled checkpoints by default (CVE-2026-68771)."""
 
 
 @dataclass(frozen=True)
 class Venv:
-    """An environment that is to hold exactly the packages of some locks."""
+    """An environment with exactly the packages of some locks."""
 
     name: str
     requirements: tuple[str, ...]
-    """Texts of hash-locked requirements files; empty ones are left out."""
+    """Texts of hash-locked requirements files; empty ones are ignored."""
     system_site: bool
-    """Whether the image's own packages (torch) are seen."""
+    """Whether the image's packages (torch) are visible."""
 
     def directory(self, layout: Layout) -> Path:
-        """Return where it lies: another lock, Python or torch makes another environment."""
+        """Return its path, which depends on the locks, Python and torch."""
         seed = [platform.python_version(), torch_version() if self.system_site else "", *self.requirements]
         return layout.venvs / f"{self.name}-{hashlib.sha256(chr(0).join(seed).encode()).hexdigest()[:16]}"
 
@@ -43,7 +43,7 @@ class Venv:
 
 
 def torch_version() -> str:
-    """Return the version of the image's torch; empty when it has none."""
+    """Return the version of the image's torch; empty without torch."""
     try:
         return metadata.version("torch")
     except metadata.PackageNotFoundError:
@@ -51,18 +51,18 @@ def torch_version() -> str:
 
 
 def check_torch(found: str, *, required: bool) -> None:
-    """Refuse a torch that is too old, or missing where it is required; raises InstallError."""
+    """Refuse an outdated torch, or a missing one if it is required; raises InstallError."""
     if not found and required:
-        raise InstallError("ComfyUI needs torch and this image has none; choose a PyTorch image (2.7 or later)")
+        raise InstallError("ComfyUI needs torch and this image has none; choose a PyTorch image (2.6 or later)")
     if found and tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < MINIMUM_TORCH:
-        raise InstallError(f"this image has torch {found}; 2.6 or later is needed, choose a newer image")
+        raise InstallError(f"this image has torch {found}, and 2.6 or later is required; choose a newer image")
 
 
 def build(venv: Venv, layout: Layout, env: Mapping[str, str]) -> None:
-    """Make the environment; killed anywhere, it is whole or absent under its name.
+    """Create the environment, atomically.
 
-    Scripts in `bin` would carry the staged path in their first line, so services are started with `python -m`. The
-    environment has no pip: nothing is installed into it later.
+    Scripts in `bin` would have the temporary path in their first line, so services are started with `python -m`. The
+    environment has no pip, because nothing is installed into it later.
     """
     program = uv.ensure(layout, env)
     target = venv.directory(layout)
@@ -76,6 +76,6 @@ def build(venv: Venv, layout: Layout, env: Mapping[str, str]) -> None:
     full = [file for file, text in zip(files, venv.requirements, strict=True) if text.strip()]
     if full:
         uv.install(program, staged / "bin" / "python", full, env)
-    # uv leaves a lock that everybody may write to; nothing is installed here any more.
+    # uv leaves a world-writable lock file, which is no longer needed.
     (staged / ".lock").unlink(missing_ok=True)
     settle(staged, target)

@@ -1,1 +1,1 @@
-"""Models: fetched in parallel, resumed, checked before they get their name, kept once per volume."""
+"""Models: parallel and resumable downloads, verification, and one copy per content on the volume."""

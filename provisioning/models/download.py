@@ -1,7 +1,7 @@
-"""Brings one file to the staging directory: resumed after a cut, verified by reading it back, bounded by its size.
+"""Download of one file to the staging directory: resumable, verified by reading it back, limited to its size.
 
-Network volumes answer EIO under long writes, and have returned other bytes than were written. So a fault of the volume
-is tried again as a fault of the network is, and a digest counts only when it was computed from what the volume returns.
+Network volumes fail with EIO during long writes, and have returned other bytes than were written. So volume errors are
+retried like network errors, and the digest is computed from the bytes that the volume returns.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from typing import IO
 from provisioning.contract import ModelPin
 from provisioning.errors import DiskFullError, ModelError
 from provisioning.host.files import FULL
-from provisioning.models.http import RangeError, RangeResponse, RateLimitError, Tokens, TransientError, get, shown
+from provisioning.models.http import AccessTokens, RangeError, RangeResponse, RateLimitError, TransientError, get, shown
 
 CHUNK = 1 << 20
 TRIES = 6
-"""Tries in a row that bring not one byte; each byte that arrives sets the count back."""
+"""Consecutive attempts without a received byte; each received byte resets the count."""
 RATE_LIMIT_SECONDS = 1800.0
-"""How long one model waits in all for a server that limits its callers; Hugging Face counts in windows of 300 s."""
+"""Total wait of one model for a rate limit, in seconds; Hugging Face counts in windows of 300 s."""
 WHOLE_TRIES = 3
-"""How often a file is fetched from its beginning, because the volume returned other bytes than were written."""
+"""Downloads of a file from its beginning, when the volume returned other bytes than were written."""
 
 
 @dataclass(frozen=True)
-class Fetched:
+class DownloadedFile:
     """A complete file in the staging directory."""
 
     path: Path
@@ -43,11 +43,11 @@ class Fetched:
 
 @dataclass(frozen=True)
 class DownloadHooks:
-    """How a download waits; tests hand in their own."""
+    """Sleep and messages of a download; replaced in tests."""
 
     sleep: Callable[[float], None] = time.sleep
     say: Callable[[str], None] = lambda _: None
-    """Receives a line for every wait that is longer than a usual retry and for every file that is fetched again."""
+    """Called with a line for every wait for a rate limit and every repeated download."""
 
 
 class _CorruptedError(Exception):
@@ -55,17 +55,17 @@ class _CorruptedError(Exception):
 
 
 class Download:
-    """One model on its way; `done`, `checked` and `total` may be read by others meanwhile."""
+    """The download of one model; other threads may read `done`, `checked` and `total`."""
 
     def __init__(
-        self, pin: ModelPin, staging: Path, tokens: Tokens, *, cancelled: threading.Event, waits: DownloadHooks
+        self, pin: ModelPin, staging: Path, tokens: AccessTokens, *, cancelled: threading.Event, waits: DownloadHooks
     ) -> None:
         key = pin.sha256 or hashlib.sha256(pin.url.encode()).hexdigest()
         self._pin = pin
         self._part = staging / f"{key}.part"
         self._notes = staging / f"{key}.json"
         for path in (self._part, self._notes):
-            # Written through a link, it would be another file of the pod's.
+            # A write through a link would change another file of the pod.
             if path.is_symlink():
                 path.unlink()
         self._tokens = tokens
@@ -77,25 +77,27 @@ class Download:
         self.done = self._part.stat().st_size if self._part.exists() else 0
         """Bytes in the staging directory."""
         self.checked = 0
-        """Bytes that were read back so far."""
+        """Bytes that were read back."""
         self.total = pin.size_bytes
         self._resumed = self.done > 0
 
     @property
     def missing(self) -> int:
-        """Bytes that are still to come, as far as the manifest knows."""
+        """Bytes that are still to be downloaded, by the manifest's size."""
         return max(0, (self.total or self._pin.approx_bytes) - self.done)
 
-    def run(self) -> Fetched:
-        """Fetch to the end; raises ModelError or DiskFullError. A broken connection leaves what came so far."""
+    def run(self) -> DownloadedFile:
+        """Download the file; raises ModelError or DiskFullError. Received bytes are kept after an error."""
         for attempt in range(1, WHOLE_TRIES + 1):
             self._fetch()
             try:
                 return self._verified()
             except _CorruptedError as error:
                 if attempt == WHOLE_TRIES:
-                    raise ModelError(f"model {self._pin.name}: {error}, {attempt} times; use another volume") from error
-                self._waits.say(f"{self._pin.name}: {error}; fetching it again from its beginning")
+                    raise ModelError(
+                        f"model {self._pin.name}: {error}, in {attempt} attempts; use another volume"
+                    ) from error
+                self._waits.say(f"{self._pin.name}: {error}; downloading it again from its beginning")
                 self._forget()
         raise AssertionError("the loop returns or raises")
 
@@ -110,7 +112,7 @@ class Download:
             except TransientError as error:
                 failures = 1 if self.done > before else failures + 1
                 if failures >= TRIES:
-                    raise ModelError(f"model {self._pin.name}: given up after {TRIES} tries: {error}") from error
+                    raise ModelError(f"model {self._pin.name}: failed after {TRIES} attempts: {error}") from error
                 self._waits.sleep(min(30.0, 2.0**failures))
             else:
                 return
@@ -120,9 +122,9 @@ class Download:
         if self._limited > RATE_LIMIT_SECONDS:
             raise ModelError(
                 f"model {self._pin.name}: {error} for more than {RATE_LIMIT_SECONDS / 60:.0f} minutes; set "
-                "tokens.huggingFace (anonymous callers share a limit), or run the command again later"
+                "tokens.huggingFace (anonymous clients share a limit), or run the command again later"
             ) from error
-        self._waits.say(f"{self._pin.name}: {error}; waiting {error.seconds:.0f} s as the server asks")
+        self._waits.say(f"{self._pin.name}: {error}; waiting {error.seconds:.0f} s as the server requests")
         self._waits.sleep(error.seconds)
 
     def _fetch_rest(self) -> None:
@@ -152,7 +154,7 @@ class Download:
         except OSError as error:
             raise self._disk_fault(error) from error
         if self.total and self.done < self.total:
-            raise TransientError(f"{shown(self._pin.url)}: cut after {self.done} of {self.total} bytes")
+            raise TransientError(f"{shown(self._pin.url)}: connection closed after {self.done} of {self.total} bytes")
 
     def _store(self, answer: RangeResponse) -> None:
         self._notes.write_text(json.dumps({"tag": answer.tag}), encoding="utf-8")
@@ -182,20 +184,20 @@ class Download:
             self._hashed = self.done
 
     def _disk_fault(self, error: OSError) -> Exception:
-        """Return what a fault of the volume means: no room is final, everything else may pass."""
+        """Return the error for a failure of the volume: a full volume is final, everything else is transient."""
         if error.errno in FULL:
             return DiskFullError(
                 f"model {self._pin.name}: the volume is full after {self.done} of {self.total or '?'} bytes; "
-                "raise volume.sizeGb in the stack file and run the command again, the download goes on from there"
+                "raise volume.sizeGb in the stack file and run the command again; the download continues from there"
             )
-        # A chunk may have been written in part, or not at all: go on from what the volume holds, and hash that anew.
+        # A chunk may have been written partly or not at all: continue after the volume's bytes, and hash them again.
         self._hashed, self._resumed = -1, True
         with contextlib.suppress(OSError):
             self.done = min(self.done, self._part.stat().st_size)
-        return TransientError(f"the volume answers: {error.strerror or type(error).__name__}")
+        return TransientError(f"the volume failed: {error.strerror or type(error).__name__}")
 
     def _hash_up_to(self, size: int) -> None:
-        """Bring the running hash to cover exactly the first `size` bytes; reads only what it has not seen."""
+        """Make the running hash cover exactly the first `size` bytes."""
         if self._hashed == size:
             return
         self._received, self._hashed = hashlib.sha256(), 0
@@ -204,23 +206,23 @@ class Download:
                 self._received.update(chunk)
                 self._hashed += len(chunk)
 
-    def _verified(self) -> Fetched:
+    def _verified(self) -> DownloadedFile:
         found = self._read_back()
         if self._hashed == self.done and found != self._received.hexdigest():
             raise _CorruptedError("the volume returned other bytes than were written")
         if self._pin.sha256 and found != self._pin.sha256:
             if self._resumed:
                 self._resumed = False
-                raise _CorruptedError("what an earlier run left is not what the manifest names")
+                raise _CorruptedError("the part from an earlier run does not match the manifest")
             self._forget()
             raise ModelError(
                 f"model {self._pin.name}: {shown(self._pin.url)} has SHA-256 {found}, the manifest says "
-                f"{self._pin.sha256}; the file was thrown away. Correct the manifest if the new file is meant"
+                f"{self._pin.sha256}; the file was deleted. Correct the manifest if the new file is the right one"
             )
-        return Fetched(self._part, found, self.done)
+        return DownloadedFile(self._part, found, self.done)
 
     def _read_back(self) -> str:
-        """Return the digest of what the volume returns, past the kernel's memory of what was written."""
+        """Return the digest of the bytes that the volume returns, bypassing the page cache."""
         for attempt in range(1, TRIES + 1):
             try:
                 return self._digest_of_file()

@@ -1,4 +1,4 @@
-"""What a model file may be: two formats that hold numbers and no code; their headers are read before use."""
+"""Allowed formats of model files, which contain no code, and validation of their headers."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ SUFFIXES = (".safetensors", ".gguf")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+()-]{0,199}")
 FOLDER = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
 
-# The format's own limit for a safetensors header; a larger one is an attack on the reader's memory.
+# The format's limit for a safetensors header; a larger one could exhaust the reader's memory.
 MAX_HEADER = 100_000_000
 GGUF_VERSIONS = (2, 3)
 MAX_GGUF_ENTRIES = 10_000_000
 
 
 def validate(pin: ModelPin) -> None:
-    """Refuse an entry that could not be put in place safely; raises ModelError naming it."""
+    """Refuse an entry that cannot be installed safely; raises ModelError naming it."""
     if not NAME.fullmatch(pin.name) or not pin.name.endswith(SUFFIXES):
-        raise ModelError(f"model {pin.name!r}: the name must be a plain one ending in {' or '.join(SUFFIXES)}")
+        raise ModelError(f"model {pin.name!r}: the name must be a plain file name ending in {' or '.join(SUFFIXES)}")
     if not FOLDER.fullmatch(pin.folder):
         raise ModelError(f"model {pin.name}: {pin.folder!r} is not a folder of ComfyUI's models directory")
     if pin.sha256 and not re.fullmatch(r"[0-9a-f]{64}", pin.sha256):
@@ -36,14 +36,14 @@ def validate(pin: ModelPin) -> None:
 
 
 def check(path: Path, name: str) -> None:
-    """Parse the header of a file that is to be called `name`; raises ModelError when it is not what it says."""
+    """Validate the header of a file that will be named `name`; raises ModelError when it is invalid."""
     try:
         if name.endswith(".safetensors"):
             _check_safetensors(path)
         else:
             _check_gguf(path)
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        raise ModelError(f"model {name}: not a valid file of its kind ({error}); check its URL") from error
+        raise ModelError(f"model {name}: not a valid file of its format ({error}); check its URL") from error
 
 
 def _check_safetensors(path: Path) -> None:
@@ -71,6 +71,6 @@ def _check_gguf(path: Path) -> None:
     with path.open("rb") as file:
         magic, version, tensors, pairs = struct.unpack("<4sIQQ", file.read(24))
     if magic != b"GGUF" or version not in GGUF_VERSIONS:
-        raise ValueError("it does not begin like a GGUF file of version 2 or 3")
+        raise ValueError("it does not have the header of a GGUF file of version 2 or 3")
     if max(tensors, pairs) > MAX_GGUF_ENTRIES:
         raise ValueError("it claims too many entries")

@@ -1,4 +1,4 @@
-"""GET with a Range, over HTTP(S), following redirects without carrying a token to another host."""
+"""HTTP(S) GET with a Range; redirects are followed, and tokens are sent to their own host only."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from provisioning.errors import ModelError
 
 USER_AGENT = "comfyui-runpod/0.1 (model downloader)"
 STALL_SECONDS = 30.0
-"""A connection that gives no byte for this long is cut and taken up again."""
+"""Seconds without a received byte after which a connection is closed and resumed."""
 LIMITED_SECONDS = 60.0
-"""How long to wait after a 429 that does not say."""
+"""Seconds to wait after a 429 without Retry-After."""
 LONGEST_WAIT_SECONDS = 900.0
-"""The longest wait that a server may ask for at once."""
+"""Longest single wait that a server may request, in seconds."""
 
 
 class TransientError(Exception):
-    """The fault may go away by itself: try again."""
+    """A failure that may go away with a retry."""
 
 
 class RateLimitError(TransientError):
-    """The server limits its callers and says, or is taken to mean, how long to wait."""
+    """The server applies a rate limit, with an explicit or assumed wait."""
 
     def __init__(self, url: str, seconds: float) -> None:
         super().__init__(f"{shown(url)}: HTTP 429, too many requests")
         self.seconds = seconds
-        """How long to wait, in seconds."""
+        """Seconds to wait."""
 
 
 class RangeError(TransientError):
-    """The server has nothing behind what was fetched so far."""
+    """The server has no bytes after those that were downloaded."""
 
     def __init__(self, url: str, total: int) -> None:
         super().__init__(f"{shown(url)}: HTTP 416")
         self.total = total
-        """Size of the server's file; 0 when it does not say."""
+        """Size of the server's file; 0 when unknown."""
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """Access tokens by host; each goes to its own host and nowhere else."""
+class AccessTokens:
+    """Access tokens by host; each is sent to its own host only."""
 
     by_host: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -58,18 +58,18 @@ class Tokens:
 
 @dataclass(frozen=True)
 class RangeResponse:
-    """An open response: its body from `start` on."""
+    """An open response, whose body begins at byte `start`."""
 
     body: IO[bytes]
     start: int
     total: int
-    """Size of the whole file; 0 when the server does not say."""
+    """Size of the whole file; 0 when unknown."""
     tag: str
     """Strong entity tag; empty when there is none."""
 
 
 class _SameHostOnly(urllib.request.HTTPRedirectHandler):
-    """Drops the token where a redirect leads elsewhere, and refuses to leave HTTPS."""
+    """Drops the token on redirects to another host, and refuses redirects from HTTPS to HTTP."""
 
     def redirect_request(
         self,
@@ -85,7 +85,7 @@ class _SameHostOnly(urllib.request.HTTPRedirectHandler):
             return None
         old, new = urlsplit(req.full_url), urlsplit(newurl)
         if old.scheme == "https" and new.scheme != "https":
-            raise ModelError(f"{shown(req.full_url)} redirects to an address without TLS; refused")
+            raise ModelError(f"{shown(req.full_url)} redirects to an address without TLS, which is refused")
         if (old.scheme, old.netloc) != (new.scheme, new.netloc):
             follow.remove_header("Authorization")
         return follow
@@ -97,18 +97,18 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{parts.path}"
 
 
-def get(url: str, tokens: Tokens, start: int = 0, tag: str = "") -> RangeResponse:
+def get(url: str, tokens: AccessTokens, start: int = 0, tag: str = "") -> RangeResponse:
     """Open a URL from byte `start` on.
 
     Args:
         url: Where the file is.
         tokens: Access tokens by host.
-        start: First byte wanted; the answer's own `start` is 0 where the server gives the whole file instead.
-        tag: Entity tag the earlier bytes came with: a changed file is then sent whole.
+        start: First requested byte; the response's `start` is 0 when the server sends the whole file instead.
+        tag: Entity tag of the earlier bytes; the server then sends a changed file from its beginning.
 
     Raises:
-        PassingError: Worth another try.
-        ModelError: It is not; the text says what to do.
+        TransientError: A retry may succeed.
+        ModelError: A retry cannot succeed; the message contains a remedy.
     """
     request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT, **tokens.headers(url)})  # noqa: S310
     if start:
@@ -140,14 +140,14 @@ def _answer(url: str, response: http.client.HTTPResponse, start: int) -> RangeRe
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
     if not found or int(found.group(1)) != start:
         response.close()
-        raise TransientError(f"{shown(url)}: the server gave another range than asked")
+        raise TransientError(f"{shown(url)}: the server sent another range than requested")
     return RangeResponse(response, start, int(found.group(2)) if found.group(2) != "*" else start + length, tag)
 
 
 def _address_advice(url: str) -> str:
     if "/blob/" in url:
         return "write /resolve/ in place of /blob/ in its URL"
-    return "give the URL of the file itself, and set the host's token (tokens.huggingFace, tokens.civitai) if it asks"
+    return "give the URL of the file itself, and set the host's token (tokens.huggingFace, tokens.civitai) if required"
 
 
 def _refusal(url: str, error: urllib.error.HTTPError, with_token: bool) -> Exception:  # noqa: FBT001
@@ -163,7 +163,7 @@ def _refusal(url: str, error: urllib.error.HTTPError, with_token: bool) -> Excep
 
 def _denied(url: str, error: urllib.error.HTTPError, with_token: bool) -> Exception:  # noqa: FBT001
     if urlsplit(error.url).netloc != urlsplit(url).netloc:
-        # A storage host that was redirected to: its signature is good for minutes, the next redirect brings a new one.
+        # The storage host of a redirect: its signed URL is valid for minutes, and the next redirect gives a new one.
         return TransientError(f"{shown(url)}: HTTP {error.code} from {urlsplit(error.url).hostname}")
     setting = _setting(url)
     if error.headers.get("X-Error-Code") == "GatedRepo":
@@ -171,8 +171,8 @@ def _denied(url: str, error: urllib.error.HTTPError, with_token: bool) -> Except
         what = "with the account of this token" if with_token else f"and set {setting} to a token of that account"
         return ModelError(f"{shown(url)}: the licence is not accepted yet; accept it at {page} {what}")
     if with_token:
-        return ModelError(f"{shown(url)}: HTTP {error.code}, the access token is not accepted; correct {setting}")
-    return ModelError(f"{shown(url)}: HTTP {error.code}, it wants an access token; set {setting}")
+        return ModelError(f"{shown(url)}: HTTP {error.code}, the access token was rejected; correct {setting}")
+    return ModelError(f"{shown(url)}: HTTP {error.code}, an access token is required; set {setting}")
 
 
 def _setting(url: str) -> str:

@@ -1,4 +1,4 @@
-"""Brings every model of a manifest in place: in parallel, reported as it goes, all or a clear error."""
+"""Install every model of a manifest, with parallel downloads and progress reports."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from provisioning.contract import ModelPin
 from provisioning.errors import ModelError
 from provisioning.layout import Layout
 from provisioning.models import formats, store
-from provisioning.models.download import Download, DownloadHooks, Fetched
-from provisioning.models.http import Tokens
-from provisioning.progress import DONE, RUNNING, SKIPPED, WARNING, Progress
+from provisioning.models.download import Download, DownloadedFile, DownloadHooks
+from provisioning.models.http import AccessTokens
+from provisioning.progress import DONE, RUNNING, SKIPPED, WARNING, ProgressLog
 
 PARALLEL = 4
 REPORT_SECONDS = 2.0
@@ -22,7 +22,7 @@ STEP = "models"
 
 
 def fetchable(pins: Sequence[ModelPin]) -> tuple[ModelPin, ...]:
-    """Return the entries that have a URL; raises ModelError for an entry that is not allowed at all."""
+    """Return the entries that have a URL; raises ModelError for an invalid entry."""
     for pin in pins:
         formats.validate(pin)
     return tuple(pin for pin in pins if pin.url)
@@ -30,19 +30,19 @@ def fetchable(pins: Sequence[ModelPin]) -> tuple[ModelPin, ...]:
 
 @dataclass(frozen=True)
 class FetchContext:
-    """What a run has beside the manifest."""
+    """The context of an installation of models."""
 
-    tokens: Tokens
-    progress: Progress
+    tokens: AccessTokens
+    progress: ProgressLog
     capacity_bytes: int = 0
-    """Size of the volume; 0 when it is not known."""
+    """Size of the volume; 0 when unknown."""
     fence: Callable[[], None] = lambda: None
-    """Raises when another pod has taken the volume over; asked while downloads run."""
+    """Raises when another pod has taken over the volume; called during downloads."""
     sleep: Callable[[float], None] = time.sleep
 
 
 def ensure(layout: Layout, pins: Sequence[ModelPin], around: FetchContext) -> None:
-    """Put every model in place; raises ModelError or DiskFullError, with what was fetched so far kept."""
+    """Install every model; raises ModelError or DiskFullError, and keeps downloaded bytes."""
     wanted = fetchable(pins)
     for pin in pins:
         if not pin.url:
@@ -71,7 +71,7 @@ def _fetch(layout: Layout, wanted: Sequence[ModelPin], around: FetchContext) -> 
     ]  # fmt: skip
     needed = sum(download.missing for download in downloads)
     for sha256 in store.make_room(layout, needed, wanted, around.capacity_bytes):
-        around.progress.emit(STEP, RUNNING, f"removed {sha256[:12]}, which no entry names any more, to make room")
+        around.progress.emit(STEP, RUNNING, f"removed {sha256[:12]}, which is no longer in the manifest, to free space")
 
     def one(pin: ModelPin, download: Download) -> None:
         fetched = download.run()
@@ -88,7 +88,7 @@ def _fetch(layout: Layout, wanted: Sequence[ModelPin], around: FetchContext) -> 
                 future.cancel()
 
 
-def _check(pin: ModelPin, fetched: Fetched) -> None:
+def _check(pin: ModelPin, fetched: DownloadedFile) -> None:
     try:
         formats.check(fetched.path, pin.name)
     except ModelError:
@@ -97,7 +97,7 @@ def _check(pin: ModelPin, fetched: Fetched) -> None:
 
 
 def _watch(futures: Sequence[Future[None]], downloads: Sequence[Download], around: FetchContext) -> None:
-    """Report the rate until all are there; raises the first error."""
+    """Report progress until all downloads are complete; raises the first error."""
     began, before = time.monotonic(), sum(download.done for download in downloads)
     pending = set(futures)
     while pending:
@@ -109,5 +109,5 @@ def _watch(futures: Sequence[Future[None]], downloads: Sequence[Download], aroun
         speed = max(0, done - before) / max(time.monotonic() - began, 0.001)
         left = sum(1 for future in futures if not future.done())
         checked = sum(d.checked for d in downloads)
-        text = f"{speed / 1e6:.1f} MB/s, {left} to go, {checked / 1e9:.2f} GB read back"
+        text = f"{speed / 1e6:.1f} MB/s, {left} remaining, {checked / 1e9:.2f} GB verified"
         around.progress.emit(STEP, RUNNING, text, done=done, total=total)

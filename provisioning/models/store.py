@@ -1,4 +1,4 @@
-"""The volume's models: one copy per content, named by its hash, with links where ComfyUI looks for them."""
+"""The volume's models: one file per content, named by its hash, with links in ComfyUI's model folders."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from provisioning.contract import ModelPin
 from provisioning.errors import DiskFullError
 from provisioning.host.files import link, write
 from provisioning.layout import Layout
-from provisioning.models.download import Fetched
+from provisioning.models.download import DownloadedFile
 
 RESERVE_BYTES = 64 << 20
-"""Room left on the volume for logs, outputs and the ledger."""
+"""Free space to keep on the volume for logs, outputs and the ledger."""
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A model that is in place."""
+class StoredModel:
+    """A model in the store."""
 
     sha256: str
     size: int
 
 
 def record_path(layout: Layout, pin: ModelPin) -> Path:
-    """Return where the hash and size learnt for a URL are kept."""
+    """Return the path of the record with the hash and size of a URL's file."""
     return layout.model_records / f"{hashlib.sha256(pin.url.encode()).hexdigest()}.json"
 
 
-def stored(layout: Layout, pin: ModelPin) -> Stored | None:
-    """Return what the store holds for an entry; None when it must be fetched."""
+def stored(layout: Layout, pin: ModelPin) -> StoredModel | None:
+    """Return the stored model for an entry; None when it must be downloaded."""
     sha256 = pin.sha256 or _recorded(layout, pin)
     file = layout.model_store / sha256
-    # A link is none of ours, and could lead to anything.
+    # The installer creates no links here, and a link could point to any file.
     if not sha256 or not file.is_file() or file.is_symlink():
         return None
     size = file.stat().st_size
-    return Stored(sha256, size) if pin.size_bytes in {0, size} else None
+    return StoredModel(sha256, size) if pin.size_bytes in {0, size} else None
 
 
 def _recorded(layout: Layout, pin: ModelPin) -> str:
@@ -52,33 +52,33 @@ def _recorded(layout: Layout, pin: ModelPin) -> str:
         return ""
 
 
-def keep(layout: Layout, pin: ModelPin, fetched: Fetched) -> Stored:
-    """Give a checked file its name in the store and remember what its URL led to."""
+def keep(layout: Layout, pin: ModelPin, fetched: DownloadedFile) -> StoredModel:
+    """Move a verified file into the store and record the hash and size of its URL."""
     layout.model_store.mkdir(parents=True, exist_ok=True)
     record = {"url": pin.url, "sha256": fetched.sha256, "sizeBytes": fetched.size}
-    # The record first: a file in the store that no record names would be fetched again where its hash is not known.
+    # The record first: without it, a model with unknown hash would be downloaded again.
     write(record_path(layout, pin), json.dumps(record, sort_keys=True))
-    # Readable by ComfyUI, writable by nobody but root: a model is never changed in place.
+    # Readable by ComfyUI and writable by root only: a model is never changed in place.
     fetched.path.chmod(0o444)
     fetched.path.replace(layout.model_store / fetched.sha256)
-    return Stored(fetched.sha256, fetched.size)
+    return StoredModel(fetched.sha256, fetched.size)
 
 
 def link_path(layout: Layout, pin: ModelPin) -> Path:
-    """Return where ComfyUI finds the model."""
+    """Return the model's path in ComfyUI's folders."""
     return layout.model_folders / pin.folder / pin.name
 
 
 def linked(layout: Layout, pin: ModelPin) -> bool:
-    """Say whether the model is in place under its name."""
+    """Return whether the model is stored and linked."""
     have = stored(layout, pin)
-    # Where ComfyUI must not reach the volume, the link leads to a copy of the same name.
+    # If ComfyUI must not access the volume, the link points to a copy with the same name.
     target = link_path(layout, pin).resolve()
     return have is not None and target.name == have.sha256 and target.is_file()
 
 
-def put_in_place(layout: Layout, pin: ModelPin, have: Stored) -> None:
-    """Make ComfyUI's link to a stored model."""
+def put_in_place(layout: Layout, pin: ModelPin, have: StoredModel) -> None:
+    """Create ComfyUI's link to a stored model."""
     link(link_path(layout, pin), layout.model_store / have.sha256)
 
 
@@ -91,18 +91,18 @@ def remove_others(layout: Layout, pins: Iterable[ModelPin]) -> None:
 
 
 def make_room(layout: Layout, missing_bytes: int, wanted: Iterable[ModelPin], capacity_bytes: int) -> tuple[str, ...]:
-    """See that the volume can hold what is still to be fetched, and return the hashes of what had to go for it.
+    """Free space on the volume for the remaining downloads, and return the hashes of the removed models.
 
-    Models of earlier manifests stay as long as there is room for them.
+    Models of earlier manifests are kept while there is space for them.
 
     Args:
         layout: The pod's paths.
-        missing_bytes: What is still to be fetched.
-        wanted: The entries whose models stay.
-        capacity_bytes: Size of the volume; 0 when it is not known, then the file system is believed.
+        missing_bytes: Size of the remaining downloads.
+        wanted: The entries whose models are kept.
+        capacity_bytes: Size of the volume; 0 when unknown, then the file system's size counts.
 
     Raises:
-        DiskFullError: There is too little room, also without the models of earlier manifests.
+        DiskFullError: There is too little space even without the models of earlier manifests.
     """
     kept = {have.sha256 for pin in wanted if (have := stored(layout, pin))}
     free = _free(layout, capacity_bytes)
@@ -123,22 +123,22 @@ def make_room(layout: Layout, missing_bytes: int, wanted: Iterable[ModelPin], ca
 
 
 def _free(layout: Layout, capacity_bytes: int) -> int:
-    """Return the room on the volume in bytes.
+    """Return the free space on the volume in bytes.
 
-    A network volume's file system shows the cluster's room and not the volume's, so what lies there is counted. A plain
-    disk may have less than the volume was asked to have.
+    A network volume's file system shows the cluster's free space and not the volume's, so the files are summed up. A
+    plain disk may be smaller than the requested volume.
     """
     shown = shutil.disk_usage(layout.volume).free
     return min(shown, capacity_bytes - used_bytes(layout.volume)) if capacity_bytes else shown
 
 
 def used_bytes(directory: Path) -> int:
-    """Return the sizes of all files below a directory; what goes away meanwhile counts nothing."""
+    """Return the total size of the files below a directory; files that disappear meanwhile are ignored."""
     total = 0
     for parent, _, names in os.walk(directory):
         for name in names:
             with suppress(OSError):
-                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118  (a path object for each file costs)
+                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118  (a path object for each file is slow)
     return total
 
 

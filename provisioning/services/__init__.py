@@ -1,1 +1,1 @@
-"""ComfyUI and the gateway as running services: configuration, start, health."""
+"""The services ComfyUI and gateway: configuration, start, health."""

@@ -15,20 +15,20 @@ RESERVED = (
     "--user-directory", "--models-directory", "--extra-model-paths-config", "--enable-cors-header", "--tls-keyfile",
     "--tls-certfile", "--enable-manager", "--enable-manager-legacy-ui", "--front-end-version", "--front-end-root",
 )  # fmt: skip
-"""What decides who reaches ComfyUI, where its files are, or what code it loads: ours to set, or not at all."""
+"""Arguments that control access to ComfyUI, its folders, or the code it loads; the stack file must not set them."""
 
 
 def validate_arguments(arguments: Sequence[str]) -> None:
-    """Raise InstallError for an argument that is not the stack file's to set."""
+    """Raise InstallError for an argument that the stack file must not set."""
     for argument in arguments:
         name = argument.split("=", 1)[0]
-        # argparse takes unambiguous beginnings of an option for the option.
+        # argparse accepts unambiguous abbreviations of options.
         if len(name) > 2 and any(reserved.startswith(name) for reserved in RESERVED):
             raise InstallError(f"comfyui.args: {name} is set by the installer; remove it from the stack file")
 
 
 def command(spec: ServiceSpec, layout: Layout, environ: Mapping[str, str]) -> list[str]:
-    """Return the command; ComfyUI listens on loopback only and writes no workflow into its images."""
+    """Return ComfyUI's command; it listens on loopback only and does not write workflows into images."""
     base, service = layout.base, spec.comfyui
     python = layout.local / spec.gateway.python
     program = layout.bundles / spec.bundle / "provisioning" / "services" / "confine.py"

@@ -1,8 +1,8 @@
-"""Starts a program with parts of the file system out of its reach: Landlock, the kernel's own sandbox.
+"""Run a program with restricted access to the file system by Landlock, the kernel's sandbox.
 
-It stands alone (no import of ours), for it runs as ComfyUI's user: `confine.py --landlock --hide A --read B --write C
--- command`. Whatever is not hidden stays as the user has it; below what is hidden, `--read` and `--write` open parts.
-Only files are ruled, never ioctls of devices: a GPU works as before.
+It imports no other module of the project, because it runs as ComfyUI's user: `confine.py --landlock --hide A --read B
+--write C -- command`. Access outside of hidden folders is not changed; `--read` and `--write` allow parts of hidden
+folders. Only file access is restricted, not ioctls of devices, so that GPUs work.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 TRUNCATE_ABI = 3
-"""The first that rules truncation too (Linux 6.2). Before it a file that can be read could be emptied, unless the calls
-that do so are refused: a filter of them is known for x86-64."""
+"""First Landlock version that restricts truncation (Linux 6.2). Before it, a readable file could be truncated, so a
+seccomp filter refuses those calls; the filter exists for x86-64."""
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 NO_NEW_PRIVILEGES = 38
 READ = 1 << 0 | 1 << 2 | 1 << 3
 """LANDLOCK_ACCESS_FS_EXECUTE, READ_FILE and READ_DIR."""
 EVERYTHING = (1 << 15) - 1
-"""All rights over files of ABI 3; LANDLOCK_ACCESS_FS_IOCTL_DEV, bit 15, is left alone."""
+"""All file rights of ABI 3; LANDLOCK_ACCESS_FS_IOCTL_DEV, bit 15, is not restricted."""
 KNOWN_TO = {1: (1 << 13) - 1, 2: (1 << 14) - 1}
-"""What the first two versions can rule."""
+"""File rights of the first two versions."""
 OF_A_FILE = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14
-"""What a rule for something that is no directory may grant: execute, write, read, truncate."""
+"""Rights that apply to a file that is not a directory: execute, write, read, truncate."""
 WAIT_SECONDS = 0.2
 
 SET_SECCOMP, MODE_FILTER = 22, 2
@@ -39,7 +39,7 @@ SECCOMP_ERRNO, SECCOMP_ALLOW = 0x00050000, 0x7FFF0000
 X86_64, X32_BIT = 0xC000003E, 0x40000000
 LOAD, AND, RETURN = 0x20, 0x54, 0x06
 JUMP_ALWAYS, JUMP_EQUAL, JUMP_NOT_LESS, JUMP_SET = 0x05, 0x15, 0x35, 0x45
-"""Operations of classic BPF: a word of the call's data, and-ing, an answer, and jumps over so many lines."""
+"""Operations of classic BPF: load a word of the call's data, bitwise and, return, and relative jumps."""
 
 
 class _Rule(ctypes.Structure):
@@ -48,31 +48,31 @@ class _Rule(ctypes.Structure):
 
 
 def abi() -> int:
-    """Return the version of Landlock that the kernel offers; 0 where there is none."""
+    """Return the kernel's Landlock version; 0 without Landlock."""
     found: int = ctypes.CDLL(None).syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1)
     return max(0, found)
 
 
 def is_available() -> bool:
-    """Say whether the kernel can confine a program as this module needs it."""
+    """Return whether the kernel supports what this module needs."""
     return abi() >= (1 if os.uname().machine == "x86_64" else TRUNCATE_ABI)
 
 
 def open_parts(top: Path, hidden: Sequence[Path]) -> Iterator[Path]:
-    """Yield the largest trees below `top` that neither hold nor are one of the hidden ones."""
+    """Yield the largest trees below `top` that contain no hidden path and are not hidden."""
     if top in hidden:
         return
     if not any(top in path.parents for path in hidden):
         yield top
         return
     for child in _children(top):
-        # What a link leads to is reached through a rule of its own place, or is not to be reached.
+        # The target of a link has a rule of its own or is hidden.
         if not child.is_symlink():
             yield from open_parts(child, hidden)
 
 
 def _children(directory: Path) -> list[Path]:
-    """Return what lies in a directory; nothing where it may only be passed through."""
+    """Return the entries of a directory; none without permission to list it."""
     try:
         return sorted(directory.iterdir())
     except PermissionError:
@@ -80,10 +80,10 @@ def _children(directory: Path) -> list[Path]:
 
 
 def filter_lines() -> list[tuple[int, int, int, int]]:
-    """Return a classic BPF program for x86-64 that refuses what empties a file without opening it for writing.
+    """Return a classic BPF program for x86-64 that refuses truncation of a file that is not opened for writing.
 
-    It refuses truncate(2), opening with O_TRUNC but neither O_WRONLY nor O_RDWR, and, as if the kernel did not know
-    them, openat2(2) and io_uring_setup(2), whose flags a filter cannot see, and other calling conventions.
+    It refuses truncate(2) and opening with O_TRUNC but neither O_WRONLY nor O_RDWR. It answers ENOSYS to openat2(2) and
+    io_uring_setup(2), whose flags a filter cannot read, and to other calling conventions.
     """
     refused, unknown, allowed = SECCOMP_ERRNO | errno.EACCES, SECCOMP_ERRNO | errno.ENOSYS, SECCOMP_ALLOW
     return [
@@ -113,7 +113,7 @@ def filter_lines() -> list[tuple[int, int, int, int]]:
 
 
 class Ruleset:
-    """A Landlock ruleset that is being filled."""
+    """A Landlock ruleset."""
 
     def __init__(self, version: int) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -122,7 +122,7 @@ class Ruleset:
         self._descriptor = self._call(CREATE_RULESET, ctypes.byref(handled), ctypes.c_size_t(8), 0)
 
     def allow(self, path: Path, access: int) -> None:
-        """Grant rights over a file, or over a directory and all below it; what is not there is passed over."""
+        """Grant rights to a file, or to a directory and everything below it; a missing path is ignored."""
         try:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:
@@ -135,7 +135,7 @@ class Ruleset:
             os.close(descriptor)
 
     def enforce(self) -> None:
-        """Confine this process and all it will ever start."""
+        """Restrict this process and its future child processes."""
         if self._libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS)")
         self._call(RESTRICT_SELF, self._descriptor, 0)
@@ -159,7 +159,7 @@ class Ruleset:
 
 
 def confine(version: int, hidden: Sequence[Path], readable: Sequence[Path], writable: Sequence[Path]) -> None:
-    """Confine this process by a version of Landlock; raises OSError when the kernel does not let it."""
+    """Restrict this process with a Landlock version; raises OSError when the kernel refuses it."""
     ruleset = Ruleset(version)
     for path in open_parts(Path("/"), [Path(os.path.realpath(path)) for path in hidden]):
         ruleset.allow(path, EVERYTHING)
@@ -172,10 +172,10 @@ def confine(version: int, hidden: Sequence[Path], readable: Sequence[Path], writ
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--landlock", action="store_true", help="confine it; otherwise only wait and start")
-    parser.add_argument("--version", type=int, default=TRUNCATE_ABI, help="the newest version of Landlock to use")
-    parser.add_argument("--wait", type=Path, help="a file that must be there first")
-    parser.add_argument("--directory", type=Path, required=True, help="the program's working directory")
+    parser.add_argument("--landlock", action="store_true", help="restrict access; otherwise only wait and start")
+    parser.add_argument("--version", type=int, default=TRUNCATE_ABI, help="newest Landlock version to use")
+    parser.add_argument("--wait", type=Path, help="wait until this file exists")
+    parser.add_argument("--directory", type=Path, required=True, help="working directory of the program")
     for name in ("hide", "read", "write"):
         parser.add_argument(f"--{name}", type=Path, action="append", default=[])
     parser.add_argument("command", nargs="+")
@@ -183,14 +183,16 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Wait, confine, become the program."""
+    """Wait, restrict access, and execute the program."""
     arguments = _arguments()
     while arguments.wait and not arguments.wait.exists():
         time.sleep(WAIT_SECONDS)
     if arguments.landlock:
         version = min(abi(), arguments.version)
         confine(version, arguments.hide, arguments.read, arguments.write)
-        sys.stderr.write("confine: this program reaches its own folders and the models, and nothing else of ours\n")
+        sys.stderr.write(
+            "confine: this program can access its own folders and the models, but no other file of the installation\n"
+        )
     os.chdir(arguments.directory)
     os.execv(arguments.command[0], arguments.command)  # noqa: S606
 

@@ -1,7 +1,6 @@
-"""`boot/start database backup|restore` on the pod: the gateway's database to standard output, or from standard input.
+"""`boot/start database backup|restore` on the pod: back up the gateway's database to standard output, or restore it.
 
-The work is the gateway's own command, done as the gateway's user. For a restore the gateway is stopped and, whatever
-came of it, started again.
+It runs the gateway's command as the gateway's user. A restore stops the gateway and always starts it again.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from provisioning.services import supervisor
 from provisioning.services.service_spec import ServiceSpec, read
 
 LIMIT_SECONDS = 3600
-"""How long the gateway's command may take."""
+"""Time limit of the gateway's command, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,14 @@ class DatabaseTool:
         with self._passing() as file:
             status = self._gateway("backup", file)
             if status == 0:
-                # As it is, no link: the directory is not ours, and we may read everything.
+                # No links are followed: the gateway owns the directory, and this process can read every file.
                 with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW), "rb") as copy:
                     shutil.copyfileobj(copy, target)
                 target.flush()
         return status
 
     def restore(self, source: BinaryIO) -> int:
-        """Put the backup that a stream holds in the database's place; returns the command's exit status."""
+        """Replace the database with the backup in a stream; return the command's exit status."""
         with self._passing() as file:
             self._receive(source, file)
             stopped, said = supervisor.control(self._python, self.layout, "stop", "gateway")
@@ -62,7 +61,7 @@ class DatabaseTool:
 
     @contextmanager
     def _passing(self) -> Iterator[Path]:
-        """Return a file in the gateway's directory for what passes through, and delete it afterwards."""
+        """Yield a temporary file in the gateway's directory, and delete it afterwards."""
         file = self.layout.gateway_data / f"passing-{os.getpid()}"
         try:
             yield file
@@ -70,7 +69,7 @@ class DatabaseTool:
             file.unlink(missing_ok=True)
 
     def _receive(self, source: BinaryIO, file: Path) -> None:
-        # Exclusive, and its owner set by descriptor: the directory is the gateway's, which may have put a link there.
+        # Created exclusively, with its owner set by descriptor: the gateway owns the directory and could create a link.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as copy:
             if (owner := users.owner(users.GATEWAY, self.layout)) is not None:
@@ -83,7 +82,7 @@ class DatabaseTool:
         owner = users.owner(users.GATEWAY, self.layout)
         uid, gid = owner if owner is not None else (None, None)
         groups: list[int] | None = [] if owner is not None else None
-        # What it says is for people: standard output is the copy's.
+        # Messages go to standard error, because standard output is the backup.
         done = subprocess.run(
             [*command, str(file)], cwd=program.directory, env=dict(program.environment), stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno(), check=False, timeout=LIMIT_SECONDS, user=uid, group=gid, extra_groups=groups,
@@ -97,7 +96,7 @@ def main() -> int:
     layout = Layout.from_env(os.environ)
     spec = read(layout)
     if sys.argv[1:] not in (["backup"], ["restore"]) or spec is None:
-        sys.stderr.write("database: say backup or restore, on a pod that is installed\n")
+        sys.stderr.write("usage: database backup|restore, on a pod with an installation\n")
         return 2
     tool = DatabaseTool(layout, spec)
     return tool.backup(sys.stdout.buffer) if sys.argv[1] == "backup" else tool.restore(sys.stdin.buffer)

@@ -1,7 +1,7 @@
-"""Deletes files of ComfyUI's, as ComfyUI's own user: a mistake or a trap can cost no more than ComfyUI could itself.
+"""Delete files of ComfyUI as ComfyUI's user, so that an error or attack has no more rights than ComfyUI itself.
 
-Standard input is a JSON list of [folder, path] pairs; the arguments are ComfyUI's base directory and when the request
-was written, in nanoseconds since the epoch: a file that was written later is a new one and stays.
+Standard input is a JSON list of [folder, path] pairs; the arguments are ComfyUI's base directory and the time of the
+request in nanoseconds since the epoch. Files that were written later are new and are kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from provisioning.helper_requests import FOLDERS
 
 REFUSED = 3
-"""The exit status when all was done but for what cannot be deleted, however often it is tried."""
+"""Exit status when the remaining files can never be deleted."""
 
 _FINAL = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM})
 
@@ -25,12 +25,12 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 def delete_file(base: str, folder: str, path: str, asked_ns: int) -> None:
-    """Delete one file that was not written after the request for it, and the folders above it that are empty then.
+    """Delete one file if it was not written after the request, and its parent folders if they are then empty.
 
-    What is gone already is as good as deleted. No link is followed on the way: a node may have put one anywhere.
+    A missing file counts as deleted. Links are not followed, because a node may have created one anywhere.
 
     Raises:
-        ValueError: The folder or the path is none that may be deleted, or a folder is there.
+        ValueError: The folder or the path is not allowed, or the path is a folder.
         OSError: It cannot be deleted.
     """
     parts = path.split("/")
@@ -47,16 +47,16 @@ def _delete_below(directory: int, parts: list[str], asked_ns: int) -> None:
         return
     with _opened(name, directory) as inner:
         _delete_below(inner, rest, asked_ns)
-    # Not empty, or another job writes there just now: then it stays.
+    # It is not empty, or another job is writing there.
     with suppress(OSError):
         os.rmdir(name, dir_fd=directory)
 
 
 def _delete(directory: int, name: str, asked_ns: int) -> None:
     found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    # A folder holds what belongs to many: it goes when it is empty, and never by its name.
+    # A folder can contain files of several owners, so it is deleted only when it is empty.
     if stat.S_ISDIR(found.st_mode):
-        raise ValueError(f"{name}: a folder, and only files are deleted")
+        raise ValueError(f"{name}: is a folder, and only files can be deleted")
     if found.st_mtime_ns <= asked_ns:
         os.unlink(name, dir_fd=directory)
 
@@ -71,7 +71,7 @@ def _opened(path: str, directory: int | None = None) -> Iterator[int]:
 
 
 def _pairs(request: bytes) -> list[tuple[str, str]]:
-    """Return the folders and paths that a request names; raises ValueError for one of another form."""
+    """Parse a request; raises ValueError when it is invalid."""
     pairs = json.loads(request)
     plain = isinstance(pairs, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in pairs)
     if not plain or not all(isinstance(text, str) for pair in pairs for text in pair):
@@ -80,7 +80,7 @@ def _pairs(request: bytes) -> list[tuple[str, str]]:
 
 
 def _failures(base: str, asked_ns: int, request: bytes) -> Iterator[OSError | ValueError]:
-    """Delete all that can be deleted, and yield why the rest cannot."""
+    """Delete the files, and yield an error for each failure."""
     try:
         pairs = _pairs(request)
     except ValueError as error:
@@ -94,10 +94,10 @@ def _failures(base: str, asked_ns: int, request: bytes) -> Iterator[OSError | Va
 
 
 def main() -> None:
-    """Delete all that standard input names; ends with status 1 when something may be deleted later, else REFUSED."""
+    """Delete the files on standard input; exit with 1 when a retry may succeed, or REFUSED when it cannot."""
     failures = list(_failures(sys.argv[1], int(sys.argv[2]), sys.stdin.buffer.read()))
     for error in failures:
-        sys.stderr.write(f"sweep: {error}\n")
+        sys.stderr.write(f"delete_files: {error}\n")
     again = any(isinstance(error, OSError) and error.errno not in _FINAL for error in failures)
     sys.exit(1 if again else REFUSED if failures else 0)
 

@@ -1,4 +1,4 @@
-"""The gateway's configuration, rendered on every start: after a migration the pod has another id and another name."""
+"""The gateway's configuration, rendered at every start, because a migration changes the pod's id and host name."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from provisioning.services.service_spec import GatewayService, ServiceSpec
 
 
 def hosts(service: GatewayService, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names the gateway answers to: the one RunPod's proxy gives this pod, and those that were set."""
+    """Return the gateway's host names: that of RunPod's proxy, and those in the options."""
     own = contract.gateway_host(environ.get("RUNPOD_POD_ID", ""))
     return (own, *service.plan.options.get("hosts", ()))
 
 
 def render(spec: ServiceSpec, layout: Layout, environ: Mapping[str, str]) -> str:
-    """Return the configuration as JSON; it holds the pepper and the first keys."""
+    """Return the configuration as JSON; it contains the pepper and the first keys."""
     service = spec.gateway
     config = {
         **service.plan.options,
-        "host": "0.0.0.0",  # noqa: S104  (RunPod's proxy reaches it from outside; it is the one thing meant to be reached)
+        "host": "0.0.0.0",  # noqa: S104  (RunPod's proxy connects to it from outside)
         "port": port(contract.GATEWAY_PORT, environ),
         "upstream": f"http://127.0.0.1:{port(contract.COMFYUI_PORT, environ)}",
         "database": service.database or str(layout.gateway_data / "gateway.db"),
         "log": str(layout.gateway_log),
-        # Of installations whose database lay on the volume.
+        # The database of older installations, on the volume.
         "former_database": str(layout.home / "gateway" / "gateway.db"),
         "files": str(layout.files),
         "isolation": isolation.current(layout).value,

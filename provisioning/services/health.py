@@ -1,4 +1,4 @@
-"""Waits until the services answer, and says why when they do not."""
+"""Wait until the services answer, or raise an error with the end of their log."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LOG_BYTES = 16384
 
 
 def answers(url: str, headers: Mapping[str, str]) -> bool:
-    """Say whether a URL answers 200."""
+    """Return whether a request to a URL is answered with 200."""
     request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310  (always http://127.0.0.1)
     try:
-        # Without the machine's proxy settings: this is the pod's own loopback.
+        # The machine's proxy settings do not apply to the loopback address.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=PROBE_SECONDS) as response:
             return bool(response.status == 200)
@@ -33,22 +33,22 @@ def answers(url: str, headers: Mapping[str, str]) -> bool:
 
 
 @dataclass(frozen=True)
-class Awaited:
-    """A service that is to answer."""
+class AwaitedService:
+    """A service that has to answer."""
 
     name: str
     answers: Callable[[], bool]
     failing: Callable[[], bool]
-    """Whether it ends as soon as it is started; asked every five seconds."""
+    """Returns whether it keeps ending after its start; called every five seconds."""
     log: Path
     limit: float
-    """Seconds until it is given up, counted from when its log last grew."""
+    """Time limit in seconds, counted from the last growth of its log."""
     doing: str = "is starting"
-    """What it does meanwhile, for people."""
+    """Its activity, for the progress messages."""
 
 
 def wait_for(
-    service: Awaited,
+    service: AwaitedService,
     report: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -56,7 +56,7 @@ def wait_for(
     """Return when the service answers.
 
     Raises:
-        InstallError: It does not within its limit, or was seen failing MAX_FAILING times in a row; with its log's end.
+        InstallError: It did not answer in time, or was failing MAX_FAILING times in a row; with the end of its log.
     """
     began = moved = clock()
     said = in_a_row = 0.0
@@ -71,17 +71,17 @@ def wait_for(
             said = waited
             in_a_row = in_a_row + 1 if service.failing() else 0
             if in_a_row == MAX_FAILING:
-                raise _gave_up(service, "ends as often as it is started")
+                raise _gave_up(service, "keeps ending right after its start")
             report(f"{service.name} {service.doing} ({waited:.0f} s)")
         sleep(PAUSE_SECONDS)
 
 
-def _gave_up(service: Awaited, how: str) -> InstallError:
+def _gave_up(service: AwaitedService, how: str) -> InstallError:
     return InstallError(f"{service.name} {how}; its log ends with:\n{log_tail(service.log)}")
 
 
 def log_size(log: Path) -> int:
-    """Return a log's length in bytes; 0 where there is none."""
+    """Return a log's length in bytes; 0 without a log."""
     try:
         return log.stat().st_size
     except OSError:
@@ -89,7 +89,7 @@ def log_size(log: Path) -> int:
 
 
 def log_tail(log: Path) -> str:
-    """Return a log's last lines; a sentence where there is none."""
+    """Return a log's last lines, or a note that there is no log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - LOG_BYTES))

@@ -1,8 +1,8 @@
-"""What keeps ComfyUI's user out of the volume and of the gateway's folders, whatever modes the volume shows.
+"""Isolation of ComfyUI's user from the volume and the gateway's folders, independent of the volume's file modes.
 
-landlock  ComfyUI runs confined by the kernel; of the volume it reads the models.
-folder    The folder that the volume is mounted in is closed to it; models are copied to the container disk.
-none      Nothing does: the stack file says so, or all services run as one user, as in the emulator's process runtime.
+landlock  The kernel restricts ComfyUI's file access; on the volume it can read the models only.
+folder    ComfyUI cannot enter the folder in which the volume is mounted; models are copied to the container disk.
+none      No isolation: the stack file accepts it, or all services run as one user, as in the process runtime.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from provisioning.layout import Layout
 from provisioning.services import confine
 
 RESERVE_BYTES = 4 << 30
-"""Left free on the container disk beside copied models: ComfyUI writes its pictures there."""
+"""Free space to keep on the container disk beside copied models, for ComfyUI's images."""
 
 
 class Isolation(StrEnum):
-    """How ComfyUI is kept apart."""
+    """The isolation of ComfyUI."""
 
     LANDLOCK = "landlock"
     FOLDER = "folder"
@@ -32,7 +32,7 @@ class Isolation(StrEnum):
 
 
 class Allowed(StrEnum):
-    """What the stack file asks for."""
+    """The setting in the stack file."""
 
     AUTO = "auto"
     FOLDER = "folder"
@@ -40,15 +40,15 @@ class Allowed(StrEnum):
 
 
 def decide(allowed: str, layout: Layout, missing_bytes: int) -> Isolation:
-    """Return the strongest that can be had here.
+    """Return the strongest isolation that is available.
 
     Args:
-        allowed: A value of Allowed; `folder` leaves Landlock aside, `none` accepts it when nothing isolates.
+        allowed: A value of Allowed; `folder` does not use Landlock, `none` accepts a pod without isolation.
         layout: The pod's paths.
-        missing_bytes: What copies of the models would still take on the container disk.
+        missing_bytes: Size of the models that still have to be copied to the container disk.
 
     Raises:
-        InstallError: Nothing isolates here and the stack file does not accept that.
+        InstallError: No isolation is available and the stack file does not accept that.
     """
     if allowed != Allowed.FOLDER and confine.is_available():
         return Isolation.LANDLOCK
@@ -60,21 +60,21 @@ def decide(allowed: str, layout: Layout, missing_bytes: int) -> Isolation:
     if allowed == Allowed.NONE:
         return Isolation.NONE
     raise InstallError(
-        f"this host's kernel has no Landlock that serves (version {confine.abi()}), and the models do not fit on the "
-        f"container disk ({missing / 1e9:.1f} GB too little), so custom nodes could read and delete what lies on the "
+        f"this host's kernel has no sufficient Landlock (version {confine.abi()}), and the models do not fit on the "
+        f"container disk ({missing / 1e9:.1f} GB too little), so custom nodes could read and delete files on the "
         "volume. Raise pod.diskGb, take another GPU type or data centre, or accept it with `isolation: none` under "
         "comfyui-runpod:pod in the stack file"
     )
 
 
 def missing_bytes(layout: Layout, models: Iterable[str]) -> int:
-    """Return what the copies of stored models will take that are not made yet."""
+    """Return the total size of stored models that are not copied yet."""
     missing = (name for name in set(models) if not (layout.model_copies / name).exists())
     return sum((layout.model_store / name).stat().st_size for name in missing)
 
 
 def current(layout: Layout) -> Isolation:
-    """Return what was decided for this container; before that, the one that closes most."""
+    """Return this container's isolation; before the decision, the strictest one."""
     try:
         return Isolation(layout.isolation.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -82,9 +82,9 @@ def current(layout: Layout) -> Isolation:
 
 
 def apply(layout: Layout, isolation: Isolation) -> None:
-    """Make it so for what is started from now on; ends what was started under another isolation in this container.
+    """Apply an isolation to future processes; kill those that were started with another one in this container.
 
-    Stop ComfyUI first: supervisord would start it again as it was. Raises InstallError, OSError.
+    Stop ComfyUI first, because supervisord would restart it unchanged. Raises InstallError, OSError.
     """
     if is_other(layout, isolation) and users.in_charge(layout):
         processes.end_all(users.COMFYUI)
@@ -93,7 +93,7 @@ def apply(layout: Layout, isolation: Isolation) -> None:
 
 
 def is_other(layout: Layout, isolation: Isolation) -> bool:
-    """Say whether ComfyUI may have been started under another isolation in this container."""
+    """Return whether ComfyUI may have been started with another isolation in this container."""
     return layout.isolation.exists() and current(layout) is not isolation
 
 
@@ -102,7 +102,7 @@ def _existing(path: Path) -> Path:
 
 
 def close_volume(layout: Layout, isolation: Isolation) -> None:
-    """Give the folder that the volume is mounted in its mode: who may pass, and that nobody may list it."""
+    """Set the mode of the folder in which the volume is mounted: allowed users can traverse but not list it."""
     parent = layout.volume_parent
     group = users.owner(users.GATEWAY, layout)
     if group:
@@ -111,17 +111,17 @@ def close_volume(layout: Layout, isolation: Isolation) -> None:
 
 
 def model_directory(layout: Layout, isolation: Isolation) -> Path:
-    """Return where ComfyUI's links to models lead."""
+    """Return the directory that ComfyUI's links to models point to."""
     return layout.model_copies if isolation is Isolation.FOLDER else layout.model_store
 
 
 def launch(layout: Layout, isolation: Isolation, python: Path, program: Path, source: Path) -> list[str]:
-    """Return the command that ComfyUI's own is appended to.
+    """Return the prefix of ComfyUI's command.
 
     Args:
         layout: The pod's paths.
-        isolation: What was decided.
-        python: An interpreter that is there from the beginning; ComfyUI's own is unpacked later.
+        isolation: The isolation of this container.
+        python: An interpreter that is unpacked before ComfyUI's.
         program: The file of provisioning.services.confine.
         source: ComfyUI's working directory.
     """

@@ -1,8 +1,8 @@
-"""The gateway's port while no gateway listens: whoever took it then would be sent the keys of clients.
+"""Reservation of the gateway's port while no gateway listens: another listener would receive the clients' keys.
 
-ComfyUI's user, as whom custom nodes run, could wait for such a moment. The kernel lets a port be shared (SO_REUSEPORT)
-only by sockets that one user made. So a socket made as the gateway's user is bound, never listens, and stays open in
-supervisord for as long as that lives; only the gateway can bind beside it.
+Custom nodes, which run as ComfyUI's user, could bind it meanwhile. The kernel allows SO_REUSEPORT only between sockets
+of one user. So supervisord keeps a bound socket of the gateway's user that never listens; then only the gateway can
+bind the port as well.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import os
 import socket
 
 DESCRIPTOR = 4
-"""supervisord closes what it inherits from 5 on, and hands none of it to its programs."""
+"""supervisord closes inherited descriptors from 5, and does not pass on the others to its programs."""
 
 
 def hold(port: int, user: int) -> None:
-    """Keep a port for a user, for as long as this process or what it becomes lives.
+    """Reserve a port for a user during the lifetime of this process, including a program that it executes.
 
-    Takes the file descriptor DESCRIPTOR. Raises OSError when another process has the port.
+    Uses the file descriptor DESCRIPTOR. Raises OSError when another process has the port.
     """
     before = os.geteuid()
     os.seteuid(user)

@@ -1,6 +1,6 @@
-"""Puts in place what ComfyUI needs, after the container disk was lost: sources, packages, nodes, models.
+"""Restore ComfyUI's files after the container disk was lost: sources, packages, nodes, models.
 
-supervisord runs it beside the gateway, which answers meanwhile; ComfyUI's launcher waits for the file `prepared`.
+supervisord runs it in parallel with the gateway; ComfyUI's launcher waits for the file `prepared`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ COPY_BYTES = 1 << 20
 
 
 def prepare(layout: Layout, spec: ServiceSpec, key: str, isolation: Isolation, say: Callable[[str], None]) -> None:
-    """Make everything that is missing; killed anywhere, the next run goes on.
+    """Restore missing files; an interrupted run is continued by the next one.
 
     Raises:
-        InstallError: An archive is not what this stack wrote.
+        InstallError: This stack did not write an archive.
         OSError: The volume or the container disk fails.
     """
     for tree in spec.comfyui.trees:
@@ -42,7 +42,7 @@ def prepare(layout: Layout, spec: ServiceSpec, key: str, isolation: Isolation, s
 
 
 def decided(layout: Layout, spec: ServiceSpec) -> Isolation:
-    """Return how ComfyUI is kept apart on this host; raises InstallError where nothing can."""
+    """Return the isolation of ComfyUI on this host; raises InstallError when none is available."""
     copies = missing_bytes(layout, [sha256 for _, sha256 in spec.comfyui.models])
     return decide(spec.isolation, layout, copies)
 
@@ -75,7 +75,7 @@ def _copy_models(layout: Layout, names: set[str], say: Callable[[str], None]) ->
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file off the volume; a link there could lead to what ComfyUI must not read."""
+    """Copy a file from the volume without following a link, which could point to files that ComfyUI must not read."""
     descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file, target.open("wb") as copy:
         shutil.copyfileobj(file, copy, COPY_BYTES)
@@ -96,7 +96,7 @@ def _say(text: str) -> None:
 
 
 def main(sleep: Callable[[float], None] = time.sleep) -> int:
-    """Do it once; 1 when it did not succeed, and supervisord tries again."""
+    """Run once; return 1 after a failure, so that supervisord tries again."""
     os.umask(0o022)
     layout = Layout.from_env(os.environ)
     key = pod_environ.read(layout).get(contract.VOLUME_KEY_VARIABLE, "")
@@ -108,11 +108,11 @@ def main(sleep: Callable[[float], None] = time.sleep) -> int:
         isolation = decided(layout, spec)
         prepare(layout, spec, key, isolation, _say)
     except (InstallError, OSError) as error:
-        _say(f"ComfyUI cannot start: {error}; it is tried again, and `make up` makes anew what is missing")
-        # Whatever fails was read from the volume, perhaps gigabytes of it.
+        _say(f"ComfyUI cannot start: {error}; it will be tried again, and `make up` repairs missing files")
+        # The failed attempt may have read gigabytes from the volume.
         sleep(PAUSE_SECONDS)
         return 1
-    _say("ComfyUI has what it needs")
+    _say("ComfyUI's files are in place")
     return 0
 
 

@@ -1,10 +1,9 @@
-"""Does for the gateway what its user has no right to: restarts a broken ComfyUI, has old files deleted.
+"""The privileged helper, which restarts ComfyUI and deletes its old files for the unprivileged gateway.
 
-supervisord runs it as an event listener, as the user that supervisord runs as, and wakes it every five seconds. The
-gateway asks through files (provisioning.helper_requests). Of those only the names and the fact that they are there
-count here; what a deletion says is read by provisioning.services.delete_files, as ComfyUI's user, who could delete
-those files anyway. So whoever takes the gateway over can have ComfyUI restarted, and files of ComfyUI's deleted, and
-nothing else.
+supervisord runs it as an event listener with its own user, and triggers it every five seconds. The gateway's requests
+are files (provisioning.helper_requests), of which this process uses only the names. The content of a deletion is read
+by provisioning.services.delete_files as ComfyUI's user, who could delete those files anyway. So an attacker who
+controls the gateway can only restart ComfyUI and delete ComfyUI's files.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ from provisioning.services import delete_files, service_spec
 from provisioning.vault import archives
 
 BETWEEN_RESTARTS_SECONDS = 30.0
-"""A gateway that asks without end must not keep ComfyUI from ever coming up."""
+"""Minimum interval, so that continuous requests do not prevent ComfyUI from starting."""
 AFTER_FAILURE_SECONDS = 600.0
-SWEEP_SECONDS = 300.0
+DELETION_SECONDS = 300.0
 MARK_SECONDS = 3600.0
-"""How often the archives that this pod would start from are marked as used: what nobody marks for a day goes."""
+"""Interval of marking this pod's archives as used; archives that are unused for a day are removed."""
 
 
 class PrivilegedHelper:
-    """Looks into the directory of requests and does what they ask for."""
+    """Polls the directory of requests and carries them out."""
 
     def __init__(
         self, layout: Layout, restart: Callable[[], None], clock: Callable[[], float] = time.monotonic
@@ -45,14 +44,14 @@ class PrivilegedHelper:
         self._restarted_at = float("-inf")
         self._failed_at: dict[str, float] = {}
         self._marked_at = float("-inf")
-        # What a former life of the pod asked for was done by the start of this one.
+        # The container's start has fulfilled an earlier restart request.
         with suppress(FileNotFoundError):
             (layout.requests / RESTART).unlink()
 
-    def look(self) -> None:
-        """Do all that is asked for now; raises OSError."""
+    def poll(self) -> None:
+        """Carry out all pending requests; raises OSError."""
         self._mark()
-        # Its own parent is root's, so nobody can put a link in the directory's place.
+        # Root owns the parent directory, so the directory cannot be replaced with a link.
         directory = os.open(self._layout.requests, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             for name in sorted(os.listdir(directory)):  # noqa: PTH208 - beside descriptors
@@ -61,7 +60,7 @@ class PrivilegedHelper:
                     self._restarted_at = self._clock()
                     self._restart()
                 elif name.endswith(DELETION_SUFFIX) and not name.startswith("."):
-                    self._sweep(directory, name)
+                    self._delete(directory, name)
         finally:
             os.close(directory)
 
@@ -72,21 +71,23 @@ class PrivilegedHelper:
         if (wanted := service_spec.read(self._layout)) is not None:
             archives.mark_used(self._layout, wanted.archives)
 
-    def _sweep(self, directory: int, name: str) -> None:
+    def _delete(self, directory: int, name: str) -> None:
         if self._clock() - self._failed_at.get(name, float("-inf")) < AFTER_FAILURE_SECONDS:
             return
         request = _read(directory, name)
-        status = self._run_sweep(request) if request is not None else 0
+        status = self._run_deletion(request) if request is not None else 0
         if status not in {0, delete_files.REFUSED}:
-            _say(f"{name} could not be done; it is tried again in {AFTER_FAILURE_SECONDS:.0f} s")
+            _say(f"{name} failed; it will be tried again in {AFTER_FAILURE_SECONDS:.0f} s")
             self._failed_at[name] = self._clock()
             return
         if status == delete_files.REFUSED:
-            _say(f"error: {name} names what cannot be deleted, see above; the rest is done, and it is not tried again")
+            _say(
+                f"error: {name} names files that cannot be deleted, see above; the others are deleted, without a retry"
+            )
         self._failed_at.pop(name, None)
         os.unlink(name, dir_fd=directory)
 
-    def _run_sweep(self, request: Request) -> int:
+    def _run_deletion(self, request: DeletionRequest) -> int:
         owner = users.owner(users.COMFYUI, self._layout)
         ids: dict[str, Any] = {"user": owner[0], "group": owner[1], "extra_groups": []} if owner else {}
         command = [
@@ -96,23 +97,23 @@ class PrivilegedHelper:
             str(self._layout.base),
             str(request.asked_ns),
         ]
-        # Its output is ours, and ours is the protocol with supervisord: only what it complains of goes anywhere.
+        # Standard output is the protocol with supervisord, so only the child's errors are passed on.
         done = subprocess.run(
-            command, input=request.body, stdout=subprocess.DEVNULL, timeout=SWEEP_SECONDS, check=False, **ids
+            command, input=request.body, stdout=subprocess.DEVNULL, timeout=DELETION_SECONDS, check=False, **ids
         )  # fmt: skip
         return done.returncode
 
 
-class Request(NamedTuple):
+class DeletionRequest(NamedTuple):
     """A request for deletions."""
 
     body: bytes
     asked_ns: int
-    """When it was written, by the clock of the container disk, which ComfyUI's files have as well."""
+    """Its modification time, by the clock of the container disk, which applies to ComfyUI's files as well."""
 
 
-def _read(directory: int, name: str) -> Request | None:
-    """Return what a request says; None for one that is no plain file of a fair size."""
+def _read(directory: int, name: str) -> DeletionRequest | None:
+    """Read a request; None when it is not a plain file within the size limit."""
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
     except OSError:
@@ -120,26 +121,26 @@ def _read(directory: int, name: str) -> Request | None:
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         plain = stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_size <= MAX_BYTES
-        return Request(file.read(MAX_BYTES), found.st_mtime_ns) if plain else None
+        return DeletionRequest(file.read(MAX_BYTES), found.st_mtime_ns) if plain else None
 
 
 def restart_with(server: Any, name: str = "comfyui") -> None:  # noqa: ANN401 - supervisor's proxy has no type
-    """Restart a program through supervisord's own interface, whatever state it is in."""
-    _say(f"restarting {name}: the gateway says it is broken")
-    # It may have ended by itself, and may be on its way up again: then that was the restart.
+    """Restart a program through supervisord's interface, in any state."""
+    _say(f"restarting {name}, as the gateway requested")
+    # It may have ended by itself and be starting already, which counts as the restart.
     with suppress(Fault):
         server.stopProcess(name)
     with suppress(Fault):
-        server.startProcess(name, False)  # noqa: FBT003 - XML-RPC takes no names; it means: without waiting
+        server.startProcess(name, False)  # noqa: FBT003 - XML-RPC takes no names; False means without waiting
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"caretaker: {text}\n")
+    sys.stderr.write(f"privileged-helper: {text}\n")
     sys.stderr.flush()
 
 
 def main() -> None:
-    """Look once for every event until supervisord ends us."""
+    """Poll once for every event until supervisord ends this process."""
     from supervisor import childutils  # type: ignore[import-untyped]  # noqa: PLC0415 - only supervisord's Python has it
 
     server = childutils.getRPCInterface(os.environ).supervisor
@@ -147,7 +148,7 @@ def main() -> None:
     while True:
         childutils.listener.wait(sys.stdin, sys.stdout)
         try:
-            helper.look()
+            helper.poll()
         except (OSError, subprocess.SubprocessError) as error:
             _say(str(error))
         childutils.listener.ok(sys.stdout)

@@ -1,6 +1,6 @@
-"""The first stage of a start with an empty container disk; boot.sh has unpacked this bundle and checked its hash.
+"""The first stage of a start with an empty container disk, after boot.sh has verified and unpacked this bundle.
 
-It unpacks the gateway's packages, opens the sealed record with them, and leaves the script that boot.sh then runs.
+It unpacks the gateway's packages, decrypts the sealed record with them, and writes the script that boot.sh runs next.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from provisioning.vault import archives
 
 
 def restore(layout: Layout, key: str) -> None:
-    """Bring the container disk to where boot/start can take over.
+    """Restore the container disk as far as boot/start needs it.
 
     Raises:
-        InstallError: Something on the volume is not what this stack wrote.
+        InstallError: This stack did not write a file on the volume.
         OSError: The volume or the container disk fails.
     """
     found = sealed_record.read(layout, key)
     python = layout.local / found.python
     if not python.exists():
         archives.unpack(layout, key, found.archive, python.parents[1])
-    service_spec.store(layout, sealed_record.opened(layout, key, found))
+    service_spec.store(layout, sealed_record.decrypt(layout, key, found))
     archives.mark_used(layout, [f"bundle-{found.bundle}"])
     write_script(layout, found.bundle)
 
 
 def main() -> int:
-    """Restore; 1 when that cannot be done."""
+    """Restore; return 1 after a failure."""
     os.umask(0o022)
     layout = Layout.from_env(os.environ)
     try:

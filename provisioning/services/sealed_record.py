@@ -1,6 +1,6 @@
-"""services.sealed: what the next start needs to know, signed as a whole and its secrets sealed.
+"""services.sealed: the signed record for the next start, with encrypted secrets.
 
-In clear stand the names of the two archives that a start unpacks before it can open the rest.
+The names of the two archives that a start needs to decrypt the rest are in plain text.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class Record:
     """The file's content."""
 
     bundle: str
-    """Name of the bundle's directory; boot.sh reads this member."""
+    """Name of the bundle's directory, which boot.sh reads."""
     python: str
-    """The gateway's interpreter, below our root on the container disk."""
+    """The gateway's interpreter, relative to the installation's root on the container disk."""
     archive: str
-    """The archive that holds it."""
+    """The archive that contains the interpreter."""
     sealed: str
-    """Desired, as AES-GCM text."""
+    """The ServiceSpec, encrypted with AES-GCM."""
 
 
 def store(layout: Layout, key: str, spec: ServiceSpec) -> None:
@@ -41,16 +41,16 @@ def read(layout: Layout, key: str) -> Record:
     """Return the record.
 
     Raises:
-        UntrustedFileError: It is not what this stack wrote.
-        FileNotFoundError: Nothing was installed on this volume yet.
+        UntrustedFileError: This stack did not write it.
+        FileNotFoundError: Nothing is installed on this volume yet.
     """
     return Record(**json.loads(signed.read(layout.sealed, key)))
 
 
-def opened(layout: Layout, key: str, record: Record) -> ServiceSpec:
-    """Return what is desired; the gateway's interpreter must be in place. Raises InstallError."""
+def decrypt(layout: Layout, key: str, record: Record) -> ServiceSpec:
+    """Decrypt the service specification with the gateway's interpreter, which must be unpacked; raises InstallError."""
     python: Path = layout.local / record.python
     try:
         return ServiceSpec.from_json(sealing.run(python, "open", key, record.sealed))
     except (KeyError, TypeError, ValueError) as error:
-        raise InstallError(f"{layout.sealed} has a form this program does not know; run `make up`") from error
+        raise InstallError(f"{layout.sealed} has an unknown format; run `make up`") from error

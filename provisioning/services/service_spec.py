@@ -1,4 +1,4 @@
-"""What the services are to be, as the installer decided it; a start after a restart needs nothing else."""
+"""The specification of both services, which is all that a restart needs."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from provisioning.layout import Layout
 
 @dataclass(frozen=True)
 class Tree:
-    """A directory that an archive on the volume is unpacked to."""
+    """A directory to which an archive on the volume is unpacked."""
 
     archive: str
     path: str
-    """Below our root on the container disk."""
+    """Path relative to the installation's root on the container disk."""
 
 
 @dataclass(frozen=True)
 class ComfyUIService:
-    """How ComfyUI is started; paths are relative to our root on the container disk."""
+    """ComfyUI's start; paths are relative to the installation's root on the container disk."""
 
     python: str
     source: str
     arguments: tuple[str, ...]
     revision: str
-    """Digest of what it loads besides its command: another one means a restart."""
+    """Digest of what it loads in addition to its command; a change causes a restart."""
     trees: tuple[Tree, ...] = ()
-    """What must be unpacked before it starts."""
+    """Trees that must be unpacked before it starts."""
     nodes: tuple[tuple[str, str], ...] = ()
     """Custom nodes: name and path."""
     models: tuple[tuple[str, str], ...] = ()
@@ -40,7 +40,7 @@ class ComfyUIService:
 
 @dataclass(frozen=True)
 class GatewayService:
-    """How the gateway is started."""
+    """The gateway's start."""
 
     python: str
     plan: GatewayPlan
@@ -48,11 +48,11 @@ class GatewayService:
     client_key: str = field(repr=False)
     admin_key: str = field(repr=False)
     database: str = field(default="", repr=False)
-    """URL of a shared PostgreSQL; empty means a file of the pod's own."""
+    """URL of a shared PostgreSQL database; empty means a file on the pod."""
 
     @property
     def archive(self) -> str:
-        """The archive that holds its interpreter and packages: `venvs/<archive>/bin/python`."""
+        """The archive with its interpreter and packages: `venvs/<archive>/bin/python`."""
         return PurePosixPath(self.python).parts[1]
 
 
@@ -64,9 +64,9 @@ class ServiceSpec:
     comfyui: ComfyUIService
     gateway: GatewayService
     isolation: str = "auto"
-    """What the stack file asks of the isolation of ComfyUI."""
+    """Isolation of ComfyUI in the stack file."""
     volume_gb: int = 0
-    """Size of the volume; 0 where nobody knows it."""
+    """Size of the volume; 0 when unknown."""
 
     @property
     def archives(self) -> tuple[str, ...]:
@@ -74,12 +74,12 @@ class ServiceSpec:
         return (f"bundle-{self.bundle}", self.gateway.archive, *(tree.archive for tree in self.comfyui.trees))
 
     def to_json(self) -> str:
-        """Return it as JSON with sorted keys; it holds secrets."""
+        """Return it as JSON with sorted keys; it contains secrets."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> ServiceSpec:
-        """Read it back; raises KeyError or TypeError on another form."""
+        """Parse it; raises KeyError or TypeError on an unknown format."""
         raw: dict[str, Any] = json.loads(text)
         service = raw["comfyui"]
         pairs = {name: tuple((first, second) for first, second in service[name]) for name in ("nodes", "models")}
@@ -92,7 +92,7 @@ class ServiceSpec:
 
 
 def read(layout: Layout) -> ServiceSpec | None:
-    """Return what is desired on this pod; None before the first installation, and before a start has opened it."""
+    """Return the specification; None before the first installation, and before a start has decrypted it."""
     try:
         return ServiceSpec.from_json(layout.service_spec.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -100,7 +100,7 @@ def read(layout: Layout) -> ServiceSpec | None:
 
 
 def store(layout: Layout, spec: ServiceSpec) -> None:
-    """Keep it on the container disk, for root alone."""
+    """Write it to the container disk, readable by root only."""
     write(layout.service_spec, spec.to_json(), mode=0o600)
 
 

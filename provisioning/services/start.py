@@ -1,7 +1,7 @@
-"""Starts what is installed; run by boot.sh on every container start, with the network possibly cut.
+"""Start the installed services; boot.sh runs it at every container start, possibly without network access.
 
-The container disk is new each time: users, system packages, directories and configuration are made again first. Then
-this process becomes supervisord.
+The container disk is new each time, so users, system packages, directories and configuration are created first. Then
+this process executes supervisord.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from provisioning.errors import InstallError
 from provisioning.host import environ as pod_environ
 from provisioning.host import users
 from provisioning.host.files import give_directory, is_given, own_directory, write
-from provisioning.host.system_lock import system_lock
 from provisioning.layout import Layout, port
 from provisioning.services import gateway, isolation, port_reservation, prepare, supervisor, system_packages
 from provisioning.services.service_spec import ServiceSpec, read
 
 START_SCRIPT = """\
 #!/bin/sh
-# Written by the installer; boot.sh runs it on every container start, people run it as `start database backup`.
+# Written by the installer; boot.sh runs it at every container start; operators run `start database backup`.
 local=${{POD_ROOT:-}}{local}
-# Python looks for modules in the working directory first; the image's may be anybody's to write to.
+# Python searches modules in the working directory first, and the image's may be writable for other users.
 cd "${{POD_ROOT:-/}}" || exit 1
 module=${{1:-start}}
 [ $# -eq 0 ] || shift
@@ -35,19 +34,19 @@ PYTHONPATH=$local/bundle/{bundle} PYTHONDONTWRITEBYTECODE=1 exec python3 -m "pro
 
 
 def write_script(layout: Layout, bundle: str) -> None:
-    """Write what boot.sh runs from now on."""
+    """Write the script that boot.sh runs."""
     write(layout.start, START_SCRIPT.format(local=contract.LOCAL, bundle=bundle), mode=0o755)
 
 
-def directories(layout: Layout) -> tuple[tuple[Path, int, users.User | None], ...]:
-    """Return the directories services need on the container disk, with mode and owner; no owner means root."""
+def directories(layout: Layout) -> tuple[tuple[Path, int, users.ServiceUser | None], ...]:
+    """Return the services' directories on the container disk with mode and owner; no owner means root."""
     base = layout.base
     read_only = [layout.local, base, layout.nodes, layout.model_folders]
-    # A socket whose path is too long lies elsewhere, in a directory of its own (see Layout.supervisor_socket).
+    # A socket with a too long path is in another directory (see Layout.supervisor_socket).
     elsewhere = [layout.supervisor_socket.parent] if layout.supervisor_socket.parent != layout.run else []
     return (
         *((path, 0o755, None) for path in read_only),
-        # Services pass through it to what is theirs, and see nothing of what else there is.
+        # Services can traverse it to their own files, but not list it.
         (layout.run, 0o711, None),
         *((path, 0o700, None) for path in [layout.logs, *elsewhere]),
         *((base / name, 0o700, users.COMFYUI) for name in ("input", "output", "temp", "user")),
@@ -57,7 +56,7 @@ def directories(layout: Layout) -> tuple[tuple[Path, int, users.User | None], ..
 
 
 def make_directories(layout: Layout) -> None:
-    """Make them all."""
+    """Create all directories."""
     root = (0, 0) if users.in_charge(layout) else None
     for path, mode, user in directories(layout):
         own_directory(path, mode=mode, owner=users.owner(user, layout) if user else root)
@@ -66,7 +65,7 @@ def make_directories(layout: Layout) -> None:
 
 
 def directories_ready(layout: Layout) -> bool:
-    """Say whether every directory is there as it should be."""
+    """Return whether every directory exists with its mode and owner."""
     owners = ((path, mode, users.owner(user, layout) if user else None) for path, mode, user in directories(layout))
     given = (is_given(path, users.owner(users.GATEWAY, layout)) for path in _gateway_directories(layout))
     return all(_is_ready(*each) for each in owners) and all(given)
@@ -92,14 +91,14 @@ def rendered(spec: ServiceSpec, layout: Layout, environ: Mapping[str, str]) -> t
 
 
 def write_configuration(spec: ServiceSpec, layout: Layout, environ: Mapping[str, str]) -> None:
-    """Write both; the gateway's, with its secrets, for the gateway's user alone."""
+    """Write both configurations; only the gateway's user can read the gateway's, which contains secrets."""
     config, daemon = rendered(spec, layout, environ)
     write(layout.gateway_config, config, mode=0o400, owner=users.owner(users.GATEWAY, layout))
     write(layout.supervisor_config, daemon, mode=0o600)
 
 
 def main() -> None:
-    """Restore, render, become supervisord."""
+    """Restore, render, and execute supervisord."""
     os.umask(0o022)
     layout = Layout.from_env(os.environ)
     spec = read(layout)
@@ -116,7 +115,7 @@ def main() -> None:
     _say("starting ComfyUI and the gateway under supervisord")
     python = str(layout.local / spec.gateway.python)
     arguments = [python, "-m", "supervisor.supervisord", "-n", "-c", str(layout.supervisor_config)]
-    # Its children inherit this environment: nothing of the pod's own is in it.
+    # Its child processes inherit this environment, which contains nothing of the pod's environment.
     os.execve(python, arguments, {"PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8"})  # noqa: S606
 
 
@@ -124,15 +123,15 @@ def _reserve(number: int) -> None:
     try:
         port_reservation.hold(number, users.GATEWAY.uid)
     except OSError as error:
-        # supervisord starts all the same: it goes on trying, and the gateway's log says what is wrong.
-        _say(f"port {number} cannot be kept for the gateway: {error}")
+        # supervisord starts anyway; the gateway is retried, and its log contains the error.
+        _say(f"port {number} cannot be reserved for the gateway: {error}")
 
 
 def _isolate(layout: Layout, spec: ServiceSpec) -> None:
     try:
         isolation.apply(layout, prepare.decided(layout, spec))
     except (InstallError, OSError) as error:
-        # ComfyUI waits: provisioning.services.prepare fails of the same, and says so until somebody acts.
+        # ComfyUI waits: provisioning.services.prepare fails with the same error and keeps reporting it.
         isolation.apply(layout, isolation.Isolation.FOLDER)
         _say(f"ComfyUI is not started: {error}")
 
@@ -141,19 +140,18 @@ def _make_directories(layout: Layout) -> None:
     try:
         make_directories(layout)
     except OSError as error:
-        # Those of the container disk come first; without its folders on the volume the gateway says what it lacks.
-        _say(f"a directory could not be made: {error}")
+        # Directories on the container disk come first; the gateway reports missing folders on the volume.
+        _say(f"a directory could not be created: {error}")
 
 
 def _restore(layout: Layout, environ: Mapping[str, str]) -> None:
     env = pod_environ.for_tools(environ)
     try:
-        with system_lock(layout):
-            system_packages.restore(layout, environ.get(contract.VOLUME_KEY_VARIABLE, ""), env)
+        system_packages.restore(layout, environ.get(contract.VOLUME_KEY_VARIABLE, ""), env)
     except (InstallError, OSError) as error:
-        # What is installed runs without git or ensurepip; the next installation brings them.
+        # The services run without git and ensurepip; the next installation installs them.
         _say(f"system packages were not restored: {error}")
-    users.ensure(layout, env)
+    users.ensure(env)
 
 
 def _say(text: str) -> None:

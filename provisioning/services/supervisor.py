@@ -1,4 +1,4 @@
-"""supervisord: its configuration, and what the installer asks of it."""
+"""supervisord: its configuration and control."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from provisioning.services.service_spec import ServiceSpec
 
 CONTROL_SECONDS = 90.0
 
-# No set-uid program makes a service more than it is; setpriv comes with util-linux, which every Debian and Ubuntu has.
+# A service cannot gain privileges with a set-uid program; setpriv is part of util-linux on every Debian and Ubuntu.
 CONFINED = ("setpriv", "--no-new-privs")
 
-# A network volume gives what the gateway writes to root and may obey modes all the same: then the gateway reads its own
-# files as everybody may. Its folders on the container disk are closed, those on the volume lie behind the isolation.
+# A network volume may make root the owner of the gateway's files and still enforce modes, so the gateway can only read
+# them if they are world-readable. Its folders on the container disk are closed, and the isolation protects the volume.
 GATEWAY_UMASK = "000"
 
 HEAD = """\
@@ -45,7 +45,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 serverurl=unix://{socket}
 """
 
-# A program that ends within three seconds is started again after 1, 2, 3 ... seconds; one that had run longer, at once.
+# A program that ends within three seconds is restarted after 1, 2, 3 ... seconds; one that ran longer, at once.
 PROGRAM = """\
 
 [program:{name}]
@@ -66,7 +66,7 @@ stdout_logfile_maxbytes=20MB
 stdout_logfile_backups=3
 """
 
-# Makes what ComfyUI waits for; what it says goes to the pod's own log, where a person looks first.
+# Restores the files that ComfyUI waits for; its output goes to the pod's log.
 PREPARATION = """\
 
 [program:prepare]
@@ -84,10 +84,10 @@ stdout_logfile=/dev/fd/1
 stdout_logfile_maxbytes=0
 """
 
-# It does for the gateway what that has no right to; supervisord's own user, since only that may speak to the socket.
+# Runs with supervisord's user, the only one that can access the control socket.
 HELPER = """\
 
-[eventlistener:caretaker]
+[eventlistener:privileged-helper]
 command={python} -m provisioning.services.privileged_helper
 directory={directory}
 umask=077
@@ -106,22 +106,22 @@ stderr_logfile_backups=1
 
 @dataclass(frozen=True)
 class Program:
-    """One supervised process."""
+    """A supervised program."""
 
     name: str
     command: Sequence[str]
     directory: Path
-    user: users.User
+    user: users.ServiceUser
     environment: Mapping[str, str]
     umask: str = "077"
 
 
 def programs(spec: ServiceSpec, layout: Layout, environ: Mapping[str, str], gateway_config: str) -> tuple[Program, ...]:
-    """Return both services; REVISION changes with what a service has read, so that `update` restarts just that one."""
+    """Return both services; REVISION changes with a service's inputs, so that `update` restarts only that service."""
     bundle = layout.bundles / spec.bundle
     comfyui_env = pod_environ.for_comfyui(environ, layout.base / "user") | {"REVISION": spec.comfyui.revision}
     if layout.root != Path("/"):
-        # The machine's own may lie above what ComfyUI is kept out of.
+        # The machine's temporary folder may be a parent of folders that are hidden from ComfyUI.
         comfyui_env["TMPDIR"] = str(layout.base / "temp")
     gateway_env = {
         "PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8", "HOME": str(layout.gateway_data),
@@ -137,17 +137,17 @@ def programs(spec: ServiceSpec, layout: Layout, environ: Mapping[str, str], gate
 
 
 def helper(spec: ServiceSpec, layout: Layout) -> str:
-    """Return the helper's section."""
-    return HELPER.format(**_own_program(spec, layout), log=_text(layout.logs / "caretaker.log"))
+    """Return the section of the privileged helper."""
+    return HELPER.format(**_own_program(spec, layout), log=_text(layout.logs / "privileged-helper.log"))
 
 
 def preparation(spec: ServiceSpec, layout: Layout) -> str:
-    """Return the section of the program that puts in place what ComfyUI needs."""
+    """Return the section of the program that restores ComfyUI's files."""
     return PREPARATION.format(**_own_program(spec, layout))
 
 
 def _own_program(spec: ServiceSpec, layout: Layout) -> dict[str, str]:
-    """Return what the sections of the programs that run as supervisord's own user have in common."""
+    """Return the values shared by the sections of programs with supervisord's user."""
     bundle = layout.bundles / spec.bundle
     environment = {
         "PATH": pod_environ.SYSTEM_PATH, "LANG": "C.UTF-8", "POD_ROOT": str(layout.root), "PYTHONPATH": str(bundle),
@@ -158,7 +158,7 @@ def _own_program(spec: ServiceSpec, layout: Layout) -> dict[str, str]:
 
 
 def render(wanted: Sequence[Program], layout: Layout) -> str:
-    """Return supervisord's configuration; it holds no secret."""
+    """Return supervisord's configuration, which contains no secret."""
     root = users.in_charge(layout)
     head = HEAD.format(
         user="user=root\n" if root else "", logs=_text(layout.logs),
@@ -184,12 +184,12 @@ def _environment(values: Mapping[str, str]) -> str:
 
 
 def _text(value: object) -> str:
-    """Escape what supervisor would expand; its values have no way to hold a quote or a line's end."""
+    """Escape percent signs; remove quotes and line ends, which supervisor's values cannot contain."""
     return " ".join(str(value).splitlines()).replace("%", "%%").replace('"', "")
 
 
 def control(python: Path, layout: Layout, *command: str) -> tuple[int, str]:
-    """Run supervisorctl; returns its exit status and output."""
+    """Run supervisorctl; return its exit status and output."""
     done = subprocess.run(
         [str(python), "-m", "supervisor.supervisorctl", "-c", str(layout.supervisor_config), *command],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -199,10 +199,10 @@ def control(python: Path, layout: Layout, *command: str) -> tuple[int, str]:
 
 
 def answers(python: Path, layout: Layout) -> bool:
-    """Say whether supervisord runs and obeys."""
+    """Return whether supervisord runs and answers."""
     return python.exists() and layout.supervisor_config.exists() and control(python, layout, "pid")[0] == 0
 
 
 def is_failing(python: Path, layout: Layout, name: str) -> bool:
-    """Say whether a program is between two starts that came to nothing, or was given up."""
+    """Return whether a program keeps failing to start."""
     return any(state in control(python, layout, "status", name)[1] for state in ("BACKOFF", "FATAL"))

@@ -1,1 +1,1 @@
-"""Our side of provisioning: finds the pod, trusts only its pinned key, sends the bundle, follows the installer."""
+"""The SSH client of provisioning: connect with the pinned host key, upload the bundle, follow the installer."""

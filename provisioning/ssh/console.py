@@ -1,4 +1,4 @@
-"""Lines for people: one per event, and a sign of life when there is none."""
+"""Progress output: one line per event, and a line after some seconds without one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUIET_SECONDS = 8.0
 
 
 def size(count: int) -> str:
-    """Return a number of bytes for people."""
+    """Return a number of bytes with a unit."""
     for unit, name in ((1e9, "GB"), (1e6, "MB")):
         if count >= unit:
             return f"{count / unit:.2f} {name}"
@@ -22,7 +22,7 @@ def size(count: int) -> str:
 
 
 class Console:
-    """Prints progress; never a secret, since it is given none."""
+    """Prints progress; it receives no secrets."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write
@@ -32,12 +32,12 @@ class Console:
         self._doing = "connecting"
 
     def say(self, text: str) -> None:
-        """Print one line with the seconds since the beginning."""
+        """Print one line with the elapsed seconds."""
         self._last = self._clock()
         self._write(f"[{self._last - self._began:4.0f} s] {printable(text)}")
 
     def doing(self, text: str) -> None:
-        """Print a line and remember it as what goes on."""
+        """Print a line and use it as the current activity."""
         self._doing = text
         self.say(text)
 
@@ -50,7 +50,7 @@ class Console:
 
     @asynccontextmanager
     async def alive(self) -> AsyncIterator[None]:
-        """Say what goes on whenever nothing else was said for a while."""
+        """Print the current activity whenever there was no output for a while."""
         task = asyncio.create_task(self._beat())
         try:
             yield

@@ -1,4 +1,4 @@
-"""Brings a pod to what a request asks for: reconnects, re-attaches, and ends within its bound."""
+"""Run an installation on a pod: reconnect, follow a running installer, and respect time limits."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from provisioning.ssh.console import Console
 from provisioning.ssh.session import RETRY_SECONDS, TRANSIENT_ERRORS, ReconnectDeadline, connect, reason
 
 MAX_STARTS = 3
-"""A pod that is reset in the middle loses its installer; it is started again, but not for ever."""
+"""Maximum number of installer starts: a reset pod loses its installer, which is then started again."""
 
 
 @dataclass(frozen=True)
 class PushTimeouts:
-    """How long what may take, in seconds."""
+    """Time limits in seconds."""
 
     stalled: float = 3600.0
-    """Without progress: as long as something moves, an installation may take as long as its models need."""
+    """Time without progress; the total time of an installation is not limited."""
     unreachable: float = 420.0
-    """A pod pulls its image and may install its SSH server first."""
+    """Time without SSH; a new pod first pulls its image and may install its SSH server."""
     silent: float = 45.0
-    """Without a byte on the connection; then it counts as lost."""
+    """Time without a byte from the pod, whose follower sends a keep-alive every five seconds."""
 
 
 class Pusher:
-    """One request on its way; keeps what a re-attachment needs."""
+    """The push of one request, with the state for a reconnection."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Pusher:
                 return await self._until_finished()
         except TimeoutError as error:
             raise ProvisioningError(
-                f"the installation made no progress for {self._bounds.stalled:.0f} s; it goes on by itself on the pod, "
+                f"the installation made no progress for {self._bounds.stalled:.0f} s; it continues on the pod, "
                 "run the command again to follow it, or raise pod.installTimeoutSeconds in the stack file"
             ) from error
 
@@ -81,7 +81,7 @@ class Pusher:
             await self._sleep(RETRY_SECONDS)
 
     async def _session(self, connection: asyncssh.SSHClientConnection) -> dict[str, Any] | None:
-        """Do all that one connection allows; None when the work must be started again."""
+        """Run the installation over one connection; None when it must be started again."""
         if not self._run:
             await self._start(connection)
         lines = remote.follow(connection, self._digest, self._run, self._offset, self._bounds.silent)
@@ -94,19 +94,21 @@ class Pusher:
                 self._console.event(line)
                 continue
             return self._finished(line)
-        raise asyncssh.ConnectionLost("the pod's follower ended early")
+        raise asyncssh.ConnectionLost("the follower on the pod ended early")
 
     def _note_progress(self, line: dict[str, Any]) -> None:
-        """Count the bound anew when something moved; a service that is waited for and a rate are no progress."""
-        telling = "" if line["total"] or line["step"] == "health" else line["detail"]
-        mark = (line["step"], line["state"], line["bytes"], telling)
+        """Reset the time limit after progress; waiting for a service and a transfer rate do not count as progress."""
+        detail = "" if line["total"] or line["step"] == "health" else line["detail"]
+        mark = (line["step"], line["state"], line["bytes"], detail)
         if mark != self._mark and self._limit is not None:
             self._mark = mark
             self._limit.reschedule(asyncio.get_running_loop().time() + self._bounds.stalled)
 
     async def _start(self, connection: asyncssh.SSHClientConnection) -> None:
         if self._starts == MAX_STARTS:
-            raise InstallError(f"the installer ended early {MAX_STARTS} times; look at the pod's log with `make logs`")
+            raise InstallError(
+                f"the installer ended without a result {MAX_STARTS} times; check the pod's log with `make logs`"
+            )
         self._console.doing("looking for the installer on the pod")
         if await remote.upload(connection, self._digest):
             self._console.say(f"uploaded the installer ({self._digest[:12]})")
@@ -120,6 +122,6 @@ class Pusher:
             return dict(line["result"])
         if line["state"] == "lost":
             self._run = ""
-            self._console.say("the installer was ended from outside; starting it again")
+            self._console.say("the installer was killed; starting it again")
             return None
         raise InstallError(line["detail"])

@@ -1,4 +1,4 @@
-"""An SSH session with one pod: its pinned key or nothing, kept alive, bounded."""
+"""An SSH session with a pod: pinned host key, keep-alive, time limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEEPALIVE_SECONDS = 10
 KEEPALIVE_MISSES = 4
 RETRY_SECONDS = 3.0
 
-# What a pod that is still starting, or a cut line, looks like; everything else is final.
+# Errors of a pod that is still starting and of lost connections; all other errors are final.
 TRANSIENT_ERRORS = (
     OSError,
     asyncssh.ConnectionLost,
@@ -30,7 +30,7 @@ TRANSIENT_ERRORS = (
 
 @asynccontextmanager
 async def connect(target: SshTarget) -> AsyncIterator[asyncssh.SSHClientConnection]:
-    """Log in once; raises UntrustedPodError, or one of PASSING where another try may help."""
+    """Log in once; raises UntrustedPodError, or one of TRANSIENT_ERRORS when a retry may succeed."""
     key = asyncssh.import_private_key(target.private_key)
     pinned = asyncssh.import_public_key(target.host_key)
     try:
@@ -42,20 +42,20 @@ async def connect(target: SshTarget) -> AsyncIterator[asyncssh.SSHClientConnecti
         )  # fmt: skip
     except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
         raise UntrustedPodError(
-            f"{target.host}:{target.port} does not hold the key this stack gave its pod; nothing was sent. Another "
-            "machine answers there, or the pod was started by something else: run `make up` (it refreshes the address)"
+            f"{target.host}:{target.port} does not have the host key of this stack's pod; nothing was sent. Another "
+            "machine answers, or the pod was started without this stack: run `make up`, which refreshes the address"
         ) from error
     except asyncssh.PermissionDenied as error:
         raise UntrustedPodError(
             f"{target.host}:{target.port} does not accept this stack's key; the pod was started with another "
-            "environment: run `make up` (it refreshes), or replace the pod"
+            "environment: run `make up`, or replace the pod"
         ) from error
     async with connection:
         yield connection
 
 
 class ReconnectDeadline:
-    """Counts down the time in which a pod must become reachable again; each contact starts it anew."""
+    """The time in which a pod must become reachable again; each contact resets it."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -63,15 +63,15 @@ class ReconnectDeadline:
         self._since = clock()
 
     def contact(self) -> None:
-        """Note that the pod was heard."""
+        """Record a contact with the pod."""
         self._since = self._clock()
 
     def waited(self) -> float:
-        """Return the seconds since the pod was last heard."""
+        """Return the seconds since the last contact."""
         return self._clock() - self._since
 
     def check(self, target: SshTarget, error: BaseException) -> None:
-        """Raise UnreachablePodError when the time is up."""
+        """Raise UnreachablePodError after the time limit."""
         if self.waited() > self._seconds:
             raise UnreachablePodError(
                 f"no SSH connection to {target.host}:{target.port} for {self.waited():.0f} s ({reason(error)}); check "
@@ -81,7 +81,7 @@ class ReconnectDeadline:
 
 
 def reason(error: BaseException) -> str:
-    """Return a short cause for people."""
+    """Return a short description of an error."""
     if isinstance(error, ConnectionRefusedError):
         return "connection refused: nothing listens on that port"
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):

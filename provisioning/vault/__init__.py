@@ -1,1 +1,1 @@
-"""What lies on the network volume for the next start: software archives, each with a keyed hash, and sealed secrets."""
+"""Signed and encrypted files on the network volume: software archives with a keyed hash, and sealed secrets."""

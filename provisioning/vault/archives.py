@@ -1,7 +1,6 @@
-"""One archive for each tree that runs on the pod: built once, kept on the volume, unpacked on the container disk.
+"""Archives of software trees: created once, stored on the volume, unpacked on the container disk.
 
-Plain tar files: a start reads each in one sweep, and unpacking a compressed one takes three times as long as reading
-the bytes that compression would save.
+They are uncompressed tar files: decompression takes three times as long as reading the bytes that it would save.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ SUFFIX = ".tar"
 
 
 def path(layout: Layout, name: str) -> Path:
-    """Return where an archive lies on the volume."""
+    """Return an archive's path on the volume."""
     return layout.archives / f"{name}{SUFFIX}"
 
 
 def is_kept(layout: Layout, name: str) -> bool:
-    """Say whether the volume holds an archive of this name."""
+    """Return whether the volume has an archive of this name."""
     return path(layout, name).is_file()
 
 
 def is_sound(layout: Layout, key: str, name: str) -> bool:
-    """Say whether the next start can use the volume's archive; it is read once in a container's life."""
+    """Return whether the next start can use the volume's archive; it is verified once per container start."""
     if not is_kept(layout, name):
         return False
     if not _checked(layout, name).exists():
@@ -54,13 +53,13 @@ def _note_checked(layout: Layout, name: str) -> None:
 
 
 def keep(layout: Layout, key: str, name: str, directory: Path) -> None:
-    """Write a directory to the volume; killed anywhere, the archive is whole or the former one.
+    """Write a directory to an archive on the volume, atomically.
 
     Raises:
         InstallError: The volume is full.
         OSError: It cannot be written.
     """
-    # Of a stream tarfile asks nothing but to be written to.
+    # For a stream, tarfile only calls `write`.
     with (
         signed.writing(path(layout, name), key) as file,
         tarfile.open(fileobj=cast("IO[bytes]", file), mode="w|") as tar,
@@ -76,14 +75,14 @@ def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def unpack(layout: Layout, key: str, name: str, target: Path) -> None:
-    """Make `target` of an archive; killed anywhere, it is whole or absent.
+    """Unpack an archive to `target`, atomically.
 
-    Nothing is unpacked before the whole archive was copied to the container disk and its hash compared.
+    The archive is copied to the container disk and its hash verified before anything is unpacked.
 
     Raises:
-        UntrustedFileError: The archive is not what this stack wrote.
-        FileNotFoundError: The volume has no such archive.
-        OSError: It cannot be read, or the container disk cannot take it.
+        UntrustedFileError: This stack did not write the archive.
+        FileNotFoundError: The volume has no archive of this name.
+        OSError: It cannot be read, or not be written to the container disk.
     """
     with _alone(layout):
         if target.exists():
@@ -102,9 +101,9 @@ def unpack(layout: Layout, key: str, name: str, target: Path) -> None:
 
 @contextmanager
 def _alone(layout: Layout) -> Iterator[None]:
-    """Let one process unpack at a time: a start and an installation may want the same tree."""
+    """Lock unpacking: a start and an installation may need the same tree at once."""
     layout.run.mkdir(parents=True, exist_ok=True)
-    # Who can open it can hold it.
+    # Other users must not be able to hold the lock.
     descriptor = os.open(layout.run / "unpacking.lock", os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -114,13 +113,13 @@ def _alone(layout: Layout) -> Iterator[None]:
 def _extract(copy: Path, target: Path) -> None:
     with tarfile.open(copy) as tar:
         if hasattr(tarfile, "fully_trusted_filter"):
-            tar.extractall(target, filter="fully_trusted")  # noqa: S202  (it is what we wrote: the hash says so)
+            tar.extractall(target, filter="fully_trusted")  # noqa: S202  (the verified hash shows that this stack wrote it)
         else:
             tar.extractall(target)  # noqa: S202
 
 
 def mark_used(layout: Layout, names: Iterable[str]) -> None:
-    """Set the archives' times to now: what was used within a day is not removed."""
+    """Set the archives' modification times to now: archives that were used within a day are not removed."""
     for name in names:
         with suppress(OSError):
             os.utime(path(layout, name))

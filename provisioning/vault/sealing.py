@@ -1,7 +1,7 @@
-"""`python -m provisioning.vault.sealing seal|open`: AES-GCM under a key that follows from the volume key.
+"""`python -m provisioning.vault.sealing seal|open`: AES-GCM with a key derived from the volume key.
 
-Standard input is one JSON object with `key` and `text`, standard output the other text. It runs under the gateway's
-Python, which has `cryptography`; the system's Python, which calls it, has not.
+Standard input is one JSON object with `key` and `text`; standard output is the result. It runs with the gateway's
+Python, which has `cryptography`, unlike the system's Python that calls it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def run(python: Path, action: str, key: str, text: str) -> str:
         env={"PATH": SYSTEM_PATH, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     if done.returncode:
-        raise InstallError(f"secrets on the volume could not be handled ({action}): {done.stderr.strip()[-400:]}")
+        raise InstallError(f"secrets on the volume cannot be processed ({action}): {done.stderr.strip()[-400:]}")
     return done.stdout
 
 
@@ -46,7 +46,7 @@ def _open(key: str, text: str) -> str:
     return plain.decode()
 
 
-def _cipher(key: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  (its type is a package's that only one side has)
+def _cipher(key: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  (only the gateway's Python has the package of its type)
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
     from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415
@@ -55,11 +55,11 @@ def _cipher(key: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  (its typ
 
 
 def main() -> int:
-    """Seal or open what standard input says; 1 when the key is another one."""
+    """Seal or open the text from standard input; return 1 when the key is wrong."""
     given = json.loads(sys.stdin.read())
     try:
         sys.stdout.write({"seal": _seal, "open": _open}[sys.argv[1]](given["key"], given["text"]))
-    except Exception as error:  # noqa: BLE001  (the kind alone: a text could quote what it was given)
+    except Exception as error:  # noqa: BLE001  (only the type: the message could quote the input)
         sys.stderr.write(f"{type(error).__name__}: sealed with another key, or damaged\n")
         return 1
     return 0

@@ -1,7 +1,7 @@
-"""Files on the volume that end with a keyed hash of their content: what others wrote or changed there is noticed.
+"""Files on the volume with a keyed hash of their content, which detects foreign and changed files.
 
-The last 32 bytes are HMAC-SHA256 under the volume key of the file's name, a zero byte, and the bytes before them. One
-file holds both, so that neither is ever newer than the other. boot.sh checks the same form by itself.
+The last 32 bytes are an HMAC-SHA256 with the volume key of the file's name, a zero byte, and the preceding bytes.
+Content and hash are in one file, so that they always match. boot.sh implements the same check.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from provisioning.host.files import FULL
 HASH_BYTES = 32
 CHUNK_BYTES = 1 << 20
 TRIES = 4
-"""A network volume answers EIO now and then and is well again a moment later."""
+"""Attempts, because a network volume occasionally fails with EIO and works again shortly after."""
 PAUSE_SECONDS = 1.0
 
 
@@ -31,14 +31,14 @@ class UntrustedFileError(InstallError):
 
 
 class HashingWriter:
-    """A file that is written once, from front to end, and hashed meanwhile."""
+    """A file that is written sequentially and hashed at the same time."""
 
     def __init__(self, file: IO[bytes], name: str, key: str) -> None:
         self._file = file
         self._hash = _hash(name, key)
 
     def write(self, data: bytes) -> int:
-        """Write and hash."""
+        """Write and hash data."""
         self._hash.update(data)
         return self._file.write(data)
 
@@ -49,7 +49,7 @@ class HashingWriter:
 
 @contextmanager
 def writing(path: Path, key: str) -> Iterator[HashingWriter]:
-    """Write a signed file beside its name; it gets the name when all of it can be read back.
+    """Write a signed file under a temporary name; it is renamed after it was read back and verified.
 
     Raises:
         InstallError: the volume is full.
@@ -66,7 +66,7 @@ def writing(path: Path, key: str) -> Iterator[HashingWriter]:
             writer.finish()
             file.flush()
             os.fsync(file.fileno())
-            # The check below is of what the volume returns, not of what this machine still remembers.
+            # The check below must read from the volume, not from the page cache.
             with suppress(OSError):
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         _check(staged, path.name, key, lambda _chunk: None)
@@ -81,17 +81,17 @@ def writing(path: Path, key: str) -> Iterator[HashingWriter]:
 
 
 def write(path: Path, key: str, content: bytes) -> None:
-    """Write a small signed file; raises what `writing` does."""
+    """Write a small signed file; raises the same errors as `writing`."""
     with writing(path, key) as file:
         file.write(content)
 
 
 def read(path: Path, key: str, sleep: Callable[[float], None] = time.sleep) -> bytes:
-    """Return what a small signed file says.
+    """Return the content of a small signed file.
 
     Raises:
-        UntrustedFileError: The hash is not that of the content.
-        FileNotFoundError: There is no such file.
+        UntrustedFileError: The hash does not match the content.
+        FileNotFoundError: The file does not exist.
     """
     chunks: list[bytes] = []
 
@@ -104,17 +104,17 @@ def read(path: Path, key: str, sleep: Callable[[float], None] = time.sleep) -> b
 
 
 def check(path: Path, key: str) -> None:
-    """Read a signed file and compare its hash; raises what `read` does."""
+    """Read a signed file and verify its hash; raises the same errors as `read`."""
     _patiently(lambda: _check(path, path.name, key, lambda _chunk: None))
 
 
 def copy(path: Path, key: str, target: Path) -> None:
-    """Copy a signed file's content off the volume; without a fitting hash nothing is left at the target.
+    """Copy a signed file's content from the volume; remove the target if the hash does not match.
 
     Raises:
-        UntrustedFileError: The hash is not that of the content.
-        FileNotFoundError: There is no such file.
-        OSError: It cannot be read, also after some tries, or the target cannot be written.
+        UntrustedFileError: The hash does not match the content.
+        FileNotFoundError: The file does not exist.
+        OSError: It cannot be read after several attempts, or the target cannot be written.
     """
 
     def once() -> None:
@@ -151,11 +151,11 @@ def _check(path: Path, name: str, key: str, take: Callable[[bytes], object]) -> 
     if left or not hmac.compare_digest(total.digest(), claimed):
         raise UntrustedFileError(
             f"{path} was not written by this stack, or was changed since: it is not used. The next `make up` writes it "
-            "anew"
+            "again"
         )
 
 
 def _hash(name: str, key: str) -> hmac.HMAC:
     if not key:
-        raise InstallError("this pod has no volume key; run `make up`, which gives it one")
+        raise InstallError("this pod has no volume key; run `make up` to set one")
     return hmac.new(key.encode(), name.encode() + b"\0", hashlib.sha256)

@@ -1,1 +1,1 @@
-"""The commands behind the Makefile: `python -m stacks.cli <command> --env ENV`. They drive the engine, nothing else."""
+"""The commands behind the Makefile: `python -m stacks.cli <command> --env ENV`. They run the Pulumi engine."""

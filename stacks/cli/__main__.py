@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
 
 def show_output(checkout: Checkout, _options: argparse.Namespace) -> None:
     """Print all outputs as one JSON object, secrets masked."""
-    print(json.dumps(environment.prepared(checkout, os.environ).ask_json("stack", "output", "--json"), indent=2))
+    print(json.dumps(environment.prepared(checkout, os.environ).query_json("stack", "output", "--json"), indent=2))
 
 
 def show_key(checkout: Checkout, options: argparse.Namespace) -> None:
@@ -53,7 +53,7 @@ def show_key(checkout: Checkout, options: argparse.Namespace) -> None:
 
 
 def show_pods(checkout: Checkout, _options: argparse.Namespace) -> None:
-    """Print what the account holds as a JSON array."""
+    """Print the account's resources as a JSON array."""
     from stacks.cli.account import account_items  # noqa: PLC0415  (other commands need not wait for the API client)
 
     print(
@@ -84,14 +84,14 @@ def open_shell(checkout: Checkout, options: argparse.Namespace) -> int:
 
 
 def save_database(checkout: Checkout, options: argparse.Namespace) -> int:
-    """Copy the gateway's database to a file here."""
+    """Copy the gateway's database to a local file."""
     from stacks.cli.commands import database  # noqa: PLC0415  (likewise)
 
     return database.backup(environment.prepared(checkout, os.environ), options.file or "")
 
 
 def restore_database(checkout: Checkout, options: argparse.Namespace) -> int:
-    """Replace the gateway's database by a backup."""
+    """Replace the gateway's database with a backup."""
     from stacks.cli.commands import database  # noqa: PLC0415  (likewise)
 
     engine = environment.prepared(checkout, os.environ)
@@ -99,7 +99,7 @@ def restore_database(checkout: Checkout, options: argparse.Namespace) -> int:
 
 
 def write_lock(checkout: Checkout, _options: argparse.Namespace) -> None:
-    """Record hashes and commits."""
+    """Write resolved hashes and commits to the lock file."""
     from stacks.cli.commands import lock  # noqa: PLC0415  (likewise)
 
     lock.run(environment.prepared(checkout, os.environ))
@@ -125,11 +125,11 @@ def run_sweep(checkout: Checkout, options: argparse.Namespace) -> int:
     from stacks.cli.commands import sweep  # noqa: PLC0415  (likewise)
 
     ids, volumes = (frozenset((text or "").split()) for text in (options.ids, options.volumes))
-    return sweep.run(checkout, ownership.Selection(ids, volumes), consent.from_option(checkout, options.yes))
+    return sweep.run(checkout, ownership.ResourceSelection(ids, volumes), consent.from_option(checkout, options.yes))
 
 
 def run_break_glass(checkout: Checkout, options: argparse.Namespace) -> int:
-    """End an environment with nothing but the API key."""
+    """Delete an environment with the API key alone."""
     from stacks.cli.commands import break_glass  # noqa: PLC0415  (likewise)
 
     agreed = consent.from_option(checkout, options.yes)
@@ -137,19 +137,19 @@ def run_break_glass(checkout: Checkout, options: argparse.Namespace) -> int:
 
 
 def pause_pod(checkout: Checkout, options: argparse.Namespace) -> int:
-    """End the pod and keep the volume."""
+    """Delete the pod and keep the volume."""
     from stacks.cli.commands import pause  # noqa: PLC0415  (likewise)
 
     return pause.run(checkout, consent.from_option(checkout, options.yes))
 
 
 def stop_emulator(checkout: Checkout, _options: argparse.Namespace) -> None:
-    """Stop the stand-in of this environment."""
+    """Stop the RunPod stand-in of this environment."""
     print(emulator.stop(checkout))
 
 
 def exec_pulumi(arguments: list[str]) -> int:
-    """Plain `pulumi` with the same settings: replace this process by the engine; a return is an error."""
+    """Plain `pulumi` with the same settings: replace this process with the engine; return only on an error."""
     root = find_checkout(DEFAULT_ENV).root
     checkout = find_checkout(passthrough.stack_name(arguments, root, os.environ) or DEFAULT_ENV)
     from stacks.cli.account import preview_context  # noqa: PLC0415  (it needs what only a set-up checkout has)

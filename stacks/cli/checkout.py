@@ -1,4 +1,4 @@
-"""The checkout the commands work on: its folders, what the set-up chose, and the stack files."""
+"""The checkout that the commands work on: folders, results of the set-up, and stack files."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Checkout:
 
     @property
     def state(self) -> Path:
-        """What must not be lost and does not belong into git: state, passphrases, the emulator's files."""
+        """Folder of files that must be kept and do not belong in git: state, passphrases, the emulator's files."""
         return self.root / ".state"
 
     @property
     def stack_file(self) -> Path:
-        """The environment's settings."""
+        """Path of the environment's settings."""
         return self.root / "stacks" / f"Pulumi.{self.env}.yaml"
 
     def stack_yaml(self) -> dict[str, Any]:
-        """The settings as plain data, secrets still encrypted.
+        """Return the settings as plain data; secrets stay encrypted.
 
         Raises:
-            CliError: there is no such environment, or its file is not YAML.
+            CliError: the environment does not exist, or its file is not YAML.
         """
         if not self.stack_file.exists():
             known = ", ".join(sorted(file.name.split(".")[1] for file in self.stack_file.parent.glob("Pulumi.*.yaml")))
@@ -46,12 +46,12 @@ class Checkout:
             raise CliError(f"{self.stack_file.name} is not valid YAML: {error}") from error
 
     def setting(self, key: str) -> str | None:
-        """One plain value of the stack file's `config`, or None when it is absent or encrypted."""
+        """Return one plain value of the stack file's `config`; None when it is absent or encrypted."""
         value = (self.stack_yaml().get("config") or {}).get(key)
         return value if isinstance(value, str) else None
 
     def setup(self) -> dict[str, Any]:
-        """What `tools.setup` chose.
+        """Return what `tools.setup` recorded.
 
         Raises:
             CliError: it has not run here.
@@ -63,5 +63,5 @@ class Checkout:
 
 
 def find_checkout(env: str) -> Checkout:
-    """The checkout this package is in."""
+    """Return the checkout that contains this package."""
     return Checkout(Path(__file__).resolve().parents[2], env)

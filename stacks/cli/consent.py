@@ -1,4 +1,4 @@
-"""Asks before something is lost: a person answers on a terminal, YES= answers elsewhere."""
+"""Confirmation before data is lost: by a prompt on a terminal, or by YES=."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Consent:
 
     env: str
     given: bool = False
-    """YES= has said it already."""
+    """Whether YES= confirms in advance."""
     answer: Callable[[str], str] | None = None
-    """Asks a person; None where there is no terminal."""
+    """Prompts on the terminal; None without one."""
     confirms: bool = True
-    """Whether `up` and `destroy` need a yes at all; `comfyui-runpod:confirm` in the stack file."""
+    """Whether `up` and `destroy` need a confirmation; `comfyui-runpod:confirm` in the stack file."""
 
     def require(self, what: str, losses: Iterable[str]) -> None:
         """Return when the action and its losses are confirmed.
 
         Raises:
-            CliError: Nobody agreed; nothing was done.
+            CliError: Not confirmed; nothing was done.
         """
         messages = [f"{what}:", *(f"  {loss}" for loss in losses)]
         if self.given or not self.confirms:
@@ -42,8 +42,8 @@ class Consent:
             raise CliError("not confirmed; nothing was done")
 
     def offer(self, question: str) -> bool:
-        """Return whether to act on what was listed: YES= said so, or a person on the terminal agrees."""
-        return self.given or (self.answer is not None and self._agrees(f"{question} type {self.env} to do it: "))
+        """Return whether the listed action is confirmed, by YES= or on the terminal."""
+        return self.given or (self.answer is not None and self._agrees(f"{question} type {self.env} to continue: "))
 
     def _agrees(self, prompt: str) -> bool:
         try:
@@ -53,9 +53,9 @@ class Consent:
 
 
 def from_option(checkout: Checkout, word: str | None) -> Consent:
-    """Return who may agree: YES=, or the person at the terminal."""
+    """Return the confirmation by YES= or by the terminal."""
     there = sys.stdin is not None and sys.stdin.isatty()
     confirm = (checkout.stack_yaml().get("config") or {}).get(f"{PROJECT}:confirm")
-    # `pulumi config set` writes every value of the file anew, as text.
+    # `pulumi config set` rewrites every value of the file as text.
     confirms = str(confirm).lower() != "false"
     return Consent(checkout.env, says_yes(word, checkout.env), input if there else None, confirms)

@@ -1,5 +1,5 @@
-"""The one error of the commands."""
+"""The error of the commands."""
 
 
 class CliError(Exception):
-    """An error with its place and remedy, printed without a traceback. Exit code 1."""
+    """An error with its cause and remedy, printed without a traceback; exit code 1."""

@@ -12,29 +12,29 @@ _NO = frozenset(("0", "no", "false"))
 
 _CONFIRM = "1 or the environment's name, to skip the question"
 _FLAGS = frozenset({"follow", "json", "keep-volumes", "list"})
-"""Options that are 1 or 0; an option alone is 1."""
+"""Options with the value 1 or 0; without a value they are 1."""
 
 _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "up": {"placement": "use this saved placement plan", "yes": _CONFIRM},
     "pause": {"yes": _CONFIRM},
     "resume": {"yes": _CONFIRM},
     "destroy": {"yes": _CONFIRM},
-    "placement": {"file": "file for the plan, as JSON"},
+    "placement": {"file": "save the plan to this file, as JSON"},
     "doctor": {"json": "print one JSON object"},
     "sweep": {
-        "ids": "delete these pods too, whoever owns them; ids separated by spaces",
+        "ids": "delete these pods too, even if another stack owns them; ids separated by spaces",
         "volumes": "delete these volumes too; ids separated by spaces",
         "yes": _CONFIRM,
     },
     "break-glass": {
-        "instance": "which one of several stacks with that name",
+        "instance": "instance to delete, when several have this name",
         "keep-volumes": "keep volumes",
         "yes": _CONFIRM,
     },
     "logs": {"follow": "keep printing new lines"},
     "ssh": {"cmd": "run this command instead of a shell"},
-    "backup": {"file": "file of the copy"},
-    "restore": {"file": "file of the copy", "yes": _CONFIRM},
+    "backup": {"file": "write the backup to this file"},
+    "restore": {"file": "backup to restore", "yes": _CONFIRM},
     "init": {"secrets": "key service that encrypts secrets, such as awskms://alias/x; by default a passphrase"},
     "key": {
         "list": "list all keys, without secrets",
@@ -43,15 +43,15 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
         "owner": "user who owns the new key",
         "expires": "expiry of the new key: 30d, 12h, a date, or never",
         "limits": 'limits of the new key, as JSON: {"max_queued": 5}',
-        "rotate": "id of a key that gets a new secret",
+        "rotate": "id of a key to give a new secret",
         "revoke": "id of a key to revoke at once",
     },
 }
-"""The options of each command beside `--env`; a command that is not here has none."""
+"""The options of each command in addition to `--env`; other commands have none."""
 
 
 def parser(commands: Collection[str], default_env: str) -> argparse.ArgumentParser:
-    """Return the parser, with a parser for each command: every option takes a text, as make has it."""
+    """Return the parser, with a subparser for each command; every option takes a text, as make passes it."""
     made = argparse.ArgumentParser(prog="python -m stacks.cli")
     subparsers = made.add_subparsers(dest="command", required=True)
     for command in sorted(commands):
@@ -69,7 +69,7 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
     """Return the options with flags as bool.
 
     Raises:
-        CliError: An option was given with an empty text, most likely by a variable that is not set.
+        CliError: An option is empty, most likely because of an unset variable.
     """
     for name, text in vars(options).items():
         if isinstance(text, str) and not text.strip():
@@ -80,7 +80,7 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
 
 
 def variable(option: str) -> str:
-    """Return what make calls an option."""
+    """Return the name of an option in make."""
     return option.replace("-", "_").upper()
 
 
@@ -94,7 +94,7 @@ def says_yes(word: str | None, env: str) -> bool:
     """Return whether YES= confirms in advance: `1`, or the name of this environment.
 
     Raises:
-        CliError: It says neither yes nor no, such as the name of another environment.
+        CliError: The word is neither, such as the name of another environment.
     """
     if word is None or word.lower() in _NO:
         return False

@@ -36,7 +36,7 @@ BINDINGS: list[type[Resource]] = [
     runpod.SshKeyPair,
     runpod.RandomSecret,
 ]
-UNSEEN = {"marker", "twins"}
+UNSEEN = {"marker", "duplicates"}
 """Outputs for the provider's own use, which no binding shows."""
 
 
@@ -152,5 +152,5 @@ def test_every_property_is_described() -> None:
 
 
 def test_an_input_the_binding_does_not_know_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"VolumeInputs has no sise; it knows cloud_type"):
+    with pytest.raises(TypeError, match=r"VolumeInputs has no sise; it has cloud_type"):
         runpod.NetworkVolume("v", name_="v", size=20, guard="g", sise=30)  # type: ignore[call-arg]

@@ -16,12 +16,12 @@ from components.runpod.api.models import (
     Pod,
     SshKeys,
 )
-from components.runpod.api.models_serverless import Endpoint, RegistryCredential, Template, Worker
+from components.runpod.api.models_serverless import Endpoint, EndpointWorker, RegistryCredential, Template
 from components.runpod.api.transport import Call, ClientHooks, Transport
 
 DEFAULT_URL = "https://api.runpod.io"
 BILLED = ("", "pods", "serverless", "endpoints", "network-volumes", "clusters")
-"""What a bill can be asked for by itself; "" is the whole account."""
+"""Kinds of resources with a bill of their own; "" is the whole account."""
 
 
 class Client:
@@ -31,7 +31,7 @@ class Client:
         """Make a client.
 
         Args:
-            api_key: RunPod API key; it is sent and never shown.
+            api_key: RunPod API key; it never appears in messages.
             api_url: Base address without `/v2`.
             hooks: Sleep, clock and bounds; real time unless given.
         """
@@ -43,14 +43,14 @@ class Client:
         self.registries = Collection(self._transport, "/v2/registries", "registries", RegistryCredential)
         self.endpoints = Collection(self._transport, "/v2/serverless", "endpoints", Endpoint)
         self.ssh_keys_lock = threading.Lock()
-        """Held from reading the account's list of SSH keys until the new one is written."""
+        """Held between reading and writing the account's list of SSH keys."""
 
     def close(self) -> None:
         """Close the kept-alive connections."""
         self._transport.close()
 
     def list_pods(self) -> list[Pod]:
-        """Return every pod of the account, cluster members left out."""
+        """Return every pod of the account except cluster members."""
         return self._pods.all()
 
     def get_pod(self, pod_id: str) -> Pod:
@@ -71,7 +71,7 @@ class Client:
         return parsed(call, self._transport.send(call), Pod)
 
     def delete_pod(self, pod_id: str) -> None:
-        """Ask for a pod's end; look afterwards whether it came."""
+        """Request a pod's deletion; the caller verifies it afterwards."""
         self._pods.delete(pod_id)
 
     def list_network_volumes(self) -> list[NetworkVolume]:
@@ -83,12 +83,12 @@ class Client:
         return self.network_volumes.get(volume_id)
 
     def delete_network_volume(self, volume_id: str) -> None:
-        """Ask for a volume's end; look afterwards whether it came."""
+        """Request a volume's deletion; the caller verifies it afterwards."""
         self.network_volumes.delete(volume_id)
 
-    def list_workers(self, endpoint_id: str) -> list[Worker]:
-        """Return the workers of an endpoint that run, start or wait; each bills while it is listed."""
-        return Collection(self._transport, f"/v2/serverless/{endpoint_id}/workers", "workers", Worker).all()
+    def list_workers(self, endpoint_id: str) -> list[EndpointWorker]:
+        """Return the running, starting and idle workers of an endpoint; each is billed while it is listed."""
+        return Collection(self._transport, f"/v2/serverless/{endpoint_id}/workers", "workers", EndpointWorker).all()
 
     def list_ssh_keys(self) -> list[str]:
         """Return the account's SSH public keys, one authorized_keys line each."""
@@ -96,7 +96,7 @@ class Client:
         return list(parsed(call, self._transport.send(call), SshKeys).keys)
 
     def replace_ssh_keys(self, keys: list[str]) -> None:
-        """Replace the whole list. It is sent once: sent again it would undo what others have changed meanwhile."""
+        """Replace the whole list. There is no retry, because it would undo concurrent changes."""
         self._transport.send(Call("PUT", "/v2/account/ssh-keys", body={"keys": keys}, repeatable=False))
 
     def list_gpu_types(self, *, count: int = 1, cloud: str = "") -> list[GpuType]:
@@ -117,23 +117,23 @@ class Client:
         return Collection(self._transport, "/v2/catalog/datacenters", "dataCenters", DataCenter).all(query)
 
     def bill(self, of: str = "", query: Mapping[str, str] | None = None) -> list[BillingRecord]:
-        """Return what was billed, one record per bucket of time and, below a kind, per thing; they come hours late.
+        """Return the bill: one record per time bucket and, for a kind, per resource. Records are some hours late.
 
         Args:
             of: One of BILLED.
-            query: `startTime` and `endTime` (RFC 3339) or `lastN`, `bucketSize`, and the id of one thing.
+            query: `startTime` and `endTime` (RFC 3339) or `lastN`, `bucketSize`, and the id of one resource.
         """
         path = f"/v2/billing/{of}".rstrip("/")
         return Collection(self._transport, path, "records", BillingRecord).all(query)
 
     def bill_of_pod(self, pod_id: str, since: str) -> list[BillingRecord]:
-        """Return what RunPod has billed for a pod since a moment (RFC 3339), by day; empty when nothing came yet."""
+        """Return RunPod's bill of a pod since a time (RFC 3339), by day; empty when there are no records yet."""
         return self.bill("pods", {"podId": pod_id, "startTime": since})
 
     def bill_of_network_volume(self, volume_id: str, since: str) -> list[BillingRecord]:
-        """Return what RunPod has billed for a volume since a moment (RFC 3339), by day; empty when nothing came yet."""
+        """Return RunPod's bill of a volume since a time (RFC 3339), by day; empty when there are no records yet."""
         return self.bill("network-volumes", {"networkVolumeId": volume_id, "startTime": since})
 
     def bill_of_endpoint(self, endpoint_id: str, since: str) -> list[BillingRecord]:
-        """Return what RunPod has billed for an endpoint since a moment (RFC 3339), by day; empty if nothing yet."""
+        """Return RunPod's bill of an endpoint since a time (RFC 3339), by day; empty when there are no records yet."""
         return self.bill("serverless", {"serverlessId": endpoint_id, "startTime": since})

@@ -1,4 +1,4 @@
-"""One kind of thing an account holds: listed, shown, made, changed and deleted the same way as every other."""
+"""A collection of the API: list, get, create, update and delete for one kind of resource."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Model = TypeVar("Model", bound=ApiModel)
 
 
 class Collection(Generic[Model]):
-    """What lies below one path of the API; every method raises an error of `components.runpod.api.errors`."""
+    """The resources below one path of the API; every method raises an error of `components.runpod.api.errors`."""
 
     def __init__(self, transport: Transport, path: str, member: str, model: type[Model]) -> None:
-        """Take the path of the collection and the member of a list's answer that holds the things."""
+        """Take the path of the collection and the member of a list's answer that contains the resources."""
         self._transport = transport
         self._path = path
         self._member = member
         self._model = model
 
     def all(self, query: Mapping[str, str] | None = None) -> list[Model]:
-        """Return everything of this kind that the account holds."""
+        """Return all resources of this kind in the account."""
         call = Call("GET", self._path, query=query or {})
         answer = self._transport.send(call)
         entries = answer.get(self._member) if isinstance(answer, dict) else None
@@ -34,11 +34,11 @@ class Collection(Generic[Model]):
         return [parsed(call, entry, self._model) for entry in entries]
 
     def get(self, identity: str) -> Model:
-        """Return one thing; raises NotFoundError only when RunPod itself says that this id does not exist."""
+        """Return one resource; raises NotFoundError only when RunPod itself reports that this id does not exist."""
         return self._one(Call("GET", f"{self._path}/{identity}"))
 
     def create(self, body: Mapping[str, Any]) -> Model:
-        """Make one; raises LostAnswerError when it may or may not exist now, or exists and was not described."""
+        """Create one; raises LostAnswerError when it may exist now, or exists and its description was lost."""
         call = Call("POST", self._path, body=body, repeatable=False)
         answer = self._transport.send(call)
         try:
@@ -51,7 +51,7 @@ class Collection(Generic[Model]):
         return self._one(Call("PATCH", f"{self._path}/{identity}", body=body))
 
     def delete(self, identity: str) -> None:
-        """Ask for its end; look afterwards whether it came."""
+        """Request its deletion; the caller verifies it afterwards."""
         self._transport.send(Call("DELETE", f"{self._path}/{identity}"))
 
     def _one(self, call: Call) -> Model:
@@ -63,6 +63,6 @@ def parsed(call: Call, answer: JsonValue, model: type[Model]) -> Model:
     try:
         return model.model_validate(answer)
     except ValidationError as fault:
-        # The input is left out of the text: a pod's environment holds secrets.
+        # The message does not contain the input: a pod's environment holds secrets.
         where = ", ".join(".".join(map(str, error["loc"])) or "answer" for error in fault.errors(include_input=False))
         raise NotRunPodError(str(call), f"the answer has an unexpected form at {where}") from None

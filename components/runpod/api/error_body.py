@@ -1,7 +1,7 @@
-"""What an answer that is not a success says, in whatever form it comes.
+"""Parse and classify error answers in any form.
 
-RunPod documents RFC 9457 (`title`, `status`, `detail`, `errors`). Seen are also `{"error": ...}`, errors as objects,
-a missing title, and HTML of what stands in front of the API. The text is kept in every case.
+RunPod documents RFC 9457 (`title`, `status`, `detail`, `errors`). Observed are also `{"error": ...}`, errors as
+objects, a missing title, and HTML of the proxy in front of the API. The text is kept in every case.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pydantic import JsonValue
 from components.runpod.api import errors
 
 UNCERTAIN = frozenset({408, 425})
-"""Statuses below 500 that do not say whether the request took effect; of 500 and above none says it."""
+"""Statuses below 500 after which the request may have taken effect, as it may after any status from 500."""
 
 LONGEST_TEXT = 300
-"""Characters of a text of unknown form that an error quotes."""
+"""Length of the quotation from a text of unknown form, in characters."""
 
 _TEXT_MEMBERS = ("detail", "error", "message", "title", "error_description")
-"""Members that hold the text of a refusal, the most telling first."""
+"""Members that contain the text of a refusal, the most specific first."""
 _PLACE_MEMBERS = ("path", "loc", "field", "location", "pointer")
 _INVISIBLE = re.compile(r"<(script|style|head)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(r"<title>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -33,21 +33,21 @@ _UNKNOWN_ID = re.compile(
 
 @dataclass(frozen=True)
 class ErrorBody:
-    """An answer that is not a success."""
+    """An error answer."""
 
     text: str
-    """What it says; empty when it says nothing."""
+    """Its text; empty when it has none."""
     reasons: tuple[str, ...] = ()
     """One line for each fault it lists."""
     is_json: bool = False
     is_problem: bool = False
-    """It has `status` and `detail`, as RunPod documents it."""
+    """Whether it has `status` and `detail`, as RunPod documents it."""
     is_firewall: bool = False
-    """Cloudflare, which stands in front of the API, says that it is its own answer."""
+    """Whether Cloudflare in front of the API produced the answer."""
 
 
 def read(body: JsonValue, raw: str) -> ErrorBody:
-    """Return what an answer says: `body` is its decoded JSON, or None, and `raw` its text."""
+    """Parse an error answer: `body` is its decoded JSON, or None, and `raw` its text."""
     if not isinstance(body, dict):
         text = _shortened(_visible(raw) if body is None else raw)
         return ErrorBody(text, is_json=body is not None)
@@ -59,7 +59,7 @@ def read(body: JsonValue, raw: str) -> ErrorBody:
 
 
 def classify(call: str, status: int, said: ErrorBody) -> errors.CallError:
-    """Return the error that says what the caller is to do about it."""
+    """Return the error class by what the caller has to do."""
     text = said.text or ("; ".join(said.reasons) if said.reasons else "an answer without a text")
     kind = _kind(status, said)
     return kind(call, f"{text.rstrip('.')} (HTTP {status})", said.reasons if said.text else ())
@@ -76,7 +76,7 @@ def _kind(status: int, said: ErrorBody) -> type[errors.CallError]:
 
 
 def _is_unknown_id(said: ErrorBody) -> bool:
-    """Say whether RunPod itself says that an id does not exist, and not a web server that a page does not."""
+    """Return whether RunPod reports an unknown id, as opposed to a web server's missing page."""
     if said.is_firewall or not said.is_json:
         return False
     return said.is_problem or _UNKNOWN_ID.search(said.text) is not None
@@ -91,7 +91,7 @@ def _text(value: JsonValue) -> str:
 
 
 def _reasons(value: JsonValue) -> Iterator[str]:
-    """Yield one line for each listed fault: a text, an object with a text and perhaps a place, or a map by place."""
+    """Yield one line for each fault: a text, an object with a text and optionally a place, or a map by place."""
     if isinstance(value, str):
         yield _shortened(value)
     elif isinstance(value, list):
@@ -115,7 +115,7 @@ def _place(value: JsonValue) -> str:
 
 
 def _visible(raw: str) -> str:
-    """Return what a person would read of a page."""
+    """Return the visible text of an HTML page."""
     title = _TITLE.search(raw)
     text = unescape(_INVISIBLE.sub(" ", raw)).strip()
     return text or (unescape(title[1]) if title else "")

@@ -1,4 +1,4 @@
-"""What can go wrong with a call, by what the caller is to do about it. No text here ever holds a key."""
+"""Errors of API calls, by what the caller has to do. No message contains a key."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 
 class RunPodError(Exception):
-    """Anything that ends an operation; its text says what, where and what to do next."""
+    """An error that ends an operation; its message contains the fault, its place and a remedy."""
 
 
 class StoppedError(RunPodError):
-    """The engine asked to stop (Ctrl-C); nothing was sent any more."""
+    """The engine requested a stop (Ctrl-C); no further call was sent."""
 
 
 class CallError(RunPodError):
-    """A call that did not end well."""
+    """A failed call."""
 
     advice = ""
 
@@ -31,7 +31,7 @@ class CallError(RunPodError):
 
 
 class UnreachableError(CallError):
-    """No connection was made, so nothing happened."""
+    """No connection was made, so the call had no effect."""
 
     advice = (
         "Nothing was sent. Check this machine's network (VPN, name server, proxy) and runpod:apiUrl; "
@@ -40,11 +40,11 @@ class UnreachableError(CallError):
 
 
 class LostAnswerError(CallError):
-    """The call was sent and its effect is not known."""
+    """The call was sent and its effect is unknown."""
 
 
 class BadRequestError(CallError):
-    """400: the request breaks a rule, or there is no stock; RunPod does not say which."""
+    """400: the request breaks a rule, or there is no stock; RunPod does not distinguish the two."""
 
 
 class UnauthorizedError(CallError):
@@ -79,37 +79,37 @@ class NotFoundError(CallError):
     """404 in RunPod's own form: this id does not exist."""
 
     advice = (
-        "It was ended outside of this stack, or the API key belongs to another account. "
-        "If the key is right, `pulumi up --refresh` makes it anew."
+        "It was deleted outside of this stack, or the API key belongs to another account. "
+        "If the key is right, `pulumi up --refresh` creates it again."
     )
 
 
 class NotRunPodError(CallError):
     """An answer that is not RunPod's, such as a web server's `404 page not found`."""
 
-    advice = "Whatever answers there is not RunPod's API v2: check runpod:apiUrl."
+    advice = "The server at this address is not RunPod's API v2: check runpod:apiUrl."
 
 
 class ConflictError(CallError):
-    """409: not valid for the present status."""
+    """409: not allowed in the current status."""
 
 
 class ValidationFailedError(CallError):
-    """422: no retry can help."""
+    """422: a retry cannot succeed."""
 
     advice = "RunPod does not accept the request in this form; change the input it names."
 
 
 class RateLimitedError(CallError):
-    """429 beyond the bound of our patience."""
+    """429, after all retries."""
 
     advice = "Too many calls with this key; wait and try again."
 
 
 class ServerError(CallError):
-    """5xx beyond the bound of our patience."""
+    """5xx, after all retries."""
 
-    advice = "RunPod has a fault of its own; try again later."
+    advice = "RunPod has an internal error; try again later."
 
 
 BY_STATUS: dict[int, type[CallError]] = {

@@ -1,4 +1,4 @@
-"""What API v2 sends, as far as we use it. Members we do not know are ignored: RunPod adds some now and then."""
+"""Answers of API v2, as far as they are used. Unknown members are ignored, because RunPod adds new ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# What becomes part of an address, a file or a command line of ours has to look like what it is.
+# Values that become part of an address, a file or a command line are validated strictly.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Host = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9.:-]{0,252})?$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -19,7 +19,7 @@ class ApiModel(BaseModel):
 
 
 class Gpu(ApiModel):
-    """GPUs of a pod as they were asked for; what it got stands in `runtime.gpus`."""
+    """Requested GPUs of a pod; `runtime.gpus` lists the actual ones."""
 
     id: str
     count: int = 1
@@ -39,7 +39,7 @@ class Mounts(ApiModel):
 
 
 class RuntimePort(ApiModel):
-    """A port as it is reachable now."""
+    """A port with its current public address."""
 
     private: Port
     public: Port | None = None
@@ -52,12 +52,12 @@ class Runtime(ApiModel):
 
     uptime: int = 0
     gpus: tuple[dict[str, Any], ...] | None = None
-    """One entry for each GPU that the container has; none after a start that found none free."""
+    """One entry for each GPU of the container; none when no GPU was available at the start."""
     ports: tuple[RuntimePort, ...] | None = None
 
 
 class SshEndpoint(ApiModel):
-    """Where sshd is reached."""
+    """Address of sshd."""
 
     host: Host
     port: Port
@@ -102,21 +102,21 @@ class Pod(ApiModel):
 
     @property
     def gpus_got(self) -> int:
-        """GPUs the pod shows: a stopped pod that is started again may come up with none, and bills.
+        """Number of GPUs that the pod shows: a restarted pod may have none, and is billed.
 
-        A list can be empty for minutes although the pod has its GPUs, so one look proves nothing.
+        The list can be empty for minutes although the pod has its GPUs, so one observation is not conclusive.
         """
         asked = self.gpu.count if self.gpu else 0
         return asked if self.gpus_listed is None else min(asked, self.gpus_listed)
 
     @property
     def gpus_listed(self) -> int | None:
-        """GPUs that the running container shows; None where it shows no list."""
+        """Number of GPUs that the running container lists; None without a list."""
         return None if self.runtime is None or self.runtime.gpus is None else len(self.runtime.gpus)
 
 
 class NetworkVolume(ApiModel):
-    """A network volume; it bills from creation to deletion."""
+    """A network volume; it is billed from creation to deletion."""
 
     id: Id
     name: str
@@ -126,7 +126,7 @@ class NetworkVolume(ApiModel):
 
 
 class BillingRecord(ApiModel):
-    """What one thing, or the account, has cost in one span of time, in USD; records come some hours late."""
+    """The bill of one resource or of the account for one period, in USD; records are some hours late."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -136,13 +136,13 @@ class BillingRecord(ApiModel):
 
     @property
     def amounts(self) -> dict[str, float]:
-        """The parts of the total, by RunPod's names."""
+        """The parts of the total, with RunPod's names."""
         parts = self.model_extra or {}
         return {name: float(usd) for name, usd in parts.items() if name.endswith("Amount")}
 
     @property
     def resource(self) -> str:
-        """Id of the thing it is for; empty in a record of the whole account."""
+        """Id of the resource; empty in a record of the whole account."""
         return next((str(value) for name, value in (self.model_extra or {}).items() if name.endswith("Id")), "")
 
 
@@ -175,7 +175,7 @@ class VcpuRange(ApiModel):
 
 
 class Stock(ApiModel):
-    """Availability of something somewhere: NONE, LOW, MEDIUM or HIGH."""
+    """Availability in a data centre: NONE, LOW, MEDIUM or HIGH."""
 
     id: str
     availability: str
@@ -195,7 +195,7 @@ class GpuType(ApiModel):
     data_centers: tuple[Stock, ...] = Field(default=(), alias="dataCenters")
 
     def stock_in(self, data_center: str) -> str | None:
-        """Return the stock level there; None where the data centre does not offer this GPU at all."""
+        """Return the stock level; None when the data centre does not offer this GPU."""
         return next((entry.availability for entry in self.data_centers if entry.id == data_center), None)
 
 
@@ -212,7 +212,7 @@ class CpuType(ApiModel):
     data_centers: tuple[Stock, ...] = Field(default=(), alias="dataCenters")
 
     def stock_in(self, data_center: str) -> str | None:
-        """Return the stock level there; None where the data centre does not offer this flavour at all."""
+        """Return the stock level; None when the data centre does not offer this flavour."""
         return next((entry.availability for entry in self.data_centers if entry.id == data_center), None)
 
 

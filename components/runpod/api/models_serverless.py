@@ -1,4 +1,4 @@
-"""What API v2 sends of templates, registry credentials and serverless endpoints."""
+"""Answers of API v2 about templates, registry credentials and serverless endpoints."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from components.runpod.api.models import ApiModel, Cpu, Id
 
 
 class Container(ApiModel):
-    """What templates and endpoints have in common with pods."""
+    """Container settings of templates and endpoints."""
 
     id: Id
     name: str
@@ -34,7 +34,7 @@ class TemplateMounts(ApiModel):
 
 
 class Template(Container):
-    """A preset of container settings; it bills nothing."""
+    """A preset of container settings; it costs nothing."""
 
     mounts: TemplateMounts = TemplateMounts()
     serverless: bool = False
@@ -71,7 +71,7 @@ class EndpointWorkers(ApiModel):
 
 
 class Scaling(ApiModel):
-    """What the number of workers follows."""
+    """Scaling rule of the number of workers."""
 
     type: str
     queue_delay: float | None = Field(default=None, alias="queueDelay")
@@ -79,7 +79,7 @@ class Scaling(ApiModel):
 
 
 class Endpoint(Container):
-    """A serverless endpoint; its workers bill, the endpoint itself does not."""
+    """A serverless endpoint; its workers are billed, the endpoint itself is not."""
 
     type: str = "QUEUE"
     urls: dict[str, str] = Field(default_factory=dict, alias="requestUrls")
@@ -93,8 +93,8 @@ class Endpoint(Container):
     flashboot: str = "OFF"
 
 
-class Worker(ApiModel):
-    """A worker of an endpoint; it bills as long as it is listed."""
+class EndpointWorker(ApiModel):
+    """A worker of an endpoint; it is billed while it is listed."""
 
     id: str
     status: str

@@ -19,38 +19,38 @@ from components.naming import LOOPBACK_HOSTS
 from components.runpod.api import error_body, errors
 from components.runpod.api.retry import RateLimitGate, RetryPolicy, jitter, retry_after
 
-# RunPod's firewall refuses the default names of HTTP libraries with 403, so the name is our own.
+# RunPod's firewall refuses the default user agents of HTTP libraries with 403.
 USER_AGENT = "comfyui-runpod/0.1 (+https://www.pulumi.com/)"
 _SHORTEST_SECRET = 6
-"""Characters; what is shorter is taken out of no text, because it may be part of any word."""
+"""Shortest secret that is masked, in characters; a shorter one may be part of any word."""
 
 
 @dataclass(frozen=True)
 class ClientHooks:
-    """Time as the client sees it, and its name; replaced in tests, and by the plugin to end waits on Ctrl-C."""
+    """Clock, callbacks and name of the client; replaced in tests, and by the plugin to end waits on Ctrl-C."""
 
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     before_send: Callable[[], None] = lambda: None
-    """Called before every request; raises or ends the process when no call may go out any more."""
+    """Called before every request; raises or ends the process when no more calls are allowed."""
     waiting: Callable[[str], None] = lambda _reason: None
-    """Told the reason of every wait."""
+    """Called with the reason of every wait."""
     answer_seconds: float = 60.0
-    """How long a request may wait for the next byte of its answer."""
+    """Time-out for the next byte of an answer, in seconds."""
     user_agent: str = USER_AGENT
 
 
 @dataclass(frozen=True)
 class Call:
-    """What is asked."""
+    """A request."""
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     repeatable: bool = True
-    """Whether sending it twice does no more than sending it once."""
+    """Whether it is idempotent, so that it may be sent again."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -94,9 +94,9 @@ class Transport:
     def _wait_for_rate_limit(self, call: Call) -> None:
         wait = self._rate_limit.wait_needed()
         if wait > self._hooks.retry_policy.seconds:
-            raise errors.RateLimitedError(str(call), f"the rate limit is used up for another {wait:.0f} s")
+            raise errors.RateLimitedError(str(call), f"the rate limit is exhausted for another {wait:.0f} s")
         if wait:
-            self._hooks.waiting(f"the rate limit is used up; waiting {wait:.0f} s")
+            self._hooks.waiting(f"the rate limit is exhausted; waiting {wait:.0f} s")
             self._hooks.sleep(wait)
 
     def _once(self, call: Call) -> JsonValue:
@@ -135,14 +135,14 @@ class Transport:
         if status == 429:
             return _TransientError(error, retry_after(response.headers))
         if response.ok or status in error_body.UNCERTAIN or status >= 500:
-            # A create that answered 500 is known to have created a pod, so only the caller may decide what is next.
+            # A create that answered 500 has been seen to create a pod, so the caller must decide about a retry.
             if call.repeatable:
                 return _TransientError(error, retry_after(response.headers))
             return errors.LostAnswerError(str(call), error.detail)
         return error
 
     def _garbled(self, call: Call, status: int) -> errors.CallError:
-        """Return the error of a success that is not JSON; its text may be part of a pod's environment."""
+        """Return the error for a success that is not JSON, without its text, which may contain secrets."""
         return errors.NotRunPodError(str(call), f"the answer of {self._base} is not JSON (HTTP {status})")
 
     def _refused(self, call: Call, response: requests.Response) -> errors.CallError:
@@ -151,7 +151,7 @@ class Transport:
 
 
 class _TransientError(Exception):
-    """A failure that another attempt may cure."""
+    """A failure that may go away with a retry."""
 
     def __init__(self, error: errors.CallError, after: float | None = None) -> None:
         super().__init__(error)
@@ -160,7 +160,7 @@ class _TransientError(Exception):
 
 
 class _Bearer(AuthBase):
-    """Sets the key itself: otherwise a ~/.netrc entry for the host would win over it."""
+    """Sets the Authorization header, which otherwise a ~/.netrc entry for the host would override."""
 
     def __init__(self, api_key: str) -> None:
         self._api_key = api_key
@@ -175,7 +175,7 @@ def _session(api_key: str, base: str, user_agent: str) -> requests.Session:
     session.auth = _Bearer(api_key)
     session.headers["User-Agent"] = user_agent
     session.headers["Accept"] = "application/json, application/problem+json"
-    # A proxy of the environment can't reach this machine's own loopback.
+    # A proxy server from the environment variables cannot reach this machine's loopback address.
     session.trust_env = urlsplit(base).hostname not in LOOPBACK_HOSTS
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=8, max_retries=0))
@@ -183,19 +183,19 @@ def _session(api_key: str, base: str, user_agent: str) -> requests.Session:
 
 
 def _never_sent(fault: Exception) -> str:
-    """Return why the request cannot have left; empty when nobody can tell whether it did."""
+    """Return why the request was certainly not sent; empty when it may have been."""
     if isinstance(fault, ValueError):
-        return f"the request cannot be sent ({type(fault).__name__})"  # A bad address or header; sending never began.
+        return f"the request cannot be sent ({type(fault).__name__})"  # An invalid address or header.
     reason = getattr(fault.args[0], "reason", None) if fault.args else None
     if isinstance(reason, NameResolutionError):
-        return "its name cannot be resolved"
+        return "its host name cannot be resolved"
     if isinstance(fault, requests.exceptions.SSLError):
         return "its certificate is not trusted" if "CERTIFICATE_VERIFY_FAILED" in str(reason) else ""
     if isinstance(fault, requests.exceptions.ProxyError):
-        return "the proxy of this machine does not reach it"
+        return "this machine's proxy server cannot reach it"
     if isinstance(fault, requests.exceptions.ConnectTimeout):
-        return "no connection was made in time"
-    return "nothing answers there" if isinstance(reason, NewConnectionError) else ""
+        return "the connection timed out"
+    return "the connection failed" if isinstance(reason, NewConnectionError) else ""
 
 
 def _decoded(text: str) -> JsonValue:
@@ -207,7 +207,7 @@ def _decoded(text: str) -> JsonValue:
 
 
 def _without_secrets(text: str, secrets: Collection[str]) -> str:
-    """Return a text of the other side without what must not be shown, should it repeat what was sent."""
+    """Return a text of the server with the secrets of the request masked."""
     for secret in secrets:
         for form in (json.dumps(secret)[1:-1], secret):
             text = text.replace(form, "[secret]")
@@ -215,7 +215,7 @@ def _without_secrets(text: str, secrets: Collection[str]) -> str:
 
 
 def _secrets_of(body: Mapping[str, Any] | None) -> list[str]:
-    """Return the values of a request that are nobody's business: variables, user names and passwords."""
+    """Return the secret values of a request: variables, user names and passwords."""
     members = body or {}
     named = [members.get(name) for name in ("username", "password")]
     values = [*(members.get("env") or {}).values(), *named]

@@ -1,1 +1,1 @@
-"""The provider process the engine starts (see `pulumi-resource-runpod` beside this file)."""
+"""The provider process that the engine starts (see `pulumi-resource-runpod` in this folder)."""

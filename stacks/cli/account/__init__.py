@@ -1,1 +1,1 @@
-"""What the RunPod account holds: inventory, ownership, deletion, and the login to a pod."""
+"""The RunPod account: inventory, ownership, deletion, and login to a pod."""

@@ -1,4 +1,4 @@
-"""What the RunPod account really holds and bills, asked from its API and not from state."""
+"""The account's resources and their costs, from RunPod's API and not from the state."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _IDLE = frozenset(("EXITED", "TERMINATED"))  # no GPU bills; the container disk 
 
 @dataclass(frozen=True)
 class AccountItem:
-    """One thing it holds. `owner` is a stack's name, `instance <id>` of a stack not known here, or `unknown`."""
+    """A resource of the account. `owner` is a stack's name, `instance <id>` of an unknown stack, or `unknown`."""
 
     id: str
     type: str
@@ -51,7 +51,7 @@ class AccountItem:
 
 
 def client_settings(engine: Engine) -> tuple[str, str]:
-    """The environment's own key, from its encrypted settings or RUNPOD_API_KEY, and the API's address.
+    """Return the environment's API key, from its encrypted settings or RUNPOD_API_KEY, and the API's address.
 
     Raises:
         CliError: no key is known.
@@ -60,7 +60,7 @@ def client_settings(engine: Engine) -> tuple[str, str]:
     key = engine.environ.get("RUNPOD_API_KEY") or ""
     if "runpod:apiKey" in (checkout.stack_yaml().get("config") or {}):
         stack.ensure(engine)
-        key = engine.ask("config", "get", "runpod:apiKey").strip()
+        key = engine.query("config", "get", "runpod:apiKey").strip()
     if not key:
         raise CliError(
             f"no RunPod API key for {checkout.env}: run `make init ENV={checkout.env}`, or set RUNPOD_API_KEY"
@@ -70,17 +70,17 @@ def client_settings(engine: Engine) -> tuple[str, str]:
 
 @contextmanager
 def environment_client(engine: Engine) -> Iterator[Client]:
-    """The API with the environment's own key, its errors as ours."""
+    """Yield an API client with the environment's key; its errors become CliError."""
     with open_client(*client_settings(engine)) as client:
         yield client
 
 
 @contextmanager
 def open_client(key: str, url: str) -> Iterator[Client]:
-    """The API with a key, its errors as ours.
+    """Yield an API client with this key; its errors become CliError.
 
     Raises:
-        CliError: the API cannot be asked, or refuses.
+        CliError: the API does not answer, or refuses.
     """
     try:
         with closing(Client(key, url)) as client:
@@ -90,10 +90,10 @@ def open_client(key: str, url: str) -> Iterator[Client]:
 
 
 def list_all(engine: Engine) -> list[AccountItem]:
-    """Everything the account holds that bills or carries a mark of this project.
+    """Return every resource that is billed or has a marker of this project.
 
     Raises:
-        CliError: the API cannot be asked.
+        CliError: the API does not answer, or refuses.
     """
     owned = stack_index.read_index(engine).owners()
     with environment_client(engine) as client:
@@ -101,7 +101,7 @@ def list_all(engine: Engine) -> list[AccountItem]:
 
 
 def list_items(client: Client, owned: Mapping[str, str]) -> list[AccountItem]:
-    """What the account holds now; people's own templates, credentials and keys cost nothing and are left out."""
+    """Return the account's resources now, without templates, credentials and keys of others, which cost nothing."""
     others = inventory.list_resources(client, warn_unreadable, priced=True)
     return to_items(client.list_pods(), client.list_network_volumes(), owned, others)
 
@@ -112,7 +112,7 @@ def to_items(
     owned: Mapping[str, str],
     others: Iterable[AccountResource] = (),
 ) -> list[AccountItem]:
-    """What the account holds as items; `owned` names the stack of each known instance."""
+    """Convert the account's resources to items; `owned` maps each known instance to its stack."""
     found = []
     for pod in pods:
         marker = marker_of(pod.name, pod.env)

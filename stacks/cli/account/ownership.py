@@ -1,4 +1,4 @@
-"""Ownership of pods and volumes, which decides who may delete them. Pure rules; in doubt a resource is kept."""
+"""Ownership of pods and volumes, which decides what may be deleted. Pure rules; in doubt a resource is kept."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Ownership(StrEnum):
     """Ownership of a resource according to the states; each value completes the sentence `it ...`."""
 
     HELD = "is in the state of a stack"
-    BUSY = "may be in creation: an update of its stack is running"
-    ORPHAN = "carries the mark of a known stack and is in no state"
-    FOREIGN = "carries the mark of an unknown stack"
-    UNMARKED = "carries no mark of this project"
+    BUSY = "may be under creation: an update of its stack is running"
+    ORPHAN = "has the marker of a known stack and is in no state"
+    FOREIGN = "has the marker of an unknown stack"
+    UNMARKED = "has no marker of this project"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class OwnedItem:
     item: AccountItem
     ownership: Ownership
     stack: str = ""
-    """The stack it belongs to, empty when none is known."""
+    """The stack it belongs to; empty when unknown."""
 
     @property
     def line(self) -> str:
@@ -37,7 +37,7 @@ class OwnedItem:
 
 
 def classify(item: AccountItem, known: StackIndex) -> OwnedItem:
-    """Return a resource's ownership. What a state contains is owned, whatever its name says."""
+    """Return a resource's ownership. A resource in a state is owned by that stack, whatever its name is."""
     holder, owner = known.holder_of(item.id), known.stack_of(item.instance)
     if holder:
         return OwnedItem(item, Ownership.HELD, holder.name)
@@ -52,26 +52,26 @@ def classify_all(items: Iterable[AccountItem], known: StackIndex) -> list[OwnedI
 
 
 @dataclass(frozen=True)
-class Selection:
+class ResourceSelection:
     """Resources named on the command line of `make sweep`."""
 
     others: frozenset[str] = frozenset()
-    """Pods and all else that is no volume."""
+    """Ids of pods and of all other resources except volumes."""
     volumes: frozenset[str] = frozenset()
 
     def names(self, item: AccountItem) -> bool:
-        """Whether this resource was named under its own type; a volume's id among the pods does not count."""
+        """Return whether this resource was named under its own type; a volume's id among the pods does not count."""
         return item.id in (self.volumes if item.type == "volume" else self.others)
 
     def unknown(self, ids: Collection[str]) -> list[str]:
-        """Named ids that do not exist."""
+        """Return the named ids that do not exist."""
         return sorted((self.others | self.volumes) - set(ids))
 
 
-def may_delete(owned: OwnedItem, named: Selection) -> bool:
-    """Whether `make sweep` may delete it: orphans without data, and named resources.
+def may_delete(owned: OwnedItem, named: ResourceSelection) -> bool:
+    """Return whether `make sweep` may delete it: orphans without data, and named resources.
 
-    Never what a state holds or an update makes.
+    A resource that is in a state or that an update may be creating is never deleted.
     """
     if owned.ownership in {Ownership.HELD, Ownership.BUSY}:
         return False

@@ -1,4 +1,4 @@
-"""How to log in to the pod of an environment: the keys from the state, the address from RunPod as it is now."""
+"""SSH login to the pod of an environment: keys from the state, the current address from RunPod."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _KEY_PAIR = "runpod:index:SshKeyPair"
 
 
 @dataclass(frozen=True)
-class Login:
-    """How to reach the pod's SSH server, with the key it must prove to have."""
+class PodLogin:
+    """Address and keys of the pod's SSH server."""
 
     pod_id: str
     host: str
@@ -30,8 +30,8 @@ class Login:
     host_key: str
 
 
-def find_login(engine: Engine) -> Login:
-    """Return the login with the pod's present address: RunPod maps another port at every start.
+def find_login(engine: Engine) -> PodLogin:
+    """Return the login with the pod's current address: RunPod maps another port at every start.
 
     Raises:
         CliError: The stack has no pod, or its pod does not run.
@@ -42,8 +42,8 @@ def find_login(engine: Engine) -> Login:
         return current_login(client, known, engine.checkout.env)
 
 
-def login_in_state(state: Mapping[str, Any], env: str) -> Login:
-    """Return the login of the last update, from the state with its secrets in clear.
+def login_in_state(state: Mapping[str, Any], env: str) -> PodLogin:
+    """Return the login of the last update, from the state with decrypted secrets.
 
     Raises:
         CliError: The stack has no pod.
@@ -57,19 +57,19 @@ def login_in_state(state: Mapping[str, Any], env: str) -> Login:
         raise CliError(f"{env} has no pod to log in to; run `make up ENV={env}` first")
     outputs = pods[-1]["outputs"]
     address = (str(outputs["sshHost"]), int(outputs["sshPort"]))
-    return Login(str(pods[-1].get("id", "")), *address, clear(login["privateKey"]), clear(host["publicKey"]))
+    return PodLogin(str(pods[-1].get("id", "")), *address, clear(login["privateKey"]), clear(host["publicKey"]))
 
 
-def current_login(client: Client, known: Login, env: str) -> Login:
-    """Return the login with the address that RunPod gives the pod now; without an answer, the known one.
+def current_login(client: Client, known: PodLogin, env: str) -> PodLogin:
+    """Return the login with the pod's current address; the known address when RunPod does not answer.
 
     Raises:
-        CliError: The pod is gone, or does not run.
+        CliError: The pod no longer exists, or does not run.
     """
     try:
         pod = client.get_pod(known.pod_id)
     except NotFoundError as error:
-        raise CliError(f"pod {known.pod_id} is gone; run `make up ENV={env}`, which makes another one") from error
+        raise CliError(f"pod {known.pod_id} no longer exists; run `make up ENV={env}` to create another one") from error
     except RunPodError as error:
         print(f"{error}\ntrying the address of the last `make up`", file=sys.stderr, flush=True)
         return known

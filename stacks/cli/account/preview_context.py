@@ -14,14 +14,13 @@ from stacks.cli.pulumi.engine import Engine
 
 
 def with_preview_context(engine: Engine, *, paused: bool | None = None) -> Engine:
-    """Return the engine with these facts in its environment variables.
+    """Return an engine with these facts in its environment variables.
 
-    What the stack costs now, where its volume is, and which creations were begun and not finished. A stack that is not
-    there yet costs nothing, and its volume is wherever it is made. It is `paused` as told or, where nobody says, as
-    the last update left it.
+    They are the stack's current cost, the data centre of its volume, and its unfinished creations. A stack that does
+    not exist yet costs nothing and has no volume. Without `paused`, the last update's output is used.
     """
     try:
-        outputs, state = engine.ask_json("stack", "output", "--json"), stack.deployment(engine)
+        outputs, state = engine.query_json("stack", "output", "--json"), stack.deployment(engine)
     except CliError:
         outputs, state = {}, {}
     messages = {RUNNING_COST: str(outputs.get("costPerHour", ""))}
@@ -38,7 +37,7 @@ def is_paused(outputs: Mapping[str, Any]) -> bool:
 
 
 def with_unfinished_creations(engine: Engine) -> Engine:
-    """Return the engine with the unfinished creations alone, for a command that runs no program."""
+    """Return an engine with only the unfinished creations, for a command that runs no program."""
     try:
         return pending_operations.with_state_variables(engine, stack.deployment(engine))
     except CliError:
@@ -46,7 +45,7 @@ def with_unfinished_creations(engine: Engine) -> Engine:
 
 
 def _volume_center(engine: Engine, state: Mapping[str, Any]) -> str:
-    """Where the volume is by the state or, for one that somebody else made, by RunPod; empty when nobody can tell."""
+    """Return the volume's data centre from the state or, for a volume by `volume.id`, from RunPod; else empty."""
     try:
         if center := stack.volume_center(state):
             return center

@@ -1,1 +1,1 @@
-"""The commands, one module each."""
+"""The commands, one in each module."""

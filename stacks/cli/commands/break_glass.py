@@ -1,7 +1,7 @@
-"""Emergency deletion: with the API key alone, delete everything that carries a stack's mark.
+"""Emergency deletion: with the API key alone, delete everything that has a stack's marker.
 
-No state, no passphrase, no engine: the name of a pod or volume says which environment it belongs to, and which
-instance of it. Two people may each have an environment of that name in one account, so an instance is chosen.
+It needs no state, passphrase or engine: the name of a pod or volume contains its environment and instance. Two people
+may each have an environment of that name in one account, so the caller chooses an instance.
 """
 
 from __future__ import annotations
@@ -23,23 +23,27 @@ _LOOKS = 3
 
 
 def run(checkout: Checkout, consent: Consent, *, instance: str, keep_volumes: bool) -> int:
-    """List what carries the environment's name, and end one instance of it when somebody agrees.
+    """List the resources with the environment's name, and delete one instance of it after confirmation.
 
     Returns:
-        0 when nothing of the chosen instance is left that should end; 1 otherwise, also when it only looked.
+        0 when the chosen instance is deleted; 1 otherwise, also when it was only listed.
 
     Raises:
-        CliError: there is no key, the API cannot be asked, or nobody chose between several instances.
+        CliError: there is no key, the API does not answer, or no instance was chosen among several.
     """
     with account_items.open_client(_key(), (checkout.setting("runpod:apiUrl") or DEFAULT_URL).rstrip("/")) as client:
         found = instances(checkout.env, account_items.list_items(client, {}))
         if not found:
-            print(f"nothing in this account carries the name of {checkout.env}; is it the right account's key?")
+            print(
+                f"no resource in this account has the name of {checkout.env}; check that the key is the right account's"
+            )
             return 0
         print("\n".join(lines(found)), flush=True)
         chosen = choose(found, instance or _asked(found))
-        if not consent.offer(f"end instance {chosen}{' except its volumes' if keep_volumes else ' with its volumes'}?"):
-            print(f"nothing was ended; YES=1 ends instance {chosen}")
+        if not consent.offer(
+            f"delete instance {chosen}{' except its volumes' if keep_volumes else ' with its volumes'}?"
+        ):
+            print(f"nothing was deleted; YES=1 deletes instance {chosen}")
             return 1
         for _ in range(_LOOKS):
             left = to_delete(account_items.list_items(client, {}), chosen, keep_volumes=keep_volumes)
@@ -51,7 +55,7 @@ def run(checkout: Checkout, consent: Consent, *, instance: str, keep_volumes: bo
 
 
 def instances(env: str, items: Iterable[AccountItem]) -> dict[str, list[AccountItem]]:
-    """What carries the environment's name, by instance; with an instance comes all that carries its mark."""
+    """Group by instance the resources with the environment's name; an instance includes all with its marker."""
     everything = [item for item in items if item.instance and item.status != "TERMINATED"]
     of_env = {item.instance for item in everything if environment_resources.is_named_for(env, item.name)}
     return {str(one): [item for item in everything if item.instance == one] for one in sorted(map(str, of_env))}
@@ -67,7 +71,7 @@ def choose(found: Mapping[str, list[AccountItem]], named: str) -> str:
     """Return the named instance, or the only one.
 
     Raises:
-        CliError: there are several and none was named, or there is none of that name.
+        CliError: there are several and none was named, or the named one does not exist.
     """
     if not named and len(found) == 1:
         return next(iter(found))
@@ -77,7 +81,7 @@ def choose(found: Mapping[str, list[AccountItem]], named: str) -> str:
     reason = (
         f"there is no instance {named!r}"
         if named
-        else "several instances have this name, and somebody may still use one"
+        else "several instances have this name, and another person may still use one"
     )
     raise CliError(f"{reason}; choose with INSTANCE=id: {known}")
 
@@ -92,7 +96,7 @@ def lines(found: Mapping[str, list[AccountItem]]) -> list[str]:
 
 
 def _key() -> str:
-    """Return the key from RUNPOD_API_KEY or a hidden prompt; never from a state or a settings file."""
+    """Return the key from RUNPOD_API_KEY or a hidden prompt, not from a state or a settings file."""
     key = os.environ.get("RUNPOD_API_KEY", "").strip()
     if not key and sys.stdin.isatty():
         key = getpass.getpass("RunPod API key (hidden): ").strip()
@@ -102,7 +106,7 @@ def _key() -> str:
 
 
 def _asked(found: Mapping[str, list[AccountItem]]) -> str:
-    """Ask which instance is meant, where there is a choice and someone to ask."""
+    """Ask for the instance when there are several and a terminal is available."""
     return input("which instance? ").strip() if len(found) > 1 and sys.stdin.isatty() else ""
 
 
@@ -112,5 +116,5 @@ def _report(left: list[AccountItem], everything: list[AccountItem]) -> int:
     if left:
         print("not everything was deleted; run the same command again, or delete it at https://console.runpod.io")
     elif not everything:
-        print("nothing of it is left")
+        print("everything was deleted")
     return int(bool(left))

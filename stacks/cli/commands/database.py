@@ -1,4 +1,4 @@
-"""`make backup` and `make restore`: the gateway's database of an environment, to a file here and back."""
+"""`make backup` and `make restore`: copy an environment's gateway database to a local file, and restore it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _TOOL = f'"${{POD_ROOT:-}}{contract.LOCAL}/boot/start" database'
 
 
 def backup(engine: Engine, file: str) -> int:
-    """Write a backup to a new file that only its owner can read; the gateway serves meanwhile.
+    """Write a backup to a new file that only its owner can read; the gateway keeps running.
 
     The file appears whole or not at all.
 
     Raises:
-        CliError: No file was named, or it is there already, or the pod gave nothing.
+        CliError: No file was named, it exists already, or the pod sent nothing.
     """
     path = _named(file)
     if path.exists():
@@ -45,7 +45,7 @@ def backup(engine: Engine, file: str) -> int:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a private file beside the path, and give it the path's name when all went well."""
+    """Open a private temporary file beside the path, and rename it to the path on success."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
@@ -60,17 +60,17 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def restore(engine: Engine, file: str, consent: Consent) -> int:
-    """Put a backup in the database's place; the gateway is stopped for it, and started again.
+    """Replace the database with a backup; the gateway stops during the restore.
 
     Raises:
-        CliError: No such file was named, or nobody said that it shall be done.
+        CliError: The file does not exist, or the restore was not confirmed.
     """
     path = _named(file)
     if not path.is_file():
         raise CliError(f"{path} does not exist")
-    lost = f"its jobs, keys, revocations and usage are replaced by those of {path}"
+    lost = f"its jobs, keys, revocations and usage are replaced with those in {path}"
     strict = dataclasses.replace(consent, confirms=True)
-    strict.require(f"this stops the gateway of {engine.checkout.env} for some seconds", [lost])
+    strict.require(f"this stops the gateway of {engine.checkout.env} for a few seconds", [lost])
     with path.open("rb") as source:
         return pod.shell(engine, [f"{_TOOL} restore"], given=source)
 

@@ -1,4 +1,4 @@
-"""Delete an environment, verify that nothing of it is billed any more, and print what it has cost."""
+"""Delete an environment, verify that it is no longer billed, and print what it cost."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _ROUNDS = 2
 
 
 def run(checkout: Checkout, consent: Consent) -> int:
-    """Destroy and verify, twice if needed. 0 only when nothing of the stack is billed but a volume kept on purpose.
+    """Destroy and verify, twice if needed. Return 0 only when nothing is billed except a volume kept on purpose.
 
     Raises:
-        CliError: Nobody agreed, the volume is protected, or the environment is not prepared on this machine.
+        CliError: Not confirmed, the volume is protected, or the environment is not prepared on this machine.
     """
     engine = environment.prepared(checkout, os.environ)
     emulator.start(checkout)
@@ -40,7 +40,7 @@ def run(checkout: Checkout, consent: Consent) -> int:
     )
     stack.prepare(engine)
     present = stack.instance_ids(state)
-    ran, ahead = meter(engine, state, set(matcher.marks))
+    ran, ahead = meter(engine, state, set(matcher.instances))
     paused = [pod for pod in ended_pods.read(checkout) if pod.id not in {thing.id for thing in ran}]
     began = datetime.now(UTC)
     code, left = _end(pending_operations.with_state_variables(engine, state), matcher, present)
@@ -54,7 +54,7 @@ def run(checkout: Checkout, consent: Consent) -> int:
     ended_pods.forget(checkout)
     print(verdict(checkout.env, left, matcher))
     if emulator.port(checkout) is not None:
-        print(f"the stand-in for RunPod still runs; `make stop-emulator ENV={checkout.env}` ends it")
+        print(f"the RunPod stand-in still runs; `make stop-emulator ENV={checkout.env}` stops it")
     return 0
 
 
@@ -63,7 +63,7 @@ def _end(engine: Engine, matcher: ResourceMatcher, present: set[str]) -> tuple[i
     keep = keeps_volumes(engine.checkout)
     for earlier in range(_ROUNDS):
         if earlier:
-            # Destroy believes the key and the address of the last `up`; a revoked key or a moved API ended it.
+            # Destroy uses the key and the address of the last `up`, and fails if the key was revoked or the API moved.
             engine.follow("refresh", "--yes", "--skip-preview", passthrough.CURRENT_SETTINGS)
         code = state_locks.run(engine, "destroy", "--yes", "--skip-preview")
         if code == INTERRUPTED:
@@ -84,7 +84,7 @@ def _ended(engine: Engine, matcher: ResourceMatcher, targets: list[AccountItem])
 
 
 def refuse_protected(env: str, state: Mapping[str, Any]) -> None:
-    """Raise CliError, with the way, when the engine would refuse to end the volume after it has ended the pod."""
+    """Raise CliError with a remedy when the engine would delete the pod and then refuse to delete the volume."""
     for item in stack.resources(state, stack.VOLUME):
         if item.get("protect"):
             raise CliError(
@@ -101,22 +101,22 @@ def losses(checkout: Checkout, found: Iterable[AccountItem], matcher: ResourceMa
         if matcher.owns(item):
             stays = item.type == "volume" and keeps_volumes(checkout)
             data = ": models, uploads, outputs, users, keys, jobs and usage on it are lost"
-            fate = "stays and is still billed" if stays else f"ends{data if item.type == 'volume' else ''}"
+            fate = "stays and is still billed" if stays else f"is deleted{data if item.type == 'volume' else ''}"
             messages.append(f"{item.label}, ${item.usdPerHour:.4f}/h: {fate}")
     return [*messages, "the stack's keys are deleted too: a later `make up` creates new ones"]
 
 
 def billing(left: Iterable[AccountItem], matcher: ResourceMatcher, *, keep_volumes: bool) -> list[AccountItem]:
-    """Return resources of the environment that should be gone."""
+    """Return resources of the environment that should have been deleted."""
     return [item for item in left if matcher.owns(item) and not (keep_volumes and item.type == "volume")]
 
 
 def verdict(env: str, left: Iterable[AccountItem], matcher: ResourceMatcher) -> str:
-    """Return what the account still pays for this environment."""
+    """Return a text with what is still billed for this environment."""
     lines = [f"  {item.type} {item.id} ({item.name}), {_per_month(item)}: {_why(env, item, matcher)}" for item in left]
     if not lines:
-        return f"{env} is gone; nothing of it is billed any more."
-    return "\n".join([f"{env} is gone; this is billed until somebody deletes it:", *lines])
+        return f"{env} is deleted; nothing of it is billed any more."
+    return "\n".join([f"{env} is deleted; these resources are billed until you delete them:", *lines])
 
 
 def _per_month(item: AccountItem) -> str:
@@ -128,29 +128,29 @@ def _why(env: str, item: AccountItem, matcher: ResourceMatcher) -> str:
     if matcher.owns(item):
         return f"kept because of volume.keep; volume.id uses it again; {delete}"
     if matcher.uses(item):
-        return "it is named by volume.id, so destroy never deletes it"
-    return f"it carries the name of {env}: an earlier destroy kept it, or somebody else's {env} has it; {delete}"
+        return "it is set by volume.id, so destroy never deletes it"
+    return f"it has the name of {env}: an earlier destroy kept it, or it belongs to another person's {env}; {delete}"
 
 
 def leftovers(
     left: Iterable[AccountItem], matcher: ResourceMatcher, instances: set[str], *, keep_volumes: bool
 ) -> list[AccountItem]:
-    """Return what to end although the engine is done: all of ours, and volumes of the stack's present instance.
+    """Return what to delete after the engine is done: own resources, and volumes of the stack's current instance.
 
-    A volume of an earlier instance was kept on purpose then, so it is named and not deleted.
+    A volume of an earlier instance was kept on purpose, so it is reported and not deleted.
     """
     own = [item for item in left if matcher.owns(item)]
     return [item for item in own if item.type != "volume" or (item.instance in instances and not keep_volumes)]
 
 
-def meter(engine: Engine, state: dict[str, object], marks: set[str]) -> tuple[list[CostItem], timedelta]:
-    """Return what runs now, for the receipt, and how far RunPod's clock is ahead of this machine's."""
-    if not marks:
+def meter(engine: Engine, state: dict[str, object], instances: set[str]) -> tuple[list[CostItem], timedelta]:
+    """Return the items that cost something now, and by how much RunPod's clock is ahead of this machine's."""
+    if not instances:
         return [], timedelta()
     with account_items.environment_client(engine) as client:
         pods, volumes = client.list_pods(), client.list_network_volumes()
         endpoints = inventory.endpoints(client, priced=False)
-    return receipt.meter(pods, volumes, state, marks, endpoints), receipt.clock_lead(pods, datetime.now(UTC))
+    return receipt.meter(pods, volumes, state, instances, endpoints), receipt.clock_lead(pods, datetime.now(UTC))
 
 
 def _print_receipt(engine: Engine, ran: list[CostItem], now: datetime) -> None:
@@ -159,16 +159,16 @@ def _print_receipt(engine: Engine, ran: list[CostItem], now: datetime) -> None:
 
 
 def keeps_volumes(checkout: Checkout) -> bool:
-    """Return whether the stack file, as it is now, asks for the volume to stay."""
+    """Return whether the current stack file keeps the volume."""
     return data_loss.volume_retention(checkout).any
 
 
 def _report_failure(env: str, left: Iterable[AccountItem], present: set[str]) -> None:
-    print("destroy did not delete everything; still there:")
+    print("destroy did not delete everything; these resources remain:")
     for item in left:
         kept = item.type == "volume" and item.instance not in present
         advice = (
             f"; an earlier destroy kept it: `make sweep ENV={env} VOLUMES={item.id} YES=1` deletes it" if kept else ""
         )
         print(f"  {item.label}: ${item.usdPerHour:.4f} per hour{advice}")
-    print("run the same command again; `make pods` lists what the account holds")
+    print("run the same command again; `make pods` lists the account's resources")

@@ -24,12 +24,12 @@ from stacks.cli.reports import drift, findings
 from stacks.cli.reports.findings import Finding, Inspection
 
 _AGENT = "comfyui-runpod-cli/1"
-# Together five seconds: a gateway that runs answers /livez at once.
+# Five seconds in total: a running gateway answers /livez at once.
 _LIMITS = (2.5, 2.5)
 
 
 def run(checkout: Checkout, *, as_json: bool) -> int:
-    """Print every finding. 0 when nothing is broken or wastes money, 1 otherwise.
+    """Print every finding. Return 0 when nothing is broken or wastes money, 1 otherwise.
 
     Raises:
         CliError: the environment is not prepared on this machine.
@@ -68,7 +68,7 @@ def inspect(engine: Engine) -> Inspection:
 
 
 def text(env: str, found: list[Finding]) -> str:
-    """The findings for a person: one line each, with the command below it."""
+    """Return the findings as text: one line each, with the command below it."""
     if not found:
         return f"{env}: no problems found"
     messages = []
@@ -79,7 +79,7 @@ def text(env: str, found: list[Finding]) -> str:
 
 
 def document(env: str, found: list[Finding]) -> str:
-    """The findings as one JSON object."""
+    """Return the findings as one JSON object."""
     costing = (finding for finding in found if finding.severity is findings.Severity.COSTS)
     return json.dumps(
         {
@@ -111,7 +111,7 @@ def _locks(engine: Engine) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _silence(state: dict[str, Any], pods: list[Pod]) -> str:
-    """Why the gateway of a pod that runs does not answer."""
+    """Return why the gateway of a running pod does not answer; empty when it does."""
     url = next((item.get("outputs", {}).get("gatewayUrl") for item in stack.resources(state, stack.STACK)), None)
     running = {pod.id for pod in pods if pod.status == "RUNNING"}
     ours = any(item.get("id") in running for item in stack.resources(state, stack.POD))
@@ -119,10 +119,10 @@ def _silence(state: dict[str, Any], pods: list[Pod]) -> str:
 
 
 def probe(url: str) -> str:
-    """Ask a gateway whether it lives; empty, or why it does not seem to."""
+    """Send a liveness request to a gateway; return why it failed, empty when it succeeded."""
     address = f"{url.rstrip('/')}/livez"
     with closing(requests.Session()) as session:
-        # A proxy of the environment cannot reach this machine's own loopback.
+        # A proxy server from the environment variables cannot reach this machine's loopback address.
         session.trust_env = urlsplit(url).hostname not in LOOPBACK_HOSTS
         try:
             with session.get(address, timeout=_LIMITS, stream=True, headers={"User-Agent": _AGENT}) as answer:

@@ -1,7 +1,7 @@
-"""The RunPod stand-in of an environment whose API is on this machine.
+"""The RunPod stand-in of an environment whose API address is on this machine.
 
-Which environment that is, is data: `runpod:apiUrl` on a loopback address. The account's API cannot be there, so it is
-the stand-in, and starting it is what `make up` has to do first. It is run as a program, never imported.
+An environment uses the stand-in if `runpod:apiUrl` is a loopback address. `make up` starts the stand-in first. It runs
+as a separate program and is never imported.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ANSWER_SECONDS = 60
 
 
 def port(checkout: Checkout) -> int | None:
-    """The port of the environment's stand-in, or None when its API is elsewhere."""
+    """Return the port of the environment's stand-in; None when it uses RunPod's API."""
     url = urlsplit(checkout.setting("runpod:apiUrl") or "")
     return (url.port or 80) if url.hostname in LOOPBACK_HOSTS else None
 
@@ -29,7 +29,7 @@ def start(checkout: Checkout) -> None:
     """Start it if it does not run.
 
     Raises:
-        CliError: it does not come up; with what it said.
+        CliError: it does not start; the message contains its output.
     """
     number = port(checkout)
     if number is not None:
@@ -37,10 +37,10 @@ def start(checkout: Checkout) -> None:
 
 
 def stop(checkout: Checkout) -> str:
-    """Stop it, pods and all.
+    """Stop it and its pods.
 
     Raises:
-        CliError: the environment has none, or it does not end.
+        CliError: the environment has none, or it does not stop.
     """
     number = port(checkout)
     if number is None:

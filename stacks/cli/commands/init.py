@@ -15,17 +15,19 @@ _KEY = "runpod:apiKey"
 
 
 def run(checkout: Checkout, secrets_provider: str = "") -> None:
-    """Prepare what is missing and print what exists already.
+    """Create what is missing and print what exists already.
 
     Args:
         checkout: The checkout and its environment.
-        secrets_provider: A key service, such as `awskms://...`; else the stack file's, a passphrase, or Pulumi Cloud.
+        secrets_provider: A key service, such as `awskms://...`; default: as in the stack file, or a passphrase.
 
     Raises:
-        CliError: the stack file is encrypted with a passphrase that is not here, or no key was given.
+        CliError: the stack file is encrypted with a passphrase that is not on this machine, or no key was given.
     """
     content = checkout.stack_yaml()
-    key = None if _KEY in (content.get("config") or {}) else _read_key()  # asked first: without it nothing is begun
+    key = (
+        None if _KEY in (content.get("config") or {}) else _read_key()
+    )  # asked first: without a key nothing is created
     if secrets_provider and content.get("encryptionsalt"):
         raise CliError(
             f"{checkout.stack_file.name} is encrypted with a passphrase; `pulumi stack change-secrets-provider -s "
@@ -37,7 +39,7 @@ def run(checkout: Checkout, secrets_provider: str = "") -> None:
     if stack.ensure(engine, secrets_provider):
         print(f"created the stack {engine.stack or checkout.env}")
     if key is None:
-        print(f"{checkout.stack_file.name} has {_KEY} already; `pulumi config set --secret {_KEY}` changes it")
+        print(f"{checkout.stack_file.name} has {_KEY} already; to change it, run `pulumi config set --secret {_KEY}`")
     else:
         _store(engine, key)
     print(f"{checkout.env} is ready: `make preview ENV={checkout.env}`, then `make up ENV={checkout.env}`")
@@ -45,7 +47,7 @@ def run(checkout: Checkout, secrets_provider: str = "") -> None:
 
 
 def _passphrase(checkout: Checkout, *, is_encrypted: bool) -> None:
-    """Create a passphrase if one is needed and none is known."""
+    """Create a passphrase if one is needed and none exists."""
     if passphrase.settings(checkout, os.environ) is not None:
         return
     if is_encrypted:
@@ -57,7 +59,7 @@ def _passphrase(checkout: Checkout, *, is_encrypted: bool) -> None:
 
 
 def _read_key() -> str:
-    """The key from RUNPOD_API_KEY, from a pipe, or typed unseen."""
+    """Return the key from RUNPOD_API_KEY, from a pipe, or from a hidden prompt."""
     key = os.environ.get("RUNPOD_API_KEY", "").strip()
     if not key and sys.stdin.isatty():
         key = getpass.getpass("RunPod API key (hidden): ").strip()
@@ -65,12 +67,12 @@ def _read_key() -> str:
         key = sys.stdin.readline().strip()
     if not key:
         raise CliError(
-            "no RunPod API key was given; make one at https://console.runpod.io/user/settings and run it again"
+            "no RunPod API key was given; create one at https://console.runpod.io/user/settings and run this again"
         )
     return key
 
 
 def _store(engine: Engine, key: str) -> None:
-    """Write the setting through the engine's standard input: arguments are visible to every user of the machine."""
-    engine.tell(key, "config", "set", "--secret", _KEY)
+    """Write the setting through the engine's standard input: every user of the machine can see arguments."""
+    engine.query_with_input(key, "config", "set", "--secret", _KEY)
     print(f"stored {_KEY}, encrypted, in {engine.checkout.stack_file.name}")

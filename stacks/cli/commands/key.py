@@ -20,23 +20,23 @@ from stacks.cli.pulumi.engine import Engine
 KEYS = "/api/gateway/keys"
 PAGE = 200
 TIMEOUT_SECONDS = 30
-"""The gateway answers such requests in milliseconds; RunPod's proxy may take its time."""
+"""The gateway answers such requests in milliseconds; RunPod's proxy can be slow."""
 
 COLUMNS = ("id", "name", "owner", "scopes", "state", "expires_at", "last_used_at")
 
 
 @dataclass(frozen=True)
 class GatewayClient:
-    """A gateway's API, by an admin's key."""
+    """A client of the gateway's API with an admin key."""
 
     url: str
     key: str
 
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return its answer.
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Send a request and return the answer.
 
         Raises:
-            CliError: it was not reached, or refused; with its own words.
+            CliError: the gateway did not answer, or refused; with the detail of its answer.
         """
         headers = {"Authorization": f"Bearer {self.key}"}
         try:
@@ -50,25 +50,25 @@ class GatewayClient:
 
 
 def run(engine: Engine, options: argparse.Namespace) -> None:
-    """Do what the options ask for; with none of them, print the stack's client key and nothing else.
+    """Run the requested key command; without options, print only the stack's client key.
 
     Raises:
-        CliError: more than one act was asked for, the stack is not up, or the gateway refused.
+        CliError: more than one command was requested, the stack is not up, or the gateway refused.
     """
     acts = [act for act in ("list", "rotate", "revoke", "name") if getattr(options, act)]
     if not acts:
         if options.scopes or options.owner or options.expires or options.limits:
-            raise CliError("SCOPES, OWNER, EXPIRES and LIMITS are for a new key: give it a NAME")
-        print(engine.ask("stack", "output", "apiKey", "--show-secrets").strip())
+            raise CliError("SCOPES, OWNER, EXPIRES and LIMITS apply to a new key only: give its NAME")
+        print(engine.query("stack", "output", "apiKey", "--show-secrets").strip())
         return
     if len(acts) > 1:
-        raise CliError("give one of NAME, LIST, ROTATE and REVOKE")
+        raise CliError("give only one of NAME, LIST, ROTATE and REVOKE")
     _ACTS[acts[0]](_gateway(engine), options)
 
 
 def _gateway(engine: Engine) -> GatewayClient:
-    url = engine.ask("stack", "output", "gatewayUrl").strip().rstrip("/")
-    return GatewayClient(url, engine.ask("stack", "output", "adminKey", "--show-secrets").strip())
+    url = engine.query("stack", "output", "gatewayUrl").strip().rstrip("/")
+    return GatewayClient(url, engine.query("stack", "output", "adminKey", "--show-secrets").strip())
 
 
 def _create(gateway: GatewayClient, options: argparse.Namespace) -> None:
@@ -81,17 +81,17 @@ def _create(gateway: GatewayClient, options: argparse.Namespace) -> None:
         order["expires_at"] = _expiry(options.expires)
     if options.limits:
         order["limits"] = _limits(options.limits)
-    _show(gateway.ask("POST", KEYS, order))
+    _show(gateway.request("POST", KEYS, order))
 
 
 def _rotate(gateway: GatewayClient, options: argparse.Namespace) -> None:
-    rotated = gateway.ask("POST", f"{KEYS}/{options.rotate}/rotate", {})
+    rotated = gateway.request("POST", f"{KEYS}/{options.rotate}/rotate", {})
     _show(rotated)
     print(f"the old secret keeps working until {rotated['previous_until']}", file=sys.stderr)
 
 
 def _revoke(gateway: GatewayClient, options: argparse.Namespace) -> None:
-    gateway.ask("POST", f"{KEYS}/{options.revoke}/revoke", {})
+    gateway.request("POST", f"{KEYS}/{options.revoke}/revoke", {})
     print(f"{options.revoke} is revoked")
 
 
@@ -99,7 +99,7 @@ def _list(gateway: GatewayClient, _options: argparse.Namespace) -> None:
     found: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
-        page = gateway.ask("GET", f"{KEYS}?{urlencode({'limit': PAGE, **cursor})}")
+        page = gateway.request("GET", f"{KEYS}?{urlencode({'limit': PAGE, **cursor})}")
         found += page["items"]
         if page["next_cursor"] is None:
             break

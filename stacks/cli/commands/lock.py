@@ -1,4 +1,4 @@
-"""Writes the hashes of models and commits of sources that the pod resolved to the lock file of the repository."""
+"""Write the hashes of models and commits of sources that the pod resolved to the repository's lock file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stacks.cli.pulumi.engine import Engine
 
 
 def run(engine: Engine) -> None:
-    """Record the last installation's result; existing entries stay enforced.
+    """Record the last installation's result; existing entries stay in force.
 
     Raises:
         CliError: nothing was installed yet.

@@ -1,7 +1,7 @@
-"""`make pause`: end the pod, keep the volume and the keys, and say what that saves. `make up` or `make resume` undo it.
+"""`make pause`: delete the pod, keep the volume and the keys, and print the savings. `make resume` undoes it.
 
-That an environment is paused is an output of its stack, in the state that all machines share: a plain `pulumi up`
-leaves it so, and a pause that was killed is finished by the same command.
+An output of the stack records that an environment is paused, in the state that all machines share: a plain
+`pulumi up` keeps it paused, and the same command finishes an interrupted pause.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from stacks.cli.reports import ended_pods, failure_report, notification
 
 
 def run(checkout: Checkout, consent: Consent) -> int:
-    """End the pod by an update that declares none; the engine's exit code.
+    """Delete the pod by an update that declares none; return the engine's exit code.
 
     Raises:
-        CliError: There is nothing to pause, or the update would lose the volume and nobody agreed.
+        CliError: There is nothing to pause, or the update would delete the volume and was not confirmed.
     """
     engine = environment.prepared(checkout, os.environ)
     emulator.start(checkout)
     if not stack.exists(engine) or not stack.resources(stack.deployment(engine), stack.GUARD):
         raise CliError(f"{checkout.env} is not up, so there is nothing to pause")
     stack.prepare(engine)
-    before = engine.ask_json("stack", "output", "--json")
+    before = engine.query_json("stack", "output", "--json")
     state = stack.deployment(engine)
-    ran, _ = destroy.meter(engine, state, set(environment_resources.matcher_of(engine, state).marks))
+    ran, _ = destroy.meter(engine, state, set(environment_resources.matcher_of(engine, state).instances))
     pods = [thing for thing in ran if thing.type == "pod"]
-    # Before it ends, too: a pause that is killed has ended it all the same.
+    # Recorded before the update as well: an interrupted pause may have deleted the pod already.
     ended_pods.note(checkout, pods, datetime.now(UTC))
     code, failures = up.update(preview_context.with_preview_context(engine, paused=True), consent, pausing=True)
     if code:
         print(failure_report.format_report(engine, failures, interrupted=code == INTERRUPTED, act="pause"), flush=True)
     else:
         ended_pods.note(checkout, pods, datetime.now(UTC))
-        now = engine.ask_json("stack", "output", "--json")
+        now = engine.query_json("stack", "output", "--json")
         print(text(checkout.env, before, now), flush=True)
         notification.run(engine, notification.PAUSED, now)
     return code
@@ -56,14 +56,14 @@ def text(env: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     first = (
         f"{env} was paused already"
         if preview_context.is_paused(before)
-        else f"{env} is paused: its pod has ended{saved}"
+        else f"{env} is paused: its pod is deleted{saved}"
     )
     return "\n".join(
         (
             f"{first}.",
             f"  billed    volume {now.get('volumeId')} in {now.get('dataCenter') or 'its data centre'}, ${costs:.4f}/h "
             f"(${costs * 24 * 30:.2f} in 30d); models, files, users and keys are on it",
-            f"  back      make resume ENV={env}; the new pod gets another address and needs a free GPU "
+            f"  resume    make resume ENV={env}; the new pod gets another address and needs a free GPU "
             "in that data centre",
         )
     )

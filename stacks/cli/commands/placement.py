@@ -1,4 +1,4 @@
-"""`make placement`: the plan of where a pod would go, printed, saved, and used by `make up PLACEMENT=file`."""
+"""`make placement`: print the ranked GPUs and data centres, and save them for `make up PLACEMENT=file`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from components.errors import DeclarationError
-from components.placement import Catalogue, Offer
+from components.placement import GpuCatalogue, Offer
 from components.runpod.api import Client
 from components.runpod.api.models import GpuType
 from stacks import plan
@@ -27,10 +27,10 @@ from stacks.cli.reports import placement_plan
 
 
 def run(checkout: Checkout, file: str) -> None:
-    """Rank what can be rented now, print it, and save it when a file is named.
+    """Rank the available GPUs, print the plan, and save it when a file is named.
 
     Raises:
-        CliError: the API cannot be asked, the settings are wrong, or nothing fits them.
+        CliError: the API does not answer, the settings are wrong, or no GPU satisfies them.
     """
     engine = environment.prepared(checkout, os.environ)
     emulator.start(checkout)
@@ -53,10 +53,10 @@ def run(checkout: Checkout, file: str) -> None:
         print(f"saved in {file}; `make up ENV={checkout.env} PLACEMENT={file}` uses it")
 
 
-def catalogue(client: Client, count: int) -> Catalogue:
-    """What RunPod offers now in Secure Cloud, where network volumes are."""
+def catalogue(client: Client, count: int) -> GpuCatalogue:
+    """Return RunPod's current offers in Secure Cloud, the only cloud with network volumes."""
     centers = client.list_data_centers()
-    return Catalogue(
+    return GpuCatalogue(
         offers=tuple(_offer(gpu) for gpu in client.list_gpu_types(count=count, cloud="SECURE")),
         data_centers=frozenset(center.id for center in centers if center.network_volume_types),
         source="RunPod's API",
@@ -66,9 +66,9 @@ def catalogue(client: Client, count: int) -> Catalogue:
 
 @contextmanager
 def settings_file(checkout: Checkout, file: str) -> Iterator[tuple[str, ...]]:
-    """Arguments with which the engine reads the stack file as a saved plan changes it; none without a plan.
+    """Yield engine arguments that apply a saved plan to the stack file; none without a plan.
 
-    The stack file itself stays as it is; its secrets stay encrypted in the copy.
+    The stack file itself is not changed; secrets stay encrypted in the temporary copy.
     """
     if not file:
         yield ()
@@ -79,7 +79,7 @@ def settings_file(checkout: Checkout, file: str) -> Iterator[tuple[str, ...]]:
         raise CliError(f"{file} cannot be read as a placement plan: {error}") from error
     content = placement_plan.override(checkout.stack_yaml(), saved, checkout.env)
     gpus = ", ".join(content["config"]["comfyui-runpod:gpu"]["candidates"])
-    print(f"placement by {file}, not by {checkout.stack_file.name}: {gpus}", flush=True)
+    print(f"placement from {file} instead of {checkout.stack_file.name}: {gpus}", flush=True)
     with tempfile.TemporaryDirectory(prefix="comfyui-runpod-placement-") as folder:
         copy = Path(folder) / checkout.stack_file.name
         copy.write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -87,6 +87,6 @@ def settings_file(checkout: Checkout, file: str) -> Iterator[tuple[str, ...]]:
 
 
 def _offer(gpu: GpuType) -> Offer:
-    # A cloud that does not offer the GPU may still carry a stale price, and 0 stands for none.
+    # A cloud that does not offer the GPU may still have a stale price, and 0 means none.
     usd = (gpu.price.secure or None) if gpu.secure else None
     return Offer(gpu.id, gpu.memory, usd, {entry.id: entry.availability for entry in gpu.data_centers})

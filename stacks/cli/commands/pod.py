@@ -1,4 +1,4 @@
-"""The environment's pod from outside: a shell on it, and its log."""
+"""A shell on the environment's pod, and the pod's log."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ import requests
 from provisioning.contract.display import printable
 from stacks.cli.account import pod_login
 from stacks.cli.account.account_items import client_settings
-from stacks.cli.account.pod_login import Login
+from stacks.cli.account.pod_login import PodLogin
 from stacks.cli.errors import CliError
 from stacks.cli.pulumi.engine import Engine
 
 _SSH_FAILED = 255
 _AGENT = "comfyui-runpod-cli/1"
-# The log is a stream without an end; what is there comes at once, and a pause means that all of it came.
+# The log is an endless stream: existing lines arrive at once, and a pause means that all of them were received.
 _PAUSE_SECONDS = 3
 _CONNECT_SECONDS = 10
 
 
 def shell(engine: Engine, command: list[str], *, given: BinaryIO | None = None, output: BinaryIO | None = None) -> int:
-    """Run ssh with the pinned host key; `command` or, without one, a shell. The exit code is ssh's.
+    """Run ssh with the pinned host key, for `command` or else a shell; return ssh's exit code.
 
-    `given` and `output` stand in for this process's standard input and output.
+    `given` and `output` replace this process's standard input and output.
     """
     found = pod_login.find_login(engine)
     with _key_files(engine.checkout.state, found) as options:
@@ -43,18 +43,18 @@ def shell(engine: Engine, command: list[str], *, given: BinaryIO | None = None, 
     return code
 
 
-def unreachable(found: Login, env: str) -> str:
-    """Return what to do when ssh itself failed; the exit code does not say why."""
+def unreachable(found: PodLogin, env: str) -> str:
+    """Return advice for a failure of ssh itself; the exit code does not give the reason."""
     return (
         f"If ssh itself failed: pod {found.pod_id} is at {found.host}:{found.port}. Connection refused or timed out: "
-        "the pod is still starting, wait a minute. Host key verification failed: another machine answers there, or the "
-        f"pod lost its keys; nothing was sent. `make doctor ENV={env}` finds the cause, `make up ENV={env}` repairs it."
+        "the pod is still starting, wait a minute. Host key verification failed: another machine answers, or the pod "
+        f"lost its keys; nothing was sent. `make doctor ENV={env}` finds the cause, `make up ENV={env}` repairs it."
     )
 
 
 @contextmanager
-def _key_files(state: Path, found: Login) -> Iterator[list[str]]:
-    """Write key and host key for one run of ssh and yield the options that name them; they are removed afterwards."""
+def _key_files(state: Path, found: PodLogin) -> Iterator[list[str]]:
+    """Write key and host key to temporary files for one run of ssh, and yield the options that name them."""
     with tempfile.TemporaryDirectory(prefix="ssh-", dir=state) as folder:
         key, known = Path(folder) / "id", Path(folder) / "known_hosts"
         _write_private(key, found.private_key.rstrip("\n") + "\n")
@@ -67,12 +67,12 @@ def _key_files(state: Path, found: Login) -> Iterator[list[str]]:
 
 
 def show_log(engine: Engine, *, follow: bool, lines: int = 500) -> None:
-    """Print the newest lines of the pod's log and, with `follow`, what comes.
+    """Print the newest lines of the pod's log and, with `follow`, new lines as they arrive.
 
     Raises:
         CliError: there is no pod, or the API does not answer.
     """
-    pod_id = engine.ask_json("stack", "output", "--json").get("podId")
+    pod_id = engine.query_json("stack", "output", "--json").get("podId")
     if not pod_id:
         raise CliError(f"{engine.checkout.env} has no pod; run `make up ENV={engine.checkout.env}` first")
     key, url = client_settings(engine)

@@ -1,4 +1,4 @@
-"""Show what an update would do and cost, also without passphrase and account."""
+"""Show what an update would change and cost; works without passphrase and account too."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from stacks.cli.pulumi import backend, environment, passphrase, passthrough, sta
 from stacks.cli.pulumi.engine import Engine
 
 _SECRET_KEYS = frozenset(("encryptionsalt", "encryptedkey", "secretsprovider"))
-"""What a stack file says of its secrets, which a preview from nothing encrypts in its own way."""
+"""Keys of a stack file that concern its encryption; a preview from an empty state uses its own."""
 
 
 def run(checkout: Checkout) -> int:
-    """Preview and return the engine's exit code. The state is read without a lock."""
+    """Preview and return the engine's exit code; the state is read without a lock."""
     if passphrase.settings(checkout, os.environ) is None:
         return _from_nothing(checkout, f"the passphrase of {checkout.env} is not on this machine")
     engine = Engine(checkout, environment.for_engine(checkout, os.environ))
@@ -32,7 +32,7 @@ def run(checkout: Checkout) -> int:
     engine = environment.addressed(engine)
     emulator.start(checkout)
     stack.ensure(engine)
-    if preview_context.is_paused(engine.ask_json("stack", "output", "--json")):
+    if preview_context.is_paused(engine.query_json("stack", "output", "--json")):
         print(
             f"{checkout.env} is paused; this is what `make up ENV={checkout.env}` or `make resume` would do", flush=True
         )
@@ -40,25 +40,25 @@ def run(checkout: Checkout) -> int:
 
 
 def _unreadable(engine: Engine) -> str:
-    """Return why a backend or a key service lets nobody read here, such as in a CI without secrets; empty when it does.
+    """Return why the backend or key service denies access, such as in CI without secrets; empty when it does not.
 
-    With a state in files and a passphrase there is nobody to ask.
+    A state in files with a passphrase needs no service.
     """
     if backend.is_files(engine.environ) and backend.needs_passphrase(engine.checkout, engine.environ):
         return ""
     try:
         found = environment.addressed(engine)
         if stack.exists(found):
-            found.ask("config", "--json", "--show-secrets")
+            found.query("config", "--json", "--show-secrets")
     except CliError as error:
         return str(error)
     return ""
 
 
 def _from_nothing(checkout: Checkout, reason: str) -> int:
-    """Preview as if nothing existed, and say so before and after, because its lines look like a real preview.
+    """Preview from an empty state, with a warning before and after, because the output looks like a real preview.
 
-    A state that can be seen is named, because its resources are shown as new ones.
+    The warning mentions an existing state, because the preview shows its resources as new ones.
     """
     known = _state_of(checkout)
     warning = f"this preview assumes that nothing exists and uses the price file: {reason}{known}"
@@ -78,7 +78,7 @@ def _state_of(checkout: Checkout) -> str:
 
 
 def _without_secrets(checkout: Checkout) -> int:
-    """Preview as if nothing ran yet, in a throw-away backend: nothing is decrypted or written to the checkout."""
+    """Preview from an empty state in a temporary backend: nothing is decrypted or written to the checkout."""
     with tempfile.TemporaryDirectory(prefix="comfyui-runpod-preview-") as name:
         folder = Path(name)
         environ = {
@@ -88,15 +88,15 @@ def _without_secrets(checkout: Checkout) -> int:
         }
         config = folder / f"Pulumi.{checkout.env}.yaml"
         config.write_text(yaml.safe_dump(without_secrets(checkout.stack_yaml())))
-        # A stack belongs to a project's name, not to its folder; made here, its salt is written here.
+        # A stack belongs to a project's name, not to its folder; created here, its salt is written here.
         (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": PROJECT, "runtime": "python"}))
         engine = Engine(checkout, environ)
-        engine.ask("stack", "init", "--cwd", name)
+        engine.query("stack", "init", "--cwd", name)
         return engine.follow("preview", "--config-file", str(config))
 
 
 def without_secrets(content: dict[str, Any]) -> dict[str, Any]:
-    """The stack file without what belongs to its secrets and without every encrypted value, at any depth."""
+    """Return the stack file without its encryption settings and without encrypted values, at any depth."""
     return {key: _pruned(value) for key, value in content.items() if key not in _SECRET_KEYS}
 
 

@@ -16,16 +16,16 @@ from stacks.cli.pulumi.event_log import Failure
 from stacks.cli.reports import data_loss, failure_report, notification, summary
 
 STANDIN = "stand-in"
-"""What the set-up calls its own pulumi-command."""
+"""The set-up's name for its own pulumi-command."""
 
 
 def run(checkout: Checkout, default_env: str, consent: Consent, saved_plan: str = "") -> int:
-    """Preview, ask where something is lost, update, and print a summary; the engine's exit code.
+    """Preview, ask before data is lost, update, and print a summary; return the engine's exit code.
 
-    What was paused gets a pod again. A saved placement plan replaces the settings' own.
+    A paused environment gets a pod again. A saved placement plan overrides the settings.
 
     Raises:
-        CliError: The plan ends a pod or a volume with data and nobody agreed, or the environment is not prepared.
+        CliError: The plan deletes a pod or a volume with data and was not confirmed, or `make init` has not run.
     """
     engine = environment.prepared(checkout, os.environ)
     emulator.start(checkout)
@@ -35,8 +35,8 @@ def run(checkout: Checkout, default_env: str, consent: Consent, saved_plan: str 
     with placement.settings_file(checkout, saved_plan) as settings:
         code, failures = update(preview_context.with_preview_context(engine, paused=False), consent, settings)
     if code == 0:
-        outputs = engine.ask_json("stack", "output", "--json")
-        history = engine.ask_json("stack", "history", "--json", "--page-size", "1")
+        outputs = engine.query_json("stack", "output", "--json")
+        history = engine.query_json("stack", "history", "--json", "--page-size", "1")
         print(summary.after_up(checkout.env, default_env, outputs, changed=summary.changed(history)), flush=True)
         notification.run(engine, notification.UP, outputs)
     else:
@@ -47,12 +47,12 @@ def run(checkout: Checkout, default_env: str, consent: Consent, saved_plan: str 
 def update(
     engine: Engine, consent: Consent, settings: tuple[str, ...] = (), *, pausing: bool = False
 ) -> tuple[int, list[Failure]]:
-    """Preview, ask where something is lost, and update; return the engine's exit code and what failed.
+    """Preview, ask before data is lost, and update; return the engine's exit code and the failures.
 
-    That the pod ends is no question when `pausing`.
+    With `pausing`, the deletion of the pod needs no confirmation.
     """
     arguments = (passthrough.CURRENT_SETTINGS, *settings)
-    # The preview stays: a policy that refuses does so before the first resource bills.
+    # The preview is needed: a policy refuses before the first resource is billed.
     with event_log.recording(engine) as planned:
         code = planned.engine.follow("preview", *arguments, *planned.arguments)
         if code:
@@ -73,7 +73,7 @@ def update(
 
 
 def plugin_warning(checkout: Checkout) -> str:
-    """Return a warning when a real account is served by the stand-in for pulumi-command; empty otherwise."""
+    """Return a warning when a real account uses the stand-in for pulumi-command; empty otherwise."""
     if checkout.setup().get("command_plugin") != STANDIN or emulator.port(checkout) is not None:
         return ""
     return (

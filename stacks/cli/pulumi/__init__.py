@@ -1,1 +1,1 @@
-"""The Pulumi engine: how it is run, what its backend and state hold."""
+"""The Pulumi engine: running it, and reading its backend and state."""

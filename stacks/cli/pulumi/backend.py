@@ -12,12 +12,12 @@ _PASSPHRASE = "passphrase"  # noqa: S105 - the name of a kind of encryption
 
 
 def is_service(environ: Mapping[str, str]) -> bool:
-    """Return whether the backend is Pulumi Cloud, or another service of its kind."""
+    """Return whether the backend is Pulumi Cloud or a compatible service."""
     return urlsplit(environ.get("PULUMI_BACKEND_URL", "")).scheme in {"http", "https"}
 
 
 def is_files(environ: Mapping[str, str]) -> bool:
-    """Return whether the backend is a folder of this machine; it is where the caller has chosen none."""
+    """Return whether the backend is a local folder, which is the default."""
     return urlsplit(environ.get("PULUMI_BACKEND_URL", "file://")).scheme == "file"
 
 

@@ -1,4 +1,4 @@
-"""Run the engine: followed by a person, or asked for one answer."""
+"""Run the Pulumi engine, with its output shown or captured."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from stacks.cli.checkout import Checkout
 from stacks.cli.errors import CliError
 
 QUIET_SECONDS = 9.0
-"""After so much silence a line says that it goes on: nothing is silent for ten seconds."""
+"""After this many seconds without output a line reports that the run continues."""
 INTERRUPTED = 130
-"""The exit code of a command that a person stopped, as the shell has it."""
+"""The exit code of an interrupted command, as in the shell."""
 STOP_SECONDS = 60.0
-"""How long the engine may take to end the running steps after Ctrl-C."""
+"""Time for the engine to finish the running steps after Ctrl-C, in seconds."""
 _ANSWER_SECONDS = 60
 _TAIL_BYTES = 16384
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a run that a person watched has ended."""
+class EngineResult:
+    """The result of a run whose output was shown."""
 
     code: int
     """0, 1 when it failed, 130 when it was interrupted."""
     tail: str = ""
-    """The end of what it said."""
+    """The end of its output."""
 
 
 @dataclass(frozen=True)
@@ -44,35 +44,35 @@ class Engine:
     checkout: Checkout
     environ: Mapping[str, str]
     stack: str = ""
-    """Full name of the stack, `organisation/project/stack`, where the environment's name alone is not enough."""
+    """Full name of the stack, `organisation/project/stack`, when the environment's name is ambiguous."""
     quiet_seconds: float = QUIET_SECONDS
-    """How long a followed run may say nothing before a line says that it goes on."""
+    """Seconds without output after which a followed run prints a line."""
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line, without a prompt: the person reads, the program does not ask."""
+        """Return the command line; the engine never prompts."""
         return ["pulumi", *arguments, "--stack", self.stack or self.checkout.env, "--non-interactive"]
 
     def follow(self, *arguments: str) -> int:
-        """Run with output shown as it comes; 0, 1 when it failed, 130 when it was interrupted."""
+        """Run with the output shown; return 0, 1 when it failed, or 130 when it was interrupted."""
         return self.watch(*arguments).code
 
-    def watch(self, *arguments: str) -> Outcome:
-        """Run with output shown as it comes, and return how it ended with what it said last."""
+    def watch(self, *arguments: str) -> EngineResult:
+        """Run with the output shown; return the exit code and the end of the output."""
         colour = "always" if sys.stdout.isatty() and "NO_COLOR" not in self.environ else "never"
         command = [*self.command(*arguments), "--color", colour]
         followed = _Followed(lambda: self._start(command, stderr=subprocess.STDOUT), self.quiet_seconds)
-        return Outcome(followed.run(), followed.tail)
+        return EngineResult(followed.run(), followed.tail)
 
-    def ask(self, *arguments: str) -> str:
-        """Run without showing anything and return standard output.
+    def query(self, *arguments: str) -> str:
+        """Run without showing the output, and return standard output.
 
         Raises:
-            CliError: it failed or did not answer within a minute; with what it said.
+            CliError: it failed or did not answer within a minute; the message contains its error output.
         """
-        return self.tell("", *arguments)
+        return self.query_with_input("", *arguments)
 
-    def tell(self, text: str, *arguments: str) -> str:
-        """Like `ask`, with `text` on standard input, where a secret is seen by nobody."""
+    def query_with_input(self, text: str, *arguments: str) -> str:
+        """Run like `query`, with `text` on standard input, where other users cannot see a secret."""
         process = self._start(self.command(*arguments), stderr=subprocess.PIPE, stdin=subprocess.PIPE)
         try:
             out, err = process.communicate(text.encode(), timeout=_ANSWER_SECONDS)
@@ -85,12 +85,12 @@ class Engine:
             raise CliError(f"`pulumi {' '.join(arguments[:2])}` failed: {err.decode(errors='replace').strip()}")
         return out.decode()
 
-    def ask_json(self, *arguments: str) -> Any:  # noqa: ANN401  (the engine's own documents)
-        """Run without showing anything and return the JSON document it prints."""
-        return json.loads(self.ask(*arguments))
+    def query_json(self, *arguments: str) -> Any:  # noqa: ANN401  (the engine's own documents)
+        """Run without showing the output, and return the JSON document that it prints."""
+        return json.loads(self.query(*arguments))
 
     def _start(self, command: Sequence[str], stderr: int, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-        """Start in a session of its own: Ctrl-C reaches it once, through us, and never twice."""
+        """Start in a new session, so that Ctrl-C reaches the engine only once, through this process."""
         program = self.checkout.setup()["engine"]["folder"] + "/pulumi"
         return subprocess.Popen(
             [program, *command[1:]],
@@ -104,7 +104,7 @@ class Engine:
 
 
 class _Followed:
-    """One run of the engine that a person watches and may interrupt."""
+    """One run of the engine with its output shown; it can be interrupted."""
 
     def __init__(
         self,
@@ -123,12 +123,12 @@ class _Followed:
 
     @property
     def tail(self) -> str:
-        """The end of what was shown."""
+        """The end of the output."""
         return self._last.decode(errors="replace")
 
     def run(self) -> int:
-        """Copy output until the engine ends; 0, 1 when it failed, or 130 after an interrupt."""
-        # The handlers come first: an interrupt before them would leave an engine behind that nobody ends.
+        """Copy output until the engine ends; return 0, 1 when it failed, or 130 after an interrupt."""
+        # The handlers are installed first: an earlier interrupt would leave a running engine behind.
         before = {number: signal.signal(number, self._interrupt) for number in _INTERRUPTS}
         try:
             code = self._run()
@@ -163,11 +163,11 @@ class _Followed:
                     return
 
     def _is_late(self) -> bool:
-        """Whether the time to end in order is over."""
+        """Return whether the time for an orderly stop is over."""
         return self._deadline is not None and self._clock() >= self._deadline
 
     def _show(self, block: bytes) -> bool:
-        """Pass output on; False at its end."""
+        """Forward output; return False at its end."""
         self._last = (self._last + block)[-_TAIL_BYTES:]
         sys.stdout.buffer.write(block)
         sys.stdout.buffer.flush()
@@ -183,7 +183,7 @@ class _Followed:
             self._spoke, self._line_open = now, False
 
     def _interrupt(self, number: int, _frame: object) -> None:
-        """First time: ask the engine to stop, with a bound. Second time: do not wait any longer."""
+        """Ask the engine to stop within the time limit; at the second interrupt, stop it at once."""
         if self._deadline is None:
             self._deadline = self._clock() + STOP_SECONDS
             print("\nstopping after the running steps; press Ctrl-C again to stop at once", flush=True)
@@ -192,14 +192,14 @@ class _Followed:
             self._deadline = self._clock()
 
     def _ask_to_stop(self) -> None:
-        """Interrupt the engine, once: a second interrupt would make it stop in the middle of a step."""
+        """Interrupt the engine once: a second interrupt would stop it in the middle of a step."""
         if self._process is not None and not self._asked:
             self._asked = True
             self._process.send_signal(signal.SIGINT)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End whatever of the engine's session is left; its plugins end when they lose it."""
+    """Kill the rest of the engine's session; its plugins exit when they lose the engine."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

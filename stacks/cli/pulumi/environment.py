@@ -1,4 +1,4 @@
-"""The environment variables the engine runs with; the same for `make` and for plain `pulumi` in the activated venv."""
+"""The engine's environment variables, the same for `make` and for plain `pulumi` in the activated venv."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from stacks.cli.pulumi.engine import Engine
 
 
 def for_engine(checkout: Checkout, environ: Mapping[str, str]) -> dict[str, str]:
-    """Everything `environ` has, and what the engine needs. What the caller has set stays."""
+    """Return `environ` with the variables that the engine needs; variables set by the caller win."""
     ours = settings(checkout, environ)
     return {**environ, **ours, "PATH": _path(ours["PATH"], environ.get("PATH", ""))}
 
 
 def prepared(checkout: Checkout, environ: Mapping[str, str]) -> Engine:
-    """The engine for an environment that is ready to be used.
+    """Return the engine of a prepared environment.
 
     Raises:
-        CliError: there is no such environment, or its passphrase is not on this machine.
+        CliError: the environment does not exist, or its passphrase is not on this machine.
     """
     checkout.stack_yaml()
     if passphrase.settings(checkout, environ) is None:
@@ -36,10 +36,10 @@ def prepared(checkout: Checkout, environ: Mapping[str, str]) -> Engine:
 
 
 def addressed(engine: Engine) -> Engine:
-    """Return the engine with the stack's full name, where one name may stand for stacks of several organisations.
+    """Return the engine with the stack's full name, when several organisations may have a stack of that name.
 
     Raises:
-        CliError: Several organisations have a stack of that name and PULUMI_ORG chooses none.
+        CliError: Several organisations have a stack of that name and PULUMI_ORG is not set to one of them.
     """
     env, organisation = engine.checkout.env, engine.environ.get("PULUMI_ORG", "")
     if not backend.is_service(engine.environ):
@@ -49,21 +49,21 @@ def addressed(engine: Engine) -> Engine:
     names = [name for name in stack.names(engine) if name.rpartition("/")[2] == env]
     if len(names) > 1:
         found = ", ".join(names)
-        raise CliError(f"there are several stacks called {env}: {found}; choose one by PULUMI_ORG=<organisation>")
+        raise CliError(f"there are several stacks named {env}: {found}; choose one with PULUMI_ORG=<organisation>")
     return dataclasses.replace(engine, stack=stack.full_name(names[0])) if names else engine
 
 
 def settings(checkout: Checkout, environ: Mapping[str, str]) -> dict[str, str]:
-    """Only what the engine needs and the caller has not set; PATH holds just the folders to put in front."""
+    """Return the variables that the caller has not set; PATH contains only the folders to prepend."""
     setup, venv = checkout.setup(), checkout.root / ".venv"
     (checkout.state / "pulumi").mkdir(parents=True, exist_ok=True)
-    # The engine writes its files readable for all, and the passphrase of `local` is public.
+    # The engine writes files that all users can read, and the passphrase of `local` is public.
     checkout.state.chmod(0o700)
     defaults = {
         "PULUMI_BACKEND_URL": f"file://{checkout.state / 'pulumi'}",
-        # The pack runs with every preview and update, also those of plain `pulumi`: it is not optional.
+        # The policy pack runs with every preview and update, including those of plain `pulumi`.
         "PULUMI_OPTION_POLICY_PACK": str(checkout.root / "policies"),
-        # Our own plugins folder hides a login; the engine finds it where it was.
+        # The project's plugin folder has no login, so the engine reads the login from the default folder.
         "PULUMI_CREDENTIALS_PATH": str(_login_folder(environ)),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
     }

@@ -19,14 +19,14 @@ class PlanStep:
     """One step of a plan."""
 
     op: str
-    """The engine's word: create, update, delete, replace, delete-replaced ..."""
+    """The engine's operation: create, update, delete, replace, delete-replaced ..."""
     urn: str
     kind: str
     """Type token of the resource."""
     reasons: tuple[str, ...] = ()
-    """Properties whose change is the reason."""
+    """Properties whose change causes the step."""
     old: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """The resource as the state has it."""
+    """The resource in the state."""
 
     @property
     def name(self) -> str:
@@ -36,12 +36,12 @@ class PlanStep:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a run failed at."""
+    """A failure of a run."""
 
     name: str
-    """Logical name of the resource; empty for a failure of none."""
+    """Logical name of the resource; empty when the failure concerns none."""
     reason: str
-    """First line of what was said."""
+    """First line of the message."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class EventLog:
         return [_step(event["resourcePreEvent"]["metadata"]) for event in self._events("resourcePreEvent")]
 
     def failures(self) -> list[Failure]:
-        """Return what was said of failures, each once."""
+        """Return the failures without duplicates."""
         said = [event["diagnosticEvent"] for event in self._events("diagnosticEvent")]
         errors = [one for one in said if one.get("severity") == "error"]
         return list(dict.fromkeys(_failure(one) for one in errors))
@@ -81,8 +81,8 @@ class EventLog:
 
 @contextmanager
 def recording(engine: Engine) -> Iterator[EventLog]:
-    """Yield the log of a run that is about to start; it is gone afterwards, for it holds the whole state."""
-    # The engine offers `--event-log` to programs that drive it, and these say so by this variable.
+    """Yield the log of a run that is about to start; it is deleted afterwards, because it contains the whole state."""
+    # The engine enables `--event-log` only for programs that set this variable.
     writing = dataclasses.replace(engine, environ={**engine.environ, "PULUMI_DEBUG_COMMANDS": "true"})
     with tempfile.TemporaryDirectory(prefix="events-", dir=engine.checkout.state) as folder:
         yield EventLog(Path(folder) / "events.jsonl", writing)

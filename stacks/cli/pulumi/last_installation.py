@@ -15,7 +15,7 @@ _COMMAND = "command:local:Command"
 
 
 def reported(plan: ProvisionPlan, found: list[dict[str, Any]]) -> list[ModelPin]:
-    """The planned models with the hash and size the pod found."""
+    """Return the planned models with the hash and size that the pod reported."""
     facts = {fact["name"]: fact for fact in found}
     return [
         dataclasses.replace(model, sha256=facts[model.name]["sha256"], size_bytes=facts[model.name]["sizeBytes"])
@@ -25,9 +25,9 @@ def reported(plan: ProvisionPlan, found: list[dict[str, Any]]) -> list[ModelPin]
 
 
 def find_run(state: Mapping[str, Any], env: str) -> tuple[ProvisionPlan, dict[str, Any]]:
-    """The plan and the result of the last installation, from the state with its secrets in clear."""
+    """Return the plan and the result of the last installation, from the state with decrypted secrets."""
     for item in state.get("resources") or []:
         if item.get("type") == _COMMAND and (item.get("outputs") or {}).get("stdout"):
             request = PushRequest.from_json(clear(item["inputs"]["stdin"]))
             return request.plan, dict(json.loads(clear(item["outputs"]["stdout"]).rstrip().splitlines()[-1]))
-    raise CliError(f"nothing was installed in {env} yet; run `make up ENV={env}` first")
+    raise CliError(f"nothing is installed in {env} yet; run `make up ENV={env}` first")

@@ -15,10 +15,10 @@ _PUBLIC = Path(__file__).with_name("public_passphrases")
 
 
 def settings(checkout: Checkout, environ: Mapping[str, str]) -> dict[str, str] | None:
-    """The environment variables that give the engine the passphrase; None when none is known here and one is needed.
+    """Return the variables that give the engine the passphrase; None when one is needed and none is known.
 
-    The caller's own variables win, then the file `make init` wrote, then a public one: an environment that guards
-    nothing has its passphrase in the repository, so that nobody has to be told it.
+    The caller's variables win, then the file that `make init` wrote, then a public passphrase: the repository contains
+    the passphrase of an environment without secrets.
     """
     own = environ.get("PULUMI_CONFIG_PASSPHRASE") is not None or _is_foreign(checkout, environ)
     if own or not backend.needs_passphrase(checkout, environ):
@@ -30,13 +30,13 @@ def settings(checkout: Checkout, environ: Mapping[str, str]) -> dict[str, str] |
 
 
 def _is_foreign(checkout: Checkout, environ: Mapping[str, str]) -> bool:
-    """Whether the caller names a file of his own; one of ours may be for another environment, from `make env`."""
+    """Return whether the caller set a file outside the project; `make env` may have set another environment's."""
     named = environ.get("PULUMI_CONFIG_PASSPHRASE_FILE", "")
     return bool(named) and Path(named).parent not in {private_file(checkout).parent, _PUBLIC}
 
 
 def private_file(checkout: Checkout) -> Path:
-    """Where this environment's own passphrase lies, readable by its owner alone."""
+    """Return the path of this environment's own passphrase, readable only by its owner."""
     return checkout.state / "passphrases" / checkout.env
 
 
@@ -44,7 +44,7 @@ def create(checkout: Checkout) -> Path:
     """Write a random passphrase.
 
     Raises:
-        CliError: there is one already; it is never overwritten, for it may be the only copy.
+        CliError: there is one already; it is never overwritten, because it may be the only copy.
     """
     file = private_file(checkout)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -10,7 +10,7 @@ from pathlib import Path
 from components.naming import PROJECT
 
 CURRENT_SETTINGS = "--run-program"
-"""Makes the refresh before `up` and `preview` use the key and address of now: those of the last `up` may be revoked."""
+"""Makes the refresh before `up` and `preview` use the current key and address: the last `up`'s may be revoked."""
 _REFRESHING = frozenset(("up", "update", "preview", "pre"))
 
 
@@ -22,23 +22,23 @@ def selected_stack(arguments: Sequence[str], root: Path, environ: Mapping[str, s
 
 
 def stack_name(arguments: Sequence[str], root: Path, environ: Mapping[str, str]) -> str | None:
-    """Return the last part of that name, which is the environment; None when there is none."""
+    """Return the environment, which is the last part of that name; None when no stack is selected."""
     return selected_stack(arguments, root, environ).rpartition("/")[2] or None
 
 
 def command_variables(arguments: Sequence[str]) -> dict[str, str]:
-    """The environment variables that a plain command needs: none for `destroy`, which must not need a program."""
+    """Return the variables that a plain command needs; none for `destroy`, which must not need a program."""
     refreshes = "destroy" not in arguments and not _REFRESHING.isdisjoint(arguments)
     return {"PULUMI_RUN_PROGRAM": "true"} if refreshes else {}
 
 
 def may_change(arguments: Sequence[str]) -> bool:
-    """Return whether a plain command may create or end something."""
+    """Return whether a plain command may create or delete resources."""
     return not {"destroy", "down", "dn", "refresh"}.isdisjoint(arguments)
 
 
 def _selected(root: Path) -> str:
-    """What `pulumi stack select` remembered: our plugins folder is of this checkout alone, so there is one file."""
+    """Return the stack chosen by `pulumi stack select`; each checkout has its own Pulumi folder with one such file."""
     for file in sorted((root / ".cache" / "pulumi-home" / "workspaces").glob(f"{PROJECT}-*-workspace.json")):
         try:
             return str(json.loads(file.read_text()).get("stack") or "")

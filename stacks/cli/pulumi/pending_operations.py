@@ -1,8 +1,8 @@
 """Unfinished creations in the state: passed to the provider, removed after a successful update.
 
-The engine notes each creation before it begins, in the state that all machines share, and keeps the note of one that
-was killed until somebody rewrites the state. A rewriting command of one person can undo what another has just saved,
-so it is done by nobody who only looks, after our own update, and only if nobody has written since.
+The engine records each creation in the shared state before it begins, and keeps the record of an interrupted one until
+the state is rewritten. Rewriting can undo what another person has just saved, so it is done only after an own update,
+and only if the state was not written since.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from stacks.cli.pulumi.engine import Engine
 
 _CREATING = "creating"
 _PRECISION = timedelta(seconds=2)
-"""The history has whole seconds."""
+"""The times in the history are whole seconds."""
 
 
 @dataclass(frozen=True)
 class PendingCreation:
-    """One creation that was begun."""
+    """A creation that was started."""
 
     urn: str
     instance: str
-    """Instance id of the stack that it belongs to; empty where it has none."""
+    """Instance id of its stack; empty when it has none."""
     since: float
-    """When the state was last written, seconds since 1970: the creation was begun at that moment or later."""
+    """When the state was last written, in seconds since 1970; the creation started then or later."""
 
 
 def pending_creations(state: Mapping[str, Any]) -> list[PendingCreation]:
-    """Return the creations that a state calls unfinished."""
+    """Return the unfinished creations in a state."""
     written = _written(state)
     since = written.timestamp() if written else 0.0
     noted = [entry.get("resource") or {} for entry in _pending(state)]
@@ -46,9 +46,9 @@ def pending_creations(state: Mapping[str, Any]) -> list[PendingCreation]:
 
 
 def with_state_variables(engine: Engine, state: Mapping[str, Any]) -> Engine:
-    """Return the engine with the unfinished creations, and the ids that the state holds, in the provider's environment.
+    """Return the engine with the unfinished creations and the ids in the state as variables for the provider.
 
-    The provider reads a state in files itself; of any other backend it knows what it is told.
+    The provider reads a state in files itself; for any other backend it uses these variables.
     """
     begun = json.dumps([dataclasses.asdict(creation) for creation in pending_creations(state)])
     ids = json.dumps(sorted(str(one["id"]) for one in state.get("resources") or [] if one.get("id")))
@@ -56,23 +56,23 @@ def with_state_variables(engine: Engine, state: Mapping[str, Any]) -> Engine:
 
 
 def forget(engine: Engine, began: datetime) -> None:
-    """Forget unfinished creations after an update of ours that went through and began then.
+    """Remove unfinished creations from the state after an own successful update that began at `began`.
 
-    The provider has found what they made. Where another run has begun or written since, the notes stay for its end.
+    The provider has found what they created. If another run has started or written since, the records stay.
 
-    A window of about a second is left between the look at the history and the moment in which `stack import` has the
-    stack's lock: an update that both begins and ends in it is undone in the state. No backend closes it: `stack import`
-    compares no version on Pulumi Cloud, s3, gs or azblob, and no lock of the engine's is held over two commands. What
-    the state then lacks carries the stack's mark; `make doctor` and `make sweep` show it with what it costs.
+    A race of about a second remains between reading the history and `stack import` taking the stack's lock: an update
+    that begins and ends within it is undone in the state. No backend prevents it: `stack import` compares no version on
+    Pulumi Cloud, s3, gs or azblob, and the engine holds no lock over two commands. Resources that the state then lacks
+    have the stack's marker; `make doctor` and `make sweep` show them with their cost.
     """
-    document = engine.ask_json("stack", "export")
+    document = engine.query_json("stack", "export")
     state = document.get("deployment") or {}
-    if _pending(state) and is_ours(state, engine.ask_json("stack", "history", "--json", "--page-size", "1"), began):
+    if _pending(state) and is_ours(state, engine.query_json("stack", "history", "--json", "--page-size", "1"), began):
         _import(engine, document, len(_pending(state)))
 
 
 def is_ours(state: Mapping[str, Any], history: Sequence[Mapping[str, Any]], began: datetime) -> bool:
-    """Return whether the update that began here then is the newest, and nobody has written to the state after it."""
+    """Return whether the update that began then is the newest, and the state was not written after it."""
     started, ended = (_parse_time(history[0].get(name)) if history else None for name in ("startTime", "endTime"))
     written = _written(state)
     if started is None or ended is None or written is None:
@@ -81,16 +81,19 @@ def is_ours(state: Mapping[str, Any], history: Sequence[Mapping[str, Any]], bega
 
 
 def _import(engine: Engine, document: Mapping[str, Any], count: int) -> None:
-    """Import the state as it was read: the engine drops the notes then, and refuses while somebody has the lock."""
+    """Import the state as it was read: the engine then drops the records; it refuses while the stack is locked."""
     descriptor, name = tempfile.mkstemp(suffix=".json", dir=engine.checkout.state)
     try:
         with os.fdopen(descriptor, "w") as file:
             json.dump(document, file)
-        engine.ask("stack", "import", "--file", name)
+        engine.query("stack", "import", "--file", name)
     except CliError as error:
-        print(f"{count} interrupted creation(s) stay in the state for now: {error}", flush=True)
+        print(f"{count} interrupted creation(s) stay in the state: {error}", flush=True)
     else:
-        print(f"forgot {count} interrupted creation(s); what they created was searched for", flush=True)
+        print(
+            f"removed {count} interrupted creation(s) from the state; resources that they created were searched for",
+            flush=True,
+        )
     finally:
         Path(name).unlink()
 

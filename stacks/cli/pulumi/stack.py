@@ -17,37 +17,37 @@ STACK = "pulumi:pulumi:Stack"
 
 
 def names(engine: Engine) -> list[str]:
-    """Return the names of the project's stacks in the backend; the default organisation's without its name."""
-    return [str(entry["name"]) for entry in engine.ask_json("stack", "ls", "--json")]
+    """Return the names of the project's stacks in the backend, without the default organisation's name."""
+    return [str(entry["name"]) for entry in engine.query_json("stack", "ls", "--json")]
 
 
 def full_name(name: str) -> str:
-    """Return a listed name with the project; a name alone is one of the default organisation, and stays."""
+    """Return a listed name with the project; a name of the default organisation stays as it is."""
     organisation, _, rest = name.partition("/")
     return name if "/" in rest or not rest else f"{organisation}/{PROJECT}/{rest}"
 
 
 def exists(engine: Engine) -> bool:
-    """Return whether the backend knows the stack."""
+    """Return whether the stack exists in the backend."""
     if engine.stack:
         return engine.stack in {full_name(name) for name in names(engine)}
     return any(name.rpartition("/")[2] == engine.checkout.env for name in names(engine))
 
 
 def ensure(engine: Engine, secrets_provider: str = "") -> bool:
-    """Make the stack if it is missing, for without one the engine reads no settings; return whether it was.
+    """Create the stack if it is missing, because the engine needs one to read settings; return whether it was missing.
 
-    Its secrets are encrypted by the key service that is named here or in the stack file, else as the backend does it.
+    The key service given here or in the stack file encrypts its secrets; otherwise the backend's default does.
     """
     if exists(engine):
         return False
     provider = secrets_provider or backend.secrets_provider(engine.checkout)
-    engine.ask("stack", "init", *(["--secrets-provider", provider] if provider else []))
+    engine.query("stack", "init", *(["--secrets-provider", provider] if provider else []))
     return True
 
 
 def prepare(engine: Engine) -> None:
-    """Break a dead run's lock and make the stack if it is missing; what is in the state stays as it is."""
+    """Remove the lock of a killed run and create the stack if it is missing; the state is not changed."""
     for lock in state_locks.break_stale_of(engine.checkout, engine.environ):
         print(f"removed the lock of a run that was killed ({lock.name})", flush=True)
     if ensure(engine):
@@ -55,30 +55,30 @@ def prepare(engine: Engine) -> None:
 
 
 def deployment(engine: Engine, *, secrets: bool = False) -> dict[str, Any]:
-    """The state as the engine exports it; secrets in clear only when asked for."""
-    document = engine.ask_json("stack", "export", *(["--show-secrets"] if secrets else []))
+    """Return the state as the engine exports it, with decrypted secrets on request."""
+    document = engine.query_json("stack", "export", *(["--show-secrets"] if secrets else []))
     return dict(document.get("deployment") or {})
 
 
 def resources(state: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
-    """The state's resources of one type."""
+    """Return the state's resources of one type."""
     return [item for item in state.get("resources") or [] if item.get("type") == kind]
 
 
 def volume_center(state: Mapping[str, Any]) -> str:
-    """The data centre of the stack's volume: it cannot move, so the pod has to go there. Empty without a volume."""
+    """Return the data centre of the stack's volume, where the pod has to be; empty without a volume."""
     outputs = (item.get("outputs") or {} for item in resources(state, VOLUME))
     return next((str(found["dataCenterId"]) for found in outputs if found.get("dataCenterId")), "")
 
 
 def instance_ids(state: Mapping[str, Any]) -> set[str]:
-    """The random ids that mark what belongs to the stack."""
+    """Return the stack's instance ids, which its resources have in their markers."""
     outputs = (guard.get("outputs") or {} for guard in resources(state, GUARD))
     return {found["instanceId"] for found in outputs if "instanceId" in found}
 
 
 def clear(value: Any) -> str:  # noqa: ANN401  (a property of the state)
-    """A property as text; the engine exports a secret in clear as an object that holds its JSON."""
+    """Return a property as text; the engine exports a decrypted secret as an object with its JSON."""
     if isinstance(value, dict) and "plaintext" in value:
         return str(json.loads(value["plaintext"]))
     return str(value)

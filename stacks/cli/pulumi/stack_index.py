@@ -21,15 +21,15 @@ from stacks.cli.pulumi.stack import deployment, full_name, instance_ids
 
 @dataclass(frozen=True)
 class IndexedStack:
-    """One stack whose state was read."""
+    """A stack whose state was read."""
 
     name: str
     instances: frozenset[str]
-    """Instance ids it has or had: what a destroyed stack left behind is still its own."""
+    """Current and earlier instance ids: leftovers of a destroyed stack still belong to it."""
     ids: frozenset[str] = frozenset()
-    """What RunPod calls the things in its state."""
+    """RunPod's ids of the resources in its state."""
     busy: bool = False
-    """An update is under way, so what the state does not hold yet may be in the making."""
+    """Whether an update is running, which may be creating resources that the state does not contain yet."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class StackIndex:
 
     stacks: tuple[IndexedStack, ...]
     unreadable: tuple[str, ...] = ()
-    """Stacks that are there and whose state could not be read."""
+    """Stacks whose state could not be read."""
 
     def stack_of(self, instance: str | None) -> IndexedStack | None:
-        """The stack that an instance id belongs to."""
+        """Return the stack of an instance id."""
         return next((stack for stack in self.stacks if instance in stack.instances), None)
 
     def holder_of(self, identity: str) -> IndexedStack | None:
-        """The stack whose state holds a pod or volume."""
+        """Return the stack whose state contains a pod or volume."""
         return next((stack for stack in self.stacks if identity in stack.ids), None)
 
     def owners(self) -> dict[str, str]:
-        """Stack by instance id."""
+        """Return the stack's name by instance id."""
         return {instance: stack.name for stack in self.stacks for instance in stack.instances}
 
 
@@ -57,10 +57,10 @@ def read_index(engine: Engine) -> StackIndex:
     """Read the state of every stack of the project in the engine's backend; secrets stay encrypted.
 
     Raises:
-        CliError: the backend does not say which stacks there are.
+        CliError: the backend does not list its stacks.
     """
     stacks, unreadable = [], []
-    for entry in engine.ask_json("stack", "ls", "--json"):
+    for entry in engine.query_json("stack", "ls", "--json"):
         name = str(entry["name"]).rpartition("/")[2]
         try:
             stacks.append(_read_stack(engine, str(entry["name"]), updating=bool(entry.get("updateInProgress"))))
@@ -79,18 +79,18 @@ def _read_stack(engine: Engine, listed: str, *, updating: bool) -> IndexedStack:
 
 def _is_locked(checkout: Checkout, environ: Mapping[str, str], state: Mapping[str, Any]) -> bool:
     folder = state_locks.folder(checkout, environ)
-    # Elsewhere than in files, a creation that is under way looks like one that was killed; so it counts as the former.
+    # In other backends than files, a running creation looks like an interrupted one, so it counts as running.
     return bool(state_locks.active(folder)) if folder else bool(state.get("pending_operations"))
 
 
 def index_state(name: str, state: Mapping[str, Any], *, past: Iterable[str] = (), busy: bool = False) -> IndexedStack:
-    """What one state document knows."""
+    """Return the index entry of one state."""
     ids = (str(item["id"]) for item in state.get("resources") or [] if item.get("id"))
     return IndexedStack(name, frozenset(instance_ids(state)) | frozenset(past), frozenset(ids), busy)
 
 
 def past_instances(name: str, environ: Mapping[str, str]) -> set[str]:
-    """Instance ids in a stack's earlier states; a file backend keeps them, of another kind none are known."""
+    """Return instance ids in a stack's earlier states; only a file backend keeps them."""
     backend = backend_folder(environ)
     found: set[str] = set()
     for file in (backend / ".pulumi" / "history" / PROJECT / name).glob("*.checkpoint.json") if backend else []:

@@ -1,4 +1,4 @@
-"""The settings of an environment as the program reads them, secrets decrypted by the engine."""
+"""The settings of an environment as the program reads them, with secrets decrypted by the engine."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from stacks.cli.pulumi.engine import Engine
 
 
 def read(engine: Engine) -> settings.Settings:
-    """Ask the engine for the settings and check them.
+    """Read the settings through the engine and validate them.
 
     Raises:
-        SettingsError: they are wrong; every fault is named.
+        StackSettingsError: they are invalid; the message names every fault.
     """
-    config = engine.ask_json("config", "--json", "--show-secrets")
+    config = engine.query_json("config", "--json", "--show-secrets")
     prefix = f"{PROJECT}:"
     own = {key.removeprefix(prefix): entry for key, entry in config.items() if key.startswith(prefix)}
     raw = {key: str(entry["value"]) for key, entry in own.items()}

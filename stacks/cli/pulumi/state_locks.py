@@ -1,4 +1,4 @@
-"""Locks left by killed engine runs."""
+"""Stack locks, and removal of those that killed engine runs left."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _HOLDER = re.compile(r"created by (\S+)@(\S+) \(pid (\d+)\)")
 
 
 def folder(checkout: Checkout, environ: Mapping[str, str]) -> Path | None:
-    """Where the backend keeps this stack's locks; None when it is no file backend (others look after their own)."""
+    """Return the folder of this stack's locks; None for other backends, which manage their locks themselves."""
     root = backend_folder(environ)
     return root and root / ".pulumi" / "locks" / "organization" / PROJECT / checkout.env
 
 
 def break_stale_of(checkout: Checkout, environ: Mapping[str, str]) -> list[Path]:
-    """Remove this stack's stale locks, where the backend is one of files."""
+    """Remove this stack's stale locks from a file backend."""
     locks = folder(checkout, environ)
     return break_stale(locks) if locks else []
 
 
 def break_stale(locks: Path, is_engine: Callable[[int], bool] | None = None) -> list[Path]:
-    """Remove every lock whose owner was on this machine, was this user, and is dead. Return what was removed."""
+    """Remove every lock of a dead process of this user on this machine; return the removed files."""
     dead = stale(locks, is_engine)
     for file in dead:
         file.unlink(missing_ok=True)
@@ -41,17 +41,17 @@ def break_stale(locks: Path, is_engine: Callable[[int], bool] | None = None) -> 
 
 
 def stale(locks: Path, is_engine: Callable[[int], bool] | None = None) -> list[Path]:
-    """Every lock whose owner was on this machine, was this user, and is dead."""
+    """Return every lock of a dead process of this user on this machine."""
     return [file for file in sorted(locks.glob("*.json")) if _is_stale(file, is_engine or engine_lives)]
 
 
 def active(locks: Path, is_engine: Callable[[int], bool] | None = None) -> list[Path]:
-    """Every lock whose owner is at work, or may be."""
+    """Return every lock whose owner runs or may run."""
     return sorted(set(locks.glob("*.json")) - set(stale(locks, is_engine)))
 
 
 def engine_lives(pid: int) -> bool:
-    """Whether the process exists and is an engine: a number may have gone to another program since."""
+    """Return whether the process exists and is an engine: its id may have been reused by another program."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -64,7 +64,7 @@ def engine_lives(pid: int) -> bool:
 
 
 def _is_stale(file: Path, is_engine: Callable[[int], bool]) -> bool:
-    """Whether the owner is provably dead; what cannot be read or is not ours stays."""
+    """Return whether the owner is certainly dead; false for a lock that cannot be read or is another user's."""
     try:
         owner = json.loads(file.read_text())
         pid, host, user = int(owner["pid"]), owner["hostname"], owner["username"]
@@ -75,28 +75,28 @@ def _is_stale(file: Path, is_engine: Callable[[int], bool]) -> bool:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who made a lock, as the engine tells it."""
+    """The owner of a lock, from the engine's message."""
 
     user: str
     host: str
     pid: int
 
     def is_dead(self, is_engine: Callable[[int], bool]) -> bool:
-        """Return whether it was on this machine, was this user, and is dead."""
+        """Return whether the owner was a process of this user on this machine and is dead."""
         return self.host == socket.gethostname() and self.user == getpass.getuser() and not is_engine(self.pid)
 
 
 def holders(said: str) -> list[Holder]:
-    """Return who holds the stack's locks, from the engine's refusal to start; none when that is not what it said."""
+    """Parse the lock owners from the engine's error message; empty when it is not about a lock."""
     if "the stack is currently locked by" not in said:
         return []
     return [Holder(user, host, int(pid)) for user, host, pid in _HOLDER.findall(said)]
 
 
 def run(engine: Engine, *arguments: str) -> int:
-    """Run the engine; where a run of this machine that was killed left its lock, cancel that run and start again.
+    """Run the engine; if a killed run of this machine left its lock, cancel that run and start again.
 
-    Files of locks are looked at before (`break_stale`); in a bucket they are seen by the engine alone.
+    `break_stale` has handled lock files before; only the engine can see locks in a bucket.
     """
     outcome = engine.watch(*arguments)
     found = holders(outcome.tail) if outcome.code == 1 else []
@@ -104,17 +104,17 @@ def run(engine: Engine, *arguments: str) -> int:
         return outcome.code
     if all(holder.is_dead(engine_lives) for holder in found):
         print("removing the lock of a run that was killed on this machine", flush=True)
-        engine.ask("cancel", "--yes")
+        engine.query("cancel", "--yes")
         return engine.follow(*arguments)
     print(advice(engine, found), flush=True)
     return outcome.code
 
 
 def advice(engine: Engine, found: Iterable[Holder]) -> str:
-    """Return what to do about a lock whose owner may live."""
+    """Return advice for a lock whose owner may still run."""
     owners = ", ".join(f"{holder.user}@{holder.host} (process {holder.pid})" for holder in found)
     env = engine.checkout.env
     return (
-        f"{env} is locked by {owners}. Wait until that run has ended. If it was killed, such as a job of a CI that is "
-        f'gone, remove its lock: eval "$(make -s env ENV={env})"; pulumi cancel --yes --stack {engine.stack or env}'
+        f"{env} is locked by {owners}. Wait until that run has ended. If it was killed, such as a cancelled CI job, "
+        f'remove its lock: eval "$(make -s env ENV={env})"; pulumi cancel --yes --stack {engine.stack or env}'
     )

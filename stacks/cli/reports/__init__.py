@@ -1,1 +1,1 @@
-"""What the commands report: findings, receipts, plans, losses. They decide nothing."""
+"""Reports of the commands: findings, receipts, plans, losses."""

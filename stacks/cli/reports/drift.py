@@ -1,4 +1,4 @@
-"""Differences between what runs and what the stack file and lock file say: ComfyUI, nodes and models."""
+"""Differences between the running installation and the stack file and lock file: ComfyUI, nodes and models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stacks.cli.pulumi.engine import Engine
 
 
 def compare(engine: Engine, state: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
-    """Return where what runs differs, and why the next update will refuse its settings (empty when it will not)."""
+    """Return the differences, and why the next update will refuse its settings (empty when it will not)."""
     try:
         wanted = _wanted(engine)
     except DeclarationError as error:
@@ -39,7 +39,7 @@ def differences(ran: ProvisionPlan, wanted: ProvisionPlan) -> Iterator[str]:
 
 def _differs(name: str, ran: str, wanted: str) -> Iterator[str]:
     if ran != wanted:
-        yield f"{name}: {ran} runs, the files say {wanted}"
+        yield f"{name}: {ran} is running, and the files specify {wanted}"
 
 
 def _source(pin: SourcePin | None) -> str:

@@ -1,4 +1,4 @@
-"""Pods that `make pause` has ended, noted in this checkout for the receipt of `make destroy`."""
+"""Pods that `make pause` deleted, recorded in this checkout for the receipt of `make destroy`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stacks.cli.reports.receipt import CostItem
 
 
 def note(checkout: Checkout, pods: Iterable[CostItem], until: datetime) -> None:
-    """Note pods that end at this time; one that is noted already ends then and not before."""
+    """Record pods that end at this time; an existing record gets the new time."""
     noted = {thing.id: thing for thing in read(checkout)} | {pod.id: replace(pod, until=until) for pod in pods}
     file = _file(checkout)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ def note(checkout: Checkout, pods: Iterable[CostItem], until: datetime) -> None:
 
 
 def read(checkout: Checkout) -> list[CostItem]:
-    """Return the pods that were noted; none when the file is missing or damaged."""
+    """Return the recorded pods; none when the file is missing or damaged."""
     try:
         return [_thing(one) for one in json.loads(_file(checkout).read_text())]
     except (OSError, ValueError, TypeError):
@@ -31,7 +31,7 @@ def read(checkout: Checkout) -> list[CostItem]:
 
 
 def forget(checkout: Checkout) -> None:
-    """Forget them, once the environment is gone."""
+    """Delete the record, after the environment was deleted."""
     _file(checkout).unlink(missing_ok=True)
 
 

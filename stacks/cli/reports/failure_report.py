@@ -12,17 +12,17 @@ from stacks.cli.pulumi.engine import Engine
 from stacks.cli.pulumi.event_log import Failure
 
 _SHOWN = 3
-"""Failures that are told; what follows from the first ones adds nothing."""
+"""Number of failures to print; later ones usually follow from the first."""
 
 
 def format_report(engine: Engine, failures: Iterable[Failure], *, interrupted: bool, act: str = "up") -> str:
-    """Return the last lines of an `up` or `pause` that failed; RunPod is asked, the state may know less."""
+    """Return the last lines of a failed `up` or `pause`; resources come from RunPod, since the state may lack some."""
     env = engine.checkout.env
     began = f"{act} was interrupted" if interrupted else f"{act} failed"
     lines = [f"{began}{_at(list(failures))}"]
     try:
         matcher = environment_resources.matcher_of(engine, stack.deployment(engine))
-        # What only has a name like it may be somebody else's, and `make destroy` would not end it.
+        # A resource that only has a similar name may be another person's, and `make destroy` would not delete it.
         found = [item for item in environment_resources.list_resources(engine, matcher) if not matcher.resembles(item)]
     except CliError as error:
         return "\n".join([*lines, f"what exists now is not known: {error}", *next_commands(env)])
@@ -30,7 +30,7 @@ def format_report(engine: Engine, failures: Iterable[Failure], *, interrupted: b
 
 
 def format_costs(env: str, found: Iterable[AccountItem]) -> list[str]:
-    """Return what exists with its cost, the sum, and how to continue."""
+    """Return the existing resources with their cost, the sum, and how to continue."""
     listed = [item for item in found if item.usdPerHour or item.type in {"pod", "volume"}]
     if not listed:
         return [f"nothing of {env} exists, and nothing is billed; `make up ENV={env}` tries again"]
@@ -39,7 +39,7 @@ def format_costs(env: str, found: Iterable[AccountItem]) -> list[str]:
     return [
         f"these resources of {env} exist now:",
         *messages,
-        f"together ${total:.4f}/h (${total * 24:.2f} a day) until:",
+        f"they cost ${total:.4f}/h (${total * 24:.2f} a day) until you run one of:",
         *next_commands(env),
     ]
 

@@ -19,11 +19,11 @@ class Severity(StrEnum):
     """Effect of a finding."""
 
     COSTS = "costs"
-    """Money is spent for nothing, or more than was said."""
+    """Money is wasted, or the price is higher than expected."""
     BREAKS = "breaks"
-    """The environment does not work, or its next update will not."""
+    """The environment does not work, or its next update will fail."""
     NOTE = "note"
-    """Good to know."""
+    """Information only."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Finding:
     severity: Severity
     what: str
     fix: str
-    """A command."""
+    """The command that helps."""
     usd_per_day: float = 0.0
 
     def public(self) -> dict[str, object]:
@@ -55,20 +55,20 @@ class Inspection:
     volumes: tuple[NetworkVolume, ...] = ()
     others: tuple[AccountResource, ...] = ()
     owned: tuple[OwnedItem, ...] = ()
-    """Everything the account holds, with its ownership."""
+    """The account's resources with their ownership."""
     unreadable: tuple[str, ...] = ()
     """Stacks whose state could not be read."""
     api_fault: str = ""
-    """Why the account could not be asked; then nothing is known of what it holds."""
+    """Why the account's resources could not be read; empty when they could."""
     silence: str = ""
-    """Why the gateway does not answer; empty when it does, or when nobody asked it."""
+    """Why the gateway does not answer; empty when it does or was not checked."""
     keeps_volumes: bool = False
     paused: bool = False
-    """Whether it has no pod on purpose."""
+    """Whether the environment is paused."""
     stale_locks: tuple[str, ...] = ()
     active_locks: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
-    """Where what runs differs from what the stack file and the lock file say."""
+    """Differences between the installation and the stack file and lock file."""
     refusal: str = ""
     """Why the next update will refuse its settings."""
 
@@ -81,7 +81,7 @@ def find(facts: Inspection) -> list[Finding]:
 
 
 def is_healthy(found: Iterable[Finding]) -> bool:
-    """Whether nothing costs or breaks."""
+    """Return whether there is no finding beyond notes."""
     return all(finding.severity is Severity.NOTE for finding in found)
 
 
@@ -112,8 +112,8 @@ def _loose_one(facts: Inspection, owned: OwnedItem) -> Finding:
     }
     kind = "orphan" if owned.ownership in {Ownership.ORPHAN, Ownership.BUSY} else "unknown"
     text = f"{item.label} {owned.ownership}{f' ({owned.stack})' if owned.stack else ''}"
-    text += "; volume.keep kept it" if kept else ""
-    text += "; ask whose it is before you end it" if owned.ownership is Ownership.FOREIGN else ""
+    text += "; it was kept because of volume.keep" if kept else ""
+    text += "; find out who owns it before you delete it" if owned.ownership is Ownership.FOREIGN else ""
     return Finding(kind, Severity.NOTE if calm else Severity.COSTS, text, fixes[owned.ownership], item.usd_per_day)
 
 
@@ -124,7 +124,7 @@ def _lost(facts: Inspection) -> Iterator[Finding]:
     for what, kind in _HELD.items():
         for item in [] if facts.api_fault else resources(facts.state, kind):
             if item.get("id") not in there:
-                text = f"{what} {item.get('id')} is in the state and not in the account"
+                text = f"{what} {item.get('id')} is in the state but not in the account"
                 yield Finding("lost", Severity.BREAKS, text, f"make up ENV={facts.env}")
 
 
@@ -136,17 +136,17 @@ _HELD = {
     "registry": "runpod:index:ContainerRegistryAuth",
     "SSH key": "runpod:index:AccountSshKey",
 }
-"""Types of the state by what they are called in a line of text."""
+"""Types in the state by their name in messages."""
 
 
 def _silent(facts: Inspection) -> Iterator[Finding]:
-    """Pods of the stack that are billed and do not work."""
+    """Pods of the stack that are billed but do not work."""
     fix = f"make up ENV={facts.env}"
     for pod in _own(facts):
         if pod.status != "RUNNING":
             text = f"pod {pod.id} is {pod.status}"
         elif pod.gpu and pod.gpus_got == 0:
-            text = f"pod {pod.id} runs without a GPU: none was free when it was started again"
+            text = f"pod {pod.id} runs without a GPU: none was available when it was restarted"
         elif facts.silence:
             text, fix = (
                 f"pod {pod.id} runs and its gateway does not answer: {facts.silence}",
@@ -162,13 +162,13 @@ def _unused(facts: Inspection) -> Iterator[Finding]:
     mounted, has_pod = _mounted(facts.pods), bool(resources(facts.state, POD))
     for owned in facts.owned:
         loose = owned.item.type == "volume" and owned.ownership is Ownership.HELD and owned.item.id not in mounted
-        # With a pod in the state the volume only waits for it; that the pod is lost is another finding.
+        # With a pod in the state the volume is in use; a lost pod is another finding.
         if loose and not (has_pod and owned.stack == facts.env):
             ours = owned.stack == facts.env
             severity = Severity.NOTE if ours and (facts.keeps_volumes or facts.paused) else Severity.COSTS
             text, fix = f"{owned.item.label} is used by no pod ({owned.stack})", f"make destroy ENV={owned.stack}"
             if ours and facts.paused:
-                text, fix = f"{facts.env} is paused; {owned.item.label} waits for it", f"make resume ENV={facts.env}"
+                text, fix = f"{facts.env} is paused; {owned.item.label} is kept for it", f"make resume ENV={facts.env}"
             yield Finding("unused-volume", severity, text, fix, owned.item.usd_per_day)
 
 
@@ -176,12 +176,12 @@ def _interrupted(facts: Inspection) -> Iterator[Finding]:
     """Traces of killed or running commands."""
     fix = f"make up ENV={facts.env}"
     for name in facts.active_locks:
-        yield Finding("lock", Severity.NOTE, f"an update is under way ({name})", f"make doctor ENV={facts.env}")
+        yield Finding("lock", Severity.NOTE, f"an update is running ({name})", f"make doctor ENV={facts.env}")
     for name in facts.stale_locks:
-        yield Finding("lock", Severity.BREAKS, f"the lock of a run that was killed is still there ({name})", fix)
+        yield Finding("lock", Severity.BREAKS, f"a killed run left its lock ({name})", fix)
     for entry in facts.state.get("pending_operations") or []:
         urn = (entry.get("resource") or {}).get("urn", "")
-        text = f"{entry.get('type')} of {urn.rpartition('::')[2]} was begun and not finished"
+        text = f"{entry.get('type')} of {urn.rpartition('::')[2]} was started but not finished"
         severity = Severity.NOTE if facts.active_locks else Severity.BREAKS
         yield Finding("pending", severity, text, fix)
 
@@ -199,7 +199,7 @@ def _price_changes(facts: Inspection) -> Iterator[Finding]:
 
 
 def _outdated(facts: Inspection) -> Iterator[Finding]:
-    """What runs and what the files say."""
+    """Differences between the installation and the files, refused settings, and unreadable states."""
     for text in facts.pins:
         yield Finding("pin", Severity.NOTE, text, f"make up ENV={facts.env}")
     if facts.refusal:

@@ -1,4 +1,4 @@
-"""Notifies a command or server of the user of the gateway's address, which changes with every pod."""
+"""Notify a command or server of the operator about the gateway's address, which changes with every pod."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import requests
 from standardwebhooks import Webhook
 
-from components.errors import SettingsError
+from components.errors import StackSettingsError
 from stacks.cli.errors import CliError
 from stacks.cli.pulumi import stack_settings
 from stacks.cli.pulumi.engine import Engine
@@ -27,14 +27,14 @@ UP, PAUSED = "environment.up", "environment.paused"
 COMMAND_SECONDS = 60
 _ANSWER_SECONDS = 10
 _PAUSES = (1.0, 5.0)
-"""Seconds before the second and the third try."""
+"""Seconds before the second and the third attempt."""
 _AGENT = "comfyui-runpod-cli/1"
 _PRIVATE = ("PULUMI_", "RUNPOD_")
-"""Beginnings of variables that are nobody's business: the passphrase, the token of the backend, the API key."""
+"""Prefixes of secret variables: the passphrase, the token of the backend, the API key."""
 
 
 @dataclass(frozen=True)
-class Event:
+class AddressChange:
     """A change of the gateway's address."""
 
     type: str
@@ -58,22 +58,24 @@ def run(engine: Engine, kind: str, outputs: Mapping[str, Any]) -> None:
     """Notify the receivers in the stack file and print the result; a failure does not fail the command."""
     try:
         settings = stack_settings.read(engine)
-    except (CliError, SettingsError) as error:
+    except (CliError, StackSettingsError) as error:
         print(f"notify: not sent, the settings cannot be read: {error}", flush=True)
         return
-    event = Event(kind, engine.checkout.env, str(outputs.get("gatewayUrl") or ""), str(outputs.get("podId") or ""))
+    event = AddressChange(
+        kind, engine.checkout.env, str(outputs.get("gatewayUrl") or ""), str(outputs.get("podId") or "")
+    )
     for messages in send(settings, event, engine.checkout.root):
         print(messages, flush=True)
 
 
 def send(
     settings: Settings,
-    event: Event,
+    event: AddressChange,
     root: Path,
     sleep: Callable[[float], None] = time.sleep,
     command_seconds: float = COMMAND_SECONDS,
 ) -> list[str]:
-    """Run the command and send the POST that the settings name; return one line about each."""
+    """Run the command and send the POST from the settings; return one line about each."""
     wanted, again = settings.notify, f"`make up ENV={event.environment}` sends it again"
     messages = []
     if wanted.command:
@@ -81,14 +83,14 @@ def send(
         messages.append(f"notify: the command {f'failed: {fault}; {again}' if fault else 'ran'}")
     if wanted.url:
         fault = _post(wanted.url, settings.tokens.notify.get_secret_value(), event, sleep)
-        # The host alone: chat services keep their secret in the path.
+        # Only the host: chat services have their secret in the path.
         host = urlsplit(wanted.url).netloc.rpartition("@")[2]
         messages.append(f"notify: {host} {f'was not notified: {fault}; {again}' if fault else 'was notified'}")
     return messages
 
 
-def _run(command: str, event: Event, root: Path, seconds: float) -> str:
-    """Run a command; return why it failed, empty when it did not."""
+def _run(command: str, event: AddressChange, root: Path, seconds: float) -> str:
+    """Run a command; return why it failed, or an empty text."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
     try:
         done = subprocess.run(
@@ -102,8 +104,8 @@ def _run(command: str, event: Event, root: Path, seconds: float) -> str:
     return f"exit code {done.returncode}" if done.returncode else ""
 
 
-def _post(url: str, secret: str, event: Event, sleep: Callable[[float], None]) -> str:
-    """Send a signed POST, three times at most; return why it failed, empty when it did not."""
+def _post(url: str, secret: str, event: AddressChange, sleep: Callable[[float], None]) -> str:
+    """Send a signed POST, in at most three attempts; return why it failed, or an empty text."""
     signer = _signer(secret)
     if signer is None:
         return "tokens.notify is missing or not a secret of the form whsec_<base64>"
@@ -124,7 +126,7 @@ def _signer(secret: str) -> Webhook | None:
         return None
 
 
-def _attempt(url: str, signer: Webhook, identity: str, event: Event) -> str:
+def _attempt(url: str, signer: Webhook, identity: str, event: AddressChange) -> str:
     now = datetime.now(UTC)
     body = event.body(now)
     headers = {

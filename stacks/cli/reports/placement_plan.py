@@ -1,4 +1,4 @@
-"""A placement plan: which GPUs would be tried where, in which order, and why others would not. Pure."""
+"""A placement plan: GPUs and data centres in the order they are tried, and the rejected GPUs. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from components.placement import Catalogue, GpuCandidate, Offer, PlacementRequest, Requirement, rank
+from components.placement import GpuCandidate, GpuCatalogue, Offer, PlacementRequest, Requirement, rank
 from stacks.cli.errors import CliError
 
 _LEVELS = ("HIGH", "MEDIUM", "LOW", "NONE")
@@ -14,7 +14,7 @@ _LEVELS = ("HIGH", "MEDIUM", "LOW", "NONE")
 
 @dataclass(frozen=True)
 class DataCenterStock:
-    """A data centre that has a GPU, with its stock there."""
+    """A data centre with a GPU type, and the stock there."""
 
     id: str
     stock: str
@@ -22,7 +22,7 @@ class DataCenterStock:
 
 @dataclass(frozen=True)
 class GpuChoice:
-    """One GPU type to try, with its data centres, best first."""
+    """A GPU type to try, with its data centres, best first."""
 
     gpu: str
     vramGb: int  # noqa: N815  (the file's own spelling)
@@ -40,7 +40,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class PlacementPlan:
-    """The whole plan, as `make placement` saves it."""
+    """The plan that `make placement` saves."""
 
     environment: str
     count: int
@@ -50,16 +50,16 @@ class PlacementPlan:
     refused: tuple[Rejection, ...]
 
     def data_centers(self) -> list[str]:
-        """Every data centre of the plan once, those of the first candidate first."""
+        """The plan's data centres without duplicates, those of the first candidate first."""
         return list(dict.fromkeys(center.id for choice in self.candidates for center in choice.dataCenters))
 
     def to_json(self) -> dict[str, Any]:
-        """The plan in plain data."""
+        """Return the plan as plain data."""
         return asdict(self)
 
 
-def build_plan(environment: str, wanted: PlacementRequest, catalogue: Catalogue) -> PlacementPlan:
-    """Rank what can be rented; raises PlacementError when nothing fits."""
+def build_plan(environment: str, wanted: PlacementRequest, catalogue: GpuCatalogue) -> PlacementPlan:
+    """Rank the available GPUs; raises PlacementError when none satisfies the settings."""
     candidates = rank(wanted, catalogue)
     ranked = {candidate.gpu for candidate in candidates}
     refused = (
@@ -71,7 +71,7 @@ def build_plan(environment: str, wanted: PlacementRequest, catalogue: Catalogue)
 
 
 def rejection_reason(offer: Offer, wanted: PlacementRequest) -> str:
-    """Why a GPU type is not tried."""
+    """Return why a GPU type is not tried."""
     if offer.usd_per_hour is None:
         return "not in Secure Cloud, where network volumes are"
     if wanted.requirement is None and offer.gpu not in wanted.candidates:
@@ -95,7 +95,7 @@ def _falls_short(offer: Offer, need: Requirement, count: int) -> str:
 
 
 def lines(plan: PlacementPlan) -> Iterator[str]:
-    """The plan for a person."""
+    """Yield the plan as lines of text."""
     yield f"{plan.environment}: {plan.count} GPU(s), prices and stock of {plan.asOf} ({plan.source})"
     for number, choice in enumerate(plan.candidates, start=1):
         places = _grouped((center.stock, center.id) for center in choice.dataCenters)
@@ -113,10 +113,10 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def override(content: Mapping[str, Any], saved: Any, environment: str) -> dict[str, Any]:  # noqa: ANN401  (JSON)
-    """The stack file's content with candidates and data centres of a saved plan.
+    """Return the stack file's content with candidates and data centres of a saved plan.
 
     Raises:
-        CliError: it is no plan, or one of another environment.
+        CliError: it is not a plan, or a plan for another environment.
     """
     try:
         gpus = [str(choice["gpu"]) for choice in saved["candidates"]]
@@ -134,7 +134,7 @@ def override(content: Mapping[str, Any], saved: Any, environment: str) -> dict[s
     return {**content, "config": config}
 
 
-def _choice(candidate: GpuCandidate, wanted: PlacementRequest, catalogue: Catalogue) -> GpuChoice:
+def _choice(candidate: GpuCandidate, wanted: PlacementRequest, catalogue: GpuCatalogue) -> GpuChoice:
     offer = catalogue.find(candidate.gpu)
     stock = offer.stock if offer else {}
     places = _centers(stock, wanted.data_centers, catalogue.data_centers)
@@ -142,7 +142,7 @@ def _choice(candidate: GpuCandidate, wanted: PlacementRequest, catalogue: Catalo
 
 
 def _centers(stock: Mapping[str, str], wanted: tuple[str, ...], with_volumes: Iterable[str]) -> list[DataCenterStock]:
-    """Data centres in the wanted order or, where any will do, by stock; without stock only when none has any."""
+    """Return data centres in the requested order, or by stock; those without stock only when none has stock."""
     if wanted:
         found = [DataCenterStock(center, stock[center]) for center in wanted if center in stock]
     else:

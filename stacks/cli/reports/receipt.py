@@ -17,7 +17,7 @@ from components.runpod.marker import instance_of
 from stacks.cli.pulumi.stack import VOLUME, resources
 
 _BILLED_DAYS = 30
-"""How far back an endpoint's bill is looked up; RunPod's own choice where nobody says."""
+"""Days of an endpoint's bill to query; RunPod's own default."""
 
 
 @dataclass(frozen=True)
@@ -29,23 +29,23 @@ class CostItem:
     what: str
     """The GPU, the size, or the name."""
     usd_per_hour: float
-    """Pod and container disk together, or the volume; 0 for an endpoint, whose workers come and go."""
+    """Pod and container disk together, or the volume; 0 for an endpoint, whose number of workers varies."""
     since: datetime | None
-    """None when nobody knows: RunPod does not tell when a volume was made."""
+    """None when unknown: RunPod does not report when a volume was created."""
     stopped: bool = False
-    """It does not run now, so its price times its age says nothing."""
+    """Whether it does not run now; its price times its age is then not its cost."""
     until: datetime | None = None
-    """When it ended, for one that `make pause` has ended."""
+    """When `make pause` deleted it; None otherwise."""
 
     def usd(self, until: datetime) -> float | None:
-        """Price times time in USD; None when the time is not known."""
+        """Return price times time in USD; None when the time is unknown."""
         end = self.until or until
         return None if self.since is None or self.stopped else self.usd_per_hour * _hours(self.since, end)
 
 
 @dataclass(frozen=True)
 class ReceiptLine:
-    """A line of the receipt: a thing, with what RunPod has billed for it so far; None when nothing yet."""
+    """A line of the receipt: an item, and the amount that RunPod has billed so far; None when nothing yet."""
 
     thing: CostItem
     billed: float | None = None
@@ -55,35 +55,35 @@ def meter(
     pods: Iterable[Pod],
     volumes: Iterable[NetworkVolume],
     state: Mapping[str, Any],
-    marks: set[str],
+    instances: set[str],
     endpoints: Iterable[AccountResource] = (),
 ) -> list[CostItem]:
-    """Everything that carries one of the marks; a volume's age is taken from its entry in the state."""
+    """Return all resources of these instances; a volume's age comes from its entry in the state."""
     made = {item.get("id"): item.get("created") for item in resources(state, VOLUME)}
-    own_pods = [pod for pod in pods if instance_of(pod.name, pod.env) in marks and pod.status != "TERMINATED"]
-    own_volumes = [volume for volume in volumes if instance_of(volume.name) in marks]
-    own_endpoints = [endpoint for endpoint in endpoints if endpoint.marker and endpoint.marker.instance in marks]
+    own_pods = [pod for pod in pods if instance_of(pod.name, pod.env) in instances and pod.status != "TERMINATED"]
+    own_volumes = [volume for volume in volumes if instance_of(volume.name) in instances]
+    own_endpoints = [endpoint for endpoint in endpoints if endpoint.marker and endpoint.marker.instance in instances]
     kept = [_volume(volume, made.get(volume.id)) for volume in own_volumes]
     return [*map(_pod, own_pods), *kept, *map(_endpoint, own_endpoints)]
 
 
 def clock_lead(pods: Iterable[Pod], now: datetime) -> timedelta:
-    """How far RunPod's clock, by which it bills, is ahead of ours; a container's restart would only seem to lag."""
+    """Return by how much RunPod's clock, by which it bills, is ahead; a container's restart can only reduce it."""
     running = ((_moment(pod.started_at), pod.runtime) for pod in pods if pod.status == "RUNNING")
     shown = [begin + timedelta(seconds=runtime.uptime) for begin, runtime in running if begin and runtime]
     return max([now, *shown]) - now
 
 
 def add_billed(client: Client, things: Iterable[CostItem]) -> list[ReceiptLine]:
-    """Add RunPod's own figures; a key that may not read the bill, or a bill that does not come, stops nothing."""
+    """Add the amounts that RunPod billed; an unreadable bill is left out and is not an error."""
     return [ReceiptLine(thing, _billed(client, thing)) for thing in things]
 
 
 def lines(entries: Iterable[ReceiptLine], until: datetime) -> list[str]:
-    """The receipt: one line for each thing, and the sum."""
+    """Return the receipt: one line for each item, and the sum."""
     listed = list(entries)
     if not listed:
-        return ["receipt: nothing of it ran"]
+        return ["receipt: nothing was running"]
     known = [usd for entry in listed if (usd := entry.thing.usd(until)) is not None]
     unknown = "" if len(known) == len(listed) else ", without resources whose time is unknown"
     return [
@@ -139,7 +139,7 @@ def _billed(client: Client, thing: CostItem) -> float | None:
 
 
 def _moment(text: str | None) -> datetime | None:
-    """A moment of the API or of the state."""
+    """Parse a time of the API or of the state; None when it is missing or invalid."""
     try:
         found = datetime.fromisoformat(text) if text else None
     except ValueError:

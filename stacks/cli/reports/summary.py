@@ -17,10 +17,10 @@ _HORIZONS = ("24h", "7d", "30d")
 
 
 def after_up(env: str, default_env: str, outputs: Mapping[str, Any], *, changed: bool) -> str:
-    """The summary; `make` commands in it work as printed, in the checkout.
+    """Return the summary; its `make` commands work as printed, in the checkout.
 
     Raises:
-        CliError: the stack has no gateway, so `up` has not done its work.
+        CliError: the stack has no gateway, so `up` did not finish.
     """
     url = outputs.get("gatewayUrl")
     if not url:
@@ -43,6 +43,6 @@ def after_up(env: str, default_env: str, outputs: Mapping[str, Any], *, changed:
 
 
 def changed(history: list[Mapping[str, Any]]) -> bool:
-    """Whether the newest update of the stack changed anything; `same` counts what it left alone."""
+    """Return whether the newest update of the stack changed anything; `same` counts unchanged resources."""
     counts = (history[0].get("resourceChanges") or {}) if history else {}
     return any(count for kind, count in counts.items() if kind != "same")

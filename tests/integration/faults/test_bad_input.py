@@ -41,7 +41,7 @@ def test_a_model_without_a_url_stops_the_preview_unless_it_is_optional(said_of_a
 def test_a_gpu_that_does_not_exist(bench: Bench) -> None:
     bench.edit("- NVIDIA RTX A5000", "- NVIDIA RTX A5050")
     said = refusal(bench.checkout.make("preview"))
-    assert "gpu.candidates: no GPU is called 'NVIDIA RTX A5050'; did you mean NVIDIA RTX A5000" in said
+    assert "gpu.candidates: there is no GPU 'NVIDIA RTX A5050'; did you mean NVIDIA RTX A5000" in said
 
 
 def test_a_volume_smaller_than_its_models(bench: Bench) -> None:
@@ -82,7 +82,7 @@ def test_a_key_in_the_environment_alone_is_refused_because_it_would_lie_in_the_s
     bench.pulumi("config", "rm", "runpod:apiKey")
     canary = f"env-{bench.key}"
     said = refusal(bench.checkout.shell(f"RUNPOD_API_KEY={canary} make up"))
-    assert "RUNPOD_API_KEY in the environment is not used, because it would land in the state in clear" in said
+    assert "RUNPOD_API_KEY in the environment is not used, because it would be in the state in plain text" in said
     assert canary not in said
     assert bench.checkout.run("grep", "-rl", canary, ".state").out == ""
 
@@ -98,7 +98,7 @@ def test_an_emulator_that_is_down(bench: Bench) -> None:
     bench.checkout.made("stop-emulator")
     for answer in (bench.pulumi("preview"), bench.checkout.make("-s", "pods")):
         said = refusal(answer)
-        assert f"http://127.0.0.1:{bench.account.port}: nothing answers there. Nothing was sent." in said
+        assert f"http://127.0.0.1:{bench.account.port}: the connection failed. Nothing was sent." in said
         assert "start the emulator (`make up` does)" in said
 
 

@@ -70,7 +70,7 @@ class Site:
         stack.ensure(engine)
         file = self.checkout.root / "state.json"
         file.write_text(json.dumps({"version": 3, "deployment": {"manifest": MANIFEST, "resources": resources}}))
-        engine.ask("stack", "import", "--force", "--file", str(file))
+        engine.query("stack", "import", "--force", "--file", str(file))
 
 
 MANIFEST = {"time": "2026-11-22T00:00:00Z", "magic": "", "version": ""}

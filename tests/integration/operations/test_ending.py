@@ -9,7 +9,7 @@ import pytest
 
 from components.runpod.marker import Marker
 from components.runpod.plugin.lifecycle.deletion import DeletionTiming
-from stacks.cli.account.ownership import Selection
+from stacks.cli.account.ownership import ResourceSelection
 from stacks.cli.commands import break_glass, doctor, sweep
 from stacks.cli.consent import Consent
 from stacks.cli.errors import CliError
@@ -30,21 +30,21 @@ def test_an_orphan_is_swept_and_nothing_else_is(site: Site, capsys: pytest.Captu
     site.record(OURS.instance, {held: POD, volume: VOLUME})
     everything = {held, volume, orphan, colleagues, hand, lost}
 
-    assert sweep.run(site.checkout, Selection(), NO) == 0
+    assert sweep.run(site.checkout, ResourceSelection(), NO) == 0
     said = capsys.readouterr().out
     assert f"would delete pod {orphan}" in said
     assert f"keeps pod {colleagues}" in said
     assert "/day" in said
     assert site.holds() == everything
 
-    assert sweep.run(site.checkout, Selection(), YES) == 0
+    assert sweep.run(site.checkout, ResourceSelection(), YES) == 0
     assert site.holds() == everything - {orphan}
-    assert sweep.run(site.checkout, Selection(), NO) == 0
+    assert sweep.run(site.checkout, ResourceSelection(), NO) == 0
     assert "no orphans found" in capsys.readouterr().out
 
     with pytest.raises(CliError, match="make destroy ENV=local"):
-        sweep.run(site.checkout, Selection(frozenset({held})), YES)
-    assert sweep.run(site.checkout, Selection(frozenset({hand}), frozenset({lost})), YES) == 0
+        sweep.run(site.checkout, ResourceSelection(frozenset({held})), YES)
+    assert sweep.run(site.checkout, ResourceSelection(frozenset({hand}), frozenset({lost})), YES) == 0
     assert site.holds() == {held, volume, colleagues}
 
 
@@ -56,7 +56,7 @@ def test_an_endpoint_nobody_remembers_is_told_of_and_swept(site: Site, capsys: p
     report = json.loads(capsys.readouterr().out)
     costs = [finding for finding in report["findings"] if finding["kind"] == "orphan"]
     assert [(orphan in finding["what"], finding["usdPerDay"] > 0) for finding in costs] == [(True, True)]
-    assert sweep.run(site.checkout, Selection(), YES) == 0
+    assert sweep.run(site.checkout, ResourceSelection(), YES) == 0
     assert site.holds() == {colleagues, hand}
 
 
@@ -65,7 +65,7 @@ def test_what_an_update_is_making_is_no_orphan(site: Site, monkeypatch: pytest.M
     site.record(OURS.instance, {})
     making = site.pod(OURS)
     monkeypatch.setattr(state_locks, "active", lambda _folder: ["lock.json"])
-    assert sweep.run(site.checkout, Selection(), YES) == 0
+    assert sweep.run(site.checkout, ResourceSelection(), YES) == 0
     assert site.holds() == {making}
 
 
@@ -74,8 +74,8 @@ def test_a_stack_that_was_destroyed_still_owns_what_it_left(site: Site) -> None:
     site.record(OURS.instance, {})
     site.destroy()
     late = site.pod(ORPHAN)
-    assert sweep.run(site.checkout, Selection(), NO) == 0
-    assert sweep.run(site.checkout, Selection(), YES) == 0
+    assert sweep.run(site.checkout, ResourceSelection(), NO) == 0
+    assert sweep.run(site.checkout, ResourceSelection(), YES) == 0
     assert late not in site.holds()
 
 
@@ -87,10 +87,10 @@ def test_a_deletion_that_lies_fails_the_sweep(
     orphan = site.pod(ORPHAN)
     runpod.control("faults", [{"method": "DELETE", "path": "^/v2/pods/", "do": {"status": 204}}])
     try:
-        assert sweep.run(site.checkout, Selection(), YES, DeletionTiming(seconds=2.0)) == 1
+        assert sweep.run(site.checkout, ResourceSelection(), YES, DeletionTiming(seconds=2.0)) == 1
     finally:
         runpod.control("faults", [])
-    assert "still exists and bills" in capsys.readouterr().out
+    assert "still exists and is billed" in capsys.readouterr().out
     assert site.holds() == {orphan}
 
 
@@ -126,6 +126,6 @@ def test_the_doctor_compares_state_and_account(site: Site, capsys: pytest.Captur
     assert found["orphan", "costs"]["usdPerDay"] > 1
     assert "volume vanished" in found["lost", "breaks"]["what"]
     assert report["healthy"] is False
-    sweep.run(site.checkout, Selection(), YES)
+    sweep.run(site.checkout, ResourceSelection(), YES)
     site.record(OURS.instance, {held: POD})
     assert doctor.run(site.checkout, as_json=False) == 0

@@ -26,7 +26,7 @@ from components.runpod.plugin.process.provider import RunPodProvider
 from components.runpod.plugin.resources.registry import HANDLERS
 from components.runpod.state_file import NOTHING_REPORTED, ReportedState, SavedState
 from stacks.cli.account import account_items, deletion, ownership
-from stacks.cli.account.ownership import Selection
+from stacks.cli.account.ownership import ResourceSelection
 from stacks.cli.pulumi.stack_index import StackIndex, index_state
 from tests.integration.proof.declared import GUARD, KEY, LATE_EFFECT, POD, PROJECT, STACK, VOLUME, Entry, Program
 from tests.integration.proof.process import Death, KilledError, Screen, VirtualStop
@@ -78,7 +78,9 @@ class Engine:
         timing = DeletionTiming(clock=self._runpod.emu.clock.now, sleep=self._runpod.pass_time)
         try:
             items = account_items.list_items(client, {})
-            targets = [j for j in ownership.classify_all(items, self._known()) if ownership.may_delete(j, Selection())]
+            targets = [
+                j for j in ownership.classify_all(items, self._known()) if ownership.may_delete(j, ResourceSelection())
+            ]
             self.reporter.said += [owned.line for owned in ownership.classify_all(items, self._known())]
             return not deletion.delete_all(client, [owned.item for owned in targets], timing)
         except CallError as error:

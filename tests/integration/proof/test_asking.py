@@ -106,7 +106,7 @@ def test_pause_ends_the_pod_alone_and_is_finished_when_it_was_killed(
     assert runpod.holds() == {volume}
     assert pause.run(site.checkout, nobody) == 0
     said = capfd.readouterr().out
-    assert "local is paused: its pod has ended" in said
+    assert "local is paused: its pod is deleted" in said
     assert "local was paused already" in said
 
     # Whoever updates without saying otherwise leaves it paused, as the state says; `make up` and `make resume` do not.
@@ -139,6 +139,6 @@ def test_a_volume_that_is_to_be_kept_as_the_file_says_now_outlives_make_destroy(
     assert site.make_destroy(monkeypatch) == 0
     assert runpod.holds() == {volume}
     said = capfd.readouterr().out
-    assert "local is gone; this is billed until somebody deletes it:" in said
+    assert "local is deleted; these resources are billed until you delete them:" in said
     assert f"volume {volume}" in said
     assert "kept because of volume.keep" in said

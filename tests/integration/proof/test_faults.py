@@ -108,7 +108,7 @@ def test_billing_that_lags_is_not_taken_for_nothing(engine: Engine, runpod: RunP
 def test_a_pod_that_never_gets_ready_is_in_the_state_and_named_with_its_price(engine: Engine, runpod: RunPod) -> None:
     runpod.conditions(never_ready="gpu")
     assert not engine.up(Program())
-    assert f"pod {pod_of(engine)} exists and bills" in said(engine)
+    assert f"pod {pod_of(engine)} exists and costs" in said(engine)
     assert "a running container" in said(engine)
     assert len(runpod.requests(*POSTS)) == 1
 

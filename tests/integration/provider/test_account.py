@@ -15,14 +15,14 @@ def test_a_key_of_another_account_is_refused_and_the_state_stays(stack: Stack, r
     stack.config("runpod:apiKey", "rpa_key_of_another_account")
     for command in (["refresh", "--yes", "--skip-preview"], ["up", "--yes", "--skip-preview", "--refresh"]):
         refused = stack.run(*command, "--run-program", fails=True)
-        assert "looks like one of another account" in refused
+        assert "seems to belong to another account" in refused
         assert "rpa_key_of_another_account" not in refused
     assert {pod["id"] for pod in runpod.pods()} == {before["podId"]}
     stack.config("runpod:apiKey", KEY)
     stack.run("preview", "--refresh", "--run-program", "--expect-no-changes")
     assert stack.outputs() == before
     # The engine destroys with the key that ran last, which was the other account's: that is refused, too.
-    assert "`destroy` uses the key that ran last" in " ".join(stack.destroy(fails=True).split())
+    assert "`destroy` uses the last key" in " ".join(stack.destroy(fails=True).split())
     stack.run("refresh", "--yes", "--skip-preview", "--run-program")
     stack.destroy()
     assert runpod.billing() == 0
@@ -50,8 +50,8 @@ def test_a_copied_pod_is_told_and_left_alone_until_somebody_ends_it(stack: Stack
     copy = str(runpod.control("clones", {"pod": pod["id"]})["id"])
     for command in (["preview", "--refresh"], ["refresh", "--yes", "--skip-preview"]):
         said = stack.run(*command)
-        assert f"pod {copy} carries the mark of {pod['id']} and was not made by this stack" in said
-        assert f"`make sweep IDS={copy}` ends it" in " ".join(said.split())
+        assert f"pod {copy} has the marker of {pod['id']} and was not created by this stack" in said
+        assert f"`make sweep IDS={copy}` deletes it" in " ".join(said.split())
         assert {one["id"] for one in runpod.pods()} == {pod["id"], late, copy}
     output = stack.up()
     assert f"pod {late} is a duplicate of {pod['id']} and is billed; deleting it" in output

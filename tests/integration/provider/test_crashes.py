@@ -103,4 +103,4 @@ def test_a_destroy_ends_what_the_state_has_lost(stack: Stack, runpod: Emulator) 
     assert runpod.billing() == 2
     output = stack.destroy()
     assert runpod.billing() == 0, output
-    assert "was left behind and bills" in output
+    assert "is a leftover and is billed" in output

@@ -27,7 +27,7 @@ def test_keep_that_was_written_after_the_last_up_is_honoured_by_destroy(stack: S
     made = stack.outputs()["volumeId"]
     write(stack, keep=True)
     output = stack.destroy()
-    assert f"network volume {made} stays at RunPod, and bills on: volume.keep is set in the stack file" in output
+    assert f"network volume {made} stays at RunPod and is still billed: volume.keep is set in the stack file" in output
     assert (volumes(runpod), runpod.pods()) == ([made], [])
 
 

@@ -30,7 +30,7 @@ def held(runpod: Emulator) -> dict[str, int]:
 
 
 def _is_mark(thing: object) -> bool:
-    return isinstance(thing, dict) and inventory.is_mark(str(thing.get("name", "")))
+    return isinstance(thing, dict) and inventory.is_account_marker(str(thing.get("name", "")))
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -97,7 +97,7 @@ def test_drift_of_every_kind_is_repaired_and_what_the_state_has_lost_ends_with_i
         urn = f"urn:pulumi:test::provider-test::runpod:index:{kind}::{name}"
         stack.run("state", "delete", "--yes", urn)
     output = stack.destroy()
-    assert output.count("was left behind") >= 3
+    assert output.count("is a leftover") >= 3
     assert client.list_ssh_keys() == [THEIRS]
     client.replace_ssh_keys([])
     assert set(held(runpod).values()) == {0}, output

@@ -16,7 +16,7 @@ def test_an_empty_volume_moves_and_one_with_a_pod_stays(stack: Stack, runpod: Em
     (trapped,) = runpod.control("pods")["volumes"]
     runpod.control("faults", [])
     output = stack.up()
-    assert "no pod could be had in its data centre: it moves" in output
+    assert "no pod is available in its data centre: it moves" in output
     (moved,) = runpod.control("pods")["volumes"]
     assert moved["id"] == stack.outputs()["volumeId"] != trapped["id"]
     assert moved["data_center"] != trapped["data_center"]

@@ -81,7 +81,7 @@ def test_a_stack_takes_over_a_volume_that_another_one_kept(pods: Pods, plan: Pro
     assert not pod.layout.start.exists()
     run = pod.start(plan)
     assert pod.finish(run)["state"] == "done"
-    assert [event for event in pod.events(run) if "it is built again now" in event["detail"]]
+    assert [event for event in pod.events(run) if "it is rebuilt now" in event["detail"]]
     pod.halt()
     pod.boot()
     _until(lambda: pod.answers(contract.COMFYUI_PORT, "/system_stats") and pod.answers(contract.GATEWAY_PORT, "/livez"))

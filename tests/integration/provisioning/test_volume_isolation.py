@@ -107,7 +107,7 @@ async def test_what_was_changed_on_the_volume_is_refused_and_the_next_up_makes_i
     pod.said.clear()
     result = await pod.push(wanted)
     assert result["isolation"] == "landlock"
-    assert len([line for line in pod.said if "it is built again now" in line]) == 2
+    assert len([line for line in pod.said if "it is rebuilt now" in line]) == 2
     await pod.wait(f"{GATEWAY}/livez")
 
 

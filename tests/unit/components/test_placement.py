@@ -6,13 +6,13 @@ from datetime import date
 import pytest
 
 from components.errors import PlacementError
-from components.placement import Catalogue, Offer, PlacementRequest, Requirement, Tier, rank
+from components.placement import GpuCatalogue, Offer, PlacementRequest, Requirement, Tier, rank
 
 A5000 = Offer("NVIDIA RTX A5000", 24, 0.27, {"EU-RO-1": "LOW", "US-KS-2": "HIGH"})
 A40 = Offer("NVIDIA A40", 48, 0.29, {"US-KS-2": "NONE"})
 H100 = Offer("NVIDIA H100 PCIe", 80, 2.39, {"US-KS-2": "LOW"})
 SHOWN = Offer("NVIDIA A30", 24, None)
-CATALOGUE = Catalogue((A5000, A40, H100, SHOWN), frozenset({"EU-RO-1", "US-KS-2"}), "api", date(2026, 11, 22))
+CATALOGUE = GpuCatalogue((A5000, A40, H100, SHOWN), frozenset({"EU-RO-1", "US-KS-2"}), "api", date(2026, 11, 22))
 NAMED = PlacementRequest((A5000.gpu, A40.gpu), None, 1, ())
 NEED = Requirement(min_vram_gb=24, max_usd_per_hour=1.0)
 
@@ -47,9 +47,12 @@ def test_requirements_choose(need: Requirement, gpus: list[str]) -> None:
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (replace(NAMED, candidates=("RTX A5000",)), "no GPU is called 'RTX A5000'; did you mean NVIDIA RTX A5000"),
+        (replace(NAMED, candidates=("RTX A5000",)), "there is no GPU 'RTX A5000'; did you mean NVIDIA RTX A5000"),
         (replace(NAMED, candidates=(SHOWN.gpu,)), "no Secure Cloud price"),
-        (replace(NAMED, data_centers=("EU-XX-9",)), "EU-XX-9 unknown or without network volumes; choose from EU-RO-1"),
+        (
+            replace(NAMED, data_centers=("EU-XX-9",)),
+            "not found, or without network volumes: EU-XX-9; choose from EU-RO-1",
+        ),
         (
             replace(NAMED, candidates=(A40.gpu,), data_centers=("EU-RO-1",)),
             "have none of NVIDIA A40; they are in US-KS-2",
@@ -65,7 +68,7 @@ def test_what_cannot_work_is_said_before_anything_is_made(wanted: PlacementReque
 
 
 def test_a_catalogue_that_does_not_know_places_refuses_none() -> None:
-    blind = Catalogue((replace(A5000, stock={}),), frozenset(), "price-file", date(2026, 11, 22))
+    blind = GpuCatalogue((replace(A5000, stock={}),), frozenset(), "price-file", date(2026, 11, 22))
     (only,) = rank(PlacementRequest((A5000.gpu,), None, 1, ("EU-XX-9",)), blind)
     assert only.stock == "unknown"
 

@@ -23,7 +23,7 @@ GOOD: dict[str, Any] = {
 BUDGET = {"environment": "dev", "maxUsdPerHour": 0.6, "usdPerHour": 0.6}
 
 CASES: list[tuple[Rule, dict[str, Any], dict[str, Any], str]] = [
-    (cost.over_ceiling, BUDGET, {"usdPerHour": 0.6001}, "$0.6001/h and may cost $0.6000/h"),
+    (cost.over_ceiling, BUDGET, {"usdPerHour": 0.6001}, "$0.6001/h, and its limit is $0.6000/h"),
     (exposure.foreign_ports, {"ports": "8189/http,22/tcp"}, {"ports": "8189/http,22/tcp,8188/http"}, "8188/http"),
     (exposure.foreign_ports, {"ports": "8189/http"}, {"ports": "8189/tcp"}, "8189/tcp"),
     (exposure.foreign_ports, {"ports": ""}, {"ports": "8888/http"}, "8888/http"),

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from provisioning.layout import Layout
-from provisioning.progress import Progress
+from provisioning.progress import ProgressLog
 
 TRUSTED: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 """How a tar file of our own is unpacked: Python before 3.11.4 knows no filters."""
@@ -126,8 +126,8 @@ def layout(tmp_path: Path) -> Iterator[Layout]:
 
 
 @pytest.fixture
-def progress(tmp_path: Path) -> Iterator[Progress]:
-    made = Progress(tmp_path / "progress.jsonl")
+def progress(tmp_path: Path) -> Iterator[ProgressLog]:
+    made = ProgressLog(tmp_path / "progress.jsonl")
     yield made
     made.close()
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic.alias_generators import to_camel
 
-from components.errors import SettingsError
+from components.errors import StackSettingsError
 from provisioning.contract import ProvisionPlan
 from provisioning.contract.gateway_options import Options, Period, Unit
 from provisioning.gateway.accounts import key_format
@@ -62,7 +62,7 @@ def test_quotas_of_the_stack_file_are_those_of_the_gateway(tmp_path: Path) -> No
 def test_a_quota_that_is_none_is_refused_before_anything_is_changed(
     tmp_path: Path, quotas: dict[str, object], fault: str
 ) -> None:
-    with pytest.raises(SettingsError, match=fault):
+    with pytest.raises(StackSettingsError, match=fault):
         on_the_pod(tmp_path, quotas=quotas)
 
 

@@ -13,10 +13,10 @@ import pytest
 from pulumi.runtime.rpc import _special_sig_key
 
 from components.errors import NotOfferedError, PlacementError
-from components.placement import Catalogue, Offer, PlacementRequest, rank
+from components.placement import GpuCatalogue, Offer, PlacementRequest, rank
 from components.runpod.api.models import Pod
 from components.runpod.marker import ENV_NAME, Marker
-from components.runpod.plugin.base.resource import Operation, ResourceHandler
+from components.runpod.plugin.base.resource import ProviderOperation, ResourceHandler
 from components.runpod.plugin.base.settings import ProviderSettings
 from components.runpod.plugin.pods.pod_state import observe
 from components.runpod.plugin.resources.network_volume import NetworkVolumeHandler
@@ -44,7 +44,7 @@ def chosen(gpu: dict[str, Any]) -> Settings:
     return parse("dev", raw(gpu=gpu, dataCenters=CENTERS), set())
 
 
-def catalogues(seed: int, count: int) -> Iterator[Catalogue]:
+def catalogues(seed: int, count: int) -> Iterator[GpuCatalogue]:
     """Yield catalogues of which each lists what it happens to have, as RunPod's does."""
     draw = random.Random(seed)  # noqa: S311 - no secret
     for _ in range(count):
@@ -54,14 +54,14 @@ def catalogues(seed: int, count: int) -> Iterator[Catalogue]:
             if draw.random() < 0.7
         ]
         centers = frozenset(draw.sample(CENTERS, draw.randint(1, 2)))
-        yield Catalogue(tuple(offers), centers, "api", date(2026, 11, 22))
+        yield GpuCatalogue(tuple(offers), centers, "api", date(2026, 11, 22))
 
 
 def _stock(draw: random.Random) -> dict[str, str]:
     return {center: draw.choice(["LOW", "HIGH"]) for center in [*CENTERS, "EU-SE-1"] if draw.random() < 0.4}
 
 
-def declared(settings: Settings, catalogue: Catalogue) -> Recorder:
+def declared(settings: Settings, catalogue: GpuCatalogue) -> Recorder:
     def main() -> pulumi.Output[object]:
         provision = plan.provision(settings, Lock())
         return pulumi.Output.from_input(
@@ -95,11 +95,11 @@ def running(inputs: dict[str, Any]) -> Pod:
 @pytest.mark.parametrize("moves", [15, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("gpu", [NAMED, REQUIRED], ids=["named", "required"])
 def test_a_catalogue_that_moves_changes_nothing(
-    gpu: dict[str, Any], moves: int, operation: Operation, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+    gpu: dict[str, Any], moves: int, operation: ProviderOperation, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pulumi.log.warn", lambda *_arguments: None)
     settings = chosen(gpu)
-    first = Catalogue((Offer(A5000, 24, 0.27, {"EU-RO-1": "LOW"}),), frozenset(CENTERS), "api", date(2026, 11, 22))
+    first = GpuCatalogue((Offer(A5000, 24, 0.27, {"EU-RO-1": "LOW"}),), frozenset(CENTERS), "api", date(2026, 11, 22))
     before = {name: args.inputs for name, args in declared(settings, first).seen.items()}
     offline = replace(operation, settings=ProviderSettings())
     olds = {name: kind.check(offline, {}, on_the_wire(before[name]))[0] for name, kind in KINDS.items()}
@@ -122,7 +122,7 @@ def test_a_catalogue_that_moves_changes_nothing(
 def test_a_market_without_anything_is_a_warning_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     warned: list[str] = []
     monkeypatch.setattr("pulumi.log.warn", lambda line, *_: warned.append(line))
-    nothing = Catalogue((Offer(A5000, 24, 0.31),), frozenset(CENTERS), "api", date(2026, 11, 22))
+    nothing = GpuCatalogue((Offer(A5000, 24, 0.31),), frozenset(CENTERS), "api", date(2026, 11, 22))
     recorder = declared(chosen(REQUIRED), nothing)
     assert recorder.inputs("dev-gpu-pod")["gpuTypeIdList"] == []
     assert recorder.inputs("dev-gpu-pod")["gpuRequirement"]["maxUsdPerHour"] == 0.3
@@ -135,7 +135,7 @@ def test_a_market_without_anything_is_a_warning_and_no_error(monkeypatch: pytest
 def test_a_gpu_that_is_not_offered_now_is_told_from_one_that_does_not_exist(
     candidates: tuple[str, ...], kind: type[PlacementError]
 ) -> None:
-    catalogue = Catalogue((Offer(A5000, 24, 0.31),), frozenset(), "api", date(2026, 11, 22))
+    catalogue = GpuCatalogue((Offer(A5000, 24, 0.31),), frozenset(), "api", date(2026, 11, 22))
     with pytest.raises(PlacementError) as refused:
         rank(PlacementRequest(candidates, None, 1, ()), catalogue)
     assert type(refused.value) is kind

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.errors import LockError, SettingsError
+from components.errors import LockError, StackSettingsError
 from components.placement import Requirement, Tier
 from provisioning.contract import ModelPin, SourcePin
 from stacks import lockfile, plan
@@ -37,7 +37,7 @@ def test_the_volume_is_sized_from_the_models(models: list[Any], volume: dict[str
 
 def test_a_volume_smaller_than_the_models_is_refused() -> None:
     settings = chosen(models=[MODEL | {"sizeBytes": 11_000_000_000}], volume={"sizeGb": 10})
-    with pytest.raises(SettingsError, match=r"Pulumi\.dev\.yaml: volume\.sizeGb: 10 GB .* 11\.0 GB; raise it"):
+    with pytest.raises(StackSettingsError, match=r"Pulumi\.dev\.yaml: volume\.sizeGb: 10 GB .* 11\.0 GB; raise it"):
         plan.volume_gb(settings)
 
 

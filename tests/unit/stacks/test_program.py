@@ -8,7 +8,7 @@ import pytest
 
 from components import cost
 from components.errors import PlacementError
-from components.placement import Catalogue, Offer, rank
+from components.placement import GpuCatalogue, Offer, rank
 from stacks import outputs, plan, program, report
 from stacks.lockfile import Lock
 from stacks.outputs import StackOutputs
@@ -18,7 +18,7 @@ from tests.unit.stacks.stack_file import CONFIG, raw
 
 DAY = date(2026, 11, 22)
 OFFERS = (Offer("NVIDIA RTX A5000", 24, 0.27, {"EU-RO-1": "HIGH"}), Offer("NVIDIA A40", 48, 0.49))
-CATALOGUE = Catalogue(OFFERS, frozenset({"EU-RO-1"}), "api", DAY)
+CATALOGUE = GpuCatalogue(OFFERS, frozenset({"EU-RO-1"}), "api", DAY)
 TWO = {"candidates": ["NVIDIA RTX A5000", "NVIDIA A40"]}
 NAMES = [
     "gatewayUrl",
@@ -125,17 +125,15 @@ def test_a_volume_that_is_larger_than_wanted_is_priced_as_it_is(monkeypatch: pyt
 
 
 def test_what_cannot_be_placed_is_not_declared() -> None:
-    with pytest.raises(
-        PlacementError, match=r"^stacks/Pulumi\.dev\.yaml: gpu\.candidates: no GPU is called 'RTX 5000'"
-    ):
+    with pytest.raises(PlacementError, match=r"^stacks/Pulumi\.dev\.yaml: gpu\.candidates: there is no GPU 'RTX 5000'"):
         built(chosen(gpu={"candidates": ["RTX 5000"]}))
 
 
-def lines(settings: Settings, catalogue: Catalogue = CATALOGUE) -> str:
+def lines(settings: Settings, catalogue: GpuCatalogue = CATALOGUE) -> str:
     return "\n".join(report.lines(settings, rank(plan.placement_request(settings), catalogue), catalogue))
 
 
-def warned(settings: Settings, catalogue: Catalogue = CATALOGUE, today: date = DAY) -> str:
+def warned(settings: Settings, catalogue: GpuCatalogue = CATALOGUE, today: date = DAY) -> str:
     return "\n".join(report.warnings(settings, plan.provision(settings, Lock()), catalogue, today))
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pulumi.runtime import config as pulumi_config
 
-from components.errors import SettingsError
+from components.errors import StackSettingsError
 from provisioning.contract import gateway_options as options
 from stacks import sections, settings
 from stacks.settings import ROOT, Settings, parse
@@ -26,7 +26,7 @@ FILE = "stacks/Pulumi.dev.yaml"
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"pdo": {}}, "pdo: unknown key; remove it or correct its spelling"),
-    ({"environment": "prod"}, "environment: unknown key; the stack's name says it"),
+    ({"environment": "prod"}, "environment: unknown key; it follows from the stack's name"),
     ({"pod": POD | {"diskGB": 50}}, "pod.diskGB: unknown key"),
     ({"pod": POD | {"diskGb": "fifty"}}, "pod.diskGb: Input should be a valid integer"),
     ({"pod": POD | {"diskGb": 10}}, "pod.diskGb: Input should be greater than or equal to 30 (found 10)"),
@@ -48,11 +48,11 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"volume": {"id": "abc"}}, "volume.id: also give volume.sizeGb"),
     ({"comfyui": COMFYUI | {"commit": "v0.38.0"}}, "comfyui.commit: String should match pattern"),
     ({"comfyui": COMFYUI | {"repository": "http://example.org/x"}}, "comfyui.repository: must begin with https://"),
-    ({"comfyui": COMFYUI | {"requirements": "no.lock"}}, "comfyui.requirements: there is no file no.lock"),
+    ({"comfyui": COMFYUI | {"requirements": "no.lock"}}, "comfyui.requirements: the file no.lock does not exist"),
     ({"comfyui": COMFYUI | {"requirements": "pyproject.toml"}}, "comfyui.requirements: pyproject.toml has no hashes"),
     ({"nodes": [NODE | {"commit": ""}]}, "nodes[0]: scripts: give repository and commit, or mark it optional: true"),
     ({"nodes": [NODE, NODE]}, "nodes: scripts listed twice"),
-    ({"nodes": [NODE | {"requirements": "no.lock"}]}, "nodes.scripts.requirements: there is no file no.lock"),
+    ({"nodes": [NODE | {"requirements": "no.lock"}]}, "nodes.scripts.requirements: the file no.lock does not exist"),
     ({"models": [MODEL | {"url": ""}]}, "models[0]: ae.safetensors: give url, or mark it optional: true"),
     ({"models": [MODEL | {"sizeBytes": 0}]}, "models[0]: ae.safetensors: give sizeBytes or approxGb"),
     ({"models": [MODEL | {"name": "ae.ckpt"}]}, "models[0].name: String should match pattern"),
@@ -68,21 +68,21 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "words"), FAULTS, ids=[words[:40] for _, words in FAULTS])
 def test_a_fault_names_file_and_key_and_what_to_do(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(SettingsError) as error:
+    with pytest.raises(StackSettingsError) as error:
         parse("dev", raw(**changes), set())
     assert error.value.faults[0].startswith(f"{FILE}: {words}")
 
 
 def test_all_faults_are_named_at_once() -> None:
     changes = {"pod": POD | {"diskGb": 1, "replace": "x"}, "budget": None, "tokens": {"civitai": "hunter2"}}
-    with pytest.raises(SettingsError) as error:
+    with pytest.raises(StackSettingsError) as error:
         parse("dev", raw(**changes), set())
     assert len(error.value.faults) == 4
     assert all(fault.startswith(f"{FILE}: ") for fault in error.value.faults)
 
 
 def test_a_fault_in_a_secret_does_not_quote_it() -> None:
-    with pytest.raises(SettingsError) as error:
+    with pytest.raises(StackSettingsError) as error:
         parse("dev", raw(tokens={"civitai": 12345, "civit": "hunter2"}), {"tokens"})
     assert "12345" not in str(error.value)
     assert "hunter2" not in str(error.value)
@@ -101,7 +101,7 @@ def test_a_fault_in_a_secret_does_not_quote_it() -> None:
 )
 def test_a_credential_in_an_address_is_refused_and_not_quoted(url: str) -> None:
     changed = {"models": [MODEL | {"url": url}], "nodes": [NODE | {"repository": url}]}
-    with pytest.raises(SettingsError) as error:
+    with pytest.raises(StackSettingsError) as error:
         parse("dev", raw(**changed), set())
     assert len(error.value.faults) == 2
     assert "hunter2" not in str(error.value)
@@ -120,7 +120,7 @@ def test_secrets_stay_wrapped() -> None:
 
 def test_a_fault_in_a_model_list_names_the_list(tmp_path: Path) -> None:
     (tmp_path / "models.yaml").write_text(yaml.safe_dump([MODEL | {"sha": "x"}]))
-    with pytest.raises(SettingsError) as error:
+    with pytest.raises(StackSettingsError) as error:
         parse("dev", raw(models="models.yaml"), set(), root=tmp_path)
     assert error.value.faults[0] == "models.yaml: models[0].sha: unknown key; remove it or correct its spelling"
 
@@ -129,7 +129,7 @@ def test_load_reads_every_key_of_the_namespace(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("pulumi.get_stack", lambda: "dev")
     keys = {f"comfyui-runpod:{key}": value for key, value in raw(surprise="1").items()}
     monkeypatch.setenv("PULUMI_CONFIG", json.dumps(keys | {"runpod:apiUrl": "http://127.0.0.1:8642"}))
-    with pytest.raises(SettingsError, match="surprise: unknown key"):
+    with pytest.raises(StackSettingsError, match="surprise: unknown key"):
         settings.load()
 
 
@@ -138,7 +138,7 @@ def test_load_knows_which_keys_are_secret(monkeypatch: pytest.MonkeyPatch) -> No
     keys = {f"comfyui-runpod:{key}": value for key, value in raw(tokens={"civitai": "hunter2"}).items()}
     token = pulumi_config.CONFIG.set(keys)
     try:
-        with pytest.raises(SettingsError, match="not in plain text"):
+        with pytest.raises(StackSettingsError, match="not in plain text"):
             settings.load()
         monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps(["comfyui-runpod:tokens"]))
         assert settings.load().tokens.civitai.get_secret_value() == "hunter2"

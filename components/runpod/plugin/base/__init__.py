@@ -1,1 +1,1 @@
-"""What all resources share: the base class, validation, settings, property values."""
+"""Shared by all resources: the base class, validation, settings, property values."""

@@ -1,9 +1,9 @@
-"""Whether the API key is of the account that holds what is in the state.
+"""Check that the API key belongs to the account of the resources in the state.
 
-With a key of another account every id is unknown, and a refresh would forget what goes on billing. RunPod's API names
-no account, and a hash of the key would change when the key is rotated. So a stack leaves a mark in its account: a
-template, which costs nothing, with the stack's marker in its name. An unknown id means "gone" only where that mark, or
-anything else of the stack, can be seen with the same key.
+With a key of another account every id is unknown, and a refresh would drop resources that are still billed. RunPod's
+API does not name the account, and a hash of the key would change when the key is rotated. So a stack creates an account
+marker: a free template with the stack's marker in its name. An unknown id means "deleted" only if the account marker,
+or any other resource of the stack, is visible with the same key.
 """
 
 from __future__ import annotations
@@ -20,67 +20,67 @@ from components.runpod.marker import Marker, marker_of, new_marker
 BASE = inventory.ACCOUNT_MARK
 _URN = "account"
 OVERRIDE = "COMFYUI_RUNPOD_MISSING_IS_GONE"
-"""Environment variable by which a person says for one command that the key is right and what is missing is gone."""
+"""Environment variable by which the operator confirms for one command that missing resources are deleted."""
 
 Warn = Callable[[str], None]
 
 
 class OtherAccountError(RunPodError):
-    """Nothing shows that the API key is of the account in which the stack's things are."""
+    """Nothing proves that the API key belongs to the account of the stack's resources."""
 
 
 @dataclass
 class AccountCheck:
-    """What is known in one process about the account of its key; safe to use from several threads."""
+    """What one process knows about the account of its key; thread-safe."""
 
     believes: bool = False
-    """A person has said that what is missing is gone."""
+    """Whether the operator confirmed that missing resources are deleted."""
     seen: set[str] = field(default_factory=set)
-    """Instance ids of stacks of which something was seen with this key."""
-    marked: set[str] = field(default_factory=set)
-    """Instance ids of stacks whose mark was looked for or left by this process."""
+    """Instance ids of stacks with a resource that is visible with this key."""
+    checked: set[str] = field(default_factory=set)
+    """Instance ids whose account marker this process has checked or created."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def saw(self, marker: Marker | None) -> None:
-        """Note that something of a stack was seen."""
+        """Record that a resource of a stack is visible."""
         if marker is not None:
             self.seen.add(marker.instance)
 
-    def mark(self, client: Client, instance: str, warn: Warn) -> None:
-        """Have the stack's mark in the account, once per process; a failure is told and ends nothing."""
+    def ensure_marker(self, client: Client, instance: str, warn: Warn) -> None:
+        """Create the stack's account marker if it is missing, once per process; a failure is only a warning."""
         with self._lock:
-            if instance in self.marked:
+            if instance in self.checked:
                 return
-            self.marked.add(instance)
+            self.checked.add(instance)
             try:
-                if not any(marker.instance == instance for marker in _marks(client)):
+                if not any(marker.instance == instance for marker in _account_markers(client)):
                     name = new_marker(instance, _URN).name(BASE)
                     client.templates.create({"name": name, "image": "none"})
             except AccessDeniedError:
-                return  # A key for pods alone; pods and volumes themselves show whose the account is.
+                return  # The key has permission for pods only; then pods and volumes identify the account.
             except CallError as error:
-                warn(f"the account could not be marked as this stack's: {error}")
+                warn(f"the account marker of this stack could not be created: {error}")
 
     def check(self, client: Client, marker: Marker | None, what: str) -> None:
-        """Return when an unknown id is of this account, and so gone; raises OtherAccountError when nothing shows it."""
+        """Return when an unknown id is certainly deleted; raises OtherAccountError when the account is uncertain."""
         if marker is None or self.believes or marker.instance in self.seen:
             return
         if marker.instance in _instances(client):
             self.seen.add(marker.instance)
             return
         raise OtherAccountError(
-            f"{what} is in the state, RunPod does not know it, and with this API key nothing else of the stack can be "
-            "seen either: the key looks like one of another account, in which everything goes on and bills. The state "
-            "stays as it is. Set the key of the account that the stack was made in (`pulumi config set --secret "
-            "runpod:apiKey`) and run `pulumi refresh --run-program`: `destroy` uses the key that ran last. If the key "
-            f"is right and all of it was ended outside, run the command once with {OVERRIDE}=1."
+            f"{what} is in the state but unknown to RunPod, and no other resource of the stack is visible with it. "
+            "The key seems to belong to another account, while the stack's resources are still billed. The state "
+            "was not changed. Set the key of the account that has the stack (`pulumi config set --secret "
+            "runpod:apiKey`) and run `pulumi refresh --run-program`: `destroy` uses the last key. If the key is "
+            f"right and all resources were deleted elsewhere, run the command once with {OVERRIDE}=1."
         )
 
 
 def _instances(client: Client) -> Iterator[str]:
-    """Yield the instance ids of all marked things that the key can see, what is cheapest to look at first."""
+    """Yield the instance ids of all visible resources with a marker, the cheapest queries first."""
     looks: list[Callable[[], Iterable[Marker | None]]] = [
-        lambda: _marks(client),
+        lambda: _account_markers(client),
         lambda: [marker_of(pod.name, pod.env) for pod in client.list_pods()],
         lambda: [marker_of(volume.name) for volume in client.list_network_volumes()],
         lambda: [held.marker for held in inventory.list_resources(client, lambda _unseen: None)],
@@ -93,6 +93,8 @@ def _instances(client: Client) -> Iterator[str]:
         yield from (marker.instance for marker in markers if marker)
 
 
-def _marks(client: Client) -> list[Marker]:
-    markers = [marker_of(template.name) for template in client.templates.all() if inventory.is_mark(template.name)]
+def _account_markers(client: Client) -> list[Marker]:
+    markers = [
+        marker_of(template.name) for template in client.templates.all() if inventory.is_account_marker(template.name)
+    ]
     return [marker for marker in markers if marker]

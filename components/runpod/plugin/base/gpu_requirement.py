@@ -1,6 +1,7 @@
-"""Whether the GPU of a pod is still one that the program asks for, by what a person wrote and never by the market.
+"""Check whether a pod's GPU still satisfies the program, by the written settings and never by the market.
 
-Prices, tiers and stock move every hour. They decide where a new pod goes; what runs is always a candidate.
+Prices, tiers and stock change every hour. They decide the placement of a new pod; a running pod is never replaced
+because of them.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ def requirement(value: object) -> str:
 
 
 def excludes(state: Values, inputs: Values) -> bool:
-    """Say whether the program asks for another GPU than the one there is.
+    """Return whether the program excludes the pod's current GPU.
 
-    A list of GPU types is what a person wrote, so it is compared with the GPU. With a requirement the list follows
-    from the market and says nothing; the requirement counts, and only when it is another than before.
+    A list of GPU types is compared with the GPU. With a requirement the list depends on the market and is ignored; the
+    requirement is compared, and only when it has changed.
     """
     required = inputs.get("gpuRequirement") or {}
     if unknown(required) or not state.get("gpu"):

@@ -1,4 +1,4 @@
-"""Between the engine's property values and plain Python."""
+"""Conversion between the engine's property values and plain Python."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Properties:
-    """Plain values and the names of those that are, or contain, secrets."""
+    """Plain values, and the names of those that are or contain secrets."""
 
     values: Values
     secrets: frozenset[str]
 
 
 def decode(properties: Mapping[str, PropertyValue]) -> Properties:
-    """Return the engine's properties as plain values; what is not known yet is UNKNOWN."""
+    """Return the engine's properties as plain values; unknown values are UNKNOWN."""
     secrets = frozenset(name for name, value in properties.items() if value.contains_secret())
     return Properties({name: _plain(value) for name, value in properties.items()}, secrets)
 
@@ -32,7 +32,7 @@ def encode(values: Mapping[str, Any], secrets: Collection[str]) -> dict[str, Pro
 
 
 def unknown(value: object) -> bool:
-    """Say whether a value is not known yet, in whole or in part."""
+    """Return whether a value is wholly or partly unknown."""
     if isinstance(value, Mapping):
         return any(unknown(item) for item in value.values())
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -41,7 +41,7 @@ def unknown(value: object) -> bool:
 
 
 def differs(state: Mapping[str, Any], inputs: Mapping[str, Any], name: str) -> bool:
-    """Say whether an input is another now; a state written before the input existed says nothing about it."""
+    """Return whether an input has changed; false when the state is older than the input."""
     return name in state and (unknown(inputs.get(name)) or state[name] != inputs.get(name))
 
 
@@ -51,7 +51,7 @@ def _plain(property_value: PropertyValue) -> Any:  # noqa: ANN401 - whatever a p
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(item) for item in value]
-    # The wire knows only floating-point numbers.
+    # The protocol has only floating-point numbers.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -1,4 +1,4 @@
-"""What every kind of resource answers to the engine, in plain values."""
+"""Base class of the resources, and the context of one engine request."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from components.runpod.plugin.base.settings import ProviderSettings
 from components.runpod.plugin.base.stack_file import NO_STACK_FILES, StackFiles
 
 Failure = tuple[str, str]
-"""An input's name and what is wrong with it."""
+"""An input's name and its fault."""
 
 
 class Reporter(Protocol):
-    """Where messages go."""
+    """Receiver of messages to the user."""
 
     def info(self, text: str) -> None:
         """Show a line that stays."""
@@ -37,8 +37,8 @@ class Reporter(Protocol):
 
 
 @dataclass(frozen=True)
-class Operation:
-    """One request of the engine, with all it may use; time is injected."""
+class ProviderOperation:
+    """The context of one engine request; clocks are injected."""
 
     urn: str
     settings: ProviderSettings
@@ -49,28 +49,28 @@ class Operation:
     sleep: Callable[[float], None]
     clock: Callable[[], float]
     ids_in_state: frozenset[str] = frozenset()
-    """Ids of this resource that are in the engine's state: read there, or asked about by the engine."""
+    """Ids of this resource in the engine's state: read there, or known from the engine's requests."""
     state_was_read: bool = False
-    """Those are all of them; otherwise the state may hold more than the engine has asked about."""
+    """Whether these are all ids; otherwise the state may contain more."""
     wall: Callable[[], float] = time.time
-    """Seconds since 1970, for what is compared with the state of an earlier run."""
+    """Returns seconds since 1970, for comparison with the state of an earlier run."""
     pending: Mapping[str, float] = field(default_factory=dict)
-    """Creations of the stack that a killed run has begun, by URN: since when, seconds since 1970; 0: nobody knows."""
+    """Start times of unfinished creations of the stack by URN, in seconds since 1970; 0 when unknown."""
     saved_ids: Callable[[], frozenset[str] | None] = lambda: None
-    """Returns every id that the engine's state holds now; None where nobody can read it."""
+    """Returns every id in the engine's current state; None when it cannot be read."""
     stack_files: StackFiles = NO_STACK_FILES
-    """What the person has written, for deletions that nobody could undo."""
+    """The stack files, for deletions that cannot be undone."""
     ids_of_stack: Callable[[], frozenset[str]] = frozenset
-    """Returns what the engine's state holds now, as far as it is known."""
+    """Returns the known ids in the engine's current state."""
     account: AccountCheck = field(default_factory=AccountCheck)
-    """Whether what RunPod does not know is gone, or the key is of another account."""
+    """Decides whether an unknown id is deleted or the key belongs to another account."""
     timeout: float = 0.0
     """The program's customTimeouts in seconds; 0 when it sets none."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What differs, by input name."""
+    """Changed inputs, by name."""
 
     updates: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
@@ -81,14 +81,14 @@ class Changes:
 
 @dataclass(frozen=True)
 class ReadResult:
-    """What a read brought."""
+    """The result of a read."""
 
     inputs: Values
     outputs: Values
 
 
 class NotReadyError(RunPodError):
-    """A resource exists and bills, but is not what was asked for yet; the engine records it as such."""
+    """A resource exists and is billed, but is not ready yet; the engine records it as partially created."""
 
     def __init__(self, resource_id: str, outputs: Values, reason: str) -> None:
         super().__init__(reason)
@@ -97,17 +97,17 @@ class NotReadyError(RunPodError):
 
 
 class ResourceHandler(ABC):
-    """A kind of resource; methods run in a thread of their own and may block."""
+    """The handler of one resource type; its methods run in a worker thread and may block."""
 
     token: str
     defaults: Mapping[str, Any]
-    """Every input with its default; REQUIRED where there is none."""
+    """Every input with its default, or REQUIRED."""
     outputs: tuple[str, ...]
-    """Properties beside the inputs."""
+    """Properties in addition to the inputs."""
     secrets: frozenset[str] = frozenset()
 
-    def check(self, operation: Operation, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
-        """Return the inputs with defaults filled in, and what is wrong with them."""
+    def check(self, operation: ProviderOperation, olds: Values, news: Values) -> tuple[Values, list[Failure]]:
+        """Return the inputs with defaults, and their faults."""
         wrong = [(name, f"{name} is not an input of {self.token}") for name in news if name not in self.defaults]
         filled = {n: news[n] if news.get(n) is not None else default for n, default in self.defaults.items()}
         wrong += [(name, f"{name} is required") for name, value in filled.items() if value is REQUIRED]
@@ -116,47 +116,47 @@ class ResourceHandler(ABC):
 
     def validate(
         self,
-        operation: Operation,  # noqa: ARG002 - for kinds that ask RunPod
+        operation: ProviderOperation,  # noqa: ARG002 - for kinds that ask RunPod
         olds: Values,  # noqa: ARG002 - for kinds whose old inputs matter
         inputs: Values,
     ) -> tuple[Values, list[Failure]]:
-        """Return the inputs in canonical form, and what is wrong with them."""
+        """Return the inputs in canonical form, and their faults."""
         return inputs, []
 
     @abstractmethod
     def diff(self, state: Values, inputs: Values) -> Changes:
-        """Compare what is there with what is wanted."""
+        """Compare the state with the inputs."""
 
-    def decide(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Changes:  # noqa: ARG002
-        """Return what an update has to do; may look at RunPod, and changes nothing.
+    def decide(self, operation: ProviderOperation, resource_id: str, state: Values, inputs: Values) -> Changes:  # noqa: ARG002
+        """Return the changes that an update has to make; may query RunPod, and changes nothing.
 
         Raises:
-            RunPodError: The plan would lose data or money and nobody has said that it may.
+            RunPodError: The plan would lose data or money without permission.
         """
         return self.diff(state, inputs)
 
     def preview_create(self, inputs: Values) -> Values:
-        """Return the outputs as far as they are known before creation."""
+        """Return the outputs that are known before creation."""
         return {**inputs, **dict.fromkeys(self.outputs, UNKNOWN)}
 
     def preview_update(self, state: Values, inputs: Values) -> Values:
-        """Return the outputs as far as they are known before an update."""
+        """Return the outputs that are known before an update."""
         return {**state, **inputs}
 
     @abstractmethod
-    def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
-        """Make it; return id and outputs. Raises NotReadyError when it exists but is not usable."""
+    def create(self, operation: ProviderOperation, inputs: Values) -> tuple[str, Values]:
+        """Create the resource; return id and outputs. Raises NotReadyError when it exists but is not usable."""
 
-    def read(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> ReadResult | None:  # noqa: ARG002
-        """Return what is really there; None when it is gone."""
+    def read(self, operation: ProviderOperation, resource_id: str, state: Values, inputs: Values) -> ReadResult | None:  # noqa: ARG002
+        """Return the actual resource; None when it is deleted."""
         return ReadResult(inputs, state)
 
     @abstractmethod
-    def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:
-        """Change it in place; return the outputs."""
+    def update(self, operation: ProviderOperation, resource_id: str, state: Values, inputs: Values) -> Values:
+        """Update the resource in place; return the outputs."""
 
-    def delete(self, operation: Operation, resource_id: str, state: Values) -> None:  # noqa: B027
-        """End it; returns only when it is gone for certain."""
+    def delete(self, operation: ProviderOperation, resource_id: str, state: Values) -> None:  # noqa: B027
+        """Delete the resource; return only when it is certainly deleted."""
 
 
 REQUIRED = object()
@@ -169,7 +169,7 @@ class CancelToken:
         self._event = threading.Event()
 
     def request(self) -> None:
-        """Make every wait, now and later, raise."""
+        """Make every current and future wait raise StoppedError."""
         self._event.set()
 
     def check(self) -> None:
@@ -189,4 +189,6 @@ def token_of(urn: str) -> str:
 
 
 def _stopped() -> NoReturn:
-    raise StoppedError("interrupted; run the same command again to go on, or `pulumi destroy` to end what exists")
+    raise StoppedError(
+        "interrupted; run the same command again to continue, or `pulumi destroy` to delete the resources"
+    )

@@ -20,24 +20,24 @@ KEYS = ("apiKey", "apiUrl", "proxyUrlTemplate", *_LONGEST_SECONDS)
 
 
 class NoKeyError(RunPodError):
-    """Something is to be changed and no API key is configured."""
+    """An operation needs an API key and none is configured."""
 
 
 @dataclass(frozen=True)
 class ProviderSettings:
-    """What the `runpod:` configuration says."""
+    """The `runpod:` configuration."""
 
     api_key: str = field(default="", repr=False)
     api_url: str = DEFAULT_URL
     proxy_url_template: str = DEFAULT_PROXY
     late_effect_seconds: float = DEFAULT_LATE_EFFECT_SECONDS
-    """How long a POST whose answer was lost may still take effect."""
+    """Seconds in which a POST with a lost answer may still take effect."""
     gpu_missing_seconds: float = DEFAULT_GPU_MISSING_SECONDS
-    """How long RunPod has to show fewer GPUs than were asked for until that is believed."""
+    """Seconds for which RunPod has to show fewer GPUs than requested before the pod is replaced."""
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> ProviderSettings:
-        """Read checked configuration; a value that is not known yet counts as unset."""
+        """Parse validated configuration; an unknown value counts as unset."""
         given = {name: str(value) for name, value in values.items() if value and not unknown(value)}
         return cls(
             api_key=given.get("apiKey", ""),
@@ -48,7 +48,7 @@ class ProviderSettings:
         )
 
     def key(self) -> str:
-        """Return the API key; raises NoKeyError with the way to set it."""
+        """Return the API key; raises NoKeyError with a remedy."""
         if not self.api_key:
             raise NoKeyError(_no_key())
         return self.api_key
@@ -63,8 +63,10 @@ class ProviderSettings:
 
 
 def failures(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what is wrong with the configuration, as pairs of key and reason."""
-    wrong = [(name, f"runpod:{name} is not known; there are {', '.join(KEYS)}") for name in values if name not in KEYS]
+    """Return the faults of the configuration, as pairs of key and reason."""
+    wrong = [
+        (name, f"runpod:{name} is unknown; valid keys are {', '.join(KEYS)}") for name in values if name not in KEYS
+    ]
     url = values.get("apiUrl")
     if url and not unknown(url) and not _is_url(str(url)):
         wrong.append(("apiUrl", f"runpod:apiUrl {url!r} is not an http(s) address"))
@@ -93,5 +95,5 @@ def _is_seconds(text: str, longest: float) -> bool:
 def _no_key() -> str:
     text = "no RunPod API key is configured: run `pulumi config set --secret runpod:apiKey` (or `make init`)"
     if os.environ.get("RUNPOD_API_KEY"):
-        text += "; RUNPOD_API_KEY in the environment is not used, because it would land in the state in clear"
+        text += "; RUNPOD_API_KEY in the environment is not used, because it would be in the state in plain text"
     return text

@@ -1,7 +1,7 @@
-"""What a stack file says about the volume now, which may be another thing than the state of the last update says.
+"""The current volume settings in a stack file, which may differ from the state of the last update.
 
-The engine deletes by its state and asks no program. It starts its plugins in the folder of the stack files, so a
-deletion can look there before it does what nobody can undo. Other programs than ours have no such section.
+The engine deletes by its state and runs no program. It starts its plugins in the folder of the stack files, so a
+deletion can read them before an irreversible step. Other Pulumi programs have no such section.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ class VolumeChoice:
     """The section `volume` of a stack file."""
 
     keep: bool = False
-    """The volume stays when the stack ends."""
+    """Whether the volume is kept when the stack is deleted."""
     id: str = ""
-    """A volume that somebody names as the one to use: it is not deleted, nor the stack's own before it."""
+    """Id of an existing volume to use; neither it nor the stack's own volume is deleted."""
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> VolumeChoice:
-        """Read the section; what is not clearly a no keeps the volume, a quoted "true" for one."""
+        """Parse the section; any value other than a clear no keeps the volume, for example a quoted "true"."""
         keep = str(section.get("keep", "")).strip().lower()
         return cls(keep=keep not in _NO, id=str(section.get("id") or ""))
 
     @property
     def keeps(self) -> bool:
-        """Whether the volume that the stack made stays."""
+        """Whether the volume that the stack created is kept."""
         return self.keep or bool(self.id)
 
 
@@ -44,7 +44,7 @@ class StackFiles:
         self._folder = folder
 
     def volume(self, urn: str) -> VolumeChoice | None:
-        """Return what the file of a URN's stack says; None where there is no such section, or no readable file."""
+        """Return the volume section for a URN's stack; None without such a section or a readable file."""
         if self._folder is None or urn.count("::") < 3:
             return None
         stack, project = urn.split(":", 3)[2], urn.split("::")[1]

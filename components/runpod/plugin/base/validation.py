@@ -1,4 +1,4 @@
-"""What is wrong with a pod's or volume's inputs, as far as it can be known before anything is made."""
+"""Validation of resource inputs before anything is created."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from components.runpod.api.client import Client
 from components.runpod.api.models import GpuType
 from components.runpod.plugin.base.property_codec import Values, unknown
-from components.runpod.plugin.base.resource import Failure, Operation
+from components.runpod.plugin.base.resource import Failure, ProviderOperation
 from components.runpod.prices import known_data_centers, price_file
 
 _PORT = re.compile(r"(?P<number>\d{1,5})/(?P<protocol>http|tcp)")
@@ -20,11 +20,11 @@ _PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]+( [^\r\n]*)?")
 _CUDA = re.compile(r"\d+\.\d+")
 
 Rule = Callable[[Any], str]
-"""Returns what is wrong with a value, "" when nothing is."""
+"""Returns the fault of a value, or "" when it is valid."""
 
 
 def apply(rules: Mapping[str, Rule], inputs: Values) -> list[Failure]:
-    """Return the failures of all rules; values that are not known yet pass."""
+    """Return the failures of all rules; unknown values pass."""
     checked = ((name, rule(inputs[name])) for name, rule in rules.items() if not unknown(inputs[name]))
     return [(name, f"{name}: {reason}") for name, reason in checked if reason]
 
@@ -37,12 +37,12 @@ def name(value: object) -> str:
 
 
 def text(value: object) -> str:
-    """Check that there is some text."""
+    """Check for a non-empty text."""
     return "" if isinstance(value, str) and value.strip() else f"{value!r} is not a text"
 
 
 def any_text(value: object) -> str:
-    """Check that it is text, perhaps empty."""
+    """Check for a text, which may be empty."""
     return "" if isinstance(value, str) else f"{value!r} is not a text"
 
 
@@ -67,7 +67,7 @@ def power_of_two(lowest: int, highest: int, unit: str) -> Rule:
 
     def rule(value: object) -> str:
         is_power = isinstance(value, int) and value.bit_count() == 1
-        return bounded(value) or ("" if is_power else f"{value!r} is no power of two")
+        return bounded(value) or ("" if is_power else f"{value!r} is not a power of two")
 
     return rule
 
@@ -78,7 +78,7 @@ def one_of(*choices: str) -> Rule:
 
 
 def split_ports(text: str) -> tuple[str, ...]:
-    """Return the ports of `8189/http,22/tcp` one by one."""
+    """Split `8189/http,22/tcp` into ports."""
     return tuple(port.strip() for port in text.split(",") if port.strip())
 
 
@@ -94,11 +94,11 @@ def ports(value: object) -> str:
 
 
 def environment(value: object) -> str:
-    """Check the variables; RunPod takes at most 50, of which our marker is one. Values stay out of the text."""
+    """Check the variables; RunPod allows 50, including the marker. Messages do not contain values."""
     if not isinstance(value, dict):
         return "not a map of variables"
     if len(value) > 49:
-        return f"{len(value)} variables; RunPod takes 50, and one is ours"
+        return f"{len(value)} variables; RunPod allows 50, including the marker"
     wrong = sorted(key for key, entry in value.items() if not isinstance(entry, str))
     return f"the values of {', '.join(wrong)} are not text" if wrong else ""
 
@@ -110,7 +110,7 @@ def cuda_versions(value: object) -> str:
 
 
 def cuda_version(value: object) -> str:
-    """Check one CUDA version, or none."""
+    """Check for a CUDA version or an empty text."""
     fits = isinstance(value, str) and (not value or _CUDA.fullmatch(value))
     return "" if fits else f"{value!r} is not a version such as 12.8"
 
@@ -122,16 +122,16 @@ def public_key(value: object) -> str:
 
 
 def data_centers(value: object) -> str:
-    """Check the form of data centre ids: RunPod accepts lower case and breaks on it later."""
+    """Check the form of data centre ids: RunPod accepts lower case and fails on it later."""
     wrong = [center for center in value if not _is_center(center)] if isinstance(value, list) else [value]
     example = ", ".join(known_data_centers()[:3])
     return f"{wrong[0]!r} is not a data centre id such as {example} (upper case)" if wrong else ""
 
 
-def gpus(operation: Operation, value: object, *, needed: bool, accepted: Collection[str] = ()) -> str:
+def gpus(operation: ProviderOperation, value: object, *, needed: bool, accepted: Collection[str] = ()) -> str:
     """Check that the GPU types exist, by the price file and for newer ones by the live catalogue.
 
-    What was accepted before is not checked again: RunPod may have taken it out of its catalogue meanwhile.
+    Previously accepted values are not checked again: RunPod may have removed them from its catalogue.
     """
     if not isinstance(value, list) or (needed and not value):
         return "at least one GPU type is needed"
@@ -144,10 +144,10 @@ def gpus(operation: Operation, value: object, *, needed: bool, accepted: Collect
     return f"{wrong[0]!r} does not exist at RunPod{_hint(str(wrong[0]), known)}" if wrong else ""
 
 
-def compute(operation: Operation, olds: Values, inputs: Values) -> list[Failure]:
-    """Check that what a pod is made of is named, and that the GPU types exist.
+def compute(operation: ProviderOperation, olds: Values, inputs: Values) -> list[Failure]:
+    """Check that GPU types or CPU flavours are given and exist.
 
-    Where a pod was declared before, no GPU that meets a requirement today is no fault: it may be running on one.
+    An existing pod needs no GPU type that satisfies the requirement today: it may be running on one.
     """
     name = "cpuFlavorIdList" if inputs["computeType"] == "CPU" else "gpuTypeIdList"
     value = inputs[name]
@@ -163,13 +163,13 @@ def compute(operation: Operation, olds: Values, inputs: Values) -> list[Failure]
 
 
 def no_gpu_meets(requirement: Mapping[str, Any]) -> str:
-    """Return that no GPU type meets a requirement today, and what can be changed about it."""
+    """Return the message that no GPU type satisfies a requirement today, with a remedy."""
     asked = f"{requirement['minMemoryGb']} GB or more for at most ${requirement['maxUsdPerHour']:.2f}/h"
     return f"no GPU type has {asked} now; raise the price, ask for less memory, or widen tiers and data centres"
 
 
-def placement(operation: Operation, inputs: Values) -> list[Failure]:
-    """Check before a placement what only RunPod can tell; without an API key nobody can."""
+def placement(operation: ProviderOperation, inputs: Values) -> list[Failure]:
+    """Check a placement against RunPod's live catalogue; skipped without an API key."""
     if not operation.settings.api_key or unknown(inputs["computeType"]):
         return []
     is_cpu = inputs["computeType"] == "CPU"
@@ -178,8 +178,8 @@ def placement(operation: Operation, inputs: Values) -> list[Failure]:
     return [(name, f"{name}: {reason}")] if reason else []
 
 
-def offered(operation: Operation, inputs: Values) -> str:
-    """Check that some wanted data centre offers some wanted GPU, in stock or not."""
+def offered(operation: ProviderOperation, inputs: Values) -> str:
+    """Check that a requested data centre offers a requested GPU, in stock or not."""
     asked = [inputs[key] for key in ("gpuTypeIdList", "dataCenterIds", "gpuCount", "cloudType")]
     wanted_gpus, centers, count, cloud = asked
     if unknown(asked) or not centers or not wanted_gpus:
@@ -190,15 +190,15 @@ def offered(operation: Operation, inputs: Values) -> str:
     return f"none of {', '.join(centers)} offers {_either(wanted_gpus)}; {_where(catalogue)}"
 
 
-def live_gpus(operation: Operation, count: int, cloud: str) -> list[GpuType]:
-    """Return the live catalogue; empty where no API key is configured."""
+def live_gpus(operation: ProviderOperation, count: int, cloud: str) -> list[GpuType]:
+    """Return the live catalogue; empty without an API key."""
     if not operation.settings.api_key:
         return []
     client: Client = operation.client()
     return client.list_gpu_types(count=count, cloud=cloud)
 
 
-def _strange_cpu(operation: Operation, inputs: Values) -> str:
+def _strange_cpu(operation: ProviderOperation, inputs: Values) -> str:
     known = {cpu.id: cpu for cpu in operation.client().list_cpu_types()}
     for flavor in inputs["cpuFlavorIdList"]:
         if flavor not in known:

@@ -1,1 +1,1 @@
-"""The functions that a program can invoke."""
+"""The provider's functions (Pulumi invokes)."""

@@ -1,4 +1,4 @@
-"""The catalogue as functions return it: price and stock, live or from the dated price file."""
+"""Functions for the catalogue: price and stock, live or from the dated price file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from components.runpod.api.models import CpuType, DataCenter, GpuType
 from components.runpod.plugin.base.property_codec import Values
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.prices import ListedGpu, known_data_centers, price_file
 
 
-def gpu_types(operation: Operation, args: Values) -> Values:
+def gpu_types(operation: ProviderOperation, args: Values) -> Values:
     """Return every GPU type with price and, where an API key is configured, stock."""
     if not operation.settings.api_key:
         listed = price_file()
@@ -21,7 +21,7 @@ def gpu_types(operation: Operation, args: Values) -> Values:
     return _answer("gpuTypes", [_from_api(gpu) for gpu in live], "api", _today())
 
 
-def data_centers(operation: Operation, args: Values) -> Values:  # noqa: ARG001 - it has none
+def data_centers(operation: ProviderOperation, args: Values) -> Values:  # noqa: ARG001 - it has none
     """Return every data centre with its storage tiers and, where an API key is configured, GPU stock."""
     if not operation.settings.api_key:
         known = [_center(DataCenter(id=center, name=center, region="")) for center in known_data_centers()]
@@ -30,8 +30,8 @@ def data_centers(operation: Operation, args: Values) -> Values:  # noqa: ARG001 
     return _answer("dataCenters", [_center(center) for center in live], "api", _today())
 
 
-def cpu_types(operation: Operation, args: Values) -> Values:
-    """Return every CPU flavour; the price file knows none, so there are none without an API key."""
+def cpu_types(operation: ProviderOperation, args: Values) -> Values:
+    """Return every CPU flavour; none without an API key, because the price file has none."""
     if not operation.settings.api_key:
         return _answer("cpuTypes", [], "price-file", price_file().as_of)
     live = operation.client().list_cpu_types(vcpu_count=int(args.get("vcpuCount") or 2))
@@ -59,7 +59,7 @@ def _from_api(gpu: GpuType) -> dict[str, Any]:
         "id": gpu.id,
         "name": gpu.name,
         "memoryGb": gpu.memory,
-        # A cloud that does not offer the GPU may still carry a stale price, and 0 stands for none.
+        # A cloud that does not offer the GPU may still have a stale price, and 0 means none.
         "securePrice": (gpu.price.secure or None) if gpu.secure else None,
         "communityPrice": (gpu.price.community or None) if gpu.community else None,
         "stock": gpu.availability or "",

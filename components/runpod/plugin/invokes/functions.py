@@ -1,4 +1,4 @@
-"""The provider's functions: the catalogue, a pod's state, what was billed, and messages of the program."""
+"""The provider's functions: catalogue, pod status, billing, and acknowledgement of saved resources."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from components.runpod.api.client import BILLED
 from components.runpod.api.errors import RunPodError
 from components.runpod.api.models import BillingRecord, Pod
 from components.runpod.plugin.base.property_codec import Values
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.base.settings import ProviderSettings
 from components.runpod.plugin.invokes import catalogue
 from components.runpod.plugin.pods import pod_state
 
 _BUCKETS = ("hour", "day", "week", "month", "year")
 _FILTERS = {"pods": "podId", "serverless": "serverlessId", "network-volumes": "networkVolumeId"}
-"""Kinds whose bill can be narrowed to one thing, with the parameter that does it."""
+"""Kinds whose bill can be filtered by one resource, with the query parameter."""
 
 
-def invoke(operation: Operation, token: str, args: Values) -> Values:
-    """Answer a function; raises RunPodError for one that does not exist."""
+def invoke(operation: ProviderOperation, token: str, args: Values) -> Values:
+    """Call a function; raises RunPodError when it does not exist."""
     if token not in FUNCTIONS:
         raise RunPodError(f"the runpod provider has no function {token}")
     return FUNCTIONS[token](operation, args)
 
 
-def _pod(operation: Operation, args: Values) -> Values:
+def _pod(operation: ProviderOperation, args: Values) -> Values:
     return _seen(operation.client().get_pod(_text(args, "podId")), operation.settings)
 
 
@@ -57,7 +57,7 @@ def _seen(live: Pod, settings: ProviderSettings) -> Values:
     }
 
 
-def _billing(operation: Operation, args: Values) -> Values:
+def _billing(operation: ProviderOperation, args: Values) -> Values:
     of = str(args.get("resource") or "")
     if of not in BILLED:
         raise RunPodError(f"resource: {of!r} is not one of {', '.join(filter(None, BILLED))}, or empty for all")
@@ -73,7 +73,7 @@ def _query(of: str, args: Values) -> dict[str, str]:
     query |= {name: str(args[name]) for name in ("startTime", "endTime", "lastN") if args.get(name)}
     if args.get("resourceId"):
         if of not in _FILTERS:
-            raise RunPodError(f"resourceId: only the bill of {', '.join(_FILTERS)} can be narrowed to one of them")
+            raise RunPodError(f"resourceId: only the bill of {', '.join(_FILTERS)} can be filtered by id")
         query[_FILTERS[of]] = str(args["resourceId"])
     return query
 
@@ -88,7 +88,7 @@ def _record(record: BillingRecord) -> dict[str, Any]:
     }
 
 
-def _acknowledge(operation: Operation, args: Values) -> Values:
+def _acknowledge(operation: ProviderOperation, args: Values) -> Values:
     operation.intents.seen_in_state(str(args.get("resourceId", "")))
     return {}
 
@@ -100,7 +100,7 @@ def _text(args: Values, name: str) -> str:
     return value
 
 
-FUNCTIONS: Mapping[str, Callable[[Operation, Values], Values]] = {
+FUNCTIONS: Mapping[str, Callable[[ProviderOperation, Values], Values]] = {
     "runpod:index:getGpuTypes": catalogue.gpu_types,
     "runpod:index:getCpuTypes": catalogue.cpu_types,
     "runpod:index:getDataCenters": catalogue.data_centers,

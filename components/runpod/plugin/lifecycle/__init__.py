@@ -1,1 +1,1 @@
-"""Creation without doubles, deletion with proof."""
+"""Creation without duplicates, and verified deletion."""

@@ -1,4 +1,4 @@
-"""Creation that cannot double: at most one resource per declared one, whatever is killed or lost on the way."""
+"""Creation without duplicates: at most one resource per declared one, despite crashes and lost answers."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from components.runpod.api.errors import CallError, LostAnswerError
 from components.runpod.intents import Intent
 from components.runpod.marker import Marker, new_marker
 from components.runpod.placement import NO_PLACEMENT, Candidate, NoCandidateLeftError, first_accepted
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 
 _LOOK_EVERY = 2.0
 POSTS = 3
-"""Times one candidate is asked for when answers get lost; each is followed by a look for its effect."""
+"""Attempts for one candidate when answers are lost; each is followed by a search for its effect."""
 
 
 _LONGEST_RUN = 2 * 3600.0
-"""Seconds after which a creation that the state calls unfinished cannot take effect any more."""
+"""Seconds after which an unfinished creation in the state can no longer take effect."""
 
 
-def is_recent(operation: Operation, urn: str = "") -> bool:
-    """Say whether the state tells of a creation, begun by a killed run, that may have taken effect or still may."""
+def is_recent(operation: ProviderOperation, urn: str = "") -> bool:
+    """Return whether the state contains an unfinished creation that may have taken effect or still may."""
     since = operation.pending.get(urn or operation.urn)
     return since is not None and (since == 0 or operation.wall() - since < _LONGEST_RUN)
 
 
 class HasId(Protocol):
-    """What everything at RunPod has."""
+    """A resource with an id."""
 
     @property
     def id(self) -> str:
@@ -40,13 +40,13 @@ Made = TypeVar("Made", bound=HasId)
 
 @dataclass(frozen=True)
 class ResourceOps(Generic[Made]):
-    """How resources of one kind are looked up, made and ended."""
+    """Operations on resources of one kind: find, create and delete."""
 
     what: str
     list: Callable[[], list[Made]]
     marker: Callable[[Made], Marker | None]
     matches: Callable[[Made], bool]
-    """Whether an existing resource is what the program asks for now."""
+    """Returns whether an existing resource matches the current inputs."""
     post: Callable[[Marker, Candidate], Made]
     end: Callable[[Made], None]
 
@@ -54,17 +54,17 @@ class ResourceOps(Generic[Made]):
 class Creation(Generic[Made]):
     """One create request of the engine."""
 
-    def __init__(self, operation: Operation, ops: ResourceOps[Made], guard: str) -> None:
+    def __init__(self, operation: ProviderOperation, ops: ResourceOps[Made], guard: str) -> None:
         self._operation = operation
         self._ops = ops
         self._guard = guard
         self.lost_any = False
-        """An answer was lost, so that something may exist that is not known."""
+        """Whether an answer was lost, so that an unknown resource may exist."""
         self._uncertain = False
-        """A POST's answer was lost and nobody has looked yet until its bound whether it took effect."""
+        """Whether a POST's answer was lost and the search for its effect is not complete."""
 
     def run(self, candidates: Callable[[], list[Candidate]]) -> tuple[Made, Marker]:
-        """Return the resource and its marker: one that an interrupted run left, or a new one."""
+        """Return the resource and its marker: a leftover of an interrupted run, or a new one."""
         adopted = self._adopt()
         if adopted is not None:
             return adopted
@@ -73,7 +73,7 @@ class Creation(Generic[Made]):
         return self._place(marker, candidates()), marker
 
     def _adopt(self) -> tuple[Made, Marker] | None:
-        """Take up what an earlier run made and the state does not know; end what no longer fits."""
+        """Adopt a leftover of an earlier run that the state does not contain; delete one that no longer matches."""
         intents = self._open_intents()
         for intent in intents:
             self._await_late_effect(intent)
@@ -89,7 +89,7 @@ class Creation(Generic[Made]):
         return adopted
 
     def _unclaimed(self) -> list[tuple[Made, Marker]]:
-        """Return what carries our marker and is not in the state."""
+        """Return the resources with this marker that are not in the state."""
         records = self._operation.intents.of(self._guard, self._operation.urn)
         wanted = new_marker(self._guard, self._operation.urn)
         claimed = self._operation.ids_in_state | {record.resource_id for record in records if self._is_claimed(record)}
@@ -97,45 +97,45 @@ class Creation(Generic[Made]):
         ours = [(thing, marker) for thing, marker in found if marker and wanted.same_resource(marker)]
         recorded = {record.marker for record in records}
         if self._operation.ids_in_state and not self._knows_leftovers():
-            # Of two that carry our marker without a record, one may be in the state as waiting for its deletion.
+            # Of two resources with this marker and without a record, one may be in the state, pending deletion.
             for thing, _ in (pair for pair in ours if str(pair[1]) not in recorded):
                 self._report(thing)
             return [pair for pair in ours if str(pair[1]) in recorded]
         return ours
 
     def _knows_leftovers(self) -> bool:
-        """Say whether what carries our marker and is in no record is certainly of a run that was killed."""
+        """Return whether a resource with this marker and without a record certainly comes from a killed run."""
         return self._operation.state_was_read or is_recent(self._operation)
 
     def _await_unrecorded(self) -> None:
-        """Wait for what another machine's killed run may have asked for: the state says so, and no record is here."""
+        """Wait for the effect of another machine's killed run, which the state contains and no local record."""
         started, bound = self._operation.clock(), self._operation.settings.late_effect_seconds
         while not self._unclaimed():
             left = bound - (self._operation.clock() - started)
             if left <= 0:
                 return
             self._operation.reporter.status(
-                f"a creation of {self._ops.what} that was interrupted elsewhere may still show for {left:.0f} s"
+                f"a creation of {self._ops.what} interrupted on another machine may appear for another {left:.0f} s"
             )
             self._operation.sleep(min(_LOOK_EVERY, left))
 
     def _keep(self, found: Made, marker: Marker) -> None:
         self._operation.intents.placed(self._operation.intents.post(marker, self._operation.urn), found.id)
-        self._operation.reporter.info(f"taking up {self._ops.what} {found.id}, which an interrupted run left")
+        self._operation.reporter.info(f"adopting {self._ops.what} {found.id}, which an interrupted run left")
 
     def _end_or_report(self, found: Made, marker: Marker) -> None:
         recorded = {intent.marker for intent in self._open_intents()}
         if str(marker) not in recorded and not self._knows_leftovers():
             self._report(found)
             return
-        self._operation.reporter.info(f"ending {self._ops.what} {found.id}, which an interrupted run left")
+        self._operation.reporter.info(f"deleting {self._ops.what} {found.id}, which an interrupted run left")
         self._ops.end(found)
         self._operation.intents.forget(found.id)
 
     def _report(self, found: Made) -> None:
         self._operation.reporter.warning(
-            f"{self._ops.what} {found.id} carries this resource's marker and no record tells whose it is; "
-            f"it bills: look at it with `make doctor`, or end it at RunPod if it is a leftover"
+            f"{self._ops.what} {found.id} has this resource's marker and no record of its creation exists; "
+            f"it is billed: check it with `make doctor`, or delete it at RunPod if it is a leftover"
         )
 
     def _open_intents(self) -> list[Intent]:
@@ -143,7 +143,7 @@ class Creation(Generic[Made]):
         return sorted((one for one in records if not self._is_claimed(one)), key=lambda record: record.posted_at)
 
     def _is_claimed(self, record: Intent) -> bool:
-        """Say whether the state holds what a record is about; the state itself, where it was read, knows better."""
+        """Return whether the state contains the resource of a record, by the state itself when it was read."""
         if self._operation.state_was_read:
             return record.resource_id in self._operation.ids_in_state
         return record.in_state or record.resource_id in self._operation.ids_in_state
@@ -154,21 +154,21 @@ class Creation(Generic[Made]):
                 return self._attempt(marker, NO_PLACEMENT)
             return first_accepted(self._ops.what, candidates, lambda candidate: self._attempt(marker, candidate))
         except (NoCandidateLeftError, CallError):
-            if not self._uncertain:  # Otherwise the record stays: the next run looks for what may still turn up.
+            if not self._uncertain:  # Otherwise the record stays, and the next run searches for a late effect.
                 self._operation.intents.drop_marker(marker)
             raise
 
     def _attempt(self, marker: Marker, candidate: Candidate) -> Made:
-        """Ask for one candidate; after a lost answer look for its effect before asking again."""
+        """Request one candidate; after a lost answer search for its effect before a retry."""
         place = "" if candidate == NO_PLACEMENT else f": {candidate}"
-        self._operation.reporter.status(f"asking for {self._ops.what}{place}")
+        self._operation.reporter.status(f"requesting {self._ops.what}{place}")
         for attempt in range(POSTS):
             intent = self._operation.intents.post(marker, self._operation.urn)
             try:
                 made = self._ops.post(marker, candidate)
             except LostAnswerError as lost:
                 self.lost_any = self._uncertain = True
-                self._operation.reporter.info(f"{lost} Looking whether it took effect")
+                self._operation.reporter.info(f"{lost} Checking whether it took effect")
                 late = self._await_late_effect(intent)
                 if late is None and attempt + 1 == POSTS:
                     raise
@@ -181,7 +181,7 @@ class Creation(Generic[Made]):
         raise AssertionError("a bound of at least one attempt")
 
     def _await_late_effect(self, intent: Intent) -> Made | None:
-        """Look for what a POST made until it is too old to have an effect any more."""
+        """Search for the effect of a POST until it can no longer occur."""
         bound = self._operation.settings.late_effect_seconds
         while True:
             for thing in self._ops.list():
@@ -190,5 +190,7 @@ class Creation(Generic[Made]):
             left = bound - self._operation.intents.age(intent)
             if left <= 0:
                 return None
-            self._operation.reporter.status(f"a lost creation of {self._ops.what} may still show for {left:.0f} s")
+            self._operation.reporter.status(
+                f"a creation of {self._ops.what} without an answer may appear for another {left:.0f} s"
+            )
             self._operation.sleep(min(_LOOK_EVERY, left))

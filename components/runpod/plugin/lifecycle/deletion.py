@@ -1,4 +1,4 @@
-"""Deletion that cannot lie: something is gone when RunPod itself says so about this very id, and lists it no more."""
+"""Verified deletion: a resource is deleted when RunPod reports its id as unknown and no longer lists it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from components.runpod.api.errors import BadRequestError, ConflictError, NotFoundError, RunPodError
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.lifecycle.deletion_targets import Target
 
 _GROWTH = 1.5
-"""Looks get rarer, so that several deletions with one key stay below RunPod's sixty calls a minute."""
+"""Polling slows down, so that several deletions with one key stay below RunPod's sixty calls a minute."""
 
 
 @dataclass(frozen=True)
@@ -20,30 +20,30 @@ class DeletionTiming:
 
     seconds: float = 180.0
     every: float = 1.0
-    """Until the second look; each further one waits half as long again, up to `rarest`: calls are limited."""
+    """Seconds until the second poll; each further interval is 1.5 times as long, up to `rarest`."""
     rarest: float = 5.0
     ask_again: float = 20.0
-    """A volume cannot be deleted while a dying pod still has it, and some deletions are accepted and do nothing."""
+    """Seconds between repeated requests: a terminating pod blocks its volume, and some requests have no effect."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True)
 class Remaining:
-    """A target that still exists when the time limit has passed."""
+    """A resource that still exists after the time limit."""
 
     elapsed: float
-    """Seconds since its deletion was asked for."""
+    """Seconds since its deletion was requested."""
     refusal: str
     """RunPod's last refusal; empty when it accepted the deletion."""
 
 
 class StillThereError(RunPodError):
-    """A deletion was asked for and did not happen: what was to be ended still exists."""
+    """A resource still exists after its deletion was requested."""
 
 
-def delete(operation: Operation, target: Target) -> None:
-    """Delete and look until it is gone; raises StillThereError when it is not within the bound."""
+def delete(operation: ProviderOperation, target: Target) -> None:
+    """Delete and wait until it is deleted; raises StillThereError after the time limit."""
     timing = _timing(operation)
     _drain(operation, target, timing)
     remaining = delete_until_gone(
@@ -51,7 +51,7 @@ def delete(operation: Operation, target: Target) -> None:
         timing,
         unknown=target.prove,
         waiting=lambda elapsed: operation.reporter.status(
-            f"waiting for the end of {target.what} {target.id} ({elapsed:.0f} s)"
+            f"waiting for the deletion of {target.what} {target.id} ({elapsed:.0f} s)"
         ),
     )
     if remaining is not None:
@@ -59,7 +59,7 @@ def delete(operation: Operation, target: Target) -> None:
     operation.intents.forget(target.id)
 
 
-def _timing(operation: Operation) -> DeletionTiming:
+def _timing(operation: ProviderOperation) -> DeletionTiming:
     timing = DeletionTiming(clock=operation.clock, sleep=operation.sleep)
     return replace(timing, seconds=operation.timeout) if operation.timeout else timing
 
@@ -71,10 +71,10 @@ def delete_until_gone(
     unknown: Callable[[], None] = lambda: None,
     waiting: Callable[[float], None] = lambda _elapsed: None,
 ) -> Remaining | None:
-    """Delete and look until it is gone; return None then, and what is known of it when the time limit passes first.
+    """Delete and wait until it is deleted; return None, or the remaining resource after the time limit.
 
     Args:
-        target: What is to be deleted.
+        target: The resource to delete.
         timing: Time limits.
         unknown: Called when RunPod does not know the id at the first deletion.
         waiting: Called with the seconds since the first deletion before each wait.
@@ -96,7 +96,7 @@ def delete_until_gone(
 
 
 def request_deletion(target: Target, unknown: Callable[[], None] = lambda: None) -> str:
-    """Ask for the deletion; return why it was refused for now, as a volume is while a dying pod still has it.
+    """Request the deletion; return why it was refused, for example because a terminating pod uses the volume.
 
     `unknown` is called when RunPod does not know the id.
     """
@@ -111,7 +111,7 @@ def request_deletion(target: Target, unknown: Callable[[], None] = lambda: None)
 
 
 def is_gone(target: Target) -> bool:
-    """Say whether RunPod says so about this very id, and lists it no more: one of the two answers may be wrong."""
+    """Return whether RunPod reports the id as unknown and no longer lists it: either answer alone may be wrong."""
     try:
         ended = target.status(target.id) == "TERMINATED"
     except NotFoundError:
@@ -120,7 +120,7 @@ def is_gone(target: Target) -> bool:
 
 
 def park(target: Target) -> str:
-    """Let no new work reach what has workers; return why RunPod refused that, "" when it did not."""
+    """Stop new requests from reaching the workers; return why RunPod refused, or ""."""
     try:
         if target.park is not None:
             target.park(target.id)
@@ -130,15 +130,15 @@ def park(target: Target) -> str:
 
 
 def workers_left(target: Target) -> int:
-    """Return how many workers are left; none of what is gone."""
+    """Return the number of remaining workers; 0 for a deleted endpoint."""
     try:
         return target.busy(target.id)
     except NotFoundError:
         return 0
 
 
-def _drain(operation: Operation, target: Target, timing: DeletionTiming) -> None:
-    """Let workers finish; what does not within the bound ends with the deletion, because it bills."""
+def _drain(operation: ProviderOperation, target: Target, timing: DeletionTiming) -> None:
+    """Wait until the workers finish; the deletion ends those that still run after the time limit."""
     if target.park is None:
         return
     if refusal := park(target):
@@ -150,19 +150,19 @@ def _drain(operation: Operation, target: Target, timing: DeletionTiming) -> None
         if elapsed >= target.drain_seconds:
             operation.reporter.warning(
                 f"{left} worker(s) of {target.what} {target.id} still run after {elapsed:.0f} s; "
-                "the deletion ends them and what they do"
+                "the deletion ends them and their requests"
             )
             return
-        operation.reporter.status(f"{target.what} {target.id}: waiting for {left} worker(s) to end ({elapsed:.0f} s)")
+        operation.reporter.status(f"{target.what} {target.id}: waiting for {left} worker(s) to stop ({elapsed:.0f} s)")
         operation.sleep(pause)
         pause = min(timing.rarest, pause * _GROWTH)
 
 
 def _still_there(target: Target, remaining: Remaining) -> str:
     reason = f" RunPod's last refusal: {remaining.refusal}" if remaining.refusal else ""
-    bills = ", and bills," if target.bills else ""
+    bills = " and is billed" if target.bills else ""
     return (
-        f"{target.what} {target.id} still exists{bills} {remaining.elapsed:.0f} s after its deletion was asked for."
+        f"{target.what} {target.id} still exists{bills} {remaining.elapsed:.0f} s after its deletion was requested."
         f"{reason} "
-        "Run the same command again, or end it at https://console.runpod.io."
+        "Run the same command again, or delete it at https://console.runpod.io."
     )

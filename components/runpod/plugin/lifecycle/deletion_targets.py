@@ -1,4 +1,4 @@
-"""What can be deleted at RunPod: how it is deleted, looked up and listed, one function for each kind."""
+"""Deletion targets: how to delete, look up and list each kind of resource."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from components.runpod import account_keys, inventory
 from components.runpod.api.client import Client
 
 DRAIN_SECONDS = 300.0
-"""How long an endpoint's workers may finish what they do. Deleting the endpoint ends them and their jobs anyway."""
+"""Seconds for an endpoint's workers to finish their requests; the deletion ends those that still run."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be ended."""
+    """A resource to delete."""
 
     what: str
     id: str
     delete: Callable[[str], None]
     status: Callable[[str], str]
-    """Present status; raises NotFoundError when the id is unknown."""
+    """Returns the current status; raises NotFoundError when the id is unknown."""
     listed: Callable[[], set[str]]
     bills: bool = True
-    """Whether it costs something while it exists."""
+    """Whether it is billed while it exists."""
     park: Callable[[str], None] | None = None
-    """Makes no new work reach it, so that it can finish what it does before it ends."""
+    """Stops new requests, so that running ones can finish before the deletion."""
     busy: Callable[[str], int] = lambda _id: 0
-    """How many workers of it are left."""
+    """Returns the number of remaining workers."""
     drain_seconds: float = DRAIN_SECONDS
     prove: Callable[[], None] = lambda: None
-    """Called when the id was unknown from the start; raises when that does not prove that it is gone."""
+    """Called when the id is unknown at first; raises when that does not prove the deletion."""
 
 
 def pod(client: Client, pod_id: str) -> Target:
@@ -56,7 +56,7 @@ def volume(client: Client, volume_id: str) -> Target:
 
 
 def endpoint(client: Client, endpoint_id: str, drain_seconds: float = DRAIN_SECONDS) -> Target:
-    """Return a serverless endpoint as a target: its workers are what bills, so they go first."""
+    """Return a serverless endpoint as a target; its workers are billed, so they stop first."""
     return Target(
         "serverless endpoint",
         endpoint_id,
@@ -94,13 +94,13 @@ def registry(client: Client, registry_id: str) -> Target:
 
 
 def ssh_key(client: Client, key_id: str) -> Target:
-    """Return an entry of the account's SSH keys as a target; its id is the comment that carries the marker."""
+    """Return an entry of the account's SSH keys as a target; its id is the comment with the marker."""
     return Target(
         "SSH key",
         key_id,
         lambda one: account_keys.remove(client, one),
         lambda one: account_keys.find(client, one),
-        lambda: account_keys.marked(client),
+        lambda: account_keys.own_entries(client),
         bills=False,
     )
 
@@ -117,4 +117,4 @@ TARGETS: Mapping[str, Callable[[Client, str], Target]] = {
     inventory.REGISTRY: registry,
     inventory.SSH_KEY: ssh_key,
 }
-"""Every kind of thing that can carry a stack's mark, in the order in which they end: users before what they use."""
+"""Every kind of resource with a stack's marker, in the order of deletion: each before those it depends on."""

@@ -1,10 +1,10 @@
-"""Duplicates: what carries the marker of a resource and is not the one in the state.
+"""Duplicates: resources with the marker of a resource in the state, other than that resource.
 
-A lost POST that took effect after all makes one, and so does somebody who copies a pod in RunPod's console. A read only
-notes them, so that a preview shows an update; the update looks again and ends them. `make sweep` does so, too.
+A POST with a lost answer creates one when it took effect, and so does copying a pod in RunPod's console. A read only
+records them, so that a preview shows an update; the update checks again and deletes them. `make sweep` does so, too.
 
-A pod that somebody has copied may do that person's work. It carries the very marker of the pod, and so does what a lost
-POST has made; but that one was made within the time in which this creation asked for a pod, by RunPod's own clock.
+A copied pod may be in use by another person. It has the same marker as the original, and so has the result of a lost
+POST; but only the latter was created while this creation requested a pod, by RunPod's clock.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import TypeVar
 from components.runpod.api.models import Pod
 from components.runpod.marker import Marker, marker_of
 from components.runpod.plugin.base.property_codec import Values
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.lifecycle.creation import POSTS, HasId, is_recent
 
-OUTPUT = "twins"
-"""Output with the ids of the duplicates that the last look has found."""
+OUTPUT = "duplicates"
+"""Output with the ids of the duplicates that the last read found."""
 
 Live = TypeVar("Live", bound=HasId)
 
 
 def find(
-    operation: Operation,
+    operation: ProviderOperation,
     own_id: str,
     own: Marker | None,
     things: Iterable[Live],
@@ -34,8 +34,8 @@ def find(
 ) -> list[Live]:
     """Return the duplicates of one resource.
 
-    A copy carries the very same marker. What another creation of the same resource has left carries another nonce; it
-    is a leftover only where the state can be read and does not hold it, for it may be waiting for its deletion there.
+    A copy has the same marker. The result of another creation of the same resource has another nonce; it is a leftover
+    only when the state is readable and does not contain it, because it may be pending deletion there.
     """
     if own is None:
         return []
@@ -49,21 +49,21 @@ def find(
     ]
 
 
-def is_ours(operation: Operation, own: Pod, duplicate: Pod, marker: Marker) -> bool:
-    """Say whether a duplicate of a pod can be shown to be what a creation of this stack has made.
+def is_ours(operation: ProviderOperation, own: Pod, duplicate: Pod, marker: Marker) -> bool:
+    """Return whether a duplicate of a pod was provably created by this stack.
 
     Args:
-        operation: Knows the records of creations, and which ones the state calls unfinished.
-        own: The pod that the state holds.
-        duplicate: One that `find` has returned.
-        marker: What `own` is marked with.
+        operation: Provides the records of creations and the unfinished creations in the state.
+        own: The pod in the state.
+        duplicate: A result of `find`.
+        marker: The marker of `own`.
     """
     found = marker_of(duplicate.name, duplicate.env)
     records = operation.intents.of_instance(marker.instance)
     if any(one.marker == str(found) and one.resource_id in {"", duplicate.id} for one in records):
         return True
     if found != marker:
-        # Whoever was killed while it made this one has left no record here, and the state tells of it.
+        # A run killed on another machine left no record here, but the state contains its creation.
         return is_recent(operation)
     began, made = _moment(own.created_at), _moment(duplicate.created_at)
     if began is None or made is None:
@@ -78,14 +78,16 @@ def _moment(text: str | None) -> float | None:
         return None
 
 
-def report(operation: Operation, what: str, own_id: str, duplicate_ids: Iterable[HasId], then: str) -> list[str]:
-    """Report the duplicates and what is done with them; return their ids."""
+def report(
+    operation: ProviderOperation, what: str, own_id: str, duplicate_ids: Iterable[HasId], then: str
+) -> list[str]:
+    """Print the duplicates and how they are handled; return their ids."""
     ids = sorted(duplicate.id for duplicate in duplicate_ids)
     for duplicate in ids:
-        operation.reporter.warning(f"{what} {duplicate} carries the mark of {own_id} and is not in the state: {then}")
+        operation.reporter.warning(f"{what} {duplicate} has the marker of {own_id} and is not in the state: {then}")
     return ids
 
 
 def noted(state: Values) -> bool:
-    """Say whether the last look has found any."""
+    """Return whether the last read found any."""
     return bool(state.get(OUTPUT))

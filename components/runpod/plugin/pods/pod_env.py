@@ -1,4 +1,4 @@
-"""A pod's environment: what of it is ours, and when two of them say the same."""
+"""A pod's environment: the declared variables, and comparison of environments."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ INJECTED = frozenset({"PUBLIC_KEY", "JUPYTER_PASSWORD"})
 
 
 def declared_env(env: Mapping[str, str], wanted: Mapping[str, str], *, keep_marker: bool = False) -> dict[str, str]:
-    """Return an environment without what RunPod puts there itself, and without our marker unless it is kept.
+    """Return an environment without RunPod's own variables and, unless it is kept, without the marker.
 
-    A value that differs from the wanted one in white space alone is returned as it is wanted: RunPod may normalise it.
+    A value that differs from the declared one only in white space is returned as declared: RunPod may normalise it.
     """
     return {
         name: wanted[name] if name in wanted and _same(value, wanted[name]) else value
@@ -24,7 +24,7 @@ def declared_env(env: Mapping[str, str], wanted: Mapping[str, str], *, keep_mark
 
 
 def changed(state: Values, inputs: Values) -> bool:
-    """Say whether the environment has to be another one now; deferred variables wait for another reason."""
+    """Return whether the environment must change now; a change of deferred variables alone can wait."""
     if "env" not in state:
         return False
     if unknown(inputs.get("env")):
@@ -33,19 +33,19 @@ def changed(state: Values, inputs: Values) -> bool:
 
 
 def waiting(state: Values, inputs: Values) -> list[str]:
-    """Return the deferred variables that are another in the pod than they are wanted."""
+    """Return the deferred variables whose value in the pod differs from the declared one."""
     if "env" not in state or unknown(inputs.get("env")):
         return []
     return sorted(different(state["env"] or {}, inputs.get("env") or {}) & deferred(inputs))
 
 
 def deferred(inputs: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names of the variables whose change alone resets nothing."""
+    """Return the names of the variables whose change alone does not reset the pod."""
     return frozenset(inputs.get("deferredEnv") or ())
 
 
 def different(one: Mapping[str, str], other: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of the variables that only one has, or that differ in more than white space."""
+    """Return the names of the variables that are in one only, or differ in more than white space."""
     both = one.keys() & other.keys()
     return frozenset((one.keys() ^ other.keys()) | {name for name in both if not _same(one[name], other[name])})
 

@@ -1,4 +1,4 @@
-"""The inputs of a pod: their defaults, and what is wrong with a single one."""
+"""The inputs of a pod: their defaults, and the rules for each."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ _MADE_OF = ("gpuCount", "vcpuCount", "cloudType", "computeType")
 
 
 def asks_for_more(olds: Values, inputs: Values) -> bool:
-    """Say whether the inputs may call for another pod than the one that the old ones have made.
+    """Return whether the changed inputs may exclude the existing pod.
 
-    A ranking that follows from a requirement moves with the market, and more to choose from asks for nothing.
+    A ranking by requirement varies with the market, and additional choices exclude nothing.
     """
     if not olds:
         return True
@@ -78,5 +78,5 @@ def asks_for_more(olds: Values, inputs: Values) -> bool:
 
 
 def _leaves_out(before: list[str], now: list[str]) -> bool:
-    """Say whether something that could be chosen before cannot be now; an empty list leaves every choice."""
+    """Return whether a previous choice is no longer allowed; an empty list allows every choice."""
     return unknown(now) or (bool(now) and (not before or not set(before) <= set(now)))

@@ -1,4 +1,4 @@
-"""A pod as the program wants it."""
+"""The specification of a pod."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from components.runpod.plugin.base.validation import split_ports
 from components.runpod.plugin.pods import pod_env
 
 STOPPED = frozenset({"EXITED", "ERROR"})
-"""Statuses out of which only a start, or another pod, leads."""
+"""Statuses that only a start or another pod can resolve."""
 
 
 @dataclass(frozen=True)
 class PodSpec:
-    """Checked inputs of a pod."""
+    """Validated inputs of a pod."""
 
     name: str
     image: str
@@ -43,11 +43,11 @@ class PodSpec:
     guard: str
     ready_timeout: int
     deferred_env: frozenset[str] = frozenset()
-    """Variables whose change alone resets nothing."""
+    """Variables whose change alone does not reset the pod."""
 
     @classmethod
     def parse(cls, inputs: Values) -> PodSpec:
-        """Read checked inputs."""
+        """Parse validated inputs."""
         return cls(
             name=inputs["name"],
             image=inputs["imageName"],
@@ -74,7 +74,7 @@ class PodSpec:
 
     @property
     def computes(self) -> tuple[str, ...]:
-        """Ranked GPU types or CPU flavours, whichever the pod is made of."""
+        """Ranked GPU types, or CPU flavours for a CPU pod."""
         return self.cpus if self.compute == "CPU" else self.gpus
 
     @property
@@ -88,7 +88,7 @@ class PodSpec:
         return tuple(int(port.split("/")[0]) for port in self.ports if port.endswith("/http"))
 
     def body(self, marker: Marker, candidate: Candidate) -> dict[str, Any]:
-        """Return the request that creates this pod at one candidate place."""
+        """Return the request that creates this pod for one candidate."""
         body: dict[str, Any] = {"name": marker.name(self.name), "cloud": self.cloud, **self._compute(candidate)}
         body |= {"image": self.image, "disk": self.disk, "ports": list(self.ports), "env": self.full_env(marker)}
         if self.args:
@@ -102,7 +102,7 @@ class PodSpec:
         return body
 
     def patch(self, live: Pod, marker: Marker) -> dict[str, Any]:
-        """Return the members that differ from what runs; an empty request means nothing to change in place."""
+        """Return the members that differ from the running pod; empty when there is nothing to change in place."""
         wanted = {"name": marker.name(self.name), "image": self.image, "args": self.args, "disk": self.disk}
         body: dict[str, Any] = {name: value for name, value in wanted.items() if value != getattr(live, name)}
         if self.registry != (live.registry or ""):
@@ -114,7 +114,7 @@ class PodSpec:
         changed = pod_env.different(self.full_env(marker), pod_env.declared_env(live.env, self.env, keep_marker=True))
         starts_anew = bool(body.keys() - {"name"}) or live.status in STOPPED
         if changed - self.deferred_env or (changed and starts_anew):
-            # The call replaces the whole environment, so what RunPod itself put there goes along.
+            # The call replaces the whole environment, so it includes RunPod's own variables.
             body["env"] = {name: live.env[name] for name in pod_env.INJECTED & set(live.env)} | self.full_env(marker)
         return body
 
@@ -123,7 +123,7 @@ class PodSpec:
         return {**self.env, ENV_NAME: str(marker)}
 
     def accepts(self, live: Pod, marker: Marker) -> bool:
-        """Say whether a pod found running is the one that would be created now."""
+        """Return whether an existing pod matches the specification."""
         volumes = [mount.volume_id for mount in live.mounts.network]
         return (
             not self.patch(live, marker)

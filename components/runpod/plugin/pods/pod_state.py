@@ -1,4 +1,4 @@
-"""What runs, in the form of the resource's properties, and how it differs from what is wanted."""
+"""The running pod as resource properties, and its differences from the inputs."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ IN_PLACE = (
     "containerRegistryAuthId",
     "gpuRequirement",
 )
-"""Inputs that change on a running pod and that compare as they are; `ports` and `env` compare in their own way.
+"""Inputs that can change on a running pod and are compared directly; `ports` and `env` have their own comparison.
 
-A changed requirement changes nothing at RunPod: it is an update so that the state holds the present one.
+A changed requirement changes nothing at RunPod; it is an update so that the state contains the current one.
 """
 
 RESETTING = frozenset({"imageName", "dockerArgs", "containerDiskInGb", "env", "volumeMountPath", "ports", "status"})
-"""Changes after which the container starts anew, with new public ports."""
+"""Changes that restart the container, with new public ports."""
 
 
 NOTHING_BESIDE: Mapping[str, Any] = {gpu_watch.OUTPUT: "", duplicates.OUTPUT: []}
-"""Outputs that no single answer about the pod shows."""
+"""Outputs that need more than one answer about the pod."""
 
 
 def observe(
     live: Pod, inputs: Values, marker: Marker, settings: ProviderSettings, beside: Mapping[str, Any] = NOTHING_BESIDE
 ) -> Values:
-    """Return all properties; what cannot be seen of an input (a ranking, a bound) is as it was declared."""
+    """Return all properties; inputs that cannot be observed (a ranking, a limit) are returned as declared."""
     seen = {**_observed_inputs(live, inputs, marker), **_outputs(live, marker, settings)}
     return {**inputs, **seen, **NOTHING_BESIDE, **beside}
 
 
 def declared_by(live: Pod, inputs: Values, marker: Marker) -> Values:
-    """Return the inputs that would declare what runs, so that a refresh shows every drift."""
+    """Return the inputs that would declare the running pod, so that a refresh shows every drift."""
     return {**inputs, **_observed_inputs(live, inputs, marker)}
 
 
 def diff(state: Values, inputs: Values) -> Changes:
-    """Compare what runs with what is wanted."""
+    """Compare the running pod with the inputs."""
     updates = [name for name in IN_PLACE if differs(state, inputs, name)]
     if pod_env.changed(state, inputs):
         updates.append("env")
@@ -118,7 +118,7 @@ def urls(live: Pod, settings: ProviderSettings) -> dict[str, str]:
 
 def _gpu_count(live: Pod, inputs: Values) -> Any:  # noqa: ANN401 - a number, or not known yet
     if live.status != "RUNNING" or live.gpu is None:
-        return inputs.get("gpuCount", live.gpu.count if live.gpu else 0)  # A stopped pod has given its GPUs back.
+        return inputs.get("gpuCount", live.gpu.count if live.gpu else 0)  # A stopped pod has no GPUs.
     return live.gpu.count
 
 
@@ -136,7 +136,7 @@ def _ports_text(live: Pod, inputs: Values) -> str:
 def _env(live: Pod, inputs: Values, marker: Marker) -> dict[str, str]:
     env = pod_env.declared_env(live.env, inputs.get("env") or {})
     if live.env.get(ENV_NAME) != str(marker):
-        # A lost marker is drift too; without it a renamed pod could no longer be told to be ours.
+        # A lost marker is drift too; without it a renamed pod could not be recognised.
         env[ENV_NAME] = live.env.get(ENV_NAME, "")
     return env
 
@@ -147,7 +147,7 @@ def _ports(properties: Mapping[str, Any]) -> list[str]:
 
 
 def _left_out(state: Values, inputs: Values, output: str, choices: str) -> bool:
-    """Say whether what was chosen is no longer among the choices; another order of them changes nothing."""
+    """Return whether the current value is no longer among the choices; their order does not matter."""
     allowed: list[str] = inputs.get(choices) or []
     return not unknown(allowed) and bool(allowed) and bool(state.get(output)) and state[output] not in allowed
 

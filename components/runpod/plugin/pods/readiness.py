@@ -1,4 +1,4 @@
-"""Ready means ready: RUNNING, the container up, and every published port reachable from outside."""
+"""Readiness of a pod: RUNNING, the container up, and every published port with a public address."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from components.runpod.api.client import Client
 from components.runpod.api.errors import NotFoundError, RunPodError
 from components.runpod.api.models import Pod
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.pods import gpu_watch
 from components.runpod.plugin.pods.pod_spec import PodSpec
 
@@ -15,40 +15,40 @@ _FIRST_LOOK = 0.3
 _SLOWEST_LOOK = 5.0
 _SAY_EVERY = 5.0
 _GRACE = 20.0
-"""Seconds in which an answer may still be of the time before our call."""
+"""Seconds in which an answer may still describe the pod before the call."""
 
 
 class UnfitError(RunPodError):
-    """The pod will not become ready by waiting."""
+    """The pod will not become ready."""
 
 
 @dataclass
 class _Progress:
-    """What was said last, so that a line is printed on every change and otherwise every few seconds."""
+    """The last printed line, so that a line is printed on every change and otherwise every few seconds."""
 
     text: str = ""
     at: float = 0.0
 
 
-class Readiness:
-    """Waits for one pod."""
+class PodReadiness:
+    """Waits until a pod is ready."""
 
-    def __init__(self, operation: Operation, client: Client, spec: PodSpec) -> None:
+    def __init__(self, operation: ProviderOperation, client: Client, spec: PodSpec) -> None:
         self._operation = operation
         self._client = client
         self._spec = spec
         self._bound = operation.timeout or float(spec.ready_timeout)
         self._progress = _Progress()
         self.seen: Pod | None = None
-        """The pod as it was last seen; None until then."""
+        """The last observed pod; None before the first answer."""
         self.gpus_missing_since = ""
-        """When it first showed fewer GPUs than it should have; empty while it shows them, or has not been seen."""
+        """When it first showed fewer GPUs than requested; empty otherwise."""
         self._few_since: float | None = None
 
     def wait(self, pod_id: str, before: Pod | None = None) -> Pod:
-        """Return the pod once it is ready; raises UnfitError when it will not be, or not within the bound.
+        """Return the pod once it is ready; raises UnfitError when it cannot become ready or after the time limit.
 
-        `before` is the pod as it ran before a reset: what still shows that container does not count.
+        `before` is the pod before a reset: an answer that still shows its container does not count.
         """
         started = self._operation.clock()
         pause = _FIRST_LOOK
@@ -70,15 +70,15 @@ class Readiness:
         except NotFoundError:
             if elapsed < _GRACE:
                 return None
-            raise UnfitError(f"pod {pod_id} is gone: RunPod does not know it any more; run `pulumi up` again") from None
+            raise UnfitError(f"pod {pod_id} no longer exists at RunPod; run `pulumi up` again") from None
         return self.seen
 
     def _missing(self, live: Pod, before: Pod | None, elapsed: float) -> str:
-        """Say what is missing; empty when nothing is."""
+        """Return what is missing; empty when nothing is."""
         if live.status in {"EXITED", "ERROR", "TERMINATED"} and elapsed >= _GRACE:
             raise UnfitError(
-                f"pod {live.id} is {live.status}: its container does not run. Look at its log (`make logs`), "
-                "then run `pulumi up` again, or `pulumi destroy` to end it"
+                f"pod {live.id} is {live.status}: its container does not run. Read its log (`make logs`), "
+                "then run `pulumi up` again, or `pulumi destroy` to delete it"
             )
         if live.status != "RUNNING":
             return "the status RUNNING"
@@ -100,7 +100,7 @@ class Readiness:
         return ""
 
     def _missing_gpus(self, live: Pod) -> str:
-        """Say that GPUs are missing; raises UnfitError when they have been for the whole bound and both looks agree."""
+        """Return that GPUs are missing; raises UnfitError when both answers show it after the whole time limit."""
         if not gpu_watch.shows_too_few(live, self._spec.gpu_count):
             self._few_since, self.gpus_missing_since = None, ""
             return ""
@@ -110,10 +110,10 @@ class Readiness:
         lasted = now - self._few_since
         if lasted >= bound and gpu_watch.is_confirmed(self._client, live.id):
             raise UnfitError(
-                f"pod {live.id} shows {live.gpus_got} of {self._spec.gpu_count} GPUs for {lasted:.0f} s: others have "
-                "taken them. It bills; `pulumi up` replaces it"
+                f"pod {live.id} shows {live.gpus_got} of {self._spec.gpu_count} GPUs for {lasted:.0f} s: other pods "
+                "have taken them. It is billed; `pulumi up` replaces it"
             )
-        return f"its GPUs ({live.gpus_got} of {self._spec.gpu_count} shown, which is believed after {bound:.0f} s)"
+        return f"its GPUs ({live.gpus_got} of {self._spec.gpu_count} shown; it is replaced after {bound:.0f} s)"
 
     def _say(self, pod_id: str, live: Pod | None, missing: str, elapsed: float) -> None:
         status = live.status if live else "not listed yet"
@@ -124,21 +124,21 @@ class Readiness:
             self._progress = _Progress(text, elapsed)
 
     def _too_slow(self, pod_id: str, live: Pod | None, missing: str, elapsed: float) -> str:
-        cost = f" and bills {live.cost:.3f} USD/h" if live else ""
+        cost = f" and costs {live.cost:.3f} USD/h" if live else ""
         return (
             f"pod {pod_id} exists{cost} but still lacks {missing} after {elapsed:.0f} s. Run `pulumi up` again to "
-            "wait on, raise the bound (readyTimeoutSeconds), or run `pulumi destroy`. A container disk smaller than "
+            "wait longer, raise readyTimeoutSeconds, or run `pulumi destroy`. A container disk smaller than "
             "the image and a host whose driver is too old for the image's CUDA both look like this"
         )
 
 
 def _shows_no_runtime(live: Pod, elapsed: float) -> bool:
-    """Say whether a pod can be ready without `runtime`: RunPod may leave it empty for as long as a CPU pod lives."""
+    """Return whether a pod can be ready without `runtime`: RunPod may leave it empty for a CPU pod."""
     return live.cpu is not None and (live.ssh.direct is not None or elapsed >= _GRACE)
 
 
 def _restarted(before: Pod, live: Pod) -> bool:
-    """Say whether this is another run of the container; a pod that was not running has just been started."""
+    """Return whether the container has restarted; true for a pod that was not running before."""
     if before.runtime is None or live.runtime is None:
         return True
     return live.started_at != before.started_at or live.runtime.uptime < before.runtime.uptime

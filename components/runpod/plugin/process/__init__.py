@@ -1,1 +1,1 @@
-"""The provider process: the gRPC server, the provider behind it, and what ties it to its engine."""
+"""The provider process: the gRPC server, the provider, the engine log and the parent watch."""

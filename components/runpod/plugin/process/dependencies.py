@@ -1,4 +1,4 @@
-"""What the provider process gets from outside of the engine: time, and what a person says beside the program."""
+"""Injected dependencies of the provider process: clocks, and choices of the operator."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from components.runpod.plugin.base.stack_file import NO_STACK_FILES, StackFiles
 
 @dataclass(frozen=True)
 class Clocks:
-    """Time as the provider sees it; replaced in tests."""
+    """The provider's clocks; replaced in tests."""
 
     since_start: Callable[[], float] = time.monotonic
-    """Seconds that only grow, for bounds within one run."""
+    """Monotonic seconds, for time limits within one run."""
     wall: Callable[[], float] = time.time
-    """Seconds since 1970, for what is compared with the state of an earlier run."""
+    """Seconds since 1970, for comparison with the state of an earlier run."""
 
 
 @dataclass(frozen=True)
 class OperatorChoices:
-    """What a person says beside the program and its configuration."""
+    """Choices of the operator in environment variables and stack files."""
 
     stack_files: StackFiles = NO_STACK_FILES
     missing_is_gone: bool = False
-    """The key is right, and what RunPod does not know is gone."""
+    """Whether the key is confirmed to be right, so that unknown resources are deleted."""
 
 
 REAL_TIME = Clocks()

@@ -1,4 +1,4 @@
-"""Messages to the engine: what `pulumi up` shows beside a resource."""
+"""Messages that `pulumi up` shows beside a resource."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 CURRENT_URN: ContextVar[str] = ContextVar("current_urn", default="")
-"""The resource that the running thread works for."""
+"""URN of the resource that the current thread works on."""
 
 
 class EngineLog:
-    """Sends lines to the engine; a lost one is no reason to fail."""
+    """Sends messages to the engine; a failure to send is ignored."""
 
     def __init__(self, address: str) -> None:
         self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))

@@ -1,4 +1,4 @@
-"""A plugin ends with its engine: a blocked create would otherwise take effect after the next `up`."""
+"""Ends the plugin with its engine: otherwise a blocked create could take effect after the next `up`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class ParentWatch:
         self._parent = parent
 
     def check(self) -> None:
-        """End the process at once when the engine is gone; called before every request to RunPod."""
+        """End the process at once when the engine has ended; called before every request to RunPod."""
         if os.getppid() != self._parent:
             os._exit(1)
 
     def watch(self) -> None:
-        """Look in the background, five times a second."""
+        """Check in the background, five times a second."""
         threading.Thread(target=self._look, name="parent-watch", daemon=True).start()
 
     def _look(self) -> None:

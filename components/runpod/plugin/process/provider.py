@@ -1,4 +1,4 @@
-"""The provider as the engine's SDK wants it: routes each request to its kind of resource, in a thread."""
+"""The provider: dispatches each engine request to its resource handler, in a thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from components.runpod.intents import Intents
 from components.runpod.plugin.base import settings as config
 from components.runpod.plugin.base.account_check import AccountCheck
 from components.runpod.plugin.base.property_codec import Values, decode, encode
-from components.runpod.plugin.base.resource import CancelToken, Changes, Operation, Reporter, ResourceHandler, token_of
+from components.runpod.plugin.base.resource import (
+    CancelToken,
+    Changes,
+    ProviderOperation,
+    Reporter,
+    ResourceHandler,
+    token_of,
+)
 from components.runpod.plugin.base.settings import ProviderSettings
 from components.runpod.plugin.invokes.functions import invoke
 from components.runpod.plugin.process.dependencies import NO_CHOICES, REAL_TIME, Clocks, OperatorChoices
@@ -32,7 +39,7 @@ _SCHEMA = Path(__file__).parents[2] / "schema.json"
 
 
 class RunPodProvider(sdk.Provider):
-    """Holds what lives as long as the plugin process."""
+    """The provider and its state for the lifetime of the plugin process."""
 
     def __init__(
         self,
@@ -56,7 +63,7 @@ class RunPodProvider(sdk.Provider):
         self._ids: dict[str, frozenset[str]] = {}
         self._born: set[str] = set()
         self._ended: set[str] = set()
-        # Waiting for one pod must not hold up the others; the default pool is as small as the machine.
+        # Waiting for one pod must not block the others; the default pool depends on the number of CPUs.
         self._threads = ThreadPoolExecutor(max_workers=32, thread_name_prefix="runpod")
 
     async def get_schema(self, request: sdk.GetSchemaRequest) -> sdk.GetSchemaResponse:  # noqa: ARG002
@@ -64,7 +71,7 @@ class RunPodProvider(sdk.Provider):
         return sdk.GetSchemaResponse(await self._run("", partial(_SCHEMA.read_text, encoding="utf-8")))
 
     async def check_config(self, request: sdk.CheckRequest) -> sdk.CheckResponse:
-        """Check the configuration; the key is a secret from here on, however it was handed in."""
+        """Check the configuration; the key becomes a secret."""
         news = decode(request.new_inputs)
         failures = [sdk.CheckFailure(name, reason) for name, reason in config.failures(news.values)]
         return sdk.CheckResponse(encode(news.values, news.secrets | {"apiKey"}), failures)
@@ -77,12 +84,12 @@ class RunPodProvider(sdk.Provider):
         return sdk.DiffResponse(changes=None)
 
     async def configure(self, request: sdk.ConfigureRequest) -> sdk.ConfigureResponse:
-        """Take the configuration."""
+        """Apply the configuration."""
         self._settings = ProviderSettings.parse(decode(request.args).values)
         return sdk.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
     async def invoke(self, request: sdk.InvokeRequest) -> sdk.InvokeResponse:
-        """Answer a function."""
+        """Call a function."""
         work = partial(invoke, self._operation(""), request.tok, decode(request.args).values)
         return sdk.InvokeResponse(encode(await self._run("", work), ()))
 
@@ -105,7 +112,7 @@ class RunPodProvider(sdk.Provider):
         return _diff_response(kind, await self._run(request.urn, decide))
 
     async def create(self, request: sdk.CreateRequest) -> sdk.CreateResponse:
-        """Make a resource, or say what is known of it beforehand."""
+        """Create a resource, or return the known outputs in a preview."""
         kind, news = _kind(request.urn), decode(request.properties)
         secrets = kind.secrets | news.secrets
         if request.preview:
@@ -116,7 +123,7 @@ class RunPodProvider(sdk.Provider):
         return sdk.CreateResponse(resource_id, encode(outputs, secrets))
 
     async def read(self, request: sdk.ReadRequest) -> sdk.ReadResponse:
-        """Tell the truth about a resource."""
+        """Read a resource from RunPod."""
         await self._known(request.urn, request.resource_id)
         kind, state, inputs = _kind(request.urn), decode(request.properties), decode(request.inputs)
         secrets = kind.secrets | inputs.secrets
@@ -127,7 +134,7 @@ class RunPodProvider(sdk.Provider):
         return sdk.ReadResponse(request.resource_id, encode(found.outputs, secrets), encode(found.inputs, secrets))
 
     async def update(self, request: sdk.UpdateRequest) -> sdk.UpdateResponse:
-        """Change a resource in place, or say what is known of it beforehand."""
+        """Update a resource in place, or return the known outputs in a preview."""
         await self._known(request.urn, request.resource_id)
         kind, state, news = _kind(request.urn), decode(request.olds), decode(request.news)
         secrets = kind.secrets | news.secrets
@@ -140,10 +147,10 @@ class RunPodProvider(sdk.Provider):
         return sdk.UpdateResponse(encode(outputs, secrets))
 
     async def delete(self, request: sdk.DeleteRequest) -> None:
-        """End a resource."""
+        """Delete a resource."""
         if request.resource_id in self._born:
-            # A targeted replacement that took up the very resource it was to replace: the new one is this one.
-            self._reporter.warning(f"{request.resource_id} was taken up again by this update, so it is kept")
+            # A targeted replacement adopted the resource that it was to replace, so both are the same.
+            self._reporter.warning(f"{request.resource_id} was adopted by this update, so it is kept")
             return
         work = partial(
             _kind(request.urn).delete,
@@ -155,19 +162,19 @@ class RunPodProvider(sdk.Provider):
         self._ended.add(request.resource_id)
 
     async def _known(self, urn: str, resource_id: str) -> None:
-        """Note that the engine's state holds this resource."""
+        """Record that the engine's state contains this resource."""
         self._ids[urn] = self._ids.get(urn, frozenset()) | {resource_id}
         await self._run(urn, partial(self._intents.seen_in_state, resource_id))
 
-    def _make(self, kind: ResourceHandler, operation: Operation, inputs: Values) -> tuple[str, Values]:
-        """Create, knowing what the state holds already where that can be known."""
+    def _make(self, kind: ResourceHandler, operation: ProviderOperation, inputs: Values) -> tuple[str, Values]:
+        """Create with the ids in the state, if the state can be read."""
         saved = self._checkpoint.ids(operation.urn)
         if saved is not None:
             operation = replace(operation, ids_in_state=operation.ids_in_state | saved, state_was_read=True)
         return kind.create(operation, inputs)
 
-    def _operation(self, urn: str, timeout: float = 0.0) -> Operation:
-        return Operation(
+    def _operation(self, urn: str, timeout: float = 0.0) -> ProviderOperation:
+        return ProviderOperation(
             urn=urn,
             settings=self._settings,
             client=self._connected,
@@ -186,12 +193,12 @@ class RunPodProvider(sdk.Provider):
         )
 
     def _ids_of_stack(self, urn: str) -> frozenset[str]:
-        """Return what the state holds now or, where nobody can read it, what the engine has asked about."""
+        """Return the ids in the current state or, if it cannot be read, those in the engine's requests."""
         saved = self._checkpoint.every_id(urn)
         return self._asked() if saved is None else saved
 
     def _saved_ids(self, urn: str) -> frozenset[str] | None:
-        """Return what the state holds: as its file says now or, elsewhere, as it was told at the start, and since."""
+        """Return the ids in the state: from its file, or else as reported at the start and since."""
         saved, told = self._checkpoint.every_id(urn), self._checkpoint.told.ids
         return saved if saved is not None or told is None else told | self._asked()
 

@@ -1,4 +1,4 @@
-"""The gRPC server: the SDK's, with errors a person can read, partial state, and an end on cancel."""
+"""The SDK's gRPC server with readable errors, partial state, and cancellation."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Servicer(ProviderServicer):
-    """Every request of the engine comes through here."""
+    """Serves all engine requests."""
 
     def __init__(self, provider: RunPodProvider, engine: str) -> None:
         super().__init__([engine], VERSION, provider, engine)
         self._runpod = provider
 
     async def Cancel(self, request: empty_pb2.Empty, context: Context) -> empty_pb2.Empty:  # noqa: ARG002, N802
-        """Stop waiting: what exists by now is reported to the engine by the calls it interrupts."""
+        """End all waits; the interrupted calls report the existing resources to the engine."""
         self._runpod.stop.request()
         return empty_pb2.Empty()
 
     async def Invoke(self, request: provider_pb2.InvokeRequest, context: Context) -> Any:  # noqa: ANN401, N802
-        """Answer a function."""
+        """Call a function."""
         return await _translate_errors(super().Invoke(request, context), context)
 
     async def Check(self, request: provider_pb2.CheckRequest, context: Context) -> Any:  # noqa: ANN401, N802
@@ -84,7 +84,7 @@ async def serve(provider: RunPodProvider, engine: str) -> None:
 
 
 async def _translate_errors(work: Awaitable[Answer], context: Context, urn: str = "") -> Answer:
-    """Await the work, and turn its errors into what the engine shows."""
+    """Await the work, and convert its errors to gRPC errors."""
     try:
         return await work
     except NotReadyError as error:
@@ -94,12 +94,12 @@ async def _translate_errors(work: Awaitable[Answer], context: Context, urn: str 
     except (asyncio.CancelledError, grpc.aio.AbortError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold an input and so a secret
-        await context.abort(grpc.StatusCode.INTERNAL, f"fault in the runpod provider: {_where(error)}")
+        await context.abort(grpc.StatusCode.INTERNAL, f"internal error in the runpod provider: {_where(error)}")
     raise AssertionError("abort raises")
 
 
 def _partial(error: NotReadyError, urn: str) -> Any:  # noqa: ANN401 - a status in the form grpc wants
-    """Return the status by which the engine records a resource that exists but is not ready."""
+    """Return the gRPC status with which the engine records a partially created resource."""
     kind = HANDLERS[token_of(urn)]
     inputs = {name: value for name, value in error.outputs.items() if name in kind.defaults}
     detail = provider_pb2.ErrorResourceInitFailed(

@@ -7,7 +7,14 @@ from components.runpod.api.errors import NotFoundError
 from components.runpod.marker import Marker, new_marker, parse, split_name
 from components.runpod.plugin.base import validation
 from components.runpod.plugin.base.property_codec import Values, differs
-from components.runpod.plugin.base.resource import REQUIRED, Changes, Failure, Operation, ReadResult, ResourceHandler
+from components.runpod.plugin.base.resource import (
+    REQUIRED,
+    Changes,
+    Failure,
+    ProviderOperation,
+    ReadResult,
+    ResourceHandler,
+)
 
 
 class AccountSshKeyHandler(ResourceHandler):
@@ -17,27 +24,27 @@ class AccountSshKeyHandler(ResourceHandler):
     defaults = {"name": REQUIRED, "publicKey": REQUIRED, "guard": REQUIRED}  # noqa: RUF012 - never changed
     outputs = ("keyId", "marker")
 
-    def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:  # noqa: ARG002
-        """Check the inputs; a key's own comment gives way to ours."""
+    def validate(self, operation: ProviderOperation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:  # noqa: ARG002
+        """Check the inputs; the marker replaces the key's own comment."""
         rules = {"name": validation.name, "guard": validation.text, "publicKey": validation.public_key}
         wrong = validation.apply(rules, inputs)
         return (inputs if wrong else {**inputs, "publicKey": _bare(inputs["publicKey"])}), wrong
 
     def diff(self, state: Values, inputs: Values) -> Changes:
-        """Compare; another key takes the place of the present one in the same entry."""
+        """Compare; a changed key replaces the current one in the same entry."""
         replaces = tuple(name for name in ("name", "guard") if differs(state, inputs, name))
         return Changes(("publicKey",) if differs(state, inputs, "publicKey") else (), replaces)
 
-    def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
-        """Add the entry; one that an interrupted run left for this resource gives way to it."""
-        operation.account.mark(operation.client(), inputs["guard"], operation.reporter.warning)
+    def create(self, operation: ProviderOperation, inputs: Values) -> tuple[str, Values]:
+        """Add the entry; it replaces a leftover of an interrupted run."""
+        operation.account.ensure_marker(operation.client(), inputs["guard"], operation.reporter.warning)
         marker = new_marker(inputs["guard"], operation.urn)
         key_id = marker.name(inputs["name"])
         account_keys.upsert(operation.client(), f"{inputs['publicKey']} {key_id}", operation.sleep)
         return key_id, _outputs(inputs, key_id, marker)
 
-    def read(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> ReadResult | None:
-        """Return what is really there."""
+    def read(self, operation: ProviderOperation, resource_id: str, state: Values, inputs: Values) -> ReadResult | None:
+        """Return the actual entry."""
         try:
             line = account_keys.find(operation.client(), resource_id)
         except NotFoundError:
@@ -49,13 +56,13 @@ class AccountSshKeyHandler(ResourceHandler):
         seen = {**known, "name": base, "publicKey": _bare(line)}
         return ReadResult(seen, _outputs(seen, resource_id, marker))
 
-    def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:  # noqa: ARG002
-        """Put the other key in the place of the present one."""
+    def update(self, operation: ProviderOperation, resource_id: str, state: Values, inputs: Values) -> Values:  # noqa: ARG002
+        """Replace the key in the entry."""
         account_keys.upsert(operation.client(), f"{inputs['publicKey']} {resource_id}", operation.sleep)
         return _outputs(inputs, resource_id, split_name(resource_id)[1])
 
-    def delete(self, operation: Operation, resource_id: str, state: Values) -> None:  # noqa: ARG002
-        """Take the entry out, and look again whether it stayed out."""
+    def delete(self, operation: ProviderOperation, resource_id: str, state: Values) -> None:  # noqa: ARG002
+        """Remove the entry, and verify that it stays removed."""
         account_keys.remove(operation.client(), resource_id, operation.sleep)
 
 

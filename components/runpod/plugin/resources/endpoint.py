@@ -10,7 +10,7 @@ from components.runpod.api.models_serverless import Endpoint
 from components.runpod.placement import Candidate
 from components.runpod.plugin.base import validation
 from components.runpod.plugin.base.property_codec import Values
-from components.runpod.plugin.base.resource import REQUIRED, Changes, Failure, Operation
+from components.runpod.plugin.base.resource import REQUIRED, Changes, Failure, ProviderOperation
 from components.runpod.plugin.lifecycle import deletion_targets
 from components.runpod.plugin.resources.named_resource import NamedResourceHandler, changed_members
 from components.runpod.plugin.serverless import container, endpoint_spec
@@ -18,7 +18,7 @@ from components.runpod.plugin.volumes import unused_tag
 
 
 class EndpointHandler(NamedResourceHandler[Endpoint]):
-    """A serverless endpoint: workers that come and go with the requests."""
+    """A serverless endpoint, whose workers scale with the requests."""
 
     token = "runpod:index:Endpoint"  # noqa: S105 - a resource type
     what = "serverless endpoint"
@@ -49,17 +49,17 @@ class EndpointHandler(NamedResourceHandler[Endpoint]):
         "networkVolumeId": "",
         "drainTimeoutSeconds": 300,
     }
-    outputs = ("endpointId", "urls", "physicalName", "marker", "twins")
+    outputs = ("endpointId", "urls", "physicalName", "marker", "duplicates")
     secrets = frozenset({"env"})
     replacing = frozenset({"guard", "type", "computeType"})
 
-    def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:  # noqa: ARG002
+    def validate(self, operation: ProviderOperation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:  # noqa: ARG002
         """Check the inputs, one by one and then together."""
         wrong = validation.apply(endpoint_spec.RULES, inputs) or endpoint_spec.contradictions(inputs)
         return (inputs if wrong else endpoint_spec.canonical(inputs)), wrong
 
     def diff(self, state: Values, inputs: Values) -> Changes:
-        """Compare; what a template gave is not drift, and settings that do not apply make no difference."""
+        """Compare; settings from a template and settings that do not apply are not drift."""
         changes, silent = super().diff(state, inputs), endpoint_spec.silent(inputs)
         return Changes(tuple(name for name in changes.updates if name not in silent), changes.replaces)
 
@@ -68,13 +68,13 @@ class EndpointHandler(NamedResourceHandler[Endpoint]):
         return client.endpoints
 
     def target(self, client: Client, resource_id: str, state: Values) -> deletion_targets.Target:
-        """Return an endpoint as something to end, its workers first."""
+        """Return an endpoint as a deletion target; its workers stop first."""
         return deletion_targets.endpoint(
             client, resource_id, float(state.get("drainTimeoutSeconds", deletion_targets.DRAIN_SECONDS))
         )
 
     def body(self, inputs: Values, name: str, candidate: Candidate) -> dict[str, Any]:  # noqa: ARG002
-        """Return the request that makes the endpoint."""
+        """Return the request that creates the endpoint."""
         settings = container.body(inputs)
         if inputs["templateId"]:
             settings = {**endpoint_spec.own_settings(inputs, settings), "templateId": inputs["templateId"]}
@@ -90,7 +90,7 @@ class EndpointHandler(NamedResourceHandler[Endpoint]):
         return {**settings, **members, **changed_members(live, {"name": name})}
 
     def observe(self, live: Endpoint, inputs: Values) -> Values:
-        """Return what is seen of an endpoint."""
+        """Return the observed properties of an endpoint."""
         return {
             **container.observe(live, inputs),
             **endpoint_spec.observe(live, inputs),
@@ -98,14 +98,14 @@ class EndpointHandler(NamedResourceHandler[Endpoint]):
             "urls": live.urls,
         }
 
-    def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
-        """Make the endpoint; its workers may write to the volume from then on."""
+    def create(self, operation: ProviderOperation, inputs: Values) -> tuple[str, Values]:
+        """Create the endpoint; its workers may write to the volume from then on."""
         if inputs["networkVolumeId"]:
             unused_tag.mark_used(operation.client(), inputs["networkVolumeId"])
         return super().create(operation, inputs)
 
-    def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:
-        """Change what differs; another template is applied once, what the program itself says goes over it."""
+    def update(self, operation: ProviderOperation, resource_id: str, state: Values, inputs: Values) -> Values:
+        """Update the differences; a new template is applied once, and the program's own settings override it."""
         if inputs["templateId"] and state.get("templateId") != inputs["templateId"]:
             settings = endpoint_spec.own_settings(inputs, container.body(inputs))
             body = {**settings, "templateId": inputs["templateId"]}

@@ -1,4 +1,4 @@
-"""What every kind has in common that carries the marker in its name and needs no wait until it is ready."""
+"""Base class of resources with the marker in their name that are ready immediately."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from components.runpod.api.errors import NotFoundError
 from components.runpod.marker import Marker, marker_of, parse, split_name
 from components.runpod.placement import NO_PLACEMENT, Candidate
 from components.runpod.plugin.base.property_codec import Values, differs
-from components.runpod.plugin.base.resource import REQUIRED, Changes, Operation, ReadResult, ResourceHandler
+from components.runpod.plugin.base.resource import REQUIRED, Changes, ProviderOperation, ReadResult, ResourceHandler
 from components.runpod.plugin.lifecycle import deletion
 from components.runpod.plugin.lifecycle import duplicates as duplicate_report
 from components.runpod.plugin.lifecycle.creation import Creation, ResourceOps
@@ -24,7 +24,7 @@ from components.runpod.plugin.lifecycle.deletion_targets import Target
 
 
 class HasName(Protocol):
-    """What these things have."""
+    """A resource with an id and a name."""
 
     @property
     def id(self) -> str:
@@ -39,50 +39,50 @@ Live = TypeVar("Live", bound=Any)
 
 
 class NamedResourceHandler(ResourceHandler, Generic[Live]):
-    """A kind whose resources are one entry of a collection of the API."""
+    """Handler of resources in one collection of the API."""
 
     what: ClassVar[str]
     id_output: ClassVar[str]
-    """Output that repeats the id; unknown until created, unlike the id itself."""
+    """Output with the id; unlike the id itself, it is unknown before the creation."""
     replacing: ClassVar[frozenset[str]]
-    """Inputs whose change needs another resource."""
+    """Inputs whose change replaces the resource."""
     ends_duplicates: ClassVar[bool] = True
-    """Whether an update ends what carries the marker of one that the state holds."""
-    duplicates_end: ClassVar[str] = "`pulumi up` ends it"
-    """What becomes of such a duplicate."""
+    """Whether an update deletes duplicates."""
+    duplicates_end: ClassVar[str] = "`pulumi up` deletes it"
+    """How a duplicate is handled, for messages."""
     inert: ClassVar[frozenset[str]] = frozenset()
-    """Inputs whose change alone changes nothing at RunPod."""
+    """Inputs whose change does not affect RunPod."""
 
     @abstractmethod
     def collection(self, client: Client) -> Collection[Live]:
-        """Return where they are."""
+        """Return the API collection."""
 
     @abstractmethod
     def target(self, client: Client, resource_id: str, state: Values) -> Target:
-        """Return one of them as something to end."""
+        """Return a resource as a deletion target."""
 
     @abstractmethod
     def body(self, inputs: Values, name: str, candidate: Candidate) -> dict[str, Any]:
-        """Return the request that makes one."""
+        """Return the request that creates one."""
 
     @abstractmethod
     def patch(self, live: Live, inputs: Values, name: str) -> dict[str, Any]:
-        """Return the members to change; an empty request means that there is nothing to change in place."""
+        """Return the members to change; empty when there is nothing to change in place."""
 
     @abstractmethod
     def observe(self, live: Live, inputs: Values) -> Values:
-        """Return the inputs as they are seen, and the outputs; what cannot be seen is as it was declared."""
+        """Return the observed inputs and the outputs; inputs that cannot be observed are returned as declared."""
 
-    def candidates(self, operation: Operation, inputs: Values) -> list[Candidate]:  # noqa: ARG002 - for kinds with a place
-        """Return where to try."""
+    def candidates(self, operation: ProviderOperation, inputs: Values) -> list[Candidate]:  # noqa: ARG002 - for kinds with a place
+        """Return the candidates for a placement."""
         return [NO_PLACEMENT]
 
     def matches(self, live: Live, inputs: Values, marker: Marker) -> bool:
-        """Say whether what an interrupted run left is what the program asks for now."""
+        """Return whether a leftover of an interrupted run matches the inputs."""
         return not self.diff(self._outputs(live, inputs, marker), inputs)
 
     def diff(self, state: Values, inputs: Values) -> Changes:
-        """Compare what is there with what is wanted."""
+        """Compare the state with the inputs."""
         changed = [name for name in self.defaults if differs(state, inputs, name)]
         noted = (duplicate_report.OUTPUT,) if duplicate_report.noted(state) else ()
         return Changes(
@@ -91,20 +91,20 @@ class NamedResourceHandler(ResourceHandler, Generic[Live]):
         )
 
     def preview_update(self, state: Values, inputs: Values) -> Values:
-        """Return what is known after the update."""
+        """Return the outputs that are known before the update."""
         renamed = {"physicalName": UNKNOWN} if differs(state, inputs, "name") else {}
         return {**state, **inputs, **renamed, duplicate_report.OUTPUT: []}
 
-    def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
-        """Make it, or take up what an interrupted run has made."""
+    def create(self, operation: ProviderOperation, inputs: Values) -> tuple[str, Values]:
+        """Create the resource, or adopt a leftover of an interrupted run."""
         client = operation.client()
-        operation.account.mark(client, inputs["guard"], operation.reporter.warning)
+        operation.account.ensure_marker(client, inputs["guard"], operation.reporter.warning)
         creation = Creation(operation, self._ops(operation, client, inputs), inputs["guard"])
         made, marker = creation.run(partial(self.candidates, operation, inputs))
         return made.id, self._outputs(made, inputs, marker)
 
-    def read(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> ReadResult | None:
-        """Return what is really there."""
+    def read(self, operation: ProviderOperation, resource_id: str, state: Values, inputs: Values) -> ReadResult | None:
+        """Return the actual resource."""
         client = operation.client()
         try:
             live = self.collection(client).get(resource_id)
@@ -121,8 +121,8 @@ class NamedResourceHandler(ResourceHandler, Generic[Live]):
         )
         return ReadResult({name: observed[name] for name in self.defaults if name in observed}, observed)
 
-    def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:
-        """Change what differs from what is there."""
+    def update(self, operation: ProviderOperation, resource_id: str, state: Values, inputs: Values) -> Values:
+        """Update the differences."""
         collection = self.collection(operation.client())
         live = collection.get(resource_id)
         marker = _marker(state, live)
@@ -131,26 +131,28 @@ class NamedResourceHandler(ResourceHandler, Generic[Live]):
             self._handle_duplicates(operation, live.id, marker)
         return self._outputs(collection.update(resource_id, body) if body else live, inputs, marker)
 
-    def delete(self, operation: Operation, resource_id: str, state: Values) -> None:
-        """End it and look until it is gone."""
+    def delete(self, operation: ProviderOperation, resource_id: str, state: Values) -> None:
+        """Delete it and wait until it is deleted."""
         deletion.delete(operation, self.proven(operation, self.target(operation.client(), resource_id, state), state))
 
-    def proven(self, operation: Operation, target: Target, state: Values) -> Target:
-        """Return a target whose end is believed in the right account alone."""
+    def proven(self, operation: ProviderOperation, target: Target, state: Values) -> Target:
+        """Return a target whose deletion counts only in the right account."""
         marker, what = parse(str(state.get("marker", ""))), f"{target.what} {target.id}"
         return replace(target, prove=lambda: operation.account.check(operation.client(), marker, what))
 
-    def _duplicates(self, operation: Operation, client: Client, own_id: str, marker: Marker | None) -> list[Live]:
+    def _duplicates(
+        self, operation: ProviderOperation, client: Client, own_id: str, marker: Marker | None
+    ) -> list[Live]:
         things = self.collection(client).all() if marker else []
         return duplicate_report.find(operation, own_id, marker, things, lambda thing: marker_of(thing.name))
 
-    def _handle_duplicates(self, operation: Operation, own_id: str, marker: Marker | None) -> None:
+    def _handle_duplicates(self, operation: ProviderOperation, own_id: str, marker: Marker | None) -> None:
         client = operation.client()
         for duplicate in self._duplicates(operation, client, own_id, marker) if self.ends_duplicates else ():
             operation.reporter.warning(f"{self.what} {duplicate.id} is a duplicate of {own_id}; deleting it")
             deletion.delete(operation, self.target(client, duplicate.id, {}))
 
-    def _ops(self, operation: Operation, client: Client, inputs: Values) -> ResourceOps[Live]:
+    def _ops(self, operation: ProviderOperation, client: Client, inputs: Values) -> ResourceOps[Live]:
         def matches(live: Live) -> bool:
             marker = marker_of(live.name)
             return marker is not None and self.matches(live, inputs, marker)
@@ -168,7 +170,7 @@ class NamedResourceHandler(ResourceHandler, Generic[Live]):
         )
 
     def shown(self, live: Live) -> Live:
-        """Return it as the state holds it."""
+        """Return it in the form of the state."""
         return live
 
     def _outputs(self, live: Live, inputs: Values, marker: Marker | None, duplicate_ids: Sequence[str] = ()) -> Values:
@@ -190,10 +192,10 @@ class NamedResourceHandler(ResourceHandler, Generic[Live]):
 
 
 def changed_members(live: object, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the members of `wanted` that are another in `live`, which has attributes of the same names."""
+    """Return the members of `wanted` that differ from the attributes of the same names in `live`."""
     return {member: value for member, value in wanted.items() if value != getattr(live, member)}
 
 
 def _marker(state: Values, live: HasName) -> Marker | None:
-    """Return the marker it should carry; what it carries can have been changed by others."""
+    """Return the marker it should have; others can have changed its actual marker."""
     return parse(str(state.get("marker", ""))) or marker_of(live.name)

@@ -19,7 +19,7 @@ from components.runpod.plugin.base.resource import (
     Changes,
     Failure,
     NotReadyError,
-    Operation,
+    ProviderOperation,
     ReadResult,
     ResourceHandler,
 )
@@ -28,12 +28,12 @@ from components.runpod.plugin.lifecycle import deletion, deletion_targets, dupli
 from components.runpod.plugin.lifecycle.creation import Creation, ResourceOps
 from components.runpod.plugin.pods import gpu_watch, pod_env, pod_inputs, pod_state
 from components.runpod.plugin.pods.pod_spec import STOPPED, PodSpec
-from components.runpod.plugin.pods.readiness import Readiness
+from components.runpod.plugin.pods.readiness import PodReadiness
 from components.runpod.plugin.volumes import sharing, unused_tag
 
 
 class PodHandler(ResourceHandler):
-    """A pod with GPUs, or with CPUs alone."""
+    """A pod with GPUs, or a CPU pod."""
 
     token = "runpod:index:Pod"  # noqa: S105 - a resource type
     defaults = pod_inputs.DEFAULTS
@@ -50,13 +50,13 @@ class PodHandler(ResourceHandler):
         "physicalName",
         "cudaVersion",
         "gpusMissingSince",
-        "twins",
+        "duplicates",
         "marker",
     )
     secrets = frozenset({"env"})
 
-    def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:
-        """Check every input; ask the live catalogue only where a placement may be coming."""
+    def validate(self, operation: ProviderOperation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:
+        """Check every input; query the live catalogue only when a placement is possible."""
         wrong = validation.apply(pod_inputs.RULES, inputs)
         wrong += validation.compute(operation, olds, inputs) if not wrong else []
         if not wrong and inputs["networkVolumeId"] and inputs["cloudType"] != "SECURE":
@@ -68,11 +68,11 @@ class PodHandler(ResourceHandler):
         return inputs, wrong
 
     def diff(self, state: Values, inputs: Values) -> Changes:
-        """Compare what runs with what is wanted."""
+        """Compare the running pod with the inputs."""
         return pod_state.diff(state, inputs)
 
-    def decide(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Changes:
-        """Compare, tell what waits, and look whether a pod without its GPUs has to give way."""
+    def decide(self, operation: ProviderOperation, resource_id: str, state: Values, inputs: Values) -> Changes:
+        """Compare, report deferred changes, and check whether a pod without its GPUs must be replaced."""
         changes = self.diff(state, inputs)
         if not changes.replaces and gpu_watch.is_lost(operation, resource_id, state):
             changes = Changes(changes.updates, ("gpuCount",))
@@ -80,22 +80,22 @@ class PodHandler(ResourceHandler):
         if later and not changes.replaces and not set(changes.updates) & pod_state.RESETTING:
             operation.reporter.info(
                 f"pod {resource_id}: {', '.join(later)} changed; the new value takes effect with the next change "
-                "that restarts the pod, nothing restarts for it now"
+                "that restarts the pod"
             )
         return changes
 
     def preview_update(self, state: Values, inputs: Values) -> Values:
-        """Return what is known; a reset gives the pod other public ports, and a stopped one has no price."""
+        """Return the known outputs; a reset changes the public ports, and a stopped pod has no price."""
         changed = set(pod_state.diff(state, inputs).updates)
         moving = ("sshHost", "sshPort", "urls", "status") if changed & pod_state.RESETTING else ()
         renamed = ("physicalName",) if "name" in changed else ()
         priced = ("costPerHr",) if "status" in changed else ()
         return {**state, **inputs, **dict.fromkeys((*moving, *renamed, *priced), UNKNOWN), duplicates.OUTPUT: []}
 
-    def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:
-        """Place the pod and wait until it is ready."""
+    def create(self, operation: ProviderOperation, inputs: Values) -> tuple[str, Values]:
+        """Create the pod and wait until it is ready."""
         spec, client = PodSpec.parse(inputs), operation.client()
-        operation.account.mark(client, spec.guard, operation.reporter.warning)
+        operation.account.ensure_marker(client, spec.guard, operation.reporter.warning)
         sharing.refuse(client, spec.volume_id, spec.guard)
         creation = Creation(operation, _ops(operation, client, spec), spec.guard)
         volume = unused_tag.VolumeUse(client, spec.volume_id)
@@ -113,8 +113,8 @@ class PodHandler(ResourceHandler):
         operation.reporter.info(f"pod {pod.id}: {got} in {pod.data_center_id or '?'}")
         return pod.id, _ready(operation, client, inputs, pod, marker)
 
-    def read(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> ReadResult | None:
-        """Return what really runs."""
+    def read(self, operation: ProviderOperation, resource_id: str, state: Values, inputs: Values) -> ReadResult | None:
+        """Return the actual pod."""
         client = operation.client()
         declared_marker = parse(str(state.get("marker", "")))
         try:
@@ -128,7 +128,7 @@ class PodHandler(ResourceHandler):
         marker = _marker(state, live)
         others = _duplicates(operation, client, live.id, marker)
         ours = [one for one in others if duplicates.is_ours(operation, live, one, marker)]
-        found = duplicates.report(operation, "pod", live.id, ours, "it bills; `pulumi up` ends it")
+        found = duplicates.report(operation, "pod", live.id, ours, "it is billed; `pulumi up` deletes it")
         for copy in others:
             if copy not in ours:
                 operation.reporter.warning(_copied(copy, live.id))
@@ -137,8 +137,8 @@ class PodHandler(ResourceHandler):
         beside = {gpu_watch.OUTPUT: gpu_watch.since(operation, live, state), duplicates.OUTPUT: found}
         return ReadResult(declared, pod_state.observe(live, declared, marker, operation.settings, beside))
 
-    def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:
-        """Change what API v2 can change in place, start what was stopped, and wait until it is ready again."""
+    def update(self, operation: ProviderOperation, resource_id: str, state: Values, inputs: Values) -> Values:
+        """Update the pod in place, start it if it was stopped, and wait until it is ready."""
         spec, client = PodSpec.parse(inputs), operation.client()
         before = client.get_pod(resource_id)
         marker = _marker(state, before)
@@ -155,14 +155,14 @@ class PodHandler(ResourceHandler):
         reset = bool(set(body) - {"name"})
         return _ready(operation, client, inputs, live, marker, before if reset else None)
 
-    def delete(self, operation: Operation, resource_id: str, state: Values) -> None:
-        """End the pod and look until it is gone."""
+    def delete(self, operation: ProviderOperation, resource_id: str, state: Values) -> None:
+        """Delete the pod and wait until it is deleted."""
         client, marker = operation.client(), parse(str(state.get("marker", "")))
         prove = partial(operation.account.check, client, marker, f"pod {resource_id}")
         deletion.delete(operation, replace(deletion_targets.pod(client, resource_id), prove=prove))
 
 
-def _ops(operation: Operation, client: Client, spec: PodSpec) -> ResourceOps[Pod]:
+def _ops(operation: ProviderOperation, client: Client, spec: PodSpec) -> ResourceOps[Pod]:
     expected = new_marker(spec.guard, operation.urn)
     return ResourceOps(
         what="pod",
@@ -175,7 +175,7 @@ def _ops(operation: Operation, client: Client, spec: PodSpec) -> ResourceOps[Pod
 
 
 def _candidates(client: Client, spec: PodSpec) -> list[Candidate]:
-    """Return where to try; a volume leaves no choice of data centre."""
+    """Return the candidates; with a volume only its data centre is possible."""
     if not spec.volume_id:
         return pod_candidates(spec.computes, spec.data_centers)
     center = client.get_network_volume(spec.volume_id).data_center
@@ -188,24 +188,24 @@ def _candidates(client: Client, spec: PodSpec) -> list[Candidate]:
     return pod_candidates(spec.computes, [center])
 
 
-def _moves(operation: Operation, volume_id: str) -> str:
+def _moves(operation: ProviderOperation, volume_id: str) -> str:
     requirement = operation.stack_files.volume(operation.urn)
     if requirement and requirement.keep:
         return (
             f"The network volume {volume_id} is new and empty. Because of volume.keep it moves to another data centre "
-            f"only when volume.replace names it: set volume.replace: {volume_id} and run the same command again."
+            f"only if allowed: set volume.replace: {volume_id} and run the same command again."
         )
     return (
-        f"The network volume {volume_id} is new and empty, so it does not have to stay there: run the same command "
-        "again, and it moves to another data centre that has one of them in stock."
+        f"The network volume {volume_id} is new and empty: run the same command again, and it moves to another "
+        "data centre with one of these GPUs in stock."
     )
 
 
 def _ready(
-    operation: Operation, client: Client, inputs: Values, pod: Pod, marker: Marker, before: Pod | None = None
+    operation: ProviderOperation, client: Client, inputs: Values, pod: Pod, marker: Marker, before: Pod | None = None
 ) -> Values:
-    """Wait for the pod; whatever goes wrong from here on, the engine must learn that it exists, and how it is."""
-    readiness = Readiness(operation, client, PodSpec.parse(inputs))
+    """Wait for the pod; after any error, the engine records that the pod exists."""
+    readiness = PodReadiness(operation, client, PodSpec.parse(inputs))
     try:
         live = readiness.wait(pod.id, before)
     except RunPodError as error:
@@ -220,30 +220,30 @@ def _start(client: Client, live: Pod) -> Pod:
     try:
         return client.act_on_pod(live.id, "start")
     except ConflictError:
-        return client.get_pod(live.id)  # Somebody else, or our own lost call, has started it already.
+        return client.get_pod(live.id)  # Another caller, or an own call with a lost answer, has started it already.
     except BadRequestError as refused:
         raise RunPodError(
             f"pod {live.id} cannot be started again: {refused.detail}. A stopped pod keeps its machine but not its "
-            "GPUs; with whenStopped: replace it is placed anew (a network volume stays)."
+            "GPUs; with whenStopped: replace it is replaced (a network volume stays)."
         ) from refused
 
 
 def _marker(state: Values, live: Pod) -> Marker:
-    """Return the marker the pod should carry; what it carries can have been changed by others."""
+    """Return the marker the pod should have; others can have changed its actual marker."""
     return parse(str(state.get("marker", ""))) or marker_of(live.name, live.env) or Marker("0" * 10, "0" * 8, "0" * 8)
 
 
-def _duplicates(operation: Operation, client: Client, own_id: str, marker: Marker) -> list[Pod]:
+def _duplicates(operation: ProviderOperation, client: Client, own_id: str, marker: Marker) -> list[Pod]:
     remaining = [pod for pod in client.list_pods() if pod.status != "TERMINATED"]
     return duplicates.find(operation, own_id, marker, remaining, lambda pod: marker_of(pod.name, pod.env))
 
 
 def _copied(copy: Pod, own_id: str) -> str:
-    """Return what is said of a pod that nothing shows to be made by this stack: somebody may work with it."""
+    """Return the message about a pod that this stack did not provably create; another person may use it."""
     return (
-        f"pod {copy.id} carries the mark of {own_id} and was not made by this stack, as one copied in RunPod's console "
-        f"is not: it bills ${copy.cost:.2f}/h (${24 * copy.cost:.2f}/day) and is left alone. If nobody needs it, "
-        f"`make sweep IDS={copy.id}` ends it"
+        f"pod {copy.id} has the marker of {own_id} and was not created by this stack, but perhaps copied in RunPod's "
+        f"console: it costs ${copy.cost:.2f}/h (${24 * copy.cost:.2f}/day) and is not deleted. If it is not needed, "
+        f"`make sweep IDS={copy.id}` deletes it"
     )
 
 
@@ -252,7 +252,7 @@ def _plain_defaults() -> Values:
 
 
 def _imported(live: Pod, marker: Marker) -> Values:
-    """Return inputs for a pod that the program does not describe yet."""
+    """Return inputs for an imported pod."""
     gpus, cpus = [live.gpu.id] if live.gpu else [], [live.cpu.id] if live.cpu else []
     return {
         **_plain_defaults(),

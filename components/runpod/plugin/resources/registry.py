@@ -1,4 +1,4 @@
-"""All kinds of resources the provider knows, by type."""
+"""The provider's resource handlers by type token."""
 
 from __future__ import annotations
 

@@ -11,18 +11,18 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from components.runpod.plugin.base import validation
 from components.runpod.plugin.base.property_codec import Values, unknown
-from components.runpod.plugin.base.resource import Changes, Failure, Operation, ResourceHandler
+from components.runpod.plugin.base.resource import Changes, Failure, ProviderOperation, ResourceHandler
 
 
 class SshKeyPairHandler(ResourceHandler):
-    """An ed25519 key pair; it lives in the state alone."""
+    """An ed25519 key pair that exists only in the state."""
 
     token = "runpod:index:SshKeyPair"  # noqa: S105 - a resource type
     defaults = {"comment": ""}  # noqa: RUF012 - read only
     outputs = ("publicKey", "privateKey")
     secrets = frozenset({"privateKey"})
 
-    def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:  # noqa: ARG002
+    def validate(self, operation: ProviderOperation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:  # noqa: ARG002
         """Check the comment."""
         return inputs, validation.apply({"comment": _one_line}, inputs)
 
@@ -31,20 +31,20 @@ class SshKeyPairHandler(ResourceHandler):
         return Changes(("comment",) if state.get("comment") != inputs["comment"] else ())
 
     def preview_update(self, state: Values, inputs: Values) -> Values:
-        """Return the same key under the new comment."""
+        """Return the same key with the new comment."""
         if unknown(inputs["comment"]):
             return {**state, **inputs, "publicKey": UNKNOWN}
         return _with_comment(state, inputs)
 
-    def create(self, operation: Operation, inputs: Values) -> tuple[str, Values]:  # noqa: ARG002
-        """Make the pair."""
+    def create(self, operation: ProviderOperation, inputs: Values) -> tuple[str, Values]:  # noqa: ARG002
+        """Generate the pair."""
         key = Ed25519PrivateKey.generate()
         private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
         state = {"publicKey": public, "privateKey": private}
         return _fingerprint(public), _with_comment(state, inputs)
 
-    def update(self, operation: Operation, resource_id: str, state: Values, inputs: Values) -> Values:  # noqa: ARG002
+    def update(self, operation: ProviderOperation, resource_id: str, state: Values, inputs: Values) -> Values:  # noqa: ARG002
         """Change the comment."""
         return _with_comment(state, inputs)
 

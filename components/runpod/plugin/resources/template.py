@@ -10,7 +10,7 @@ from components.runpod.api.models_serverless import Template
 from components.runpod.placement import Candidate
 from components.runpod.plugin.base import validation
 from components.runpod.plugin.base.property_codec import Values, unknown
-from components.runpod.plugin.base.resource import REQUIRED, Changes, Failure, Operation
+from components.runpod.plugin.base.resource import REQUIRED, Changes, Failure, ProviderOperation
 from components.runpod.plugin.lifecycle import deletion_targets
 from components.runpod.plugin.resources.named_resource import NamedResourceHandler, changed_members
 from components.runpod.plugin.serverless import container
@@ -37,19 +37,19 @@ class TemplateHandler(NamedResourceHandler[Template]):
         "category": "NVIDIA",
         "allowedCudaVersions": [],
     }
-    outputs = ("templateId", "physicalName", "marker", "twins")
+    outputs = ("templateId", "physicalName", "marker", "duplicates")
     secrets = frozenset({"env"})
     replacing = frozenset({"guard"})
 
-    def validate(self, operation: Operation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:  # noqa: ARG002
+    def validate(self, operation: ProviderOperation, olds: Values, inputs: Values) -> tuple[Values, list[Failure]]:  # noqa: ARG002
         """Check the inputs."""
         wrong = validation.apply(_RULES, inputs)
         if not wrong and inputs["isPublic"] is True and inputs["env"]:
-            wrong.append(("isPublic", "isPublic: everybody could read env; a public template has none"))
+            wrong.append(("isPublic", "isPublic: a public template must not have env, because everyone could read it"))
         return (inputs if wrong else container.canonical(inputs)), wrong
 
     def diff(self, state: Values, inputs: Values) -> Changes:
-        """Compare; a volume disk can be added and changed, and only a new template is without one."""
+        """Compare; a volume disk can be added and changed, but its removal replaces the template."""
         changes = super().diff(state, inputs)
         if "volumeInGb" in changes.updates and inputs["volumeInGb"] == 0:
             updates = tuple(name for name in changes.updates if name != "volumeInGb")
@@ -61,11 +61,11 @@ class TemplateHandler(NamedResourceHandler[Template]):
         return client.templates
 
     def target(self, client: Client, resource_id: str, state: Values) -> deletion_targets.Target:  # noqa: ARG002
-        """Return a template as something to end."""
+        """Return a template as a deletion target."""
         return deletion_targets.template(client, resource_id)
 
     def body(self, inputs: Values, name: str, candidate: Candidate) -> dict[str, Any]:  # noqa: ARG002
-        """Return the request that makes the template."""
+        """Return the request that creates the template."""
         return {**container.body(inputs), **_flags(inputs), **_mounts(inputs), "name": name}
 
     def patch(self, live: Template, inputs: Values, name: str) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class TemplateHandler(NamedResourceHandler[Template]):
         return {**container.patch(live, inputs), **flags, **mounts, **changed_members(live, {"name": name})}
 
     def observe(self, live: Template, inputs: Values) -> Values:
-        """Return what is seen of a template."""
+        """Return the observed properties of a template."""
         disk = live.mounts.persistent
         return {
             **container.observe(live, inputs),
@@ -141,6 +141,6 @@ def _seen_mounts(live: Template) -> dict[str, Any]:
 
 
 def _same_set(declared: Any, seen: tuple[str, ...]) -> Any:  # noqa: ANN401 - a list, or not known yet
-    """Return the declared list while it says the same as what is seen: its order has no meaning."""
+    """Return the declared list if it has the observed entries in any order."""
     same = isinstance(declared, list) and not unknown(declared) and sorted(declared) == sorted(seen)
     return declared if same else list(seen)

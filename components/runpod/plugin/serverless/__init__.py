@@ -1,1 +1,1 @@
-"""What serverless endpoints and templates are made of."""
+"""Container settings and specifications of serverless endpoints and templates."""

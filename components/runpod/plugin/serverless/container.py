@@ -1,4 +1,4 @@
-"""Container settings, as templates and endpoints have them in common."""
+"""Container settings that templates and endpoints share."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def canonical(inputs: Values) -> Values:
 
 
 def body(inputs: Values) -> dict[str, Any]:
-    """Return the members of a request that makes one; what is empty is left out, so that a template's own stands."""
+    """Return the members of a create request; empty ones are omitted, so that a template's settings apply."""
     wanted = _members(inputs)
     return {member: value for member, value in wanted.items() if value or member == "env"}
 
 
 def patch(live: Container, inputs: Values) -> dict[str, Any]:
-    """Return the members that differ from what is there."""
+    """Return the members that differ from the existing container."""
     seen = {
         "image": live.image,
         "args": live.args,
@@ -52,13 +52,13 @@ def patch(live: Container, inputs: Values) -> dict[str, Any]:
     }
     body = {member: value for member, value in _members(inputs).items() if not _same(value, seen[member])}
     if "env" in body and inputs.get("templateId"):
-        # The call replaces the whole environment, so what the template gave goes along.
+        # The call replaces the whole environment, so it includes the template's variables.
         body["env"] = {**live.env, **body["env"]}
     return body
 
 
 def observe(live: Container, inputs: Values) -> Values:
-    """Return the settings as they are seen."""
+    """Return the observed settings."""
     declared = inputs.get("ports", "")
     same = not unknown(declared) and sorted(split_ports(declared)) == sorted(live.ports)
     return {
@@ -72,7 +72,7 @@ def observe(live: Container, inputs: Values) -> Values:
 
 
 def _env(live: Container, inputs: Values) -> dict[str, str]:
-    """Return the environment that counts: with a template the program's own variables alone."""
+    """Return the environment to compare: with a template only the program's own variables."""
     wanted = inputs.get("env") or {}
     seen = declared_env(live.env, wanted)
     return {name: value for name, value in seen.items() if name in wanted} if inputs.get("templateId") else seen

@@ -1,4 +1,4 @@
-"""An endpoint as the program wants it, in the API's members, and as it is, in the program's words."""
+"""Conversion between an endpoint's inputs and the API's members."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def split(text: str) -> list[str]:
 
 
 def contradictions(inputs: Values) -> list[Failure]:
-    """Return what is wrong about inputs taken together."""
+    """Return the faults of combinations of inputs."""
     gpu = inputs["computeType"] == "GPU"
     low, high = inputs["workersMin"], inputs["workersMax"]
     known_bounds = not unknown([low, high])
@@ -60,11 +60,11 @@ def contradictions(inputs: Values) -> list[Failure]:
 
 
 _REASONS = {
-    "imageName": "an image or a template is needed",
-    "gpuIds": "at least one GPU pool is needed, such as ADA_24",
-    "cpuFlavorIdList": "at least one CPU flavour is needed",
+    "imageName": "an image or a template is required",
+    "gpuIds": "at least one GPU pool is required, such as ADA_24",
+    "cpuFlavorIdList": "at least one CPU flavour is required",
     "workersMin": "is above workersMax",
-    "scalerType": "a load-balancing endpoint scales on REQUEST_COUNT",
+    "scalerType": "a load-balancing endpoint requires REQUEST_COUNT",
     "minCudaVersion": "excludes allowedCudaVersions",
 }
 
@@ -77,7 +77,7 @@ def canonical(inputs: Values) -> Values:
 
 
 def silent(inputs: Values) -> set[str]:
-    """Return the inputs of which nothing is to be compared: RunPod, or a template, says what they are."""
+    """Return the inputs that are not compared, because RunPod or a template determines them."""
     inert = {"drainTimeoutSeconds"}
     if _has_no_idle_time(inputs):
         inert.add("idleTimeout")
@@ -87,7 +87,7 @@ def silent(inputs: Values) -> set[str]:
 
 
 def own_settings(inputs: Values, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the container settings that the program itself gives, over those of its template."""
+    """Return the container settings that the program gives in addition to its template."""
     given = {_MEMBERS[name] for name in _MEMBERS if name not in _from_template(inputs)}
     return {member: value for member, value in settings.items() if member in given}
 
@@ -103,7 +103,7 @@ _MEMBERS = {
 
 
 def _from_template(inputs: Values) -> set[str]:
-    """Return the container settings left to the template: those that say nothing, and `env`, which is merged."""
+    """Return the container settings from the template: empty ones, and `env`, which is merged."""
     if not inputs["templateId"]:
         return set()
     defaults = {"imageName": "", **container.DEFAULTS}
@@ -111,7 +111,7 @@ def _from_template(inputs: Values) -> set[str]:
 
 
 def compute(inputs: Values) -> dict[str, Any]:
-    """Return what workers are made of, for a new endpoint."""
+    """Return the compute members of a create request."""
     if inputs["computeType"] == "CPU":
         return {"cpu": _cpus(inputs)}
     gpu = _pools(inputs)
@@ -123,7 +123,7 @@ def compute(inputs: Values) -> dict[str, Any]:
 
 
 def members(inputs: Values) -> dict[str, Any]:
-    """Return the members that both a create and an update have."""
+    """Return the members that create and update share."""
     bounds = {"min": inputs["workersMin"], "max": inputs["workersMax"]}
     if not _has_no_idle_time(inputs):
         bounds["idleTimeout"] = inputs["idleTimeout"]
@@ -138,7 +138,7 @@ def members(inputs: Values) -> dict[str, Any]:
 
 
 def changed(live: Endpoint, inputs: Values) -> dict[str, Any]:
-    """Return the members of an update that differ from what is there."""
+    """Return the members of an update that differ from the endpoint."""
     seen = {
         "workers": {"min": live.workers.min, "max": live.workers.max, "idleTimeout": live.workers.idle_timeout},
         "scaling": _seen_scaling(live),
@@ -167,7 +167,7 @@ def _changed_compute(live: Endpoint, inputs: Values) -> dict[str, Any]:
         set(inputs["excludedGpuTypeIds"]),
         inputs["gpuCount"],
     ):
-        # Pools and exclusions are one selection: sent without the latter, the former would clear them.
+        # Pools and exclusions are one selection: without the exclusions the request would clear them.
         gpu |= {"excludedTypes": [], **_pools(inputs)}
     cuda = (sorted(split(inputs["allowedCudaVersions"])), inputs["minCudaVersion"])
     if (sorted(live.gpu.allowed_cuda), live.gpu.min_cuda or "") != cuda:
@@ -176,7 +176,7 @@ def _changed_compute(live: Endpoint, inputs: Values) -> dict[str, Any]:
 
 
 def observe(live: Endpoint, inputs: Values) -> Values:
-    """Return the settings as they are seen; the order of lists has no meaning and is kept as declared."""
+    """Return the observed settings; lists are returned in the declared order, because order has no meaning."""
     value = live.scaling.queue_delay if live.scaling.type == "QUEUE_DELAY" else live.scaling.request_count
     return {
         "computeType": "CPU" if live.cpu else "GPU",

@@ -1,1 +1,1 @@
-"""Network volumes: whether they hold data and who uses them."""
+"""Network volumes: data loss, sharing, and the tag for unused volumes."""

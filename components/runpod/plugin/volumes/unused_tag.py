@@ -1,8 +1,8 @@
-"""Whether a network volume is new and empty, recorded where every machine sees it: in the volume's name at RunPod.
+"""The tag for unused network volumes, in the volume's name at RunPod, where every machine can read it.
 
-A volume is made with `-unused` before its marker. The tag goes before the first pod with the volume is asked for, and
-comes back only when RunPod has refused that pod for certain. So a volume with the tag has never had a pod of any
-checkout, of any person, under any state; one without it holds data, or may.
+A new volume has `-unused` before its marker. The tag is removed before the first pod with the volume is requested, and
+restored only when RunPod has certainly refused that pod. So a volume with the tag has never been used by a pod of any
+checkout; one without it may contain data.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TAG = "-unused"
 
 
 def tagged(name: str) -> str:
-    """Return the name of a volume that nothing has used yet."""
+    """Return the name of an unused volume, with the tag."""
     base, marker = split_name(name)
     return marker.name(f"{base}{TAG}") if marker else name
 
@@ -29,15 +29,15 @@ def untagged(name: str) -> str:
 
 
 def has_tag(volume: NetworkVolume) -> bool:
-    """Say whether the name says that nothing has used the volume; one that somebody has renamed says nothing."""
+    """Return whether the name has the tag; false for a renamed volume."""
     base, marker = split_name(volume.name)
     return marker is not None and base.endswith(TAG)
 
 
 def is_empty(client: Client, volume_id: str) -> bool:
-    """Say whether a volume is certainly empty: its name says so, and nothing at RunPod has it now.
+    """Return whether a volume is certainly empty: its name has the tag, and nothing at RunPod uses it now.
 
-    What the key may not look at could have it, so then the volume counts as used.
+    Resources that the key may not list could use it, so then the volume counts as used.
     """
     try:
         if not has_tag(client.get_network_volume(volume_id)):
@@ -49,7 +49,7 @@ def is_empty(client: Client, volume_id: str) -> bool:
 
 
 def mark_used(client: Client, volume_id: str) -> bool:
-    """Record that something is about to use the volume; say whether it was new until now."""
+    """Remove the tag before the volume is used; return whether it was unused until now."""
     volume = client.get_network_volume(volume_id)
     if not has_tag(volume):
         return False
@@ -58,13 +58,13 @@ def mark_used(client: Client, volume_id: str) -> bool:
 
 
 def mark_unused(client: Client, volume_id: str) -> None:
-    """Record that nothing has used the volume after all."""
+    """Restore the tag after the volume was not used."""
     volume = client.get_network_volume(volume_id)
     client.network_volumes.update(volume_id, {"name": tagged(untagged(volume.name))})
 
 
 class VolumeUse:
-    """The record that a pod is asked for with a volume, made before and taken back when there is none for certain."""
+    """Removes a volume's tag before a pod is requested, and restores it when the pod certainly does not exist."""
 
     def __init__(self, client: Client, volume_id: str) -> None:
         self._client = client
@@ -72,13 +72,13 @@ class VolumeUse:
         self._was_new = False
 
     def taken(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Record it; return the candidates as they are."""
+        """Remove the tag; return the candidates unchanged."""
         if self._volume_id:
             self._was_new = mark_used(self._client, self._volume_id)
         return candidates
 
     def give_back(self, *, certain: bool) -> bool:
-        """Take the record back if the volume was new and certainly is; say whether it is new."""
+        """Restore the tag if the volume is certainly still unused; return whether it is."""
         if self._was_new and certain:
             mark_unused(self._client, self._volume_id)
         return self._was_new and certain

@@ -12,7 +12,7 @@ from components.runpod.api.client import Client
 from components.runpod.api.transport import ClientHooks
 from components.runpod.intents import Intents
 from components.runpod.plugin.base.account_check import AccountCheck
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.base.settings import ProviderSettings
 from tests.unit.components.runpod.clock import FakeClock
 from tests.unit.components.runpod.conftest import Lines
@@ -22,7 +22,7 @@ from tests.unit.components.runpod.every_kind import GUARD, Case
 OTHER = "9876543210"
 """Instance id of another stack of the account."""
 
-Begin = Callable[..., Operation]
+Begin = Callable[..., ProviderOperation]
 """Begins an operation on a case, in a new process that is killed before its n-th call (0: never)."""
 
 
@@ -41,7 +41,7 @@ def begin(cloud: RunPod, clock: FakeClock, intents: Intents, lines: Lines) -> It
     """What begins operations; each has a client of its own, as another process would."""
     clients: list[Client] = []
 
-    def start(case: Case, killed_before: int = 0) -> Operation:
+    def start(case: Case, killed_before: int = 0) -> ProviderOperation:
         sent = iter(range(1, 10_000))
 
         def before_send() -> None:
@@ -52,7 +52,7 @@ def begin(cloud: RunPod, clock: FakeClock, intents: Intents, lines: Lines) -> It
             "rpa_canary", cloud.url, ClientHooks(sleep=clock.sleep, clock=clock.time, before_send=before_send)
         )
         clients.append(client)
-        return Operation(
+        return ProviderOperation(
             urn=f"urn:pulumi:dev::project::runpod:index:{case.token}::{case.name}",
             settings=ProviderSettings(api_key="rpa_canary", api_url=cloud.url, late_effect_seconds=6),
             client=lambda: client,
@@ -61,7 +61,7 @@ def begin(cloud: RunPod, clock: FakeClock, intents: Intents, lines: Lines) -> It
             sleep=clock.sleep,
             clock=clock.time,
             wall=clock.time,
-            account=AccountCheck(seen={GUARD, OTHER}, marked={GUARD, OTHER}),
+            account=AccountCheck(seen={GUARD, OTHER}, checked={GUARD, OTHER}),
         )
 
     yield start
@@ -69,7 +69,7 @@ def begin(cloud: RunPod, clock: FakeClock, intents: Intents, lines: Lines) -> It
         client.close()
 
 
-def checked(case: Case, operation: Operation, **changes: object) -> dict[str, Any]:
+def checked(case: Case, operation: ProviderOperation, **changes: object) -> dict[str, Any]:
     """Return the inputs of a case as the provider's check leaves them."""
     inputs, failures = case.kind.check(operation, {}, {**case.declared, **changes})
     assert failures == []

@@ -9,7 +9,7 @@ from components.runpod.api.client import Client
 from components.runpod.api.transport import ClientHooks
 from components.runpod.intents import Intents
 from components.runpod.plugin.base.account_check import AccountCheck
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.base.settings import ProviderSettings
 from tests.unit.components.runpod.clock import FakeClock
 from tests.unit.components.runpod.fake_api import FakeApi, fake_api
@@ -65,8 +65,8 @@ def intents(tmp_path: Path, clock: FakeClock) -> Intents:
 
 
 @pytest.fixture
-def operation(client: Client, clock: FakeClock, intents: Intents, lines: Lines, api: FakeApi) -> Operation:
-    return Operation(
+def operation(client: Client, clock: FakeClock, intents: Intents, lines: Lines, api: FakeApi) -> ProviderOperation:
+    return ProviderOperation(
         urn=URN,
         settings=ProviderSettings(api_key=KEY, api_url=api.url),
         client=lambda: client,
@@ -75,5 +75,5 @@ def operation(client: Client, clock: FakeClock, intents: Intents, lines: Lines, 
         sleep=clock.sleep,
         clock=clock.time,
         wall=clock.time,
-        account=AccountCheck(seen={GUARD}, marked={GUARD}),
+        account=AccountCheck(seen={GUARD}, checked={GUARD}),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.resources.pod import PodHandler
 from tests.unit.components.runpod.conftest import GUARD
 
@@ -18,7 +18,7 @@ DECLARED: dict[str, Any] = {
 }
 
 
-def checked(operation: Operation, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any input
+def checked(operation: ProviderOperation, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any input
     inputs, failures = PodHandler().check(operation, {}, {**DECLARED, **changes})
     assert failures == []
     return inputs

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from components.runpod.api.errors import BadRequestError, LostAnswerError
 from components.runpod.marker import Marker
 from components.runpod.placement import Candidate
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.lifecycle.creation import Creation, ResourceOps
 
 GUARD = "0123456789"
@@ -60,5 +60,5 @@ class Cloud:
         raise BadRequestError("POST", f"no {thing.gpu}")
 
 
-def create(operation: Operation, cloud: Cloud) -> Thing:
+def create(operation: ProviderOperation, cloud: Cloud) -> Thing:
     return Creation(operation, cloud.ops(), GUARD).run(lambda: CANDIDATES)[0]

@@ -121,4 +121,4 @@ def test_a_lost_answer_of_a_write_is_looked_for(account: Account) -> None:
 def test_an_entry_that_is_not_there_is_not_found(account: Account) -> None:
     with pytest.raises(NotFoundError, match="no SSH key with the comment nobody"):
         account_keys.find(account, "nobody")
-    assert account_keys.marked(account) == {account_keys.comment(OTHER_STACKS)}
+    assert account_keys.own_entries(account) == {account_keys.comment(OTHER_STACKS)}

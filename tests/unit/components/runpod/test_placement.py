@@ -91,7 +91,7 @@ def test_the_error_is_a_table_of_candidates_with_reasons_and_advice() -> None:
     text = str(caught.value)
     assert "  a in any data centre          no a" in text
     assert "  long name in any data centre  no long name" in text
-    assert "suspect the request itself" in text
+    assert "check the request itself" in text
 
 
 def test_refusals_for_want_of_permission_advise_the_permission_and_no_other_gpu() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from components.runpod.intents import Intents
 from components.runpod.marker import new_marker
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.state_file import PENDING, STATE_IDS, ReportedState, SavedState, backend_folder
 from tests.unit.components.runpod.conftest import URN, Lines
 from tests.unit.components.runpod.scripted_cloud import GUARD, Cloud, Thing, create
@@ -50,7 +50,7 @@ def test_another_kind_of_backend_says_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_saved_and_was_not_acknowledged_is_not_taken_up(
-    operation: Operation, cloud: Cloud, intents: Intents
+    operation: ProviderOperation, cloud: Cloud, intents: Intents
 ) -> None:
     marker = new_marker(GUARD, URN)
     intents.placed(intents.post(marker, URN), "saved")
@@ -61,7 +61,9 @@ def test_what_is_saved_and_was_not_acknowledged_is_not_taken_up(
     assert {thing.id for thing in cloud.things} == {"saved", "t1"}
 
 
-def test_with_the_state_read_a_leftover_needs_no_record(operation: Operation, cloud: Cloud, lines: Lines) -> None:
+def test_with_the_state_read_a_leftover_needs_no_record(
+    operation: ProviderOperation, cloud: Cloud, lines: Lines
+) -> None:
     cloud.things += [Thing("saved", new_marker(GUARD, URN)), Thing("left", new_marker(GUARD, URN))]
     replacing = replace(operation, ids_in_state=frozenset({"saved"}), state_was_read=True)
     assert create(replacing, cloud).id == "left"
@@ -69,7 +71,7 @@ def test_with_the_state_read_a_leftover_needs_no_record(operation: Operation, cl
 
 
 def test_a_state_that_was_rolled_back_takes_up_what_it_has_lost(
-    operation: Operation, cloud: Cloud, intents: Intents
+    operation: ProviderOperation, cloud: Cloud, intents: Intents
 ) -> None:
     marker = new_marker(GUARD, URN)
     intents.placed(intents.post(marker, URN), "lost")

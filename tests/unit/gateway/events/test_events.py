@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from provisioning.gateway.accounts import key_format
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.events import setup_events
-from provisioning.progress import DONE, RUNNING, Progress
+from provisioning.progress import DONE, RUNNING, ProgressLog
 from tests.unit.gateway.conftest import Gate, finish, opened, submit, taken, until
 from tests.unit.gateway.listening import Frame, listening
 
@@ -248,7 +248,7 @@ async def test_the_installers_progress_is_told_and_its_details_to_operators(
     gate: Gate, port: int, tmp_path: Path
 ) -> None:
     services = gate.app.services
-    former = Progress(tmp_path / "run-1" / "progress.jsonl", clock=lambda: 5.0)
+    former = ProgressLog(tmp_path / "run-1" / "progress.jsonl", clock=lambda: 5.0)
     former.emit("models", RUNNING, "canary-model.safetensors", done=1, total=2)
     watching = asyncio.create_task(setup_events.watch(tmp_path, services.broadcast, pause_seconds=0.02))
     await until(lambda: services.broadcast.setup(in_detail=False))

@@ -223,7 +223,7 @@ def test_the_commands_manage_people_and_their_keys(
         (("keys", "rotate", "00000000"), "there is no key 00000000"),
         (("users", "delete", "nobody"), "there is no user nobody"),
         (("keys", "create", "--name", "x", "--owner", "nobody"), "no such user"),
-        (("keys", "create", "--name", "x", "--expires", "soon"), "no moment"),
+        (("keys", "create", "--name", "x", "--expires", "soon"), "not an expiry time"),
         (("keys", "create", "--name", "x", "--limits", "{"), "Expecting"),
         (("keys", "create", "--name", "x", "--limits", '{"speed": 1}'), "limits.speed"),
         (("keys", "create", "--name", "x", "--label", "red"), "NAME=VALUE"),

@@ -44,7 +44,7 @@ def test_a_tool_that_goes_on_may_take_longer_than_its_bound() -> None:
 
 def test_a_tool_that_stands_still_is_ended() -> None:
     said, seconds = ran("import time; print('began', flush=True); time.sleep(90)", 2.0)
-    assert "did nothing for 2 s" in said
+    assert "was inactive for 2 s" in said
     assert seconds < 60
 
 

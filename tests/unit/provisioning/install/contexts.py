@@ -7,12 +7,12 @@ from dataclasses import replace
 from provisioning.contract import GatewayPlan, ModelPin, ProvisionPlan, Secrets, SourcePin
 from provisioning.install.context import InstallContext
 from provisioning.layout import Layout
-from provisioning.progress import Progress
+from provisioning.progress import ProgressLog
 
 COMMIT = "c" * 40
 
 
-def context(layout: Layout, progress: Progress, **changes: object) -> InstallContext:
+def context(layout: Layout, progress: ProgressLog, **changes: object) -> InstallContext:
     plan = ProvisionPlan(
         comfyui=SourcePin("comfyui", "https://example.org/c.git", "v0.38.0", COMMIT),
         nodes=(SourcePin("border", "https://example.org/n.git", "v1", COMMIT),),

@@ -10,7 +10,7 @@ import pytest
 from provisioning.install.cleanup import FORGOTTEN_SECONDS, remove_leftovers
 from provisioning.install.paths import InstallPaths
 from provisioning.layout import Layout
-from provisioning.progress import Progress
+from provisioning.progress import ProgressLog
 from provisioning.vault import archives
 from tests.unit.provisioning.install.contexts import context
 
@@ -18,7 +18,9 @@ OLD = FORGOTTEN_SECONDS * 2
 
 
 @pytest.mark.parametrize(("age", "stays"), [(OLD, False), (FORGOTTEN_SECONDS / 2, True)])
-def test_an_archive_goes_a_day_after_its_last_use(layout: Layout, progress: Progress, age: float, stays: bool) -> None:
+def test_an_archive_goes_a_day_after_its_last_use(
+    layout: Layout, progress: ProgressLog, age: float, stays: bool
+) -> None:
     here = context(layout, progress)
     wanted = [archives.path(layout, name) for name in InstallPaths(here).kept]
     other = archives.path(layout, "comfyui-of-another-pod")
@@ -33,7 +35,7 @@ def test_an_archive_goes_a_day_after_its_last_use(layout: Layout, progress: Prog
 
 
 def test_unfinished_writes_go_and_environments_that_this_pod_no_longer_runs_from(
-    layout: Layout, progress: Progress
+    layout: Layout, progress: ProgressLog
 ) -> None:
     here = context(layout, progress)
     for directory in (layout.archives, layout.jobs, layout.bundles, layout.venvs / "comfyui-former"):
@@ -47,7 +49,7 @@ def test_unfinished_writes_go_and_environments_that_this_pod_no_longer_runs_from
     assert list(layout.venvs.iterdir()) == [kept]
 
 
-def test_the_program_that_runs_stays_however_old_it_is(layout: Layout, progress: Progress) -> None:
+def test_the_program_that_runs_stays_however_old_it_is(layout: Layout, progress: ProgressLog) -> None:
     here = context(layout, progress)
     for directory in (layout.archives, layout.jobs, layout.venvs):
         directory.mkdir(parents=True, exist_ok=True)

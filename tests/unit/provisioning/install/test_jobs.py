@@ -15,9 +15,9 @@ import pytest
 from provisioning.errors import InstallError
 from provisioning.install import job
 from provisioning.install.follow import follow
-from provisioning.install.lease import Beat, Lease, read
+from provisioning.install.lease import Heartbeat, Lease, read
 from provisioning.layout import Layout
-from provisioning.progress import DONE, RUNNING, Progress
+from provisioning.progress import DONE, RUNNING, ProgressLog
 
 HOLDER = """
 import sys, time
@@ -47,7 +47,7 @@ def _end(child: subprocess.Popen[str]) -> None:
 def test_a_running_job_is_known_and_a_dead_one_is_not(layout: Layout) -> None:
     assert job.running(layout) is None
     child = _holder(layout)
-    assert job.running(layout) == job.JobRecord("job", "run", child.pid)
+    assert job.running(layout) == job.InstallerRun("job", "run", child.pid)
     _end(child)
     assert job.running(layout) is None
 
@@ -79,7 +79,7 @@ def test_a_job_is_stopped_with_all_it_started(layout: Layout) -> None:
 
 def test_a_reader_never_sees_half_a_line_and_goes_on_where_it_was(layout: Layout) -> None:
     path = job.progress_path(layout, "run")
-    progress = Progress(path, clock=lambda: 1.0)
+    progress = ProgressLog(path, clock=lambda: 1.0)
     progress.emit("one", RUNNING, "ä")
     progress.emit("two", DONE)
     with path.open("a") as file:
@@ -98,7 +98,7 @@ def test_a_job_that_died_is_reported_as_lost(layout: Layout) -> None:
 
 
 def test_following_ends_with_the_result(layout: Layout) -> None:
-    Progress(job.progress_path(layout, "run")).finish(DONE, "fine", {"a": 1})
+    ProgressLog(job.progress_path(layout, "run")).finish(DONE, "fine", {"a": 1})
     lines = list(follow(layout, "run", 0, sleep=lambda _: None))
     assert json.loads(lines[0].split(" ", 1)[1])["result"] == {"a": 1}
     assert len(lines) == 1
@@ -142,7 +142,7 @@ def test_a_damaged_lease_is_nobodys(tmp_path: Path) -> None:
     (tmp_path / "lease").write_text("{")
     assert read(tmp_path / "lease") is None
     (tmp_path / "lease").write_text(json.dumps({"owner": "b", "token": "t", "count": 1}))
-    assert read(tmp_path / "lease") == Beat("b", "t", 1)
+    assert read(tmp_path / "lease") == Heartbeat("b", "t", 1)
 
 
 def test_a_lease_that_another_pod_took_is_not_written_again(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_lease_that_another_pod_took_is_not_written_again(tmp_path: Path) -> N
         _until_lost(lease)
         with pytest.raises(InstallError, match="another pod is installing"):
             lease.check()
-    assert read(path) == Beat("pod-b", "theirs", 3)
+    assert read(path) == Heartbeat("pod-b", "theirs", 3)
 
 
 def test_a_lease_that_cannot_be_written_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,14 +11,14 @@ from provisioning.host.files import give_directory, refuse_links
 from provisioning.install import legacy_layout
 from provisioning.install.context import InstallContext
 from provisioning.layout import Layout
-from provisioning.progress import Progress
+from provisioning.progress import ProgressLog
 from tests.unit.provisioning.install.contexts import context
 
 PICTURES = ("output/u/aa/ComfyUI_00001_.png", "output/u/aa/sub/b.png", "input/u/aa/face.png", "user/u/aa/w.json")
 
 
 @pytest.fixture
-def here(layout: Layout, progress: Progress) -> InstallContext:
+def here(layout: Layout, progress: ProgressLog) -> InstallContext:
     for name in PICTURES:
         path = layout.home / "base" / name
         path.parent.mkdir(parents=True, exist_ok=True)

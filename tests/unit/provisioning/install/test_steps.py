@@ -14,7 +14,7 @@ from provisioning.install.facts import Facts, observe
 from provisioning.install.paths import InstallPaths
 from provisioning.install.steps import STEPS, decide, validate
 from provisioning.layout import Layout
-from provisioning.progress import Progress
+from provisioning.progress import ProgressLog
 from tests.unit.provisioning.install.contexts import COMMIT, context
 
 READY = Facts(
@@ -46,7 +46,7 @@ def test_only_what_is_missing_is_run_and_in_order(seen: dict[str, object], due: 
     assert [step.name for step in decide(STEPS, replace(READY, **seen))] == due  # type: ignore[arg-type]
 
 
-def test_an_empty_volume_needs_every_step(layout: Layout, progress: Progress) -> None:
+def test_an_empty_volume_needs_every_step(layout: Layout, progress: ProgressLog) -> None:
     facts = observe(context(layout, progress))
     assert {step.name for step in decide(STEPS, replace(facts, in_charge=True, missing_packages=("git",)))} == {
         step.name for step in STEPS
@@ -54,7 +54,7 @@ def test_an_empty_volume_needs_every_step(layout: Layout, progress: Progress) ->
 
 
 @pytest.mark.parametrize("name", ["ComfyUI-Manager", "comfyui_manager", "COMFYUI-MANAGER"])
-def test_the_manager_is_refused_under_any_spelling(layout: Layout, progress: Progress, name: str) -> None:
+def test_the_manager_is_refused_under_any_spelling(layout: Layout, progress: ProgressLog, name: str) -> None:
     pin = SourcePin(name, "https://example.org/x", "main", COMMIT)
     with pytest.raises(InstallError, match="refused"):
         validate(context(layout, progress, nodes=(pin,)))
@@ -63,7 +63,7 @@ def test_the_manager_is_refused_under_any_spelling(layout: Layout, progress: Pro
 @pytest.mark.parametrize(
     "end", ["ComfyUI-Manager.git/", "ComfyUI%2DManager", "ComfyUI-Manager.git?a=b", "ComfyUI-Manager#x"]
 )
-def test_a_renamed_manager_is_refused_by_its_repository(layout: Layout, progress: Progress, end: str) -> None:
+def test_a_renamed_manager_is_refused_by_its_repository(layout: Layout, progress: ProgressLog, end: str) -> None:
     pin = SourcePin("harmless", f"https://github.com/Comfy-Org/{end}", "main", COMMIT)
     with pytest.raises(InstallError, match="refused"):
         validate(context(layout, progress, nodes=(pin,)))
@@ -79,14 +79,14 @@ def test_a_renamed_manager_is_refused_by_its_repository(layout: Layout, progress
     ],
 )
 def test_a_plan_that_cannot_end_well_is_refused_at_once(
-    layout: Layout, progress: Progress, changes: dict[str, object]
+    layout: Layout, progress: ProgressLog, changes: dict[str, object]
 ) -> None:
     with pytest.raises(ProvisioningError):
         validate(context(layout, progress, **changes))
 
 
 @pytest.mark.parametrize(("version", "fine"), [("0.27.9", False), ("0.28.0", True), ("1.0", True), (None, False)])
-def test_an_unsafe_comfyui_is_refused(layout: Layout, progress: Progress, version: str | None, fine: bool) -> None:
+def test_an_unsafe_comfyui_is_refused(layout: Layout, progress: ProgressLog, version: str | None, fine: bool) -> None:
     here = context(layout, progress)
     source = InstallPaths(here).comfyui_source
     source.mkdir(parents=True)
@@ -117,7 +117,7 @@ def test_torch_is_new_enough_or_not_needed(found: str, required: bool, fine: boo
         venvs.check_torch(found, required=required)
 
 
-def test_nodes_are_linked_exactly(layout: Layout, progress: Progress) -> None:
+def test_nodes_are_linked_exactly(layout: Layout, progress: ProgressLog) -> None:
     here = context(layout, progress)
     (layout.nodes / "left-over").mkdir(parents=True)
     (layout.nodes / "stray.py").write_text("")
@@ -128,7 +128,7 @@ def test_nodes_are_linked_exactly(layout: Layout, progress: Progress) -> None:
     assert not nodes.linked(layout, ())
 
 
-def test_another_lock_is_another_environment(layout: Layout, progress: Progress, tmp_path: Path) -> None:
+def test_another_lock_is_another_environment(layout: Layout, progress: ProgressLog, tmp_path: Path) -> None:
     here, other = context(layout, progress), Layout(tmp_path / "other")
     (other.home).mkdir(parents=True)
     changed = replace(here.plan.comfyui, requirements="numpy==1")

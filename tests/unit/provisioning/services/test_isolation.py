@@ -202,7 +202,7 @@ def test_what_runs_under_another_isolation_ends_before_the_volume_is_opened(
 
 @pytest.mark.root
 def test_every_process_of_a_user_is_ended_and_no_other() -> None:
-    user = users.User("somebody", 54_321)
+    user = users.ServiceUser("somebody", 54_321)
     escaped = "for n in 1 2 3; do setsid sleep 600 & done; exec sleep 600"
     theirs = subprocess.Popen(["sh", "-c", escaped], user=user.uid, group=user.uid, extra_groups=[], cwd="/")
     ours = subprocess.Popen(["sleep", "600"], start_new_session=True)

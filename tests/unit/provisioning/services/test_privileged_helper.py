@@ -61,22 +61,22 @@ def helping(layout: Layout) -> tuple[privileged_helper.PrivilegedHelper, list[fl
 
 def test_one_request_is_one_restart_and_not_too_many_of_them(pod: Layout) -> None:
     made, restarts, clock = helping(pod)
-    made.look()
+    made.poll()
     assert restarts == []
     for _ in range(3):
         HelperRequests(pod.requests).restart("gpu_fault")
-        made.look()
+        made.poll()
     assert restarts == [1000.0]
     clock.now += privileged_helper.BETWEEN_RESTARTS_SECONDS
-    made.look()
-    made.look()
+    made.poll()
+    made.poll()
     assert restarts == [1000.0, clock.now]
 
 
 def test_what_a_former_life_of_the_pod_asked_for_is_forgotten(pod: Layout) -> None:
     HelperRequests(pod.requests).restart("gpu_fault")
     made, restarts, _ = helping(pod)
-    made.look()
+    made.poll()
     assert restarts == []
 
 
@@ -92,7 +92,7 @@ def test_files_go_and_the_empty_folders_above_them(pod: Layout) -> None:
     kept = put(pod, "output/u/b/1/x.png")
     paths = [("output", "u/a/1/x.png"), ("output", "u/a/1/deep/y.png"), ("input", "u/a/z.png"), ("temp", "no/x.png")]
     assert HelperRequests(pod.requests).delete(paths)
-    helping(pod)[0].look()
+    helping(pod)[0].poll()
     assert [path for path in gone if path.exists()] == []
     assert kept.exists()
     assert not (pod.base / "output/u/a").exists()
@@ -105,7 +105,7 @@ def test_no_folder_is_deleted_by_its_name(pod: Layout, path: str) -> None:
     """A node can name anything in its outputs, and what was believed of it once deleted everybody's files."""
     kept = [put(pod, name) for name in ("output/u/a/1/x.png", "output/u/b/1/x.png")]
     assert HelperRequests(pod.requests).delete([("output", path)])
-    helping(pod)[0].look()
+    helping(pod)[0].poll()
     assert [path for path in kept if not path.exists()] == []
 
 
@@ -122,7 +122,7 @@ def test_nothing_outside_the_three_folders_can_be_deleted(pod: Layout, paths: ob
     database.write_bytes(b"x")
     (pod.base / "output" / "link").symlink_to(pod.gateway_data)
     (pod.requests / "x.delete").write_text(json.dumps(paths))
-    helping(pod)[0].look()
+    helping(pod)[0].poll()
     assert database.exists()
 
 
@@ -136,7 +136,7 @@ def test_what_can_never_be_deleted_is_said_once_and_not_tried_again(
     (pod.requests / "x.delete").write_text(json.dumps(paths))
     made, _, clock = helping(pod)
     for _ in range(3):
-        made.look()
+        made.poll()
         clock.now += privileged_helper.AFTER_FAILURE_SECONDS
     assert capsys.readouterr().err.count("error: x.delete") == 1
     assert list(pod.requests.iterdir()) == []
@@ -148,12 +148,12 @@ def test_what_may_be_deleted_later_is_tried_again(pod: Layout, monkeypatch: pyte
     assert HelperRequests(pod.requests).delete([("output", "x.png")])
     made, _, clock = helping(pod)
     with monkeypatch.context() as patched:
-        patched.setattr(made, "_run_sweep", lambda _request: 1)
-        made.look()
-    made.look()
+        patched.setattr(made, "_run_deletion", lambda _request: 1)
+        made.poll()
+    made.poll()
     assert len(list(pod.requests.iterdir())) == 1, "not before its time"
     clock.now += privileged_helper.AFTER_FAILURE_SECONDS
-    made.look()
+    made.poll()
     assert list(pod.requests.iterdir()) == []
 
 
@@ -163,7 +163,7 @@ def test_a_file_that_was_written_after_the_request_is_a_new_one_and_stays(pod: L
     [request] = pod.requests.iterdir()
     later = request.stat().st_mtime_ns + 1
     os.utime(new, ns=(later, later))
-    helping(pod)[0].look()
+    helping(pod)[0].poll()
     assert (old.exists(), new.exists()) == (False, True)
 
 
@@ -180,7 +180,7 @@ def test_requests_that_are_no_plain_small_files_are_thrown_away_unread(pod: Layo
     os.mkfifo(pod.requests / "fifo.delete")
     (pod.requests / "link.delete").symlink_to(pod.service_spec)
     (pod.requests / "big.delete").write_bytes(b" " * (MAX_BYTES + 1))
-    helping(pod)[0].look()
+    helping(pod)[0].poll()
     assert list(pod.requests.iterdir()) == []
 
 
@@ -201,14 +201,14 @@ def test_archives_of_a_pod_that_runs_stay_marked_as_used(pod: Layout) -> None:
         file.touch()
         os.utime(file, (1.0, 1.0))
     care, _, clock = helping(pod)
-    care.look()
+    care.poll()
     assert [name for name in names if files[name].stat().st_mtime == 1.0] == ["unwanted"]
     os.utime(files["source-c"], (1.0, 1.0))
     clock.now += privileged_helper.MARK_SECONDS - 1
-    care.look()
+    care.poll()
     assert files["source-c"].stat().st_mtime == 1.0
     clock.now += 1
-    care.look()
+    care.poll()
     assert files["source-c"].stat().st_mtime > 1.0
 
 
@@ -256,7 +256,7 @@ def test_a_cuda_fault_has_supervisord_restart_comfyui_and_the_next_job_runs(pod:
         until(lambda: answers(client, "/readyz"))
         after = comfyui_pid(pod)
     assert before != after
-    assert "restarting comfyui" in (pod.logs / "caretaker.log").read_text()
+    assert "restarting comfyui" in (pod.logs / "privileged-helper.log").read_text()
 
 
 def answers(client: httpx.Client, path: str) -> bool:
@@ -292,7 +292,7 @@ def test_the_listener_speaks_supervisords_protocol(pod: Layout) -> None:
     """It says READY before each event and RESULT behind it, and nothing else on its standard output."""
     command = [sys.executable, "-m", "provisioning.services.privileged_helper"]
     env = {"PATH": os.environ["PATH"], "POD_ROOT": str(pod.root), "SUPERVISOR_SERVER_URL": "unix:///absent"}
-    event = "ver:3.0 server:x serial:1 pool:caretaker poolserial:1 eventname:TICK_5 len:9\nwhen:1234"
+    event = "ver:3.0 server:x serial:1 pool:privileged-helper poolserial:1 eventname:TICK_5 len:9\nwhen:1234"
     (pod.requests / RESTART).touch()
 
     async def talk() -> bytes:

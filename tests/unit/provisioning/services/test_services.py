@@ -49,7 +49,7 @@ def parsed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_supervisor_reads_what_was_meant(parsed: dict[str, Any], layout: Layout) -> None:
-    assert set(parsed) == {"comfyui", "gateway", "prepare", "caretaker"}
+    assert set(parsed) == {"comfyui", "gateway", "prepare", "privileged-helper"}
     assert f" -- {layout.local}/venvs/c/bin/python main.py --listen 127.0.0.1" in parsed["comfyui"].command
     assert parsed["comfyui"].command.endswith("--cache-lru 10 100%")
     assert parsed["comfyui"].environment["CUDA_VERSION"] == "12.8 %(x)s quoted"
@@ -207,14 +207,14 @@ class Clock:
 
 
 @pytest.mark.parametrize(
-    ("failing", "waited", "text"), [(False, 30, "did not answer within 30 s"), (True, 25, "ends as")]
+    ("failing", "waited", "text"), [(False, 30, "did not answer within 30 s"), (True, 25, "keeps ending")]
 )
 def test_health_gives_up_with_the_logs_end(layout: Layout, failing: bool, waited: float, text: str) -> None:
     log = layout.home / "comfyui.log"
     log.write_text("first\n" * 100 + "CUDA out of memory\n")
     clock = Clock()
     said: list[str] = []
-    service = health.Awaited("comfyui", lambda: False, lambda: failing, log, limit=30)
+    service = health.AwaitedService("comfyui", lambda: False, lambda: failing, log, limit=30)
     with pytest.raises(InstallError, match=f"{text}[^$]*CUDA out of memory"):
         health.wait_for(service, said.append, clock.read, clock.sleep)
     assert said[0] == "comfyui is starting (5 s)"
@@ -232,6 +232,6 @@ def test_a_service_that_goes_on_saying_things_is_waited_for(layout: Layout) -> N
         return clock.now > 105
 
     health.wait_for(
-        health.Awaited("comfyui", answers, lambda: False, log, limit=30), lambda _: None, clock.read, clock.sleep
+        health.AwaitedService("comfyui", answers, lambda: False, log, limit=30), lambda _: None, clock.read, clock.sleep
     )
     assert clock.now > 105

@@ -18,7 +18,7 @@ from provisioning.contract import GatewayPlan, ProvisionPlan, PushRequest, Secre
 from provisioning.errors import InstallError, ProvisioningError, UnreachablePodError, UntrustedPodError
 from provisioning.install import job
 from provisioning.layout import Layout
-from provisioning.progress import Progress
+from provisioning.progress import ProgressLog
 from provisioning.ssh import remote
 from provisioning.ssh.console import Console
 from provisioning.ssh.pusher import Pusher, PushTimeouts
@@ -30,12 +30,12 @@ INSTALLER = """
 import json, os, sys, time
 from pathlib import Path
 from provisioning.install import job
-from provisioning.progress import Progress
+from provisioning.progress import ProgressLog
 from provisioning.layout import Layout
 order = json.loads(sys.stdin.read())
 layout = Layout.from_env(os.environ)
 with job.hold(layout, order["job"], order["run"]):
-    progress = Progress(job.progress_path(layout, order["run"]))
+    progress = ProgressLog(job.progress_path(layout, order["run"]))
     with (layout.root / "starts").open("a") as file:
         file.write("s")
     progress.emit("models", "running", "half", done=500, total=1000)
@@ -213,7 +213,7 @@ async def test_a_second_push_uploads_nothing(pod: Pod) -> None:
 async def test_a_swapped_host_key_is_refused_and_told_nothing(pod: Pod) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     asked = request(pod)
-    with pytest.raises(UntrustedPodError, match="does not hold the key"):
+    with pytest.raises(UntrustedPodError, match="does not have the host key"):
         await Run(replace(asked, target=replace(asked.target, host_key=other))).task
     assert pod.commands == []
 
@@ -333,7 +333,7 @@ async def test_the_bound_counts_only_while_nothing_moves(pod: Pod) -> None:
     await run.until("half")
     record = job.running(pod.layout)
     assert record is not None
-    progress = Progress(job.progress_path(pod.layout, record.run))
+    progress = ProgressLog(job.progress_path(pod.layout, record.run))
     for count in range(40):
         progress.emit("models", "running", "1 MB/s", done=501 + count, total=1000)
         await asyncio.sleep(0.3)

@@ -177,7 +177,7 @@ def test_no_secret_lies_on_the_volume_in_clear(layout: Layout, python: Path) -> 
     sealed_record.store(layout, KEY, wanted())
     written = b"".join(path.read_bytes() for path in layout.volume.rglob("*") if path.is_file())
     assert not [canary for canary in (*CANARIES, KEY) if canary.encode() in written]
-    assert sealed_record.opened(layout, KEY, sealed_record.read(layout, KEY)) == wanted()
+    assert sealed_record.decrypt(layout, KEY, sealed_record.read(layout, KEY)) == wanted()
     assert sealed_record.read(layout, KEY).archive == "gateway-1"
     assert python.exists()
 

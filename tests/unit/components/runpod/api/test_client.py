@@ -128,7 +128,7 @@ def test_nothing_listening_means_nothing_happened(clock: FakeClock, family: sock
         url = closed_port(family, host)
     except OSError:
         pytest.skip(f"this machine has no {host}")
-    assert f"{url}: nothing answers there. Nothing was sent." in unreachable(url, clock)
+    assert f"{url}: the connection failed. Nothing was sent." in unreachable(url, clock)
 
 
 @pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_AGAIN])
@@ -140,7 +140,7 @@ def test_a_name_that_is_not_found_is_a_fault_of_the_network(
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     text = unreachable("http://api.runpod.example", clock)
-    assert "http://api.runpod.example: its name cannot be resolved. Nothing was sent. Check this machine's" in text
+    assert "http://api.runpod.example: its host name cannot be resolved. Nothing was sent. Check this machine's" in text
     assert sum(clock.slept) < 30, "nothing is waited for that cannot come"
 
 

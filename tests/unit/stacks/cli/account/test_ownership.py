@@ -2,7 +2,7 @@
 
 import pytest
 
-from stacks.cli.account.ownership import Ownership, Selection, classify, classify_all, may_delete
+from stacks.cli.account.ownership import Ownership, ResourceSelection, classify, classify_all, may_delete
 from stacks.cli.commands import sweep
 from stacks.cli.errors import CliError
 from stacks.cli.pulumi.stack_index import IndexedStack, StackIndex
@@ -35,24 +35,24 @@ def test_whose_a_thing_is(thing: Thing, known: StackIndex, ownership: Ownership,
 @pytest.mark.parametrize(
     ("thing", "named", "ends"),
     [
-        (a_pod("held", MINE), Selection(frozenset({"held"})), False),
-        (a_pod("lost", MINE), Selection(), True),
-        (a_pod("theirs", COLLEAGUES), Selection(), False),
-        (a_pod("theirs", COLLEAGUES), Selection(frozenset({"theirs"})), True),
-        (a_pod("hand"), Selection(), False),
-        (a_pod("hand"), Selection(volumes=frozenset({"hand"})), False),
-        (a_pod("hand"), Selection(frozenset({"hand"})), True),
-        (a_volume("lost", OURS.name("m")), Selection(), False),
-        (a_volume("lost", OURS.name("m")), Selection(frozenset({"lost"})), False),
-        (a_volume("lost", OURS.name("m")), Selection(volumes=frozenset({"lost"})), True),
+        (a_pod("held", MINE), ResourceSelection(frozenset({"held"})), False),
+        (a_pod("lost", MINE), ResourceSelection(), True),
+        (a_pod("theirs", COLLEAGUES), ResourceSelection(), False),
+        (a_pod("theirs", COLLEAGUES), ResourceSelection(frozenset({"theirs"})), True),
+        (a_pod("hand"), ResourceSelection(), False),
+        (a_pod("hand"), ResourceSelection(volumes=frozenset({"hand"})), False),
+        (a_pod("hand"), ResourceSelection(frozenset({"hand"})), True),
+        (a_volume("lost", OURS.name("m")), ResourceSelection(), False),
+        (a_volume("lost", OURS.name("m")), ResourceSelection(frozenset({"lost"})), False),
+        (a_volume("lost", OURS.name("m")), ResourceSelection(volumes=frozenset({"lost"})), True),
     ],
 )
-def test_what_a_sweep_may_end(thing: Thing, named: Selection, ends: bool) -> None:
+def test_what_a_sweep_may_end(thing: Thing, named: ResourceSelection, ends: bool) -> None:
     assert may_delete(classify(an_item(thing), KNOWN), named) is ends
 
 
 def test_what_an_update_may_be_making_is_left_alone_even_when_named() -> None:
-    assert not may_delete(classify(an_item(a_pod("new", MINE)), UPDATING), Selection(frozenset({"new"})))
+    assert not may_delete(classify(an_item(a_pod("new", MINE)), UPDATING), ResourceSelection(frozenset({"new"})))
 
 
 def test_a_pod_that_runpod_reports_as_ended_is_nothing_to_judge() -> None:
@@ -65,24 +65,24 @@ def report(*things: Thing) -> sweep.SweepReport:
 
 def test_a_sweep_tells_each_loose_thing_with_its_price_and_sums_up() -> None:
     found = report(a_pod("lost", MINE), a_pod("theirs", COLLEAGUES), a_pod("held", MINE))
-    text = "\n".join(sweep.lines(found, Selection(), act=False))
+    text = "\n".join(sweep.lines(found, ResourceSelection(), act=False))
     assert "would delete pod lost" in text
-    assert "$12.00/day: carries the mark of a known stack and is in no state (dev)" in text
+    assert "$12.00/day: has the marker of a known stack and is in no state (dev)" in text
     assert "keeps pod theirs" in text
     assert "held" not in text
     assert "the state of prod cannot be read" in text
     assert text.endswith("1 to delete, $12.00/day; YES=1 deletes them")
-    assert sweep.lines(report(), Selection(), act=False)[-1].startswith("no orphans found")
+    assert sweep.lines(report(), ResourceSelection(), act=False)[-1].startswith("no orphans found")
 
 
 @pytest.mark.parametrize(
     ("named", "reason"),
     [
-        (Selection(frozenset({"nobody"})), "nothing called nobody"),
-        (Selection(frozenset({"held"})), "make destroy ENV=dev"),
-        (Selection(frozenset({"volume"})), "name it in VOLUMES"),
+        (ResourceSelection(frozenset({"nobody"})), "no resource nobody"),
+        (ResourceSelection(frozenset({"held"})), "make destroy ENV=dev"),
+        (ResourceSelection(frozenset({"volume"})), "name it in VOLUMES"),
     ],
 )
-def test_a_name_that_cannot_be_meant_is_refused(named: Selection, reason: str) -> None:
+def test_a_name_that_cannot_be_meant_is_refused(named: ResourceSelection, reason: str) -> None:
     with pytest.raises(CliError, match=reason):
         sweep.refuse_wrong_selection(report(a_pod("held", MINE), a_volume("volume")).owned, named)

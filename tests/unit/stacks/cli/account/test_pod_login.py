@@ -10,12 +10,12 @@ import pytest
 from components.runpod.api import Pod
 from components.runpod.api.errors import NotFoundError, UnreachableError
 from stacks.cli.account import pod_login
-from stacks.cli.account.pod_login import Login
+from stacks.cli.account.pod_login import PodLogin
 from stacks.cli.commands import pod
 from stacks.cli.errors import CliError
 from tests.unit.stacks.cli.listed_resources import a_pod
 
-KNOWN = Login("p1", "1.2.3.4", 2200, "PRIVATE", "ssh-ed25519 H")
+KNOWN = PodLogin("p1", "1.2.3.4", 2200, "PRIVATE", "ssh-ed25519 H")
 
 
 def a_state(env: str = "local", **outputs: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -41,7 +41,7 @@ class Account:
         return self.found
 
 
-def now(found: Pod | Exception) -> Login:
+def now(found: Pod | Exception) -> PodLogin:
     return pod_login.current_login(Account(found), KNOWN, "dev")  # type: ignore[arg-type]
 
 
@@ -71,7 +71,7 @@ def test_the_address_is_the_one_of_now() -> None:
     ("found", "words"),
     [
         (a_pod("p1", status="EXITED", cost=0.0), "p1 is EXITED.*make up ENV=dev"),
-        (NotFoundError("GET", "no"), "p1 is gone.*make up ENV=dev"),
+        (NotFoundError("GET", "no"), "p1 no longer exists.*make up ENV=dev"),
     ],
 )
 def test_a_pod_that_does_not_run_is_said_instead_of_tried(found: Pod | Exception, words: str) -> None:

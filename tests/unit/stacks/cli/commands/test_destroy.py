@@ -34,7 +34,7 @@ def checkout(tmp_path: Path, volume: str) -> Checkout:
 )
 def test_what_goes_and_what_stays_is_as_the_stack_file_says_now(tmp_path: Path, volume: str, stays: bool) -> None:
     messages = "\n".join(destroy.losses(checkout(tmp_path, volume), EVERYTHING, CLAIM))
-    assert f"{POD.label}, $0.2700/h: ends" in messages
+    assert f"{POD.label}, $0.2700/h: is deleted" in messages
     assert (f"{OWN.label}, $0.0096/h: stays and is still billed" in messages) is stays
     assert ("models, uploads, outputs, users, keys" in messages) is not stays
     assert "taken" not in messages
@@ -67,14 +67,14 @@ def test_only_what_was_made_for_it_makes_destroy_fail() -> None:
 
 def test_every_volume_that_bills_on_is_named_with_its_reason() -> None:
     lines = destroy.verdict("dev", [OWN, TAKEN, KEPT_EARLIER], CLAIM).splitlines()
-    assert lines[0] == "dev is gone; this is billed until somebody deletes it:"
+    assert lines[0] == "dev is deleted; these resources are billed until you delete them:"
     assert "volume v1" in lines[1]
     assert "$7.00 per month: kept because of volume.keep" in lines[1]
-    assert "volume taken (by-hand), $7.00 per month: it is named by volume.id" in lines[2]
+    assert "volume taken (by-hand), $7.00 per month: it is set by volume.id" in lines[2]
     assert "volume old" in lines[3]
-    assert "an earlier destroy kept it, or somebody else's dev has it" in lines[3]
+    assert "an earlier destroy kept it, or it belongs to another person's dev" in lines[3]
     assert "make sweep ENV=dev VOLUMES=old YES=1" in lines[3]
 
 
 def test_nothing_that_bills_is_said_only_when_nothing_does() -> None:
-    assert destroy.verdict("dev", [], CLAIM) == "dev is gone; nothing of it is billed any more."
+    assert destroy.verdict("dev", [], CLAIM) == "dev is deleted; nothing of it is billed any more."

@@ -91,7 +91,7 @@ BUSY = dataclasses.replace(DEV, busy=True)
         (facts(pods=(changed(cost=0.4),)), "price", "note", -2.4, "make up ENV=dev"),
         (facts(stale_locks=("l",)), "lock", "breaks", 0.0, "make up ENV=dev"),
         (facts(active_locks=("l",)), "lock", "note", 0.0, "make doctor ENV=dev"),
-        (facts(pins=("ComfyUI: a runs, the files say b",)), "pin", "note", 0.0, "make up ENV=dev"),
+        (facts(pins=("ComfyUI: a is running, and the files specify b",)), "pin", "note", 0.0, "make up ENV=dev"),
         (facts(refusal="models: no"), "settings", "breaks", 0.0, "make preview ENV=dev"),
         (facts(unreadable=("prod",)), "state", "breaks", 0.0, "make output ENV=prod"),
         (facts(pods=(), volumes=(), api_fault="401"), "api", "breaks", 0.0, "make up ENV=dev"),
@@ -149,8 +149,8 @@ def test_a_pin_that_is_another_one_is_named_with_both() -> None:
     assert list(drift.differences(a_plan(), a_plan())) == []
     newer = a_plan(comfyui=SourcePin("ComfyUI", "r", "v2", "d" * 40), models=())
     assert list(drift.differences(a_plan(), newer)) == [
-        f"ComfyUI: v1 ({'c' * 12}) of r runs, the files say v2 ({'d' * 12}) of r",
-        f"a.safetensors: https://x/a ({'f' * 12}) runs, the files say nothing",
+        f"ComfyUI: v1 ({'c' * 12}) of r is running, and the files specify v2 ({'d' * 12}) of r",
+        f"a.safetensors: https://x/a ({'f' * 12}) is running, and the files specify nothing",
     ]
 
 

@@ -55,7 +55,7 @@ class Outputs:
     def __init__(self, url: str, admin: str = ADMIN) -> None:
         self.values = {"apiKey": CLIENT, "adminKey": admin, "gatewayUrl": url}
 
-    def ask(self, *arguments: str) -> str:
+    def query(self, *arguments: str) -> str:
         return f"{self.values[arguments[2]]}\n"
 
 
@@ -110,10 +110,10 @@ def test_it_rotates_revokes_and_lists(url: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--name", "x", "--revoke", "y"], "give one of"),
-        (["--scopes", "read"], "give it a NAME"),
-        (["--name", "x", "--expires", "soon"], "no moment"),
-        (["--limits", "{}"], "give it a NAME"),
+        (["--name", "x", "--revoke", "y"], "give only one of"),
+        (["--scopes", "read"], "give its NAME"),
+        (["--name", "x", "--expires", "soon"], "not an expiry time"),
+        (["--limits", "{}"], "give its NAME"),
         (["--name", "x", "--limits", "max_queued=5"], "LIMITS: .*write JSON"),
         (["--revoke", "absent"], "not visible to this key"),
     ],

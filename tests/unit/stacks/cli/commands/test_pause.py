@@ -24,7 +24,7 @@ PAUSED_NOW = {"costPerHour": 0.0034, "paused": True, "volumeId": "v1", "dataCent
 
 def test_it_says_what_is_saved_what_bills_on_and_the_way_back() -> None:
     text = pause.text("dev", RUNNING, PAUSED_NOW)
-    assert "dev is paused: its pod has ended, which saves $0.2768/h ($6.64 a day)." in text
+    assert "dev is paused: its pod is deleted, which saves $0.2768/h ($6.64 a day)." in text
     assert "billed    volume v1 in EU-RO-1, $0.0034/h ($2.45 in 30d)" in text
     assert "make resume ENV=dev" in text
 

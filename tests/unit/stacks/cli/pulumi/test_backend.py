@@ -120,7 +120,7 @@ def test_every_command_names_organisation_and_project(
 
 def test_a_name_of_several_organisations_is_never_guessed(world: World) -> None:
     world.has("acme/dev", "beta/dev")
-    with pytest.raises(CliError, match="acme/dev, beta/dev; choose one by PULUMI_ORG"):
+    with pytest.raises(CliError, match="acme/dev, beta/dev; choose one with PULUMI_ORG"):
         environment.addressed(world.engine(**CLOUD))
 
 
@@ -257,7 +257,7 @@ def test_a_lock_at_that_moment_is_said_and_fails_nothing(world: World, capsys: p
     world.write("history", OURS)
     world.write("locked", "the stack is currently locked by 1 lock(s)")
     pending_operations.forget(world.engine(), NOW - timedelta(seconds=1))
-    assert "stay in the state for now" in capsys.readouterr().out
+    assert "stay in the state" in capsys.readouterr().out
 
 
 LOCKED = """error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end ...

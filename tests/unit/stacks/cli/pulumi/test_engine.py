@@ -97,9 +97,9 @@ def test_a_second_interrupt_does_not_wait_and_leaves_no_process(tmp_path: Path) 
 
 def test_a_question_that_fails_says_what_the_engine_said(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="`pulumi stack output` failed: no stack"):
-        engine(tmp_path, "echo no stack >&2; exit 255").ask("stack", "output", "--json")
+        engine(tmp_path, "echo no stack >&2; exit 255").query("stack", "output", "--json")
 
 
 def test_a_secret_goes_by_standard_input_and_not_by_argument(tmp_path: Path) -> None:
-    answer = engine(tmp_path, 'echo "$@"; cat').tell("rpa_hidden", "config", "set")
+    answer = engine(tmp_path, 'echo "$@"; cat').query_with_input("rpa_hidden", "config", "set")
     assert answer.splitlines() == ["config set --stack dev --non-interactive", "rpa_hidden"]

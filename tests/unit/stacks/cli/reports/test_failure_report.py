@@ -50,7 +50,7 @@ def test_it_says_what_failed_what_bills_and_the_ways_on(engine: Engine, monkeypa
         "these resources of dev exist now:",
         f"  {POD.label}, $0.2700/h",
         f"  {VOLUME.label}, $0.0096/h",
-        "together $0.2796/h ($6.71 a day) until:",
+        "they cost $0.2796/h ($6.71 a day) until you run one of:",
         "  `make up ENV=dev` continues from here",
         "  `make pause ENV=dev` deletes the pod and keeps the volume",
         "  `make destroy ENV=dev` deletes everything",

@@ -18,13 +18,13 @@ from stacks.cli.errors import CliError
 from stacks.cli.pulumi import stack_settings
 from stacks.cli.pulumi.engine import Engine
 from stacks.cli.reports import notification
-from stacks.cli.reports.notification import Event
+from stacks.cli.reports.notification import AddressChange
 from stacks.sections import NotifySection, TokensSection
 from stacks.settings import Settings, parse
 from tests.unit.stacks.stack_file import raw
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
-EVENT = Event(notification.UP, "dev", "https://p1-8189.proxy.runpod.net", "p1")
+EVENT = AddressChange(notification.UP, "dev", "https://p1-8189.proxy.runpod.net", "p1")
 OUTPUTS = {"gatewayUrl": "https://p1-8189.proxy.runpod.net", "podId": "p1"}
 
 
@@ -61,7 +61,7 @@ def url() -> Iterator[str]:
 
 
 def tell(
-    settings: Settings, root: Path, event: Event = EVENT, command_seconds: float = notification.COMMAND_SECONDS
+    settings: Settings, root: Path, event: AddressChange = EVENT, command_seconds: float = notification.COMMAND_SECONDS
 ) -> tuple[list[str], list[float]]:
     slept: list[float] = []
     return notification.send(settings, event, root, slept.append, command_seconds), slept

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.placement import Catalogue, Offer, PlacementRequest, Requirement
+from components.placement import GpuCatalogue, Offer, PlacementRequest, Requirement
 from stacks.cli.checkout import Checkout
 from stacks.cli.commands import placement
 from stacks.cli.errors import CliError
@@ -26,7 +26,7 @@ OFFERS = (
     Offer("COMMUNITY", 24, None, {}),
     Offer("FAR", 24, 0.3, {"AP-JP-1": "HIGH"}),
 )
-CATALOGUE = Catalogue(
+CATALOGUE = GpuCatalogue(
     OFFERS, frozenset({"EU-RO-1", "US-TX-3", "US-GA-1", "AP-JP-1"}), "RunPod's API", date(2026, 11, 22)
 )
 NEED = Requirement(24, 2.0, exclude=frozenset({"B"}))
@@ -92,7 +92,7 @@ def test_a_saved_plan_replaces_gpus_and_data_centres_and_nothing_else(
         }
     assert not Path(file).exists()
     assert checkout.stack_file.read_text() == before
-    assert "not by Pulumi.dev.yaml: B, A" in capsys.readouterr().out
+    assert "instead of Pulumi.dev.yaml: B, A" in capsys.readouterr().out
     with placement.settings_file(checkout, "") as arguments:
         assert arguments == ()
 

@@ -46,7 +46,7 @@ def test_what_has_no_known_time_is_said_and_not_guessed() -> None:
     assert "stopped at times" in text
     assert "since an unknown time at $0.0010/h" in text
     assert text.endswith("total $0.0000 by this project's meter, without resources whose time is unknown")
-    assert receipt.lines([], NOW) == ["receipt: nothing of it ran"]
+    assert receipt.lines([], NOW) == ["receipt: nothing was running"]
 
 
 @pytest.mark.parametrize(

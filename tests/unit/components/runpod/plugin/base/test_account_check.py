@@ -12,7 +12,7 @@ from components.runpod.api.client import Client
 from components.runpod.api.transport import ClientHooks
 from components.runpod.plugin.base.account_check import AccountCheck, OtherAccountError
 from components.runpod.plugin.base.property_codec import Values
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.resources.stack_guard import StackGuardHandler
 from tests.unit.components.runpod.clock import FakeClock
 from tests.unit.components.runpod.cloud import Begin, begin, checked, cloud
@@ -23,7 +23,7 @@ __all__ = ["begin", "cloud"]
 """Fixtures."""
 
 OTHER_KEY = "rpa_another_account"
-OtherRun = Callable[..., Operation]
+OtherRun = Callable[..., ProviderOperation]
 """Begins an operation of a process that knows nothing yet, with this key."""
 
 
@@ -31,7 +31,7 @@ OtherRun = Callable[..., Operation]
 def run(cloud: RunPod, begin: Begin, clock: FakeClock) -> Iterator[OtherRun]:
     clients: list[Client] = []
 
-    def start(case: Case, key: str = "rpa_canary", *, believes: bool = False) -> Operation:
+    def start(case: Case, key: str = "rpa_canary", *, believes: bool = False) -> ProviderOperation:
         client = Client(key, cloud.url, ClientHooks(sleep=clock.sleep, clock=clock.time))
         clients.append(client)
         return replace(begin(case), client=lambda: client, account=AccountCheck(believes=believes))
@@ -50,7 +50,7 @@ def made(case: Case, run: OtherRun) -> tuple[str, Values]:
 def test_with_another_accounts_key_nothing_leaves_the_state(case: Case, cloud: RunPod, run: OtherRun) -> None:
     identity, state = made(case, run)
     inputs = checked(case, run(case))
-    with pytest.raises(OtherAccountError, match="the key looks like one of another account"):
+    with pytest.raises(OtherAccountError, match="The key seems to belong to another account"):
         case.kind.read(run(case, OTHER_KEY), identity, state, inputs)
     if case.token != "AccountSshKey":
         with pytest.raises(OtherAccountError):
@@ -71,7 +71,7 @@ def test_a_stack_of_before_the_mark_is_known_by_what_it_has(cloud: RunPod, run: 
     pod, volume = (next(case for case in CASES if case.name == name) for name in ("gpu-pod", "volume"))
     identity, state = made(pod, run)
     made(volume, run)
-    for mark in inventory.marks_of(run(pod).client(), GUARD):
+    for mark in inventory.account_markers(run(pod).client(), GUARD):
         run(pod).client().templates.delete(mark)
     run(pod).client().delete_pod(identity)
     assert pod.kind.read(run(pod), identity, state, checked(pod, run(pod))) is None
@@ -80,7 +80,7 @@ def test_a_stack_of_before_the_mark_is_known_by_what_it_has(cloud: RunPod, run: 
 def test_a_person_can_say_that_all_of_it_is_gone(cloud: RunPod, run: OtherRun) -> None:
     case = CASES[0]
     identity, state = made(case, run)
-    for thing in (identity, *inventory.marks_of(run(case).client(), GUARD)):
+    for thing in (identity, *inventory.account_markers(run(case).client(), GUARD)):
         (run(case).client().delete_pod if thing == identity else run(case).client().templates.delete)(thing)
     inputs = checked(case, run(case))
     with pytest.raises(OtherAccountError, match="COMFYUI_RUNPOD_MISSING_IS_GONE=1"):
@@ -94,7 +94,7 @@ def test_the_mark_is_left_once_shown_to_nobody_and_ends_with_the_stack(run: Othe
         identity, state = made(case, run)
         case.kind.delete(run(case), identity, state)
     client = run(case).client()
-    assert len(client.templates.all()) == len(inventory.marks_of(client, GUARD)) == 1
+    assert len(client.templates.all()) == len(inventory.account_markers(client, GUARD)) == 1
     assert inventory.list_resources(client, lambda _unseen: None) == []
     StackGuardHandler().delete(replace(run(case), urn="urn"), GUARD, {})
     assert client.templates.all() == []
@@ -106,4 +106,4 @@ def test_a_mark_that_cannot_be_left_is_told_and_stops_nothing(cloud: RunPod, run
     operation = run(case)
     case.kind.create(operation, checked(case, operation))
     said = getattr(operation.reporter, "shown")  # noqa: B009 - the screen of the tests
-    assert any("the account could not be marked" in line for line in said)
+    assert any("the account marker of this stack could not be created" in line for line in said)

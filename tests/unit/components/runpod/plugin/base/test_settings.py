@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.base.settings import NoKeyError, ProviderSettings, failures
 from components.runpod.plugin.invokes.functions import invoke
 from tests.unit.components.runpod.fake_api import FakeApi, Reply
@@ -44,7 +44,7 @@ def test_bad_configuration_is_named(name: str, value: str) -> None:
     assert f"runpod:{name}" in reason
 
 
-def test_prices_without_a_key_come_from_the_file_and_say_so(operation: Operation) -> None:
+def test_prices_without_a_key_come_from_the_file_and_say_so(operation: ProviderOperation) -> None:
     offline = replace(operation, settings=ProviderSettings())
     answer = invoke(offline, "runpod:index:getGpuTypes", {})
     assert (answer["source"], answer["asOf"]) == ("price-file", "2026-11-22")
@@ -53,7 +53,7 @@ def test_prices_without_a_key_come_from_the_file_and_say_so(operation: Operation
     assert invoke(offline, "runpod:index:getDataCenters", {})["source"] == "price-file"
 
 
-def test_a_price_of_a_closed_cloud_is_no_price(api: FakeApi, operation: Operation) -> None:
+def test_a_price_of_a_closed_cloud_is_no_price(api: FakeApi, operation: ProviderOperation) -> None:
     gpu = {"id": "a", "name": "A", "memory": 24, "secure": True, "community": False}
     api.answer(Reply(body={"gpus": [{**gpu, "price": {"secure": 0, "community": 0.34}}]}))
     (entry,) = invoke(operation, "runpod:index:getGpuTypes", {"gpuCount": 2, "cloudType": "SECURE"})["gpuTypes"]

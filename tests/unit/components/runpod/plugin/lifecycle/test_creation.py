@@ -11,7 +11,7 @@ from components.runpod.api.errors import LostAnswerError, PaymentRequiredError, 
 from components.runpod.intents import Intents
 from components.runpod.marker import Marker, new_marker
 from components.runpod.placement import NoCandidateLeftError
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.lifecycle.creation import Creation
 from tests.unit.components.runpod.clock import FakeClock
 from tests.unit.components.runpod.conftest import URN, Lines
@@ -23,7 +23,7 @@ def cloud() -> Cloud:
     return Cloud()
 
 
-def test_the_intent_is_on_disk_before_the_post(operation: Operation, cloud: Cloud, intents: Intents) -> None:
+def test_the_intent_is_on_disk_before_the_post(operation: ProviderOperation, cloud: Cloud, intents: Intents) -> None:
     seen: list[int] = []
     cloud.faults = [lambda _thing: seen.append(len(intents.of(GUARD, URN)))]
     made = create(operation, cloud)
@@ -32,13 +32,13 @@ def test_the_intent_is_on_disk_before_the_post(operation: Operation, cloud: Clou
     assert (record.resource_id, record.in_state) == (made.id, False)
 
 
-def test_a_lost_answer_is_looked_for_before_a_second_post(operation: Operation, cloud: Cloud) -> None:
+def test_a_lost_answer_is_looked_for_before_a_second_post(operation: ProviderOperation, cloud: Cloud) -> None:
     cloud.faults = [cloud.lose_after_effect]
     assert create(operation, cloud).id == "t1"
     assert cloud.posts == 1
 
 
-def test_a_late_effect_within_the_bound_is_found(operation: Operation, cloud: Cloud, clock: FakeClock) -> None:
+def test_a_late_effect_within_the_bound_is_found(operation: ProviderOperation, cloud: Cloud, clock: FakeClock) -> None:
     late: list[Thing] = []
 
     def arrive(now: float) -> None:
@@ -56,14 +56,14 @@ def test_a_late_effect_within_the_bound_is_found(operation: Operation, cloud: Cl
 
 
 def test_a_post_without_effect_is_repeated_after_the_bound(
-    operation: Operation, cloud: Cloud, clock: FakeClock
+    operation: ProviderOperation, cloud: Cloud, clock: FakeClock
 ) -> None:
     cloud.faults = [cloud.lose_before_effect]
     assert create(operation, cloud).id == "t2"
     assert clock.now >= 1_060
 
 
-def test_posts_are_bounded_and_the_record_stays(operation: Operation, cloud: Cloud, intents: Intents) -> None:
+def test_posts_are_bounded_and_the_record_stays(operation: ProviderOperation, cloud: Cloud, intents: Intents) -> None:
     cloud.faults = [cloud.lose_before_effect] * 3
     with pytest.raises(LostAnswerError):
         create(operation, cloud)
@@ -72,10 +72,10 @@ def test_posts_are_bounded_and_the_record_stays(operation: Operation, cloud: Clo
 
 
 def test_a_look_that_fails_after_a_lost_answer_keeps_the_record(
-    operation: Operation, cloud: Cloud, intents: Intents
+    operation: ProviderOperation, cloud: Cloud, intents: Intents
 ) -> None:
     def fail() -> list[Thing]:
-        raise UnreachableError("GET", "its name cannot be resolved")
+        raise UnreachableError("GET", "its host name cannot be resolved")
 
     marker = new_marker(GUARD, URN)
     intents.post(marker, URN)  # So that the first look, before any POST, is of no interest here.
@@ -93,17 +93,19 @@ def test_a_look_that_fails_after_a_lost_answer_keeps_the_record(
     assert [record.marker for record in intents.of(GUARD, URN)] == [str(marker)]
 
 
-def test_what_a_killed_run_left_is_taken_up(operation: Operation, cloud: Cloud, intents: Intents, lines: Lines) -> None:
+def test_what_a_killed_run_left_is_taken_up(
+    operation: ProviderOperation, cloud: Cloud, intents: Intents, lines: Lines
+) -> None:
     marker = new_marker(GUARD, URN)
     intents.post(marker, URN)
     cloud.things.append(Thing("left", marker))
     assert create(operation, cloud).id == "left"
     assert cloud.posts == 0
-    assert any("taking up thing left" in line for line in lines.shown)
+    assert any("adopting thing left" in line for line in lines.shown)
 
 
 def test_what_a_killed_run_left_is_ended_when_it_does_not_fit(
-    operation: Operation, cloud: Cloud, intents: Intents
+    operation: ProviderOperation, cloud: Cloud, intents: Intents
 ) -> None:
     marker = new_marker(GUARD, URN)
     intents.placed(intents.post(marker, URN), "left")
@@ -115,7 +117,7 @@ def test_what_a_killed_run_left_is_ended_when_it_does_not_fit(
 
 
 def test_an_effect_of_a_killed_run_that_comes_late_is_awaited(
-    operation: Operation, cloud: Cloud, intents: Intents, clock: FakeClock
+    operation: ProviderOperation, cloud: Cloud, intents: Intents, clock: FakeClock
 ) -> None:
     marker = new_marker(GUARD, URN)
     intents.post(marker, URN)
@@ -124,7 +126,7 @@ def test_an_effect_of_a_killed_run_that_comes_late_is_awaited(
     assert cloud.posts == 0
 
 
-def test_what_the_state_holds_is_never_taken_up(operation: Operation, cloud: Cloud, intents: Intents) -> None:
+def test_what_the_state_holds_is_never_taken_up(operation: ProviderOperation, cloud: Cloud, intents: Intents) -> None:
     marker = new_marker(GUARD, URN)
     intents.placed(intents.post(marker, URN), "old")
     intents.seen_in_state("old")
@@ -133,13 +135,13 @@ def test_what_the_state_holds_is_never_taken_up(operation: Operation, cloud: Clo
     assert {thing.id for thing in cloud.things} == {"old", "t1"}
 
 
-def test_without_its_record_a_leftover_is_taken_up_all_the_same(operation: Operation, cloud: Cloud) -> None:
+def test_without_its_record_a_leftover_is_taken_up_all_the_same(operation: ProviderOperation, cloud: Cloud) -> None:
     cloud.things.append(Thing("left", new_marker(GUARD, URN)))
     assert create(operation, cloud).id == "left"
 
 
 def test_without_a_record_a_replacement_touches_nothing_and_says_so(
-    operation: Operation, cloud: Cloud, lines: Lines
+    operation: ProviderOperation, cloud: Cloud, lines: Lines
 ) -> None:
     cloud.things.append(Thing("maybe-in-state", new_marker(GUARD, URN)))
     replacing = replace(operation, ids_in_state=frozenset({"old"}))
@@ -149,20 +151,22 @@ def test_without_a_record_a_replacement_touches_nothing_and_says_so(
 
 
 @pytest.mark.parametrize("marker", [new_marker("f" * 10, URN), new_marker(GUARD, "urn:other")])
-def test_other_stacks_and_resources_are_left_alone(operation: Operation, cloud: Cloud, marker: Marker) -> None:
+def test_other_stacks_and_resources_are_left_alone(operation: ProviderOperation, cloud: Cloud, marker: Marker) -> None:
     cloud.things.append(Thing("theirs", marker))
     assert create(operation, cloud).id == "t1"
     assert len(cloud.things) == 2
 
 
-def test_a_refusal_of_all_candidates_leaves_no_record(operation: Operation, cloud: Cloud, intents: Intents) -> None:
+def test_a_refusal_of_all_candidates_leaves_no_record(
+    operation: ProviderOperation, cloud: Cloud, intents: Intents
+) -> None:
     cloud.faults = [cloud.refuse, cloud.refuse]
     with pytest.raises(NoCandidateLeftError):
         create(operation, cloud)
     assert intents.of(GUARD, URN) == []
 
 
-def test_an_empty_balance_stops_at_once(operation: Operation, cloud: Cloud) -> None:
+def test_an_empty_balance_stops_at_once(operation: ProviderOperation, cloud: Cloud) -> None:
     def broke(_thing: Thing) -> None:
         raise PaymentRequiredError("POST", "balance too low")
 
@@ -172,13 +176,13 @@ def test_an_empty_balance_stops_at_once(operation: Operation, cloud: Cloud) -> N
     assert cloud.posts == 1
 
 
-def elsewhere(operation: Operation, clock: FakeClock) -> Operation:
+def elsewhere(operation: ProviderOperation, clock: FakeClock) -> ProviderOperation:
     """Return an operation on a machine without records, whose state says that a creation was begun a minute ago."""
     return replace(operation, pending={URN: clock.now - 60})
 
 
 def test_what_another_machines_killed_run_makes_late_is_awaited_and_taken_up(
-    operation: Operation, cloud: Cloud, clock: FakeClock
+    operation: ProviderOperation, cloud: Cloud, clock: FakeClock
 ) -> None:
     late = Thing("late", new_marker(GUARD, URN))
     clock.on_sleep = lambda now: cloud.things.append(late) if now >= 1_040 and late not in cloud.things else None
@@ -187,27 +191,27 @@ def test_what_another_machines_killed_run_makes_late_is_awaited_and_taken_up(
 
 
 def test_what_another_machines_killed_run_never_made_is_made_after_the_bound(
-    operation: Operation, cloud: Cloud, clock: FakeClock
+    operation: ProviderOperation, cloud: Cloud, clock: FakeClock
 ) -> None:
     assert create(elsewhere(operation, clock), cloud).id == "t1"
     assert 1_060 <= clock.now < 1_070
 
 
 def test_the_note_of_another_resource_is_no_reason_to_wait(
-    operation: Operation, cloud: Cloud, clock: FakeClock
+    operation: ProviderOperation, cloud: Cloud, clock: FakeClock
 ) -> None:
     assert create(replace(operation, pending={"urn:other": clock.now}), cloud).id == "t1"
     assert clock.slept == []
 
 
-def test_a_note_of_days_ago_is_no_reason_to_wait(operation: Operation, cloud: Cloud, clock: FakeClock) -> None:
+def test_a_note_of_days_ago_is_no_reason_to_wait(operation: ProviderOperation, cloud: Cloud, clock: FakeClock) -> None:
     clock.now += 100_000
     create(replace(operation, pending={URN: clock.now - 90_000}), cloud)
     assert clock.slept == []
 
 
 def test_what_another_machines_killed_run_left_and_does_not_fit_is_ended(
-    operation: Operation, cloud: Cloud, clock: FakeClock
+    operation: ProviderOperation, cloud: Cloud, clock: FakeClock
 ) -> None:
     cloud.things.append(Thing("left", new_marker(GUARD, URN), gpu="b"))
     cloud.wanted = "a"
@@ -216,7 +220,7 @@ def test_what_another_machines_killed_run_left_and_does_not_fit_is_ended(
 
 
 def test_while_a_replacement_was_interrupted_elsewhere_its_leftover_is_taken_up(
-    operation: Operation, cloud: Cloud, clock: FakeClock
+    operation: ProviderOperation, cloud: Cloud, clock: FakeClock
 ) -> None:
     cloud.things += [Thing("old", new_marker(GUARD, URN)), Thing("left", new_marker(GUARD, URN))]
     replacing = replace(elsewhere(operation, clock), ids_in_state=frozenset({"old"}))

@@ -9,7 +9,7 @@ from components.runpod.api.client import Client
 from components.runpod.api.errors import NotRunPodError
 from components.runpod.intents import Intents
 from components.runpod.marker import Marker, new_marker
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.base.stack_file import StackFiles
 from components.runpod.plugin.lifecycle import deletion, deletion_targets
 from components.runpod.plugin.lifecycle.deletion import StillThereError
@@ -40,33 +40,37 @@ def methods(api: FakeApi) -> list[str]:
     return [request.method for request in api.requests]
 
 
-def test_a_pod_is_gone_when_its_id_and_the_list_say_so(api: FakeApi, client: Client, operation: Operation) -> None:
+def test_a_pod_is_gone_when_its_id_and_the_list_say_so(
+    api: FakeApi, client: Client, operation: ProviderOperation
+) -> None:
     api.answer(DELETED, Reply(body=pod()), GONE, pods())
     deletion.delete(operation, deletion_targets.pod(client, "pod1"))
     assert methods(api) == ["DELETE", "GET", "GET", "GET"]
 
 
-def test_a_404_while_the_list_still_has_it_is_not_believed(api: FakeApi, client: Client, operation: Operation) -> None:
+def test_a_404_while_the_list_still_has_it_is_not_believed(
+    api: FakeApi, client: Client, operation: ProviderOperation
+) -> None:
     api.answer(GONE, GONE, pods(pod()), GONE, pods())
     deletion.delete(operation, deletion_targets.pod(client, "pod1"))
 
 
-def test_a_page_that_is_not_runpods_is_not_the_end(api: FakeApi, client: Client, operation: Operation) -> None:
+def test_a_page_that_is_not_runpods_is_not_the_end(api: FakeApi, client: Client, operation: ProviderOperation) -> None:
     api.answer(Reply(404, "404 page not found"))
     with pytest.raises(NotRunPodError):
         deletion.delete(operation, deletion_targets.pod(client, "pod1"))
 
 
-def test_a_deletion_that_lies_is_found_out(api: FakeApi, client: Client, operation: Operation) -> None:
+def test_a_deletion_that_lies_is_found_out(api: FakeApi, client: Client, operation: ProviderOperation) -> None:
     api.otherwise = lambda request: DELETED if request.method == "DELETE" else Reply(body=pod())
-    with pytest.raises(StillThereError, match=r"pod pod1 still exists, and bills"):
+    with pytest.raises(StillThereError, match=r"pod pod1 still exists and is billed"):
         deletion.delete(operation, deletion_targets.pod(client, "pod1"))
     assert 7 <= methods(api).count("DELETE") <= 10
     assert len(api.requests) < 180 / 60 * 20, "twenty calls a minute leave room for others with the same key"
 
 
 def test_a_volume_that_a_dying_pod_still_holds_is_asked_again(
-    api: FakeApi, client: Client, operation: Operation
+    api: FakeApi, client: Client, operation: ProviderOperation
 ) -> None:
     held = problem(400, "You must remove this network volume from all pods before deleting it.")
     volume = {"id": "vol1", "name": "v", "size": 20, "dataCenter": "EU-RO-1", "type": "STANDARD"}
@@ -88,7 +92,7 @@ def guarded(name: str = "gpu-0123456789-01234567-89abcdef", **changes: object) -
     return pod(name=name, **changes)
 
 
-def test_the_guard_ends_what_carries_its_id_and_looks_again(api: FakeApi, operation: Operation) -> None:
+def test_the_guard_ends_what_carries_its_id_and_looks_again(api: FakeApi, operation: ProviderOperation) -> None:
     stray_volume = {
         "id": "v1",
         "name": "m-0123456789-01234567-00000000",
@@ -107,7 +111,7 @@ def test_the_guard_ends_what_carries_its_id_and_looks_again(api: FakeApi, operat
     assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/pods/pod1", "/v2/network-volumes/v1"]
 
 
-def test_the_guard_keeps_volumes_when_told(api: FakeApi, operation: Operation) -> None:
+def test_the_guard_keeps_volumes_when_told(api: FakeApi, operation: ProviderOperation) -> None:
     kept = {"id": "v1", "name": "m-0123456789-01234567-00000000", "size": 20, "dataCenter": "X", "type": "STANDARD"}
     api.answer(pods(), volumes(kept), *NOTHING_ELSE, NO_MARK)
     StackGuardHandler().delete(operation, "0123456789", {"keepVolumes": True})
@@ -128,7 +132,7 @@ def test_the_guard_keeps_volumes_when_told(api: FakeApi, operation: Operation) -
     ],
 )
 def test_the_guard_keeps_volumes_as_the_stack_file_says_at_the_end(
-    api: FakeApi, operation: Operation, tmp_path: Path, section: str, state: dict[str, object], stays: bool
+    api: FakeApi, operation: ProviderOperation, tmp_path: Path, section: str, state: dict[str, object], stays: bool
 ) -> None:
     (tmp_path / "Pulumi.dev.yaml").write_text(f"config:\n  project:volume: {section}\n")
     volume = {"id": "v1", "name": "m-0123456789-01234567-00000000", "size": 20, "dataCenter": "X", "type": "STANDARD"}
@@ -140,14 +144,14 @@ def test_the_guard_keeps_volumes_as_the_stack_file_says_at_the_end(
     assert ("DELETE" not in methods(api)) is stays
 
 
-def test_the_guard_finds_a_renamed_pod_by_its_environment(api: FakeApi, operation: Operation) -> None:
+def test_the_guard_finds_a_renamed_pod_by_its_environment(api: FakeApi, operation: ProviderOperation) -> None:
     renamed = guarded(name="renamed", env={"COMFYUI_RUNPOD_MARKER": "0123456789-01234567-89abcdef"})
     api.answer(pods(renamed), volumes(), *NOTHING_ELSE, DELETED, GONE, pods(), pods(), volumes(), *NOTHING_ELSE)
     api.answer(NO_MARK)
     StackGuardHandler().delete(operation, "0123456789", {})
 
 
-def test_the_guard_fails_while_something_bills(api: FakeApi, operation: Operation) -> None:
+def test_the_guard_fails_while_something_bills(api: FakeApi, operation: ProviderOperation) -> None:
     api.answer(pods(guarded()), volumes(), *NOTHING_ELSE)
     api.otherwise = lambda request: DELETED if request.method == "DELETE" else Reply(body=guarded())
     with pytest.raises(StillThereError):
@@ -155,7 +159,7 @@ def test_the_guard_fails_while_something_bills(api: FakeApi, operation: Operatio
 
 
 def test_the_guard_waits_for_what_a_killed_run_may_still_make(
-    api: FakeApi, operation: Operation, intents: Intents, clock: FakeClock
+    api: FakeApi, operation: ProviderOperation, intents: Intents, clock: FakeClock
 ) -> None:
     marker = Marker("0123456789", "01234567", "89abcdef")
     intents.post(marker, URN)
@@ -169,7 +173,7 @@ def test_the_guard_waits_for_what_a_killed_run_may_still_make(
 
 
 def test_the_guard_waits_for_what_another_machines_killed_run_may_still_make(
-    api: FakeApi, operation: Operation, clock: FakeClock
+    api: FakeApi, operation: ProviderOperation, clock: FakeClock
 ) -> None:
     marker = new_marker("0123456789", URN)
     late = guarded(name=marker.name("gpu"))
@@ -182,7 +186,9 @@ def test_the_guard_waits_for_what_another_machines_killed_run_may_still_make(
     assert clock.now == 1_008
 
 
-def test_the_guard_ends_by_id_what_no_list_shows_yet(api: FakeApi, operation: Operation, intents: Intents) -> None:
+def test_the_guard_ends_by_id_what_no_list_shows_yet(
+    api: FakeApi, operation: ProviderOperation, intents: Intents
+) -> None:
     intents.placed(intents.post(Marker("0123456789", "01234567", "89abcdef"), URN), "pod1")
     api.answer(DELETED, GONE, pods(), pods(), volumes(), *NOTHING_ELSE)
     api.answer(NO_MARK)
@@ -191,7 +197,7 @@ def test_the_guard_ends_by_id_what_no_list_shows_yet(api: FakeApi, operation: Op
 
 
 def test_a_key_that_may_not_list_presets_does_not_block_the_guard(
-    api: FakeApi, operation: Operation, lines: Lines
+    api: FakeApi, operation: ProviderOperation, lines: Lines
 ) -> None:
     api.answer(pods(), volumes(), *[problem(403, "access denied")] * 5)
     StackGuardHandler().delete(operation, "0123456789", {})
@@ -199,7 +205,7 @@ def test_a_key_that_may_not_list_presets_does_not_block_the_guard(
 
 
 def test_workers_that_do_not_end_are_ended_with_their_endpoint(
-    api: FakeApi, client: Client, operation: Operation, lines: Lines
+    api: FakeApi, client: Client, operation: ProviderOperation, lines: Lines
 ) -> None:
     endpoint = {"id": "e", "name": "e", "scaling": {"type": "QUEUE_DELAY", "queueDelay": 4}}
     working = Reply(body={"workers": [{"id": "w", "status": "RUNNING"}]})

@@ -10,7 +10,7 @@ from components.runpod.api.models import NetworkVolume
 from components.runpod.marker import Marker
 from components.runpod.placement import NoCandidateLeftError
 from components.runpod.plugin.base import validation
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.base.settings import ProviderSettings
 from components.runpod.plugin.base.stack_file import StackFiles
 from components.runpod.plugin.resources.network_volume import NetworkVolumeHandler, VolumeInUseError
@@ -40,13 +40,13 @@ def centers(*names: str) -> Reply:
     return Reply(body={"dataCenters": entries})
 
 
-def checked(operation: Operation, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any input
+def checked(operation: ProviderOperation, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any input
     inputs, failures = KIND.check(replace(operation, settings=ProviderSettings()), {}, {**DECLARED, **changes})
     assert failures == []
     return inputs
 
 
-def test_a_volume_that_should_shrink_keeps_its_size_and_says_so(operation: Operation, lines: Lines) -> None:
+def test_a_volume_that_should_shrink_keeps_its_size_and_says_so(operation: ProviderOperation, lines: Lines) -> None:
     inputs, failures = KIND.check(operation, checked(operation), {**DECLARED, "size": 49})
     assert (inputs["size"], failures) == (50, [])
     assert lines.shown == ["size: the network volume has 50 GB and cannot shrink to 49, so it keeps 50"]
@@ -54,12 +54,12 @@ def test_a_volume_that_should_shrink_keeps_its_size_and_says_so(operation: Opera
 
 
 @pytest.mark.parametrize(("size", "reason"), [(9, "9 is not 10 to 4096 GB"), ("x", "'x' is not 10 to 4096 GB")])
-def test_sizes_are_bounded(operation: Operation, size: object, reason: str) -> None:
+def test_sizes_are_bounded(operation: ProviderOperation, size: object, reason: str) -> None:
     _, failures = KIND.check(operation, {}, {**DECLARED, "size": size})
     assert failures == [("size", f"size: {reason}")]
 
 
-def test_it_goes_where_the_gpu_is(api: FakeApi, operation: Operation) -> None:
+def test_it_goes_where_the_gpu_is(api: FakeApi, operation: ProviderOperation) -> None:
     stock = catalogue(EU_RO_1="NONE", US_KS_2="LOW")
     api.answer(NONE_YET, stock, centers("EU-RO-1", "US-KS-2"), Reply(201, volume()))
     _, outputs = KIND.create(operation, checked(operation))
@@ -67,27 +67,27 @@ def test_it_goes_where_the_gpu_is(api: FakeApi, operation: Operation) -> None:
     assert outputs["dataCenterId"] == "US-KS-2"
 
 
-def test_a_refused_data_centre_leads_to_the_next(api: FakeApi, operation: Operation) -> None:
+def test_a_refused_data_centre_leads_to_the_next(api: FakeApi, operation: ProviderOperation) -> None:
     stock = catalogue(EU_RO_1="HIGH", US_KS_2="LOW")
     api.answer(NONE_YET, stock, centers("EU-RO-1", "US-KS-2"), problem(400, "full"), Reply(201, volume()))
     KIND.create(operation, checked(operation))
     assert [request.body["dataCenter"] for request in api.requests[-2:]] == ["EU-RO-1", "US-KS-2"]
 
 
-def test_no_volume_is_made_where_no_gpu_can_be_had(api: FakeApi, operation: Operation) -> None:
+def test_no_volume_is_made_where_no_gpu_can_be_had(api: FakeApi, operation: ProviderOperation) -> None:
     api.answer(NONE_YET, catalogue(EU_RO_1="NONE"), centers("EU-RO-1"))
     with pytest.raises(NoCandidateLeftError, match=r"NVIDIA RTX A5000 in EU-RO-1  no stock"):
         KIND.create(operation, checked(operation))
 
 
-def test_it_grows_in_place(api: FakeApi, operation: Operation) -> None:
+def test_it_grows_in_place(api: FakeApi, operation: ProviderOperation) -> None:
     api.answer(Reply(body=volume()), Reply(body=volume(size=80)))
     outputs = KIND.update(operation, "vol1", {"marker": str(MARKER)}, checked(operation, size=80))
     assert api.requests[-1].body == {"size": 80}
     assert outputs["size"] == 80
 
 
-def test_stock_and_ranking_never_move_a_volume(operation: Operation) -> None:
+def test_stock_and_ranking_never_move_a_volume(operation: ProviderOperation) -> None:
     state = {**checked(operation), "dataCenterId": "US-KS-2"}
     assert not KIND.diff(state, checked(operation, gpuTypeIdList=["NVIDIA A40"], gpuCount=2))
     assert not KIND.diff(state, checked(operation, dataCenterIds=["EU-RO-1", "US-KS-2"]))
@@ -95,7 +95,7 @@ def test_stock_and_ranking_never_move_a_volume(operation: Operation) -> None:
 
 
 def test_a_catalogue_without_the_gpu_says_nothing_about_a_volume_that_exists(
-    api: FakeApi, operation: Operation
+    api: FakeApi, operation: ProviderOperation
 ) -> None:
     requirement = {"minMemoryGb": 24, "maxUsdPerHour": 0.3}
     declared = {**DECLARED, "gpuTypeIdList": [], "gpuRequirement": requirement, "dataCenterIds": ["EU-RO-1"]}
@@ -105,7 +105,7 @@ def test_a_catalogue_without_the_gpu_says_nothing_about_a_volume_that_exists(
     assert (failures, api.requests) == ([], [])
 
 
-def test_drift_in_name_and_size_shows(api: FakeApi, operation: Operation) -> None:
+def test_drift_in_name_and_size_shows(api: FakeApi, operation: ProviderOperation) -> None:
     api.answer(Reply(body=volume(name="other", size=60)), NONE_YET)
     found = KIND.read(operation, "vol1", {"marker": str(MARKER)}, checked(operation))
     assert found is not None
@@ -113,7 +113,7 @@ def test_drift_in_name_and_size_shows(api: FakeApi, operation: Operation) -> Non
     assert found.inputs["size"] == 60
 
 
-def test_a_vanished_volume_leaves_the_state(api: FakeApi, operation: Operation) -> None:
+def test_a_vanished_volume_leaves_the_state(api: FakeApi, operation: ProviderOperation) -> None:
     api.answer(problem(404, "resource not found"))
     assert KIND.read(operation, "vol1", {}, checked(operation)) is None
 
@@ -123,7 +123,7 @@ def holder(name: str) -> Reply:
     return Reply(body={"pods": [pod(name=name, mounts=mounts)]})
 
 
-def test_a_lost_pod_of_the_stack_does_not_keep_the_volume_alive(api: FakeApi, operation: Operation) -> None:
+def test_a_lost_pod_of_the_stack_does_not_keep_the_volume_alive(api: FakeApi, operation: ProviderOperation) -> None:
     no_pods = Reply(body={"pods": []})
     api.answer(
         holder(Marker(MARKER.instance, "76543210", "00000000").name("gpu")),
@@ -134,7 +134,7 @@ def test_a_lost_pod_of_the_stack_does_not_keep_the_volume_alive(api: FakeApi, op
     assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/pods/pod1", "/v2/network-volumes/vol1"]
 
 
-def test_somebody_elses_pod_is_named_and_left_alone(api: FakeApi, operation: Operation) -> None:
+def test_somebody_elses_pod_is_named_and_left_alone(api: FakeApi, operation: ProviderOperation) -> None:
     api.answer(holder("theirs"))
     with pytest.raises(VolumeInUseError, match=r"in use by pod pod1 \(theirs\)"):
         KIND.delete(operation, "vol1", {"marker": str(MARKER)})
@@ -146,36 +146,44 @@ def test_somebody_elses_pod_is_named_and_left_alone(api: FakeApi, operation: Ope
         ("{keep: true}", {}, "volume.keep is set in the stack file"),
         ("{keep: true}", {"keep": False}, "volume.keep is set in the stack file"),
         ("{id: vol1, sizeGb: 50}", {}, "volume.id in the stack file names it"),
-        ("{id: vol2, sizeGb: 50}", {}, "volume.id in the stack file names another one to use"),
+        ("{id: vol2, sizeGb: 50}", {}, "volume.id in the stack file names another volume"),
         ("", {"keep": True}, "keep is set"),
     ],
 )
 def test_a_volume_that_is_to_be_kept_leaves_the_state_alone(
-    api: FakeApi, operation: Operation, lines: Lines, tmp_path: Path, section: str, state: dict[str, Any], reason: str
+    api: FakeApi,
+    operation: ProviderOperation,
+    lines: Lines,
+    tmp_path: Path,
+    section: str,
+    state: dict[str, Any],
+    reason: str,
 ) -> None:
     files = stack_file(tmp_path, section)
     KIND.delete(replace(operation, stack_files=files), "vol1", {"marker": str(MARKER), **state})
     assert api.requests == []
-    assert lines.shown == [f"warning: network volume vol1 stays at RunPod, and bills on: {reason}"]
+    assert lines.shown == [f"warning: network volume vol1 stays at RunPod and is still billed: {reason}"]
 
 
 @pytest.mark.parametrize("section", ["{keep: false}", "{sizeGb: 50}"])
-def test_a_volume_that_is_kept_no_more_ends(api: FakeApi, operation: Operation, tmp_path: Path, section: str) -> None:
+def test_a_volume_that_is_kept_no_more_ends(
+    api: FakeApi, operation: ProviderOperation, tmp_path: Path, section: str
+) -> None:
     api.answer(Reply(body={"pods": []}), Reply(204), problem(404, "resource not found"), NONE_YET)
     written = replace(operation, stack_files=stack_file(tmp_path, section))
     KIND.delete(written, "vol1", {"marker": str(MARKER), "keep": True})
     assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/network-volumes/vol1"]
 
 
-def test_a_pod_that_the_stack_goes_on_with_is_no_leftover(api: FakeApi, operation: Operation) -> None:
+def test_a_pod_that_the_stack_goes_on_with_is_no_leftover(api: FakeApi, operation: ProviderOperation) -> None:
     api.answer(holder(Marker(MARKER.instance, "76543210", "00000000").name("gpu")))
     going_on = replace(operation, ids_of_stack=lambda: frozenset({"pod1"}))
-    with pytest.raises(VolumeInUseError, match=r"in use by pod pod1 .* this stack goes on with.*volume.id: vol1"):
+    with pytest.raises(VolumeInUseError, match=r"in use by pod pod1 .* this stack still needs.*volume.id: vol1"):
         KIND.delete(going_on, "vol1", {"marker": str(MARKER)})
     assert [r.method for r in api.requests] == ["GET"]
 
 
-def test_keeping_is_an_update_that_changes_nothing_at_runpod(operation: Operation) -> None:
+def test_keeping_is_an_update_that_changes_nothing_at_runpod(operation: ProviderOperation) -> None:
     inputs = checked(operation, keep=True)
     assert KIND.diff({**checked(operation), "dataCenterId": "X"}, inputs).updates == ("keep",)
     assert KIND.patch(NetworkVolume.model_validate(volume()), inputs, MARKER.name("models")) == {}
@@ -189,7 +197,7 @@ def stack_file(folder: Path, section: str) -> StackFiles:
 
 
 @pytest.mark.parametrize("text", ["", "config: []", "config: {project:volume: 7}", "{", "config: {other:volume: {}}"])
-def test_a_stack_file_without_a_section_says_nothing(operation: Operation, tmp_path: Path, text: str) -> None:
+def test_a_stack_file_without_a_section_says_nothing(operation: ProviderOperation, tmp_path: Path, text: str) -> None:
     assert StackFiles(tmp_path).volume(operation.urn) is None
     (tmp_path / "Pulumi.dev.yaml").write_text(text)
     assert StackFiles(tmp_path).volume(operation.urn) is None

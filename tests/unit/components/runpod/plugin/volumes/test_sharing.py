@@ -6,7 +6,7 @@ import pytest
 
 from components.runpod.api.client import Client
 from components.runpod.marker import ENV_NAME, Marker
-from components.runpod.plugin.base.resource import Operation
+from components.runpod.plugin.base.resource import ProviderOperation
 from components.runpod.plugin.resources.pod import PodHandler
 from components.runpod.plugin.volumes import sharing
 from tests.unit.components.runpod.conftest import GUARD
@@ -51,7 +51,7 @@ def test_nothing_is_asked_without_a_volume(api: FakeApi, client: Client) -> None
     assert api.requests == []
 
 
-def test_a_pod_is_not_rented_on_anothers_volume(api: FakeApi, operation: Operation) -> None:
+def test_a_pod_is_not_rented_on_anothers_volume(api: FakeApi, operation: ProviderOperation) -> None:
     inputs = checked(operation, networkVolumeId="v1")
     api.otherwise = lambda request: (
         Reply(200, {"pods": [pod(mounts=ON_IT, name=OTHERS.name("gpu"))]})
