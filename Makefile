@@ -1,4 +1,4 @@
-# Every target is one line: set the machine up, then run a command. `#:` begins a group of `make help`.
+# Every target sets up the machine, then runs a command. `#:` begins a group of `make help`.
 ENV ?= local
 PYTHON ?= python3
 READY = @$(PYTHON) -m tools.setup
@@ -9,14 +9,14 @@ GIVEN := $(foreach word,$(WORDS),$(if $(findstring command,$(origin $(word))),$(
 # Without this, make would expand a `$$` in a value: in `make ssh CMD='echo $$HOME'`, HOME is the pod's.
 $(foreach word,$(GIVEN),$(eval override $(word) := $$(value $(word))))
 export $(NAMED)
-# break-glass does not wait for an engine to be built when the Python packages are already installed.
+# break-glass needs no engine, so it does not wait for a build when the Python packages are installed.
 KEY_ALONE = @{ test -x $(VENV)/python || $(PYTHON) -m tools.setup; } && $(VENV)/python -m stacks.cli
 RUN = $(READY) && $(VENV)/python -m stacks.cli
 OF = --env="$$ENV"
 option = --$(shell printf %s $(1) | tr A-Z_ a-z-)="$$$(1)"
-# The variables that were given, empty ones too: the command refuses an empty value instead of ignoring it.
+# Variables that are set, including empty ones, which the command refuses.
 said = $(foreach word,$(filter $(1),$(NAMED)),$(call option,$(word)))
-# The variables given on make's command line: some systems set NAME in the environment for their own use.
+# Variables on make's command line only, because some systems set NAME in the environment.
 given = $(foreach word,$(filter $(1),$(GIVEN)),$(call option,$(word)))
 # One process runs all tests of a file, because they share expensive fixtures.
 SPREAD = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -61,13 +61,13 @@ key:            ## print the client key, or LIST=1, NAME=bot [SCOPES= OWNER= EXP
 	$(RUN) key $(OF) $(call given,NAME SCOPES OWNER EXPIRES LIMITS ROTATE REVOKE LIST)
 backup:         ## copy the gateway's database to a new file, FILE=gateway.backup; the gateway stays up
 	$(RUN) backup $(OF) $(call said,FILE)
-restore:        ## replace the gateway's database by FILE, YES=1; the gateway is down for some seconds
+restore:        ## replace the gateway's database with FILE, YES=1; the gateway is down for a few seconds
 	$(RUN) restore $(OF) $(call said,FILE YES)
 
 #: Emergencies:
-sweep:          ## list orphaned pods; YES=1 deletes them, IDS="a b" and VOLUMES="c" also those named
+sweep:          ## list orphaned pods; YES=1 deletes them, IDS="a b" and VOLUMES="c" name others
 	$(RUN) sweep $(OF) $(call said,IDS VOLUMES YES)
-break-glass:    ## delete ENV by RUNPOD_API_KEY alone, without state; YES=1 [INSTANCE=id KEEP_VOLUMES=1]
+break-glass:    ## delete ENV with RUNPOD_API_KEY alone, without state; YES=1 [INSTANCE=id KEEP_VOLUMES=1]
 	$(KEY_ALONE) break-glass $(OF) $(call said,INSTANCE KEEP_VOLUMES YES)
 
 #: Prepare:
@@ -91,7 +91,7 @@ test-slow:      ## kill loops, races, floods, client SDKs and browsers, some rou
 	$(TESTED) && $(VENV)/python -m pytest $(SPREAD) -m "slow and not live and not nightly" $(ARGS)
 test-nightly:   ## many rounds of the same tests
 	$(TESTED) && $(VENV)/python -m pytest -m "nightly and not live" $(ARGS)
-bench:          ## measure the gateway beside ComfyUI alone, nginx and comfy-api-proxy; ARGS= selects parts
+bench:          ## compare the gateway with ComfyUI alone, nginx and comfy-api-proxy; ARGS= selects parts
 	$(READY) && $(PYTHON) -m tools.system_packages nginx && $(VENV)/python -m tests.bench.gateway $(ARGS)
 check:          ## ruff, mypy, import contracts, word list
 	$(READY) && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/lint-imports && $(PYTHON) -m tools.word_list

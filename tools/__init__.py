@@ -1,1 +1,1 @@
-"""What a fresh machine needs before it can run the project: Python packages, the Pulumi engine, its plugins."""
+"""Set-up of a fresh machine: Python packages, the Pulumi engine, its plugins."""

@@ -1,4 +1,4 @@
-"""The set-up, step by step: prerequisites, packages, engine, plugins. Run by `tools.setup` on the system's Python."""
+"""The steps of the set-up: prerequisites, packages, engine, plugins. `tools.setup` runs it on the system's Python."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tools import launcher, packages, prerequisites, setup_state
 from tools.engine import build, download, on_path
-from tools.engine.sources import Engine, Source, choose, program
+from tools.engine.sources import InstalledEngine, Source, choose, program
 from tools.engine.sources import UnavailableError as Unavailable
 from tools.engine.versions import LANGUAGE_HOST, RELEASE, SOURCE
 from tools.errors import SetupError
@@ -21,7 +21,7 @@ from tools.progress import say
 
 
 def main() -> int:
-    """Prepare the checkout. 0: ready; 2: the machine lacks something, said in one sentence; 130: interrupted."""
+    """Prepare the checkout. Return 0 when ready, 2 when the machine lacks something, 130 when interrupted."""
     environ = dict(os.environ)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -30,13 +30,13 @@ def main() -> int:
         say(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        say("interrupted; the same command goes on from here")
+        say("interrupted; run the same command again to continue")
         return 130
     return 0
 
 
 def prepare(paths: SetupPaths, environ: Mapping[str, str], *, retry: bool = False) -> setup_state.SetupState:
-    """Do what is not done yet and return what was chosen; `retry` looks for the official plugin again at once."""
+    """Run the missing steps and return the result; `retry` tries the official plugin again at once."""
     prerequisites.check(venv=paths.venv)
     wanted = setup_state.fingerprint(paths, environ)
     if known := _current(paths, wanted, retry=retry):
@@ -68,7 +68,7 @@ def _install(paths: SetupPaths, environ: Mapping[str, str], wanted: str) -> setu
 
 
 def _sources(paths: SetupPaths, environ: Mapping[str, str]) -> list[Source]:
-    """The ways to an engine, the cheapest and best known first."""
+    """Return the sources of an engine in order of preference."""
     released = paths.shared / "engine" / RELEASE
     built = paths.shared / "engine" / f"{SOURCE}-{_recipe()}"
     dirs = build.BuildDirs(built, paths.shared, paths.cache, paths.venv / "bin" / "python")
@@ -82,7 +82,7 @@ def _sources(paths: SetupPaths, environ: Mapping[str, str]) -> list[Source]:
 
 
 def _recipe() -> str:
-    """A short hash of what a build is made from, so that a changed recipe builds anew."""
+    """Return a short hash of the build's inputs; a change causes a new build."""
     folder = Path(build.__file__).parent
     digest = hashlib.sha256(LANGUAGE_HOST.encode())
     for name in ("cli/go.mod", "cli/go.sum", "language/go.mod", "language/go.sum", "build.py"):
@@ -90,11 +90,11 @@ def _recipe() -> str:
     return digest.hexdigest()[:12]
 
 
-def _cached(folder: Path, version: str, origin: str, environ: Mapping[str, str]) -> Engine:
+def _cached(folder: Path, version: str, origin: str, environ: Mapping[str, str]) -> InstalledEngine:
     if not program(folder / "bin").exists():
         raise Unavailable("not here yet")
     on_path.ask_version(program(folder / "bin"), environ)
-    return Engine(str(folder / "bin"), version, origin)
+    return InstalledEngine(str(folder / "bin"), version, origin)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""The one error of the set-up."""
+"""The error of the set-up."""
 
 
 class SetupError(Exception):
-    """The machine lacks something; the message is one sentence that says what, and what to do. Exit code 2."""
+    """The machine lacks something; the message is one sentence with a remedy. Exit code 2."""

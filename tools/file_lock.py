@@ -1,4 +1,4 @@
-"""One set-up at a time: two commands started together must not build the same thing twice."""
+"""A file lock, so that two commands that start together do not build the same thing twice."""
 
 import fcntl
 import time
@@ -13,13 +13,13 @@ _POLL_SECONDS = 0.2
 
 @contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file `path`; while another process holds it, say so every ten seconds. Its death frees it."""
+    """Lock the file `path`; while another process holds it, print a line every ten seconds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         next_word = time.monotonic()
         while not _try(handle.fileno()):
             if time.monotonic() >= next_word:
-                say(f"  another run is busy with {what}; waiting for it ...")
+                say(f"  another run is installing {what}; waiting for it ...")
                 next_word += BEAT_SECONDS
             time.sleep(_POLL_SECONDS)
         yield

@@ -1,4 +1,4 @@
-"""The virtual environment with exactly the locked packages, and this project in it, editable."""
+"""The virtual environment with the locked packages and an editable install of this project."""
 
 import hashlib
 import re
@@ -13,23 +13,23 @@ from tools.errors import SetupError
 from tools.paths import SetupPaths
 from tools.progress import run, say
 
-# setuptools is locked with the rest, so the editable install needs no build environment from the index.
+# setuptools is in the lock, so the editable install needs no build environment from the package index.
 _EDITABLE = ["--no-deps", "--no-build-isolation", "--quiet", "--editable"]
 _LOCKED = ["--require-hashes", "--no-deps", "--quiet", "--requirement"]
 
 
 def install(paths: SetupPaths, environ: Mapping[str, str]) -> None:
-    """Make `.venv` and fill it from the lock. A broken or foreign one is made anew.
+    """Create `.venv` and install the lock. A broken environment or one of another Python is created again.
 
     Raises:
-        SetupError: pip failed; the message holds the end of its output.
+        SetupError: pip failed; the message contains the end of its output.
     """
     python, stamp = paths.venv / "bin" / "python", paths.venv / "installed.sha256"
     wanted = _fingerprint(paths)
     if stamp.exists() and stamp.read_text() == wanted:
         return
     if not _is_ours(paths.venv):
-        say("making .venv")
+        say("creating .venv")
         shutil.rmtree(paths.venv, ignore_errors=True)
         venv.create(paths.venv, with_pip=True, symlinks=True, prompt="comfyui-runpod")
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
@@ -45,7 +45,7 @@ def install(paths: SetupPaths, environ: Mapping[str, str]) -> None:
 
 
 def _fill(paths: SetupPaths, pip: list[str], environ: Mapping[str, str]) -> None:
-    """Install the lock with uv, in a tenth of pip's time; with pip where uv cannot work."""
+    """Install the lock with uv, in a tenth of pip's time, or with pip if uv fails."""
     lock = paths.checkout / "requirements.lock"
     try:
         run("installing uv", [*pip, *_LOCKED, str(_only_uv(paths, lock))], log=paths.cache / "pip-uv.log", env=environ)
@@ -53,22 +53,22 @@ def _fill(paths: SetupPaths, pip: list[str], environ: Mapping[str, str]) -> None
         command = _uv(paths.venv / "bin", lock, environ)
         run("installing the locked packages", command, log=paths.cache / "uv.log", env=settings)
     except SetupError as error:
-        say(f"uv cannot install here, pip takes over: {error}")
+        say(f"uv failed, installing with pip instead: {error}")
         run("installing the locked packages", [*pip, *_LOCKED, str(lock)], log=paths.cache / "pip.log", env=environ)
 
 
 def _uv(programs: Path, lock: Path, environ: Mapping[str, str]) -> list[str]:
-    """Return the command that installs a lock beside the Python in `programs`."""
-    # Where Python keeps no bytecode, every one of many hundred processes would compile what it imports.
+    """Return the command that installs a lock for the Python in `programs`."""
+    # If Python writes no bytecode, each of many hundred processes would compile its imports.
     kept = ["--compile-bytecode"] if environ.get("PYTHONDONTWRITEBYTECODE") else []
     return [str(programs / "uv"), "pip", "install", "--python", str(programs / "python"), *kept, *_LOCKED, str(lock)]
 
 
 def _only_uv(paths: SetupPaths, lock: Path) -> Path:
-    """Write uv's own lines of the lock, with their hashes, to a file for pip."""
+    """Write the lock's lines for uv, with their hashes, to a file for pip."""
     found = re.search(r"^uv==.*?(?<!\\)$", lock.read_text(), re.MULTILINE | re.DOTALL)
     if found is None:
-        raise SetupError(f"{lock.name} does not hold uv; lock the packages again as pyproject.toml says")
+        raise SetupError(f"{lock.name} does not contain uv; compile the lock again as described in pyproject.toml")
     paths.cache.mkdir(parents=True, exist_ok=True)
     target = paths.cache / "uv.requirements"
     target.write_text(found[0] + "\n")
@@ -76,7 +76,7 @@ def _only_uv(paths: SetupPaths, lock: Path) -> Path:
 
 
 def _fingerprint(paths: SetupPaths) -> str:
-    """A hash of what the environment is made from; the stamp lies in it and goes with it."""
+    """Return a hash of the environment's inputs, which is stored in the environment."""
     digest = hashlib.sha256(f"{sys.version}\0{paths.checkout}\0".encode())
     for name in ("requirements.lock", "pyproject.toml"):
         digest.update((paths.checkout / name).read_bytes())
@@ -84,7 +84,7 @@ def _fingerprint(paths: SetupPaths) -> str:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether the environment works and was made by this very version of Python."""
+    """Return whether the environment works and was created by this version of Python."""
     config = folder / "pyvenv.cfg"
     if not config.is_file() or not (folder / "bin" / "pip").exists():
         return False

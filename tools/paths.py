@@ -1,4 +1,4 @@
-"""Where the set-up puts things. Everything is inside the checkout but the engine, which all checkouts share."""
+"""Paths of the set-up. Everything is inside the checkout except the engine, which all checkouts share."""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class SetupPaths:
-    """Folders of one checkout, and the cache that several checkouts of one user share."""
+    """Folders of one checkout, and the cache that a user's checkouts share."""
 
     checkout: Path
     shared: Path
@@ -19,28 +19,28 @@ class SetupPaths:
 
     @property
     def cache(self) -> Path:
-        """What can be made again at any time; ignored by git."""
+        """Files that can be created again; ignored by git."""
         return self.checkout / ".cache"
 
     @property
     def record(self) -> Path:
-        """What the set-up chose, as JSON; the commands read the engine's folder from it."""
+        """The result of the set-up as JSON, from which the commands read the engine's folder."""
         return self.cache / "setup.json"
 
     @property
     def pulumi_home(self) -> Path:
-        """The engine's plugins. Not ~/.pulumi: a stand-in there would serve the user's other projects too."""
+        """The engine's plugins; not in ~/.pulumi, where the stand-in would affect the user's other projects."""
         return self.cache / "pulumi-home"
 
 
 def find(environ: "os._Environ[str] | dict[str, str]") -> SetupPaths:
-    """The paths of the checkout this file is in; the shared cache follows XDG_CACHE_HOME, then HOME."""
+    """Return the paths of the checkout with this file; the shared cache is in XDG_CACHE_HOME or else HOME."""
     checkout = Path(__file__).resolve().parent.parent
     return SetupPaths(checkout, _shared_cache(environ) or checkout / ".cache" / "shared")
 
 
 def _shared_cache(environ: "os._Environ[str] | dict[str, str]") -> Path | None:
-    """The user's cache folder, or None where there is no home that can be written."""
+    """Return the user's cache folder, or None without a writable home."""
     base = environ.get("XDG_CACHE_HOME") or (environ["HOME"] + "/.cache" if environ.get("HOME") else "")
     if not base:
         return None

@@ -1,4 +1,4 @@
-"""What the user has set for pip, in the words of uv: mirrors, folders of wheels and certificates stay in force."""
+"""Conversion of the user's pip settings for uv: mirrors, folders of wheels and certificates."""
 
 import ast
 import subprocess
@@ -16,7 +16,7 @@ _NAMES = {
 
 
 def for_uv(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for uv: pip's settings from its files and variables, unless uv's own are set."""
+    """Return the environment for uv: pip's settings from its files and variables, unless uv's are set."""
     listed = subprocess.run(
         [python, "-m", "pip", "config", "list"], env=dict(environ), capture_output=True, text=True, check=False
     )
@@ -24,20 +24,20 @@ def for_uv(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def translated(listing: str) -> dict[str, str]:
-    """Return uv's variables for a `pip config list`; later lines win there, as they do in pip."""
+    """Return uv's variables for a `pip config list`; later lines win, as in pip."""
     settings = dict(_setting(line) for line in listing.splitlines() if "=" in line)
     taken = {_NAMES[name]: _joined(name, words) for name, words in settings.items() if name in _NAMES}
     return {name: value for name, value in taken.items() if value}
 
 
 def _setting(line: str) -> tuple[str, list[str]]:
-    """Return a setting's name without its section, and its words; pip prints values as Python literals."""
+    """Return a setting's name without its section, and its values; pip prints values as Python literals."""
     key, _, literal = line.partition("=")
     return key.rpartition(".")[2].replace("_", "-"), str(ast.literal_eval(literal)).split()
 
 
 def _joined(name: str, words: list[str]) -> str:
-    """Return the words as uv reads them; pip ignores a folder of wheels that is not there, uv refuses it."""
+    """Return the values in uv's format; pip ignores a missing folder of wheels, and uv refuses it."""
     if name != "find-links":
         return " ".join(words)
     return ",".join(word for word in words if "://" in word or Path(word).is_dir())

@@ -1,4 +1,4 @@
-"""What must be on the machine already; checked before anything is written."""
+"""Required programs, checked before anything is written."""
 
 import importlib.util
 import shutil
@@ -18,7 +18,7 @@ def check(
     which: Callable[[str], str | None] = shutil.which,
     has_module: Callable[[str], bool] = lambda name: importlib.util.find_spec(name) is not None,
 ) -> None:
-    """Raise a SetupError that names everything missing at once, so that one installation mends it."""
+    """Raise a SetupError that names all missing programs."""
     missing = [f"{name} ({why})" for name, why in PROGRAMS.items() if which(name) is None]
     if not venv.exists() and not has_module("ensurepip"):
         missing.append("Python's venv and ensurepip (Debian and Ubuntu: apt-get install python3-venv)")

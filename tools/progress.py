@@ -1,4 +1,4 @@
-"""Say what is being done, and run long commands without falling silent."""
+"""Progress messages, and long commands with regular output."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ _SHOWN_CHARACTERS = 2000
 
 
 def say(text: str) -> None:
-    """One line for the person, on standard error: standard output belongs to the command that follows."""
+    """Print one line on standard error; standard output belongs to the command that follows."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -29,10 +29,10 @@ def run(
     limit_seconds: float = 1800,
     beat_seconds: float = BEAT_SECONDS,
 ) -> None:
-    """Run `command` with its output in `log`, saying every `beat_seconds` that it goes on.
+    """Run `command` with its output in `log`, and print a line every `beat_seconds`.
 
     Raises:
-        SetupError: it failed or ran past `limit_seconds`; the message ends with the end of its output.
+        SetupError: it failed or took longer than `limit_seconds`; the message ends with the end of its output.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -55,7 +55,7 @@ def run(
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the whole session of a command that was cut short, so that no compiler works on behind our back."""
+    """End the whole session of an interrupted command, so that no compiler continues in the background."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

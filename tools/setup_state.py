@@ -1,4 +1,4 @@
-"""What the set-up chose, kept beside the checkout; a later run with the same inputs has nothing to do."""
+"""The recorded result of the set-up; a later run with the same inputs has nothing to do."""
 
 import hashlib
 import json
@@ -9,27 +9,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tools.engine.on_path import locate
-from tools.engine.sources import Engine, program
+from tools.engine.sources import InstalledEngine, program
 from tools.paths import SetupPaths
 
-# A machine that was offline gets the official plugin when it is back; asking every time would cost every command.
+# The official plugin is tried again after a while, but not by every command, because that takes time.
 RETRY_STANDIN_SECONDS = 24 * 3600
 _INPUTS = ("requirements.lock", "pyproject.toml", "tools/engine/cli/go.sum", "tools/engine/language/go.sum")
 
 
 @dataclass(frozen=True)
 class SetupState:
-    """The outcome of a set-up and the fingerprint of what it was made from. `made_at` is in Unix seconds."""
+    """The result of a set-up and the fingerprint of its inputs. `made_at` is in Unix seconds."""
 
     fingerprint: str
-    engine: Engine
+    engine: InstalledEngine
     command_plugin: str
     pulumi_home: str
     made_at: float
 
     @property
     def line(self) -> str:
-        """The whole choice in one line."""
+        """The result as one line."""
         return (
             f"engine: pulumi {self.engine.version} {self.engine.origin} ({self.engine.folder}); "
             f"pulumi-command: {self.command_plugin}"
@@ -37,7 +37,7 @@ class SetupState:
 
 
 def fingerprint(paths: SetupPaths, environ: Mapping[str, str]) -> str:
-    """A hash of everything that decides the outcome: the locks, the set-up's own code, Python, the `pulumi` on PATH."""
+    """Return a hash of the inputs: the locks, the set-up's code, Python, the `pulumi` on PATH."""
     digest = hashlib.sha256()
     sources = [paths.checkout / name for name in _INPUTS] + sorted((paths.checkout / "tools").rglob("*.py"))
     for source in sources:
@@ -48,16 +48,16 @@ def fingerprint(paths: SetupPaths, environ: Mapping[str, str]) -> str:
 
 
 def load(path: Path) -> SetupState | None:
-    """The record of an earlier run, or None where there is none that can be read."""
+    """Return the record of an earlier run, or None without a readable one."""
     try:
         content = json.loads(path.read_text())
-        return SetupState(**{**content, "engine": Engine(**content["engine"])})
+        return SetupState(**{**content, "engine": InstalledEngine(**content["engine"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
 def save(path: Path, record: SetupState) -> None:
-    """Write the record whole or not at all."""
+    """Write the record atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".new")
     partial.write_text(json.dumps(asdict(record), indent=2) + "\n")
@@ -65,7 +65,7 @@ def save(path: Path, record: SetupState) -> None:
 
 
 def is_current(record: SetupState | None, wanted: str, paths: SetupPaths, standin: str) -> bool:
-    """Whether nothing has to be done: same inputs, and what was installed is still there."""
+    """Return whether nothing has to be done: the inputs are the same and the installed files still exist."""
     if record is None or record.fingerprint != wanted:
         return False
     if record.command_plugin == standin and not 0 <= time.time() - record.made_at < RETRY_STANDIN_SECONDS:

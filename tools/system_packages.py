@@ -1,4 +1,4 @@
-"""System packages that tests need: installed when we may, listed with the reason when we may not."""
+"""System packages that tests need: installed as root on Debian, otherwise listed with their use."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tools.progress import run, say
 
 @dataclass(frozen=True)
 class Need:
-    """A program tests start, the Debian package that has it, and which tests go without it."""
+    """A program that tests start, its Debian package, and the tests that need it."""
 
     program: str
     package: str
@@ -30,34 +30,34 @@ NEEDS = (
     Need("mount", "mount", "the disks of pods in the namespace runtime"),
     Need("unshare", "util-linux", "pods in the namespace runtime"),
     Need("nsenter", "util-linux", "pods in the namespace runtime"),
-    Need("fusermount3", "fuse3", "network volumes as RunPod has them, in the namespace runtime"),
+    Need("fusermount3", "fuse3", "network volumes with RunPod's properties, in the namespace runtime"),
     Need("chromium", "chromium", "ComfyUI's web editor in a browser"),
     Need("npm", "npm", "Comfy-Org's TypeScript client"),
     Need("postgres", "postgresql", "the gateway's database on PostgreSQL"),
-    Need("nginx", "nginx-light", "what the gateway is compared with in `make bench`"),
+    Need("nginx", "nginx-light", "the comparison in `make bench`"),
 )
-# sbin is not on an ordinary user's PATH and holds most of these.
+# Most of these are in sbin, which is not on an ordinary user's PATH.
 _FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-# Debian keeps PostgreSQL's programs by version.
+# Debian has a folder for each version of PostgreSQL.
 _POSTGRESQL = Path("/usr/lib/postgresql")
 
 
 def missing(which: Callable[[str], str | None] | None = None) -> list[Need]:
-    """What is not on this machine."""
+    """Return the missing programs."""
     return [need for need in NEEDS if (which or where)(need.program) is None]
 
 
 def main(programs: Sequence[str] = ()) -> int:
-    """Install what is missing as root on Debian, else say what is left out; tests skip what they cannot do.
+    """Install missing packages as root on Debian, or else list the tests that are skipped.
 
-    Only what these programs need, or everything when none is named.
+    `programs` limits this to the packages of these programs.
     """
     needs = _wanted(programs)
     if needs and os.geteuid() == 0 and shutil.which("apt-get"):
         _install(sorted({need.package for need in needs}))
         needs = _wanted(programs)
     for need in needs:
-        say(f"left out without {need.package}: {need.used_for}")
+        say(f"not tested without {need.package}: {need.used_for}")
     return 0
 
 
@@ -66,13 +66,13 @@ def _wanted(programs: Sequence[str]) -> list[Need]:
 
 
 def where(program: str) -> str | None:
-    """Return a program's path, also where it is not on the PATH of an ordinary user."""
+    """Return a program's path, including folders that are not on an ordinary user's PATH."""
     folders = (os.environ.get("PATH", ""), *_FOLDERS, *map(str, sorted(_POSTGRESQL.glob("*/bin"))))
     return shutil.which(program, path=os.pathsep.join(folders))
 
 
 def _install(packages: list[str]) -> None:
-    """Install without starting a single service on this machine."""
+    """Install packages without starting their services."""
     log = find(dict(os.environ)).cache / "apt.log"
     policy = Path("/usr/sbin/policy-rc.d")
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

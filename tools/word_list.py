@@ -1,7 +1,7 @@
 """Refuse words that tools/word_list.toml lists: `python -m tools.word_list`, a part of `make check`.
 
 A listed name is refused as a part of the name of a module, folder, class or function; names of tests are sentences and
-are not looked at. A listed phrase is refused in every text file.
+are not checked. A listed phrase is refused in every text file.
 """
 
 import ast
@@ -20,7 +20,7 @@ TEXT_FILES = frozenset({".py", ".md", ".yaml", ".yml", ".toml", ".html", ".sh", 
 
 @dataclass(frozen=True)
 class WordList:
-    """Words to find, each with what to write instead."""
+    """Refused words, each with its replacement."""
 
     names: Mapping[str, str]
     phrases: Mapping[str, str]
@@ -35,14 +35,14 @@ class WordList:
 
     @cached_property
     def phrase_pattern(self) -> re.Pattern[str]:
-        """Any of the phrases, also where one goes on in the next line or comment."""
+        """Pattern of all phrases, including those that continue on the next line or comment."""
         gap = r"\s+(?:# ?)?"
         return re.compile(r"\b(?:" + "|".join(gap.join(each.split()) for each in self.phrases) + r")\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A refused word: file, line and what to write instead."""
+class RefusedWord:
+    """A refused word in a file, with its line and its replacement."""
 
     path: str
     line: int
@@ -55,26 +55,26 @@ class Finding:
 
 
 def load(text: str) -> tuple[WordList, WordList]:
-    """Return what is refused, and what will be once nobody uses it any more, from the text of a TOML file."""
+    """Parse a TOML file; return the refused words, and the pending ones that are still in use."""
     content = tomllib.loads(text)
     pending = content["pending"]
     return WordList(content["names"], content["phrases"]), WordList(pending["names"], pending["phrases"])
 
 
-def findings(path: str, text: str, words: WordList) -> Iterator[Finding]:
-    """Return what is refused in one file; the path is relative to the checkout."""
+def findings(path: str, text: str, words: WordList) -> Iterator[RefusedWord]:
+    """Yield the refused words in one file; the path is relative to the checkout."""
     if path.endswith(".py"):
         yield from _names(path, text, words.names)
     for match in words.phrase_pattern.finditer(text) if words.phrases else ():
         phrase = " ".join(match[0].replace("#", " ").lower().split())
-        yield Finding(path, text.count("\n", 0, match.start()) + 1, phrase, words.phrases[phrase])
+        yield RefusedWord(path, text.count("\n", 0, match.start()) + 1, phrase, words.phrases[phrase])
 
 
-def _names(path: str, text: str, names: Mapping[str, str]) -> Iterator[Finding]:
+def _names(path: str, text: str, names: Mapping[str, str]) -> Iterator[RefusedWord]:
     modules = ((1, name) for name in PurePosixPath(path).with_suffix("").parts if not name.startswith("test_"))
     for line, name in (*modules, *_definitions(text)):
         for part in sorted(parts(name) & names.keys()):
-            yield Finding(path, line, part, names[part])
+            yield RefusedWord(path, line, part, names[part])
 
 
 def _definitions(text: str) -> Iterator[tuple[int, str]]:

@@ -1,1 +1,1 @@
-"""The backend of a Discord bot that draws: prompts in, pictures out, and nothing lost when anything is restarted."""
+"""The backend of a Discord bot that generates images from prompts and loses no order in a restart."""

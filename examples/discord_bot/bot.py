@@ -1,7 +1,7 @@
-"""The bot: submits each order under its own Idempotency-Key, follows it, posts the picture.
+"""The bot: submit each order with its own Idempotency-Key, follow the job, post the image.
 
-It uses Comfy-Org's own client, so nothing here knows the gateway. Whatever fails in between (the network, the gateway,
-the bot itself) ends in the same place: the order is still in the book, and is carried on from there.
+It uses Comfy-Org's client only. After any failure of the network, the gateway or the bot itself, the order is still in
+the order book and is continued from there.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ import httpx
 from examples.discord_bot.orders import Order, OrderBook
 
 LONGEST_PAUSE = 30.0
-"""Seconds between attempts while the gateway is away; the first comes after one."""
+"""Longest interval between attempts while the gateway is unavailable, in seconds; the first is one second."""
 
 PROGRESS_STEP = 0.1
-"""Progress is told in tenths: Discord allows about five edits of a message in five seconds."""
+"""Progress is posted in steps of 10 %: Discord allows about five edits of a message in five seconds."""
 
 Graph = dict[str, Any]
 Draw = Callable[[Order], Graph]
-"""Makes the workflow of an order."""
+"""Returns the workflow of an order."""
 
 
 class Post(Protocol):
-    """How answers reach people; each call may come again after a restart, and `order.id` says that it is the same."""
+    """Posts answers; after a restart a call may be repeated with the same `order.id`."""
 
     async def progress(self, order: Order, text: str) -> None:
-        """Say how far the order is; Discord: edit the message that acknowledged it."""
+        """Post the order's progress; on Discord, edit the message that acknowledged it."""
 
     async def picture(self, order: Order, name: str, content: bytes) -> None:
-        """Post the picture; Discord: send with `nonce=order.id` and `enforce_nonce`, which drops a second one."""
+        """Post the image; on Discord, send with `nonce=order.id` and `enforce_nonce`, which drops a duplicate."""
 
     async def sorry(self, order: Order, text: str) -> None:
-        """Say that there will be no picture."""
+        """Post that the order failed."""
 
 
 class Bot:
-    """Takes orders and answers every one of them, once."""
+    """Accepts orders and answers each once."""
 
     def __init__(self, client: comfy_sdk.AsyncComfy, book: OrderBook, post: Post, draw: Draw) -> None:
         self._client = client
@@ -52,25 +52,25 @@ class Bot:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def resume(self) -> None:
-        """Carry on with what a former run left."""
+        """Continue the open orders of an earlier run."""
         for order in self._book.open():
             self._start(order)
 
     def ask(self, channel: str, prompt: str) -> Order:
-        """Take an order; it is written down when this returns."""
+        """Accept an order; it is saved when this returns."""
         order = Order(channel, prompt, secrets.randbelow(2**31))
         self._book.put(order)
         self._start(order)
         return order
 
     async def finished(self) -> None:
-        """Wait until every order that was taken is answered."""
+        """Wait until all accepted orders are answered."""
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
     def _start(self, order: Order) -> None:
         task = asyncio.create_task(self._carry(order))
-        # The set keeps the task alive: the event loop itself would not.
+        # The event loop keeps only weak references to tasks.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -80,14 +80,14 @@ class Bot:
             try:
                 await self._answer(order)
             except httpx.HTTPError:
-                # The gateway is restarting, or the network is away.
+                # The gateway is restarting, or the network is down.
                 await asyncio.sleep(pause)
             except comfy_sdk.ComfyError as error:
                 if not _may_pass(error):
                     await self._post.sorry(order, str(error))
                     break
-                await self._post.progress(order, "the queue is full; you are not forgotten")
-                # Exactly as long as the gateway says: sooner is refused again, and counts.
+                await self._post.progress(order, "the queue is full; your order will be retried")
+                # An earlier retry would be refused again and count towards the limit.
                 await asyncio.sleep(error.retry_after or pause)
             else:
                 break
@@ -105,29 +105,29 @@ class Bot:
         known = next((kept for kept in self._book.open() if kept.id == order.id), order)
         if known.job is not None:
             return await self._client.jobs.get(known.job)
-        # The client itself waits up to a minute where the answer is 429 with Retry-After.
+        # The client itself waits up to a minute after a 429 with Retry-After.
         workflow = self._client.workflows.from_json(self._draw(order))
         job = await self._client.submit(workflow, idempotency_key=order.id)
         self._book.started(order, job.id)
         return job
 
     async def _follow(self, order: Order, job: comfy_sdk.AsyncJob) -> None:
-        told = -1.0
+        reported = -1.0
         async for event in job.events():
             if isinstance(event, comfy_sdk.StatusChange) and event.queue_position is not None:
                 await self._post.progress(order, f"waiting, number {event.queue_position}")
-            elif isinstance(event, comfy_sdk.Progress) and event.value >= told + PROGRESS_STEP:
-                told = event.value
-                await self._post.progress(order, f"drawing, {told:.0%}")
+            elif isinstance(event, comfy_sdk.Progress) and event.value >= reported + PROGRESS_STEP:
+                reported = event.value
+                await self._post.progress(order, f"drawing, {reported:.0%}")
 
 
 def _may_pass(error: comfy_sdk.ComfyError) -> bool:
-    """Return whether the same request may succeed later: too much at once, or the gateway not ready."""
+    """Return whether a retry may succeed: a limit was reached, or the gateway is not ready."""
     return error.http_status == 429 or (error.http_status or 0) >= 500
 
 
 def draw_with(template: Graph, *, prompt: tuple[str, str], seed: tuple[str, str]) -> Draw:
-    """Return what puts an order's prompt and seed into a workflow; each place is a (node, input)."""
+    """Return a function that puts an order's prompt and seed into a workflow; each place is a (node, input)."""
 
     def draw(order: Order) -> Graph:
         graph = copy.deepcopy(template)

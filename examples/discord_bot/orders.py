@@ -1,4 +1,4 @@
-"""The bot's memory: a small file with every order that is not answered yet."""
+"""The order book: a file with every unanswered order."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Order:
-    """What somebody asked for, and how far it is."""
+    """A prompt and its state."""
 
     channel: str
-    """Where the answer goes: a Discord channel or interaction, in whatever form the posting side can find it again."""
+    """Destination of the answer, such as a Discord channel or interaction, as text."""
     prompt: str
     seed: int
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    """Also the Idempotency-Key: however often the order is submitted, it is one job."""
+    """Also the Idempotency-Key, so that repeated submissions are one job."""
     job: str | None = None
-    """The gateway's id of its job, once that is known."""
+    """The gateway's id of its job; empty before the submission."""
 
 
 class OrderBook:
-    """The open orders, on disk before anything is done about them."""
+    """The open orders, which are saved before they are submitted."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._orders = {order.id: order for order in _read(path)}
 
     def open(self) -> list[Order]:
-        """Return the orders that are not answered, oldest first."""
+        """Return the unanswered orders, oldest first."""
         return list(self._orders.values())
 
     def put(self, order: Order) -> None:
-        """Keep an order, new or changed."""
+        """Save a new or changed order."""
         self._orders[order.id] = order
         self._write()
 
     def started(self, order: Order, job: str) -> Order:
-        """Keep the job of an order and return the order with it."""
+        """Save the job of an order and return the changed order."""
         known = replace(order, job=job)
         self.put(known)
         return known
 
     def done(self, order: Order) -> None:
-        """Forget an order that was answered."""
+        """Remove an answered order."""
         self._orders.pop(order.id, None)
         self._write()
 
@@ -56,7 +56,7 @@ class OrderBook:
             json.dump([asdict(order) for order in self._orders.values()], file)
             file.flush()
             os.fsync(file.fileno())
-        # In one step: whenever the bot is killed, the file is the old one or the new one.
+        # Atomic: after a kill, the file is the old or the new one.
         draft.replace(self._path)
 
 

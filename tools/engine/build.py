@@ -1,4 +1,4 @@
-"""The engine built from source by Go modules alone, where the official site is out of reach."""
+"""Build of the engine from Go modules, when the official site is not reachable."""
 
 import shutil
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.engine import go
-from tools.engine.sources import Engine, UnavailableError
+from tools.engine.sources import InstalledEngine, UnavailableError
 from tools.engine.versions import SOURCE
 from tools.errors import SetupError
 from tools.progress import run, say
@@ -19,7 +19,7 @@ _PROGRAMS = (
     ("cli", f"{_REPOSITORY}/pkg/v3/cmd/pulumi", f"-s -w {_VERSION_FLAG}"),
     ("language", f"{_REPOSITORY}/sdk/v3/python/cmd/pulumi-language-python", "-s -w"),
 )
-# Scripts of the SDK's module that the engine expects beside the language host.
+# Scripts of the SDK's module that must be in the folder of the language host.
 _SCRIPTS = (
     "cmd/pulumi-language-python-exec",
     "dist/pulumi-analyzer-policy-python",
@@ -29,7 +29,7 @@ _SCRIPTS = (
 
 @dataclass(frozen=True)
 class BuildDirs:
-    """Where a build works: `target` receives bin/, `shared` keeps a fetched compiler, logs go to `logs`."""
+    """Folders of a build: `target` receives bin/, `shared` keeps a downloaded compiler, `logs` receives logs."""
 
     target: Path
     shared: Path
@@ -37,11 +37,11 @@ class BuildDirs:
     python: Path
 
 
-def from_source(dirs: BuildDirs, environ: Mapping[str, str]) -> Engine:
-    """Build the command line and the language host; `target` appears whole, by a rename, or not at all.
+def from_source(dirs: BuildDirs, environ: Mapping[str, str]) -> InstalledEngine:
+    """Build the command line and the language host; `target` is created atomically.
 
     Raises:
-        UnavailableError: no compiler, or the build failed; the message ends with the compiler's last words.
+        UnavailableError: no compiler, or the build failed; the message ends with the compiler's last output.
     """
     compiler = go.compiler(environ, dirs.shared / "go", dirs.python)
     partial = dirs.target.parent / f"{dirs.target.name}.partial"
@@ -62,11 +62,11 @@ def from_source(dirs: BuildDirs, environ: Mapping[str, str]) -> Engine:
         raise UnavailableError(str(error)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Engine(str(dirs.target / "bin"), SOURCE, "built from source")
+    return InstalledEngine(str(dirs.target / "bin"), SOURCE, "built from source")
 
 
 def _settings(environ: Mapping[str, str], dirs: BuildDirs, compiler: Path) -> dict[str, str]:
-    """The environment of the build. With a compiler of our own, the module cache is ours as well, not ~/go."""
+    """Return the build's environment; with a downloaded compiler the module cache is not in ~/go either."""
     settings = {**environ, "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0"}
     if compiler.is_relative_to(dirs.shared):
         settings.setdefault("GOPATH", str(dirs.shared / "go-path"))
@@ -75,7 +75,7 @@ def _settings(environ: Mapping[str, str], dirs: BuildDirs, compiler: Path) -> di
 
 
 def _copy_scripts(compiler: Path, target: Path, settings: Mapping[str, str], logs: Path) -> None:
-    """Scripts are not Go packages: they are copied out of the module that go.sum has verified."""
+    """Copy the scripts, which are not Go packages, from the module that go.sum verified."""
     log = logs / "sdk-folder.log"
     command = [str(compiler), "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", f"{_REPOSITORY}/sdk/v3"]
     run("finding the SDK's module", command, cwd=_HERE / "cli", env=settings, log=log)

@@ -1,4 +1,4 @@
-"""The official release, from the official site, checked against the sums published with it."""
+"""Download of the official release, verified with the published checksums."""
 
 import hashlib
 import platform
@@ -10,23 +10,23 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
-from tools.engine.sources import Engine, UnavailableError
+from tools.engine.sources import InstalledEngine, UnavailableError
 from tools.engine.versions import RELEASE
 from tools.progress import BEAT_SECONDS, say
 
 ARCHIVES = "https://get.pulumi.com/releases/sdk"
-# Another host than the archive's, so that one of them alone cannot pass off something else.
+# On another host than the archive, so that one compromised host is detected.
 SUMS = "https://github.com/pulumi/pulumi/releases/download"
 _CONNECT_SECONDS = 10
 _AGENT = {"User-Agent": "comfyui-runpod-setup/1"}
 _MACHINES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 
 
-def official(target: Path, archives: str = ARCHIVES, sums: str = SUMS) -> Engine:
-    """Download the release into `target`, which appears whole or not at all.
+def official(target: Path, archives: str = ARCHIVES, sums: str = SUMS) -> InstalledEngine:
+    """Download the release into `target`, which is created atomically.
 
     Raises:
-        UnavailableError: no release for this machine, the site is out of reach, or the sum differs.
+        UnavailableError: no release for this machine, the site is not reachable, or the checksum differs.
     """
     name = f"pulumi-v{RELEASE}-{_platform()}.tar.gz"
     partial = target.parent / f"{target.name}.partial"
@@ -41,14 +41,14 @@ def official(target: Path, archives: str = ARCHIVES, sums: str = SUMS) -> Engine
         _unpack(archive, partial / "unpacked")
         _put(partial / "unpacked" / "pulumi", target)
     except (OSError, tarfile.TarError) as error:
-        raise UnavailableError(f"the official site is out of reach ({_reason(error)})") from error
+        raise UnavailableError(f"the official site is not reachable ({_reason(error)})") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Engine(str(target / "bin"), RELEASE, "official release")
+    return InstalledEngine(str(target / "bin"), RELEASE, "official release")
 
 
 def _put(unpacked: Path, target: Path) -> None:
-    """Give the unpacked folder its name in one step; a copy that was killed would be taken for a whole engine."""
+    """Rename the unpacked folder atomically; an interrupted copy would look like a complete engine."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     unpacked.rename(target / "bin")
@@ -70,7 +70,7 @@ def _published_sum(url: str, name: str) -> str:
         lines = answer.read(100_000).decode().splitlines()
     sums = {parts[1].lstrip("*"): parts[0] for parts in (line.split() for line in lines) if len(parts) == 2}
     if name not in sums:
-        raise UnavailableError(f"the published sums do not name {name}")
+        raise UnavailableError(f"the published checksums do not contain {name}")
     return str(sums[name])
 
 
@@ -83,7 +83,7 @@ def _fetch(url: str, target: Path) -> None:
 
 
 def _copy(source: IO[bytes], output: IO[bytes]) -> None:
-    """Copy, saying every ten seconds how far it is."""
+    """Copy, and print the progress every ten seconds."""
     copied, next_word = 0, time.monotonic() + BEAT_SECONDS
     while block := source.read(1 << 20):
         output.write(block)
@@ -97,12 +97,14 @@ def _verify(archive: Path, wanted: str) -> None:
     with archive.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != wanted:
-        raise UnavailableError(f"{archive.name} has the SHA-256 {found}, published is {wanted}; nothing was installed")
+        raise UnavailableError(
+            f"{archive.name} has the SHA-256 {found}, and the published one is {wanted}; nothing was installed"
+        )
 
 
 def _unpack(archive: Path, target: Path) -> None:
     with tarfile.open(archive) as content:
         if hasattr(tarfile, "data_filter"):
             content.extractall(target, filter="data")
-        else:  # Python before 3.11.4; the published sum says that it is the release
+        else:  # Python before 3.11.4; the published checksum has verified the archive
             content.extractall(target)  # noqa: S202

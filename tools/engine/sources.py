@@ -1,4 +1,4 @@
-"""Which engine this machine gets: the first source, in a fixed order, that has a usable one."""
+"""Selection of the engine: the first source, in a fixed order, with a usable one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from tools.progress import say
 
 
 @dataclass(frozen=True)
-class Engine:
-    """An engine ready to run: the folder with `pulumi` and its language host, its version and where it came from."""
+class InstalledEngine:
+    """An installed engine: the folder with `pulumi` and its language host, version and origin."""
 
     folder: str
     version: str
@@ -18,23 +18,23 @@ class Engine:
 
 
 class UnavailableError(Exception):
-    """This source has no usable engine here; the message says why, in a few words."""
+    """This source has no usable engine; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One way to get an engine. `get` raises UnavailableError to pass on to the next; a `silent` one needs no word."""
+    """A source of an engine; `get` raises UnavailableError if it has none, and `silent` suppresses the message."""
 
     name: str
-    get: Callable[[], Engine]
+    get: Callable[[], InstalledEngine]
     silent: bool = False
 
 
-def choose(sources: Sequence[Source]) -> Engine:
-    """The first engine a source yields.
+def choose(sources: Sequence[Source]) -> InstalledEngine:
+    """Return the engine of the first source that has one.
 
     Raises:
-        SetupError: none does; the message lists every source with its reason.
+        SetupError: no source has one; the message lists every source with its reason.
     """
     reasons: list[str] = []
     for source in sources:
@@ -45,11 +45,11 @@ def choose(sources: Sequence[Source]) -> Engine:
                 say(f"  engine: {source.name}: {error}")
                 reasons.append(f"{source.name}: {error}")
     raise SetupError(
-        "No Pulumi engine could be had (" + "; ".join(reasons) + "). "
+        "No Pulumi engine is available (" + "; ".join(reasons) + "). "
         "Install Pulumi 3.217 from https://www.pulumi.com/docs/install/versions/ and run the same command again."
     )
 
 
 def program(folder: Path) -> Path:
-    """The engine's program in its folder."""
+    """Return the engine's program in its folder."""
     return folder / "pulumi"

@@ -1,10 +1,10 @@
-"""Which engines work with this project, and why."""
+"""Supported engine versions."""
 
 import re
 
-# The official release that is downloaded; the SDK in requirements.lock is of the same line.
+# The official release to download; the SDK in requirements.lock has the same minor version.
 RELEASE = "3.217.1"
-# The newest of the line that Go modules alone can build, with the last language host that is a Go module.
+# The newest version that can be built from Go modules, with the last language host that is a Go module.
 SOURCE = "3.217.0"
 LANGUAGE_HOST = "3.79.0"
 
@@ -13,13 +13,13 @@ _FIRST_TOO_NEW = (3, 224, 0)
 
 
 def refusal(version: str) -> str | None:
-    """Why an engine of this version cannot be used, or None when it can. `version` is what `pulumi version` prints."""
+    """Return why an engine of this version cannot be used, or None; `version` is the output of `pulumi version`."""
     found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version.strip())
     if not found:
-        return f"it does not say its version (it printed {version.strip()[:60]!r})"
+        return f"its version is unknown (it printed {version.strip()[:60]!r})"
     number = tuple(int(part) for part in found.groups())
     if number < _OLDEST:
         return f"it is {version.strip()} and the locked SDK needs 3.217 or newer"
     if number >= _FIRST_TOO_NEW:
-        return f"it is {version.strip()}: from 3.224 on Python policy packs start in another way, not tried here"
+        return f"it is {version.strip()}: from 3.224 on Python policy packs start differently, which is not supported"
     return None

@@ -1,1 +1,1 @@
-"""Provider plugins that the engine needs and that are not ours."""
+"""Third-party provider plugins that the engine needs."""

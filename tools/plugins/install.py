@@ -1,4 +1,4 @@
-"""Put pulumi-command's plugin where the engine looks: the official one, else our stand-in."""
+"""Install pulumi-command's plugin: the official one, or else the stand-in."""
 
 import shutil
 import time
@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.engine.sources import Engine
+from tools.engine.sources import InstalledEngine
 from tools.errors import SetupError
 from tools.paths import SetupPaths
 from tools.progress import run, say
@@ -16,7 +16,7 @@ NAME = "command"
 VERSION = "1.2.1"
 OFFICIAL = "official"
 STANDIN = "stand-in"
-# Asked before the engine is: the engine itself retries an unreachable site for minutes.
+# Checked first, because the engine retries an unreachable site for minutes.
 SITE = "https://get.pulumi.com/releases/plugins"
 _CONNECT_SECONDS = 10
 _INSTALL_SECONDS = 180
@@ -26,8 +26,8 @@ exec "{python}" -m tools.plugins.command "$@"
 """
 
 
-def install(paths: SetupPaths, engine: Engine, environ: Mapping[str, str], site: str = SITE) -> str:
-    """Install the plugin into the checkout's PULUMI_HOME and say which it is.
+def install(paths: SetupPaths, engine: InstalledEngine, environ: Mapping[str, str], site: str = SITE) -> str:
+    """Install the plugin into the checkout's PULUMI_HOME and return which one it is.
 
     Raises:
         SetupError: the folder cannot be written.
@@ -35,13 +35,13 @@ def install(paths: SetupPaths, engine: Engine, environ: Mapping[str, str], site:
     folder = paths.pulumi_home / "plugins" / f"resource-{NAME}-v{VERSION}"
     if _reachable(site) and _official(paths, engine, environ, folder):
         return OFFICIAL
-    say("pulumi-command's official plugin is out of reach: using the stand-in in tools/plugins/command")
+    say("pulumi-command's official plugin is not reachable: using the stand-in in tools/plugins/command")
     write_standin(paths, folder)
     return STANDIN
 
 
 def write_standin(paths: SetupPaths, folder: Path) -> None:
-    """Make the plugin folder of the stand-in: one launcher, renamed into place as the engine would unpack a plugin."""
+    """Create the plugin folder of the stand-in with its launcher, atomically."""
     partial = folder.parent / f"{folder.name}.new"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -59,13 +59,13 @@ def _reachable(site: str) -> bool:
         with urllib.request.urlopen(request, timeout=_CONNECT_SECONDS):  # noqa: S310  (https, fixed host)
             return True
     except urllib.error.HTTPError:
-        return True  # it answered: whether it has the plugin, the engine finds out
+        return True  # the engine checks whether the site has the plugin
     except OSError:
         return False
 
 
-def _official(paths: SetupPaths, engine: Engine, environ: Mapping[str, str], folder: Path) -> bool:
-    """Let the engine install it. Its retries are cut at three minutes; a half-unpacked folder is removed."""
+def _official(paths: SetupPaths, engine: InstalledEngine, environ: Mapping[str, str], folder: Path) -> bool:
+    """Install it with the engine, within three minutes; remove a partly unpacked folder."""
     shutil.rmtree(folder, ignore_errors=True)
     started = time.monotonic()
     try:

@@ -12,7 +12,7 @@ from pulumi.runtime.proto import provider_pb2
 
 from tests.unit.processes import ends
 from tools.plugins.command import property_codec
-from tools.plugins.command.engine_log import EngineLog
+from tools.plugins.command.engine_log import CommandLog
 from tools.plugins.command.process import CommandFailedError, CommandRequest, Commands
 from tools.plugins.command.servicer import TOKEN, CommandServicer, _command_request
 
@@ -20,7 +20,7 @@ URN = f"urn:pulumi:local::p::{TOKEN}::c"
 GUARD = Path(sys.modules["tools.plugins.command.process"].__file__ or "").with_name("guard.py")
 
 
-class Log(EngineLog):
+class Log(CommandLog):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -115,7 +115,7 @@ def test_what_the_standin_does_not_know_is_refused_by_name() -> None:
     assert check(TOKEN, {"create": "a", "logging": "none"}) == []
     assert check(TOKEN, {"assetPaths": ["*"]}) == ["assetPaths"]
     assert check(TOKEN, {"logging": "loud"}) == ["logging"]
-    assert "knows only" in check("command:remote:Command", {"create": "a"})[0]
+    assert "supports only" in check("command:remote:Command", {"create": "a"})[0]
 
 
 def create(inputs: dict[str, object], *, preview: bool = False) -> tuple[property_codec.Properties, list[str]]:

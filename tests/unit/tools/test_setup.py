@@ -12,7 +12,7 @@ from tests.emulator.runtimes import namespace_check
 from tests.unit.processes import ends
 from tools import bootstrap, launcher, prerequisites, progress, setup_state, system_packages
 from tools.engine import build
-from tools.engine.sources import Engine, UnavailableError
+from tools.engine.sources import InstalledEngine, UnavailableError
 from tools.errors import SetupError
 from tools.file_lock import exclusive
 from tools.paths import SetupPaths, find
@@ -55,7 +55,7 @@ def test_an_old_python_is_told_in_one_sentence() -> None:
     answer = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert answer.returncode == 2
     assert answer.stderr == (
-        "Python 3.11 or newer is needed and this is 3.9: install one and run `make PYTHON=python3.11 ...`.\n"
+        "Python 3.11 or newer is required and this is 3.9: install one and run `make PYTHON=python3.11 ...`.\n"
     )
 
 
@@ -77,7 +77,7 @@ def paths(tmp_path: Path) -> SetupPaths:
 
 
 def made_record(paths: SetupPaths, *, plugin: str = plugins.OFFICIAL, age: float = 0.0) -> setup_state.SetupState:
-    engine = Engine(str(paths.checkout.parent / "engine"), "3.217.0", "built from source")
+    engine = InstalledEngine(str(paths.checkout.parent / "engine"), "3.217.0", "built from source")
     return setup_state.SetupState("same", engine, plugin, str(paths.pulumi_home), time.time() - age)
 
 

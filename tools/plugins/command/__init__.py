@@ -1,1 +1,1 @@
-"""A stand-in for pulumi-command's plugin: `local.Command` alone, for machines that cannot fetch the official one."""
+"""A stand-in for pulumi-command's plugin: `local.Command` only, for machines that cannot download the official one."""

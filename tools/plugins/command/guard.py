@@ -1,7 +1,7 @@
-"""Run one command in a session of its own and end the whole of it when the pipe from the plugin closes.
+"""Run one command in a new session, and end the whole session when the pipe from the plugin closes.
 
-The plugin may be killed without a word, so its commands cannot depend on it to be ended: the kernel closes the pipe.
-Run by path, with the standard library alone: `python -I -S guard.py <descriptor> <program> <arguments>`.
+The plugin may be killed and then cannot end its commands, but the kernel closes the pipe.
+Run by path, with the standard library only: `python -I -S guard.py <descriptor> <program> <arguments>`.
 """
 
 import os
@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     """Start the command, wait for it or for the end of the pipe, and return its exit code."""
     control, command = int(arguments[0]), arguments[1:]
     cut = threading.Event()
-    # A handler, not SIG_IGN: the command would inherit that. The guard itself outlives the group's SIGTERM.
+    # A handler, because the command would inherit SIG_IGN. The guard itself survives the group's SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         child = subprocess.Popen(command)
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _await_plugin(control: int, cut: threading.Event) -> None:
-    """Block until the plugin closes its end: ask the group to end, then make it."""
+    """Wait until the plugin closes its end; then terminate the group, and kill it after a while."""
     os.read(control, 1)
     cut.set()
     os.killpg(0, signal.SIGTERM)

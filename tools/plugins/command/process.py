@@ -1,4 +1,4 @@
-"""Run a command for a resource: output line by line as it comes, ended with everything it started."""
+"""Run a command for a resource, with its output line by line, and end it with its child processes."""
 
 import os
 import subprocess
@@ -14,12 +14,12 @@ _SHOWN_CHARACTERS = 4000
 
 
 class CommandFailedError(Exception):
-    """The command ended badly; the message has its exit code and the end of its output, never its input."""
+    """The command failed; the message contains its exit code and the end of its output, not its input."""
 
 
 @dataclass(frozen=True)
 class CommandRequest:
-    """One command to run. `stdin` and `environment` may hold secrets and appear in no message."""
+    """A command to run. `stdin` and `environment` may contain secrets and never appear in messages."""
 
     argv: Sequence[str]
     directory: str | None = None
@@ -30,15 +30,15 @@ class CommandRequest:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the command wrote, without the last line's end."""
+class CommandResult:
+    """The command's output, without the final line end."""
 
     stdout: str
     stderr: str
 
 
 class Commands:
-    """The commands that run now, so that all of them can be ended at once."""
+    """The running commands, which can be cancelled together."""
 
     def __init__(self) -> None:
         self._controls: set[int] = set()
@@ -46,18 +46,18 @@ class Commands:
         self._cancelled = False
 
     def cancel(self) -> None:
-        """End every running command with its whole session, and start no other."""
+        """End every running command with its whole session, and refuse new ones."""
         with self._lock:
             self._cancelled = True
             for control in self._controls:
                 os.close(control)
             self._controls.clear()
 
-    def run(self, order: CommandRequest, show: Callable[[str], None]) -> Outcome:
-        """Run to the end, showing lines as they come.
+    def run(self, order: CommandRequest, show: Callable[[str], None]) -> CommandResult:
+        """Run a command, and show its lines as they arrive.
 
         Raises:
-            CommandFailedError: it could not start, ended with another code than 0, or was cancelled.
+            CommandFailedError: it could not start, failed, or was cancelled.
         """
         reading, control = os.pipe()
         with self._lock:
@@ -73,13 +73,13 @@ class Commands:
 
     def _follow(
         self, order: CommandRequest, process: "subprocess.Popen[bytes]", show: Callable[[str], None]
-    ) -> Outcome:
+    ) -> CommandResult:
         mixed: list[str] = []
-        out = _Reader(process.stdout, mixed, show if order.log_stdout else None)
-        err = _Reader(process.stderr, mixed, show if order.log_stderr else None)
+        out = _PipeReader(process.stdout, mixed, show if order.log_stdout else None)
+        err = _PipeReader(process.stderr, mixed, show if order.log_stderr else None)
         _feed(process, order.stdin)
         code = process.wait()
-        outcome = Outcome(out.text(), err.text())
+        outcome = CommandResult(out.text(), err.text())
         if self._cancelled and code != 0:
             raise CommandFailedError("the command was ended because the operation was cancelled")
         if code != 0:
@@ -93,8 +93,8 @@ class Commands:
                 os.close(control)
 
 
-class _Reader(threading.Thread):
-    """Collects one stream of a command, whole and line by line."""
+class _PipeReader(threading.Thread):
+    """Reads one stream of a command, as a whole and line by line."""
 
     def __init__(self, stream: IO[bytes] | None, mixed: list[str], show: Callable[[str], None] | None) -> None:
         super().__init__(daemon=True)
@@ -121,7 +121,7 @@ class _Reader(threading.Thread):
 
 
 def _start(order: CommandRequest, control: int) -> "subprocess.Popen[bytes]":
-    """Start the command's guard in a session of its own; `control` is handed over to it."""
+    """Start the command's guard in a new session, and pass it `control`."""
     guard = [sys.executable, "-I", "-S", str(_GUARD), str(control)]
     try:
         return subprocess.Popen(
@@ -141,7 +141,7 @@ def _start(order: CommandRequest, control: int) -> "subprocess.Popen[bytes]":
 
 
 def _feed(process: "subprocess.Popen[bytes]", text: str) -> None:
-    """Hand over standard input; a command that does not read it is none the worse."""
+    """Write standard input; a command need not read it."""
     if process.stdin is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""The plugin's side of the engine's protocol, for `command:local:Command`."""
+"""The plugin's gRPC service for `command:local:Command`."""
 
 import secrets
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import ResourceProviderServicer, plugin_pb2, provider_pb2
 
 from tools.plugins.command import property_codec
-from tools.plugins.command.engine_log import EngineLog
+from tools.plugins.command.engine_log import CommandLog
 from tools.plugins.command.process import CommandFailedError, CommandRequest, Commands
 
 TOKEN = "command:local:Command"  # noqa: S105  (a resource type)
@@ -23,16 +23,16 @@ _Kind = provider_pb2.PropertyDiff
 
 
 class CommandServicer(ResourceProviderServicer):
-    """Behaves as pulumi-command does: any changed input runs `update` or else `create`, changed triggers replace."""
+    """Behaves like pulumi-command: a changed input runs `update` or else `create`, changed triggers replace."""
 
-    def __init__(self, log: EngineLog, version: str, about: str) -> None:
+    def __init__(self, log: CommandLog, version: str, about: str) -> None:
         self._log = log
         self._version = version
         self._about = about
         self._commands = Commands()
 
     def GetPluginInfo(self, request: empty_pb2.Empty, context: object) -> plugin_pb2.PluginInfo:  # noqa: ARG002, N802
-        """The version whose place it takes."""
+        """Return the version that the stand-in replaces."""
         return plugin_pb2.PluginInfo(version=self._version)
 
     def GetSchema(  # noqa: N802
@@ -40,43 +40,45 @@ class CommandServicer(ResourceProviderServicer):
         request: provider_pb2.GetSchemaRequest,  # noqa: ARG002
         context: object,  # noqa: ARG002
     ) -> provider_pb2.GetSchemaResponse:
-        """The part of pulumi-command's schema that is here."""
+        """Return the supported part of pulumi-command's schema."""
         return provider_pb2.GetSchemaResponse(schema=Path(__file__).with_name("schema.json").read_text())
 
     def CheckConfig(self, request: provider_pb2.CheckRequest, context: object) -> provider_pb2.CheckResponse:  # noqa: ARG002, N802
-        """The provider has no settings."""
+        """Accept the settings; the provider has none."""
         return provider_pb2.CheckResponse(inputs=request.news)
 
     def DiffConfig(self, request: provider_pb2.DiffRequest, context: object) -> provider_pb2.DiffResponse:  # noqa: ARG002, N802
-        """No settings, no difference."""
+        """Return no differences; the provider has no settings."""
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
     def Configure(self, request: provider_pb2.ConfigureRequest, context: object) -> provider_pb2.ConfigureResponse:  # noqa: ARG002, N802
-        """Say once what this is."""
+        """Print once that this is the stand-in."""
         self._log.line(self._about)
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     def Cancel(self, request: empty_pb2.Empty, context: object) -> empty_pb2.Empty:  # noqa: ARG002, N802
-        """End what runs."""
+        """End all running commands."""
         self._commands.cancel()
         return empty_pb2.Empty()
 
     def Check(self, request: provider_pb2.CheckRequest, context: object) -> provider_pb2.CheckResponse:  # noqa: ARG002, N802
-        """Refuse what is not here, by name."""
+        """Refuse unsupported resources and inputs by name."""
         news = property_codec.read(request.news)
         failures = [
-            provider_pb2.CheckFailure(property=name, reason="the stand-in for pulumi-command does not know this input")
+            provider_pb2.CheckFailure(
+                property=name, reason="the stand-in for pulumi-command does not support this input"
+            )
             for name in sorted(set(news) - _INPUTS)
         ]
         if TOKEN not in request.urn:
-            failures.append(provider_pb2.CheckFailure(reason=f"the stand-in for pulumi-command knows only {TOKEN}"))
+            failures.append(provider_pb2.CheckFailure(reason=f"the stand-in for pulumi-command supports only {TOKEN}"))
         logging = property_codec.plain(news.get("logging", "none"))
         if logging not in (*_LOGGINGS, property_codec.UNKNOWN):
             failures.append(provider_pb2.CheckFailure(property="logging", reason=f"is one of {', '.join(_LOGGINGS)}"))
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def Diff(self, request: provider_pb2.DiffRequest, context: object) -> provider_pb2.DiffResponse:  # noqa: ARG002, N802
-        """Every changed input is an update in place, changed triggers are a replacement."""
+        """Compare: a changed input is an update in place, changed triggers are a replacement."""
         olds, news = (
             property_codec.plain(property_codec.read(request.old_inputs)),
             property_codec.plain(property_codec.read(request.news)),
@@ -100,7 +102,7 @@ class CommandServicer(ResourceProviderServicer):
         return provider_pb2.CreateResponse(id=secrets.token_hex(8), properties=property_codec.write(state))
 
     def Update(self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext) -> provider_pb2.UpdateResponse:  # noqa: N802
-        """Run `update`, or `create` where there is none."""
+        """Run `update`, or else `create`."""
         inputs = property_codec.read(request.news)
         if request.preview:
             return provider_pb2.UpdateResponse(properties=property_codec.write(_planned(inputs)))
@@ -114,7 +116,7 @@ class CommandServicer(ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def Read(self, request: provider_pb2.ReadRequest, context: object) -> provider_pb2.ReadResponse:  # noqa: ARG002, N802
-        """What a command did is not seen from outside: the state stands."""
+        """Return the state unchanged, because the effects of a command cannot be observed."""
         return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
 
     def _run(
@@ -149,12 +151,12 @@ def _kind(name: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> "_Kind
 
 
 def _planned(inputs: property_codec.Properties) -> property_codec.Properties:
-    """The state a preview expects: the output of a command that will run is not known."""
+    """Return the planned state, in which the output of the command is unknown."""
     return _with_output(inputs, property_codec.UNKNOWN, property_codec.UNKNOWN)
 
 
 def _with_output(inputs: property_codec.Properties, stdout: str, stderr: str) -> property_codec.Properties:
-    """The inputs and the output, which is secret as soon as any input is: a command may print what it was given."""
+    """Return the inputs with the output, which is secret if any input is: a command may print its inputs."""
     known = {name: value for name, value in inputs.items() if name in _INPUTS}
     hide = property_codec.holds_secret(known)
     return {
@@ -165,7 +167,7 @@ def _with_output(inputs: property_codec.Properties, stdout: str, stderr: str) ->
 
 
 def _command_request(command: str, values: Mapping[str, Any], before: Mapping[str, Any]) -> CommandRequest:
-    """What to run, from the inputs and, for the environment, the output of the run before."""
+    """Return the command to run, with the previous run's output in its environment."""
     environment = {str(key): str(value) for key, value in (values.get("environment") or {}).items()}
     if values.get("addPreviousOutputInEnv", True):
         for name in ("stdout", "stderr"):

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from tools.engine import go, on_path
-from tools.engine.sources import Engine, Source, UnavailableError, choose
+from tools.engine.sources import InstalledEngine, Source, UnavailableError, choose
 from tools.engine.versions import refusal
 from tools.errors import SetupError
 
-ENGINE = Engine("/engine/bin", "3.217.1", "official release")
+ENGINE = InstalledEngine("/engine/bin", "3.217.1", "official release")
 
 
-def unavailable(reason: str) -> Engine:
+def unavailable(reason: str) -> InstalledEngine:
     raise UnavailableError(reason)
 
 
@@ -34,7 +34,7 @@ def engine_on_path(folder: Path, version: str, *, complete: bool = True) -> dict
 def test_the_first_usable_source_wins() -> None:
     later: list[str] = []
 
-    def never() -> Engine:
+    def never() -> InstalledEngine:
         later.append("asked")
         return ENGINE
 
@@ -74,7 +74,7 @@ def test_versions_that_do_not(version: str, reason: str) -> None:
 def test_an_engine_on_path_is_taken(tmp_path: Path) -> None:
     environ = engine_on_path(tmp_path / "bin", "v3.219.0")
     found = on_path.on_path(environ, ignore=tmp_path / "venv")
-    assert found == Engine(str(tmp_path / "bin"), "3.219.0", "on PATH")
+    assert found == InstalledEngine(str(tmp_path / "bin"), "3.219.0", "on PATH")
 
 
 def test_our_own_launcher_is_not_taken_for_an_engine(tmp_path: Path) -> None:
