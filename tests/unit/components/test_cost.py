@@ -38,7 +38,7 @@ def test_the_breakdown_adds_up() -> None:
     assert parts["stopped30d"] == pytest.approx(60 * 0.07 / 730 * 720, abs=1e-3)
 
 
-def test_a_plan_has_no_negative_parts() -> None:
+def test_a_plan_with_negative_parts_is_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
         price(Plan(0.1, -1, 10))
 
@@ -53,7 +53,7 @@ def test_the_prices_are_those_of_the_price_file() -> None:
 
 
 @pytest.mark.parametrize(("days", "stale"), [(0, False), (90, False), (91, True)])
-def test_prices_grow_old(days: int, stale: bool) -> None:
+def test_old_prices_are_stale(days: int, stale: bool) -> None:
     day = date(2026, 11, 22)
     assert cost.is_stale(day, date.fromordinal(day.toordinal() + days)) is stale
 
@@ -67,5 +67,5 @@ def test_prices_grow_old(days: int, stale: bool) -> None:
         (0.27, 0.53, "$0.2700/h; -0.2600 against $0.5300/h now"),
     ],
 )
-def test_the_difference_is_said_in_one_phrase(planned: float, running: float | None, words: str) -> None:
+def test_the_difference_is_one_phrase(planned: float, running: float | None, words: str) -> None:
     assert cost.difference(planned, running) == words

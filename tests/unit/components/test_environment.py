@@ -57,7 +57,7 @@ def recorder() -> Recorder:
     return declared()
 
 
-def test_the_pod_publishes_the_gateway_and_ssh_alone(recorder: Recorder) -> None:
+def test_the_pod_publishes_only_the_gateway_and_ssh(recorder: Recorder) -> None:
     pod = recorder.inputs("dev-gpu-pod")
     assert pod["ports"] == "8189/http,22/tcp"
     assert pod["dockerArgs"] == contract.START_COMMAND
@@ -71,7 +71,7 @@ def test_the_pods_environment_is_the_contract_and_secret(recorder: Recorder) -> 
     assert env == contract.PodEnv(contract.boot_script(), "PRIVATE", "ssh-ed25519 AAAA", "cgw_live_x")
 
 
-def test_the_installer_is_told_everything_on_a_secret_standard_input(recorder: Recorder) -> None:
+def test_the_installer_request_is_a_secret_standard_input(recorder: Recorder) -> None:
     request = PushRequest.from_json(recorder.secret("dev-comfyui-install", "stdin"))
     gateway = dataclasses.replace(PLAN.gateway, usd_per_hour=0.27)
     assert request.target == contract.SshTarget("10.0.0.1", 40022, "ssh-ed25519 AAAA", "PRIVATE")
@@ -100,13 +100,13 @@ def test_the_gateways_keys_have_their_prefix_and_checksum(recorder: Recorder) ->
     assert [key["length"] for key in keys if key["prefix"] == "cgw_live_" and key["checksum"]] == [40, 40]
 
 
-def test_the_market_is_no_input_of_a_component(recorder: Recorder) -> None:
+def test_market_data_is_not_an_input_of_a_component(recorder: Recorder) -> None:
     components = [args for args in recorder.seen.values() if args.typ.startswith("comfyui:")]
     assert len(components) == 5
     assert not [args.name for args in components if "NVIDIA" in json.dumps(args.inputs)]
 
 
-def test_a_volume_that_exists_is_taken_over() -> None:
+def test_an_existing_volume_is_used() -> None:
     recorder = declared(dataclasses.replace(MACHINE, existing_volume="old0"))
     assert not recorder.of_type("runpod:index:NetworkVolume")
     assert recorder.inputs("dev-gpu-pod")["networkVolumeId"] == "old0"
@@ -120,9 +120,7 @@ def test_the_volume_is_sized_and_placed_with_the_gpu(recorder: Recorder) -> None
 
 
 @pytest.mark.parametrize("protect", [True, False])
-def test_the_volume_alone_is_protected_and_kept_by_the_provider(
-    monkeypatch: pytest.MonkeyPatch, *, protect: bool
-) -> None:
+def test_only_the_volume_is_protected_and_kept(monkeypatch: pytest.MonkeyPatch, *, protect: bool) -> None:
     options: dict[str, pulumi.ResourceOptions] = {}
     real = Resource.__init__
 

@@ -28,7 +28,7 @@ def test_stock_counts_where_the_pod_may_be() -> None:
     assert (only.gpu, only.stock) == (A5000.gpu, "LOW")
 
 
-def test_a_tenth_more_is_paid_for_twice_the_memory() -> None:
+def test_gpus_within_ten_percent_of_the_best_price_are_ranked_by_memory() -> None:
     assert [c.gpu for c in rank(PlacementRequest((), NEED, 1, ()), CATALOGUE)] == [A40.gpu, A5000.gpu]
 
 
@@ -40,7 +40,7 @@ def test_a_tenth_more_is_paid_for_twice_the_memory() -> None:
         (replace(NEED, max_usd_per_hour=5.0, tiers=frozenset({Tier.HIGH})), [H100.gpu]),
     ],
 )
-def test_requirements_choose(need: Requirement, gpus: list[str]) -> None:
+def test_a_requirement_selects_gpus(need: Requirement, gpus: list[str]) -> None:
     assert [c.gpu for c in rank(PlacementRequest((), need, 1, ()), CATALOGUE)] == gpus
 
 
@@ -61,13 +61,13 @@ def test_requirements_choose(need: Requirement, gpus: list[str]) -> None:
         (PlacementRequest((), NEED, 8, ()), "no GPU has 24 GB"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_is_made(wanted: PlacementRequest, words: str) -> None:
+def test_an_impossible_placement_is_refused(wanted: PlacementRequest, words: str) -> None:
     with pytest.raises(PlacementError) as error:
         rank(wanted, CATALOGUE)
     assert words in str(error.value)
 
 
-def test_a_catalogue_that_does_not_know_places_refuses_none() -> None:
+def test_a_catalogue_without_data_centres_refuses_none() -> None:
     blind = GpuCatalogue((replace(A5000, stock={}),), frozenset(), "price-file", date(2026, 11, 22))
     (only,) = rank(PlacementRequest((A5000.gpu,), None, 1, ("EU-XX-9",)), blind)
     assert only.stock == "unknown"

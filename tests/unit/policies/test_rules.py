@@ -57,7 +57,7 @@ CASES: list[tuple[Rule, dict[str, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("rule", "good", "bad", "words"), CASES)
-def test_a_rule_lets_the_good_pass_and_names_the_bad(
+def test_a_rule_accepts_valid_inputs_and_names_violations(
     rule: Rule, good: dict[str, Any], bad: dict[str, Any], words: str
 ) -> None:
     assert list(rule(good)) == []
@@ -66,7 +66,7 @@ def test_a_rule_lets_the_good_pass_and_names_the_bad(
     assert words in faults[0]
 
 
-def test_missing_hashes_are_refused_or_warned_of_as_the_environment_says() -> None:
+def test_missing_hashes_are_refused_or_reported_as_set() -> None:
     bare = {**GOOD, "models": [MODEL | {"sha256": ""}]}
     assert not list(models.unrecorded_hashes({**bare, "unknownHashes": "refuse"}))
     assert not list(models.unknown_hashes({**bare, "unknownHashes": "warn"}))
@@ -89,5 +89,5 @@ def test_the_published_ports_are_those_of_the_contract() -> None:
         ("runpod:index:NetworkVolume", {"env": "value"}, []),
     ],
 )
-def test_carriers_of_keys_have_to_be_secret(resource_type: str, inputs: dict[str, Any], found: list[str]) -> None:
+def test_inputs_with_keys_must_be_secret(resource_type: str, inputs: dict[str, Any], found: list[str]) -> None:
     assert list(secrets.in_clear(resource_type, inputs)) == found

@@ -11,7 +11,7 @@ from stacks.lookup import running_usd_per_hour, volume_center
 @pytest.mark.parametrize(
     ("environ", "expected"), [({}, None), ({RUNNING_COST: ""}, 0.0), ({RUNNING_COST: "0.2751"}, 0.2751)]
 )
-def test_nobody_asked_nothing_runs_and_a_price_are_told_apart(environ: dict[str, str], expected: float | None) -> None:
+def test_unknown_zero_and_a_price_are_distinct(environ: dict[str, str], expected: float | None) -> None:
     assert running_usd_per_hour(environ) == expected
 
 

@@ -132,7 +132,7 @@ def test_a_market_without_anything_is_a_warning_and_no_error(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("candidates", "kind"), [((L4,), NotOfferedError), (("NVIDIA L44",), PlacementError)], ids=["not-now", "no-such"]
 )
-def test_a_gpu_that_is_not_offered_now_is_told_from_one_that_does_not_exist(
+def test_an_unavailable_gpu_differs_from_an_unknown_one(
     candidates: tuple[str, ...], kind: type[PlacementError]
 ) -> None:
     catalogue = GpuCatalogue((Offer(A5000, 24, 0.31),), frozenset(), "api", date(2026, 11, 22))

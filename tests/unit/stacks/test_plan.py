@@ -88,14 +88,14 @@ def test_the_lock_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert lock == Lock({known.url: LockedModel(HASH, 5)}, {"https://example.org/comfyui.git@v0.38.0": "a" * 40})
 
 
-def test_what_this_machine_serves_is_no_fact_about_the_world() -> None:
+def test_loopback_addresses_are_not_locked() -> None:
     source = SourcePin("ComfyUI", "http://127.0.0.1:8642/files/comfyui.git", "v0.38.1", "a" * 40)
     model = ModelPin("a.gguf", "vae", "http://127.0.0.1:8642/files/a", HASH, 5)
     assert Lock().record([source], [model]) == Lock()
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"models": [], "sources": {}}', '{"models": {"u": {}}, "sources": {}}'])
-def test_a_damaged_lock_file_is_said_to_be_damaged(tmp_path: Path, text: str) -> None:
+def test_a_damaged_lock_file_is_an_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "pins.lock.json"
     path.write_text(text)
     with pytest.raises(LockError, match="is damaged; restore it from git"):

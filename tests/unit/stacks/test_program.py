@@ -156,12 +156,12 @@ MODEL = CONFIG["models"][0]
         ({"pod": CONFIG["pod"] | {"replace": "after"}}, "the old and the new one"),
     ],
 )
-def test_a_person_is_warned_of_what_will_be_missing_or_billed_twice(changes: dict[str, object], words: str) -> None:
+def test_missing_parts_and_double_billing_are_warnings(changes: dict[str, object], words: str) -> None:
     assert words not in warned(chosen())
     assert words in warned(chosen(**changes))
 
 
-def test_prices_from_the_file_and_old_prices_are_called_so() -> None:
+def test_file_prices_and_old_prices_are_warnings() -> None:
     assert warned(chosen()) == ""
     assert "price file of 2026-11-22, not from RunPod" in warned(chosen(), replace(CATALOGUE, source="price-file"))
     assert "Prices are old: GPUs 2026-11-22" in warned(chosen(), today=date(2027, 3, 1))

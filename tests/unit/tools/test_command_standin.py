@@ -111,7 +111,7 @@ def check(token: str, inputs: dict[str, object]) -> list[str]:
     return [failure.property or failure.reason for failure in answer.failures]
 
 
-def test_what_the_standin_does_not_know_is_refused_by_name() -> None:
+def test_unsupported_inputs_are_refused_by_name() -> None:
     assert check(TOKEN, {"create": "a", "logging": "none"}) == []
     assert check(TOKEN, {"assetPaths": ["*"]}) == ["assetPaths"]
     assert check(TOKEN, {"logging": "loud"}) == ["logging"]
@@ -157,7 +157,7 @@ def test_the_schema_is_that_of_the_published_package() -> None:
     }  # fmt: skip
 
 
-def test_it_says_that_it_is_a_standin() -> None:
+def test_the_stand_in_identifies_itself() -> None:
     answer = subprocess.run(
         [sys.executable, "-m", "tools.plugins.command", "--version"], capture_output=True, text=True, check=True
     )

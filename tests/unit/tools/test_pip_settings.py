@@ -40,7 +40,7 @@ def test_uv_is_taken_from_the_lock_with_its_hashes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, {"PYTHONDONTWRITEBYTECODE": "1"}])
-def test_uv_understands_what_it_is_told(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_uv_accepts_the_converted_settings(tmp_path: Path, environ: dict[str, str]) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text("")
     command = _uv(Path(sys.executable).parent, lock, environ)

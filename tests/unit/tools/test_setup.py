@@ -46,7 +46,7 @@ def test_missing_prerequisites_end_with_code_2_and_leave_nothing(tmp_path: Path)
     assert {path.name for path in tmp_path.iterdir()} == {"tools", "requirements.lock", "pyproject.toml", ".cache"}
 
 
-def test_an_old_python_is_told_in_one_sentence() -> None:
+def test_an_old_python_is_refused_in_one_sentence() -> None:
     program = (
         "import sys, runpy; from collections import namedtuple;"
         "sys.version_info = namedtuple('V', 'major minor micro')(3, 9, 2);"
@@ -133,12 +133,12 @@ def test_the_launcher_runs_the_engine_with_our_settings(paths: SetupPaths) -> No
     assert f'exec "{paths.venv}/bin/python" -m stacks.cli pulumi "$@"' in program.read_text()
 
 
-def test_a_long_command_is_never_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_command_prints_regularly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     progress.run("waiting", ["sleep", "2"], log=tmp_path / "log", beat_seconds=0.05)
     assert capsys.readouterr().err.count("waiting:") >= 2
 
 
-def test_a_failing_command_ends_with_its_last_words(tmp_path: Path) -> None:
+def test_a_failed_command_is_reported_with_its_last_lines(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"(?s)compiling failed with exit code 3.*no such package"):
         progress.run("compiling", ["sh", "-c", "echo no such package; exit 3"], log=tmp_path / "log")
 

@@ -45,7 +45,7 @@ def nothing(_seconds: float) -> None:
     return
 
 
-def test_an_entry_is_added_and_taken_out_and_the_others_stay_as_they_are(account: Account) -> None:
+def test_an_entry_is_added_and_removed_without_changing_others(account: Account) -> None:
     account_keys.upsert(account, OURS, nothing)
     assert account.lines == [*THEIRS, OTHER_STACKS, OURS]
     account_keys.upsert(account, OURS, nothing)
@@ -54,7 +54,7 @@ def test_an_entry_is_added_and_taken_out_and_the_others_stay_as_they_are(account
     assert account.lines == [*THEIRS, OTHER_STACKS]
 
 
-def test_somebody_elses_entry_of_the_same_key_is_not_ours(account: Account) -> None:
+def test_an_entry_of_another_person_with_the_same_key_is_kept(account: Account) -> None:
     account.lines = ["ssh-ed25519 AAAAOURS colleague@home"]
     account_keys.upsert(account, OURS, nothing)
     account_keys.remove(account, account_keys.comment(OURS), nothing)
@@ -62,7 +62,7 @@ def test_somebody_elses_entry_of_the_same_key_is_not_ours(account: Account) -> N
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["add", "remove"])
-def test_a_lost_race_is_run_again_and_the_winner_keeps_what_it_wrote(account: Account, gone: bool) -> None:
+def test_a_lost_race_is_repeated_and_keeps_the_other_write(account: Account, gone: bool) -> None:
     if gone:
         account.lines.append(OURS)
     stale, new = list(account.lines), "ssh-ed25519 AAAANEW just@added"
@@ -76,7 +76,7 @@ def test_a_lost_race_is_run_again_and_the_winner_keeps_what_it_wrote(account: Ac
     assert account.writes == 2
 
 
-def test_a_writer_that_read_before_and_writes_late_is_noticed(account: Account) -> None:
+def test_a_late_concurrent_write_is_detected(account: Account) -> None:
     stale = list(account.lines)
     waits: list[float] = []
 
@@ -102,13 +102,13 @@ def test_two_stacks_that_write_at_once_both_have_their_entry(account: Account) -
     assert len(account.lines) == 6
 
 
-def test_somebody_who_never_stops_writing_is_named(account: Account) -> None:
+def test_continuous_concurrent_writes_are_an_error(account: Account) -> None:
     account.meanwhile = [lambda: setattr(account, "lines", [])] * 50
     with pytest.raises(ContestedError, match="overwritten 8 times"):
         account_keys.upsert(account, OURS, nothing)
 
 
-def test_a_lost_answer_of_a_write_is_looked_for(account: Account) -> None:
+def test_a_write_with_a_lost_answer_is_verified(account: Account) -> None:
     def lose() -> None:
         raise LostAnswerError("PUT", "reset")
 
@@ -118,7 +118,7 @@ def test_a_lost_answer_of_a_write_is_looked_for(account: Account) -> None:
     assert account.writes == 1
 
 
-def test_an_entry_that_is_not_there_is_not_found(account: Account) -> None:
+def test_a_missing_entry_is_not_found(account: Account) -> None:
     with pytest.raises(NotFoundError, match="no SSH key with the comment nobody"):
         account_keys.find(account, "nobody")
     assert account_keys.own_entries(account) == {account_keys.comment(OTHER_STACKS)}

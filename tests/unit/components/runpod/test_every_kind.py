@@ -34,7 +34,7 @@ def existing(cloud: RunPod) -> list[str]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_life_from_create_to_delete(case: Case, cloud: RunPod, begin: Begin) -> None:
+def test_create_read_update_and_delete(case: Case, cloud: RunPod, begin: Begin) -> None:
     kind, operation = case.kind, begin(case)
     inputs = checked(case, operation)
     identity, state = kind.create(operation, inputs)
@@ -80,7 +80,7 @@ def test_drift_shows_and_is_repaired(case: Case, begin: Begin) -> None:
     [{"reset_after": True}, {"reset_before": True}, {"status": 500, "effect": True}, {"late_seconds": 3}],
     ids=lambda fault: next(iter(fault)),
 )
-def test_a_lost_answer_makes_one(case: Case, fault: dict[str, Any], cloud: RunPod, begin: Begin) -> None:
+def test_a_lost_answer_creates_one_resource(case: Case, fault: dict[str, Any], cloud: RunPod, begin: Begin) -> None:
     operation = begin(case)
     cloud.fail({"method": case.verb, "path": f"^{case.path}$", "times": 1, "do": fault})
     identity, _ = case.kind.create(operation, checked(case, operation))
@@ -116,7 +116,7 @@ def test_killed_before_any_call_of_a_creation_the_next_run_makes_one(
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_what_others_hold_is_left_alone(case: Case, cloud: RunPod, begin: Begin) -> None:
+def test_resources_of_others_are_kept(case: Case, cloud: RunPod, begin: Begin) -> None:
     theirs = checked(case, begin(case), guard="9876543210")
     identity, _ = case.kind.create(begin(case), theirs)
     operation = begin(case)
@@ -126,7 +126,7 @@ def test_what_others_hold_is_left_alone(case: Case, cloud: RunPod, begin: Begin)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_deletion_that_is_only_accepted_is_found_out(case: Case, cloud: RunPod, begin: Begin) -> None:
+def test_an_accepted_deletion_without_effect_is_detected(case: Case, cloud: RunPod, begin: Begin) -> None:
     operation = begin(case)
     identity, state = case.kind.create(operation, checked(case, operation))
     path = case.path if case.verb == "PUT" else f"{case.path}/"
@@ -142,7 +142,7 @@ def test_a_deletion_that_is_only_accepted_is_found_out(case: Case, cloud: RunPod
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("status", [402, 422])
-def test_a_refusal_is_not_asked_again(case: Case, status: int, cloud: RunPod, begin: Begin) -> None:
+def test_a_refusal_is_not_retried(case: Case, status: int, cloud: RunPod, begin: Begin) -> None:
     operation = begin(case)
     inputs = checked(case, operation)
     cloud.fail({"method": case.verb, "path": f"^{case.path}$", "do": {"status": status}})
@@ -153,7 +153,7 @@ def test_a_refusal_is_not_asked_again(case: Case, status: int, cloud: RunPod, be
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_the_guard_ends_what_is_left(case: Case, cloud: RunPod, begin: Begin) -> None:
+def test_the_guard_deletes_leftovers(case: Case, cloud: RunPod, begin: Begin) -> None:
     case.kind.create(begin(case), checked(case, begin(case)))
     other, _ = case.kind.create(begin(case), checked(case, begin(case), guard="9876543210"))
     runpod_guard = Case("guard", "StackGuard", "", {}).kind

@@ -57,7 +57,7 @@ def moves(operation: ProviderOperation, volume_id: str) -> bool:
     return VOLUME.kind.decide(operation, volume_id, inputs, inputs).replaces == ("dataCenterIds",)
 
 
-def test_an_empty_volume_moves_to_where_a_pod_can_be_had(cloud: RunPod, begin: Begin, trapped: str) -> None:
+def test_an_empty_volume_moves_to_available_gpus(cloud: RunPod, begin: Begin, trapped: str) -> None:
     operation = begin(VOLUME)
     assert not moves(operation, trapped), "stock alone never moves anything"
     with pytest.raises(NoCandidateLeftError, match=f"{trapped} is new and empty"):
@@ -85,7 +85,7 @@ def test_a_refusal_in_spite_of_stock_moves_it_too(cloud: RunPod, begin: Begin) -
     assert state["dataCenterId"] == "US-KS-2", "where pods were refused comes last, whatever the stock says"
 
 
-def test_a_volume_that_a_pod_has_had_stays(cloud: RunPod, begin: Begin, trapped: str) -> None:
+def test_a_used_volume_stays(cloud: RunPod, begin: Begin, trapped: str) -> None:
     cloud.emu.market.set_stock(GPU, "EU-RO-1", 1)
     make_pod(begin, trapped)
     for pod in list(cloud.emu.state.living_pods()):
@@ -147,9 +147,7 @@ def test_killed_before_its_pod_was_asked_for_a_volume_counts_as_used(cloud: RunP
     assert not unused_tag.is_empty(begin(VOLUME).client(), trapped)
 
 
-def test_an_empty_volume_is_replaced_without_a_word_and_a_used_one_with_it(
-    cloud: RunPod, begin: Begin, trapped: str
-) -> None:
+def test_an_empty_volume_is_replaced_and_a_used_one_needs_permission(cloud: RunPod, begin: Begin, trapped: str) -> None:
     operation = begin(VOLUME)
     assert decided(operation, trapped, dataCenterIds=["US-KS-2"]) == ("dataCenterIds",)
     cloud.emu.market.set_stock(GPU, "EU-RO-1", 1)
@@ -169,7 +167,7 @@ def test_an_empty_volume_that_is_to_be_kept_moves_by_its_name_alone(cloud: RunPo
     assert decided(operation, trapped, keep=True, mayReplace=trapped) == ("dataCenterIds",)
 
 
-def test_what_the_key_may_not_see_could_have_the_volume(cloud: RunPod, begin: Begin, trapped: str) -> None:
+def test_unlistable_resources_count_as_users_of_the_volume(cloud: RunPod, begin: Begin, trapped: str) -> None:
     operation = begin(VOLUME)
     assert unused_tag.is_empty(operation.client(), trapped)
     cloud.fail({"method": "GET", "path": "^/v2/serverless$", "do": {"status": 403}})
@@ -182,7 +180,7 @@ def test_without_a_key_a_preview_neither_moves_nor_fails(cloud: RunPod, begin: B
     assert not moves(replace(begin(VOLUME), settings=ProviderSettings()), trapped)
 
 
-def test_a_refused_pod_tells_how_a_volume_that_is_to_be_kept_moves(
+def test_a_refused_pod_advises_how_a_kept_volume_moves(
     cloud: RunPod, begin: Begin, trapped: str, tmp_path: Path
 ) -> None:
     (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  project:volume: {keep: true}\n")
@@ -207,7 +205,7 @@ def test_the_tag_of_an_unused_volume_is_no_drift(cloud: RunPod, begin: Begin, tr
     assert not unused_tag.has_tag(volume)
 
 
-def test_a_volume_that_was_found_and_not_made_stays(cloud: RunPod, begin: Begin) -> None:
+def test_an_existing_volume_stays(cloud: RunPod, begin: Begin) -> None:
     operation = begin(VOLUME)
     body = {"name": Marker("0123456789", "0" * 8, "1" * 8).name("x"), "size": 20, "dataCenter": "EU-RO-1"}
     volume = operation.client().network_volumes.create(body)

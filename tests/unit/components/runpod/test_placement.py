@@ -70,7 +70,7 @@ def test_a_refused_candidate_leads_to_the_next(kind: type[CallError]) -> None:
 
 
 @pytest.mark.parametrize("kind", [PaymentRequiredError, ValidationFailedError, LostAnswerError])
-def test_what_no_candidate_can_cure_stops_the_walk(kind: type[CallError]) -> None:
+def test_an_error_that_no_candidate_avoids_stops_the_placement(kind: type[CallError]) -> None:
     tried: list[Candidate] = []
 
     def attempt(candidate: Candidate) -> str:
@@ -94,7 +94,7 @@ def test_the_error_is_a_table_of_candidates_with_reasons_and_advice() -> None:
     assert "check the request itself" in text
 
 
-def test_refusals_for_want_of_permission_advise_the_permission_and_no_other_gpu() -> None:
+def test_missing_permissions_advise_the_permission() -> None:
     def attempt(candidate: Candidate) -> str:
         raise AccessDeniedError("POST /v2/pods", f"may not make {candidate.compute}")
 

@@ -28,28 +28,28 @@ def written(folder: Path, text: str) -> SavedState:
     return SavedState(folder)
 
 
-def test_ids_of_a_resource_with_those_that_wait_for_their_deletion(tmp_path: Path) -> None:
+def test_ids_include_those_pending_deletion(tmp_path: Path) -> None:
     entries = [{"urn": URN, "id": "new"}, {"urn": URN, "id": "old", "delete": True}, {"urn": "urn:other", "id": "x"}]
     state = {"checkpoint": {"latest": {"resources": entries}}}
     assert written(tmp_path, json.dumps(state)).ids(URN) == frozenset({"new", "old"})
 
 
-def test_a_new_stack_holds_nothing(tmp_path: Path) -> None:
+def test_a_new_stack_has_no_ids(tmp_path: Path) -> None:
     assert written(tmp_path, json.dumps({"checkpoint": {"latest": None}})).ids(URN) == frozenset()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"checkpoint": 1})])
-def test_what_cannot_be_read_says_nothing(tmp_path: Path, text: str) -> None:
+def test_an_unreadable_state_has_unknown_ids(tmp_path: Path, text: str) -> None:
     assert written(tmp_path, text).ids(URN) is None
 
 
-def test_another_kind_of_backend_says_nothing(tmp_path: Path) -> None:
+def test_another_backend_has_unknown_ids(tmp_path: Path) -> None:
     assert backend_folder({"PULUMI_BACKEND_URL": f"file://{tmp_path}"}) == tmp_path
     assert backend_folder({"PULUMI_BACKEND_URL": "s3://bucket"}) is None
     assert SavedState(None).ids(URN) is None
 
 
-def test_what_is_saved_and_was_not_acknowledged_is_not_taken_up(
+def test_a_saved_unacknowledged_resource_is_not_adopted(
     operation: ProviderOperation, cloud: Cloud, intents: Intents
 ) -> None:
     marker = new_marker(GUARD, URN)
@@ -70,7 +70,7 @@ def test_with_the_state_read_a_leftover_needs_no_record(
     assert not any(line.startswith("warning") for line in lines.shown)
 
 
-def test_a_state_that_was_rolled_back_takes_up_what_it_has_lost(
+def test_a_rolled_back_state_adopts_lost_resources(
     operation: ProviderOperation, cloud: Cloud, intents: Intents
 ) -> None:
     marker = new_marker(GUARD, URN)
@@ -86,14 +86,14 @@ def pending(*urns: str) -> str:
     return json.dumps({"checkpoint": {"latest": {"resources": [], "pending_operations": [*noted, other]}}})
 
 
-def test_creations_that_were_begun_are_those_of_before_our_own(tmp_path: Path) -> None:
+def test_pending_creations_exclude_those_of_this_run(tmp_path: Path) -> None:
     checkpoint = written(tmp_path, pending(URN))
     assert checkpoint.pending(URN) == {URN: 0.0}
     (tmp_path / ".pulumi" / "stacks" / "project" / "dev.json").write_text(pending(URN, f"{URN}-2"))
     assert checkpoint.pending(f"{URN}-2") == {URN: 0.0}, "what the engine notes later is our own"
 
 
-def test_what_the_commands_tell_stands_for_a_state_that_lies_elsewhere() -> None:
+def test_reported_state_is_used_for_other_backends() -> None:
     told = [{"urn": URN, "instance": GUARD, "since": 4711.5}, {"urn": "", "since": 1}, 7]
     checkpoint = SavedState(None, ReportedState.parse({PENDING: json.dumps(told), STATE_IDS: '["a", "b"]'}))
     assert checkpoint.pending(URN) == {URN: 4711.5}
@@ -101,6 +101,6 @@ def test_what_the_commands_tell_stands_for_a_state_that_lies_elsewhere() -> None
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", "7"])
-def test_what_is_told_in_another_form_says_nothing(text: str) -> None:
+def test_a_malformed_reported_state_is_ignored(text: str) -> None:
     checkpoint = SavedState(None, ReportedState.parse({PENDING: text, STATE_IDS: text}))
     assert (checkpoint.pending(URN), checkpoint.ids(URN)) == ({}, None)

@@ -36,19 +36,19 @@ def ran(tool: str, bound: float) -> tuple[str, float]:
     return done.stdout, time.monotonic() - began
 
 
-def test_a_tool_that_goes_on_may_take_longer_than_its_bound() -> None:
+def test_an_active_command_may_exceed_the_limit() -> None:
     said, seconds = ran(BUSY, 2.0)
     assert "came to its end" in said
     assert seconds > 4
 
 
-def test_a_tool_that_stands_still_is_ended() -> None:
+def test_an_inactive_command_is_killed() -> None:
     said, seconds = ran("import time; print('began', flush=True); time.sleep(90)", 2.0)
     assert "was inactive for 2 s" in said
     assert seconds < 60
 
 
-def test_a_tool_that_fails_is_told_with_its_last_words() -> None:
+def test_a_failed_command_is_reported_with_its_last_lines() -> None:
     said, _ = ran("print('the reason'); raise SystemExit(3)", 60)
     assert "ended with status 3" in said
     assert "the reason" in said

@@ -112,7 +112,7 @@ def test_a_gateway_that_does_not_stop_is_left_alone(
     assert not file_of(layout).exists()
 
 
-def test_it_is_said_what_to_say(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_arguments_print_the_usage(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POD_ROOT", str(layout.root))
     monkeypatch.setattr(sys, "argv", ["database", "backup"])
     assert database.main() == 2

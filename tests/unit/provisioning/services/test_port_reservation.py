@@ -64,14 +64,14 @@ def test_the_gateway_can_listen_beside_it_again_and_again(port: int) -> None:
 
 
 @pytest.mark.parametrize("options", [(), (socket.SO_REUSEADDR,)])
-def test_whoever_does_not_share_cannot_have_it(port: int, options: tuple[int, ...]) -> None:
+def test_a_socket_without_sharing_cannot_bind_the_port(port: int, options: tuple[int, ...]) -> None:
     with _socket(*options) as other, pytest.raises(OSError, match="in use"):
         other.bind(("127.0.0.1", port))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user")
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])  # noqa: S104  (what a thief would do)
-def test_another_user_cannot_have_it(port: int, address: str) -> None:
+def test_another_user_cannot_bind_the_port(port: int, address: str) -> None:
     command = [sys.executable, "-c", THIEF, str(port), "65534", address]
     tried = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "in use" in tried.stderr

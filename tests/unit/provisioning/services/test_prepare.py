@@ -58,12 +58,12 @@ def test_everything_is_in_place_and_only_then_comfyui_may_start(filled: Layout) 
     assert filled.prepared.exists()
 
 
-def test_what_is_there_is_not_unpacked_again(filled: Layout) -> None:
+def test_existing_trees_are_not_unpacked_again(filled: Layout) -> None:
     assert len(prepared(filled)) == 2
     assert prepared(filled) == []
 
 
-def test_what_nobody_wants_any_more_is_not_loaded(filled: Layout) -> None:
+def test_unused_nodes_and_models_are_removed(filled: Layout) -> None:
     (filled.nodes / "left").mkdir(parents=True)
     (filled.nodes / "stray.py").write_text("")
     (filled.model_folders / "vae").mkdir(parents=True)

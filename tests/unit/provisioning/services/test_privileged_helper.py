@@ -73,7 +73,7 @@ def test_one_request_is_one_restart_and_not_too_many_of_them(pod: Layout) -> Non
     assert restarts == [1000.0, clock.now]
 
 
-def test_what_a_former_life_of_the_pod_asked_for_is_forgotten(pod: Layout) -> None:
+def test_requests_from_before_a_restart_are_dropped(pod: Layout) -> None:
     HelperRequests(pod.requests).restart("gpu_fault")
     made, restarts, _ = helping(pod)
     made.poll()
@@ -127,7 +127,7 @@ def test_nothing_outside_the_three_folders_can_be_deleted(pod: Layout, paths: ob
 
 
 @pytest.mark.parametrize("paths", [*EVIL, [["output", "folder"], ["output", "x.png"]]])
-def test_what_can_never_be_deleted_is_said_once_and_not_tried_again(
+def test_a_permanent_deletion_failure_is_reported_once(
     pod: Layout, paths: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (pod.base / "output" / "folder").mkdir()
@@ -144,7 +144,7 @@ def test_what_can_never_be_deleted_is_said_once_and_not_tried_again(
     assert (pod.base / "output" / "folder").is_dir()
 
 
-def test_what_may_be_deleted_later_is_tried_again(pod: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transient_deletion_failure_is_retried(pod: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     assert HelperRequests(pod.requests).delete([("output", "x.png")])
     made, _, clock = helping(pod)
     with monkeypatch.context() as patched:
@@ -176,7 +176,7 @@ def test_a_link_is_deleted_and_not_what_it_leads_to(pod: Layout) -> None:
     assert not (pod.base / "output" / "link").is_symlink()
 
 
-def test_requests_that_are_no_plain_small_files_are_thrown_away_unread(pod: Layout) -> None:
+def test_invalid_request_files_are_removed_unread(pod: Layout) -> None:
     os.mkfifo(pod.requests / "fifo.delete")
     (pod.requests / "link.delete").symlink_to(pod.service_spec)
     (pod.requests / "big.delete").write_bytes(b" " * (MAX_BYTES + 1))

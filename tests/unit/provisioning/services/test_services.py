@@ -48,7 +48,7 @@ def parsed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {group.name: group.process_configs[0] for group in options.process_group_configs}
 
 
-def test_supervisor_reads_what_was_meant(parsed: dict[str, Any], layout: Layout) -> None:
+def test_supervisor_parses_the_configuration(parsed: dict[str, Any], layout: Layout) -> None:
     assert set(parsed) == {"comfyui", "gateway", "prepare", "privileged-helper"}
     assert f" -- {layout.local}/venvs/c/bin/python main.py --listen 127.0.0.1" in parsed["comfyui"].command
     assert parsed["comfyui"].command.endswith("--cache-lru 10 100%")
@@ -58,7 +58,7 @@ def test_supervisor_reads_what_was_meant(parsed: dict[str, Any], layout: Layout)
 
 
 @pytest.mark.parametrize(("options", "words"), [({}, "in plain text"), ({"encrypt_at_rest": True}, "are encrypted")])
-def test_an_installation_says_how_the_volume_holds_pictures(options: dict[str, Any], words: str) -> None:
+def test_an_installation_reports_encryption_at_rest(options: dict[str, Any], words: str) -> None:
     read = GatewayPlan(Options.model_validate(options).model_dump(exclude_unset=True), 0.5)
     told = serve.kept(read)
     assert (words in told.partition(";")[0], "encryptAtRest: true" in told) == (True, not options)
@@ -96,7 +96,7 @@ def test_what_root_notes_for_itself_is_readable_by_root_alone(layout: Layout) ->
     assert stat.S_IMODE(layout.run.stat().st_mode) == 0o711, "who waits for a file there passes, and lists nothing"
 
 
-def test_nobody_else_can_put_another_tree_in_the_place_of_ours(layout: Layout) -> None:
+def test_other_users_cannot_replace_a_tree(layout: Layout) -> None:
     """Whoever may rename our directory decides what root starts."""
     start.make_directories(layout)
     layout.local.chmod(0o777)

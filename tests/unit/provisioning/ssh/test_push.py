@@ -210,7 +210,7 @@ async def test_a_second_push_uploads_nothing(pod: Pod) -> None:
     assert not [line for line in again.lines if "uploaded" in line]
 
 
-async def test_a_swapped_host_key_is_refused_and_told_nothing(pod: Pod) -> None:
+async def test_a_wrong_host_key_is_refused_and_nothing_is_sent(pod: Pod) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     asked = request(pod)
     with pytest.raises(UntrustedPodError, match="does not have the host key"):
@@ -218,14 +218,14 @@ async def test_a_swapped_host_key_is_refused_and_told_nothing(pod: Pod) -> None:
     assert pod.commands == []
 
 
-async def test_a_pod_that_does_not_know_us_is_not_tried_for_ever(pod: Pod) -> None:
+async def test_a_pod_that_rejects_the_key_is_not_retried(pod: Pod) -> None:
     stranger = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
     asked = request(pod)
     with pytest.raises(UntrustedPodError, match="does not accept"):
         await Run(replace(asked, target=replace(asked.target, private_key=stranger))).task
 
 
-async def test_a_refused_connection_says_what_to_check(pod: Pod) -> None:
+async def test_a_refused_connection_is_reported_with_checks(pod: Pod) -> None:
     asked = request(pod)
     await pod.close()
     with pytest.raises(UnreachablePodError, match=r"connection refused.*make pods.*22/tcp"):
@@ -243,7 +243,7 @@ async def test_a_pod_that_is_still_starting_is_waited_for(pod: Pod) -> None:
 
 
 @pytest.mark.slow
-async def test_a_cut_connection_is_taken_up_where_it_was(pod: Pod) -> None:
+async def test_a_lost_connection_is_resumed(pod: Pod) -> None:
     run = Run(request(pod))
     await run.until("half")
     pod.cut()
@@ -255,7 +255,7 @@ async def test_a_cut_connection_is_taken_up_where_it_was(pod: Pod) -> None:
 
 
 @pytest.mark.slow
-async def test_a_dead_line_is_noticed(pod: Pod) -> None:
+async def test_a_dead_connection_is_detected(pod: Pod) -> None:
     (pod.layout.root / "mute").touch()
     say(pod)
     run = Run(request(pod), PushTimeouts(240, 120, silent=10))
@@ -276,7 +276,7 @@ async def test_a_killed_push_is_followed_by_the_next_one(pod: Pod) -> None:
 
 
 @pytest.mark.slow
-async def test_another_plan_ends_the_running_installation(pod: Pod) -> None:
+async def test_another_plan_stops_the_running_installation(pod: Pod) -> None:
     first = Run(request(pod))
     await first.until("half")
     second = Run(request(pod, ref="v2"))
@@ -317,7 +317,7 @@ async def test_a_failed_installation_is_an_error_with_its_reason(pod: Pod) -> No
 
 
 @pytest.mark.slow
-async def test_everything_is_bounded_and_the_installer_goes_on(pod: Pod) -> None:
+async def test_the_client_times_out_and_the_installer_continues(pod: Pod) -> None:
     first = Run(request(pod))
     await first.until("half")
     await first.kill()
@@ -327,7 +327,7 @@ async def test_everything_is_bounded_and_the_installer_goes_on(pod: Pod) -> None
 
 
 @pytest.mark.slow
-async def test_the_bound_counts_only_while_nothing_moves(pod: Pod) -> None:
+async def test_the_time_limit_counts_only_without_progress(pod: Pod) -> None:
     """Two hundred gigabytes take hours; a rate that is told again and again without another byte is no progress."""
     run = Run(request(pod), PushTimeouts(10, 60))
     await run.until("half")
@@ -365,7 +365,7 @@ def test_a_pod_cannot_write_to_the_terminal_but_text() -> None:
     assert "\nsecond\tline: é" in text
 
 
-async def test_nothing_is_silent_for_long() -> None:
+async def test_the_console_prints_regularly() -> None:
     now = [0.0]
     said: list[str] = []
     console = Console(said.append, clock=lambda: now[0])

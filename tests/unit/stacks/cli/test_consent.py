@@ -28,7 +28,7 @@ def nobody(_prompt: str) -> str:
 @pytest.mark.parametrize(
     "agreed", [Consent("dev", given=True), Consent("dev", answer=person("dev")), Consent("dev", confirms=False)]
 )
-def test_a_word_a_person_or_a_setting_agrees_and_the_loss_is_told(
+def test_yes_the_terminal_or_a_setting_confirms_and_losses_are_printed(
     agreed: Consent, capsys: pytest.CaptureFixture[str]
 ) -> None:
     agreed.require("this ends dev", LOSSES)
@@ -36,13 +36,13 @@ def test_a_word_a_person_or_a_setting_agrees_and_the_loss_is_told(
 
 
 @pytest.mark.parametrize("refuses", [person("y"), person(""), person("prod"), nobody])
-def test_anything_else_than_the_name_is_a_no(refuses: Callable[[str], str]) -> None:
+def test_any_other_answer_is_a_refusal(refuses: Callable[[str], str]) -> None:
     with pytest.raises(CliError, match="not confirmed"):
         Consent("dev", answer=refuses).require("this ends dev", LOSSES)
     assert not Consent("dev", answer=refuses).offer("end it?")
 
 
-def test_without_a_terminal_the_word_is_asked_for_with_what_is_lost() -> None:
+def test_without_a_terminal_yes_is_required_and_losses_are_printed() -> None:
     with pytest.raises(
         CliError, match=r"this ends dev:\n  volume v1.*\nnothing was done; run it again with YES=1 or YES=dev"
     ):
@@ -57,7 +57,7 @@ def test_yes_is_one_or_the_environments_name(word: str | None, yes: bool) -> Non
     assert options.says_yes(word, "dev") is yes
 
 
-def test_the_name_of_another_environment_is_no_yes() -> None:
+def test_the_name_of_another_environment_does_not_confirm() -> None:
     with pytest.raises(CliError, match="YES=prod is neither 1 nor dev"):
         options.says_yes("prod", "dev")
 

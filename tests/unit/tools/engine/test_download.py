@@ -86,12 +86,12 @@ def test_a_sum_that_is_not_published_installs_nothing(site: tuple[str, Path], tm
         download.official(tmp_path / "engine" / RELEASE, archives=url, sums=url)
 
 
-def test_a_site_out_of_reach_is_said(tmp_path: Path) -> None:
+def test_an_unreachable_site_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="not reachable"):
         download.official(tmp_path / "engine" / RELEASE, archives="http://127.0.0.1:1", sums="http://127.0.0.1:1")
 
 
-def test_a_machine_without_a_release_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_machine_without_a_release_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     with pytest.raises(UnavailableError, match="riscv64"):
         download.official(tmp_path / "engine")

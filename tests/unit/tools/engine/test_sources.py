@@ -102,7 +102,7 @@ def test_an_engine_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "version"), [("go1.24.7", (1, 24)), ("go1.19", (1, 19)), ("devel", (0, 0))])
-def test_a_compiler_tells_its_version(tmp_path: Path, text: str, version: tuple[int, int]) -> None:
+def test_the_version_of_a_compiler_is_parsed(tmp_path: Path, text: str, version: tuple[int, int]) -> None:
     assert go.version_of(script(tmp_path / "go", f"echo {text}"), {"PATH": "/usr/bin:/bin"}) == version
 
 

@@ -37,7 +37,7 @@ def test_every_call_carries_key_and_own_user_agent(api: FakeApi, client: Client)
         (422, errors.ValidationFailedError),
     ],
 )
-def test_refusals_are_told_apart_and_never_repeated(
+def test_refusals_are_classified_and_not_retried(
     api: FakeApi, client: Client, status: int, kind: type[Exception]
 ) -> None:
     api.answer(problem(status, CAPACITY, errors=["$.name: wrong"]))
@@ -86,20 +86,20 @@ def test_a_create_refused_for_its_rate_is_repeated(api: FakeApi, client: Client,
     assert clock.slept[0] >= 7
 
 
-def test_a_used_up_window_is_waited_for_before_the_limit_is_hit(api: FakeApi, client: Client, clock: FakeClock) -> None:
+def test_calls_wait_while_the_rate_limit_is_exhausted(api: FakeApi, client: Client, clock: FakeClock) -> None:
     api.answer(Reply(body=pod(), headers={"RateLimit": '"minute";r=0;t=12, "hour";r=90;t=600'}), Reply(body=pod()))
     client.get_pod("pod1")
     client.get_pod("pod1")
     assert clock.slept == [12.0]
 
 
-def test_a_foreign_404_is_not_an_unknown_id(api: FakeApi, client: Client) -> None:
+def test_a_404_of_another_server_is_not_an_unknown_id(api: FakeApi, client: Client) -> None:
     api.answer(Reply(404, "404 page not found"))
     with pytest.raises(errors.NotRunPodError, match=r"check runpod:apiUrl"):
         client.get_pod("pod1")
 
 
-def test_the_firewall_is_told_from_a_missing_permission(api: FakeApi, client: Client) -> None:
+def test_a_firewall_block_differs_from_a_missing_permission(api: FakeApi, client: Client) -> None:
     api.answer(Reply(403, "error code: 1010"), Reply(403, {"status": 403, "detail": "x", "cloudflare_error": True}))
     for _ in range(2):
         with pytest.raises(errors.BlockedError):
@@ -123,7 +123,7 @@ def unreachable(url: str, clock: FakeClock) -> str:
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
-def test_nothing_listening_means_nothing_happened(clock: FakeClock, family: socket.AddressFamily, host: str) -> None:
+def test_a_refused_connection_means_nothing_was_sent(clock: FakeClock, family: socket.AddressFamily, host: str) -> None:
     try:
         url = closed_port(family, host)
     except OSError:
@@ -132,7 +132,7 @@ def test_nothing_listening_means_nothing_happened(clock: FakeClock, family: sock
 
 
 @pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_AGAIN])
-def test_a_name_that_is_not_found_is_a_fault_of_the_network(
+def test_an_unresolved_host_name_is_a_network_error(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def look_up(*_arguments: object, **_options: object) -> list[object]:
@@ -144,7 +144,9 @@ def test_a_name_that_is_not_found_is_a_fault_of_the_network(
     assert sum(clock.slept) < 30, "nothing is waited for that cannot come"
 
 
-def test_a_network_that_comes_back_loses_nothing(api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_is_retried_after_a_network_outage(
+    api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, failures = socket.getaddrinfo, [1, 2]
 
     def look_up(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the library's own form
@@ -159,12 +161,12 @@ def test_a_network_that_comes_back_loses_nothing(api: FakeApi, client: Client, m
     assert len(api.requests) == 1
 
 
-def test_a_certificate_that_is_not_trusted_is_told_as_that(clock: FakeClock, tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_named(clock: FakeClock, tmp_path: Path) -> None:
     with untrusted(tmp_path) as url:
         assert "its certificate is not trusted" in unreachable(url, clock)
 
 
-def test_an_address_that_is_none_is_told_as_that(clock: FakeClock) -> None:
+def test_an_invalid_address_is_named(clock: FakeClock) -> None:
     assert "the request cannot be sent" in unreachable("http://a..b", clock)
 
 
@@ -199,20 +201,20 @@ def test_a_refusal_keeps_its_text_in_every_form(api: FakeApi, client: Client, bo
 
 
 @pytest.mark.parametrize("body", [{"error": "pod not found"}, {"status": 404, "detail": "nothing here"}])
-def test_an_unknown_id_is_known_in_every_form(api: FakeApi, client: Client, body: object) -> None:
+def test_an_unknown_id_is_recognised_in_every_form(api: FakeApi, client: Client, body: object) -> None:
     api.answer(Reply(404, body))
     with pytest.raises(errors.NotFoundError):
         client.get_pod("pod1")
 
 
 @pytest.mark.parametrize("body", [{"error": "not found"}, {"message": "no Route matched"}, {"detail": "Not Found"}, []])
-def test_a_404_of_a_web_server_in_json_is_no_unknown_id(api: FakeApi, client: Client, body: object) -> None:
+def test_a_json_404_of_a_web_server_is_not_an_unknown_id(api: FakeApi, client: Client, body: object) -> None:
     api.answer(Reply(404, body))
     with pytest.raises(errors.NotRunPodError, match=r"check runpod:apiUrl"):
         client.get_pod("pod1")
 
 
-def test_a_refusal_that_repeats_what_was_sent_is_shown_without_it(api: FakeApi, client: Client) -> None:
+def test_a_refusal_that_quotes_secrets_is_masked(api: FakeApi, client: Client) -> None:
     secret = "-----BEGIN KEY-----\ncanary\n"
     api.answer(Reply(422, {"status": 422, "title": "x", "detail": f"env {secret} and {KEY}", "errors": [secret]}))
     with pytest.raises(errors.ValidationFailedError, match=r"env \[secret\] and \[secret\]") as caught:
@@ -221,14 +223,14 @@ def test_a_refusal_that_repeats_what_was_sent_is_shown_without_it(api: FakeApi, 
 
 
 @pytest.mark.parametrize("status", [200, 201])
-def test_a_success_that_is_cut_shows_nothing_of_itself(api: FakeApi, client: Client, status: int) -> None:
+def test_a_truncated_answer_is_not_quoted(api: FakeApi, client: Client, status: int) -> None:
     api.answer(*[Reply(status, '{"id": "pod1", "env": {"KEY": "canary')] * 6)
     with pytest.raises(errors.NotRunPodError) as caught:
         client.get_pod("pod1")
     assert "canary" not in str(caught.value)
 
 
-def test_an_answer_of_another_form_is_refused_without_its_content(api: FakeApi, client: Client) -> None:
+def test_an_unexpected_answer_is_not_quoted(api: FakeApi, client: Client) -> None:
     api.answer(Reply(body={"id": "pod1", "env": {"KEY": "canary"}}))
     with pytest.raises(errors.NotRunPodError, match="unexpected form at name") as caught:
         client.get_pod("pod1")
@@ -247,7 +249,7 @@ def test_an_answer_of_another_form_is_refused_without_its_content(api: FakeApi, 
         ({"runtime": {"ports": [{"private": 1, "public": -1, "type": "http"}]}}, "runtime.ports.0.public"),
     ],
 )
-def test_nothing_that_could_change_an_address_or_a_command_is_taken_from_an_answer(
+def test_ids_that_could_change_an_address_or_command_are_refused(
     api: FakeApi, client: Client, changes: dict[str, object], where: str
 ) -> None:
     api.answer(Reply(body=pod(**changes)))
@@ -263,7 +265,7 @@ def test_hosts_are_names_and_addresses(api: FakeApi, client: Client, host: str) 
     assert direct.host == host
 
 
-def test_no_call_goes_out_once_the_engine_is_gone(api: FakeApi, clock: FakeClock) -> None:
+def test_no_call_is_sent_after_the_engine_ended(api: FakeApi, clock: FakeClock) -> None:
     def refuse() -> None:
         raise errors.StoppedError("gone")
 

@@ -81,7 +81,7 @@ def test_a_slow_end_is_waited_for_and_asked_for_again(timing: DeletionTiming) ->
     assert account.asked == ["p1", "p1"]
 
 
-def test_a_long_wait_looks_more_and_more_rarely() -> None:
+def test_polling_slows_down() -> None:
     slept: list[float] = []
     timing = DeletionTiming(clock=lambda: sum(slept), sleep=slept.append)
     delete(deletion_targets.pod(Account(lasts=10**6), "p1"), timing)
@@ -97,7 +97,7 @@ def test_a_volume_that_a_dying_pod_still_has_is_asked_for_again(timing: Deletion
 
 
 @pytest.mark.parametrize("lie", [{"lasts": 10**6}, {"lists_for_ever": True}])
-def test_a_deletion_that_lies_is_not_believed(timing: DeletionTiming, lie: dict[str, int]) -> None:
+def test_an_accepted_deletion_without_effect_is_detected(timing: DeletionTiming, lie: dict[str, int]) -> None:
     assert "the resource still exists" in delete(deletion_targets.pod(Account(**lie), "p1"), timing)  # type: ignore[arg-type]
 
 

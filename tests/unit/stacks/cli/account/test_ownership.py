@@ -27,7 +27,7 @@ MINE, COLLEAGUES = OURS.name("comfyui-dev-gpu"), OTHERS.name("comfyui-dev-gpu")
         (a_volume("lost", OURS.name("m")), KNOWN, Ownership.ORPHAN, "dev"),
     ],
 )
-def test_whose_a_thing_is(thing: Thing, known: StackIndex, ownership: Ownership, stack: str) -> None:
+def test_ownership_of_a_resource(thing: Thing, known: StackIndex, ownership: Ownership, stack: str) -> None:
     owned = classify(an_item(thing), known)
     assert (owned.ownership, owned.stack) == (ownership, stack)
 
@@ -47,7 +47,7 @@ def test_whose_a_thing_is(thing: Thing, known: StackIndex, ownership: Ownership,
         (a_volume("lost", OURS.name("m")), ResourceSelection(volumes=frozenset({"lost"})), True),
     ],
 )
-def test_what_a_sweep_may_end(thing: Thing, named: ResourceSelection, ends: bool) -> None:
+def test_resources_that_a_sweep_may_delete(thing: Thing, named: ResourceSelection, ends: bool) -> None:
     assert may_delete(classify(an_item(thing), KNOWN), named) is ends
 
 
@@ -63,7 +63,7 @@ def report(*things: Thing) -> sweep.SweepReport:
     return sweep.SweepReport(classify_all([an_item(thing) for thing in things], KNOWN), ("prod",))
 
 
-def test_a_sweep_tells_each_loose_thing_with_its_price_and_sums_up() -> None:
+def test_a_sweep_lists_each_orphan_with_its_price_and_the_sum() -> None:
     found = report(a_pod("lost", MINE), a_pod("theirs", COLLEAGUES), a_pod("held", MINE))
     text = "\n".join(sweep.lines(found, ResourceSelection(), act=False))
     assert "would delete pod lost" in text
@@ -83,6 +83,6 @@ def test_a_sweep_tells_each_loose_thing_with_its_price_and_sums_up() -> None:
         (ResourceSelection(frozenset({"volume"})), "name it in VOLUMES"),
     ],
 )
-def test_a_name_that_cannot_be_meant_is_refused(named: ResourceSelection, reason: str) -> None:
+def test_an_invalid_selection_is_refused(named: ResourceSelection, reason: str) -> None:
     with pytest.raises(CliError, match=reason):
         sweep.refuse_wrong_selection(report(a_pod("held", MINE), a_volume("volume")).owned, named)

@@ -74,7 +74,7 @@ def test_the_address_is_the_one_of_now() -> None:
         (NotFoundError("GET", "no"), "p1 no longer exists.*make up ENV=dev"),
     ],
 )
-def test_a_pod_that_does_not_run_is_said_instead_of_tried(found: Pod | Exception, words: str) -> None:
+def test_a_stopped_pod_is_an_error_without_a_connection(found: Pod | Exception, words: str) -> None:
     with pytest.raises(CliError, match=words):
         now(found)
 

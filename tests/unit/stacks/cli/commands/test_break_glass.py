@@ -19,7 +19,7 @@ ITEMS = [
 ]
 
 
-def test_what_carries_the_name_is_found_by_instance_with_all_that_carries_its_mark() -> None:
+def test_resources_are_grouped_by_instance() -> None:
     found = break_glass.instances("dev", ITEMS)
     assert {instance: [item.id for item in items] for instance, items in found.items()} == {
         OURS.instance: ["p1", "v1", "renamed"], OTHERS.instance: ["theirs"],
@@ -44,6 +44,6 @@ def test_the_only_instance_needs_no_choice() -> None:
 
 
 @pytest.mark.parametrize(("named", "reason"), [("", "several instances"), ("c", "no instance 'c'")])
-def test_a_choice_that_is_open_is_never_guessed(named: str, reason: str) -> None:
+def test_an_ambiguous_instance_is_never_guessed(named: str, reason: str) -> None:
     with pytest.raises(CliError, match=f"{reason}.*INSTANCE=id: a, b"):
         break_glass.choose({"a": [], "b": []}, named)

@@ -32,7 +32,7 @@ def checkout(tmp_path: Path, volume: str) -> Checkout:
 @pytest.mark.parametrize(
     ("volume", "stays"), [("{keep: true}", True), ("{keep: false}", False), ("{id: v1}", True), ("{}", False)]
 )
-def test_what_goes_and_what_stays_is_as_the_stack_file_says_now(tmp_path: Path, volume: str, stays: bool) -> None:
+def test_deleted_and_kept_resources_follow_the_stack_file(tmp_path: Path, volume: str, stays: bool) -> None:
     messages = "\n".join(destroy.losses(checkout(tmp_path, volume), EVERYTHING, CLAIM))
     assert f"{POD.label}, $0.2700/h: is deleted" in messages
     assert (f"{OWN.label}, $0.0096/h: stays and is still billed" in messages) is stays
@@ -49,7 +49,7 @@ def test_a_protected_volume_is_refused_before_anything_ends_and_the_way_is_said(
 
 
 @pytest.mark.parametrize(("keep", "ends"), [(False, ["p1", "v1"]), (True, ["p1"])])
-def test_what_is_left_is_ended_but_never_a_volume_taken_or_kept_before(keep: bool, ends: list[str]) -> None:
+def test_leftovers_are_deleted_except_used_or_kept_volumes(keep: bool, ends: list[str]) -> None:
     left = destroy.leftovers(EVERYTHING, CLAIM, {OURS.instance}, keep_volumes=keep)
     assert [item.id for item in left] == ends
 
@@ -65,7 +65,7 @@ def test_only_what_was_made_for_it_makes_destroy_fail() -> None:
     assert destroy.billing([OWN, TAKEN, KEPT_EARLIER], CLAIM, keep_volumes=True) == []
 
 
-def test_every_volume_that_bills_on_is_named_with_its_reason() -> None:
+def test_every_billed_volume_is_listed_with_its_reason() -> None:
     lines = destroy.verdict("dev", [OWN, TAKEN, KEPT_EARLIER], CLAIM).splitlines()
     assert lines[0] == "dev is deleted; these resources are billed until you delete them:"
     assert "volume v1" in lines[1]
@@ -76,5 +76,5 @@ def test_every_volume_that_bills_on_is_named_with_its_reason() -> None:
     assert "make sweep ENV=dev VOLUMES=old YES=1" in lines[3]
 
 
-def test_nothing_that_bills_is_said_only_when_nothing_does() -> None:
+def test_the_verdict_is_clean_only_without_billed_resources() -> None:
     assert destroy.verdict("dev", [], CLAIM) == "dev is deleted; nothing of it is billed any more."

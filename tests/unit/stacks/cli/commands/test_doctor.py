@@ -108,7 +108,7 @@ def test_each_fault_is_one_finding(found_in: Inspection, kind: str, severity: st
     assert findings.is_healthy([finding]) is (severity == "note")
 
 
-def test_a_volume_of_somebody_else_that_is_in_use_is_nobodys_business() -> None:
+def test_a_used_volume_of_another_owner_is_no_finding() -> None:
     theirs = {"network": [{"volumeId": "v2", "path": "/workspace"}]}
     user = a_pod("p2", OTHERS.name("g"), mounts=theirs)
     both = (a_volume("v1", OURS.name("m")), a_volume("v2"))

@@ -76,7 +76,7 @@ def run(url: str, *arguments: str, admin: str = ADMIN) -> None:
     key.run(Outputs(url, admin), options)  # type: ignore[arg-type]
 
 
-def test_alone_it_prints_the_client_key_and_asks_nobody(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_options_it_prints_the_client_key(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(url)
     assert (capsys.readouterr().out, Handler.asked) == (f"{CLIENT}\n", [])
 
@@ -118,7 +118,7 @@ def test_it_rotates_revokes_and_lists(url: str, capsys: pytest.CaptureFixture[st
         (["--revoke", "absent"], "not visible to this key"),
     ],
 )
-def test_what_is_refused_is_said(url: str, arguments: list[str], words: str) -> None:
+def test_refusals_are_reported(url: str, arguments: list[str], words: str) -> None:
     with pytest.raises(CliError, match=words):
         run(url, *arguments)
 

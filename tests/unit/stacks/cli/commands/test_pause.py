@@ -22,7 +22,7 @@ RUNNING = {"costPerHour": 0.2802, "paused": False}
 PAUSED_NOW = {"costPerHour": 0.0034, "paused": True, "volumeId": "v1", "dataCenter": "EU-RO-1"}
 
 
-def test_it_says_what_is_saved_what_bills_on_and_the_way_back() -> None:
+def test_pause_prints_savings_remaining_costs_and_the_resume_command() -> None:
     text = pause.text("dev", RUNNING, PAUSED_NOW)
     assert "dev is paused: its pod is deleted, which saves $0.2768/h ($6.64 a day)." in text
     assert "billed    volume v1 in EU-RO-1, $0.0034/h ($2.45 in 30d)" in text
@@ -52,7 +52,7 @@ def engine(tmp_path: Path, outputs: dict[str, Any]) -> Engine:
         (PAUSED_NOW, False, False), (RUNNING, True, True),
     ],
 )  # fmt: skip
-def test_it_stays_as_the_last_update_left_it_unless_somebody_says(
+def test_paused_follows_the_last_update_by_default(
     tmp_path: Path, outputs: dict[str, Any], asked: bool | None, paused: bool
 ) -> None:
     environ = preview_context.with_preview_context(engine(tmp_path, outputs), paused=asked).environ

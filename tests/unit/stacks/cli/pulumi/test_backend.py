@@ -209,7 +209,7 @@ STATE = {"manifest": {"time": "2026-11-29T12:00:05.123456789Z"}, "pending_operat
 OURS = [{"startTime": "2026-11-29T12:00:01.000Z", "endTime": "2026-11-29T12:00:05.000Z"}]
 
 
-def test_unfinished_creations_are_told_to_the_provider(world: World) -> None:
+def test_unfinished_creations_are_passed_to_the_provider(world: World) -> None:
     state = {**STATE, "pending_operations": [CREATING, {"type": "updating", "resource": {"urn": "other"}}]}
     environ = pending_operations.with_state_variables(
         world.engine(), {**state, "resources": [{"id": "p1"}, {"type": "a component"}]}
@@ -243,7 +243,7 @@ def test_they_are_forgotten_after_an_update_of_ours_and_not_before(world: World)
         ({**STATE, "manifest": {}}, OURS),
     ],
 )
-def test_a_state_that_may_be_somebody_elses_is_never_rewritten(
+def test_a_state_written_by_others_is_never_rewritten(
     world: World, state: dict[str, Any], history: list[dict[str, str]]
 ) -> None:
     world.write("state", {"version": 3, "deployment": state})

@@ -35,7 +35,7 @@ def test_output_is_passed_on_and_the_exit_code_is_plain(
     assert b"up --yes --stack dev --non-interactive --color never" in capfdbinary.readouterr().out
 
 
-def test_a_silent_engine_is_spoken_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_silent_engine_gets_progress_lines(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert replace(engine(tmp_path, "sleep 1.2"), quiet_seconds=0.1).follow("up") == 0
     assert "running for" in capfd.readouterr().out
 
@@ -95,7 +95,7 @@ def test_a_second_interrupt_does_not_wait_and_leaves_no_process(tmp_path: Path) 
     assert ends(int(child))
 
 
-def test_a_question_that_fails_says_what_the_engine_said(tmp_path: Path) -> None:
+def test_a_failed_query_contains_the_engines_error(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="`pulumi stack output` failed: no stack"):
         engine(tmp_path, "echo no stack >&2; exit 255").query("stack", "output", "--json")
 

@@ -65,7 +65,7 @@ def test_a_volume_that_is_certainly_empty_is_no_loss() -> None:
         replacement(POD, {"id": "p1", "outputs": {"status": "EXITED"}}, "status"),
     ],
 )  # fmt: skip
-def test_what_ends_nothing_that_runs_is_no_question(steps: list[PlanStep]) -> None:
+def test_a_plan_without_losses_needs_no_confirmation(steps: list[PlanStep]) -> None:
     assert data_loss.losses(steps, VolumeRetention()) == []
 
 

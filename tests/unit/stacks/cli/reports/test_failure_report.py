@@ -43,7 +43,9 @@ def messages(engine: Engine, monkeypatch: pytest.MonkeyPatch, found: list[Accoun
     return failure_report.format_report(engine, [Failure("dev-comfyui-install", "no space left")], interrupted=False)
 
 
-def test_it_says_what_failed_what_bills_and_the_ways_on(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_report_has_the_failure_the_costs_and_next_commands(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     colleagues = an_item(a_volume("other", OTHERS.name("comfyui-dev-models")))
     assert messages(engine, monkeypatch, [POD, VOLUME, colleagues]).splitlines() == [
         "up failed at dev-comfyui-install: no space left",
@@ -57,7 +59,7 @@ def test_it_says_what_failed_what_bills_and_the_ways_on(engine: Engine, monkeypa
     ]
 
 
-def test_it_says_when_nothing_bills(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_report_without_resources(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "nothing of dev exists, and nothing is billed" in messages(engine, monkeypatch, [])
 
 
@@ -104,7 +106,7 @@ def test_a_volume_is_taken_by_the_state_or_by_the_file(tmp_path: Path) -> None:
         (plugins.OFFICIAL, "https://rest.runpod.io", False),
     ],
 )
-def test_a_real_account_is_told_that_a_stand_in_serves_it(tmp_path: Path, plugin: str, url: str, warns: bool) -> None:
+def test_a_real_account_with_a_stand_in_gets_a_warning(tmp_path: Path, plugin: str, url: str, warns: bool) -> None:
     for folder in ("stacks", ".cache"):
         (tmp_path / folder).mkdir()
     checkout = Checkout(tmp_path, "dev")

@@ -85,9 +85,7 @@ def test_a_server_that_fails_is_tried_again_under_the_same_id(url: str, tmp_path
 
 
 @pytest.mark.parametrize("answers", [[500, 500, 500], [302, 302, 302]])
-def test_a_server_that_stays_down_is_said_with_the_way_to_tell_it_again(
-    url: str, tmp_path: Path, answers: list[int]
-) -> None:
+def test_an_unreachable_server_is_reported_with_a_remedy(url: str, tmp_path: Path, answers: list[int]) -> None:
     Receiver.answers = list(answers)
     (line,), _ = tell(chosen_settings(url=url), tmp_path)
     assert (
@@ -118,12 +116,12 @@ def test_a_command_gets_the_address_by_variables_and_none_of_our_secrets(
 @pytest.mark.parametrize(
     ("command", "seconds", "fault"), [("exit 3", 60.0, "exit code 3"), ("sleep 9", 0.2, "did not end within 0.2 s")]
 )
-def test_a_command_that_fails_is_said(tmp_path: Path, command: str, seconds: float, fault: str) -> None:
+def test_a_failed_command_is_reported(tmp_path: Path, command: str, seconds: float, fault: str) -> None:
     (line,), _ = tell(chosen_settings(command=command), tmp_path, command_seconds=seconds)
     assert fault in line
 
 
-def test_nobody_is_named_and_nobody_is_told(tmp_path: Path) -> None:
+def test_without_receivers_nothing_is_sent(tmp_path: Path) -> None:
     assert tell(chosen_settings(), tmp_path) == ([], [])
 
 

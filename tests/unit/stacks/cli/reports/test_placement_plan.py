@@ -42,7 +42,7 @@ def test_named_candidates_keep_their_order_and_any_data_centre_is_ranked_by_stoc
     }  # fmt: skip
 
 
-def test_a_requirement_says_of_every_other_gpu_why_not() -> None:
+def test_a_requirement_gives_a_reason_for_every_rejected_gpu() -> None:
     plan = placement_plan.build_plan("dev", PlacementRequest((), NEED, 1, ("US-GA-1", "EU-RO-1")), CATALOGUE)
     assert [choice.gpu for choice in plan.candidates] == ["A"]
     assert plan.candidates[0].dataCenters == (DataCenterStock("EU-RO-1", "LOW"),)

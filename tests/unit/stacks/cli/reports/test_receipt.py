@@ -20,7 +20,7 @@ POD = a_pod("p1", OURS.name("g"), gpu=GPU, cost=0.27, disk=73, createdAt="2026-1
 VOLUME = a_volume("v1", OURS.name("m"), 100)
 
 
-def test_everything_with_the_mark_is_metered_with_its_age() -> None:
+def test_everything_with_the_marker_is_metered_with_its_age() -> None:
     ended = a_pod("p2", OURS.name("g"), status="TERMINATED")
     pods, volumes = [POD, ended, a_pod("p3", OTHERS.name("g"))], [VOLUME, a_volume("v2")]
     pod, volume = receipt.meter(pods, volumes, STATE, {OURS.instance})
@@ -39,7 +39,7 @@ def test_the_receipt_names_time_price_both_sums_and_what_is_not_billed_yet() -> 
     assert text.endswith("total $3.0014 by this project's meter")
 
 
-def test_what_has_no_known_time_is_said_and_not_guessed() -> None:
+def test_an_unknown_time_is_reported() -> None:
     stopped = CostItem("pod", "p1", "CPU", 0.1, NOW, stopped=True)
     old = CostItem("volume", "v1", "10 GB", 0.001, None)
     text = "\n".join(receipt.lines([ReceiptLine(stopped), ReceiptLine(old)], NOW))

@@ -59,7 +59,7 @@ def test_with_another_accounts_key_nothing_leaves_the_state(case: Case, cloud: R
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_what_is_gone_in_the_right_account_leaves_the_state(case: Case, run: OtherRun) -> None:
+def test_a_deleted_resource_in_the_right_account_leaves_the_state(case: Case, run: OtherRun) -> None:
     identity, state = made(case, run)
     inputs = checked(case, run(case))
     case.kind.delete(run(case), identity, state)
@@ -67,7 +67,7 @@ def test_what_is_gone_in_the_right_account_leaves_the_state(case: Case, run: Oth
     case.kind.delete(run(case), identity, state)
 
 
-def test_a_stack_of_before_the_mark_is_known_by_what_it_has(cloud: RunPod, run: OtherRun) -> None:
+def test_a_stack_without_an_account_marker_is_recognised_by_its_resources(cloud: RunPod, run: OtherRun) -> None:
     pod, volume = (next(case for case in CASES if case.name == name) for name in ("gpu-pod", "volume"))
     identity, state = made(pod, run)
     made(volume, run)
@@ -77,7 +77,7 @@ def test_a_stack_of_before_the_mark_is_known_by_what_it_has(cloud: RunPod, run: 
     assert pod.kind.read(run(pod), identity, state, checked(pod, run(pod))) is None
 
 
-def test_a_person_can_say_that_all_of_it_is_gone(cloud: RunPod, run: OtherRun) -> None:
+def test_the_operator_can_confirm_that_everything_is_deleted(cloud: RunPod, run: OtherRun) -> None:
     case = CASES[0]
     identity, state = made(case, run)
     for thing in (identity, *inventory.account_markers(run(case).client(), GUARD)):
@@ -88,7 +88,7 @@ def test_a_person_can_say_that_all_of_it_is_gone(cloud: RunPod, run: OtherRun) -
     assert case.kind.read(run(case, believes=True), identity, state, inputs) is None
 
 
-def test_the_mark_is_left_once_shown_to_nobody_and_ends_with_the_stack(run: OtherRun) -> None:
+def test_the_account_marker_is_created_once_and_deleted_with_the_stack(run: OtherRun) -> None:
     case = CASES[0]
     for _ in range(2):
         identity, state = made(case, run)
@@ -100,7 +100,7 @@ def test_the_mark_is_left_once_shown_to_nobody_and_ends_with_the_stack(run: Othe
     assert client.templates.all() == []
 
 
-def test_a_mark_that_cannot_be_left_is_told_and_stops_nothing(cloud: RunPod, run: OtherRun) -> None:
+def test_a_failed_account_marker_is_only_a_warning(cloud: RunPod, run: OtherRun) -> None:
     case = CASES[0]
     cloud.fail({"method": "POST", "path": "^/v2/templates$", "do": {"status": 422}})
     operation = run(case)

@@ -10,7 +10,7 @@ from components.runpod.plugin.invokes.functions import invoke
 from tests.unit.components.runpod.fake_api import FakeApi, Reply
 
 
-def test_a_missing_key_is_refused_with_the_way_to_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_is_refused_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RUNPOD_API_KEY", raising=False)
     with pytest.raises(NoKeyError, match=r"pulumi config set --secret runpod:apiKey.*make init") as caught:
         ProviderSettings.parse({}).key()
@@ -44,7 +44,7 @@ def test_bad_configuration_is_named(name: str, value: str) -> None:
     assert f"runpod:{name}" in reason
 
 
-def test_prices_without_a_key_come_from_the_file_and_say_so(operation: ProviderOperation) -> None:
+def test_prices_without_a_key_come_from_the_price_file(operation: ProviderOperation) -> None:
     offline = replace(operation, settings=ProviderSettings())
     answer = invoke(offline, "runpod:index:getGpuTypes", {})
     assert (answer["source"], answer["asOf"]) == ("price-file", "2026-11-22")
@@ -53,7 +53,7 @@ def test_prices_without_a_key_come_from_the_file_and_say_so(operation: ProviderO
     assert invoke(offline, "runpod:index:getDataCenters", {})["source"] == "price-file"
 
 
-def test_a_price_of_a_closed_cloud_is_no_price(api: FakeApi, operation: ProviderOperation) -> None:
+def test_a_price_of_an_unavailable_cloud_is_ignored(api: FakeApi, operation: ProviderOperation) -> None:
     gpu = {"id": "a", "name": "A", "memory": 24, "secure": True, "community": False}
     api.answer(Reply(body={"gpus": [{**gpu, "price": {"secure": 0, "community": 0.34}}]}))
     (entry,) = invoke(operation, "runpod:index:getGpuTypes", {"gpuCount": 2, "cloudType": "SECURE"})["gpuTypes"]

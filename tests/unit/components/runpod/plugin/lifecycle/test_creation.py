@@ -32,7 +32,7 @@ def test_the_intent_is_on_disk_before_the_post(operation: ProviderOperation, clo
     assert (record.resource_id, record.in_state) == (made.id, False)
 
 
-def test_a_lost_answer_is_looked_for_before_a_second_post(operation: ProviderOperation, cloud: Cloud) -> None:
+def test_a_lost_answer_is_searched_for_before_a_second_post(operation: ProviderOperation, cloud: Cloud) -> None:
     cloud.faults = [cloud.lose_after_effect]
     assert create(operation, cloud).id == "t1"
     assert cloud.posts == 1
@@ -71,7 +71,7 @@ def test_posts_are_bounded_and_the_record_stays(operation: ProviderOperation, cl
     assert len(intents.of(GUARD, URN)) == 1
 
 
-def test_a_look_that_fails_after_a_lost_answer_keeps_the_record(
+def test_a_failed_search_after_a_lost_answer_keeps_the_record(
     operation: ProviderOperation, cloud: Cloud, intents: Intents
 ) -> None:
     def fail() -> list[Thing]:
@@ -93,7 +93,7 @@ def test_a_look_that_fails_after_a_lost_answer_keeps_the_record(
     assert [record.marker for record in intents.of(GUARD, URN)] == [str(marker)]
 
 
-def test_what_a_killed_run_left_is_taken_up(
+def test_a_leftover_of_a_killed_run_is_adopted(
     operation: ProviderOperation, cloud: Cloud, intents: Intents, lines: Lines
 ) -> None:
     marker = new_marker(GUARD, URN)
@@ -104,7 +104,7 @@ def test_what_a_killed_run_left_is_taken_up(
     assert any("adopting thing left" in line for line in lines.shown)
 
 
-def test_what_a_killed_run_left_is_ended_when_it_does_not_fit(
+def test_a_leftover_that_does_not_match_is_deleted(
     operation: ProviderOperation, cloud: Cloud, intents: Intents
 ) -> None:
     marker = new_marker(GUARD, URN)
@@ -116,7 +116,7 @@ def test_what_a_killed_run_left_is_ended_when_it_does_not_fit(
     assert [record.resource_id for record in intents.of(GUARD, URN)] == ["t1"]
 
 
-def test_an_effect_of_a_killed_run_that_comes_late_is_awaited(
+def test_a_late_effect_of_a_killed_run_is_awaited(
     operation: ProviderOperation, cloud: Cloud, intents: Intents, clock: FakeClock
 ) -> None:
     marker = new_marker(GUARD, URN)
@@ -126,7 +126,7 @@ def test_an_effect_of_a_killed_run_that_comes_late_is_awaited(
     assert cloud.posts == 0
 
 
-def test_what_the_state_holds_is_never_taken_up(operation: ProviderOperation, cloud: Cloud, intents: Intents) -> None:
+def test_a_resource_in_the_state_is_never_adopted(operation: ProviderOperation, cloud: Cloud, intents: Intents) -> None:
     marker = new_marker(GUARD, URN)
     intents.placed(intents.post(marker, URN), "old")
     intents.seen_in_state("old")
@@ -135,12 +135,12 @@ def test_what_the_state_holds_is_never_taken_up(operation: ProviderOperation, cl
     assert {thing.id for thing in cloud.things} == {"old", "t1"}
 
 
-def test_without_its_record_a_leftover_is_taken_up_all_the_same(operation: ProviderOperation, cloud: Cloud) -> None:
+def test_a_leftover_without_a_record_is_adopted(operation: ProviderOperation, cloud: Cloud) -> None:
     cloud.things.append(Thing("left", new_marker(GUARD, URN)))
     assert create(operation, cloud).id == "left"
 
 
-def test_without_a_record_a_replacement_touches_nothing_and_says_so(
+def test_a_replacement_without_a_record_only_reports_leftovers(
     operation: ProviderOperation, cloud: Cloud, lines: Lines
 ) -> None:
     cloud.things.append(Thing("maybe-in-state", new_marker(GUARD, URN)))
@@ -181,7 +181,7 @@ def elsewhere(operation: ProviderOperation, clock: FakeClock) -> ProviderOperati
     return replace(operation, pending={URN: clock.now - 60})
 
 
-def test_what_another_machines_killed_run_makes_late_is_awaited_and_taken_up(
+def test_a_late_effect_of_another_machines_run_is_adopted(
     operation: ProviderOperation, cloud: Cloud, clock: FakeClock
 ) -> None:
     late = Thing("late", new_marker(GUARD, URN))
@@ -190,27 +190,27 @@ def test_what_another_machines_killed_run_makes_late_is_awaited_and_taken_up(
     assert cloud.posts == 0
 
 
-def test_what_another_machines_killed_run_never_made_is_made_after_the_bound(
+def test_a_creation_without_effect_on_another_machine_is_repeated(
     operation: ProviderOperation, cloud: Cloud, clock: FakeClock
 ) -> None:
     assert create(elsewhere(operation, clock), cloud).id == "t1"
     assert 1_060 <= clock.now < 1_070
 
 
-def test_the_note_of_another_resource_is_no_reason_to_wait(
+def test_a_pending_creation_of_another_resource_is_not_awaited(
     operation: ProviderOperation, cloud: Cloud, clock: FakeClock
 ) -> None:
     assert create(replace(operation, pending={"urn:other": clock.now}), cloud).id == "t1"
     assert clock.slept == []
 
 
-def test_a_note_of_days_ago_is_no_reason_to_wait(operation: ProviderOperation, cloud: Cloud, clock: FakeClock) -> None:
+def test_an_old_pending_creation_is_not_awaited(operation: ProviderOperation, cloud: Cloud, clock: FakeClock) -> None:
     clock.now += 100_000
     create(replace(operation, pending={URN: clock.now - 90_000}), cloud)
     assert clock.slept == []
 
 
-def test_what_another_machines_killed_run_left_and_does_not_fit_is_ended(
+def test_another_machines_leftover_that_does_not_match_is_deleted(
     operation: ProviderOperation, cloud: Cloud, clock: FakeClock
 ) -> None:
     cloud.things.append(Thing("left", new_marker(GUARD, URN), gpu="b"))
@@ -219,7 +219,7 @@ def test_what_another_machines_killed_run_left_and_does_not_fit_is_ended(
     assert [thing.id for thing in cloud.things] == ["t1"]
 
 
-def test_while_a_replacement_was_interrupted_elsewhere_its_leftover_is_taken_up(
+def test_a_leftover_of_another_machines_replacement_is_adopted(
     operation: ProviderOperation, cloud: Cloud, clock: FakeClock
 ) -> None:
     cloud.things += [Thing("old", new_marker(GUARD, URN)), Thing("left", new_marker(GUARD, URN))]

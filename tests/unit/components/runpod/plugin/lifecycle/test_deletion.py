@@ -40,7 +40,7 @@ def methods(api: FakeApi) -> list[str]:
     return [request.method for request in api.requests]
 
 
-def test_a_pod_is_gone_when_its_id_and_the_list_say_so(
+def test_a_pod_is_deleted_when_its_id_and_the_list_show_it(
     api: FakeApi, client: Client, operation: ProviderOperation
 ) -> None:
     api.answer(DELETED, Reply(body=pod()), GONE, pods())
@@ -48,20 +48,20 @@ def test_a_pod_is_gone_when_its_id_and_the_list_say_so(
     assert methods(api) == ["DELETE", "GET", "GET", "GET"]
 
 
-def test_a_404_while_the_list_still_has_it_is_not_believed(
+def test_a_404_does_not_count_while_the_list_has_the_pod(
     api: FakeApi, client: Client, operation: ProviderOperation
 ) -> None:
     api.answer(GONE, GONE, pods(pod()), GONE, pods())
     deletion.delete(operation, deletion_targets.pod(client, "pod1"))
 
 
-def test_a_page_that_is_not_runpods_is_not_the_end(api: FakeApi, client: Client, operation: ProviderOperation) -> None:
+def test_a_404_of_another_server_is_not_a_deletion(api: FakeApi, client: Client, operation: ProviderOperation) -> None:
     api.answer(Reply(404, "404 page not found"))
     with pytest.raises(NotRunPodError):
         deletion.delete(operation, deletion_targets.pod(client, "pod1"))
 
 
-def test_a_deletion_that_lies_is_found_out(api: FakeApi, client: Client, operation: ProviderOperation) -> None:
+def test_a_deletion_without_effect_is_detected(api: FakeApi, client: Client, operation: ProviderOperation) -> None:
     api.otherwise = lambda request: DELETED if request.method == "DELETE" else Reply(body=pod())
     with pytest.raises(StillThereError, match=r"pod pod1 still exists and is billed"):
         deletion.delete(operation, deletion_targets.pod(client, "pod1"))
@@ -69,9 +69,7 @@ def test_a_deletion_that_lies_is_found_out(api: FakeApi, client: Client, operati
     assert len(api.requests) < 180 / 60 * 20, "twenty calls a minute leave room for others with the same key"
 
 
-def test_a_volume_that_a_dying_pod_still_holds_is_asked_again(
-    api: FakeApi, client: Client, operation: ProviderOperation
-) -> None:
+def test_a_volume_of_a_terminating_pod_is_retried(api: FakeApi, client: Client, operation: ProviderOperation) -> None:
     held = problem(400, "You must remove this network volume from all pods before deleting it.")
     volume = {"id": "vol1", "name": "v", "size": 20, "dataCenter": "EU-RO-1", "type": "STANDARD"}
     asked = iter([held, DELETED])
@@ -92,7 +90,7 @@ def guarded(name: str = "gpu-0123456789-01234567-89abcdef", **changes: object) -
     return pod(name=name, **changes)
 
 
-def test_the_guard_ends_what_carries_its_id_and_looks_again(api: FakeApi, operation: ProviderOperation) -> None:
+def test_the_guard_deletes_resources_with_its_id_and_verifies(api: FakeApi, operation: ProviderOperation) -> None:
     stray_volume = {
         "id": "v1",
         "name": "m-0123456789-01234567-00000000",
@@ -186,7 +184,7 @@ def test_the_guard_waits_for_what_another_machines_killed_run_may_still_make(
     assert clock.now == 1_008
 
 
-def test_the_guard_ends_by_id_what_no_list_shows_yet(
+def test_the_guard_deletes_recorded_resources_by_id(
     api: FakeApi, operation: ProviderOperation, intents: Intents
 ) -> None:
     intents.placed(intents.post(Marker("0123456789", "01234567", "89abcdef"), URN), "pod1")

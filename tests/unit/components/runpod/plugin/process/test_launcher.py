@@ -10,7 +10,7 @@ from components.runpod import plugin
 LAUNCHER = Path(plugin.__file__).with_name("pulumi-resource-runpod")
 
 
-def test_a_checkout_that_was_not_set_up_is_told_so(tmp_path: Path) -> None:
+def test_a_checkout_without_set_up_is_an_error(tmp_path: Path) -> None:
     folder = tmp_path / "components" / "runpod" / "plugin"
     folder.mkdir(parents=True)
     shutil.copy(LAUNCHER, folder)
@@ -19,7 +19,7 @@ def test_a_checkout_that_was_not_set_up_is_told_so(tmp_path: Path) -> None:
     assert f"{tmp_path}/.venv/bin/python is missing" in ended.stderr
 
 
-def test_without_an_engine_it_says_what_it_is() -> None:
+def test_without_an_engine_the_plugin_prints_its_purpose() -> None:
     command = [sys.executable, "-m", "components.runpod.plugin"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 2

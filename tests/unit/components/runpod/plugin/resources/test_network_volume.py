@@ -46,7 +46,7 @@ def checked(operation: ProviderOperation, **changes: Any) -> dict[str, Any]:  # 
     return inputs
 
 
-def test_a_volume_that_should_shrink_keeps_its_size_and_says_so(operation: ProviderOperation, lines: Lines) -> None:
+def test_a_smaller_size_is_reported_and_ignored(operation: ProviderOperation, lines: Lines) -> None:
     inputs, failures = KIND.check(operation, checked(operation), {**DECLARED, "size": 49})
     assert (inputs["size"], failures) == (50, [])
     assert lines.shown == ["size: the network volume has 50 GB and cannot shrink to 49, so it keeps 50"]
@@ -59,7 +59,7 @@ def test_sizes_are_bounded(operation: ProviderOperation, size: object, reason: s
     assert failures == [("size", f"size: {reason}")]
 
 
-def test_it_goes_where_the_gpu_is(api: FakeApi, operation: ProviderOperation) -> None:
+def test_a_volume_is_created_where_the_gpu_is(api: FakeApi, operation: ProviderOperation) -> None:
     stock = catalogue(EU_RO_1="NONE", US_KS_2="LOW")
     api.answer(NONE_YET, stock, centers("EU-RO-1", "US-KS-2"), Reply(201, volume()))
     _, outputs = KIND.create(operation, checked(operation))
@@ -74,7 +74,7 @@ def test_a_refused_data_centre_leads_to_the_next(api: FakeApi, operation: Provid
     assert [request.body["dataCenter"] for request in api.requests[-2:]] == ["EU-RO-1", "US-KS-2"]
 
 
-def test_no_volume_is_made_where_no_gpu_can_be_had(api: FakeApi, operation: ProviderOperation) -> None:
+def test_no_volume_is_created_without_an_available_gpu(api: FakeApi, operation: ProviderOperation) -> None:
     api.answer(NONE_YET, catalogue(EU_RO_1="NONE"), centers("EU-RO-1"))
     with pytest.raises(NoCandidateLeftError, match=r"NVIDIA RTX A5000 in EU-RO-1  no stock"):
         KIND.create(operation, checked(operation))
@@ -94,7 +94,7 @@ def test_stock_and_ranking_never_move_a_volume(operation: ProviderOperation) -> 
     assert KIND.diff(state, checked(operation, dataCenterIds=["EU-RO-1"])).replaces == ("dataCenterIds",)
 
 
-def test_a_catalogue_without_the_gpu_says_nothing_about_a_volume_that_exists(
+def test_a_catalogue_without_the_gpu_does_not_affect_an_existing_volume(
     api: FakeApi, operation: ProviderOperation
 ) -> None:
     requirement = {"minMemoryGb": 24, "maxUsdPerHour": 0.3}
@@ -134,7 +134,7 @@ def test_a_lost_pod_of_the_stack_does_not_keep_the_volume_alive(api: FakeApi, op
     assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/pods/pod1", "/v2/network-volumes/vol1"]
 
 
-def test_somebody_elses_pod_is_named_and_left_alone(api: FakeApi, operation: ProviderOperation) -> None:
+def test_a_foreign_pod_is_named_and_kept(api: FakeApi, operation: ProviderOperation) -> None:
     api.answer(holder("theirs"))
     with pytest.raises(VolumeInUseError, match=r"in use by pod pod1 \(theirs\)"):
         KIND.delete(operation, "vol1", {"marker": str(MARKER)})
@@ -150,7 +150,7 @@ def test_somebody_elses_pod_is_named_and_left_alone(api: FakeApi, operation: Pro
         ("", {"keep": True}, "keep is set"),
     ],
 )
-def test_a_volume_that_is_to_be_kept_leaves_the_state_alone(
+def test_a_kept_volume_only_leaves_the_state(
     api: FakeApi,
     operation: ProviderOperation,
     lines: Lines,
@@ -166,7 +166,7 @@ def test_a_volume_that_is_to_be_kept_leaves_the_state_alone(
 
 
 @pytest.mark.parametrize("section", ["{keep: false}", "{sizeGb: 50}"])
-def test_a_volume_that_is_kept_no_more_ends(
+def test_a_no_longer_kept_volume_is_deleted(
     api: FakeApi, operation: ProviderOperation, tmp_path: Path, section: str
 ) -> None:
     api.answer(Reply(body={"pods": []}), Reply(204), problem(404, "resource not found"), NONE_YET)
@@ -175,7 +175,7 @@ def test_a_volume_that_is_kept_no_more_ends(
     assert [r.path for r in api.requests if r.method == "DELETE"] == ["/v2/network-volumes/vol1"]
 
 
-def test_a_pod_that_the_stack_goes_on_with_is_no_leftover(api: FakeApi, operation: ProviderOperation) -> None:
+def test_a_pod_in_the_state_is_not_a_leftover(api: FakeApi, operation: ProviderOperation) -> None:
     api.answer(holder(Marker(MARKER.instance, "76543210", "00000000").name("gpu")))
     going_on = replace(operation, ids_of_stack=lambda: frozenset({"pod1"}))
     with pytest.raises(VolumeInUseError, match=r"in use by pod pod1 .* this stack still needs.*volume.id: vol1"):
@@ -197,7 +197,9 @@ def stack_file(folder: Path, section: str) -> StackFiles:
 
 
 @pytest.mark.parametrize("text", ["", "config: []", "config: {project:volume: 7}", "{", "config: {other:volume: {}}"])
-def test_a_stack_file_without_a_section_says_nothing(operation: ProviderOperation, tmp_path: Path, text: str) -> None:
+def test_a_stack_file_without_a_volume_section_is_ignored(
+    operation: ProviderOperation, tmp_path: Path, text: str
+) -> None:
     assert StackFiles(tmp_path).volume(operation.urn) is None
     (tmp_path / "Pulumi.dev.yaml").write_text(text)
     assert StackFiles(tmp_path).volume(operation.urn) is None

@@ -69,7 +69,7 @@ def test_a_value_of_the_environment_never_shows(offline: ProviderOperation) -> N
     assert "canary" not in failures[0][1]
 
 
-def test_what_is_not_known_yet_passes(offline: ProviderOperation) -> None:
+def test_unknown_values_pass(offline: ProviderOperation) -> None:
     unknown = dict.fromkeys(("guard", "networkVolumeId", "gpuTypeIdList"), UNKNOWN)
     _, failures = KIND.check(offline, {}, {**DECLARED, **unknown})
     assert failures == []
@@ -96,7 +96,7 @@ def test_a_running_pod_is_not_checked_against_todays_stock(api: FakeApi, operati
     assert not api.requests
 
 
-def test_what_was_declared_and_runs_differs_in_nothing(offline: ProviderOperation) -> None:
+def test_a_pod_as_declared_has_no_changes(offline: ProviderOperation) -> None:
     inputs = checked(offline)
     assert not KIND.diff(observe(live(), inputs, MARKER, ProviderSettings()), inputs)
 
@@ -141,9 +141,7 @@ def test_the_order_of_ports_and_candidates_means_nothing(offline: ProviderOperat
         ({"guard": "f" * 10}, "guard"),
     ],
 )
-def test_what_cannot_be_changed_in_place_replaces(
-    offline: ProviderOperation, change: dict[str, Any], name: str
-) -> None:
+def test_immutable_inputs_replace_the_pod(offline: ProviderOperation, change: dict[str, Any], name: str) -> None:
     inputs = checked(offline)
     state = observe(live(), inputs, MARKER, ProviderSettings())
     assert KIND.diff(state, {**inputs, **change}).replaces == (name,)
@@ -170,7 +168,7 @@ def refreshed(
     return found.outputs
 
 
-def test_gpus_that_are_missing_cost_the_pod_only_when_it_lasts(
+def test_missing_gpus_replace_the_pod_only_after_the_limit(
     api: FakeApi, operation: ProviderOperation, clock: FakeClock, lines: Lines
 ) -> None:
     inputs = checked(replace(operation, settings=ProviderSettings()))
@@ -185,7 +183,7 @@ def test_gpus_that_are_missing_cost_the_pod_only_when_it_lasts(
     assert KIND.decide(operation, "pod1", {**state, **inputs}, inputs).replaces == ("gpuCount",)
 
 
-def test_gpus_that_only_one_of_two_answers_misses_are_there(
+def test_gpus_missing_in_one_answer_only_are_present(
     api: FakeApi, operation: ProviderOperation, clock: FakeClock
 ) -> None:
     inputs = checked(replace(operation, settings=ProviderSettings()))
@@ -195,7 +193,7 @@ def test_gpus_that_only_one_of_two_answers_misses_are_there(
     assert KIND.decide(operation, "pod1", {**state, **inputs}, inputs).replaces == ()
 
 
-def test_gpus_that_come_back_are_missed_no_more(api: FakeApi, operation: ProviderOperation, clock: FakeClock) -> None:
+def test_returned_gpus_reset_the_limit(api: FakeApi, operation: ProviderOperation, clock: FakeClock) -> None:
     inputs = checked(replace(operation, settings=ProviderSettings()))
     state = refreshed(api, operation, {}, bare_pod())
     clock.now += 10 * operation.settings.gpu_missing_seconds
@@ -214,9 +212,7 @@ def test_a_stopped_pod_is_started_again_or_replaced(offline: ProviderOperation, 
     assert KIND.diff(starting, inputs).updates == ("status",), "what comes up is awaited, whatever the wish"
 
 
-def test_a_pod_without_gpus_after_a_start_is_told_to_the_engine_as_it_is(
-    api: FakeApi, operation: ProviderOperation, clock: FakeClock
-) -> None:
+def test_a_restarted_pod_without_gpus_is_recorded(api: FakeApi, operation: ProviderOperation, clock: FakeClock) -> None:
     env = {"A": "1", ENV_NAME: str(MARKER)}
     bare = pod(name=MARKER.name("gpu"), env=env, runtime={**WITHOUT_GPUS, "ports": pod()["runtime"]["ports"]})
     stopped = {**bare, "status": "EXITED", "runtime": None}
@@ -232,7 +228,7 @@ def test_a_pod_without_gpus_after_a_start_is_told_to_the_engine_as_it_is(
     assert KIND.decide(patient, "pod1", state, inputs).replaces == ("gpuCount",), "the next update replaces it"
 
 
-def test_a_list_of_gpus_that_comes_late_is_awaited(api: FakeApi, operation: ProviderOperation) -> None:
+def test_a_late_list_of_gpus_is_awaited(api: FakeApi, operation: ProviderOperation) -> None:
     api.answer(*[Reply(body=bare_pod(uptime=60, ports=pod()["runtime"]["ports"]))] * 9, Reply(body=pod()))
     assert wait(operation).id == "pod1"
 
@@ -253,7 +249,7 @@ def test_a_deferred_variable_resets_no_running_pod_and_a_preview_says_so(
     [({"env": {"A": "2", "BOOT": "new"}}, "RUNNING"), ({"imageName": "image:2"}, "RUNNING"), ({}, "EXITED")],
     ids=["another-variable", "another-image", "a-start"],
 )
-def test_a_deferred_variable_travels_with_what_resets_anyway(
+def test_a_deferred_variable_is_applied_with_the_next_reset(
     offline: ProviderOperation, change: dict[str, Any], status: str
 ) -> None:
     inputs = checked(offline, **{"env": {"A": "1", "BOOT": "new"}, "deferredEnv": ["BOOT"], **change})
@@ -262,7 +258,7 @@ def test_a_deferred_variable_travels_with_what_resets_anyway(
     assert PodSpec.parse(inputs).patch(before, MARKER)["env"]["BOOT"] == "new"
 
 
-def test_a_new_name_takes_no_deferred_variable_along(offline: ProviderOperation) -> None:
+def test_a_rename_does_not_apply_deferred_variables(offline: ProviderOperation) -> None:
     inputs = checked(offline, name="other", env={"A": "1", "BOOT": "new"}, deferredEnv=["BOOT"])
     before = live(env={"A": "1", "BOOT": "old", ENV_NAME: str(MARKER)})
     assert PodSpec.parse(inputs).patch(before, MARKER) == {"name": MARKER.name("other")}
@@ -281,9 +277,7 @@ WISH: dict[str, Any] = {"minMemoryGb": 24, "maxUsdPerHour": 0.3, "tiers": ["Mid"
 
 
 @pytest.mark.parametrize("ranked", [["NVIDIA A40"], [], ["NVIDIA RTX A5000", "NVIDIA A40"]])
-def test_what_the_market_ranks_for_a_requirement_replaces_nothing(
-    offline: ProviderOperation, ranked: list[str]
-) -> None:
+def test_a_changed_ranking_replaces_nothing(offline: ProviderOperation, ranked: list[str]) -> None:
     before = checked(offline, gpuRequirement=WISH)
     state = observe(live(cost=0.99), before, MARKER, ProviderSettings())  # Its price has risen above the bound, too.
     inputs, failures = KIND.check(offline, before, {**DECLARED, "gpuTypeIdList": ranked, "gpuRequirement": WISH})
@@ -342,7 +336,7 @@ def test_a_requirement_is_checked(offline: ProviderOperation, requirement: dict[
     ],
     ids=["more-gpus", "more-data-centres", "another-order"],
 )
-def test_more_to_choose_from_is_not_checked_against_todays_stock(
+def test_additional_choices_are_not_checked_against_stock(
     api: FakeApi, operation: ProviderOperation, change: dict[str, Any]
 ) -> None:
     olds = {**checked(replace(operation, settings=ProviderSettings())), "dataCenterIds": ["EU-RO-1"]}
@@ -371,13 +365,13 @@ def test_a_preview_of_a_reset_does_not_promise_the_old_port(offline: ProviderOpe
     assert KIND.preview_update(stopped, checked(offline))["costPerHr"] == UNKNOWN
 
 
-def test_a_state_of_before_an_input_existed_replaces_nothing(offline: ProviderOperation) -> None:
+def test_a_state_older_than_an_input_replaces_nothing(offline: ProviderOperation) -> None:
     inputs = checked(offline)
     state = observe(live(), inputs, MARKER, ProviderSettings())
     assert not KIND.diff({name: value for name, value in state.items() if name != "gpuCount"}, inputs)
 
 
-def test_a_stopped_pod_whose_gpu_is_taken_says_so(api: FakeApi, operation: ProviderOperation) -> None:
+def test_a_stopped_pod_with_a_taken_gpu_is_an_error(api: FakeApi, operation: ProviderOperation) -> None:
     stopped = live(status="EXITED", runtime=None).model_dump(by_alias=True)
     api.answer(Reply(body=stopped), problem(400, "There are not enough free GPUs on the host machine"))
     with pytest.raises(RunPodError, match=r"not enough free GPUs .* whenStopped: replace"):
@@ -398,7 +392,7 @@ def wait(operation: ProviderOperation, before: Pod | None = None) -> Pod:
     return PodReadiness(operation, operation.client(), PodSpec.parse(inputs)).wait("pod1", before)
 
 
-def test_running_alone_is_not_ready(api: FakeApi, operation: ProviderOperation) -> None:
+def test_status_running_alone_is_not_ready(api: FakeApi, operation: ProviderOperation) -> None:
     no_ssh = {"proxy": None, "direct": None}
     api.answer(
         problem(404, "pod not found"),
@@ -410,7 +404,7 @@ def test_running_alone_is_not_ready(api: FakeApi, operation: ProviderOperation) 
     assert wait(operation).id == "pod1"
 
 
-def test_the_container_of_before_a_reset_does_not_count(api: FakeApi, operation: ProviderOperation) -> None:
+def test_the_container_before_a_reset_does_not_count(api: FakeApi, operation: ProviderOperation) -> None:
     before = Pod.model_validate(pod())
     api.answer(Reply(body=pod()), Reply(body=pod(startedAt="2026-11-22T00:01:00Z")))
     assert wait(operation, before).started_at == "2026-11-22T00:01:00Z"
@@ -444,9 +438,7 @@ def test_waiting_is_bounded_and_says_what_was_missing(
     api.replies.clear()
 
 
-def test_what_exists_but_is_not_ready_is_told_to_the_engine(
-    api: FakeApi, operation: ProviderOperation, clock: FakeClock
-) -> None:
+def test_an_unready_pod_is_recorded_by_the_engine(api: FakeApi, operation: ProviderOperation, clock: FakeClock) -> None:
     inputs = {**{k: v for k, v in KIND.defaults.items() if v is not None}, **DECLARED}
 
     def interrupt(_now: float) -> None:
@@ -461,7 +453,7 @@ def test_what_exists_but_is_not_ready_is_told_to_the_engine(
     assert caught.value.outputs["status"] == "PROVISIONING"
 
 
-def test_a_twin_is_told_by_a_look_and_ended_by_an_update(
+def test_a_duplicate_is_reported_by_a_read_and_deleted_by_an_update(
     api: FakeApi, operation: ProviderOperation, lines: Lines
 ) -> None:
     inputs = checked(replace(operation, settings=ProviderSettings()))
@@ -483,7 +475,7 @@ def test_a_twin_is_told_by_a_look_and_ended_by_an_update(
 
 
 @pytest.mark.parametrize("created_at", ["2026-11-22T00:30:00Z", "2026-11-21T00:00:00Z", None, "soon"])
-def test_a_copy_that_somebody_has_made_is_told_with_its_cost_and_left_alone(
+def test_a_copied_pod_is_reported_with_its_cost_and_kept(
     api: FakeApi, operation: ProviderOperation, lines: Lines, created_at: str | None
 ) -> None:
     """It carries the very same marker; nothing of ours was asked for at that time."""
@@ -515,7 +507,7 @@ def test_a_copy_that_somebody_has_made_is_told_with_its_cost_and_left_alone(
     ],
     ids=["state-not-read", "waits-for-its-deletion", "recorded-here", "begun-elsewhere", "in-no-record"],
 )
-def test_another_creations_leftover_is_a_twin_where_the_state_can_tell(
+def test_a_leftover_is_a_duplicate_when_the_state_is_readable(
     api: FakeApi, operation: ProviderOperation, saved: frozenset[str] | None, told_by: str, named: list[str]
 ) -> None:
     """A record or the state has to say that it is of a creation of this stack: others copy pods that were replaced."""

@@ -45,7 +45,7 @@ def test_the_checksum_is_crc32_in_base62() -> None:
     assert ALPHABET[:11] == "0123456789A"
 
 
-def test_every_secret_is_another(operation: ProviderOperation) -> None:
+def test_every_secret_is_different(operation: ProviderOperation) -> None:
     inputs = {"prefix": "", "length": 40, "checksum": False}
     values = {RandomSecretHandler().create(operation, inputs)[1]["value"] for _ in range(20)}
     assert len(values) == 20

@@ -39,14 +39,14 @@ def test_a_volume_of_another_stacks_pod_is_refused(api: FakeApi, client: Client,
         {"mounts": {"network": [{"volumeId": "v2", "path": "/x"}]}},
     ],
 )
-def test_what_is_ours_a_persons_own_or_elsewhere_is_no_hindrance(
+def test_own_unmarked_and_unrelated_pods_do_not_block_a_volume(
     api: FakeApi, client: Client, changes: dict[str, object]
 ) -> None:
     listed(api, **changes)
     sharing.refuse(client, "v1", GUARD)
 
 
-def test_nothing_is_asked_without_a_volume(api: FakeApi, client: Client) -> None:
+def test_no_call_is_made_without_a_volume(api: FakeApi, client: Client) -> None:
     sharing.refuse(client, "", GUARD)
     assert api.requests == []
 
