@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
+
+import pytest
+from sqlalchemy import Connection
 
 from provisioning.gateway.core.database import sql_helpers
 from provisioning.gateway.core.database.database import Database, open_database
@@ -119,3 +124,18 @@ def not_refused(database: Database) -> bool:
     except Problem:
         return False
     return True
+
+
+def fill(connection: Connection, number: int) -> None:
+    sql_helpers.set_meta(connection, "n", str(number))
+    sql_helpers.set_meta(connection, f"big-{number % 40}", "x" * 3000)
+
+
+async def refused(work: Callable[[], object]) -> Problem:
+    with pytest.raises(Problem) as told:
+        await asyncio.wait_for(work(), 30)  # type: ignore[arg-type]
+    return told.value
+
+
+async def change(database: Database, value: object) -> None:
+    await database.run(partial(sql_helpers.set_meta, name="n", value=str(value)))

@@ -20,13 +20,6 @@ from tests.unit.gateway.shipping import elsewhere, epochs, put, settings, word
 
 
 @pytest.fixture
-def root(tmp_path: Path, empty_file: Path) -> Path:
-    (tmp_path / "disk").mkdir()
-    shutil.copy(empty_file, tmp_path / "disk" / "gateway.db")
-    return tmp_path
-
-
-@pytest.fixture
 def config(root: Path) -> str:
     raw = {
         "upstream": "http://127.0.0.1:9", "database": str(root / "disk" / "gateway.db"), "log": str(root / "log"),

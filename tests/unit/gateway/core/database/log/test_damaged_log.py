@@ -1,0 +1,125 @@
+"""Logs that are torn or damaged, or that others have written into."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from provisioning.gateway.core.database.database import DatabaseError, open_database
+from provisioning.gateway.core.database.log import rebuild, records
+from provisioning.gateway.core.database.log.checksum_keys import ChecksumKeys
+from tests.unit.gateway.conftest import PEPPER
+from tests.unit.gateway.shipping import (
+    epochs,
+    put,
+    settings,
+    word,
+)
+
+
+def newest_log(root: Path) -> Path:
+    return max((root / "log").glob("*/epoch-*/log-*"))
+
+
+@pytest.mark.slow
+def test_a_tail_that_is_torn_anywhere_costs_what_was_in_the_tail_and_no_more(root: Path) -> None:
+    """At every byte of the last record's head, and here and there in its content; cut off, and overwritten."""
+    database = open_database(settings(root))
+    put(database, "n", "one")
+    put(database, "n", "two")
+    whole = newest_log(root).stat().st_size
+    put(database, "n", "three")
+    full = newest_log(root).read_bytes()
+    shutil.copytree(root / "log", root / "torn" / "log")
+    database.close()
+    log, keys = newest_log(root / "torn"), ChecksumKeys([PEPPER])
+    epoch = epochs(root / "torn").newest()
+    assert epoch is not None
+    chosen = [*range(whole, whole + 30), *range(whole + 30, len(full), len(full) // 20), len(full) - 1]
+    for cut in chosen:
+        for torn in (full[:cut], full[:cut] + bytes([full[cut] ^ 0x41]) + full[cut + 1 :], full[:cut] + b"\0" * 500):
+            log.write_bytes(torn)
+            rebuild.rebuild(epoch, keys, root / "torn.db")
+            connection = sqlite3.connect(root / "torn.db")
+            assert connection.execute("SELECT value FROM meta WHERE name = 'n'").fetchone() == ("two",), cut
+            connection.close()
+    log.write_bytes(full)
+    rebuild.rebuild(epoch, keys, root / "torn.db")
+    connection = sqlite3.connect(root / "torn.db")
+    assert connection.execute("SELECT value FROM meta WHERE name = 'n'").fetchone() == ("three",)
+    connection.close()
+
+
+def records_of(log: bytes) -> list[int]:
+    """Return where the records of a log begin."""
+    starts, at = [], records.HEAD_BYTES
+    while at < len(log):
+        starts.append(at)
+        at += 28 + int.from_bytes(log[at : at + 4], "big")
+    return starts
+
+
+def flipped(log: bytes, at: int) -> bytes:
+    return log[:at] + bytes([log[at] ^ 0x41]) + log[at + 1 :]
+
+
+@pytest.fixture
+def four(root: Path) -> tuple[Path, bytes]:
+    """Return a log of four changes, and what is in it."""
+    database = open_database(settings(root))
+    for number in range(4):
+        put(database, "n", number)
+    log = newest_log(root)
+    whole = log.read_bytes()
+    database.close()
+    return log, whole
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_damaged_record_before_whole_ones_is_no_torn_tail(root: Path, four: tuple[Path, bytes], which: int) -> None:
+    """In its length, its place, its digest, and its content: what follows it was acknowledged."""
+    log, whole = four
+    begin = records_of(whole)[-4:][which]
+    for at in (begin + 2, begin + 10, begin + 20, begin + 28, begin + 500):
+        log.write_bytes(flipped(whole, at))
+        with pytest.raises(DatabaseError, match=rf"damaged at byte {begin}, before.*make restore"):
+            open_database(settings(root, f"disk-{at}"))
+
+
+def test_a_part_that_is_gone_before_whole_records_is_no_torn_tail(root: Path, four: tuple[Path, bytes]) -> None:
+    """A volume may give back zeros; also in place of the head."""
+    log, whole = four
+    starts = records_of(whole)[-4:]
+    for begin, end in ((0, starts[1]), (0, records.HEAD_BYTES), (starts[0] + 7, starts[1] + 99)):
+        log.write_bytes(whole[:begin] + bytes(end - begin) + whole[end:])
+        with pytest.raises(DatabaseError, match=r"make restore"):
+            open_database(settings(root, f"disk-{begin}-{end}"))
+
+
+def test_a_large_change_that_was_torn_is_cut(root: Path) -> None:
+    database = open_database(settings(root))
+    put(database, "n", "kept")
+    put(database, "n", os.urandom(500_000).hex())
+    log = newest_log(root)
+    whole = log.read_bytes()
+    database.close()
+    log.write_bytes(flipped(whole, records_of(whole)[-1] + 5000))
+    again = open_database(settings(root, "another"))
+    assert word(again, "n") == "kept"
+    again.close()
+
+
+def test_what_others_wrote_into_the_log_is_refused(root: Path) -> None:
+    database = open_database(settings(root))
+    put(database, "n", "1")
+    database.close()
+    [copy] = (root / "log").glob("*/epoch-*/snapshot-*")
+    raw = bytearray(copy.read_bytes())
+    raw[5000] ^= 1
+    copy.write_bytes(raw)
+    with pytest.raises(DatabaseError, match=r"was changed since it was written.*make restore"):
+        open_database(settings(root))
