@@ -1,1 +1,1 @@
-"""What every feature of the gateway stands on: errors, settings, clock, logs, HTTP and the database."""
+"""The foundations that every feature of the gateway uses: errors, settings, clock, logs, HTTP and the database."""

@@ -1,4 +1,4 @@
-"""Time, handed in so that tests can move it."""
+"""The clock, passed in so that tests can control the time."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where the gateway reads the time from."""
+    """The source of time of the gateway."""
 
     def now_ms(self) -> int:
-        """Return milliseconds since the epoch, UTC: for what is written down."""
+        """Return milliseconds since the epoch, UTC: for stored times."""
 
     def monotonic(self) -> float:
-        """Return seconds that never step back: for limits and durations."""
+        """Return seconds that never go backwards: for limits and durations."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of the operating system."""
 
     def now_ms(self) -> int:
         """Return milliseconds since the epoch, UTC."""
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
-        """Return seconds that never step back."""
+        """Return seconds that never go backwards."""
         return time.monotonic()

@@ -1,4 +1,4 @@
-"""Where the database is: a file's path, or a PostgreSQL by URL."""
+"""The location of the database: the path of an SQLite file, or the URL of a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DRIVERS = {"postgresql": POSTGRESQL, "postgres": POSTGRESQL, POSTGRESQL: POSTGR
 
 
 def parse(given: object) -> URL:
-    """Return a database's address from a path or a URL; raises ValueError, which does not quote it: passwords."""
+    """Return a database URL from a path or a URL; raises ValueError, which never quotes it: it may hold a password."""
     if isinstance(given, URL):
         return given
     text = str(given)
@@ -31,5 +31,5 @@ _ADVICE = "give a file's path or postgresql://user:password@host:port/name"
 
 
 def file_of(url: URL) -> Path | None:
-    """Return the file of an SQLite database, None for another."""
+    """Return the file of an SQLite database; None for PostgreSQL."""
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None

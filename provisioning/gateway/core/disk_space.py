@@ -1,7 +1,7 @@
-"""Whether there is room: what cannot be kept whole is refused before it is begun.
+"""Free disk space: work that would not fit is refused before it starts.
 
-A network volume's file system shows the whole cluster, never the volume; so what lies on the volume is counted, against
-the size that was asked for.
+The file system of a network volume reports the free space of the whole storage cluster, not of the volume. The gateway
+therefore sums the file sizes on the volume and compares them with the size that the volume was created with.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from typing import Protocol
 from provisioning.gateway.core.problems import Code, Problem
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the system says when a disk, or somebody's part of it, is full."""
+"""System errors for a full disk or an exhausted disk quota."""
 
 COUNT_SECONDS = 600.0
-"""How often what others put on the volume is counted anew: models and archives, which come seldom."""
+"""Seconds between two measurements of the files beside the store: models and archives, which change rarely."""
 MAX_ENTRIES = 200_000
-"""Of so many files the sizes are added up; on a slow volume that takes minutes."""
+"""Most files whose sizes are added up; on a slow volume that takes minutes."""
 
 
 def problem_of(error: OSError) -> Problem:
-    """Return what a client is told when the system refuses to write or read."""
+    """Return the problem to answer with when reading or writing a file fails."""
     if error.errno in FULL:
         return Problem(Code.STORAGE_FULL)
-    text = f"The disk gives an error ({os.strerror(error.errno or errno.EIO)}); try again shortly."
+    text = f"The disk reports an error ({os.strerror(error.errno or errno.EIO)}); try again shortly."
     return Problem(Code.STORE_UNAVAILABLE, text)
 
 
 class DiskSpace:
-    """Looks at the file system of one directory; without a directory there is always room."""
+    """Checks the free space of one directory's file system; without a directory every check passes."""
 
     def __init__(self, directory: Path | None, min_free_bytes: int) -> None:
         self._directory = directory
         self._min_free_bytes = min_free_bytes
 
     def check(self, wanted_bytes: int = 0) -> None:
-        """Refuse what would leave less than the reserve; raises Problem STORAGE_FULL, STORE_UNAVAILABLE."""
+        """Check that `wanted_bytes` leave the reserve free; raises Problem STORAGE_FULL or STORE_UNAVAILABLE."""
         if self._directory is None:
             return
         try:
@@ -52,36 +52,43 @@ class DiskSpace:
             raise Problem(Code.STORAGE_FULL)
 
     async def run(self) -> None:
-        """Keep count, until cancelled, where that is needed."""
+        """Update the measurements until cancelled; a plain directory needs none."""
 
     def _free(self) -> int:
         return shutil.disk_usage(self._directory or "/").free
 
 
 class ByteCounter(Protocol):
-    """What knows how many bytes it has on the volume."""
+    """A store that counts its bytes on the volume."""
 
     count: int
 
     async def run(self) -> None:
-        """Keep the count right, until cancelled."""
+        """Keep the count correct until cancelled."""
 
 
 class VolumeSpace(DiskSpace):
-    """Counts what lies on the volume, and looks at the container's disk beside."""
+    """Checks the space on the volume, by file sizes, and on the container disk."""
 
     def __init__(self, local: DiskSpace, store: Path, sizes: tuple[int, int], stored: ByteCounter) -> None:
-        """Take the store's folder, the volume's size (0 when nobody knows it) and the reserve, and the store."""
+        """Check `store` and `local`.
+
+        Args:
+            local: The space of the container disk.
+            store: The folder of the store.
+            sizes: The volume's size (0 when unknown) and the reserve, in bytes.
+            stored: The count of the store's bytes.
+        """
         self._volume_bytes, reserve = sizes
         super().__init__(store, reserve)
         self._store = store
         self._local = local
         self._stored = stored
         self.others = 0
-        """Bytes on the volume beside the store."""
+        """Bytes on the volume outside the store."""
 
     def check(self, wanted_bytes: int = 0) -> None:
-        """Refuse what would leave less than the reserve, on the volume or on the disk; raises Problem STORAGE_FULL."""
+        """Check that the reserve stays free on the volume and the container disk; raises Problem STORAGE_FULL."""
         self._local.check(wanted_bytes)
         super().check(wanted_bytes)
 
@@ -91,12 +98,12 @@ class VolumeSpace(DiskSpace):
         return self._volume_bytes - self._stored.count - self.others
 
     async def run(self) -> None:
-        """Count now and then the store and what lies beside it, until cancelled."""
+        """Measure the store and the rest of the volume periodically until cancelled."""
         await asyncio.gather(self._stored.run(), self._count_others())
 
     async def _count_others(self) -> None:
         while self._volume_bytes:
-            # What cannot be counted now is counted the next time; meanwhile the volume itself says when it is full.
+            # A failed measurement is repeated next time; until then the volume itself reports when it is full.
             with contextlib.suppress(OSError):
                 self.others = await asyncio.to_thread(measure, self._store.parent, self._store)
             await asyncio.sleep(COUNT_SECONDS)

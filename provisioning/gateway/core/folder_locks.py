@@ -1,4 +1,4 @@
-"""Folders in which files are written or deleted just now: the two never happen in one folder at the same time."""
+"""Locks on folders: writing and deleting files never happen in one folder at the same time."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 
 class Folder(NamedTuple):
-    """A folder of ComfyUI's."""
+    """A folder of ComfyUI."""
 
     type: str
     subfolder: str
 
 
 class FolderLocks:
-    """Any number of writers share a folder; a deletion has its folders alone, and new writers wait for it."""
+    """Reader-writer locks: writers share a folder; a deletion locks its folders exclusively, and new writers wait."""
 
     def __init__(self) -> None:
         self._writers: Counter[Folder] = Counter()
@@ -27,7 +27,7 @@ class FolderLocks:
 
     @asynccontextmanager
     async def writing(self, folders: AbstractSet[Folder]) -> AsyncIterator[None]:
-        """Keep deletions out of folders, from before a file is written until its row is."""
+        """Lock folders against deletion, from before a file is written until its row is committed."""
         await self._until(lambda: self._deletions.isdisjoint(folders))
         self._writers.update(folders)
         try:
@@ -39,7 +39,7 @@ class FolderLocks:
 
     @asynccontextmanager
     async def deleting(self, folders: AbstractSet[Folder]) -> AsyncIterator[None]:
-        """Have folders alone, once those who write in them have ended."""
+        """Lock folders exclusively, once the current writers have finished."""
         await self._until(lambda: self._deletions.isdisjoint(folders))
         with self._closed(folders):
             await self._until(lambda: not any(self._writers[folder] for folder in folders))

@@ -1,4 +1,4 @@
-"""What an admin may set apart from the defaults for one key or one user: its rates, places and quotas."""
+"""Limits of a single key or user that override the gateway's defaults: rates, concurrency and quotas."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ MaxConcurrent = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 
 
 class LimitSettings(BaseModel):
-    """The `limits` of a key or a user; what is left out follows the gateway's options.
+    """The `limits` of a key or a user; omitted members follow the gateway's options.
 
-    A user's are shared by all its keys; a key's hold beside them.
+    All keys of a user share the user's limits; the limits of a key apply in addition.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     requests_per_minute: PerMinute | None = None
-    """Requests of every kind; as many may come at once."""
+    """Requests of every kind; a burst of the same size is allowed."""
     submits_per_minute: PerMinute | None = None
-    """Submissions, of a workflow or of a batch."""
+    """Submissions of workflows and batches."""
     uploads_per_minute: PerMinute | None = None
     """Uploaded files."""
     max_requests: MaxConcurrent | None = None
-    """Requests at once."""
+    """Concurrent requests."""
     max_streams: MaxConcurrent | None = None
     """Open WebSockets and event streams."""
     max_queued: MaxConcurrent | None = None
     """Unfinished jobs."""
     quotas: Mapping[Unit, Mapping[Period, Amount | None]] = Field(default_factory=dict)
-    """So much per day or month of jobs, gpu_seconds, images, bytes or usd; null lifts the gateway's own."""
+    """Amounts of jobs, gpu_seconds, images, bytes or usd per day or month; null removes the gateway's default quota."""
 
 
 NOTHING = LimitSettings()
-"""Everything as the options say."""
+"""No overrides: the gateway's options apply."""

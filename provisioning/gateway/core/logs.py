@@ -1,4 +1,4 @@
-"""Logs: one JSON object per line on standard output, and nothing in it that opens a door."""
+"""Logs: one JSON object per line on standard output, with every secret masked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record as one line of JSON, with whatever was passed as `extra`; secrets are masked everywhere."""
+    """Formats a record as one line of JSON, including the members of `extra`; secrets are masked everywhere."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -39,9 +39,9 @@ class JsonFormatter(logging.Formatter):
     def formatException(  # noqa: N802 - the name that logging calls
         self, ei: tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
     ) -> str:
-        """Return where an error was raised, of what kind it was, and the same of those behind it, newest first.
+        """Return traceback and class of an error and of its causes, newest first.
 
-        What it said stays out: such texts quote what a client or ComfyUI sent, prompts and names included.
+        The message is left out: messages quote what a client or ComfyUI sent, prompts and names included.
         """
         error = ei[1]
         parts: list[str] = []
@@ -53,7 +53,7 @@ class JsonFormatter(logging.Formatter):
 
 def _event(record: logging.LogRecord) -> str:
     text = record.getMessage()
-    # Its further lines show a task and the error in it, in that error's own words.
+    # The further lines show a task and the message of its error.
     return text.partition("\n")[0] if record.name == "asyncio" else text
 
 
@@ -64,20 +64,20 @@ def _kind(error: BaseException) -> str:
 
 
 def configure(level: int = logging.INFO) -> None:
-    """Send every log of the process through the formatter."""
+    """Send every log of the process through JsonFormatter."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # At every start it would say what it might do; what was done is said by us.
+    # At every start Alembic logs what it could do; the gateway logs what it did.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # Its access log holds paths and queries; ours holds routes.
+    # Uvicorn's access log holds paths and queries; the gateway's own log holds routes only.
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("uvicorn.error").addFilter(is_wanted)
 
 
 def is_wanted(record: logging.LogRecord) -> bool:
-    """Return whether a line of uvicorn's is to be kept: not those with a WebSocket's query, nor a false alarm.
+    """Return whether to keep a line of uvicorn's log: not lines with a WebSocket's query, nor a false alarm.
 
-    It takes a handshake that was refused with an answer of its own for one that was forgotten.
+    Uvicorn reports a handshake that was refused with a custom response as one that was never completed.
     """
     return not str(record.msg).startswith(('%s - "WebSocket', "ASGI callable returned without completing handshake"))

@@ -1,4 +1,4 @@
-"""Passwords: argon2id, off the event loop, a few at once."""
+"""Password hashing with argon2id, on a few threads beside the event loop."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from provisioning.gateway.core.threads import run_in_thread
 Result = TypeVar("Result")
 
 WORKERS = 2
-"""Each takes 19 MiB and some ten milliseconds of a core, whose other work is everybody's requests."""
+"""Hashing threads. Each hash takes 19 MiB and some 10 ms of a core that also serves all requests."""
 MAX_WAITING = 16
-"""More than so many at once are told to come back: a flood of logins must not pile up."""
+"""Most hashes that wait for a thread; more are refused, so that a flood of logins cannot pile up."""
 MIN_LENGTH = 12
 MAX_LENGTH = 256
 
@@ -29,9 +29,9 @@ AnyPassword = Annotated[SecretStr, Field(max_length=MAX_LENGTH)]
 
 
 class Passwords:
-    """Hashes and checks, with the second parameter set of OWASP's password storage cheat sheet.
+    """Hashes and verifies passwords.
 
-    argon2id with 19 MiB, 2 passes and 1 lane.
+    argon2id with 19 MiB, 2 passes and 1 lane: the second parameter set of OWASP's password storage cheat sheet.
     """
 
     def __init__(self) -> None:
@@ -41,17 +41,17 @@ class Passwords:
         self._under_way = 0
 
     async def hash(self, password: str) -> str:
-        """Return what is stored of a password; raises Problem CONCURRENCY_LIMITED."""
+        """Return the hash of a password; raises Problem CONCURRENCY_LIMITED."""
         return await self._run_in_thread(lambda: self._hasher.hash(password))
 
     async def check(self, stored: str | None, password: str) -> bool:
-        """Return whether a password is the stored one; takes as long when there is none. Raises Problem."""
-        # The time taken must not tell which users exist, or have a password.
+        """Return whether a password matches a hash; takes as long when `stored` is None. Raises Problem."""
+        # The response time must not reveal which users exist or have a password.
         compared = stored or await self._hash_of_no_user()
         return await self._run_in_thread(lambda: self._verify(compared, password)) and stored is not None
 
     def close(self) -> None:
-        """End the threads."""
+        """Shut the threads down."""
         self._threads.shutdown()
 
     async def _hash_of_no_user(self) -> str:
@@ -66,7 +66,7 @@ class Passwords:
 
     async def _run_in_thread(self, work: Callable[[], Result]) -> Result:
         if self._under_way >= WORKERS + MAX_WAITING:
-            raise Problem(Code.CONCURRENCY_LIMITED, "Too many people log in just now; try again in a moment.")
+            raise Problem(Code.CONCURRENCY_LIMITED, "Too many logins at the moment; try again shortly.")
         self._under_way += 1
         try:
             return await run_in_thread(self._threads, work)

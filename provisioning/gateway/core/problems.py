@@ -1,4 +1,4 @@
-"""Every error the gateway answers with: one table, one exception, one form (RFC 9457)."""
+"""Every error response of the gateway: one catalogue, one exception, one format (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ class Code(StrEnum):
 
 @dataclass(frozen=True)
 class ProblemType:
-    """One row of the catalogue."""
+    """A kind of error response."""
 
     status: int
     title: str
     detail: str
-    """What the reader can do about it; used where the place that raises knows nothing better."""
+    """What the caller can do about it; used unless the exception has a more specific detail."""
 
 
 CATALOGUE: Mapping[Code, ProblemType] = {
@@ -109,7 +109,7 @@ CATALOGUE: Mapping[Code, ProblemType] = {
     Code.KEY_EXPIRED: ProblemType(401, "API key expired", "Ask the operator for a new key."),
     Code.KEY_REVOKED: ProblemType(401, "API key revoked", "Ask the operator for a new key."),
     Code.KEY_IN_URL: ProblemType(
-        400, "Key in the URL", "URLs end up in logs: send keys in a header; for browsers, request a ticket."
+        400, "Key in the URL", "URLs end up in logs: send the key in a header; for browsers, request a ticket."
     ),
     Code.USER_DISABLED: ProblemType(401, "User disabled", "An admin has disabled the user that this key belongs to."),
     Code.INVALID_LOGIN: ProblemType(
@@ -150,7 +150,9 @@ CATALOGUE: Mapping[Code, ProblemType] = {
         421, "Unknown host name", "Use the address that the stack prints as gatewayUrl."
     ),
     Code.INVALID_WORKFLOW: ProblemType(422, "Invalid workflow", "ComfyUI cannot run this workflow; see node_errors."),
-    Code.NODE_NOT_ALLOWED: ProblemType(422, "Node not allowed", "Remove the node: it could reach files of others."),
+    Code.NODE_NOT_ALLOWED: ProblemType(
+        422, "Node not allowed", "Remove the node: it could reach files of other users."
+    ),
     Code.WORKFLOW_TOO_LARGE: ProblemType(422, "Workflow too large", "Split the workflow into smaller ones."),
     Code.MISSING_ASSET: ProblemType(
         422, "Asset not found", "The workflow names an asset you do not have; upload it first."
@@ -180,7 +182,7 @@ CATALOGUE: Mapping[Code, ProblemType] = {
         429, "Too many requests at once", "Wait until one of your requests is answered."
     ),
     Code.TOO_MANY_STREAMS: ProblemType(429, "Too many open streams", "Close one of your WebSockets first."),
-    Code.QUEUE_FULL: ProblemType(429, "Queue full", "Wait until an unfinished job has ended, or cancel one."),
+    Code.QUEUE_FULL: ProblemType(429, "Queue full", "Wait until one of the unfinished jobs has ended, or cancel one."),
     Code.HEADERS_TOO_LARGE: ProblemType(431, "Headers too large", "Send fewer or shorter headers."),
     Code.INTERNAL_ERROR: ProblemType(
         500, "Internal error", "Send the request id to the operator; the log has the details."
@@ -192,7 +194,7 @@ CATALOGUE: Mapping[Code, ProblemType] = {
         503, "ComfyUI is not available", "It is starting or restarting; try again shortly."
     ),
     Code.STORE_UNAVAILABLE: ProblemType(
-        503, "Storage not available", "Requests are refused without it; try again shortly."
+        503, "Storage not available", "The gateway cannot store changes at the moment; try again shortly."
     ),
     Code.GPU_FAULT: ProblemType(503, "GPU fault", "Jobs wait while ComfyUI is restarted."),
     Code.UPSTREAM_STUCK: ProblemType(503, "ComfyUI is stuck", "Jobs wait until ComfyUI has been restarted."),
@@ -200,7 +202,9 @@ CATALOGUE: Mapping[Code, ProblemType] = {
         503, "Not ready", "No jobs are accepted now; /api/gateway/ready gives the reason to a caller with a key."
     ),
     Code.DRAINING: ProblemType(503, "Shutting down", "The gateway is restarting; try again shortly."),
-    Code.STANDBY: ProblemType(503, "Standby", "The gateway of another pod serves; this one takes over when that ends."),
+    Code.STANDBY: ProblemType(
+        503, "Standby", "The gateway of another pod is active; this one takes over when that one stops."
+    ),
     Code.TAKEN_OVER: ProblemType(
         503, "Another gateway took over", "A newer pod serves this environment; ask the operator for its address."
     ),
@@ -226,7 +230,7 @@ RETRY_SECONDS: Mapping[Code, float] = {
     Code.TOO_MANY_STREAMS: 5,
     Code.QUEUE_FULL: 5,
 }
-"""How long a client should wait where the place that raises knows nothing better."""
+"""Seconds a client should wait, unless the exception has a more specific value."""
 
 
 V2_CODES: Mapping[Code, str] = {
@@ -248,11 +252,11 @@ V2_CODES: Mapping[Code, str] = {
     Code.MALFORMED_JSON: "invalid_request",
     Code.QUOTA_EXHAUSTED: "insufficient_credits",
 }
-"""Where the Comfy API v2 has a coarser name than we do."""
+"""Codes for which the Comfy API v2 has a coarser name."""
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's own word for it
-    """An answer that is an error; whatever it carries may be shown to the client."""
+    """An error response; everything in it may be shown to the client."""
 
     def __init__(
         self,
@@ -272,7 +276,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for it
         self.members = dict(members or {})
 
     def headers(self) -> list[tuple[str, str]]:
-        """Return the headers that belong to this problem."""
+        """Return the headers of the response."""
         headers = [("content-type", CONTENT_TYPE), *self.extra_headers]
         if self.retry_after is not None:
             headers.append(("retry-after", str(whole_seconds(self.retry_after))))
@@ -281,7 +285,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for it
         return headers
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """Return the JSON object; its `error` is there for clients that speak ComfyUI's own form."""
+        """Return the JSON body; its `error` is for clients that expect ComfyUI's own format."""
         code = self.code.value
         error: dict[str, Any] = {"code": code, "type": code, "message": self.detail, "details": "", "extra_info": {}}
         body: dict[str, Any] = {
@@ -299,7 +303,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for it
         return body | self.members
 
     def v2_body(self, request_id: str) -> dict[str, Any]:
-        """Return the JSON object with the `error` that clients of the Comfy API v2 read."""
+        """Return the JSON body with the `error` that clients of the Comfy API v2 read."""
         error = {
             "code": V2_CODES.get(self.code, self.code.value),
             "message": self.detail,
@@ -309,7 +313,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word for it
 
 
 def whole_seconds(seconds: float) -> int:
-    """Round up, and never to 0: a client that waits 0 s is refused again."""
+    """Round up, to 1 at least: a client that waits 0 s would be refused again."""
     return max(1, math.ceil(seconds))
 
 

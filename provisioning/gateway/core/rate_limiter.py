@@ -1,4 +1,4 @@
-"""Rate limits by the generic cell rate algorithm: a leaky bucket kept as one number per subject."""
+"""Rate limits by the generic cell rate algorithm: a leaky bucket stored as one number per subject."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ NANOSECONDS = 1_000_000_000
 
 @dataclass(frozen=True)
 class Policy:
-    """So many units per window, all of which may come at once."""
+    """A quota of units per window; a burst may use all of them at once."""
 
     name: str
     quota: int
     window_seconds: int
     interval: int = field(init=False)
-    """The nanoseconds that one unit takes to come back; whole, since sums of fractions do not come out."""
+    """Nanoseconds until one unit is restored; an integer, since sums of fractions are inexact."""
     span: int = field(init=False)
-    """The nanoseconds that all units take to come back."""
+    """Nanoseconds until all units are restored."""
     text: str = field(init=False)
-    """The policy as the RateLimit-Policy header names it."""
+    """The policy in the form of the RateLimit-Policy header."""
 
     def __post_init__(self) -> None:
-        """Work out once what every request asks."""
+        """Compute once what every request needs."""
         interval = self.window_seconds * NANOSECONDS // self.quota
         object.__setattr__(self, "interval", interval)
         object.__setattr__(self, "span", interval * self.quota)
@@ -36,20 +36,20 @@ class Policy:
 
 
 class RateDecision(NamedTuple):
-    """What the limiter says to one request."""
+    """The limiter's decision on one request for one policy."""
 
     policy: Policy
     allowed: bool
     remaining: int
-    """Units that are left now."""
+    """Units left now."""
     reset_seconds: float
-    """When allowed: until all units are back. When refused: until one is."""
+    """When allowed: until all units are restored. When refused: until one unit is."""
 
 
 def headers(verdicts: Sequence[RateDecision]) -> list[tuple[str, str]]:
     """Return the RateLimit headers of the IETF draft (draft-ietf-httpapi-ratelimit-headers-10).
 
-    Every policy is named; the remaining requests are those of the policy that would refuse first.
+    Every policy is listed; the remaining requests are those of the policy that would refuse first.
     """
     policies = ", ".join([verdict.policy.text for verdict in verdicts])
     least = min(verdicts, key=_nearness)
@@ -62,7 +62,7 @@ def _nearness(verdict: RateDecision) -> tuple[bool, int, float]:
 
 
 class Limiter:
-    """Holds the buckets; in memory, since a restart may forgive a minute's requests."""
+    """Holds the buckets in memory: losing them at a restart forgives one minute of requests at most."""
 
     def __init__(self, clock: Clock, *, max_buckets: int = 100_000) -> None:
         self._clock = clock
@@ -70,11 +70,11 @@ class Limiter:
         self._arrivals: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def take(self, policy: Policy, subject: str) -> RateDecision:
-        """Take one unit of `policy` for `subject`, or say when there is one."""
+        """Take one unit of `policy` for `subject`, or return when one will be available."""
         return self.take_all([(policy, subject)])[0]
 
     def take_all(self, wanted: Sequence[tuple[Policy, str]]) -> list[RateDecision]:
-        """Take one unit of every policy for its subject, or none at all when one of them has none left."""
+        """Take one unit of every policy for its subject, or no unit at all when one policy is exhausted."""
         now = round(self._clock.monotonic() * NANOSECONDS)
         arrivals, filled, fits = self._arrivals, [], True
         for policy, subject in wanted:
@@ -99,7 +99,7 @@ class Limiter:
         return verdicts
 
     def give_back(self, taken: Sequence[tuple[Policy, str]]) -> None:
-        """Give back one unit of every policy, that was taken before."""
+        """Return one unit to every policy that it was taken from."""
         for policy, subject in taken:
             bucket = (policy.name, subject)
             if bucket in self._arrivals:
@@ -107,7 +107,7 @@ class Limiter:
 
 
 def _refused(policy: Policy, filled: int) -> RateDecision:
-    """Return what a policy says to a request that takes nothing, since it or another policy refuses."""
+    """Return the decision for a request that takes no unit, because this or another policy refused it."""
     lacking = filled + policy.interval - policy.span
     if lacking > 0:
         return RateDecision(policy, allowed=False, remaining=0, reset_seconds=lacking / NANOSECONDS)

@@ -1,6 +1,6 @@
-"""What a caller may do: scopes, and the roles that bundle them; one model for keys and for people.
+"""Permissions of callers: scopes, and the roles that bundle them, for keys and for people.
 
-The table of routes names the scope that each route needs; nothing else decides what a caller may do.
+Each operation declares the scope that it needs; nothing else decides what a caller may do.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """One thing that a key may be allowed to do."""
+    """A permission of a key."""
 
     READ = "read"
-    """Look at its own: jobs, events, results, usage, and the files themselves; and at what is the same for all."""
+    """Read one's own jobs, events, results, files and usage, and data that is the same for all."""
     JOBS = "jobs"
-    """Take the GPU: submit and cancel jobs of its own."""
+    """Submit jobs and cancel one's own."""
     ASSETS = "assets"
-    """Take the disk: upload files and delete its own."""
+    """Upload files and delete one's own."""
     KEYS = "keys"
-    """Manage the keys of its own user, none of which can do more than itself."""
+    """Manage the keys of one's own user; none can have more permissions than the managing key."""
     MONITOR = "monitor"
-    """Look at the machine: metrics and statistics; what a monitoring system's key needs."""
+    """Read metrics and statistics of the machine; for the key of a monitoring system."""
     OPERATE = "operate"
-    """Look after the machine and everybody's jobs: see, cancel, free memory."""
+    """Operate the machine: see and cancel the jobs of all users, free memory."""
     ADMIN = "admin"
-    """Everything, other people's keys, users and the audit log included."""
+    """Everything, including other users' keys, the users and the audit log."""
     CLIENT = "client"
-    """READ, JOBS and ASSETS by one name: what a bot needs."""
+    """READ, JOBS and ASSETS in one: what a bot needs."""
 
 
 class Role(StrEnum):
-    """What a person is; bounds every key of theirs as well."""
+    """The role of a person; it also bounds the scopes of the person's keys."""
 
     VIEWER = "viewer"
     MEMBER = "member"
@@ -43,7 +43,7 @@ BUNDLES: Mapping[Scope, frozenset[Scope]] = {
     Scope.CLIENT: frozenset({Scope.READ, Scope.JOBS, Scope.ASSETS}),
     Scope.ADMIN: frozenset(Scope) - {Scope.CLIENT},
 }
-"""Scopes that stand for several."""
+"""Scopes that stand for several others."""
 
 _MEMBER = BUNDLES[Scope.CLIENT] | {Scope.KEYS}
 
@@ -53,15 +53,15 @@ ROLES: Mapping[Role, frozenset[Scope]] = {
     Role.OPERATOR: _MEMBER | {Scope.MONITOR, Scope.OPERATE},
     Role.ADMIN: BUNDLES[Scope.ADMIN],
 }
-"""What people of each role, and the keys they own, may do at most; from the least on."""
+"""The most that people of each role, and their keys, may do; in ascending order."""
 
 
 def expand(scopes: Iterable[Scope]) -> frozenset[Scope]:
-    """Return single scopes for what was granted, with each bundle taken apart."""
+    """Return the granted scopes with every bundle expanded into single scopes."""
     return frozenset[Scope]().union(*(BUNDLES.get(scope, {scope}) for scope in scopes))
 
 
 def least_role(scopes: Iterable[Scope]) -> Role:
-    """Return the first role, from the least on, that may do all this."""
+    """Return the lowest role that has all of these scopes."""
     wanted = expand(scopes)
     return next(role for role, allowed in ROLES.items() if wanted <= allowed)

@@ -1,4 +1,4 @@
-"""Settings of the gateway: one JSON file, written by the installer and readable by the gateway's user alone."""
+"""Settings of the gateway: one JSON file, written by the installer and readable only by the gateway's user."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from provisioning.gateway.core.scopes import Scope
 
 
 class SettingsError(Exception):
-    """The settings file cannot be used; the text names the file, the keys and the faults, never a value."""
+    """The settings file cannot be used; the message names the file, the keys and the faults, never a value."""
 
 
 class SeedKey(BaseModel):
-    """A key that the stack made; it is known from the first start on."""
+    """An API key that the stack created; it is valid from the first start on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,7 +30,7 @@ class SeedKey(BaseModel):
 
 
 class GatewaySettings(Options):
-    """Everything the gateway is told; a key it does not know stops it."""
+    """All settings of the gateway; an unknown key prevents its start."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -39,50 +39,50 @@ class GatewaySettings(Options):
     upstream: Annotated[str, StringConstraints(pattern=r"^http://[A-Za-z0-9.\[\]:-]+$")]
     """ComfyUI's base URL, without a path."""
     database: Annotated[URL, PlainValidator(database_url.parse)]
-    """An SQLite file's path, or a PostgreSQL: `postgresql://user:password@host:port/name`."""
+    """The path of an SQLite file, or a PostgreSQL URL: `postgresql://user:password@host:port/name`."""
     log: Path | None = None
-    """Folder on the volume that the database's changes are written to before a request is answered; without it the
-    database file is all there is."""
+    """Folder on the volume that the database's changes are written to before a request is answered; without it only the
+    database file is written."""
     former_database: Path | None = None
-    """An SQLite file that is taken over when there is no log yet, and renamed once the log has it."""
+    """An SQLite file that is imported when there is no log yet, and renamed once the log holds its content."""
     files: Path | None = None
     """Folder on the volume in which uploads and outputs are stored; without it they stay in ComfyUI's own folders."""
     isolation: Literal["landlock", "folder", "none", ""] = ""
-    """How the pod keeps ComfyUI out of the volume; empty where there is no pod that knows."""
+    """How the pod denies ComfyUI access to the volume; empty outside a pod."""
     volume_bytes: int = Field(default=0, ge=0)
-    """Size of the volume as it was asked for; 0 where nobody knows it."""
+    """Size that the volume was created with; 0 when unknown."""
     encryption_key: SecretStr | None = Field(default=None, min_length=16)
-    """What `encrypt_at_rest` encrypts with; the pepper when this is left out."""
+    """The secret for `encrypt_at_rest`; the pepper when omitted."""
     former_encryption_keys: tuple[SecretStr, ...] = ()
-    """What encrypted rows and files that are still to be read: a former `encryption_key`, or a former pepper."""
+    """Secrets that encrypted existing rows and files: former values of `encryption_key` or of the pepper."""
     pod_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
     requests: Path | None = None
-    """Directory in which the pod's helper is asked for things; without it nobody is asked."""
+    """Directory for requests to the pod's helper; without it no requests are made."""
     usd_per_hour: float = Field(default=0.0, ge=0)
     """The pod's price, for usage rows."""
     boot_file: Path | None = None
-    """A file that the pod's container writes when it starts, and never again: since then it costs."""
+    """A file that the pod's container writes once, when it starts: from then on the pod is billed."""
     setup_dir: Path | None = None
-    """Where the installer keeps the progress of its runs."""
+    """Directory in which the installer records the progress of its runs."""
     pepper: SecretStr = Field(min_length=16)
-    """Keeps a stolen database useless: keys are stored as HMACs under it."""
+    """Secret of the HMACs under which API keys are stored, so that a stolen database reveals no key."""
     seed_keys: tuple[SeedKey, ...] = ()
     internal: InternalLimits = InternalLimits()
 
     @property
     def encryption_keys(self) -> tuple[str, ...]:
-        """Return the secret that encrypts from now on, then those that may have before."""
+        """Return the current encryption secret, followed by former ones."""
         newest = self.encryption_key or self.pepper
         return tuple(key.get_secret_value() for key in (newest, self.pepper, *self.former_encryption_keys))
 
     @property
     def log_secrets(self) -> tuple[str, ...]:
-        """Return the secret whose key the log's checksums are made with, then those that may have been it before."""
+        """Return the current secret of the log's checksums, followed by former ones."""
         return tuple(key.get_secret_value() for key in (self.pepper, *self.former_encryption_keys))
 
     @property
     def allowed_hosts(self) -> frozenset[str]:
-        """Return the names that a Host header may carry."""
+        """Return the host names that a Host header may contain."""
         return frozenset(self.hosts) | ({gateway_host(self.pod_id)} if self.pod_id else set())
 
 
@@ -94,5 +94,5 @@ def load(path: Path) -> GatewaySettings:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}); give --config a readable file") from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        # The chain is cut: pydantic's own text can quote what it was given.
+        # `from None`: pydantic's message can quote secret values.
         raise SettingsError(f"{path}: {faults}") from None

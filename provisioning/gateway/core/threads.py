@@ -1,4 +1,4 @@
-"""Work that waits for a disk, a database or a hash, done on a pool's threads so that the event loop does not wait."""
+"""Blocking work on threads: disk, database and hashing, so that the event loop never waits for it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Result = TypeVar("Result")
 
 
 async def run_in_thread(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
-    """Return what `work` returns, or raise what it raises; RuntimeError when the pool was shut down.
+    """Run `work` on a thread and return its result or raise its error; RuntimeError when the pool was shut down.
 
-    Work is not begun any more when its waiter was cancelled before a thread was free.
+    If the caller is cancelled before a thread is free, the work is not started.
     """
     return await asyncio.get_running_loop().run_in_executor(pool, work)

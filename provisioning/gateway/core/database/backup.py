@@ -1,4 +1,4 @@
-"""Copying the database to a file while the gateway serves, and putting such a copy in its place while it does not."""
+"""Backup of the database while the gateway serves, and restoring a backup while it is stopped."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from provisioning.gateway.core.database.log.volume_files import VolumeFiles
 from provisioning.gateway.core.settings import GatewaySettings
 
 LIMIT_SECONDS = 3600
-"""How long PostgreSQL's own programs may take."""
+"""Time-out of pg_dump and pg_restore."""
 
 _log = logging.getLogger(__name__)
 
 _LEFTOVERS = ("-journal", "-wal", "-shm")
-"""What SQLite keeps beside a file; those of one file would spoil another."""
+"""Suffixes of the files that SQLite keeps beside a database; those of one database would corrupt another."""
 
 
 class BackupError(Exception):
-    """The copy was not made, or not put in place; the text says why and what to do."""
+    """The backup or the restore failed; the message gives the reason and the remedy."""
 
 
 def backup(settings: GatewaySettings, target: Path) -> None:
-    """Write a copy of the database, as it was last committed, to a new file; raises BackupError, OSError.
+    """Write the last committed state of the database to a new file; raises BackupError, OSError.
 
-    A file is copied by SQLite's own online backup, PostgreSQL by pg_dump; the gateway may serve meanwhile.
+    SQLite is copied by its online backup, PostgreSQL by pg_dump; the gateway may serve meanwhile.
     """
     if target.exists():
-        raise BackupError(f"{target} is there already; name another file")
+        raise BackupError(f"{target} already exists; name another file")
     source = database_url.file_of(settings.database)
     if source is None:
         _run("pg_dump", settings.database, "--format=custom", "--no-owner", f"--file={target}")
@@ -59,7 +59,7 @@ def _backup_file(settings: GatewaySettings, source: Path, target: Path) -> None:
             _check_newest(settings, source)
         sqlite_backup.copy_file(source, target)
         return
-    # No gateway runs here: what counts is on the volume.
+    # No gateway runs here: the log on the volume has the current state.
     rebuilt = source.with_name(f"{source.name}.rebuilt")
     try:
         if not opening.write_newest(settings, rebuilt):
@@ -73,26 +73,26 @@ def _backup_file(settings: GatewaySettings, source: Path, target: Path) -> None:
 
 
 def _check_newest(settings: GatewaySettings, source: Path) -> None:
-    """Refuse what another pod's gateway has taken over from: it has changed since."""
+    """Raise BackupError when another pod's gateway has taken over: this database is out of date."""
     shipped, newest = Status(source).read(), opening.epochs_of(settings).newest()
     if shipped is None:
-        raise BackupError(f"{source}: the gateway is being started; try again in a moment")
+        raise BackupError(f"{source}: the gateway is starting; try again in a moment")
     if newest is not None and newest.number != shipped.epoch:
         raise BackupError("the gateway of another pod has taken over; make the backup there")
 
 
 def restore(settings: GatewaySettings, source: Path) -> Path | None:
-    """Put a copy in the database's place; returns where the database of before is kept, None where it is not.
+    """Replace the database by a backup; returns the file that holds the replaced database, None when there is none.
 
-    With a log it begins an epoch, so that no later start brings back what was before.
+    With a log, the restore begins a new epoch, so that no later start brings the replaced database back.
+    The gateway has to be stopped; its next start migrates an older backup.
 
-    Raises BackupError, and then everything is as it was, and OSError. The gateway has to be stopped; its next start
-    brings an older copy forward.
+    Raises BackupError, after which nothing has changed, and OSError.
     """
     if not source.is_file():
         raise BackupError(f"{source}: there is no such file")
     if _is_served(settings):
-        raise BackupError(f"the gateway serves on port {settings.port}: stop it first (supervisorctl stop gateway)")
+        raise BackupError(f"the gateway is running on port {settings.port}: stop it first (supervisorctl stop gateway)")
     target = database_url.file_of(settings.database)
     if target is None:
         _run("pg_restore", settings.database, "--clean", "--if-exists", "--no-owner", "--single-transaction", source)
@@ -108,7 +108,7 @@ def _replace_logged(settings: GatewaySettings, source: Path, target: Path) -> Pa
     rebuilt = target.with_name(f"{target.name}.rebuilt")
     cipher = ColumnCipher(settings.encryption_keys, active=settings.encrypt_at_rest)
     try:
-        # The container disk ends with the pod; what was before is kept on the volume.
+        # The container disk is lost with the pod; the replaced database is kept on the volume.
         found = _write_former(settings, rebuilt)
         if found:
             VolumeFiles().put(kept, rebuilt.read_bytes())
@@ -124,11 +124,11 @@ def _replace_logged(settings: GatewaySettings, source: Path, target: Path) -> Pa
 
 
 def _write_former(settings: GatewaySettings, target: Path) -> bool:
-    """Write the database of before, as far as it can be read; returns whether that is anything."""
+    """Write the database that is being replaced, as far as it is readable; returns whether there was one."""
     try:
         return opening.write_newest(settings, target)
     except opening.DamagedError as error:
-        _log.warning("of the database of before only what comes before the damage is kept: %s", error)
+        _log.warning("the replaced database is damaged and kept only up to the damage: %s", error)
     try:
         return opening.write_newest(settings, target, to_damage=True)
     except opening.DamagedError:
@@ -140,10 +140,10 @@ def _replace(source: Path, target: Path) -> Path | None:
     sqlite_backup.copy_file(source, incoming)
     kept = None
     if target.exists():
-        # Whoever restores may be root; the gateway is not.
+        # The command may run as root; the gateway does not.
         owner = target.stat()
         os.chown(incoming, owner.st_uid, owner.st_gid)
-        # A copy by SQLite itself: what a kill left in the journal is in it.
+        # SQLite's own backup includes what a kill left in the journal.
         sqlite_backup.copy_file(target, former)
         os.chown(former, owner.st_uid, owner.st_gid)
         kept = former
@@ -155,7 +155,7 @@ def _replace(source: Path, target: Path) -> Path | None:
 
 
 def _check(path: Path) -> None:
-    """Refuse a file that is damaged, or no database of a gateway."""
+    """Raise BackupError for a file that is damaged or not a gateway's database."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
@@ -178,10 +178,10 @@ def _run(program: str, url: URL, *arguments: str | Path) -> None:
     found = shutil.which(program)
     if found is None:
         raise BackupError(
-            f"{program} is not here: install PostgreSQL's client programs (postgresql-client), or run "
-            f"`{program} {' '.join(map(str, arguments))} --dbname={_plain(url)}` where they are"
+            f"{program} is not installed: install PostgreSQL's client programs (postgresql-client), or run "
+            f"`{program} {' '.join(map(str, arguments))} --dbname={_plain(url)}` on a machine that has them"
         )
-    # By the environment: everybody on the machine can read a command line.
+    # In the environment, since every user of the machine can read command lines.
     secret = {"PGPASSWORD": str(url.password)} if url.password else {}
     command = [found, *map(str, arguments), f"--dbname={_plain(url)}"]
     done = subprocess.run(
@@ -192,5 +192,5 @@ def _run(program: str, url: URL, *arguments: str | Path) -> None:
 
 
 def _plain(url: URL) -> str:
-    """Return the URL as PostgreSQL's programs read it, without the password."""
+    """Return the URL in the form of PostgreSQL's programs, without the password."""
     return url.set(drivername="postgresql", password=None).render_as_string()

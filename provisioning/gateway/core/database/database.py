@@ -1,7 +1,6 @@
-"""The database as the rest of the gateway sees it: whole transactions, done on threads of its own.
+"""The database: runs whole transactions on its own threads, so that the event loop never waits for it.
 
-The event loop never waits for the disk or for PostgreSQL, since a thread does: one for SQLite, which has one
-connection, and as many as there are connections for PostgreSQL.
+SQLite has one connection and one thread; PostgreSQL has one thread for each connection of its pool.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ PLAINTEXT = ColumnCipher(("",), active=False)
 
 
 class DatabaseError(Exception):
-    """The database cannot be opened; the text says why and what to do, and never holds a password."""
+    """The database cannot be opened; the message gives the reason and the remedy, and never holds a password."""
 
 
 class Database:
@@ -53,9 +52,9 @@ class Database:
         cipher: ColumnCipher = PLAINTEXT,
         log: Log | None = None,
     ) -> None:
-        """Open or create the database and bring it to the newest form; raises DatabaseError.
+        """Open or create the database and migrate it to the newest revision; raises DatabaseError.
 
-        `where` is a file's path or the URL of a PostgreSQL; `journal` and `log` are for a file alone.
+        `where` is the path of an SQLite file or a PostgreSQL URL; `journal` and `log` apply to SQLite only.
         """
         self.url = database_url.parse(where)
         self.log = log
@@ -73,10 +72,10 @@ class Database:
             raise DatabaseError(f"{self.url.render_as_string()}: {_reason(error)}") from error
 
     async def run(self, work: Work[Result]) -> Result:
-        """Do `work` in one transaction that may write, alone among writers; it is committed when this returns.
+        """Run `work` in one write transaction, the only one at a time, and return after the commit.
 
-        Raises Problem(STORE_UNAVAILABLE), and nothing was written. With a log it raises Problem also when what was
-        written is not on the volume within a bound, or another gateway has taken over: NotOnVolume.
+        Raises Problem(STORE_UNAVAILABLE) when nothing was written. With a log, raises NotOnVolume when the change was
+        committed but did not reach the volume in time, or another gateway has taken over.
         """
         if self._fence is not None:
             work = self._fence.around(work)
@@ -88,13 +87,13 @@ class Database:
         return result
 
     def check(self) -> None:
-        """Refuse to change anything while that could not be acknowledged; raises Problem."""
+        """Raise Problem while changes could not be acknowledged."""
         for guard in (self.log, self._fence):
             if guard is not None:
                 guard.check()
 
     def begin_epoch(self) -> None:
-        """Be the one gateway that writes to a PostgreSQL, until another one begins; raises SQLAlchemyError."""
+        """Become the one gateway that writes to a PostgreSQL, until another one begins; raises SQLAlchemyError."""
         fence = Fence()
         self.run_now(fence.begin)
         self._fence = fence
@@ -105,11 +104,11 @@ class Database:
         return any(guard is not None and guard.is_superseded for guard in (self.log, self._fence))
 
     async def read(self, work: Work[Result]) -> Result:
-        """Do `work`, which only looks. Raises Problem(STORE_UNAVAILABLE)."""
+        """Run `work` in a read transaction. Raises Problem(STORE_UNAVAILABLE)."""
         return await self._run_in_thread(partial(_transaction, self._engine, work))
 
     def run_now(self, work: Work[Result]) -> Result:
-        """Do what `run` does without an event loop; raises SQLAlchemyError, Problem."""
+        """Do the same as `run` without an event loop; raises SQLAlchemyError, Problem."""
         if (log := self.log) is None:
             return self._wait_for(partial(_transaction, self._writing, work))
         result, position = self._wait_for(partial(log.commit, partial(_transaction, self._writing, work)))
@@ -117,11 +116,11 @@ class Database:
         return result
 
     def close(self) -> None:
-        """Finish what was begun and close every connection; a second time does nothing."""
+        """Finish running transactions and close every connection; idempotent."""
         with contextlib.suppress(RuntimeError):
             if self.log is not None:
                 self.log.finish()
-            # On their own thread, where SQLite's connection lives.
+            # On the database's thread, which SQLite's connection is bound to.
             self._wait_for(self._engine.dispose)
         self._threads.shutdown()
         if self.log is not None:
@@ -132,7 +131,7 @@ class Database:
         try:
             return await run_in_thread(self._threads, task)
         except SQLAlchemyError as error:
-            # SQLite's own words for a disk without room.
+            # SQLite's message for a full disk.
             full = "database or disk is full" in str(getattr(error, "orig", ""))
             raise Problem(Code.STORAGE_FULL if full else Code.STORE_UNAVAILABLE) from error
 
@@ -140,14 +139,14 @@ class Database:
         return self._threads.submit(task).result()
 
     def _at_database(self, work: Callable[[sqlite3.Connection], Result]) -> Future[Result]:
-        """Do something between two transactions, with SQLite's own connection."""
+        """Run `work` between two transactions, with SQLite's own connection."""
         return self._threads.submit(partial(_connected, self._engine, work))
 
 
 def open_database(settings: GatewaySettings, *, serves: bool = False) -> Database:
     """Open the database that the settings name; raises DatabaseError.
 
-    `serves`: for a gateway, not for a command that may run beside one.
+    `serves`: open it for a gateway, not for a command that may run beside one.
     """
     cipher = ColumnCipher(settings.encryption_keys, active=settings.encrypt_at_rest)
     try:
@@ -169,7 +168,7 @@ def _prepare(connection: Connection, cipher: ColumnCipher) -> None:
 
 
 def _check_seal(connection: Connection, cipher: ColumnCipher) -> None:
-    """Refuse a database that was sealed under a key that is not here, at the start and not at the first job."""
+    """Raise SealError at the start, not at the first job, when the settings lack the encryption key."""
     table = MetaRow.__tablename__
     known = sql_helpers.get_meta(connection, SEAL)
     if known is not None:
@@ -201,5 +200,5 @@ def _connected(engine: Engine, work: Callable[[sqlite3.Connection], Result]) -> 
 
 
 def _reason(error: Exception) -> str:
-    # The driver's own words: SQLAlchemy's have the statement and its values in them.
+    # The driver's message: SQLAlchemy's includes the statement and its values.
     return str(getattr(error, "orig", None) or error).strip()

@@ -1,8 +1,9 @@
-"""Columns that are encrypted at rest: what people ask of ComfyUI is nobody's to read in a copy of the file.
+"""Encryption of columns at rest, so that a copy of the database reveals no prompts.
 
-AES-256-GCM under a key derived by HKDF-SHA256 (RFC 5869) from a secret of the settings, a fresh nonce of 96 bits each
-time (NIST SP 800-38D: up to 2^32 values under one key), the column's name as associated data, so that a value is of no
-use in another column. Rows written before the option was set stay readable, and so do sealed ones after it is unset.
+AES-256-GCM under a key derived by HKDF-SHA256 (RFC 5869) from a secret of the settings, with a fresh nonce of 96 bits
+for each value (NIST SP 800-38D: up to 2^32 values under one key) and the column's name as associated data, so that a
+value cannot be moved to another column. Rows written before the option was set stay readable; so do encrypted rows
+after it is unset.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
 
 MAGIC = b"\x00sealed1"
-"""Begins every sealed value; JSON never begins so."""
+"""Prefix of every encrypted value; no JSON text begins with it."""
 
 TEXT_MAGIC = "sealed1:"
 ID_BYTES = 4
@@ -30,57 +31,59 @@ NONCE_BYTES = 12
 
 
 class SealError(SQLAlchemyError):
-    """A sealed value cannot be opened with the secrets of the settings."""
+    """An encrypted value cannot be decrypted with the secrets of the settings."""
 
 
 class ColumnCipher:
-    """Seals and opens values."""
+    """Encrypts and decrypts values."""
 
     def __init__(self, secrets: Sequence[str], *, active: bool) -> None:
-        """Take the secret that seals, followed by former ones that still open; `active`: whether anything is sealed."""
+        """Take the current secret, followed by former ones that still decrypt; `active`: whether to encrypt."""
         self.active = active
         self._keys = {key_id: AESGCM(key) for key_id, key in map(_derive, secrets)}
         self._newest = next(iter(self._keys))
 
     def seal(self, value: bytes, purpose: str) -> bytes:
-        """Return a value encrypted, whether the option is on or not."""
+        """Encrypt a value, even when the option is off."""
         nonce = os.urandom(NONCE_BYTES)
         sealed = self._keys[self._newest].encrypt(nonce, value, purpose.encode())
         return MAGIC + self._newest + nonce + sealed
 
     def open(self, stored: bytes, purpose: str) -> bytes:
-        """Return a value that was stored, sealed or not; raises SealError."""
+        """Return the plain value of a stored one, encrypted or not; raises SealError."""
         if not stored.startswith(MAGIC):
             return stored
         rest = stored[len(MAGIC) :]
         key = self._keys.get(rest[:ID_BYTES])
         nonce, sealed = rest[ID_BYTES : ID_BYTES + NONCE_BYTES], rest[ID_BYTES + NONCE_BYTES :]
         if key is None:
-            raise SealError("a value is sealed under another key; give the former one in former_encryption_keys")
+            raise SealError("a value is encrypted under another key; give the former one in former_encryption_keys")
         try:
             return key.decrypt(nonce, sealed, purpose.encode())
         except InvalidTag as error:
-            raise SealError(f"a sealed value of {purpose} was changed; restore the database from a backup") from error
+            raise SealError(
+                f"an encrypted value of {purpose} was modified; restore the database from a backup"
+            ) from error
 
 
 def _derive(secret: str) -> tuple[bytes, bytes]:
-    """Return the name of a key and the key itself."""
+    """Return a key's id and the key."""
     derived = HKDF(SHA256(), ID_BYTES + 32, salt=None, info=b"comfyui-runpod gateway: sealed columns 1")
     both = derived.derive(secret.encode())
     return both[:ID_BYTES], both[ID_BYTES:]
 
 
 _CIPHERS: WeakKeyDictionary[Dialect, ColumnCipher] = WeakKeyDictionary()
-"""A column's type is declared once and serves many engines; each engine has a dialect object of its own."""
+"""The cipher of each engine: column types are declared once for all engines, but each engine has its own dialect."""
 
 
 def use(dialect: Dialect, cipher: ColumnCipher) -> None:
-    """Have an engine's sealed columns go through a cipher."""
+    """Set the cipher for the encrypted columns of an engine."""
     _CIPHERS[dialect] = cipher
 
 
 class Sealed(TypeDecorator[bytes]):
-    """Bytes that are encrypted at rest when the option is on; such a column cannot be searched."""
+    """A column of bytes, encrypted at rest when the option is on; it cannot be searched."""
 
     impl = LargeBinary
     cache_ok = True

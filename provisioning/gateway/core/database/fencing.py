@@ -1,7 +1,7 @@
-"""Of several gateways on one PostgreSQL the newest alone writes: one row says which that is.
+"""Fencing of gateways on one PostgreSQL: only the newest may write; a row holds its epoch number.
 
-Each start of a gateway counts the row up, and every transaction that writes looks at it, so that a gateway that was
-overtaken hands no job to ComfyUI and acknowledges nothing.
+Each start of a gateway increments the row, and every write transaction compares it, so that a superseded gateway hands
+no job to ComfyUI and acknowledges nothing.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ NAME = "gateway_epoch"
 
 
 class Fence:
-    """One gateway's place in the order of them all."""
+    """The epoch of one gateway."""
 
     def __init__(self) -> None:
         self.is_superseded = False
-        """Whether another gateway was seen to have begun since."""
+        """Whether a newer gateway has been seen."""
         self._epoch = ""
 
     def begin(self, connection: Connection) -> None:
-        """Be the newest, within a transaction that writes."""
+        """Take the next epoch, within a write transaction."""
         self._epoch = str(int(sql_helpers.get_meta(connection, NAME) or 0) + 1)
         sql_helpers.set_meta(connection, NAME, self._epoch)
 
     def check(self) -> None:
-        """Refuse to write once another gateway was seen; raises Problem TAKEN_OVER."""
+        """Raise Problem TAKEN_OVER once a newer gateway has been seen."""
         if self.is_superseded:
             raise Problem(Code.TAKEN_OVER)
 
     def around(self, work: Callable[[Connection], Result]) -> Callable[[Connection], Result]:
-        """Return the same work, which is done by the newest gateway alone; it raises Problem TAKEN_OVER."""
+        """Return `work` preceded by a check of the epoch, which raises Problem TAKEN_OVER."""
 
         def fenced(connection: Connection) -> Result:
-            # Writers take their turns, so that nobody can begin between the look and the commit.
+            # One writer at a time: no gateway can begin between this check and the commit.
             if sql_helpers.get_meta(connection, NAME) != self._epoch:
                 self.is_superseded = True
             self.check()

@@ -1,7 +1,7 @@
-"""Bringing a database to the form that this gateway knows, whatever former gateway made it.
+"""Migration of a database to the newest revision, from any former gateway's.
 
-Runs at every start, inside the one transaction that may write, so that of two gateways that start together on one
-database the second finds the work done. Both databases roll a failed migration back as a whole.
+Runs at every start inside the single write transaction: of two gateways that start at once, the second finds the
+migration done. Both databases roll back a failed migration as a whole.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from provisioning.gateway.core.database.sqlite_backup import copy_file
 _log = logging.getLogger(__name__)
 
 BASELINE = "r0001"
-"""The form of gateways that kept their own count in `user_version`, when it stood at BASELINE_VERSION."""
+"""The revision of databases from before Alembic, which had BASELINE_VERSION in `user_version`."""
 
 BASELINE_VERSION = 3
 
 
 def config(connection: Connection | None = None) -> Config:
-    """Return Alembic's settings, for a connection within a transaction."""
+    """Return Alembic's configuration for a connection within a transaction."""
     settings = Config()
     settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     settings.set_main_option("path_separator", "os")
@@ -37,7 +37,7 @@ def config(connection: Connection | None = None) -> Config:
 
 
 def to_newest(connection: Connection) -> None:
-    """Apply what is missing, after copying an SQLite file that holds something; raises MigrationError."""
+    """Apply the missing migrations, after copying a non-empty SQLite file; raises MigrationError."""
     settings = config(connection)
     scripts = ScriptDirectory.from_config(settings)
     present = _present(connection, scripts)
@@ -56,7 +56,7 @@ def _is_counted(connection: Connection) -> bool:
 
 
 def _present(connection: Connection, scripts: ScriptDirectory) -> str | None:
-    """Return the revision that a database is at; None when it is empty."""
+    """Return the revision of a database; None when it is empty."""
     revision = MigrationContext.configure(connection).get_current_revision()
     if revision is None:
         return _before_revisions(connection)
@@ -74,14 +74,14 @@ def _before_revisions(connection: Connection) -> str | None:
     version = connection.exec_driver_sql("PRAGMA user_version").scalar() if _file(connection) else None
     if version != BASELINE_VERSION:
         raise MigrationError(
-            f"its form (user_version {version}) is not one that can be brought forward; start the gateway that made it "
+            f"its schema (user_version {version}) cannot be migrated; start the gateway that made it "
             f"at version {BASELINE_VERSION} once, or give another database"
         )
     return BASELINE
 
 
 def _keep_copy(connection: Connection, present: str) -> None:
-    """Copy an SQLite file beside itself, as `<name>.before-migration-from-<revision>`; former copies go."""
+    """Copy an SQLite file to `<name>.before-migration-from-<revision>` beside it and delete former copies."""
     path = _file(connection)
     if path is None:
         return

@@ -1,4 +1,4 @@
-"""Whole copies of an SQLite file that others may be writing to."""
+"""Consistent copies of an SQLite file that may be in use."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy an SQLite database, as it was last committed, to a file that is whole or not there; raises OSError.
+    """Copy the last committed state of an SQLite database to a file, atomically; raises OSError.
 
-    Others may write meanwhile: SQLite's own backup begins anew when they do. The copy is the owner's to read alone.
+    Others may write meanwhile: SQLite's backup then restarts. Only the owner can read the copy.
     """
     partial = target.with_name(f"{target.name}.part")
     partial.unlink(missing_ok=True)
@@ -19,7 +19,7 @@ def copy_file(source: Path, target: Path) -> None:
         _copy(source, partial)
         partial.replace(target)
     except sqlite3.Error as error:
-        raise OSError(f"{target}: the copy could not be made ({error}); make room or name another place") from error
+        raise OSError(f"{target}: the copy failed ({error}); free disk space or name another folder") from error
     finally:
         partial.unlink(missing_ok=True)
     sync(target.parent)
@@ -30,7 +30,7 @@ def _copy(source: Path, target: Path) -> None:
     writer = sqlite3.connect(target)
     try:
         reader.backup(writer)
-        # One file, also where the source is in WAL mode.
+        # A single file, even when the source is in WAL mode.
         writer.execute("PRAGMA journal_mode=DELETE").fetchone()
     finally:
         writer.close()
@@ -38,7 +38,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Have the folder's entries on the disk."""
+    """Sync the folder's entries to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""The core tables, declared once for SQLite and PostgreSQL; rooms with tables of their own declare them on this Base.
+"""The core tables, declared once for SQLite and PostgreSQL; features declare further tables on this Base.
 
-Statements are written against these classes with SQLAlchemy's Core (`select(JobRow.id).where(...)`), so that one text
-serves both databases. Times are milliseconds since the epoch, money is millionths of a dollar, ids are text.
+Statements use these classes with SQLAlchemy's Core (`select(JobRow.id).where(...)`) and so work on both databases.
+Times are milliseconds since the epoch, money is millionths of a dollar, ids are text.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from provisioning.gateway.core.database.encryption import Sealed, SealedText
 
 BigInt = BigInteger().with_variant(Integer, "sqlite")
-"""64 bits on both; SQLite counts up by itself only where the type is called INTEGER."""
+"""64 bits on both; SQLite generates keys only for the type INTEGER."""
 
 Sequence = Annotated[int, mapped_column(BigInt, primary_key=True, autoincrement=True)]
-"""Counts up with every row: the order in which rows were written."""
+"""Incremented with every row: the order in which rows were inserted."""
 
 
 class Base(DeclarativeBase):
-    """What every table derives from."""
+    """The base class of every table."""
 
     metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"})
     type_annotation_map: ClassVar[dict[Any, Any]] = {int: BigInt, str: Text, bytes: LargeBinary}
@@ -41,14 +41,14 @@ class Base(DeclarativeBase):
 def columns(row: type[Base], names: Iterable[str]) -> list[ColumnElement[Any]]:
     """Return columns of a row's table, for statements that are executed often.
 
-    SQLAlchemy compares the columns of each executed statement with those of the cached one. Of a class's attributes
-    every comparison is an SQL expression that is built and thrown away: most of what a short SELECT costs.
+    SQLAlchemy compares the columns of each executed statement with those of the cached one. With attributes of the
+    class every comparison builds an SQL expression and discards it, which is most of the cost of a short SELECT.
     """
     return [row.__table__.c[name] for name in names]
 
 
 class KeyRow(Base):
-    """A key that was issued."""
+    """An API key."""
 
     __tablename__ = "keys"
 
@@ -68,13 +68,13 @@ class KeyRow(Base):
     created_by: Mapped[str | None]
     hint: Mapped[str | None]
     limits: Mapped[str] = mapped_column(server_default="{}")
-    """A JSON object: core.limit_settings.Allowance."""
+    """A JSON object: core.limit_settings.LimitSettings."""
     labels: Mapped[bytes | None] = mapped_column(Sealed("keys.labels"))
     """A JSON object."""
 
 
 class JobRow(Base):
-    """A job, for ever; its workflow and its history go when the retention is over."""
+    """A job. Rows are never deleted; workflow and history are cleared when the retention ends."""
 
     __tablename__ = "jobs"
 
@@ -100,7 +100,7 @@ class JobRow(Base):
     priority: Mapped[int] = mapped_column(server_default="0")
     attempts: Mapped[int] = mapped_column(server_default="0")
     label: Mapped[bytes | None] = mapped_column(Sealed("jobs.label"))
-    """JSON, as the caller gave it."""
+    """The caller's label, JSON."""
     timeout_ms: Mapped[int] = mapped_column(server_default="0")
     batch_id: Mapped[str | None]
 
@@ -148,10 +148,10 @@ Index("assets_by_hash", AssetRow.owner, AssetRow.hash, sqlite_where=_HASHED, pos
 
 
 class RequestRow(Base):
-    """A request with a key.
+    """An authenticated request.
 
-    In the order of time: there is one row for every request, and by a random key each would have a page of its own to
-    be written.
+    The primary key begins with the time, so that consecutive rows share a page; with a random key each of these
+    frequent rows would write a page of its own.
     """
 
     __tablename__ = "requests"
@@ -170,7 +170,7 @@ class RequestRow(Base):
 
 
 class MetaRow(Base):
-    """A word that the gateway keeps for itself."""
+    """An internal value of the gateway."""
 
     __tablename__ = "meta"
 

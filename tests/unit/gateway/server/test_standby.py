@@ -228,7 +228,7 @@ def test_a_command_beside_a_gateway_that_is_gone_by_then_does_not_report_success
     shipper._woken.set()
     shipper._thread.join()
     assert main(["users", "create", "--config", config(tmp_path), "--name", "ann"]) == 2
-    assert "not put it on the volume" in capsys.readouterr().err
+    assert "did not reach the volume" in capsys.readouterr().err
     database.close()
     there = elsewhere(tmp_path, "copy")
     assert (word(there, "n"), names(there)) == ("1", [])

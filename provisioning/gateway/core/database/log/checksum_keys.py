@@ -1,4 +1,4 @@
-"""The keys of the log's checksums: whoever has none of the gateway's secrets cannot write a log that it believes."""
+"""The keys of the log's checksums: without the gateway's secrets nobody can forge a log that it accepts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _PURPOSE = b"gateway log 1"
 
 
 class UnknownKeyError(Exception):
-    """A file was written under a secret that is not here."""
+    """A file was written under a secret that the settings lack."""
 
 
 class ChecksumKeys:
-    """The key that is used for writing, and those that are accepted when reading."""
+    """The key for writing, and the keys that are accepted when reading."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        """Take the secret of today, followed by former ones."""
+        """Take the current secret, followed by former ones."""
         known = [hashlib.blake2b(secret.encode(), person=_PURPOSE, digest_size=32).digest() for secret in secrets]
         self._by_id = {_id(key): key for key in known}
         self.newest = known[0]
@@ -25,7 +25,7 @@ class ChecksumKeys:
 
     @property
     def ids(self) -> list[bytes]:
-        """The keys' ids, that of today's first."""
+        """The ids of the keys, the current one first."""
         return list(self._by_id)
 
     def find(self, key_id: bytes) -> bytes:

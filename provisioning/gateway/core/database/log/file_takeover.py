@@ -1,4 +1,4 @@
-"""The database of before there was a log: a file on the volume, which is taken over once."""
+"""Import of a database from before the log existed: an SQLite file on the volume, imported once."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _log = logging.getLogger(__name__)
 
 
 def take(former: Path, target: Path) -> None:
-    """Copy it to the container disk, and have a gateway that still uses it write no more; raises OSError.
+    """Copy the file to the container disk and block further writes to it; raises OSError.
 
-    A gateway of an earlier version knows nothing of epochs. Whatever it would write after the copy would be lost, so
-    triggers refuse it: its clients get a 503.
+    A gateway of an earlier version does not know epochs. Its writes after the copy would be lost, so that triggers
+    refuse them: its clients get a 503.
     """
     try:
         with closing(sqlite3.connect(former, timeout=30, isolation_level=None)) as connection:
@@ -26,14 +26,14 @@ def take(former: Path, target: Path) -> None:
                   "BEGIN SELECT RAISE(ABORT, 'this database was taken over by a newer gateway'); END")  # fmt: skip
             connection.execute("COMMIT")
         with closing(sqlite3.connect(target, isolation_level=None)) as connection:
-            # A take-over that was killed had set them already.
+            # An import that was killed may have set them already.
             _each(connection, 'DROP TRIGGER IF EXISTS "moved_{0}_{1}"')
     except sqlite3.Error as error:
-        raise OSError(f"{former}: the former database cannot be taken over ({error})") from error
+        raise OSError(f"{former}: the former database cannot be imported ({error})") from error
 
 
 def put_away(former: Path | None) -> None:
-    """Rename it, once the log has what was in it."""
+    """Rename the file, once the log holds its content."""
     if former is None or not former.exists():
         return
     try:

@@ -1,6 +1,6 @@
-"""Signs of life for other pods on the volume, and a look at whether one of them has taken over or asks to.
+"""Heartbeats for other pods on the volume, and checks whether one of them has taken over or requests it.
 
-They begin with the epoch: making the database from a large log takes longer than another pod waits for a sign.
+Heartbeats start with the epoch: rebuilding the database from a large log takes longer than another pod waits for one.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ _log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """A thread that stalls with the volume: then there is no sign of life, and rightly so."""
+    """A thread that writes heartbeats; when the volume stalls, it stalls too and no heartbeat is written."""
 
     def __init__(self, epoch: Epoch, health: LogHealth, pod_id: str, silence_seconds: float) -> None:
         self.is_handover_requested = False
-        """Whether another gateway waits for a hand-over."""
+        """Whether another gateway has requested a handover."""
         self._epoch = epoch
         self._health = health
         self._pod_id = pod_id
         self._silence_seconds = silence_seconds
         self._ticked_at = float("inf")
-        """When the event loop last went on; infinite until the gateway serves."""
+        """When the event loop last ran; infinite until the gateway serves."""
         self._beaten_at = float("-inf")
         self._ending = Event()
         self._thread = Thread(target=self._run, name="log watch", daemon=True)
 
     def start(self) -> None:
-        """Begin; until the first tick the gateway is being started, and its sign of life needs no event loop."""
+        """Start; until the first tick, while the gateway starts, heartbeats do not depend on the event loop."""
         self._thread.start()
 
     def tick(self) -> None:
-        """Say that the gateway's event loop goes on: without that there is no sign of life."""
+        """Record that the event loop runs: without recent ticks no heartbeat is written."""
         self._ticked_at = monotonic()
 
     def end(self) -> None:
-        """End; a thread that the volume holds is left behind."""
+        """Stop the thread; one that is blocked by the volume is left behind."""
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(LOOK_SECONDS)
@@ -53,7 +53,7 @@ class Heartbeat:
             try:
                 self._look()
             except OSError as error:
-                _log.warning("the folder of the log cannot be looked at: %s", error.strerror)
+                _log.warning("the folder of the log cannot be read: %s", error.strerror)
 
     def _look(self) -> None:
         if self._health.superseded or self._epoch.is_superseded():

@@ -1,4 +1,4 @@
-"""Whether the gateway before this one lives: by its signs of life in its epoch, and by what it said at its end."""
+"""Liveness of the previous gateway: from the heartbeats and the clean-shutdown mark in its epoch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from provisioning.gateway.core.database.log.epochs import Epoch, Epochs
 
 LOOKED_BACK = 200
-"""Epochs that are looked through for one of this pod's own."""
+"""Number of epochs that are searched for one of this pod."""
 
 
 class Predecessor:
-    """The newest epoch, seen from a pod that would begin the next one."""
+    """The gateway of the newest epoch, as seen by a gateway that wants to begin the next one."""
 
     def __init__(
         self, epoch: Epoch, pod_id: str, silence_seconds: float, clock: Callable[[], float] = time.monotonic,
@@ -27,30 +27,30 @@ class Predecessor:
         self._seen_at = clock()
 
     def is_ours(self) -> bool:
-        """Say whether it was begun on this pod; raises OSError."""
+        """Return whether it ran on this pod; raises OSError."""
         liveness = self.epoch.liveness()
         return liveness is not None and liveness.pod_id == self._pod_id
 
     def is_over(self) -> bool:
-        """Say whether its gateway has ended, or was silent for so long that it is taken as dead; raises OSError."""
+        """Return whether it has ended, or is presumed dead after a long silence; raises OSError."""
         return self.is_ours() or self.epoch.is_closed or self.is_silent()
 
     def is_silent(self) -> bool:
-        """Say whether there was no sign of life for the bound; call it again and again. Raises OSError.
+        """Return whether there was no heartbeat for `silence_seconds`; to be called repeatedly. Raises OSError.
 
-        A time that is long past by both clocks counts at once; otherwise it is watched by this pod's own clock.
+        A heartbeat that is old by both pods' clocks counts at once; otherwise the silence is timed by this pod's clock.
         """
         liveness = self.epoch.liveness()
         raw = liveness.raw if liveness is not None else None
         if raw != self._seen:
             self._seen, self._seen_at = raw, self._clock()
-        # Two pods' clocks may differ by some seconds, so the bound counts twice here.
+        # The clocks of two pods may differ by some seconds, hence twice the bound.
         if liveness is not None and self._wall() - liveness.at > 2 * self._silence_seconds:
             return True
         return self._clock() - self._seen_at > self._silence_seconds
 
 
 def has_served_before(epochs: Epochs, newest: Epoch, pod_id: str) -> bool:
-    """Say whether another pod took over from this one: then this one does not ask for it back. Raises OSError."""
+    """Return whether this pod served before: it was superseded then and must not request a handover. Raises OSError."""
     signs = (epoch.liveness() for epoch in epochs.newest_first()[:LOOKED_BACK] if epoch.number < newest.number)
     return any(liveness is not None and liveness.pod_id == pod_id for liveness in signs)

@@ -1,7 +1,7 @@
-"""What the processes on one container disk agree on: which of them ships, and how far it has shipped.
+"""State shared by the processes on one container disk: which of them ships the log, and how far it has shipped.
 
-The gateway holds a lock while it runs. A command that finds it held writes to the database beside the gateway, and
-waits until the gateway has shipped what it wrote; one that finds it free is a gateway of its own for a moment.
+The gateway holds a lock while it runs. A command that finds the lock taken writes to the database beside the gateway
+and waits until the gateway has shipped the change; a command that finds it free ships the change itself.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ PAUSE_SECONDS = 0.02
 
 
 class Shipped(NamedTuple):
-    """How far the log goes."""
+    """The position up to which the log has been shipped."""
 
     epoch: int
     generation: int
     salts: bytes
-    """Of the WAL file; empty bytes when nothing of it was shipped yet."""
+    """Salts of the WAL file; empty when none of it has been shipped yet."""
     frames: int
     former: bytes
-    """The salts of the WAL file before, all of which was shipped."""
+    """Salts of the WAL file before, which was shipped completely."""
 
 
 class LocalLock:
-    """Held by the one process that ships."""
+    """The lock that the shipping process holds."""
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(f"{database.name}.lock")
         self._descriptor: int | None = None
 
     def take(self, seconds: float = 0.0) -> bool:
-        """Take it, or wait for it so long; False when another process has it."""
+        """Take the lock, waiting `seconds` at most; returns False when another process holds it."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + seconds
         while True:
@@ -57,32 +57,32 @@ class LocalLock:
                 return True
 
     def release(self) -> None:
-        """Let go of it."""
+        """Release the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 class RotationLock:
-    """Keeps commands from writing while the gateway empties the WAL file: what they write has to be shipped first."""
+    """Blocks writes by commands while the gateway truncates the WAL file: their changes have to be shipped first."""
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(f"{database.name}.turn")
 
     def prepare(self) -> None:
-        """Make the file, so that it is the gateway's and not a command's."""
+        """Create the file, so that the gateway's user owns it and not a command's."""
         with self._locked(fcntl.LOCK_SH):
             pass
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Let a command write; waits while the gateway is about it."""
+        """Hold the lock for a command's write; waits while the gateway rotates."""
         with self._locked(fcntl.LOCK_SH):
             yield
 
     @contextmanager
     def rotating(self) -> Iterator[bool]:
-        """Keep commands from writing; gives False while one writes."""
+        """Hold the lock for a rotation; yields False while a command writes."""
         try:
             with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
                 yield True
@@ -100,7 +100,7 @@ class RotationLock:
 
 
 class Status:
-    """A small file that says how far the log goes."""
+    """A small file with the position up to which the log has been shipped."""
 
     def __init__(self, database: Path) -> None:
         self.path = database.with_name(f"{database.name}.shipped")
@@ -108,18 +108,18 @@ class Status:
         self._descriptor: int | None = None
 
     def clear(self) -> None:
-        """Say that nobody ships yet."""
+        """Remove the file: no process ships yet."""
         self.path.unlink(missing_ok=True)
 
     def write(self, shipped: Shipped) -> None:
-        """Say how far the log goes."""
+        """Write the shipped position."""
         if self._descriptor is None:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         raw = _STATUS.pack(*shipped)
         os.pwrite(self._descriptor, raw + zlib.crc32(raw).to_bytes(4, "big"), 0)
 
     def read(self) -> Shipped | None:
-        """Return what was said; None when nobody ships."""
+        """Return the shipped position; None when no process ships."""
         try:
             raw = self.path.read_bytes()
         except FileNotFoundError:
@@ -128,7 +128,7 @@ class Status:
         return Shipped(*_STATUS.unpack(body)) if zlib.crc32(body).to_bytes(4, "big") == check else None
 
     def close(self) -> None:
-        """Say that nobody ships any more."""
+        """Remove the file: no process ships any more."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

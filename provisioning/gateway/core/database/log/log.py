@@ -1,4 +1,4 @@
-"""What a database asks of its log: three methods, and two kinds of it."""
+"""The log of a database: the interface, and its implementations for the shipping process and for other commands."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from provisioning.gateway.core.database.log.writer import LogFiles, LogWriter
 from provisioning.gateway.core.problems import Code
 
 Result = TypeVar("Result")
-LATE = "The gateway has not put it on the volume in time: look whether it is done, and do it again."
-RESTARTED = "The gateway was started again meanwhile: look whether it is done, and do it again."
+LATE = "The change did not reach the volume in time: check whether it was made, and try again."
+RESTARTED = "The gateway was restarted meanwhile: check whether the change was made, and try again."
 
 END_SECONDS = 12.0
-"""How long a gateway that ends may take to ship what is left."""
+"""How long a gateway may take to ship the rest at its shutdown."""
 
 
 class Log(Protocol):
-    """A database's log; every method but `wait` is called on threads of the database or before it serves."""
+    """A database's log; every method except `wait` is called on the database's threads or before it serves."""
 
     def attach(self, database: Path, at_database: generations.AtDatabase) -> None:
-        """Begin, once the database is open and in its newest form; raises OSError."""
+        """Start, once the database is open and migrated; raises OSError."""
 
     @property
     def is_superseded(self) -> bool:
@@ -41,23 +41,23 @@ class Log(Protocol):
         """Refuse to change anything while that could not be acknowledged; raises Problem."""
 
     def commit(self, work: Callable[[], Result]) -> tuple[Result, Position]:
-        """Do a transaction and return with its result how far was committed; on the database's thread."""
+        """Run a transaction on the database's thread; returns its result and the committed position."""
 
     async def wait(self, position: Position) -> None:
-        """Return when that is on the volume and no other gateway has taken over; raises Problem."""
+        """Wait until a position is on the volume and no other gateway has taken over; raises Problem."""
 
     def wait_now(self, position: Position) -> None:
         """Do the same without an event loop."""
 
     def finish(self) -> None:
-        """Ship what is left, while the database is still open."""
+        """Ship the rest, while the database is still open."""
 
     def close(self) -> None:
-        """Let go of everything, after the database was closed."""
+        """Release every resource, after the database was closed."""
 
 
 class EpochLog:
-    """The log of the one process that ships: it has an epoch of its own."""
+    """The log of the shipping process, with an epoch of its own."""
 
     def __init__(
         self, epochs: Epochs, epoch: Epoch, keys: ChecksumKeys, lock: LocalLock, patience_seconds: float
@@ -67,9 +67,9 @@ class EpochLog:
         self.log_bytes = generations.LOG_BYTES
         self.heartbeat: Heartbeat | None = None
         self.on_attached: Callable[[], None] = _nothing
-        """Called once this epoch counts."""
+        """Called once this epoch has a snapshot and so is valid."""
         self.jobs_still_running = False
-        """Whether ComfyUI here works on after this gateway's end, so that another pod's has to wait."""
+        """Whether ComfyUI still runs jobs when this gateway ends, so that another pod's gateway has to wait."""
         self._epochs = epochs
         self._keys = keys
         self._lock = lock
@@ -78,12 +78,12 @@ class EpochLog:
         self._shipper: Shipper | None = None
 
     def attach(self, database: Path, at_database: generations.AtDatabase) -> None:
-        """Write the first copy, after which this epoch counts, and begin to ship."""
+        """Write the first snapshot, which makes this epoch valid, and start to ship."""
         at_database(lambda connection: not generations.checkpoint(connection)[0]).result()
         self._wal, self._status = Wal(database), Status(database)
         self._status.rotation.prepare()
         if self._wal.position().frames:
-            raise OSError(f"{database}: another program reads it; end that and start the gateway again")
+            raise OSError(f"{database}: another program is reading it; end that and start the gateway again")
         files = LogFiles(self._wal, self.epoch, self._keys, self._epochs.volume)
         generations.write(files, 1)
         self._epochs.forget_before(self.epoch)
@@ -105,12 +105,12 @@ class EpochLog:
             raise problem
 
     def commit(self, work: Callable[[], Result]) -> tuple[Result, Position]:
-        """Do a transaction and return how far was committed."""
+        """Run a transaction; returns its result and the committed position."""
         result = work()
         return result, self._running.committed()
 
     async def wait(self, position: Position) -> None:
-        """Return when that is on the volume and no other gateway has taken over."""
+        """Wait until a position is on the volume and no other gateway has taken over."""
         await self._running.wait(position, self.health.patience_seconds)
 
     def wait_now(self, position: Position) -> None:
@@ -124,17 +124,17 @@ class EpochLog:
         return self._shipper
 
     def refuse(self) -> None:
-        """Take no more changes: another gateway takes over."""
+        """Refuse changes from now on: another gateway is taking over."""
         self.health.is_handed_over = True
 
     def finish(self) -> None:
-        """Ship what is left and say that the epoch is over, if that can be done within a bound and is so."""
+        """Ship the rest and mark the epoch as closed, unless that takes too long or jobs still run."""
         if self._shipper is not None and self._shipper.end(END_SECONDS) and not self.jobs_still_running:
             with suppress(OSError):
                 self.epoch.close()
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release every resource."""
         if self.heartbeat is not None:
             self.heartbeat.end()
         for part in (self._wal, self._status):
@@ -144,11 +144,11 @@ class EpochLog:
 
 
 def _nothing() -> None:
-    """Do what is to be done when nothing is."""
+    """Do nothing."""
 
 
 class Follower:
-    """The log as a command sees it that writes beside a running gateway: that one ships, and is waited for."""
+    """The log for a command that writes beside a running gateway: the gateway ships, the command waits for it."""
 
     def __init__(self, database: Path, patience_seconds: float) -> None:
         self._status = Status(database)
@@ -160,22 +160,22 @@ class Follower:
 
     @property
     def is_up(self) -> bool:
-        """Whether the gateway has begun to ship."""
+        """Whether the gateway has started to ship."""
         return self._epoch is not None
 
     def attach(self, database: Path, at_database: generations.AtDatabase) -> None:
-        """Look at the files that the gateway uses as well."""
-        # A look at the database is what makes its index.
+        """Open the files that the gateway uses too."""
+        # Reading the database creates the WAL index.
         at_database(lambda connection: bool(connection.execute("SELECT count(*) FROM sqlite_master"))).result()
         self._wal = Wal(database)
 
     is_superseded = False
 
     def check(self) -> None:
-        """Refuse nothing: the command is told afterwards."""
+        """Do nothing: errors are raised after the commit."""
 
     def commit(self, work: Callable[[], Result]) -> tuple[Result, Position]:
-        """Do a transaction and return how far was committed."""
+        """Run a transaction; returns its result and the committed position."""
         if self._wal is None:
             raise RuntimeError("the log has not begun")
         with self._rotation.writing():
@@ -183,16 +183,17 @@ class Follower:
             return result, self._wal.position()
 
     async def wait(self, position: Position) -> None:
-        """Return when the gateway has shipped that."""
+        """Wait until the gateway has shipped a position."""
         self.wait_now(position)
 
     def wait_now(self, position: Position) -> None:
-        """Return when the gateway has shipped that."""
+        """Wait until the gateway has shipped a position, without an event loop."""
         deadline = time.monotonic() + self._patience_seconds
         while not self._is_shipped(position):
             if time.monotonic() > deadline:
                 raise NotOnVolume(
-                    Code.STORE_UNAVAILABLE, "The gateway has not put it on the volume: look, and do it again."
+                    Code.STORE_UNAVAILABLE,
+                    "The change did not reach the volume: check whether it was made, and try again.",
                 )
             time.sleep(PAUSE_SECONDS)
 
@@ -210,6 +211,6 @@ class Follower:
         """Do nothing: the gateway ships."""
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         if self._wal is not None:
             self._wal.close()

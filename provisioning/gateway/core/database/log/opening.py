@@ -1,4 +1,4 @@
-"""Beginning an epoch: what the predecessor left comes to the container disk, and a new log begins with a copy of it."""
+"""Opening the log: the database is rebuilt on the container disk, and a new epoch begins with a snapshot of it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from provisioning.gateway.core.settings import GatewaySettings
 
 
 class LogError(Exception):
-    """The log cannot be begun; the text says why and what to do."""
+    """The log cannot be opened; the message gives the reason and the remedy."""
 
 
 class DamagedError(LogError):
-    """The log on the volume is not what was written."""
+    """The log on the volume is damaged."""
 
 
 def open_log(settings: GatewaySettings, *, serves: bool) -> Log | None:
     """Return the log of the database that the settings name, None for one without; raises LogError, OSError.
 
-    With `serves` a gateway begins an epoch. A command begins one when no gateway runs here, and follows it otherwise.
+    With `serves`, a gateway begins an epoch. A command begins one when no gateway runs here; otherwise it follows the
+    gateway's log.
     """
     file = database_url.file_of(settings.database)
     if settings.log is None or file is None:
@@ -42,19 +43,19 @@ def open_log(settings: GatewaySettings, *, serves: bool) -> Log | None:
         if not serves and follower.is_up:
             return follower
         if time.monotonic() > deadline:
-            raise LogError(f"{file}: another process has it; end that, or wait until the gateway is ready")
+            raise LogError(f"{file}: another process has locked it; end that, or wait until the gateway is ready")
         time.sleep(PAUSE_SECONDS)
     return _begin(settings, file, lock, _put_in_place, waited=serves)
 
 
 def open_with(settings: GatewaySettings, file: Path, source: Path) -> EpochLog:
-    """Return the log of a new epoch that begins with another database; raises LogError, OSError.
+    """Return the log of a new epoch that begins with the database `source`; raises LogError, OSError.
 
-    Until it is attached to that database the former epoch's counts.
+    Until the log is attached to that database, the former epoch stays valid.
     """
     lock = LocalLock(file)
     if not lock.take():
-        raise LogError(f"{file}: a gateway or another command has it; end that first")
+        raise LogError(f"{file}: a gateway or another command has locked it; end that first")
 
     def put(_settings: GatewaySettings, _before: Epoch | None, _keys: ChecksumKeys, target: Path) -> None:
         rebuild.remove(target)
@@ -64,10 +65,10 @@ def open_with(settings: GatewaySettings, file: Path, source: Path) -> EpochLog:
 
 
 def write_newest(settings: GatewaySettings, target: Path, *, to_damage: bool = False) -> bool:
-    """Write the database that the log on the volume holds to a file; returns whether it holds one.
+    """Rebuild the database from the log on the volume into a file; returns whether the log holds one.
 
-    Whoever ships at the time is not disturbed. Raises LogError, OSError; with `to_damage` a damaged log is read as far
-    as it is whole.
+    A gateway that ships at the time is not affected. Raises LogError, OSError; with `to_damage`, a damaged log is read
+    up to the damage.
     """
     keys = ChecksumKeys(settings.log_secrets)
     epoch = _newest_with_database(settings, keys)
@@ -83,7 +84,7 @@ def write_newest(settings: GatewaySettings, target: Path, *, to_damage: bool = F
 
 
 Put = Callable[[GatewaySettings, Epoch | None, ChecksumKeys, Path], None]
-"""Puts the database with which an epoch begins in its place; it is given the epoch before that holds one."""
+"""Puts the first database of an epoch in place; its second argument is the newest epoch with a snapshot."""
 
 
 def _begin(settings: GatewaySettings, file: Path, lock: LocalLock, put: Put, *, waited: bool = False) -> EpochLog:
@@ -105,14 +106,14 @@ def _begin(settings: GatewaySettings, file: Path, lock: LocalLock, put: Put, *, 
 
 
 def _claim(settings: GatewaySettings, lock: LocalLock, *, waited: bool) -> EpochLog:
-    """Begin an epoch, and give signs of life in it from now on."""
+    """Begin an epoch and start its heartbeat."""
     epochs, keys = epochs_of(settings), ChecksumKeys(settings.log_secrets)
     if not waited:
         _check_alone(epochs, settings)
     try:
         epoch = epochs.begin(settings.pod_id)
     except FileExistsError:
-        raise LogError("another gateway has begun at the same moment; try again") from None
+        raise LogError("another gateway started at the same moment; try again") from None
     log = EpochLog(epochs, epoch, keys, lock, settings.volume_patience_seconds)
     log.on_attached = partial(_put_away, settings, epochs, keys)
     log.heartbeat = Heartbeat(epoch, log.health, settings.pod_id, settings.silence_seconds)
@@ -121,13 +122,13 @@ def _claim(settings: GatewaySettings, lock: LocalLock, *, waited: bool) -> Epoch
 
 
 def _put_away(settings: GatewaySettings, epochs: Epochs, keys: ChecksumKeys) -> None:
-    """Have no later start find what the new epoch has taken over."""
+    """Remove what the new epoch has replaced, so that no later start uses it."""
     for key_id in keys.ids[1:]:
         Epochs(epochs.root.parent / key_id.hex()).forget_before(None)
     file_takeover.put_away(settings.former_database)
     file = database_url.file_of(settings.database)
     for copy in file.parent.glob(f"{file.name}.before-migration-from-*") if file is not None else ():
-        # The container disk ends with the pod, and with it the way back to an older gateway.
+        # The container disk is lost with the pod; these copies allow a return to an older gateway.
         for older in epochs.root.glob("*.before-migration-from-*"):
             older.unlink()
         epochs.volume.put(epochs.root / copy.name, copy.read_bytes())
@@ -137,8 +138,8 @@ def _put_away(settings: GatewaySettings, epochs: Epochs, keys: ChecksumKeys) -> 
 def epochs_of(settings: GatewaySettings) -> Epochs:
     """Return the epochs of a gateway with this pepper; raises LogError for settings without a log.
 
-    Each pepper, and so each stack, has a folder of its own: two stacks on one volume never meet here, and a new stack
-    on a volume that was kept begins with an empty database.
+    Each pepper, and so each stack, has its own folder: two stacks on one volume are separate, and a new stack on a kept
+    volume begins with an empty database.
     """
     if settings.log is None:
         raise LogError("the settings name no folder for a log")
@@ -146,7 +147,7 @@ def epochs_of(settings: GatewaySettings) -> Epochs:
 
 
 def _newest_with_database(settings: GatewaySettings, keys: ChecksumKeys) -> Epoch | None:
-    """Return the newest epoch that holds a database: under this pepper, else under a former one."""
+    """Return the newest epoch with a snapshot: under this pepper, else under a former one."""
     newest = epochs_of(settings)
     every = (newest, *(Epochs(newest.root.parent / key_id.hex()) for key_id in keys.ids))
     return next((epoch for epochs in every if (epoch := epochs.newest_with_database()) is not None), None)
@@ -157,7 +158,7 @@ def _check_alone(epochs: Epochs, settings: GatewaySettings) -> None:
     if newest is not None and not Predecessor(newest, settings.pod_id, settings.silence_seconds).is_over():
         liveness = newest.liveness()
         raise LogError(
-            f"the gateway of pod {liveness.pod_id if liveness else '?'} serves; do it there, or end that pod first"
+            f"the gateway of pod {liveness.pod_id if liveness else '?'} is active; run the command there, or stop it"
         )
 
 

@@ -1,4 +1,4 @@
-"""Making the database out of what an epoch holds: its newest copy, then every log since then."""
+"""Rebuilding the database from an epoch: its newest snapshot, then every later log."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from provisioning.gateway.core.database.log.records import DamagedFileError, Rea
 from provisioning.gateway.core.database.log.wal import FRAME_HEAD_BYTES, HEAD_BYTES
 
 TRIES = 5
-"""A predecessor that does not know yet that it is one may remove an old copy while it is read."""
+"""Attempts: a gateway that has not noticed yet that it is superseded may remove an old snapshot during the read."""
 
 ENDINGS = ("", "-wal", "-shm", "-journal")
-"""What SQLite keeps of one database."""
+"""Suffixes of the files of an SQLite database."""
 
 _log = logging.getLogger(__name__)
 
 
 class RebuildError(Exception):
-    """The database cannot be made again; the text says which file is at fault and what to do."""
+    """The database cannot be rebuilt; the message names the file and the remedy."""
 
 
 class DamagedLogError(RebuildError):
-    """A file of the log is not what was written."""
+    """A file of the log is damaged."""
 
 
 def rebuild(epoch: Epoch, keys: ChecksumKeys, target: Path, *, to_damage: bool = False) -> None:
-    """Put the database that an epoch holds in a place, where it is whole or not there; raises RebuildError, OSError.
+    """Rebuild the database of an epoch at `target`, atomically; raises RebuildError, OSError.
 
-    A log is damaged where acknowledged changes would be missing: that is an error, unless with `to_damage` the database
-    is to be as it was before those.
+    A log is damaged when acknowledged changes would be lost. That is an error, unless `to_damage` asks for the database
+    as of before the damage.
     """
     draft = target.with_name(f"{target.name}.draft")
     for left in reversed(range(TRIES)):
@@ -49,7 +49,7 @@ def rebuild(epoch: Epoch, keys: ChecksumKeys, target: Path, *, to_damage: bool =
             if not left:
                 kind = DamagedLogError if isinstance(error, DamagedFileError) else RebuildError
                 raise kind(
-                    f"{epoch.path}: the database cannot be made again ({error}); put a backup back with `make restore`"
+                    f"{epoch.path}: the database cannot be rebuilt ({error}); restore a backup with `make restore`"
                 ) from error
         else:
             return
@@ -58,7 +58,7 @@ def rebuild(epoch: Epoch, keys: ChecksumKeys, target: Path, *, to_damage: bool =
 
 
 def remove(database: Path) -> None:
-    """Remove a database file and what belongs to it."""
+    """Remove a database and its companion files."""
     for ending in ENDINGS:
         Path(f"{database}{ending}").unlink(missing_ok=True)
 
@@ -67,31 +67,31 @@ def _rebuild(epoch: Epoch, keys: ChecksumKeys, target: Path, *, to_damage: bool)
     remove(target)
     first = epoch.generations("snapshot")[-1:]
     if not first:
-        raise FileNotFoundError(f"{epoch.path}: there is no copy of a database")
+        raise FileNotFoundError(f"{epoch.path}: there is no snapshot of a database")
     snapshots.read(epoch.snapshot(first[0]), keys, target)
     try:
         _apply_all(epoch, keys, target, first[0], to_damage=to_damage)
     except DamagedFileError:
         if not to_damage:
             raise
-    # Copies are removed before their logs: while this one is there, no log was missed.
+    # Snapshots are removed before their logs: while this one exists, no log is missing.
     if not epoch.snapshot(first[0]).exists():
         raise FileNotFoundError(f"{epoch.snapshot(first[0])}: it was removed while it was read")
     _check(target)
 
 
 def _apply_all(epoch: Epoch, keys: ChecksumKeys, target: Path, first: int, *, to_damage: bool) -> None:
-    """Add what every log from a generation on holds; raises DamagedError where one is missing or damaged."""
+    """Apply the logs from a generation on; raises DamagedFileError when one is missing or damaged."""
     last = max([first, *epoch.generations("log")])
     digest = None
     for generation in range(first, last + 1):
         digest = _apply(epoch.log(generation), keys, target, digest, to_damage=to_damage)
         if digest is None and generation < last:
-            raise DamagedFileError(f"{epoch.log(generation)}: it is gone, and later ones are there")
+            raise DamagedFileError(f"{epoch.log(generation)}: it is missing, while later ones exist")
 
 
 def _apply(path: Path, keys: ChecksumKeys, target: Path, digest: bytes | None, *, to_damage: bool) -> bytes | None:
-    """Add what one log holds; returns its last digest, with which the next one has to begin."""
+    """Apply one log; returns its last digest, with which the next log has to begin."""
     wal = Path(f"{target}-wal")
     try:
         file = path.open("rb")
@@ -102,17 +102,17 @@ def _apply(path: Path, keys: ChecksumKeys, target: Path, digest: bytes | None, *
         if reader.is_empty:
             return None
         if digest is not None and reader.previous != digest:
-            raise DamagedFileError(f"{path}: the log before it lacks its end")
+            raise DamagedFileError(f"{path}: the end of the log before it is missing")
         frames = _write(reader, wal)
         if reader.is_torn:
-            _log.warning("a torn tail was cut off a log: it was never acknowledged", extra={"file": path.name})
+            _log.warning("the torn tail of a log was cut off; it was never acknowledged", extra={"file": path.name})
     if frames:
         _recover(target, path, frames)
     return reader.digest
 
 
 def _write(reader: Reader, wal: Path) -> int:
-    """Write the WAL file that a log holds; returns how many of its frames are committed."""
+    """Write the WAL file from a log; returns the number of committed frames."""
     end = 0
     with wal.open("wb") as copy:
         for start, content in reader.contents():
@@ -131,11 +131,11 @@ def _frames(wal: Path, end: int) -> int:
 
 
 def _recover(target: Path, path: Path, frames: int) -> None:
-    """Have SQLite take its WAL file into the database; raises DamagedError when it does not take all of it."""
+    """Have SQLite apply its WAL file; raises DamagedFileError when it does not apply every frame."""
     with closing(sqlite3.connect(target)) as connection:
         _, found, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if found != frames:
-            raise DamagedFileError(f"{path}: SQLite takes {found} of its {frames} pages")
+            raise DamagedFileError(f"{path}: SQLite applied {found} of its {frames} pages")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
@@ -143,4 +143,4 @@ def _check(target: Path) -> None:
     with closing(sqlite3.connect(target)) as connection:
         found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
-        raise DamagedFileError(f"{target}: SQLite says of the database: {found}")
+        raise DamagedFileError(f"{target}: SQLite's integrity check failed: {found}")

@@ -1,8 +1,8 @@
-"""The form of a log file: a head, then records; each carries a keyed digest of itself and of all before it.
+"""The format of a log file: a head, then records; each has a keyed digest of itself and of all records before it.
 
-A tail that was torn by a crash is known by its digest and cut. Each record is on the volume before the next one is
-written, so a damaged record before whole ones is no such tail: it was acknowledged. Nobody can take a record out,
-change the order, or put a record of another log in, without the key.
+A tail torn by a crash is recognised by its digest and cut off. Each record is synced before the next one is written, so
+that a damaged record before intact ones is not a torn tail: it was acknowledged. Without the key, records cannot be
+removed, reordered or inserted from another log.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ START = bytes(DIGEST_BYTES)
 
 
 class DamagedFileError(Exception):
-    """A file of the log is not what was written; the text names it."""
+    """A file of the log is damaged; the message names it."""
 
 
 @dataclass
 class Chain:
-    """The digest so far, from which the next record's is made."""
+    """The running digest, from which the next record's digest is derived."""
 
     key: bytes
     digest: bytes
 
     def record(self, start: int, content: bytes) -> bytes:
-        """Return a record with its digest, which becomes the chain's."""
+        """Return a record with its digest, and advance the chain to it."""
         self.digest = self.next(start, content)
         return _RECORD.pack(len(content), start, self.digest) + content
 
     def next(self, start: int, content: bytes) -> bytes:
-        """Return the digest of a record that comes next."""
+        """Return the digest of a following record."""
         seal = hashlib.blake2b(self.digest, key=self.key, digest_size=DIGEST_BYTES)
         seal.update(struct.pack(">IQ", len(content), start))
         seal.update(content)
@@ -54,20 +54,20 @@ class Chain:
 
 
 def head(keys: ChecksumKeys, epoch: int, generation: int, previous: bytes) -> tuple[bytes, Chain]:
-    """Return what a log file begins with, and the chain of its records."""
+    """Return the head of a log file and the chain for its records."""
     begin = _HEAD.pack(MAGIC, epoch, generation, keys.newest_id, previous)
     digest = hashlib.blake2b(begin, key=keys.newest, digest_size=DIGEST_BYTES).digest()
     return begin + digest, Chain(keys.newest, digest)
 
 
 class Reader:
-    """Reads one log file, up to its torn tail if it has one."""
+    """Reads a log file up to its torn tail, if any."""
 
     def __init__(self, file: BinaryIO, path: Path, keys: ChecksumKeys, *, to_damage: bool = False) -> None:
-        """Read the head; raises DamagedError, UnknownKeyError.
+        """Read the head; raises DamagedFileError, UnknownKeyError.
 
-        A file without a whole head holds nothing: it was torn before its first record was acknowledged. With
-        `to_damage` a damaged record ends the file as a torn tail does.
+        A file with an incomplete head is empty: it was torn before its first record was acknowledged. With `to_damage`,
+        a damaged record ends the file like a torn tail.
         """
         self._file = file
         self._path = path
@@ -78,7 +78,7 @@ class Reader:
         self.digest = START
         self._chain = Chain(keys.newest, START)
         self._end = 0
-        """Of the last whole record, in the WAL file."""
+        """End of the last intact record, in the WAL file."""
         begin, digest = file.read(_HEAD.size), file.read(DIGEST_BYTES)
         if len(begin) + len(digest) < HEAD_BYTES or not any(begin):
             self._check_tail(b"", HEAD_BYTES)
@@ -89,12 +89,12 @@ class Reader:
             raise DamagedFileError(f"{path}: not a log of a gateway")
         key = keys.find(key_id)
         if hashlib.blake2b(begin, key=key, digest_size=DIGEST_BYTES).digest() != digest:
-            raise DamagedFileError(f"{path}: its head was changed")
+            raise DamagedFileError(f"{path}: its head was modified")
         self._chain = Chain(key, digest)
         self.digest = digest
 
     def contents(self) -> Iterator[tuple[int, bytes]]:
-        """Yield every whole record's place in the WAL file and its content; raises DamagedError."""
+        """Yield the offset in the WAL file and the content of every intact record; raises DamagedFileError."""
         while not self.is_empty and (found := self._next()) is not None:
             yield found
 
@@ -114,26 +114,26 @@ class Reader:
         return start, content
 
     def _check_tail(self, begin: bytes, at: int) -> None:
-        """Raise DamagedError when whole records follow what was read from there."""
+        """Raise DamagedFileError when intact records follow offset `at`."""
         tail = begin + self._file.read()
         if not self._to_damage and is_followed(tail, self._chain, self._end):
-            raise DamagedFileError(f"{self._path}: it is damaged at byte {at}, before changes that were acknowledged")
+            raise DamagedFileError(f"{self._path}: damaged at byte {at}, before acknowledged changes")
 
 
 def is_followed(tail: bytes, chain: Chain, end: int) -> bool:
-    """Say whether a whole record comes after the damaged one with which a tail begins.
+    """Return whether an intact record follows the damaged one at the beginning of a tail.
 
     Args:
         tail: The rest of the file.
-        chain: With the key, and the digest before the damaged record.
-        end: Where the last whole record ends in the WAL file: later ones begin there or behind it.
+        chain: Holds the key and the digest before the damaged record.
+        end: End of the last intact record in the WAL file; later records begin at or after it.
     """
     before = set(_possible_digests(tail, chain))
     for at in _like_heads(tail):
         first = _record(tail, at, end)
         if first is None:
             continue
-        # Either the record before it is the damaged one, or it is the damaged one, or whole and one of a pair.
+        # The candidate follows the damaged record directly, or two intact records follow each other.
         if at and any(_is_whole(chain.key, digest, first) for digest in before):
             return True
         second = _record(tail, first.after, first.start + len(first.content))
@@ -147,14 +147,14 @@ class _Found(NamedTuple):
     content: bytes
     digest: bytes
     after: int
-    """Where the next one begins in the tail."""
+    """Offset of the next record in the tail."""
 
 
 _ZEROS = re.compile(rb"\x00{4,}")
 
 
 def _like_heads(tail: bytes) -> Iterator[int]:
-    """Yield where a record may begin: its length is not zero, and a place below 4 GiB begins with four zero bytes."""
+    """Yield possible starts of records: a length above zero, then an offset below 4 GiB: four zero bytes."""
     for zeros in _ZEROS.finditer(tail):
         for at in range(max(0, zeros.start() - 4), zeros.start()):
             if at + 8 <= zeros.end():
@@ -162,7 +162,7 @@ def _like_heads(tail: bytes) -> Iterator[int]:
 
 
 def _record(tail: bytes, at: int, end: int) -> _Found | None:
-    """Return what is at a place if it has a record's form and begins, in the WAL file, at `end` or behind it."""
+    """Return the bytes at `at` as a record, if they have the form of one whose WAL offset is `end` or later."""
     if len(tail) - at < _RECORD.size:
         return None
     length, start, digest = _RECORD.unpack_from(tail, at)
@@ -173,7 +173,7 @@ def _record(tail: bytes, at: int, end: int) -> _Found | None:
 
 
 def _possible_digests(tail: bytes, chain: Chain) -> Iterator[bytes]:
-    """Yield the digest that the damaged record names, and the one that it should name if that alone is damaged."""
+    """Yield the digest in the damaged record, and the one it should have if only the digest is damaged."""
     if len(tail) >= _RECORD.size:
         yield _RECORD.unpack_from(tail)[2]
     if (found := _record(tail, 0, 0)) is not None:

@@ -1,4 +1,4 @@
-"""The thread that ships: whatever was committed goes to the log, one fsync for all who wait, and then they are told."""
+"""The shipping thread: appends commits to the log with one fsync for all waiting callers, then notifies them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from provisioning.gateway.core.database.log.writer import LogFiles, LogWriter
 from provisioning.gateway.core.problems import Problem
 
 IDLE_SECONDS = 0.2
-"""How often it is looked whether a command, another process, has written."""
+"""Seconds between checks for writes by another process, a command."""
 
 RETRY_SECONDS = 0.2
-"""After a write that failed."""
+"""Delay after a failed write."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ Waiting = tuple[Position, Callable[[Problem | None], None]]
 
 
 class Shipper:
-    """Ships what is committed, and tells those who wait for it."""
+    """Ships commits and notifies the callers that wait for them."""
 
     def __init__(
         self,
@@ -54,27 +54,27 @@ class Shipper:
         self._lock = Lock()
         self._waiting: list[Waiting] = []
         self._former: list[bytes] = [b""]
-        """Salts of WAL files all of which was shipped."""
+        """Salts of WAL files that were shipped completely."""
         self._confirmed = writer.shipped
-        """How far the log went when no other gateway had taken over."""
+        """The last shipped position after which no other gateway had taken over."""
         self._woken = Event()
         self._ending = False
         self._rotate_after = 0.0
         self._thread = Thread(target=self._run, name="log", daemon=True)
 
     def start(self) -> None:
-        """Begin; nothing was committed yet."""
+        """Start the thread, before the first commit."""
         self._write_status()
         self._thread.start()
 
     def committed(self) -> Position:
-        """Return how far was committed, on the database's thread after a commit, and have it shipped."""
+        """Return the committed position and trigger shipping; called on the database's thread after a commit."""
         position = self._wal.position()
         self._woken.set()
         return position
 
     async def wait(self, position: Position, seconds: float) -> None:
-        """Return when the log goes so far; raises Problem after a bound, and what was committed may come later."""
+        """Wait until the log has reached a position; raises Problem on time-out; the commit may be shipped later."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
 
@@ -119,12 +119,12 @@ class Shipper:
             try:
                 self._rotate()
             except (OSError, sqlite3.Error, RuntimeError) as error:
-                # The thread goes on: what is committed is shipped all the same.
+                # The thread continues: commits are still shipped.
                 self._rotate_after = monotonic() + AGAIN_SECONDS
-                _log.error("the log cannot be begun anew and grows: %s", error)
+                _log.error("no new generation of the log could be started, so that it grows: %s", error)
 
     def _ship(self) -> bool:
-        """Ship the records that are waiting; False when that failed."""
+        """Ship new commits; returns False when that failed."""
         try:
             position = self._wal.position()
             if not self._covers(position):
@@ -140,7 +140,7 @@ class Shipper:
         return True
 
     def _append(self, position: Position) -> None:
-        # What an earlier try has shipped may still have to be made sure of.
+        # A position shipped by an earlier attempt may not be confirmed yet.
         self._confirm()
         if self._writer.is_restarted(position) and self._writer.may_restart_at == self._writer.shipped.frames:
             self._begin_generation()
@@ -149,7 +149,7 @@ class Shipper:
         self._confirm()
 
     def _confirm(self) -> None:
-        """Look for a newer epoch: what was shipped before there was one is seen by whoever begins it."""
+        """Confirm the shipped position unless a newer epoch exists: its gateway reads what was shipped before."""
         if self._health.superseded or self._epoch.is_superseded():
             self._health.superseded = True
             raise InterruptedError("another gateway has taken over")
@@ -211,7 +211,7 @@ class Shipper:
         self._status.write(said)
 
     def end(self, seconds: float) -> bool:
-        """Ship what is left and end, within a bound; returns whether everything is on the volume."""
+        """Ship the rest and stop within `seconds`; returns whether everything is on the volume."""
         if self._ending:
             return False
         until = monotonic() + seconds

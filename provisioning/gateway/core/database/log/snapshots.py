@@ -1,4 +1,4 @@
-"""Copies of the whole database on the volume, each with a keyed digest over all of it."""
+"""Snapshots of the whole database on the volume, each with a keyed digest of its content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHUNK_BYTES = 1024 * 1024
 
 
 def write(volume: VolumeFiles, path: Path, keys: ChecksumKeys, size: int, pieces: Iterator[bytes]) -> None:
-    """Write a copy, which is whole and on the volume when it has its name; raises OSError."""
+    """Write a snapshot atomically and durably; raises OSError."""
     draft = path.with_name(f"{path.name}.part")
     descriptor = volume.open(draft)
     try:
@@ -51,16 +51,16 @@ def _write(volume: VolumeFiles, descriptor: int, head: bytes, key: bytes, pieces
 
 
 def read(path: Path, keys: ChecksumKeys, target: Path) -> None:
-    """Write the database that a copy holds to a file; raises DamagedError, UnknownKeyError, OSError."""
+    """Write the database of a snapshot to a file; raises DamagedFileError, UnknownKeyError, OSError."""
     with path.open("rb") as source, target.open("wb") as copy:
         head = source.read(_HEAD.size)
         if len(head) < _HEAD.size or not head.startswith(MAGIC):
-            raise DamagedFileError(f"{path}: not a copy of a gateway's database")
+            raise DamagedFileError(f"{path}: not a snapshot of a gateway's database")
         _, size, key_id = _HEAD.unpack(head)
         seal = hashlib.blake2b(head, key=keys.find(key_id), digest_size=DIGEST_BYTES)
         _read(source, copy, size, seal)
         if source.read(DIGEST_BYTES) != seal.digest():
-            raise DamagedFileError(f"{path}: it was changed since it was written")
+            raise DamagedFileError(f"{path}: modified since it was written")
 
 
 def _read(source: BinaryIO, copy: BinaryIO, size: int, seal: hashlib.blake2b) -> None:

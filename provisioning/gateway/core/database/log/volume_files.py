@@ -1,4 +1,4 @@
-"""What the log does with files on the volume; a volume that stalls or fails is put in its place by tests."""
+"""File operations of the log on the volume; tests replace them to simulate a volume that stalls or fails."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 
 MODE = 0o666
-"""A network volume gives files to root; where it obeys modes, nobody else could read a private one again."""
+"""Mode of files: a network volume makes root their owner; if it obeys modes, a private file would be unreadable."""
 
 
 class VolumeFiles:
-    """Files on the volume; every method may raise OSError, and may take as long as the volume does."""
+    """Files on the volume; every method may raise OSError and may block as long as the volume stalls."""
 
     def open(self, path: Path) -> int:
-        """Return a descriptor to write a file that may be there already."""
+        """Open a new or existing file for writing; returns its descriptor."""
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
 
     def write(self, descriptor: int, data: bytes, offset: int) -> None:
@@ -25,11 +25,11 @@ class VolumeFiles:
             view, offset = view[written:], offset + written
 
     def sync(self, descriptor: int) -> None:
-        """Return when what was written is on the volume."""
+        """Sync a file to the volume."""
         os.fsync(descriptor)
 
     def sync_folder(self, folder: Path) -> None:
-        """Return when a folder's entries are on the volume; some file systems have no such thing and refuse."""
+        """Sync a folder's entries to the volume; ignores file systems that do not support it."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
             with suppress(OSError):
@@ -38,7 +38,7 @@ class VolumeFiles:
             os.close(descriptor)
 
     def exists(self, path: Path) -> bool:
-        """Say whether there is something; raises OSError when that cannot be known."""
+        """Return whether a path exists; raises OSError when that cannot be checked."""
         try:
             path.lstat()
         except FileNotFoundError:
@@ -46,7 +46,7 @@ class VolumeFiles:
         return True
 
     def put(self, path: Path, data: bytes) -> None:
-        """Write a small file whole, so that nobody sees a part of it."""
+        """Write a small file atomically."""
         draft = path.with_name(f"{path.name}.part")
         descriptor = self.open(draft)
         try:

@@ -1,4 +1,4 @@
-"""Appending what was committed to the log of an epoch; one thread does it."""
+"""Appending commits to the log of an epoch, from a single thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from provisioning.gateway.core.database.log.wal import Position, Wal, WalError
 
 @dataclass(frozen=True)
 class LogFiles:
-    """What a log is made from, and where it goes."""
+    """Source and destination of a log."""
 
     wal: Wal
     epoch: Epoch
@@ -24,25 +24,25 @@ class LogFiles:
 
 
 class LogWriter:
-    """Writes one generation's log after the other."""
+    """Writes the logs of an epoch's generations, one after the other."""
 
     def __init__(self, files: LogFiles) -> None:
-        """Begin with generation 1, whose copy of the database is there already."""
+        """Begin with generation 1, whose snapshot exists already."""
         self.generation = 1
         self.length = 0
-        """Of this generation's log, in bytes."""
+        """Length of this generation's log, in bytes."""
         self.shipped = Position(b"", 0, 0)
-        """How much of the WAL file is in it."""
+        """The position in the WAL file up to which it is in the log."""
         self.may_restart_at = -1
-        """At so many pages SQLite may begin the WAL file anew: all of them are in the database file."""
+        """Number of pages at which SQLite may restart the WAL file, since all are in the database file; else -1."""
         self._files = files
         self._descriptor: int | None = None
         self._head, self._chain = self._begin(records.START)
 
     def append(self, position: Position) -> None:
-        """Have the log go as far as the WAL file does; raises OSError, and then the next call writes the same again.
+        """Append the WAL file up to a position to the log; raises OSError, after which the next call repeats the write.
 
-        It is written again in the same place: what a failed write has left there is overwritten.
+        The repeated write starts at the same offset and overwrites what the failed one left.
         """
         if self.is_restarted(position) and self.may_restart_at != self.shipped.frames:
             raise WalError("another program has emptied the write-ahead log; start the gateway again")
@@ -57,7 +57,7 @@ class LogWriter:
         self.length, self._chain, self.shipped = self.length + len(data), chain, position
 
     def is_restarted(self, position: Position) -> bool:
-        """Say whether the WAL file was begun anew since it was shipped."""
+        """Return whether the WAL file was restarted since it was last shipped."""
         return bool(self.shipped.frames and position.salts != self.shipped.salts)
 
     def _write(self, data: bytes) -> None:
@@ -70,7 +70,7 @@ class LogWriter:
             volume.sync_folder(epoch.path)
 
     def begin_generation(self) -> None:
-        """Go on with the next generation: the WAL file is begun anew."""
+        """Begin the next generation's log, with a restarted WAL file."""
         self.close_file()
         self.generation += 1
         self._head, self._chain = self._begin(self._chain.digest)
@@ -80,9 +80,9 @@ class LogWriter:
         return records.head(self._files.keys, self._files.epoch.number, self.generation, previous)
 
     def close_file(self) -> None:
-        """Close the file; it is opened again when it is needed."""
+        """Close the file; the next write opens it again."""
         if self._descriptor is not None:
-            # What close says was said by fsync already.
+            # fsync has reported every error that close could report.
             with suppress(OSError):
                 os.close(self._descriptor)
             self._descriptor = None

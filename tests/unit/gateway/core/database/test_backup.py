@@ -100,7 +100,7 @@ def test_what_is_refused_leaves_the_database_alone(
         assert main(["restore", "--config", str(config), str(tmp_path / name)]) == 2
         assert words in capsys.readouterr().err
     assert main(["backup", "--config", str(config), str(tmp_path / "other")]) == 2
-    assert "there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert word(database) == "mine"
 
 

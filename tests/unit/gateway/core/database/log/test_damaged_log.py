@@ -121,5 +121,5 @@ def test_what_others_wrote_into_the_log_is_refused(root: Path) -> None:
     raw = bytearray(copy.read_bytes())
     raw[5000] ^= 1
     copy.write_bytes(raw)
-    with pytest.raises(DatabaseError, match=r"was changed since it was written.*make restore"):
+    with pytest.raises(DatabaseError, match=r"modified since it was written.*make restore"):
         open_database(settings(root))

@@ -69,7 +69,7 @@ async def test_logs_follow_on_each_other_while_the_copy_between_them_is_missing(
     there.close()
     shutil.copytree(root / "log", root / "holed" / "log")
     min((root / "holed" / "log").glob("*/epoch-*/log-*")).unlink()
-    with pytest.raises(DatabaseError, match="is gone"):
+    with pytest.raises(DatabaseError, match="is missing"):
         open_database(settings(root / "holed"))
     database.close()
 
