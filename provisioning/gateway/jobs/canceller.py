@@ -1,4 +1,4 @@
-"""Ending jobs on request, wherever they are: in our queue, on the way, in ComfyUI's queue, or running."""
+"""Cancelling jobs in any state: in the gateway's queue, being dispatched, in ComfyUI's queue, or running."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from provisioning.gateway.upstream.client import ComfyUIClient, Request
 
 
 class Canceller:
-    """Ends jobs; every method may raise Problem, and what it had begun goes on by itself: see `enforce`."""
+    """Cancels jobs; every method may raise Problem, after which `enforce` completes the cancellation."""
 
     def __init__(self, tracker: Tracker, ledger: Ledger, upstream: ComfyUIClient) -> None:
         self._tracker = tracker
@@ -23,26 +23,26 @@ class Canceller:
         self._upstream = upstream
 
     async def cancel(self, job: Job) -> None:
-        """Have a job end, whether it waits or runs; one that has ended stays as it is."""
+        """Cancel a waiting or running job; a job that has ended is unchanged."""
         await self.withdraw([job])
-        # It may have begun to run meanwhile, or have run all along.
+        # It may have been running already, or have started meanwhile.
         if self._tracker.get(job.id) is not None:
             await self.interrupt({job.id: job})
 
     async def cancel_all(self, jobs: Sequence[Job]) -> None:
-        """Have several jobs end; those that wait first, so that none of them starts meanwhile."""
+        """Cancel several jobs; waiting ones first, so that none of them starts meanwhile."""
         await self.withdraw([job for job in jobs if job.state is not JobState.RUNNING])
         await self.interrupt({job.id: job for job in jobs if not job.ended})
 
     async def withdraw(self, jobs: Sequence[Job]) -> None:
-        """Take jobs that do not run yet out of our queue and ComfyUI's; running ones go on."""
+        """Remove waiting jobs from the gateway's queue and ComfyUI's; running jobs continue."""
         held = [job for job in jobs if job.state in {JobState.ACCEPTED, JobState.DISPATCHING}]
         for job in held:
-            # Marked before anything is awaited: from here on the scheduler passes it by.
+            # Set before the first await: from here on the scheduler skips the job.
             job.cancel_requested = True
         for job in held:
             await self._ledger.cancel_requested(job)
-            # What is just being handed over is at ComfyUI, or back in our queue, in a moment.
+            # A job that is being dispatched will be at ComfyUI or back in the queue in a moment.
             await job.at_rest.wait()
             await self._tracker.settle(job)
         sent = [job for job in jobs if not job.ended]
@@ -61,7 +61,7 @@ class Canceller:
             await self._tracker.settle(job)
 
     async def interrupt(self, jobs: Mapping[str, Job]) -> None:
-        """Stop whichever of these jobs runs."""
+        """Stop the jobs among these that are running."""
         for item in (await self._tracker.queue())["queue_running"]:
             job = jobs.get(item[1])
             if job is not None:
@@ -71,12 +71,12 @@ class Canceller:
                 await self.stop(job)
 
     async def stop(self, job: Job) -> None:
-        """Tell ComfyUI to stop a job, without saying why; it goes on until its next step."""
-        # With the id, so that ComfyUI stops nothing when the job has just ended by itself.
+        """Send ComfyUI an interrupt for a job; the job stops at its next step."""
+        # With the id, so that no other job is interrupted when this one has just ended.
         await self._post("/interrupt", {"prompt_id": job.id})
 
     async def enforce(self) -> None:
-        """End what is still there though it was to end: this process or a former one was cut short over it."""
+        """Complete cancellations that were interrupted in this process or a former one."""
         for job in self._tracker.of_owner(None):
             if job.cancel_requested and not job.posting:
                 await self.cancel(job)

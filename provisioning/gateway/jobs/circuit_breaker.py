@@ -1,7 +1,8 @@
 """The circuit breaker before ComfyUI: a broken ComfyUI gets no more jobs until it has been restarted.
 
-After a CUDA fault a process cannot use its GPU again, and a node that will not be interrupted holds the one worker for
-ever. The broken process is gone once ComfyUI's history, or its queue, no longer has the job that broke it.
+After a CUDA fault a process cannot use its GPU again, and a node that ignores interrupts blocks the only worker
+forever. The broken process has been replaced once ComfyUI's history, or its queue, no longer contains the job that
+broke it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class CircuitBreaker:
-    """Closed while ComfyUI works; open, so that jobs are held back, for a reason: GPU_FAULT or UPSTREAM_STUCK."""
+    """Closed while ComfyUI works; open, so that jobs wait, with a reason: GPU_FAULT or UPSTREAM_STUCK."""
 
     def __init__(self, upstream: ComfyUIClient, clock: Clock, ask_restart: Callable[[str], None]) -> None:
         self.reason: Code | None = None
@@ -34,28 +35,28 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Return whether jobs are held back."""
+        """Return whether jobs have to wait."""
         return self.reason is not None
 
     def was_opened_by(self, job_id: str) -> bool:
-        """Return whether the breaker is closed, or was opened by this job: another job's GPU fault is not its own."""
+        """Return whether the breaker is closed or was opened by this job, so that a GPU fault is the job's own."""
         return not self.is_open or self._job_id == job_id
 
     def open(self, job_id: str, reason: Code) -> None:
-        """Hold jobs back from the ComfyUI that this job broke; the first one that did is remembered."""
+        """Open the breaker because this job broke ComfyUI; the first such job is recorded."""
         if not self.is_open:
             self.reason, self._job_id = reason, job_id
             _log.error("ComfyUI is broken and is to be restarted", extra={"code": reason.value, "job_id": job_id})
 
     def restore(self, broken: tuple[str, str] | None) -> None:
-        """Open for the last job that broke ComfyUI before this start, if one did: that ComfyUI may still run."""
+        """Open for the last job that broke ComfyUI before this start, if any: that process may still run."""
         if broken is not None:
             job_id, reason = broken
             self.reason = Code.GPU_FAULT if reason == failure_codes.GPU_FAULT else Code.UPSTREAM_STUCK
             self._job_id = job_id
 
     async def poll(self) -> None:
-        """Close when the broken process is gone, else ask for its restart; raises Problem when ComfyUI is silent."""
+        """Close when the broken process was replaced, else request its restart; raises Problem when ComfyUI is away."""
         if self.reason is None:
             return
         if await self._is_replaced():

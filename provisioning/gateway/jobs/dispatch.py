@@ -1,4 +1,4 @@
-"""Handing one job to ComfyUI, so that it is known at every moment whether ComfyUI may have it."""
+"""Dispatching a job to ComfyUI; the database records at every moment whether ComfyUI may have the job."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from provisioning.gateway.upstream.node_catalogue import CatalogueCache
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 NOT_SENT = frozenset({Code.UPSTREAM_UNAVAILABLE, Code.STORE_UNAVAILABLE, Code.STORAGE_FULL, Code.TAKEN_OVER})
-"""No connection, or nothing written down: nothing was sent."""
+"""Problems after which the job was certainly not sent: no connection, or the dispatch was not recorded."""
 
 MAY_BE_SENT = frozenset({Code.UPSTREAM_TIMEOUT, Code.UPSTREAM_ERROR})
-"""The job may run: it is followed until it is known."""
+"""Problems after which the job may be running: it is followed until its state is known."""
 
 
 class Dispatch:
-    """Rewrites, sends and writes down."""
+    """Rewrites workflows and sends jobs."""
 
     client_id = ""
-    """The name under which the gateway listens to ComfyUI."""
+    """The client id of the gateway's WebSocket to ComfyUI."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Dispatch:
         return await self._assets.of_ids(ids, None if job.admin else job.owner) if ids else {}
 
     async def send(self, job: Job, upstream: ComfyUIClient) -> None:
-        """Hand a waiting job over; raises Problem, and the job waits on, when ComfyUI or the database is away."""
+        """Send a waiting job; raises Problem, and the job keeps waiting, when ComfyUI or the database is away."""
         job.state, job.posting, job.attempts = JobState.DISPATCHING, True, job.attempts + 1
         try:
             await self._send(job, upstream)
@@ -110,7 +110,7 @@ class Dispatch:
         root = self._tracker.namespace(job).root
         files = [StoredCopy(asset.file, store_path_of(asset.file, asset.job_id)) for asset in named]
         files += workflow_files.kept(workflow, root)
-        # Noted first: from here on none of them is emptied.
+        # Recorded first: from here on copy_cleanup keeps these files.
         self._staging.named[job.id] = frozenset(kept.file for kept in files)
         if again:
             for kept in files:
@@ -121,9 +121,9 @@ class Dispatch:
             return await self._staging.stage(files) > 0
         except Problem as problem:
             if problem.code is Code.UPSTREAM_ERROR:
-                # ComfyUI does not take it: what it says of the workflow then is the answer.
+                # ComfyUI rejects the file: its response to the workflow then is the job's answer.
                 return False
-            # Nothing was sent: the job may wait.
+            # The job was not sent: it can wait.
             raise Problem(Code.UPSTREAM_UNAVAILABLE) if problem.code is Code.UPSTREAM_TIMEOUT else problem from problem
 
     async def _failed(self, job: Job, problem: Problem) -> None:
@@ -154,7 +154,7 @@ def _refusal(status: int, answer: dict[str, Any]) -> Problem:
 
 
 def _error(given: object) -> dict[str, Any]:
-    """Return an error in ComfyUI's form, as its clients know it; empty for what says nothing."""
+    """Return an error in the form of ComfyUI's clients; empty when it has no message."""
     if not isinstance(given, dict) or not isinstance(given.get("message"), str):
         return {}
     texts = {name: given[name] if isinstance(given.get(name), str) else "" for name in ("type", "message", "details")}

@@ -1,4 +1,4 @@
-"""How long a job will take, measured: by the jobs that were like it."""
+"""Estimates of job durations, from the durations of similar jobs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import orjson
 
 FIRST_GUESS_MS = 10_000.0
-"""What a job is taken to need before any has ended."""
+"""The estimate before any job has ended."""
 
 NEWEST_WEIGHT = 0.3
-"""What the newest duration counts against those before it: four jobs later it is a quarter of that."""
+"""Weight of the newest duration in the moving average; four jobs later it is a quarter of that."""
 
 MAX_KINDS = 1000
-"""Kinds of jobs that are kept in mind, the latest."""
+"""Most kinds of jobs to remember, the latest ones."""
 
 _MODEL_ENDINGS = (".safetensors", ".gguf", ".ckpt", ".pt", ".pth", ".bin", ".sft")
 _CHOICES = frozenset({"sampler_name", "scheduler"})
@@ -24,18 +24,18 @@ _RANDOM = frozenset({"seed", "noise_seed", "control_after_generate"})
 
 
 class Durations:
-    """Learns what jobs of a kind took."""
+    """Averages the durations of each kind of job."""
 
     def __init__(self) -> None:
         self._any_ms = FIRST_GUESS_MS
         self._by_kind: OrderedDict[str, float] = OrderedDict()
 
     def expected_ms(self, kind: str) -> float:
-        """Return what a job of this kind will need; what jobs needed lately when none was like it."""
+        """Return the expected duration of a kind of job; the average of all recent jobs for an unknown kind."""
         return self._by_kind.get(kind, self._any_ms)
 
     def learn(self, kind: str, took_ms: int) -> None:
-        """Take note of what a job took."""
+        """Record the duration of a job."""
         self._any_ms = _moved(self._any_ms, took_ms)
         known = self._by_kind.pop(kind, None)
         self._by_kind[kind] = float(took_ms) if known is None else _moved(known, took_ms)
@@ -48,7 +48,7 @@ def _moved(known: float, took_ms: int) -> float:
 
 
 def kind_of(workflow: Mapping[str, Any]) -> str:
-    """Return what workflows have in common that take alike: classes, models and numbers, but not words and seeds."""
+    """Return a hash of what determines a workflow's duration: classes, models and numbers, not texts and seeds."""
     nodes = sorted(orjson.dumps([node["class_type"], _weights(node["inputs"])]) for node in workflow.values())
     return hashlib.sha256(b"\n".join(nodes)).hexdigest()
 

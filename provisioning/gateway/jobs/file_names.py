@@ -1,7 +1,8 @@
-"""Strings of a workflow that name files: which of them are none of their sender's business.
+"""Detection of strings in a workflow that name files outside the owner's namespace.
 
-Where a node's input is known to name a file it is moved into its owner's realm. Custom nodes have inputs that nothing
-marks as such; so every string anywhere in a workflow is looked at, and one that could only be a way out is refused.
+Inputs that are known to name files are rewritten into the owner's namespace. Custom nodes have inputs that nothing
+marks as file names; therefore every string in a workflow is checked, and one that could only be a path outside is
+refused.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MAX_PATH = 4096
 
 
 def is_foreign(text: str) -> bool:
-    """Return whether a string leads to files outside its owner's own: absolute, upward, marked, or another's realm."""
+    """Return whether a string is a path outside the owner's files: absolute, upward, annotated, or in a namespace."""
     if NAMESPACE_PATTERN.search(text):
         return True
     if len(text) > MAX_PATH or "\n" in text:

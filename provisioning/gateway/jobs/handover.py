@@ -1,4 +1,4 @@
-"""Two pods on one volume: this gateway hands its jobs over when the next one asks, and stops when it is overtaken."""
+"""Handover between two pods on one volume: this gateway hands over on request, and stops when it is superseded."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _log = logging.getLogger(__name__)
 
 
 class Handover:
-    """Looks at the log for other gateways on the volume, and acts on what it finds."""
+    """Watches the log for other gateways on the volume and reacts to them."""
 
     def __init__(
         self, log: EpochLog | None, tracker: Tracker, scheduler: Scheduler, ledger: Ledger, upstream: ComfyUIClient,
         bound_seconds: float,
     ) -> None:  # fmt: skip
         self.is_over = False
-        """Whether another gateway has taken over, so that nothing is answered here any more."""
+        """Whether another gateway has taken over, so that this one answers no more requests."""
         self.on_taken_over: Callable[[], None] | None = None
-        """Called once another gateway has taken over the log: the process ends, and its next start stands by."""
+        """Called once another gateway has taken over the log: the process ends and restarts as a standby."""
         self._log = log
         self._tracker = tracker
         self._scheduler = scheduler
@@ -43,17 +43,17 @@ class Handover:
         self._bound_seconds = bound_seconds
 
     def check(self) -> None:
-        """Refuse everything once another gateway has taken over; raises Problem TAKEN_OVER."""
+        """Raise Problem TAKEN_OVER once another gateway has taken over."""
         if self.is_over:
             raise Problem(Code.TAKEN_OVER)
 
     def note_running_jobs(self) -> None:
-        """Take note, when this gateway is told to end, whether ComfyUI still works on its jobs."""
+        """Record at the shutdown of this gateway whether ComfyUI still runs its jobs."""
         if self._log is not None and not self.is_over:
             self._log.jobs_still_running = bool(self._at_comfyui())
 
     async def run(self, retire: Callable[[], Awaitable[None]]) -> None:
-        """Look until another gateway has taken over, then end; `retire` ends the work in the background."""
+        """Wait until another gateway takes over, then shut down; `retire` ends the background work."""
         database = self._ledger.database
         while not database.is_superseded and not self._is_asked():
             if self._tracker.in_doubt:
@@ -61,17 +61,17 @@ class Handover:
             await asyncio.sleep(LOOK_SECONDS)
         self._scheduler.draining = True
         if not database.is_superseded:
-            _log.warning("another pod asks to take over: no job is handed to ComfyUI any more")
+            _log.warning("another pod requests a handover: no more jobs are dispatched")
             await self._let_jobs_end()
         try:
             await self._end(retire)
         finally:
-            # Without a log nothing makes the next start wait: it would take over in its turn.
+            # Without a log the next start would not wait: it would take over again.
             if self._log is not None and self.on_taken_over is not None:
                 self.on_taken_over()
 
     def _is_asked(self) -> bool:
-        """Say whether another pod waits, and that this gateway's event loop goes on."""
+        """Tick the heartbeat and return whether another pod has requested a handover."""
         heartbeat = self._log.heartbeat if self._log is not None else None
         if heartbeat is not None:
             heartbeat.tick()
@@ -93,18 +93,18 @@ class Handover:
         if self._log is not None:
             self._log.refuse()
         if self._at_comfyui():
-            # The next gateway runs them, or has begun to.
+            # The next gateway runs these jobs.
             await guarded(self._stop_comfyui())
         if self._log is not None:
             await asyncio.to_thread(self._log.finish)
-        _log.error("another gateway has taken over; this one answers nothing any more")
+        _log.error("another gateway has taken over; this one answers no more requests")
 
     async def _stop_comfyui(self) -> None:
         await self._post("/queue", {"clear": True})
         await self._post("/interrupt", {})
 
     async def _settle_doubts(self) -> None:
-        """End jobs whose submission was answered with an error though they were written down."""
+        """Reject jobs whose submission was answered with an error although they were stored."""
         self._ledger.database.check()
         while self._tracker.in_doubt:
             job = self._tracker.in_doubt[-1]

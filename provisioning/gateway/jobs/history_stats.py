@@ -1,4 +1,4 @@
-"""What a new process learns from the jobs that a former one saw end."""
+"""Statistics of finished jobs that a new process starts with."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from provisioning.gateway.jobs.job import JobState
 
 
 class HistoryStats:
-    """Looks at jobs that ended; every method may raise Problem(STORE_UNAVAILABLE)."""
+    """Queries finished jobs; every method may raise Problem(STORE_UNAVAILABLE)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def durations(self, limit: int) -> list[tuple[str, int]]:
-        """Return of the jobs that completed last, the newest first, their kind and what they took in milliseconds."""
+        """Return kind and duration in milliseconds of the last completed jobs, newest first."""
         done = select(JobRow.workflow, JobRow.gpu_ms).where(JobRow.state == JobState.COMPLETED)
         newest = done.order_by(JobRow.sequence.desc()).limit(limit)
         rows = await self._database.read(lambda connection: list(connection.execute(newest)))
         return [(kind_of(orjson.loads(row.workflow)), row.gpu_ms) for row in rows if row.workflow]
 
     async def last_broken(self) -> tuple[str, str] | None:
-        """Return id and reason of the newest job that left ComfyUI broken, or may have; None when there is none."""
+        """Return id and failure code of the newest job that may have broken ComfyUI; None when there is none."""
         broken = select(JobRow.id, JobRow.error).where(
             JobRow.error.in_((failure_codes.GPU_FAULT, failure_codes.JOB_TIMEOUT))
         )

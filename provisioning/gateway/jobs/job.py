@@ -1,4 +1,4 @@
-"""A job: one workflow run for one key, from submission to a final state."""
+"""A job: one run of a workflow, from submission to a final state."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from provisioning.gateway.usage.quotas import Quota
 
 
 class JobState(StrEnum):
-    """Where a job is; the last four are final."""
+    """The state of a job; the last four are final."""
 
     ACCEPTED = "accepted"
-    """Written down; waits in the gateway's own queue."""
+    """Stored; waits in the gateway's queue."""
     DISPATCHING = "dispatching"
-    """Written down, perhaps at ComfyUI: it is looked for there before anything is concluded."""
+    """Perhaps at ComfyUI: the gateway queries ComfyUI before it draws conclusions."""
     QUEUED = "queued"
     """At ComfyUI; the row still says DISPATCHING, which is looked for there as well."""
     RUNNING = "running"
@@ -33,11 +33,11 @@ class JobState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     REJECTED = "rejected"
-    """ComfyUI refused the workflow; it never ran."""
+    """ComfyUI refused the workflow; the job never ran."""
 
 
 STAGED = frozenset({JobState.DISPATCHING, JobState.QUEUED})
-"""At ComfyUI, perhaps, and not running yet."""
+"""Perhaps at ComfyUI, and not running yet."""
 
 AT_COMFYUI = STAGED | {JobState.RUNNING}
 
@@ -52,67 +52,67 @@ def _set() -> asyncio.Event:
 
 @dataclass
 class Job:
-    """A job that is not final yet, as the gateway holds it in memory."""
+    """An unfinished job in memory."""
 
     id: str
-    """Also ComfyUI's prompt id: a lower-case UUID, the caller's own where it gives one."""
+    """Also ComfyUI's prompt id: a lower-case UUID, chosen by the caller or generated."""
     key_id: str
     owner: str
     admin: bool
-    """Whether the owner's names go to ComfyUI as they are."""
+    """Whether the owner is an admin, whose file names are not rewritten."""
     client_id: str
-    """The client's own label for the WebSocket that is to hear of it; empty means all of the owner's."""
+    """The client's label of the WebSocket that receives the job's messages; empty means all of the owner's."""
     workflow: bytes
-    """The graph as the client sent it, JSON."""
+    """The graph as sent by the client, JSON."""
     submitted_at: int
-    """Milliseconds since the epoch, as all times here."""
+    """Milliseconds since the epoch, like all times here."""
     state: JobState = JobState.ACCEPTED
     label: bytes | None = None
-    """What the caller calls it, JSON."""
+    """The caller's label, JSON."""
     priority: int = 0
-    """Its class: the higher goes first."""
+    """Priority class; higher classes run first."""
     attempts: int = 0
-    """How often it was handed to ComfyUI."""
+    """How often the job was sent to ComfyUI."""
     started_at: int | None = None
     cancel_requested: bool = False
     idempotency_key: str | None = None
     webhook_url: str | None = None
-    """Where its end is told, beside its owner's endpoints."""
+    """URL that is notified of the job's end, in addition to the owner's endpoints."""
     request_hash: bytes | None = None
-    """Of the whole request that brought the key; another request under the same key is refused."""
+    """Hash of the request with the idempotency key; a different request with the same key is refused."""
     progress: JobProgress = field(default_factory=JobProgress)
     timeout_ms: int = 0
-    """How long ComfyUI may work on it; 0 means as long as it likes."""
+    """Time limit of the run; 0 means none."""
     batch_id: str | None = None
-    """The batch it came with."""
+    """The batch that the job belongs to."""
     interrupted_at: int | None = None
-    """When ComfyUI was told to stop it because its time was over."""
+    """When the job was interrupted because it exceeded its time limit."""
     at_rest: asyncio.Event = field(default_factory=_set)
-    """Clear while it is being written down or sent."""
+    """Cleared while the job is being stored or sent."""
     awaited: bool = False
-    """Somebody waits for ComfyUI's verdict on it and would rather hear that ComfyUI is away than wait on."""
+    """Whether the submitter waits for ComfyUI's verdict, so that an unavailable ComfyUI rejects the job."""
     decided: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when ComfyUI has taken or refused it, or it has ended."""
+    """Set when ComfyUI has accepted or refused the job, or the job has ended."""
     answer: dict[str, Any] = field(default_factory=dict)
-    """What ComfyUI said when it took the job, in the owner's names."""
+    """ComfyUI's response to the job, with the owner's names."""
     refusal: Problem | None = None
     failure: dict[str, Any] | None = None
-    """The data of an `execution_error`, for a job that failed without ComfyUI having told so."""
+    """The data of an `execution_error`, for a failure that ComfyUI did not report."""
     queue_limits: QueueLimits = UNBOUNDED
-    """How many unfinished jobs its key and its owner may have, when it is accepted."""
+    """Limits on unfinished jobs of the key and the owner, checked on acceptance."""
     quotas: tuple[Quota, ...] = ()
-    """The quotas that it has to fit into when it is accepted."""
+    """Quotas that are checked on acceptance."""
     error: str | None = None
     keeping: bool = False
-    """Whether it has ended and its files are on their way into the store: ComfyUI works on it no more."""
+    """Whether ComfyUI has finished the job and its files are being stored."""
     shown: dict[StoredFile, OutputFile] = field(default_factory=dict)
-    """Files that its nodes have named while it runs."""
+    """Files that the nodes reported while the job runs."""
     took_ms: int = 0
-    """GPU time, once it has ended."""
+    """GPU time, once the job has ended."""
 
     @property
     def posting(self) -> bool:
-        """Return whether it is being written down or sent: absence at ComfyUI then means nothing yet."""
+        """Return whether the job is being stored or sent: that ComfyUI does not have it then means nothing."""
         return not self.at_rest.is_set()
 
     @posting.setter
@@ -126,12 +126,12 @@ class Job:
 
     @cached_property
     def kind(self) -> str:
-        """Return what it has in common with jobs that take about as long."""
+        """Return the kind of the job, for the estimate of its duration."""
         return kind_of(self.graph)
 
     @property
     def graph(self) -> Any:  # noqa: ANN401 - a client's JSON
-        """Return the graph as the client sent it."""
+        """Return the graph as sent by the client."""
         return orjson.loads(self.workflow)
 
 
@@ -153,16 +153,16 @@ class JobOutcome:
     started_at: int | None
     finished_at: int
     gpu_ms: int
-    """By ComfyUI's own clock, from its start to its end: what is billed."""
+    """GPU time by ComfyUI's clock, from start to end: the billed time."""
     history: dict[str, Any] | None = None
-    """ComfyUI's record of it, cleaned, in the client's names."""
+    """ComfyUI's history entry, sanitised, with the client's names."""
     error: str | None = None
-    """A short machine-readable reason, for a job that did not complete."""
+    """The failure code of a job that did not complete."""
     files: tuple[OutputFile, ...] = ()
     hidden: bool = False
-    """Whether the history leaves it out, as ComfyUI's does what it refused: whoever submitted it was answered so."""
+    """Whether the history omits the job, like ComfyUI's omits refused ones; the submitter got the error."""
 
 
 def usd_micros(gpu_ms: int, usd_per_hour: float) -> int:
-    """Price GPU time, in millionths of a dollar, rounded to the nearest: usage is kept in integers alone."""
+    """Return the price of GPU time in millionths of a dollar, rounded: usage is stored in integers."""
     return round(gpu_ms * usd_per_hour * 1_000_000 / HOUR_MS)

@@ -1,4 +1,4 @@
-"""The documents of jobs, gathered from the database, the queue and the files that jobs made."""
+"""API documents of jobs, assembled from the database, the queue and the jobs' files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from provisioning.gateway.jobs.tracker import Tracker
 
 @dataclass(frozen=True)
 class JobDocuments:
-    """Makes documents of jobs; every method may raise Problem."""
+    """Builds documents of jobs; every method may raise Problem."""
 
     lookup: JobLookup
     tracker: Tracker
@@ -33,7 +33,7 @@ class JobDocuments:
     async def show(self, actor: Actor, job_id: str, base: str) -> Job:
         """Return the document of a job that the caller may see, with addresses below `base`."""
         row, files = await self.lookup.find_with_files(actor, job_id)
-        # Estimates go through the whole queue; a job that has ended needs none.
+        # Estimates iterate over the whole queue; a finished job needs none.
         estimates = {} if row.finished_at else self.scheduler.estimates()
         return await self._document(row, files, estimates, base)
 
@@ -44,12 +44,12 @@ class JobDocuments:
         return [await self._document(row, files.get(row.id, ()), estimates, base) for row in rows]
 
     async def of_ended(self, row: JobRecord, base: str) -> Job:
-        """Return the document of a job that has ended; outputs whose sizes are not known soon are without."""
+        """Return the document of a finished job; sizes of outputs that are not available soon are omitted."""
         files = await self.outputs_soon(row.id)
         return Job.of(row, JobView(base, self.clock.now_ms(), self.retention_ms, assets=tuple(files)))
 
     async def outputs_soon(self, job_id: str) -> Sequence[Asset]:
-        """Return what a job made; outputs whose sizes are not known soon are without."""
+        """Return the outputs of a job; sizes that are not available soon are omitted."""
         return [await self.sizes.measured_soon(asset) for asset in await self.assets.of_job(job_id)]
 
     async def _document(

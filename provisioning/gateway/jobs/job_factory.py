@@ -1,4 +1,4 @@
-"""Making jobs of the workflows that callers submit."""
+"""Creation of jobs from submitted workflows."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from provisioning.gateway.jobs.queue_limits import QueueLimits
 from provisioning.gateway.usage.quotas import Quota
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-"""The form of a client's label for its WebSocket."""
+"""The format of a client's label for its WebSocket."""
 
 
 class JobFactory:
-    """Makes jobs that are not written down yet."""
+    """Creates jobs that are not stored yet."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class JobFactory:
         self._quotas_of = quotas_of
 
     def create(self, actor: Actor, workflow: object, client_id: object = None) -> Job:
-        """Return a job for a workflow of the caller's; raises Problem when it is refused."""
+        """Return a job for a caller's workflow; raises Problem when it is refused."""
         for check in self._checks:
             check()
         job = Job(

@@ -1,4 +1,4 @@
-"""What the tracker needs of the files of jobs."""
+"""The operations on job files that the tracker needs."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ async def _unkept(_job: Job, outcome: JobOutcome) -> JobOutcome:
 
 @dataclass(frozen=True)
 class JobFiles:
-    """By default the files of a job stay in ComfyUI's folders, and ComfyUI is given none."""
+    """File operations; the defaults leave the files in ComfyUI's folders and stage none."""
 
     keep: Callable[[Job, JobOutcome], Awaitable[JobOutcome]] = _unkept
-    """Keeps a job's files before its end is written down; may raise Problem to be called again."""
+    """Stores a job's files before its end is recorded; may raise Problem to be called again."""
     put_at: Callable[[StoredFile], int] = _never
-    """Returns when the gateway itself last gave ComfyUI a file, in milliseconds since the epoch."""
+    """Returns when the gateway last copied a file to ComfyUI, in milliseconds since the epoch."""
     folders: FolderLocks = field(default_factory=FolderLocks)
-    """Locks folders against the deletion of files while an end is written down."""
+    """Locks folders against deletion while a job's end is recorded."""
 
 
 def asset_of(job: Job, output: OutputFile, now: int) -> Asset:
-    """Return the asset that a job's output becomes."""
+    """Return the asset for a job's output."""
     file = output.file
     return Asset(
         str(uuid.uuid4()), job.owner, job.id, output.node_id, file.type, file.subfolder, file.filename, file.filename,

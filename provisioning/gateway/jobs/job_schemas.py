@@ -1,4 +1,4 @@
-"""Jobs as requests and answers of the Comfy API v2 have them."""
+"""Request and response schemas of jobs in the Comfy API v2."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from provisioning.gateway.jobs.scheduler import Estimate
 from provisioning.gateway.jobs.status import JobStatus, status_of
 
 MAX_METADATA_BYTES = 1024
-"""The contract's own bound, for a label of any form."""
+"""The bound of the Comfy API v2, for a label of any form."""
 
 OutputType = Literal["image", "video", "audio", "text", "file", "latent"]
 _TYPES: dict[str, OutputType] = {"image": "image", "video": "video", "audio": "audio", "text": "text"}
@@ -31,7 +31,7 @@ def _label(given: object) -> object:
     """Check the form of a label; raises ValueError."""
     texts = [given] if isinstance(given, str) else list(given.values()) if isinstance(given, dict) else None
     if texts is None or not all(isinstance(text, str) for text in texts):
-        raise ValueError("a text, or texts by name")
+        raise ValueError("must be a text, or an object of texts")
     if len(given.encode() if isinstance(given, str) else orjson.dumps(given)) > MAX_METADATA_BYTES:
         raise ValueError(f"at most {MAX_METADATA_BYTES} bytes")
     return given
@@ -45,7 +45,7 @@ class SubmitJob(JobOptions):
 
     model_config = ConfigDict(json_schema_extra={"required": ["workflow"]})
 
-    # A workflow that is missing is refused as every other that is none, see jobs.workflow_rewrite.
+    # A missing workflow is refused like every other malformed one, by jobs.workflow_rewrite.
     workflow: Workflow = Field(default_factory=lambda: None)
     """The workflow in API form: 'Export (API)' in ComfyUI's menu."""
     metadata: Label | None = None
@@ -67,36 +67,36 @@ class SubmitJob(JobOptions):
 
 @dataclass(frozen=True)
 class JobView:
-    """What a job's document needs beside the job's row."""
+    """The data for a job's document beside its row."""
 
     base: str
-    """Scheme and host that the caller used."""
+    """Scheme and host of the request."""
     now: int
     retention_ms: int
     live: jobs.Job | None = None
-    """The job while it runs."""
+    """The job, while it runs."""
     estimate: Estimate | None = None
-    """Of a job that has not ended."""
+    """The estimate for an unfinished job."""
     assets: tuple[Asset, ...] = ()
 
 
 class Progress(AnswerBody):
-    """How far a running job is."""
+    """The progress of a running job."""
 
     value: float = Field(ge=0, le=1)
-    """Of the whole workflow."""
+    """Fraction of the whole workflow, 0 to 1."""
     nodes_done: int
     nodes_total: int
     current_node: str | None
     current_node_class: str | None
     step: int | None
-    """Of the current node."""
+    """Step of the current node."""
     steps: int | None
     message: str | None
 
     @classmethod
     def of(cls, job: jobs.Job) -> Progress:
-        """Return how far a job is, by nodes and by the steps of the one that runs."""
+        """Return a job's progress, from the finished nodes and the steps of the current one."""
         graph, progress = job.graph, job.progress
         part = min(1.0, progress.step / progress.steps) if progress.step and progress.steps else 0.0
         running = 0.0 if progress.node in progress.done else part
@@ -114,7 +114,7 @@ class Progress(AnswerBody):
 
 
 class Output(AnswerBody):
-    """A file that a job made; it is an asset."""
+    """An output file of a job, which is also an asset."""
 
     node_id: str | None
     name: str
@@ -126,7 +126,7 @@ class Output(AnswerBody):
     """`blake3:` and 64 hexadecimal digits, of uploads; null for outputs."""
     job_id: str | None
     url: str
-    """Where the bytes are; it needs the key."""
+    """URL of the content; requires the API key."""
     url_expires_at: IsoTime
 
     @classmethod
@@ -157,9 +157,9 @@ class JobError(AnswerBody):
     node_id: str | None
     class_type: str | None
     traceback: None = None
-    """Always null: it names files of the machine."""
+    """Always null: a traceback would reveal paths of the machine."""
     node_errors: dict[str, Any] = Field(default={}, exclude_if=lambda errors: not errors)
-    """Faults of a workflow that was refused when its turn came, by node id."""
+    """Faults of a workflow that ComfyUI refused on dispatch, by node id."""
 
     @classmethod
     def of(cls, row: JobRecord) -> JobError | None:
@@ -180,7 +180,7 @@ class JobError(AnswerBody):
 
 
 def _optional_text(given: object) -> str | None:
-    """Return what ComfyUI names, which may be anything, as a text."""
+    """Return any JSON value of ComfyUI as text; None when empty."""
     return str(given) if given else None
 
 
@@ -189,7 +189,7 @@ def _text(code: str) -> str:
 
 
 class JobUrls(AnswerBody):
-    """Where to go on; relative to this server."""
+    """Related URLs, relative to this server."""
 
     self: str
     events: str
@@ -197,12 +197,12 @@ class JobUrls(AnswerBody):
 
 
 class JobMetrics(AnswerBody):
-    """How long a job took, in milliseconds."""
+    """Durations of a job, in milliseconds."""
 
     queue_ms: int | None
     """From its submission to its start."""
     execution_ms: int | None
-    """GPU time: what is counted and billed."""
+    """GPU time, which is counted and billed."""
 
 
 class Job(AnswerBody):
@@ -218,18 +218,18 @@ class Job(AnswerBody):
     queue_position: int | None
     """1 is next; null once it no longer waits."""
     queue_wait_seconds: int | None
-    """Expected, from what jobs took lately; null when unknown."""
+    """Estimated from recent jobs; null when unknown."""
     estimated_completion_at: IsoTime | None
-    """By what jobs like it took; null once it ended."""
+    """Estimated from similar jobs; null once it has ended."""
     progress: Progress | None
     outputs: list[Output]
     priority: int
-    """Its class in the queue: what was asked for, as far as it counts."""
+    """The effective priority class: the requested one, clamped."""
     error: JobError | None
     metrics: JobMetrics
     urls: JobUrls
     metadata: str | dict[str, str] | None = Field(default=None, exclude_if=lambda label: label is None)
-    """The caller's own label; left out where there is none."""
+    """The caller's own label; omitted when there is none."""
 
     @classmethod
     def of(cls, row: JobRecord, view: JobView) -> Job:
@@ -264,13 +264,13 @@ class JobPage(AnswerBody):
 
     jobs: list[Job]
     next_cursor: str | None
-    """Give it as `cursor` for the page after this; null on the last."""
+    """Pass it as `cursor` to get the next page; null on the last page."""
     truncated: bool
-    """True where few jobs fit the filter and the search goes on with the next page."""
+    """True when few jobs matched the filter and the search continues on the next page."""
 
 
 class JobWorkflow(AnswerBody):
-    """The workflow of a job, as it was sent."""
+    """The workflow of a job as submitted."""
 
     workflow: dict[str, Any]
     format: Literal["api"]

@@ -1,4 +1,4 @@
-"""Jobs as work that is counted."""
+"""Quotas and usage of jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from provisioning.gateway.usage.units import Amounts
 
 @dataclass(frozen=True)
 class JobQuotas:
-    """What is set aside for a job, and what it is found to have taken."""
+    """Reserves quota for new jobs and records their usage at the end."""
 
     usd_per_hour: float
     reserved_gpu_ms: int = 60_000
@@ -24,11 +24,11 @@ class JobQuotas:
 
     @classmethod
     def of(cls, options: Options, usd_per_hour: float) -> JobQuotas:
-        """Return them as the options say; `usd_per_hour`: the pod's price."""
+        """Return the instance for these options; `usd_per_hour`: the pod's price."""
         return cls(usd_per_hour, round(options.reserved_gpu_seconds * 1000), options.reserved_images)
 
     def reserve(self, connection: Connection, job: Job) -> None:
-        """Set aside what a new job may take; raises Problem QUOTA_EXCEEDED or QUOTA_EXHAUSTED."""
+        """Reserve quota for a new job; raises Problem QUOTA_EXCEEDED or QUOTA_EXHAUSTED."""
         cost = usd_micros(self.reserved_gpu_ms, self.usd_per_hour)
         wanted = Amounts(jobs=1, gpu_ms=self.reserved_gpu_ms, images=self.reserved_images, usd_micros=cost)
         ledger.reserve(
@@ -36,11 +36,11 @@ class JobQuotas:
         )
 
     def release(self, connection: Connection, job: Job) -> None:
-        """Give back what was set aside for a job that will not run."""
+        """Release the reservation of a job that will not run."""
         ledger.release(connection, job.id)
 
     def settle(self, connection: Connection, job: Job, outcome: JobOutcome) -> None:
-        """Count what a job took that has just ended; one that never ran took nothing."""
+        """Record the usage of a finished job; a job that never ran used nothing."""
         if outcome.state is JobState.REJECTED or outcome.started_at is None:
             self.release(connection, job)
             return

@@ -1,7 +1,7 @@
-"""What was asked and what it took: jobs, their outputs and requests, in rows that survive a kill at any moment.
+"""The ledger: jobs, their outputs and requests, in rows that survive a kill at any moment.
 
-A job's row is committed before ComfyUI hears of it, and its end before anybody is told. Request rows are committed
-together once in FLUSH_SECONDS: a kill may lose those of the last FLUSH_SECONDS, and no job ever.
+A job's row is committed before the job is sent to ComfyUI, and its end before anyone is notified. Request rows are
+committed together every FLUSH_SECONDS: a kill may lose those of the last FLUSH_SECONDS, but never a job.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ FLUSH_SECONDS = 1.0
 SYSTEM_CLOCK = SystemClock()
 
 MAX_WAITING = 10_000
-"""Request rows in memory; what cannot be written is in the log all the same."""
+"""Most request rows in memory; requests that cannot be stored are still in the log."""
 
-# Statements are built once: to build one costs more than to execute it. What they set is what they are executed with.
+# Built once: building a statement costs more than executing it. The values are parameters of the execution.
 _CHANGE = update(JobRow).where(JobRow.id == bindparam("job"))
 _CHANGE_UNFINISHED = _CHANGE.where(JobRow.finished_at.is_(None))
 _NEW_REQUEST = insert(RequestRow)
 
 
 class RequestRecord(NamedTuple):
-    """One authenticated request; a tuple, since there is one for every request."""
+    """One authenticated request; a tuple for speed, since every request creates one."""
 
     id: str
     key_id: str
@@ -89,19 +89,19 @@ class Ledger(JobQueries):
         self._flush: asyncio.Task[None] | None = None
 
     def expiry(self, requests: HelperRequests, store: FileStore | None, batch: int) -> Expiry:
-        """Return what ends files, in the store and through the pod's helper that is asked by `requests`."""
+        """Return the deletion of expired files, in the store and, by `requests`, through the pod's helper."""
         return Expiry(self._database, requests, store, batch)
 
     async def accept(self, job: Job) -> bool:
-        """Write down a new job and set aside what it may take; False when its idempotency key is taken.
+        """Store a new job and reserve its quota; returns False when its idempotency key is taken.
 
-        Raises Problem QUOTA_EXCEEDED or QUOTA_EXHAUSTED when a quota has no room for it.
+        Raises Problem QUOTA_EXCEEDED or QUOTA_EXHAUSTED when a quota is exhausted.
         """
         return await self._database.run(lambda connection: self.accept_within(connection, job))
 
     def accept_within(self, connection: Connection, job: Job) -> bool:
-        """Do the same within somebody's transaction."""
-        # First of all, since most of those that are turned away are turned away here.
+        """Do the same within the caller's transaction."""
+        # Quotas first: they refuse most of the refused jobs.
         self._quotas.reserve(connection, job)
         if job_repository.accept(connection, job):
             return True
@@ -114,22 +114,22 @@ class Ledger(JobQueries):
         await self._change(_CHANGE_UNFINISHED, job, **values)
 
     async def requeued(self, job: Job) -> None:
-        """Write down that ComfyUI does not have the job after all."""
+        """Record that ComfyUI does not have the job."""
         await self._change(_CHANGE_UNFINISHED, job, state=JobState.ACCEPTED, attempts=job.attempts, started_at=None)
 
     async def started(self, job: Job) -> None:
-        """Write down that ComfyUI works on the job."""
+        """Record that the job has started."""
         await self._change(_CHANGE_UNFINISHED, job, state=JobState.RUNNING, started_at=job.started_at)
 
     async def cancel_requested(self, job: Job) -> None:
-        """Write down that the owner wants the job gone."""
+        """Record that the job is to be cancelled."""
         await self._change(_CHANGE, job, cancel_requested=True)
 
     async def _change(self, change: Update, job: Job, **values: object) -> None:
         await self._database.run(lambda connection: connection.execute(change, {"job": job.id, **values}).close())
 
     async def finished(self, job: Job, outcome: JobOutcome) -> bool:
-        """Write down how the job ended; False when that was known already, so that nothing counts twice."""
+        """Record the end of a job; returns False when it was recorded before, so that nothing counts twice."""
         return await self._database.run(lambda connection: self._finish(connection, job, outcome))
 
     def _finish(self, connection: Connection, job: Job, outcome: JobOutcome) -> bool:
@@ -153,22 +153,22 @@ class Ledger(JobQueries):
         return changed
 
     def _enqueue_end(self, connection: Connection, job: Job, outcome: JobOutcome) -> None:
-        # By our own clock, on which deliveries are timed; the end is by ComfyUI's.
+        # By the gateway's clock, which times deliveries; `finished_at` is by ComfyUI's.
         now = self._clock.now_ms()
         outbox.enqueue_end(connection, job.owner, OF_STATE[outcome.state], job.id, now)
         if job.batch_id is not None and job_repository.is_over(connection, job.batch_id):
             outbox.enqueue_end(connection, job.owner, EventType.BATCH_FINISHED, job.batch_id, now)
 
     async def release_key(self, job: Job) -> None:
-        """Forget the idempotency key of a job that never ran, so that it can be tried again."""
+        """Clear the idempotency key of a job that never ran, so that the request can be repeated."""
         await self._change(_CHANGE, job, idempotency_key=None)
 
     async def forget_refused(self, job: Job) -> None:
-        """Forget a job that ComfyUI refused, so that its id can be given to another one."""
+        """Delete a job that ComfyUI refused, so that its id can be used again."""
         await self._execute(delete(JobRow).where(JobRow.id == job.id, JobRow.state == JobState.REJECTED))
 
     async def hide(self, owner: str | None, job_ids: Collection[str] | None) -> None:
-        """Take finished jobs out of the history, all of them when `job_ids` is None; their usage stays."""
+        """Remove finished jobs from the history, all of them when `job_ids` is None; their usage stays."""
         finished = (
             update(JobRow).where(JobRow.finished_at.is_not(None), of_owner(owner)).values(hidden=True, history=None)
         )
@@ -181,7 +181,7 @@ class Ledger(JobQueries):
         await self._database.run(work)
 
     async def prune(self, before: int) -> None:
-        """Forget requests and the contents of jobs that ended before a time; what they took stays."""
+        """Delete the requests and the contents of jobs from before a time; the jobs' usage stays."""
         ended = select(JobRow.id).where(JobRow.finished_at < before)
         full = (JobRow.finished_at < before, func.length(JobRow.workflow) > 0)
         await self._execute(delete(RequestRow).where(RequestRow.received_at < before))
@@ -189,7 +189,7 @@ class Ledger(JobQueries):
         await self._execute(update(JobRow).where(*full).values(workflow=b"", history=None))
 
     async def remember(self, name: str, value: str) -> str:
-        """Return what is kept under `name`, keeping `value` when there is nothing yet."""
+        """Return the value stored under `name`, after storing `value` when there is none."""
 
         def work(connection: Connection) -> str:
             known = sql_helpers.get_meta(connection, name)
@@ -200,13 +200,13 @@ class Ledger(JobQueries):
         return await self._database.run(work)
 
     def record(self, row: RequestRecord) -> None:
-        """Have a request written down within FLUSH_SECONDS, together with those that come meanwhile."""
+        """Queue a request's row, to be committed with others within FLUSH_SECONDS."""
         self._requests.append(row)
         if self._flush is None or self._flush.done():
             self._flush = asyncio.get_running_loop().create_task(self._flush_later())
 
     async def flush(self) -> None:
-        """Commit every recorded request."""
+        """Commit every queued request row."""
         with contextlib.suppress(Problem):
             await self._write_requests()
 
@@ -222,7 +222,7 @@ class Ledger(JobQueries):
             await self._database.run(lambda connection: connection.execute(_NEW_REQUEST, values).close())
 
     async def writable(self) -> bool:
-        """Return whether a row can be written now."""
+        """Return whether the database is writable."""
         try:
             await self._database.run(lambda connection: sql_helpers.set_meta(connection, "probe", "ok"))
         except Problem:

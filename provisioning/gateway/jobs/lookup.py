@@ -18,12 +18,12 @@ class JobLookup:
         self._ledger = ledger
 
     async def find(self, actor: Actor, job_id: str) -> JobRecord:
-        """Return a job as it is now."""
+        """Return the current state of a job."""
         row, _ = await self.find_with_files(actor, job_id)
         return row
 
     async def find_with_files(self, actor: Actor, job_id: str) -> tuple[JobRecord, list[Asset]]:
-        """Return a job as it is now and what it made."""
+        """Return the current state of a job and its outputs."""
         owner = actor.visible_owner
         live = self._tracker.get(job_id)
         if live is not None and owner in {None, live.owner} and not live.posting:

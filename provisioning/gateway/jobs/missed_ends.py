@@ -10,11 +10,11 @@ from provisioning.gateway.jobs import failure_codes
 from provisioning.gateway.jobs.job import Job, JobOutcome, JobState
 
 MAX_FAULTS = 5
-"""Faults of nodes that an error's text names; its `node_errors` have all of them."""
+"""Most node errors in the message; `node_errors` contains all of them."""
 
 
 def error_of(job: Job, outcome: JobOutcome) -> dict[str, Any] | None:
-    """Return the data of the `execution_error` for a job whose failure ComfyUI did not tell; None for every other."""
+    """Return the data of the `execution_error` for a failure that ComfyUI did not report; None for other jobs."""
     if outcome.history is not None or outcome.state not in {JobState.FAILED, JobState.REJECTED}:
         return None
     problem = job.refusal if outcome.state is JobState.REJECTED else None

@@ -1,4 +1,4 @@
-"""What other parts of the gateway learn about a job's life."""
+"""The interface of components that react to changes of jobs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from provisioning.gateway.jobs.job import Job
 
 
 class JobObserver(Protocol):
-    """Is notified by the tracker, which may hold several in any order; a class that inherits need not override both."""
+    """Receives the tracker's notifications, in any order among observers; both methods are optional."""
 
     def job_changed(self, job: Job) -> None:
-        """React to a job that has entered the queue, started, ended, come back to the queue or is to be stopped."""
+        """React to a job that was queued, started, ended, requeued or is being cancelled."""
         del job
 
     def job_ended(self, job: Job) -> None:
-        """React to an end that is written down and that was not the answer to the job's own submission."""
+        """React to a recorded end that was not the answer to the job's submission."""
         del job

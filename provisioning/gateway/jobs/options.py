@@ -1,4 +1,4 @@
-"""What a caller may say of a job beside its workflow, in single submissions and in batches."""
+"""Options of a job beside its workflow, for single submissions and batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.jobs.job import Job
 
 MAX_REQUESTED_PRIORITY = 1_000_000
-"""The bound of the Comfy API v2; how much of it counts is MAX_PRIORITY."""
+"""The bound of the Comfy API v2; values are clamped to MAX_PRIORITY."""
 
 MAX_PRIORITY = 10
 
@@ -25,23 +25,23 @@ class JobOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     priority: StrictInt | None = Field(default=None, ge=-MAX_REQUESTED_PRIORITY, le=MAX_REQUESTED_PRIORITY)
-    """The lower, the later; counts from -10 to 0, for an admin to 10."""
+    """Lower values run later; clamped to -10..0, for an admin to -10..10."""
     timeout_seconds: Annotated[float, Field(strict=True, ge=1)] | None = None
-    """How long ComfyUI may work on a job; a setting of the gateway when left out."""
+    """Time limit of the run; the gateway's default when omitted."""
     webhook_url: StrictStr | None = None
-    """Where the end is told; signed with the secret of the webhook `jobs`."""
+    """URL that is notified of the end; signed with the secret of the webhook `jobs`."""
 
     def apply(self, job: Job, actor: Actor, max_timeout_seconds: float) -> None:
-        """Set a job's class and time limit; raises Problem INVALID_FIELD for a limit above the highest."""
+        """Set a job's priority and time limit; raises Problem INVALID_FIELD for a limit above the maximum."""
         job.priority = effective_priority(self.priority or 0, actor)
         if self.timeout_seconds is None:
             return
         if self.timeout_seconds > max_timeout_seconds:
             message = f"timeout_seconds: from 1 to {max_timeout_seconds:g}."
-            raise Problem(Code.INVALID_FIELD, message, members=fault("/timeout_seconds", "above the highest"))
+            raise Problem(Code.INVALID_FIELD, message, members=fault("/timeout_seconds", "above the maximum"))
         job.timeout_ms = round(self.timeout_seconds * 1000)
 
 
 def effective_priority(requested: int, actor: Actor) -> int:
-    """Return a job's class: everybody may lower it, and only an admin may raise it."""
+    """Return a job's priority class: every caller may lower it, only an admin may raise it."""
     return max(-MAX_PRIORITY, min(requested, MAX_PRIORITY if actor.is_admin else 0))

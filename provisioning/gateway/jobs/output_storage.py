@@ -18,15 +18,15 @@ from provisioning.gateway.upstream.client import ComfyUIClient, Request
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 KEPT_TYPES = frozenset({"output", "temp"})
-"""Folders that jobs make files in; what a job names in another is its owner's upload, or nobody's."""
+"""Folders that jobs write to; a file that a job names in another folder is not its output."""
 
 ATTEMPTS = 3
-"""How often one file is tried before the next look at the job."""
+"""Attempts for one file before the next poll of the job."""
 PAUSE_SECONDS = 0.1
 PATIENCE_SECONDS = 600.0
-"""How long a job waits for a volume that gives errors, or for a ComfyUI that does not hand over its file."""
+"""How long a job waits for a volume that reports errors, or for a ComfyUI that does not send a file."""
 AT_ONCE = 4
-"""Files that are fetched at the same time."""
+"""Files that are fetched concurrently."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,14 +40,14 @@ class OutputStorage:
         self._upstream = upstream
         self._clock = clock
         self._since: dict[str, float] = {}
-        """When the first file of a job could not be kept, by the job's id."""
+        """When storing a file of a job first failed, by job id."""
         self._kept: dict[str, dict[StoredFile, int]] = {}
-        """Sizes of the files of jobs that wait for others to be kept."""
+        """Sizes of stored files of jobs with files that are not stored yet."""
 
     async def keep(self, job: Job, outcome: JobOutcome) -> JobOutcome:
-        """Return how a job ended with those files alone that the store has, each with its size.
+        """Store a job's files and return the outcome with the stored files and their sizes.
 
-        A job whose files cannot be kept has failed, and says why. Raises Problem when it is to be tried again.
+        A job whose files cannot be stored fails with the reason. Raises Problem when the call is to be repeated.
         """
         job.keeping = True
         try:
@@ -81,7 +81,7 @@ class OutputStorage:
         return tuple(replace(output, size=sizes[output.file]) for output in files if output.file in sizes)
 
     async def _keep(self, file: StoredFile, place: StorePath) -> int | None:
-        """Return the length of the stored file; None for one that ComfyUI does not have, whatever its node says."""
+        """Return the length of the stored file; None for a file that ComfyUI does not have, though a node named it."""
         for attempt in range(ATTEMPTS):
             try:
                 return await self._fetch(file, place)
@@ -96,12 +96,12 @@ class OutputStorage:
         await self._staging.restore(file)
         async with self._upstream.stream(Request("GET", "/view", params)) as reply:
             if reply.status in {400, 403, 404} or not place.is_safe:
-                _log.warning("a node named a file that is not there: %s", file.filename)
+                _log.warning("a node named a file that does not exist: %s", file.filename)
                 return None
             if reply.status != 200:
                 raise Problem(Code.UPSTREAM_ERROR)
             if reply.headers.get("content-length") == "0" and (known := await self._size(place)):
-                # A copy that was emptied, shown again from ComfyUI's cache.
+                # An emptied copy that ComfyUI named again from its cache.
                 return known
             size = await self._store.put(place, reply.chunks)
         self._staging.mark_present(StoredCopy(file, place))
@@ -121,9 +121,9 @@ def _reason(problem: Problem) -> str:
 
 
 def _failed(job: Job, outcome: JobOutcome, reason: str) -> JobOutcome:
-    _log.error("the files of a job could not be kept", extra={"job_id": job.id, "code": reason})
+    _log.error("the files of a job could not be stored", extra={"job_id": job.id, "code": reason})
     if outcome.state is not JobState.COMPLETED:
-        # It says already why it did not complete; what it made until then is gone.
+        # The job has a failure code already; only its files are lost.
         return replace(outcome, files=())
     history = failed_history(outcome.history or {}, reason)
     return replace(outcome, state=JobState.FAILED, error=reason, files=(), history=history)

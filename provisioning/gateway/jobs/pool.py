@@ -1,4 +1,4 @@
-"""Where jobs can be handed to: the ComfyUIs, and whether one of them has a place."""
+"""The pool of ComfyUI instances that jobs can be sent to."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from provisioning.gateway.upstream.client import ComfyUIClient
 
 
 class Pool(Protocol):
-    """The ComfyUIs behind the gateway; the scheduler asks it where the next job goes."""
+    """The ComfyUI instances behind the gateway; selects the one for the next job."""
 
     def free(self, jobs: Iterable[Job], job: Job) -> ComfyUIClient | None:
-        """Return a ComfyUI that would take `job`, given all jobs that are not final; None when none would."""
+        """Return an instance with capacity for `job`, given all unfinished jobs; None when there is none."""
 
 
 class SinglePool:
-    """The Pool of one ComfyUI: it holds the job it works on and at most one more.
+    """A pool of one ComfyUI, which holds the running job and at most one more.
 
-    A job that ComfyUI lost once goes alone, so that one that kills ComfyUI twice takes no other with it. Where another
-    pod may take over, each goes alone: then no more than one can run on both.
+    A job that ComfyUI lost once runs alone, so that a job that crashes ComfyUI twice affects no other. When another pod
+    may take over, every job runs alone: then at most one job can run on both pods.
     """
 
     def __init__(self, upstream: ComfyUIClient, breaker: CircuitBreaker, *, alone: bool = False) -> None:
@@ -30,7 +30,7 @@ class SinglePool:
         self._alone = alone
 
     def free(self, jobs: Iterable[Job], job: Job) -> ComfyUIClient | None:
-        """Return the ComfyUI unless another job is staged at it, one of the two has to be alone, or it is broken."""
+        """Return the ComfyUI unless another job is staged, one of the jobs has to run alone, or ComfyUI is broken."""
         there = [other for other in jobs if other.state in AT_COMFYUI]
         staged = any(other.state in STAGED for other in there)
         to_be_alone = bool(there) and (self._alone or job.attempts > 0 or any(other.attempts > 1 for other in there))

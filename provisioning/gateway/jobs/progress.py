@@ -1,4 +1,4 @@
-"""How far a running job is."""
+"""The progress of a running job."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any, TypeGuard
 
 @dataclass
 class JobProgress:
-    """How far a running job is, as ComfyUI's messages say."""
+    """The progress of a running job, from ComfyUI's messages."""
 
     done: set[str] = field(default_factory=set)
-    """Ids of the nodes that are finished or came from the cache."""
+    """Ids of the nodes that have finished or were cached."""
     node: str | None = None
     step: int | None = None
     steps: int | None = None
 
     def advance(self, name: str, data: Mapping[str, Any]) -> None:
-        """Note what a message of type `name` says."""
+        """Apply a message of type `name`."""
         node, value, most = data.get("node"), data.get("value"), data.get("max")
         if name == "execution_cached" and isinstance(data.get("nodes"), list):
             self.done.update(map(str, data["nodes"]))
         elif name == "executing" and isinstance(node, str):
-            # One node runs at a time: the one before it is finished.
+            # One node runs at a time: the previous one has finished.
             if self.node not in {None, node}:
                 self.done.add(str(self.node))
             self.node, self.step, self.steps = node, None, None
@@ -35,5 +35,5 @@ class JobProgress:
 
 
 def _is_number(given: object) -> TypeGuard[int | float]:
-    """Return whether a node reported a number; what custom nodes report may be anything that JSON can say."""
+    """Return whether a node reported a finite number; custom nodes may report any JSON."""
     return isinstance(given, int | float) and math.isfinite(given)

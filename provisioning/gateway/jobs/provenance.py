@@ -1,8 +1,8 @@
-"""Which of the files that a job's outputs name outside its own folder the job has made.
+"""Provenance of output files: which of the files that a job's outputs name were made by the job.
 
-Nodes repeat what they are given, so that a caller can have any file named. Such a file is the job's where its node is
-one that names nothing but what it wrote, where it was written while the job ran, or where its owner has it already:
-ComfyUI shows again what it has in its cache.
+Nodes may repeat their inputs, so that a caller can make an output name any file. Outside the job's own folder, a file
+counts as the job's when its node only names files that it wrote, when the file was written while the job ran, or when
+the owner has it already: ComfyUI names cached outputs again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from provisioning.gateway.upstream.owner_namespace import OwnerNamespace
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 MAX_ASKED = 64
-"""Files of one job that ComfyUI is asked about when it ends."""
+"""Most files per job whose modification time is requested from ComfyUI."""
 
 WRITERS = frozenset(
     {
@@ -26,14 +26,14 @@ WRITERS = frozenset(
         "SaveAudioMP3", "SaveAudioOpus", "SaveImage", "SaveLatent", "SaveVideo", "SaveWEBM",
     }
 )  # fmt: skip
-"""Classes of ComfyUI's own whose outputs name files that they wrote, and nothing that they were given."""
+"""ComfyUI's own node classes whose outputs only name files that they wrote."""
 
 
 class Provenance:
-    """Tells a job's files from those that its nodes only name."""
+    """Separates a job's files from files that its nodes only name."""
 
     def __init__(self, queries: JobQueries, upstream: ComfyUIClient, put_at: Callable[[StoredFile], int]) -> None:
-        """Take what says when the gateway itself last gave ComfyUI a file, in milliseconds since the epoch."""
+        """`put_at` returns when the gateway last copied a file to ComfyUI, in milliseconds since the epoch."""
         self._put_at = put_at
         self._queries = queries
         self._upstream = upstream
@@ -57,13 +57,13 @@ class Provenance:
         if started_at is None:
             return False
         written = await self._written_at(file)
-        # What another user has, and what the gateway put back, must have been written after that for certain.
+        # A file that another user has, or that the gateway restored, must certainly have been written after that.
         since = max(started_at, self._put_at(file))
         certain = bool(owners) or since > started_at
         return written - certain >= since / 1000
 
     async def _written_at(self, file: StoredFile) -> float:
-        """Return when a file was written, in seconds since the epoch; 0 where ComfyUI does not say so.
+        """Return when a file was written, in seconds since the epoch; 0 when ComfyUI does not report it.
 
         aiohttp, which serves ComfyUI's files, rounds up to whole seconds: the file is up to a second older.
         """

@@ -1,4 +1,4 @@
-"""Finding what is written down of jobs."""
+"""Queries of stored jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from provisioning.gateway.jobs.repository import JobRecord, of_owner
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 HISTORY_LIMIT = 1000
-"""Most history entries in one answer."""
+"""Most history entries in one response."""
 
 # Statements are built once: to build one costs more than to execute it.
 _MADE = select(AssetRow.owner).where(asset_repository.AT)
@@ -39,27 +39,27 @@ class JobQueries:
         return [job_repository.in_flight(row) for row in await self._all(job_repository.IN_FLIGHT)]
 
     async def history(self, owner: str | None, *, limit: int, offset: int = 0) -> dict[str, Any]:
-        """Return the newest `limit` history entries by id, oldest first; of everybody when `owner` is None."""
+        """Return the newest `limit` history entries by id, oldest first; of all owners when `owner` is None."""
         shown = select(JobRow.id, JobRow.history).where(*job_repository.SHOWN, of_owner(owner))
         newest = shown.order_by(JobRow.sequence.desc()).limit(min(limit, HISTORY_LIMIT)).offset(offset)
         return {row.id: orjson.loads(row.history) for row in reversed(await self._all(newest))}
 
     async def history_of(self, job_id: str, owner: str | None) -> dict[str, Any] | None:
-        """Return one history entry, or None when there is none that `owner` may see."""
+        """Return a history entry; None when there is none that `owner` may see."""
         shown = select(JobRow.history).where(JobRow.id == job_id, *job_repository.SHOWN, of_owner(owner))
         found = await self._all(shown)
         return orjson.loads(found[0].history) if found else None
 
     async def row(self, job_id: str, owner: str | None) -> JobRecord | None:
-        """Return all that is written down of a job, or None when there is none that `owner` may see."""
+        """Return the record of a job; None when there is none that `owner` may see."""
         return await self._first(JobRow.id == job_id, of_owner(owner))
 
     async def row_and_files(self, job_id: str, owner: str | None) -> tuple[JobRecord | None, list[Asset]]:
-        """Return the same and, of a job that has completed, what it made: in one transaction, since clients poll."""
+        """Return the same with the outputs of a completed job, in one transaction, since clients poll."""
         return await self._database.read(lambda connection: _row_and_files(connection, job_id, owner))
 
     async def row_of_key(self, owner: str, idempotency_key: str) -> JobRecord | None:
-        """Return the job that was submitted under an idempotency key."""
+        """Return the job that was submitted with an idempotency key."""
         return await self._first(JobRow.owner == owner, JobRow.idempotency_key == idempotency_key)
 
     async def rows(
@@ -67,7 +67,7 @@ class JobQueries:
     ) -> list[JobRecord]:
         """Return jobs in these states whose sequence number comes before another, newest first.
 
-        Without their workflows, and of their histories only those that tell of an error.
+        Records have no workflows, and histories only of jobs that failed.
         """
         chosen = true() if len(states) == len(JobState) else JobRow.state.in_(states)
         page = job_repository.LISTED.where(JobRow.sequence < before, of_owner(owner), chosen)
@@ -93,11 +93,11 @@ class JobQueries:
         return await self._database.read(lambda connection: connection.execute(_OWNED, parameters).first() is not None)
 
     async def owners(self, file: StoredFile) -> set[str]:
-        """Return everybody who has this file, as an upload or a result."""
+        """Return the owners that have this file as an upload or an output."""
         return await self._database.read(lambda connection: set(connection.execute(_OWNERS, asdict(file)).scalars()))
 
     async def usage(self, owner: str | None, since: int) -> list[dict[str, Any]]:
-        """Sum up the jobs submitted since a time, by key and state; of everybody when `owner` is None."""
+        """Sum up the jobs submitted since a time, by key and state; of all owners when `owner` is None."""
         sums = (func.sum(JobRow.gpu_ms).label("gpu_ms"), func.sum(JobRow.usd_micros).label("usd_micros"))
         by = (JobRow.key_id, JobRow.state)
         chosen = select(*by, func.count().label("jobs"), *sums).where(JobRow.submitted_at >= since, of_owner(owner))

@@ -1,4 +1,4 @@
-"""How many unfinished jobs there may be: of one key, of its user, and of everybody."""
+"""Limits on unfinished jobs: of one key, of its user, and of all users."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from provisioning.gateway.core.problems import Code, Problem
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """What one caller may have in the queue; None sets no bound of its own."""
+    """The limits of one caller; None means no limit."""
 
     of_key: int | None = None
     of_user: int | None = None
@@ -25,7 +25,7 @@ UNBOUNDED = QueueLimits()
 
 @dataclass(frozen=True)
 class QueueCounts:
-    """How many unfinished jobs there are."""
+    """The numbers of unfinished jobs."""
 
     of_key: int
     of_user: int
@@ -33,12 +33,12 @@ class QueueCounts:
 
 
 def check(counts: QueueCounts, more: int, limits: QueueLimits, in_all: int) -> None:
-    """Refuse jobs that are too many together with those there are; raises Problem QUEUE_FULL, which says for whom."""
+    """Check that `more` jobs fit; raises Problem QUEUE_FULL, which names the exceeded limit."""
     for policy, who, count, most in (
         ("queueperkey", "this key", counts.of_key, limits.of_key),
         ("queueperowner", "this user", counts.of_user, limits.of_user),
         ("queue", "the queue", counts.in_all, in_all),
     ):
         if most is not None and count + more > most:
-            text = f"{more} more would be too many: {who} has {count} unfinished jobs; {most} are allowed."
+            text = f"Cannot add {more}: {who} has {count} unfinished jobs; {most} are allowed."
             raise Problem(Code.QUEUE_FULL, text, members={"violated-policies": [policy]})

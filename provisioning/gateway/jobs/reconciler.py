@@ -1,4 +1,4 @@
-"""Looks after the jobs in flight, now and then: an event can be missed, the truth cannot."""
+"""Periodic reconciliation of the jobs in flight with ComfyUI, since events can be missed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.upstream.guard import guarded
 
 GRACE_MS = 30_000
-"""How long ComfyUI may take to stop a job: it looks between two steps of a sampler, and big ones take seconds."""
+"""How long ComfyUI may take to stop a job: it checks between sampler steps, and large steps take seconds."""
 
 _log = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Settles, cancels and stops what events did not."""
+    """Settles jobs whose events were missed, completes cancellations and enforces time limits."""
 
     def __init__(self, tracker: Tracker, canceller: Canceller, breaker: CircuitBreaker, clock: Clock) -> None:
         self._tracker = tracker
@@ -28,16 +28,16 @@ class Reconciler:
         self._breaker = breaker
         self._clock = clock
         self._nonsense_since: int | None = None
-        """Since when ComfyUI answers, and not what it was asked."""
+        """Since when ComfyUI has returned malformed responses only."""
 
     async def run(self, pause_seconds: float) -> None:
-        """Look after the jobs once in `pause_seconds` until cancelled."""
+        """Reconcile every `pause_seconds` until cancelled."""
         while True:
             await asyncio.sleep(pause_seconds)
             await self.reconcile()
 
     async def reconcile(self) -> None:
-        """Look after every job once; one trouble does not keep the others from being looked at."""
+        """Reconcile every job once; an error in one step does not prevent the others."""
         await guarded(self._reconcile())
         await guarded(self._canceller.enforce())
         await guarded(self._stop_overdue())
@@ -57,7 +57,7 @@ class Reconciler:
                 await self._stop(job)
 
     def _took(self, job: Job) -> int:
-        """Return for how long ComfyUI has worked on a job, or has had it and answered nothing but nonsense."""
+        """Return how long a job has run, or was queued at a ComfyUI that returned malformed responses only."""
         now, since = self._clock.now_ms(), None
         if job.keeping:
             return 0
@@ -70,10 +70,10 @@ class Reconciler:
     async def _stop(self, job: Job) -> None:
         now = self._clock.now_ms()
         if job.interrupted_at is None:
-            _log.warning("a job ran out of time", extra={"job_id": job.id, "timeout_ms": job.timeout_ms})
+            _log.warning("a job exceeded its time limit", extra={"job_id": job.id, "timeout_ms": job.timeout_ms})
             job.interrupted_at = now
         elif now - job.interrupted_at > GRACE_MS:
-            # It does not listen: only the end of the process ends it.
+            # The job ignores the interrupt: only a restart of ComfyUI stops it.
             self._breaker.open(job.id, Code.UPSTREAM_STUCK)
             await self._tracker.time_out(job)
             return

@@ -16,7 +16,7 @@ from provisioning.gateway.jobs.job import Job, JobState
 from provisioning.gateway.webhooks import outbox
 
 IDEMPOTENCY_MS = DAY_MS
-"""How long an idempotency key is remembered."""
+"""How long an idempotency key is valid."""
 
 _ACCEPTED = (
     "id", "key_id", "owner", "client_id", "state", "workflow", "submitted_at", "idempotency_key", "request_hash",
@@ -29,10 +29,10 @@ _HELD = (
 
 
 class JobRecord(NamedTuple):
-    """A job as it is written down; a tuple, since that is made of a row at once."""
+    """A stored job; a tuple, which is built from a row directly."""
 
     sequence: int
-    """Counts up with every job: where a page of jobs ends and the next begins."""
+    """Increases with every job; the cursor of pages."""
     id: str
     owner: str
     state: JobState
@@ -58,10 +58,10 @@ def from_row(row: Iterable[Any]) -> JobRecord:
 _COLUMNS = columns(JobRow, JobRecord._fields)
 
 RECORD = select(*_COLUMNS)
-"""Finds jobs as records."""
+"""Selects jobs as records."""
 
 SHOWN = (JobRow.history.is_not(None), JobRow.hidden.is_(False))
-"""What is true of the jobs that the history shows."""
+"""The condition for jobs in the history."""
 
 
 def _listed(history: ColumnElement[Any]) -> Select[Any]:
@@ -72,7 +72,7 @@ def _listed(history: ColumnElement[Any]) -> Select[Any]:
 _UNSUCCESSFUL = JobRow.state.in_((JobState.FAILED, JobState.REJECTED))
 
 LISTED = _listed(case((_UNSUCCESSFUL, JobRow.history), else_=None))
-"""Finds them for a list, without what it does not show: workflows never, histories but for the errors in them."""
+"""Selects jobs for lists: without workflows, and with the histories of failed jobs only."""
 
 LISTED_WITH_HISTORIES = _listed(JobRow.__table__.c.history)
 
@@ -89,22 +89,22 @@ IN_FLIGHT = (
     .where(JobRow.finished_at.is_(None))
     .order_by(JobRow.sequence)
 )
-"""Finds every job without a final state, oldest first, with whether its key is an admin's."""
+"""Selects every unfinished job, oldest first, with whether its key is an admin's."""
 
 
 def of_owner(owner: str | None) -> ColumnElement[bool]:
-    """Return what is true of an owner's jobs; of all when `owner` is None."""
+    """Return the condition for an owner's jobs; for all jobs when `owner` is None."""
     return true() if owner is None else JobRow.owner == owner
 
 
 def first(connection: Connection, *where: ColumnElement[bool]) -> JobRecord | None:
-    """Return a job of which all this is true, or None."""
+    """Return the first job that meets the conditions, or None."""
     row = connection.execute(RECORD.where(*where)).first()
     return None if row is None else from_row(row)
 
 
 def accept(connection: Connection, job: Job) -> bool:
-    """Write down a new job, within a transaction; False when its idempotency key is taken."""
+    """Insert a new job, within a transaction; returns False when its idempotency key is taken."""
     if job.idempotency_key is not None:
         stale = (JobRow.owner == job.owner) & (JobRow.idempotency_key == job.idempotency_key)
         forget = update(JobRow).where(stale, JobRow.submitted_at < job.submitted_at - IDEMPOTENCY_MS)
@@ -122,7 +122,7 @@ def is_over(connection: Connection, batch_id: str) -> bool:
 
 
 def in_flight(row: Row[Any]) -> Job:
-    """Return an unfinished job from a row that IN_FLIGHT found."""
+    """Return an unfinished job from a row of IN_FLIGHT."""
     return Job(
         **{name: getattr(row, name) for name in _HELD},
         admin=bool(row.admin),

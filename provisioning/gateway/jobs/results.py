@@ -1,4 +1,4 @@
-"""How a job ended, read from ComfyUI's history entry of it."""
+"""The outcome of a job, from ComfyUI's history entry."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from provisioning.gateway.upstream.owner_namespace import OwnerNamespace, files_
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What reading something that is not of the form it should be raises."""
+"""Errors that reading a malformed entry may raise."""
 
 MAX_FILES = 500
-"""Most files of one job that are its results: what a batch of the largest size makes, and some."""
+"""Most output files of one job: more than the largest image batch makes."""
 
 LATEST_MS = 10**14
-"""The year 5138: what is beyond is no time."""
+"""The year 5138; larger numbers are not times."""
 
 
 def finished_outcome(job: Job, entry: object, namespace: OwnerNamespace, now: int) -> JobOutcome:
-    """Return how a job ended, from ComfyUI's history entry of it.
+    """Return the outcome of a job, from ComfyUI's history entry.
 
-    An entry that cannot be read is an end as well, and never a success: ComfyUI has nothing else to say of the job,
-    which would otherwise wait for ever. The time until now counts as used.
+    A malformed entry counts as a failure: ComfyUI has no other information about the job, which would otherwise wait
+    forever. The time until now counts as used.
     """
     try:
         return _outcome(job, entry, namespace, now)
@@ -52,13 +52,13 @@ def _outcome(job: Job, entry: object, namespace: OwnerNamespace, now: int) -> Jo
 
 
 def _moment(given: object) -> int | None:
-    """Return a time in milliseconds; None for what is none."""
+    """Return a time in milliseconds; None when it is not a plausible time."""
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     return int(given) if is_number and 0 < given < LATEST_MS else None  # type: ignore[operator, call-overload]
 
 
 def made_by(job: Job, outputs: dict[str, Any], namespace: OwnerNamespace) -> tuple[OutputFile, ...]:
-    """Return the files that a job's outputs name and that it could have made, MAX_FILES of them at most."""
+    """Return the files, MAX_FILES at most, that a job's outputs name and that the job could have made."""
     named = (OutputFile(node_id, file) for node_id, output in outputs.items() for file in files_in(output))
     made = (output for output in named if namespace.may_contain(output.file, job.id))
     found: dict[StoredFile, OutputFile] = {}
@@ -81,7 +81,7 @@ def _verdict(status: dict[str, Any], events: dict[str, Any]) -> tuple[JobState, 
 
 
 def _ran_out_of_time(job: Job, gpu_ms: int) -> bool:
-    # By the time it took as well: a former process may have been the one that stopped it.
+    # Also by the elapsed time: a former process may have interrupted the job.
     overdue = job.interrupted_at is not None or 0 < job.timeout_ms <= gpu_ms
     return overdue and not job.cancel_requested
 
@@ -89,7 +89,7 @@ def _ran_out_of_time(job: Job, gpu_ms: int) -> bool:
 def _history(job: Job, entry: dict[str, Any], namespace: OwnerNamespace) -> dict[str, Any]:
     prompt = entry.get("prompt") or []
     number, targets = (prompt[0], prompt[4]) if len(prompt) > 4 else (0, [])
-    # The client's own graph, not ComfyUI's copy: that one has our names in it.
+    # The client's own graph: ComfyUI's copy contains rewritten names.
     return {
         "prompt": [number, job.id, job.graph, {"client_id": job.client_id}, targets],
         "outputs": namespace.clean(entry.get("outputs") or {}),
@@ -99,7 +99,7 @@ def _history(job: Job, entry: dict[str, Any], namespace: OwnerNamespace) -> dict
 
 
 def failed_history(history: dict[str, Any], reason: str) -> dict[str, Any]:
-    """Return ComfyUI's record of a job that ran, as that of one that failed afterwards and has no files."""
+    """Return a history entry changed to a failure without files."""
     status = history.get("status") or {}
     told = [message for message in status.get("messages") or [] if message[0] != "execution_success"]
     error = {"exception_type": reason, "exception_message": failure_codes.TEXTS[reason], "node_id": "", "node_type": ""}

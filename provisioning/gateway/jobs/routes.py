@@ -1,4 +1,4 @@
-"""The operation on the queue as a whole."""
+"""The operation on the whole queue."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUEUED: dict[str, Any] = {
 
 
 class JobQueueRoutes:
-    """Shows callers the queue: their unfinished jobs, and when the turn of each comes."""
+    """Shows callers their unfinished jobs, with positions and estimates."""
 
     def __init__(self, tracker: Tracker, scheduler: Scheduler, limits_of: Callable[[Actor], QueueLimits]) -> None:
         self._tracker = tracker
@@ -41,10 +41,10 @@ class JobQueueRoutes:
         path="/api/gateway/jobs",
         access=Scope.READ,
         tag=Tag.GATEWAY,
-        summary="Look at the queue",
+        summary="Show the queue",
         answers=(
             Answer(
-                "The caller's unfinished jobs; an admin's are everybody's.",
+                "The caller's unfinished jobs; for an admin, those of all users.",
                 Queue,
                 {"jobs": [QUEUED], "queued": 3, "limit": 100},
             ),

@@ -1,8 +1,9 @@
-"""The job queue: decides which job runs next. ComfyUI holds the job it works on and at most one more.
+"""The job queue: decides which job runs next. ComfyUI holds the running job and at most one more.
 
-Order: priority class, raised with the time waited; then a fair share of the machine for every owner; then who came
-first. Fair share is start-time fair queueing: a job's tag is the later of now and its owner's last finish, in machine
-time; so an owner who queues a hundred jobs is behind the first job of everybody else, and idle time saves up nothing.
+Order: priority class, raised with the waiting time; then a fair share of the machine for every owner; then first come,
+first served. Fair share is start-time fair queueing: a job's tag is the later of now and its owner's last finish, in
+machine time. An owner who queues a hundred jobs is thus behind the first job of every other owner, and idle time earns
+no credit.
 """
 
 from __future__ import annotations
@@ -26,27 +27,27 @@ from provisioning.gateway.jobs.tracker import Tracker
 from provisioning.gateway.upstream.guard import guarded
 
 AGEING_MS = 60_000
-"""Waiting this long is worth one priority class, so that no class waits for ever."""
+"""Waiting this long raises a job by one priority class, so that no class starves."""
 
 
 RECENT = 200
-"""Finished jobs that a new process learns from how long jobs take."""
+"""Finished jobs from which a new process estimates durations."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a job's owner may expect."""
+    """The estimate for a job."""
 
     position: int | None
-    """1 is next; None for a job that runs."""
+    """1 is next; None for a running job."""
     wait_seconds: int | None
-    """Until its start; None for a job that runs."""
+    """Seconds until its start; None for a running job."""
     end_seconds: int
-    """Until its end."""
+    """Seconds until its end."""
 
 
 class Scheduler(JobObserver):
-    """Hands waiting jobs to ComfyUI, one at a time."""
+    """Sends waiting jobs to ComfyUI, one at a time."""
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class Scheduler(JobObserver):
         self._durations = Durations()
 
     async def submit(self, job: Job) -> None:
-        """Write a job down and wait for ComfyUI's verdict if its turn is now; raises Problem when it will not run."""
+        """Store a job and, if it runs next, wait for ComfyUI's verdict; raises Problem when it will not run."""
         others = self._tracker.of_owner(None)
         alone = not any(other.state is not JobState.RUNNING for other in others)
         goes_now = alone and not self.draining and self._pool.free(others, job) is not None
@@ -96,26 +97,26 @@ class Scheduler(JobObserver):
             job.awaited = False
 
     async def submit_all(self, jobs: Sequence[Job], write: Callable[[], Awaitable[bool]]) -> None:
-        """Write jobs of one owner down, all or none, with `write`; raises Problem when none is."""
+        """Store jobs of one owner with `write`, all or none; raises Problem when they are refused."""
         await self._take(jobs, write)
         self.wake()
 
     async def _take(self, jobs: Sequence[Job], write: Callable[[], Awaitable[bool]]) -> None:
         try:
-            # Counted in one step with the check, so that parallel requests find no more room than there is.
+            # Check and count without an await, so that parallel requests cannot exceed the limits.
             self._tracker.add(jobs)
         except Problem as problem:
             problem.retry_after = self._seconds_to_next_end()
             raise
         for job in jobs:
             self._tag(job)
-        # Shielded: a client that hangs up must not leave a job half written down.
+        # Shielded: a client that disconnects must not leave a job half stored.
         await asyncio.shield(self._accept(jobs, write))
 
     async def _accept(self, jobs: Sequence[Job], write: Callable[[], Awaitable[bool]]) -> None:
         accepted = False
         try:
-            # Written down before ComfyUI hears of it: after a crash the id is looked for there.
+            # Stored before it is sent: after a crash the gateway queries ComfyUI for the id.
             accepted = await write()
         except NotOnVolume:
             self._tracker.keep_in_doubt(jobs)
@@ -132,11 +133,11 @@ class Scheduler(JobObserver):
         self._tracker.changed(job)
 
     def wake(self) -> None:
-        """Have the queue looked at."""
+        """Wake the dispatch loop."""
         self._woken.set()
 
     async def run(self, pause_seconds: float) -> None:
-        """Hand out jobs until cancelled; looks at least every `pause_seconds`, since ComfyUI may have been away."""
+        """Dispatch jobs until cancelled; checks at least every `pause_seconds`, since ComfyUI may have been away."""
         for kind, took_ms in reversed(await self._ledger.history_stats.durations(RECENT)):
             self._durations.learn(kind, took_ms)
         for job in self._tracker.of_owner(None):
@@ -144,16 +145,16 @@ class Scheduler(JobObserver):
         while True:
             self._woken.clear()
             if not await guarded(self.pump()):
-                # Whatever woke it meanwhile, the job that came back included, may wait for the pause.
+                # After an error, wait for the pause even if woken, for example by the requeued job.
                 self._woken.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_seconds):
                     await self._woken.wait()
 
     async def pump(self) -> None:
-        """Hand out as many jobs as may go now; raises Problem when ComfyUI or the database is away."""
+        """Dispatch as many jobs as possible; raises Problem when ComfyUI or the database is away."""
         await self.breaker.poll()
-        # What cannot be written down is not begun.
+        # Nothing is dispatched that could not be recorded.
         self._ledger.database.check()
         while not self.draining and (job := self._next()) is not None:
             if (upstream := self._pool.free(self._tracker.of_owner(None), job)) is None:
@@ -165,7 +166,7 @@ class Scheduler(JobObserver):
         return next((job for job in self.waiting() if not job.posting and not job.cancel_requested), None)
 
     def waiting(self) -> list[Job]:
-        """Return the jobs that ComfyUI has not been given, the next one first."""
+        """Return the jobs that have not been dispatched, the next one first."""
         now = self._clock.now_ms()
         return sorted(
             (job for job in self._tracker.of_owner(None) if job.state is JobState.ACCEPTED),
@@ -177,18 +178,18 @@ class Scheduler(JobObserver):
         return job.priority + max(0, now - job.submitted_at) // AGEING_MS
 
     def order(self) -> list[Job]:
-        """Return every unfinished job: those that run, those that ComfyUI has, and those that wait, the next first."""
+        """Return every unfinished job: running, staged and waiting ones, the next first."""
         live = self._tracker.of_owner(None)
         running = [job for job in live if job.state is JobState.RUNNING]
         return [*running, *(job for job in live if job.state in STAGED), *self.waiting()]
 
     def position(self, job_id: str) -> int | None:
-        """Return a job's place among those that do not run yet, from 1; None when it is not among them."""
+        """Return a job's position among those that do not run yet, from 1; None when it is not among them."""
         ids = [job.id for job in self.order() if job.state is not JobState.RUNNING]
         return ids.index(job_id) + 1 if job_id in ids else None
 
     def estimates(self) -> dict[str, Estimate]:
-        """Return for every unfinished job its place and when it will start and end, by what jobs like these took."""
+        """Return position and estimated start and end of every unfinished job, from the durations of similar jobs."""
         found, place, start = {}, 0, 0.0
         for job in self.order():
             end = start + self._rest_ms(job)
@@ -214,7 +215,7 @@ class Scheduler(JobObserver):
         self._finishes[job.owner] = tag + self._durations.expected_ms(job.kind)
 
     def job_changed(self, job: Job) -> None:
-        """Look at the queue again; learn from a job that has ended."""
+        """Wake the dispatch loop; record the duration of a job that has ended."""
         if job.ended:
             self._tags.pop(job.id, None)
             self._learn(job)
@@ -222,8 +223,8 @@ class Scheduler(JobObserver):
         self.wake()
 
     def _learn(self, job: Job) -> None:
-        # A job that failed or was stopped says nothing of how long its like will take.
+        # The duration of a failed or cancelled job is not representative.
         if job.state is JobState.COMPLETED:
             self._durations.learn(job.kind, job.took_ms)
-        # An owner whose share is behind the machine's time is as good as new.
+        # An owner's finish time before the machine's time has no effect and is dropped.
         self._finishes = {owner: end for owner, end in self._finishes.items() if end > self._machine_ms}

@@ -1,4 +1,4 @@
-"""The queue as answers show it."""
+"""Response schemas of the queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from provisioning.gateway.jobs.status import JobStatus, status_of
 
 
 class QueuedJob(AnswerBody):
-    """An unfinished job and when its turn comes."""
+    """An unfinished job with its position and estimates."""
 
     id: str
     status: JobStatus
@@ -17,17 +17,17 @@ class QueuedJob(AnswerBody):
     submitted_at: IsoTime
     started_at: IsoTime | None
     queue_position: int | None
-    """1 is next; null for the one that runs."""
+    """1 is next; null for a running job."""
     queue_wait_seconds: int | None
-    """Expected until its start; null for the one that runs."""
+    """Estimated seconds until its start; null for a running job."""
     estimated_seconds: int | None
-    """Expected until its end, by what jobs like those before it took."""
+    """Estimated seconds until its end, from the durations of similar jobs."""
     batch_id: str | None
     url: str
 
     @classmethod
     def of(cls, job: Job, estimate: Estimate) -> QueuedJob:
-        """Return a job with what its owner may expect."""
+        """Return a job with its estimate."""
         return cls(
             id=job.id, status=status_of(job.state, cancelling=job.cancel_requested), priority=job.priority,
             submitted_at=iso_time(job.submitted_at), started_at=optional_iso_time(job.started_at),
@@ -41,6 +41,6 @@ class Queue(AnswerBody):
 
     jobs: list[QueuedJob]
     queued: int
-    """Unfinished jobs of everybody."""
+    """Number of unfinished jobs of all users."""
     limit: int | None
-    """How many the caller may have."""
+    """Most unfinished jobs that the caller may have."""

@@ -1,4 +1,4 @@
-"""The status of a job as answers and events show it."""
+"""The status of a job in responses and events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from provisioning.gateway.jobs.job import JobState
 
 JobStatus = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled", "expired"]
-"""The words of the Comfy API v2; `expired` is for jobs whose server has lost them, which never happens here."""
+"""The statuses of the Comfy API v2; `expired`, for jobs that a server has lost, is never used here."""
 
 _STATUSES: Mapping[JobState, JobStatus] = {
     JobState.ACCEPTED: "queued",
@@ -23,5 +23,5 @@ _STATUSES: Mapping[JobState, JobStatus] = {
 
 
 def status_of(state: JobState, *, cancelling: bool) -> JobStatus:
-    """Return the status of a job; a job that is to be cancelled but still runs is `canceling`."""
+    """Return the status of a job; a running job that is being cancelled is `canceling`."""
     return "canceling" if cancelling and state is JobState.RUNNING else _STATUSES[state]

@@ -1,4 +1,4 @@
-"""Putting jobs in the queue."""
+"""Submission of jobs to the queue."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ SUBMITTING = (
     Code.STORAGE_FULL,
     *UPSTREAM,
 )
-"""Problems of an operation that takes a workflow."""
+"""Problems of operations that accept a workflow."""
 
 
 class Submitted(NamedTuple):
-    """A job that is in the queue, or has been."""
+    """A submitted job."""
 
     job_id: str
     number: int | float
-    """ComfyUI's number of the job; its position in the queue while it waits for its turn."""
+    """ComfyUI's number of the job; the position in the queue while it waits."""
     node_errors: dict[str, Any]
-    """ComfyUI's findings on nodes that it left out."""
+    """ComfyUI's errors about nodes that it skipped."""
 
 
 class JobSubmission:
-    """Puts jobs in the queue; every method raises Problem when the job is refused."""
+    """Submits jobs; every method raises Problem when the job is refused."""
 
     def __init__(self, dispatch: Dispatch, scheduler: Scheduler, tracker: Tracker, ledger: Ledger) -> None:
         self._dispatch = dispatch
@@ -50,10 +50,10 @@ class JobSubmission:
         self._ledger = ledger
 
     async def submit(self, job: Job) -> Submitted:
-        """Put a job in the queue.
+        """Submit a job.
 
-        ComfyUI checks a workflow only when it is handed over: a job that waits and is then refused ends with an error
-        that events and the history tell.
+        ComfyUI validates a workflow only on dispatch: a job that is refused after waiting ends with an error in events
+        and history.
         """
         await self._dispatch.rewrite(job)
         await self._scheduler.submit(job)
@@ -65,9 +65,10 @@ class JobSubmission:
         )
 
     async def submit_once(self, job: Job) -> Submitted:
-        """Put a job with an id of the caller's in the queue, unless it is there or has been.
+        """Submit a job with an id chosen by the caller, unless it was submitted before.
 
-        The same workflow again under one id is the same job; Problem INVALID_PROMPT_ID when another job has the id.
+        Repeating the same workflow with the same id returns the same job; raises Problem INVALID_PROMPT_ID when another
+        job has the id.
         """
         if (known := await self._submitted_before(job)) is not None:
             return known
@@ -77,15 +78,15 @@ class JobSubmission:
             if problem.code is Code.INVALID_PROMPT_ID and (known := await self._submitted_before(job)) is not None:
                 return known
             if self._tracker.get(job.id) is None:
-                # It was refused and never ran, and its caller hears of it now: the id is free again, as in ComfyUI.
+                # The job was refused, never ran, and the caller gets the error: the id is free again, as in ComfyUI.
                 await self._ledger.forget_refused(job)
             raise
 
     async def _submitted_before(self, job: Job) -> Submitted | None:
-        """Return the job that the same caller submitted under the same id; None when nobody did."""
+        """Return the job that the same caller submitted with the same id, or None."""
         live = self._tracker.get(job.id)
         if live is not None:
-            # It is being written down or handed over: what comes of that is known in a moment.
+            # It is being stored or sent: the result is known in a moment.
             await live.at_rest.wait()
         row = await self._ledger.row(job.id, None)
         if row is None and live is None:
@@ -98,7 +99,7 @@ class JobSubmission:
 
 
 def job_id_refused(message: str) -> Problem:
-    """Return the refusal of an id that a caller gave its job, in ComfyUI's form."""
+    """Return the problem for an id that a caller chose, in ComfyUI's form."""
     error = {"type": "invalid_prompt_id", "message": message, "details": "", "extra_info": {}}
     members = {"error": error | {"code": Code.INVALID_PROMPT_ID.value}, "node_errors": {}}
     return Problem(Code.INVALID_PROMPT_ID, f"{message}.", members=members)

@@ -1,4 +1,4 @@
-"""What all jobs ever took, for a monitor that asks every few seconds however many jobs there are."""
+"""Totals over all jobs, cheap enough for a monitor that polls every few seconds."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SUMS = select(
 
 @dataclass(frozen=True)
 class Total:
-    """What the jobs of one state took together."""
+    """The total usage of the jobs in one state."""
 
     jobs: int = 0
     gpu_ms: int = 0
     usd_micros: int = 0
 
     def __add__(self, other: Total) -> Total:
-        """Return both together."""
+        """Return the sum."""
         return Total(self.jobs + other.jobs, self.gpu_ms + other.gpu_ms, self.usd_micros + other.usd_micros)
 
 
@@ -33,16 +33,16 @@ ByState = Mapping[str, Total]
 
 @dataclass(frozen=True)
 class _Known:
-    """The sums of all jobs up to a sequence number, each of which has ended and so never changes again."""
+    """The sums of all jobs up to a sequence number, all of which have ended and never change again."""
 
     until: int = 0
     sums: ByState = field(default_factory=dict)
 
 
 class Totals:
-    """Adds up what has ended once, and looks again only at jobs from the oldest unfinished one on.
+    """Sums up finished jobs once and queries again only from the oldest unfinished job on.
 
-    That is exact: jobs are numbered one writer at a time, and what an ended job took is never changed.
+    That is exact: sequence numbers are assigned by one writer at a time, and the usage of a finished job never changes.
     """
 
     def __init__(self, database: Database) -> None:
@@ -50,7 +50,7 @@ class Totals:
         self._known = _Known()
 
     async def by_state(self) -> ByState:
-        """Return what the jobs of each state took; raises Problem STORE_UNAVAILABLE."""
+        """Return the total usage by state; raises Problem STORE_UNAVAILABLE."""
         known = self._known
         found, sums = await self._database.read(lambda connection: _counted(connection, known))
         if found.until > self._known.until:
@@ -59,7 +59,7 @@ class Totals:
 
 
 def _counted(connection: Connection, known: _Known) -> tuple[_Known, ByState]:
-    """Return what is known now, and that together with the sums of all later jobs."""
+    """Return the settled sums, and the sums of all jobs."""
     newest = connection.execute(select(func.max(JobRow.sequence))).scalar() or 0
     oldest = connection.execute(select(func.min(JobRow.sequence)).where(JobRow.finished_at.is_(None))).scalar()
     until = max(known.until, newest if oldest is None else oldest - 1)

@@ -1,4 +1,4 @@
-"""Follows every job from submission to its end; ComfyUI's events hurry it, and looking at ComfyUI decides."""
+"""The tracker: follows every job to its end; ComfyUI's events trigger it, queries of ComfyUI decide."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from provisioning.gateway.upstream.owner_namespace import OwnerNamespace, namesp
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 MAX_ATTEMPTS = 2
-"""A job that ComfyUI lost is handed to it once more; one that kills ComfyUI twice is not."""
+"""Attempts for a job that ComfyUI lost; a job that crashes ComfyUI twice fails."""
 
 RECENT = 256
-"""How many finished jobs are kept in mind for events that arrive after their end was found by looking."""
+"""Finished jobs that are remembered for events that arrive after their end was found by a query."""
 
 
 _log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Tracker:
         self._look_seconds = settings.internal.job_look_seconds
         self._live: dict[str, Job] = {}
         self.in_doubt: list[Job] = []
-        """Jobs that were written down, though whoever submitted them was told that the volume fails."""
+        """Jobs that were stored, although their submitter was told that the volume failed."""
         self._recent: OrderedDict[str, Job] = OrderedDict()
         self._settling: dict[str, asyncio.Lock] = {}
         self._looking: set[asyncio.Task[None]] = set()
@@ -71,14 +71,14 @@ class Tracker:
         return self.files.put_at(file)
 
     async def load(self) -> None:
-        """Take up the jobs that a former process left."""
+        """Load the unfinished jobs of a former process."""
         self._live = {job.id: job for job in await self._ledger.in_flight()}
 
     def add(self, jobs: Sequence[Job]) -> None:
-        """Take up new jobs of one key, all or none; raises Problem QUEUE_FULL when there would be too many.
+        """Add new jobs of one key, all or none; raises Problem QUEUE_FULL when a limit would be exceeded.
 
-        That is: of the key's, of its owner's, or of everybody's. Raises Problem INVALID_PROMPT_ID when another
-        unfinished job has the id that the caller gave one of them.
+        The limits are those of the key, of its owner, and of all jobs. Raises Problem INVALID_PROMPT_ID when another
+        unfinished job has the id that the caller chose.
         """
         first = jobs[0]
         if any(job.id in self._live for job in jobs):
@@ -91,27 +91,27 @@ class Tracker:
         self._live.update((job.id, job) for job in jobs)
 
     def forget(self, job: Job) -> None:
-        """Let go of a job that was not written down after all."""
+        """Remove a job that was not stored."""
         self._live.pop(job.id, None)
 
     def keep_in_doubt(self, jobs: Sequence[Job]) -> None:
-        """Keep jobs that nobody counts on, and that count themselves, until their end can be written down."""
+        """Keep jobs in doubt, which count in the queue, until their rejection can be recorded."""
         self.in_doubt.extend(jobs)
 
     def get(self, job_id: str) -> Job | None:
-        """Return a job that is not final yet."""
+        """Return an unfinished job."""
         return self._live.get(job_id)
 
     def find_recent(self, job_id: str) -> Job | None:
-        """Return a job that is not final or ended a moment ago, for events that come late."""
+        """Return a job that is unfinished or ended recently, for late events."""
         return self._live.get(job_id) or self._recent.get(job_id)
 
     def running(self) -> Job | None:
-        """Return the job that ComfyUI works on."""
+        """Return the running job."""
         return next((job for job in self._live.values() if job.state is JobState.RUNNING), None)
 
     def of_owner(self, owner: str | None) -> list[Job]:
-        """Return an owner's jobs that are not final yet, oldest first; everybody's when `owner` is None."""
+        """Return an owner's unfinished jobs, oldest first; those of all owners when `owner` is None."""
         return [job for job in self._live.values() if owner is None or job.owner == owner]
 
     def namespace(self, job: Job) -> OwnerNamespace:
@@ -119,33 +119,33 @@ class Tracker:
         return namespace_of(self._pepper, job.owner, admin=job.admin)
 
     async def started(self, job: Job, at_ms: int) -> None:
-        """Take note that ComfyUI began to work on the job."""
+        """Record that the job has started."""
         if job.state is not JobState.RUNNING:
             job.state, job.started_at = JobState.RUNNING, at_ms
             self.changed(job)
             await self._ledger.started(job)
 
     async def requeue(self, job: Job) -> None:
-        """Take note that ComfyUI does not have the job, so that it waits again."""
-        # Written first: once it waits again in memory it may be handed over, and that is written down too.
+        """Put a job that ComfyUI does not have back into the queue."""
+        # Recorded first: once it waits in memory it may be dispatched again, which is recorded too.
         await self._ledger.requeued(job)
         job.state, job.started_at, job.progress = JobState.ACCEPTED, None, JobProgress()
         self.changed(job)
 
     async def reject(self, job: Job, error: str) -> None:
-        """Take note that the job will never run."""
+        """Record that the job will never run."""
         now = self._clock.now_ms()
         await self._end(job, JobOutcome(JobState.REJECTED, None, now, 0, error=error, hidden=job.awaited))
 
     async def time_out(self, job: Job) -> None:
-        """Take note that the job's time is over, whatever ComfyUI still does with it."""
+        """Record that the job exceeded its time limit, whether or not ComfyUI still runs it."""
         now = self._clock.now_ms()
         await self._end(
             job, JobOutcome(JobState.FAILED, job.started_at, now, _since(job, now), error=failure_codes.JOB_TIMEOUT)
         )
 
     async def settle(self, job: Job) -> bool:
-        """Look at ComfyUI for the job's end and write it down; returns whether the job is final."""
+        """Query ComfyUI for the job's end and record it; returns whether the job has ended."""
         async with self._settling.setdefault(job.id, asyncio.Lock()):
             if job.id not in self._live:
                 return True
@@ -158,7 +158,7 @@ class Tracker:
             return outcome is not None
 
     async def refresh(self, job: Job) -> None:
-        """Settle the job before it is shown, if ComfyUI answers soon; otherwise what is known of it stands."""
+        """Settle the job before it is shown, if ComfyUI answers soon; otherwise leave its last known state."""
         looking = asyncio.create_task(self._look(job))
         self._looking.add(looking)
         looking.add_done_callback(self._looking.discard)
@@ -169,11 +169,11 @@ class Tracker:
             await self.settle(job)
         except Problem:
             return
-        except Exception:  # noqa: BLE001 - nobody may wait for it any more; the next look comes by itself
-            _log.exception("the end of a job could not be found out", extra={"job_id": job.id})
+        except Exception:  # noqa: BLE001 - the waiter may be gone; the reconciler tries again
+            _log.exception("the end of a job could not be determined", extra={"job_id": job.id})
 
     async def reconcile(self) -> None:
-        """Settle every job that events did not; called now and then, and after ComfyUI was away."""
+        """Settle every job whose events were missed; called periodically, and after ComfyUI was away."""
         for job in self.of_owner(None):
             if not job.posting and not job.keeping:
                 await self.settle(job)
@@ -189,7 +189,7 @@ class Tracker:
             entry = await upstream_queries.history_entry(self._upstream, job.id)
             if entry is not None:
                 return await self._finished(job, entry)
-            # It may have moved from the queue to the history between the two looks: hence the second attempt.
+            # It may have moved from the queue to the history between the two queries: hence the second attempt.
             if attempt == 0 and await self._is_queued(job):
                 return None
         if posting:
@@ -204,21 +204,21 @@ class Tracker:
     async def _finished(self, job: Job, entry: object) -> JobOutcome | None:
         outcome = finished_outcome(job, entry, self.namespace(job), self._clock.now_ms())
         if outcome.error == failure_codes.GPU_FAULT:
-            # Before anything is awaited: whoever is looked at next ran on the same broken GPU.
+            # Before the first await: the next job to be settled ran on the same broken GPU.
             self._breaker.open(job.id, Code.GPU_FAULT)
         if (
             outcome.error == failure_codes.GPU_FAULT
             and not self._breaker.was_opened_by(job.id)
             and job.attempts < MAX_ATTEMPTS
         ):
-            # The GPU was broken before it began, by another job: it has its turn when ComfyUI is back.
+            # Another job broke the GPU before this one started: it runs again when ComfyUI is back.
             await self.requeue(job)
             return None
         files = await self._provenance.made(job, self.namespace(job), outcome.files, outcome.started_at)
         return replace(outcome, files=files)
 
     async def is_output_of(self, owner: str, file: StoredFile) -> bool:
-        """Return whether an unfinished job of `owner` has said that it made this file, and has; raises Problem."""
+        """Return whether an unfinished job of `owner` reported and made this file; raises Problem."""
         for job in self.of_owner(owner):
             named = [job.shown[file]] if file in job.shown else []
             if named and await self._provenance.made(job, self.namespace(job), named, job.started_at):
@@ -226,7 +226,7 @@ class Tracker:
         return False
 
     def add_outputs(self, job: Job, node_id: str, output: object) -> None:
-        """Take note of the files that a node says it made, so that their owner can have them before the job ends."""
+        """Record the files that a node reports, so that the owner can fetch them before the job ends."""
         made = made_by(job, {node_id: output}, self.namespace(job))
         job.shown.update((output.file, output) for output in made[: MAX_FILES - len(job.shown)])
 
@@ -241,7 +241,7 @@ class Tracker:
         return any(item[1] == job.id for item in queue["queue_pending"])
 
     async def queue(self) -> upstream_queries.Queue:
-        """Return ComfyUI's queue, everybody's; raises Problem."""
+        """Return ComfyUI's queue, of all users; raises Problem."""
         return await upstream_queries.queue(self._upstream)
 
     async def _end(self, job: Job, outcome: JobOutcome) -> None:

@@ -1,7 +1,7 @@
-"""What a workflow may hold: which node classes, how many nodes, how large pictures, how many steps.
+"""Limits on workflows: node classes, number of nodes, image sizes and steps.
 
-Limits are on what a workflow says in numbers; what one node hands another at run time is out of sight, and the job's
-time-out bounds it.
+The limits apply to literal numbers in a workflow. Values that nodes pass to each other at run time are unknown here;
+the job's time limit bounds their effect.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from provisioning.contract.gateway_options import Options
 from provisioning.gateway.core.problems import Code, Problem
 
 MAX_DEPTH = 64
-"""Levels of nesting; real workflows have about four."""
+"""Most levels of nesting; real workflows have about four."""
 
 _FRAMES = ("batch_size", "batch", "length", "frames", "num_frames", "video_frames", "frame_count")
-"""Inputs that say how many pictures of a node's width and height there are."""
+"""Inputs with the number of images of a node's width and height."""
 
 
 @dataclass(frozen=True)
 class WorkflowLimits:
-    """Checks workflows; every refusal says which node, which limit and how far it was passed."""
+    """Checks workflows; every problem names the node, the limit and the value."""
 
     max_nodes: int
     max_pixels: int
     max_steps: int
     allowed: re.Pattern[str] | None
-    """Classes that may be used; None means all."""
+    """Allowed node classes; None means all."""
     denied: re.Pattern[str]
 
     def check_size(self, graph: Any) -> None:  # noqa: ANN401 - a client's JSON
-        """Refuse a workflow that is nested too deep or has too many nodes; raises Problem."""
+        """Raise Problem for a workflow that is nested too deeply or has too many nodes."""
         if _is_deeper(graph, MAX_DEPTH):
             raise Problem(Code.WORKFLOW_TOO_LARGE, f"The workflow is nested more than {MAX_DEPTH} levels deep.")
         if len(graph) > self.max_nodes:
@@ -44,7 +44,7 @@ class WorkflowLimits:
             )
 
     def check_node(self, node_id: str, node: Mapping[str, Any]) -> None:
-        """Refuse a node of a class that may not be used, or with too large numbers; raises Problem."""
+        """Raise Problem for a node of a class that is not allowed, or with too large numbers."""
         cls, inputs = node["class_type"], node["inputs"]
         if self.denied.fullmatch(cls) or (self.allowed is not None and not self.allowed.fullmatch(cls)):
             raise Problem(Code.NODE_NOT_ALLOWED, f"Node {node_id}: the operator does not allow {cls[:100]} here.")
@@ -58,7 +58,7 @@ class WorkflowLimits:
 
 
 def _number(inputs: Mapping[str, Any], name: str) -> int:
-    """Return an input that is a number; 0 for links, text and what is missing."""
+    """Return a numeric input; 0 for links, text and missing inputs."""
     value = inputs.get(name)
     return int(value) if isinstance(value, int | float) else 0
 
@@ -72,7 +72,7 @@ def _is_deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - a client's JS
 
 
 def of_options(options: Options) -> WorkflowLimits:
-    """Return the limits that the options set."""
+    """Return the limits from the options."""
     allowed = _any_of(options.allowed_nodes) if options.allowed_nodes else None
     return WorkflowLimits(
         options.max_nodes, options.max_pixels, options.max_steps, allowed, _any_of(options.denied_nodes)
@@ -81,5 +81,5 @@ def of_options(options: Options) -> WorkflowLimits:
 
 @lru_cache(maxsize=4)
 def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    # Without regard to case: a node pack that renames a class should not slip through by its capitals.
+    # Case-insensitive: a node pack that changes the capitals of a class name must not evade the list.
     return re.compile("|".join(map(translate, patterns)) or r"(?!)", re.IGNORECASE)

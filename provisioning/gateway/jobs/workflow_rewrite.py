@@ -1,4 +1,4 @@
-"""A workflow on its way in: its form is checked, and every file it names is moved into its owner's realm."""
+"""Validation of a workflow, and rewriting of its file names into the owner's namespace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from provisioning.gateway.upstream.owner_namespace import OwnerNamespace, is_saf
 
 DENIED_CLASSES = frozenset(
     {
-        # They read the output folder, or whole folders by name, past any owner's realm.
+        # They read the output folder, or whole folders by name, outside the owner's namespace.
         "LoadImageOutput", "LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder", "LoadImageSetFromFolderNode",
         "LoadImageTextSetFromFolderNode", "LoadImageSetNode", "LoadTrainingDataset", "SaveTrainingDataset",
         "SaveImageDataSetToFolder", "SaveImageTextDataSetToFolder",
@@ -22,10 +22,10 @@ DENIED_CLASSES = frozenset(
 )  # fmt: skip
 
 PREFIX_INPUT = "filename_prefix"
-"""The name by which every node of ComfyUI's own takes the place it saves to."""
+"""The input with the path to save to, in all of ComfyUI's own nodes."""
 
 ASSET_TYPE = "core/ASSET"
-"""Marks an object that stands in place of a file name, in the Comfy API v2."""
+"""The type of an object that replaces a file name, in the Comfy API v2."""
 
 _INPUT_ANNOTATION = " [input]"
 
@@ -34,21 +34,21 @@ Graph = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class RewriteRules:
-    """How one job's names are changed."""
+    """The rules for rewriting the names in one job."""
 
     namespace: OwnerNamespace
     job_id: str
     file_inputs: frozenset[tuple[str, str]]
     assets: Mapping[str, str] = field(default_factory=dict)
-    """What a loader takes for each of the owner's assets that the workflow names, by id."""
+    """The file name for a loader node, for each of the owner's assets that the workflow names, by id."""
 
 
 def read(graph: Any, limits: WorkflowLimits) -> Graph:  # noqa: ANN401 - a client's JSON
-    """Return a workflow whose form is right; raises Problem saying what is wrong with it."""
+    """Return a valid workflow; raises Problem with the fault otherwise."""
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
         raise Problem(Code.WORKFLOW_FORMAT_UI)
     if not isinstance(graph, dict) or not graph:
-        text = "Send an object of nodes by id, as 'Export (API)' writes it: in `workflow`, or at /prompt in `prompt`."
+        text = "Send an object of nodes by id, as written by 'Export (API)': in `workflow`, or at /prompt in `prompt`."
         raise Problem(Code.INVALID_WORKFLOW, text, members=fault("/", "no nodes"))
     limits.check_size(graph)
     for node_id, node in graph.items():
@@ -65,7 +65,7 @@ def _check_node(node_id: str, node: Any) -> None:  # noqa: ANN401 - a client's J
 
 
 def asset_ids(graph: Graph) -> frozenset[str]:
-    """Return the ids of the assets that stand in place of file names, alone or in a list of them."""
+    """Return the ids of the assets in a workflow, as single inputs or in lists."""
     values = (value for node in graph.values() for value in node["inputs"].values())
     each = (item for value in values for item in (value if isinstance(value, list) else [value]))
     return frozenset(asset_id for item in each if (asset_id := _asset_id(item)) is not None)
@@ -79,14 +79,14 @@ def _asset_id(value: Any) -> str | None:  # noqa: ANN401 - a client's JSON
 
 
 def rewrite(graph: Graph, rules: RewriteRules) -> Graph:
-    """Return the workflow as ComfyUI gets it; raises Problem for names out of bounds and assets that are missing."""
+    """Return the workflow in the form for ComfyUI; raises Problem for foreign file names and missing assets."""
     return {node_id: _rewrite_node(node_id, node, rules) for node_id, node in graph.items()}
 
 
 def _rewrite_node(node_id: str, node: dict[str, Any], rules: RewriteRules) -> dict[str, Any]:
     cls = node["class_type"]
     if cls in DENIED_CLASSES and rules.namespace.root:
-        raise Problem(Code.NODE_NOT_ALLOWED, f"Node {node_id} ({cls}) reaches files that are not yours.")
+        raise Problem(Code.NODE_NOT_ALLOWED, f"Node {node_id} ({cls}) can read files of other users.")
     inputs = {name: _rewrite_input(node_id, cls, name, value, rules) for name, value in node["inputs"].items()}
     return node | {"inputs": inputs}
 
@@ -94,12 +94,12 @@ def _rewrite_node(node_id: str, node: dict[str, Any], rules: RewriteRules) -> di
 def _rewrite_input(node_id: str, cls: str, name: str, value: Any, rules: RewriteRules) -> Any:  # noqa: ANN401
     if (asset_id := _asset_id(value)) is not None:
         if asset_id not in rules.assets:
-            message = f"Node {node_id}, input {name}: there is no asset {asset_id!r} of yours."
+            message = f"Node {node_id}, input {name}: you have no asset {asset_id!r}."
             raise Problem(Code.MISSING_ASSET, message, members={"missing_ids": [asset_id]})
         return rules.assets[asset_id]
     if isinstance(value, list) and any(_asset_id(item) is not None for item in value):
         return [_rewrite_input(node_id, cls, name, item, rules) for item in value]
-    # An admin names files as they are.
+    # The file names of admins are not rewritten.
     return _own_names(node_id, cls, name, value, rules) if rules.namespace.root else value
 
 
@@ -121,16 +121,16 @@ def _rewrite_file(node_id: str, name: str, value: Any, namespace: OwnerNamespace
 
 
 def _safe(node_id: str, name: str, value: Any) -> str:  # noqa: ANN401 - a client's JSON
-    # A link is refused too: what another node makes at run time is out of our sight.
+    # A link is refused too: the value that another node passes at run time cannot be checked.
     if not isinstance(value, str):
-        refuse(node_id, name, "takes a file name as text, not a link to another node")
+        refuse(node_id, name, "needs a file name as text, not a link to another node")
     if not is_safe_name(value) or value.rstrip().endswith("]") or is_foreign(value):
-        refuse(node_id, name, "takes a plain relative file name without '..' or an [output] or [temp] mark")
+        refuse(node_id, name, "needs a plain relative file name without '..', [output] or [temp]")
     return value
 
 
 def refuse(node_id: str, name: str, message: str) -> NoReturn:
-    """Raise the Problem for one faulty node or input, in ComfyUI's form as well as ours."""
+    """Raise the Problem for a faulty node or input, with ComfyUI's form beside the gateway's."""
     where = f"Node {node_id}" + (f", input {name}" if name else "")
     error = {"type": "invalid_input", "message": message, "details": name, "extra_info": {"input_name": name}}
     node_errors = {node_id: {"errors": [error], "dependent_outputs": [], "class_type": ""}}

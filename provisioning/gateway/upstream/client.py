@@ -1,4 +1,4 @@
-"""The one ComfyUI behind the gateway, over loopback HTTP and one WebSocket."""
+"""The client of ComfyUI: HTTP over loopback and one WebSocket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from provisioning.gateway.core.problems import Code, Problem
 
 CHUNK_BYTES = 256 * 1024
 SMALL_BYTES = 64 * 1024
-"""A body up to this length goes on in one piece: cheaper than to hand it on as it arrives."""
+"""A body up to this length is passed on in one piece, which is cheaper than streaming it."""
 MAX_JSON_BYTES = 64 * 1024 * 1024
 """Longest answer that is read whole: ComfyUI is not trusted with the gateway's memory."""
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -42,19 +42,19 @@ DEFAULT_LIMITS = UpstreamLimits()
 
 
 class Reply(NamedTuple):
-    """An answer whose body is still arriving."""
+    """A response whose body is still arriving."""
 
     status: int
     headers: Mapping[str, str]
-    """By their names in lower case."""
+    """Headers by lower-case names."""
     read: Callable[[], Awaitable[bytes]]
-    """Gives the next piece of the body, empty at its end; raises Problem UPSTREAM_*."""
+    """Returns the next chunk of the body, empty at its end; raises Problem UPSTREAM_*."""
     max_bytes: int = MAX_JSON_BYTES
     """Longest body that `whole` returns."""
 
     @property
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body, piece by piece."""
+        """The chunks of the body."""
         while chunk := await self.read():
             yield chunk
 
@@ -72,7 +72,7 @@ class Reply(NamedTuple):
         return b"".join(pieces)
 
     async def small(self) -> bytes | None:
-        """Return the whole body when it is known to be short, else None; None for an answer to HEAD, which has none."""
+        """Return the whole body when its length is given and short, else None; None for a response to HEAD."""
         length = self.headers.get("content-length", "")
         if not length.isdigit() or int(length) > SMALL_BYTES:
             return None
@@ -81,27 +81,27 @@ class Reply(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What is asked of ComfyUI; nothing of the client's request is in it but what is named here."""
+    """A request to ComfyUI; it contains nothing of the client's request but these members."""
 
     method: str
     path: str
-    """Encoded; made by us from a route and checked parts."""
+    """Percent-encoded; built by the gateway from a route and checked parts."""
     params: Mapping[str, str] | None = None
     headers: Mapping[str, str] | None = None
     body: Body | None = None
 
 
 class ComfyUIClient(Protocol):
-    """Sends requests to ComfyUI and hears its messages."""
+    """Sends requests to ComfyUI and receives its messages."""
 
     async def start(self) -> None:
-        """Prepare; called on the event loop that will be used."""
+        """Open the connection pool; called on the event loop that will use it."""
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
 
     def stream(self, request: Request) -> contextlib.AbstractAsyncContextManager[Reply]:
-        """Send a request and hand over the answer while it arrives; raises Problem UPSTREAM_*."""
+        """Send a request and yield the response while its body arrives; raises Problem UPSTREAM_*."""
 
     async def call(self, request: Request) -> tuple[int, Any]:
         """Send a request and return status and parsed JSON (None when it is not JSON); raises Problem UPSTREAM_*."""
@@ -110,11 +110,11 @@ class ComfyUIClient(Protocol):
         """Return the JSON at a path; raises Problem UPSTREAM_* also for every status but 200."""
 
     def messages(self, client_id: str) -> contextlib.AbstractAsyncContextManager[AsyncIterator[str | bytes]]:
-        """Connect as a WebSocket client and hand over what it hears; raises Problem UPSTREAM_*."""
+        """Connect to the WebSocket and yield its messages; raises Problem UPSTREAM_*."""
 
 
 class ComfyUIHttpClient:
-    """Speaks HTTP to a ComfyUI at an address."""
+    """The client of a ComfyUI at a URL."""
 
     def __init__(self, url: str, limits: UpstreamLimits = DEFAULT_LIMITS) -> None:
         self._base = url.rstrip("/")
@@ -127,7 +127,7 @@ class ComfyUIHttpClient:
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            # A kept connection hands what ComfyUI says unasked to the next request, which may be another user's.
+            # On a reused connection, unsolicited data of ComfyUI would reach the next request, perhaps another user's.
             connector=aiohttp.TCPConnector(limit=limits.connections, force_close=True),
             headers={"Accept-Encoding": "identity", "User-Agent": "comfyui-gateway"},
             read_bufsize=CHUNK_BYTES,
@@ -135,13 +135,13 @@ class ComfyUIHttpClient:
         )
 
     async def close(self) -> None:
-        """Close the connection pool; a request that waits for an answer fails."""
+        """Close the connection pool; pending requests fail."""
         if self._session is not None:
             await self._session.close()
 
     @contextlib.asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[Reply]:
-        """Send a request and hand over the answer while it arrives."""
+        """Send a request and yield the response while its body arrives."""
         with translated_errors():
             answer = await self._send(request)
         async with answer:
@@ -178,11 +178,11 @@ class ComfyUIHttpClient:
 
     @contextlib.asynccontextmanager
     async def messages(self, client_id: str) -> AsyncIterator[AsyncIterator[str | bytes]]:
-        """Connect as a WebSocket client and hand over what it hears."""
+        """Connect to the WebSocket and yield its messages."""
         url = URL(self._base + "/ws").update_query(clientId=client_id)
         with translated_errors():
             async with self._open().ws_connect(url, max_msg_size=MAX_MESSAGE_BYTES, heartbeat=20, compress=0) as socket:
-                # Previews then come with the id of the job they belong to.
+                # With this flag, previews carry the id of their job.
                 features = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
                 await socket.send_json(features)
                 yield _received(socket)
@@ -194,15 +194,15 @@ class ComfyUIHttpClient:
 
 
 def upload_form(fields: Mapping[str, str], filename: str, content: AsyncIterator[bytes]) -> aiohttp.FormData:
-    """Return a form that uploads a file to ComfyUI; nothing of a client's own framing is in it."""
-    # ComfyUI takes a name as it stands, and a quoted one for another name.
+    """Return a form that uploads a file to ComfyUI; it contains nothing of a client's own framing."""
+    # ComfyUI does not unquote names: a quoted name would be another name.
     form = aiohttp.FormData(fields, quote_fields=False)
     form.add_field("image", content, filename=filename, content_type="application/octet-stream")
     return form
 
 
 def _check(request: Request) -> None:
-    """Raise Problem INVALID_REQUEST for a path or header that could be read as two; callers check both as well."""
+    """Raise Problem INVALID_REQUEST for a path or header with a line break; callers check both as well."""
     if _TARGET.fullmatch(request.path) is None or any(map(_BREAKS.search, (request.headers or {}).values())):
         raise Problem(Code.INVALID_REQUEST)
 
@@ -220,7 +220,7 @@ async def _received(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[st
 
 @contextlib.contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn what the client library raises into a Problem."""
+    """Translate the errors of aiohttp into Problems."""
     try:
         yield
     except aiohttp.ClientConnectorError as error:

@@ -1,4 +1,4 @@
-"""Going on after an error in work with ComfyUI."""
+"""Error handling for loops that work with ComfyUI."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _log = logging.getLogger(__name__)
 
 
 async def guarded(work: Awaitable[None]) -> bool:
-    """Await `work`; whatever goes wrong with one message or one look must not end the loop. False if any did."""
+    """Await `work` and log any error, so that one message or poll cannot end the loop; returns whether it succeeded."""
     try:
         await work
     except Problem as problem:
-        _log.warning("ComfyUI could not be asked", extra={"code": problem.code.value})
-    except Exception:  # noqa: BLE001 - ComfyUI is not trusted to say only what we expect
-        _log.exception("ComfyUI's message or answer was not understood")
+        _log.warning("a request to ComfyUI failed", extra={"code": problem.code.value})
+    except Exception:  # noqa: BLE001 - ComfyUI's messages may have any form
+        _log.exception("a message or response of ComfyUI could not be processed")
     else:
         return True
     return False

@@ -1,4 +1,4 @@
-"""What the gateway asks of the pod's helper: a restart of ComfyUI, and the end of files whose time is over."""
+"""Requests to the pod's helper: a restart of ComfyUI, and the deletion of expired files."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ import orjson
 
 from provisioning.helper_requests import DELETION_SUFFIX, RESTART
 
-"""In one request; see provisioning.helper_requests.MAX_BYTES."""
+"""Most paths in one request; see provisioning.helper_requests.MAX_BYTES."""
 
 _log = logging.getLogger(__name__)
 
 
 class HelperRequests:
-    """Writes requests; without a directory it only says in the log that an operator has to act."""
+    """Writes request files; without a directory it only logs that an operator has to act."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
 
     def restart(self, reason: str) -> None:
-        """Ask for a restart of ComfyUI; asking twice is asking once."""
+        """Request a restart of ComfyUI; idempotent."""
         if self._directory is None:
-            _log.error("restart ComfyUI by hand: nobody here does", extra={"code": reason})
+            _log.error("restart ComfyUI by hand: this gateway has no helper for it", extra={"code": reason})
             return
         try:
             (self._directory / RESTART).touch(mode=0o600)
         except OSError as error:
-            _log.error("a restart of ComfyUI cannot be asked for: %s", error.strerror, extra={"code": reason})
+            _log.error("a restart of ComfyUI could not be requested: %s", error.strerror, extra={"code": reason})
 
     def delete(self, paths: Collection[tuple[str, str]]) -> bool:
-        """Ask for the end of files, given as ComfyUI's folder and the path below it.
+        """Request the deletion of files, each given as ComfyUI's folder and the path below it.
 
-        The same paths are the same request: after a crash it is simply made again. False when it could not be made
-        and is to be tried later; without a directory there is nothing to try.
+        The same paths make the same request, which can be repeated after a crash. Returns False when the request could
+        not be written and has to be repeated later; without a directory it returns True.
         """
         if self._directory is None:
             return True
@@ -47,6 +47,6 @@ class HelperRequests:
             draft.write_bytes(body)
             draft.rename(self._directory / name)
         except OSError as error:
-            _log.error("the end of files cannot be asked for: %s", error.strerror)
+            _log.error("the deletion of files could not be requested: %s", error.strerror)
             return False
         return True

@@ -1,4 +1,4 @@
-"""ComfyUI's WebSocket messages: which of them are about a job, and their binary forms."""
+"""ComfyUI's WebSocket messages: the events of jobs, and the binary formats."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ JOB_EVENTS = frozenset(
         "execution_success", "execution_error", "execution_interrupted",
     }
 )  # fmt: skip
-"""Everything else is about the machine or other people, and is not passed on."""
+"""Messages about a job. All others concern the machine or other users and are not passed on."""
 
 PREVIEW = 1
 TEXT = 3
 PREVIEW_WITH_METADATA = 4
 
 JPEG = 1
-"""The format of the pictures that samplers show while they work; nodes that send a result send PNG."""
+"""The image format of previews by samplers; nodes that send a result use PNG."""
 
 _IMAGE_FORMATS = {"image/jpeg": JPEG, "image/png": 2}
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture that says which job it is of: a preview, or a result that a node sends instead of saving it."""
+    """An image with the id of its job: a preview, or a result that a node sends instead of saving it."""
 
     job_id: str
     image_format: int
@@ -36,11 +36,11 @@ class Preview:
 
     @property
     def is_result(self) -> bool:
-        """Return whether it is more than a look at work that goes on."""
+        """Return whether it is a result and not a preview."""
         return self.image_format != JPEG
 
     def plain(self) -> bytes:
-        """Return the older form, without ids, for clients that did not ask for the newer."""
+        """Return the older format, without ids, for clients that did not request the newer."""
         return struct.pack(">II", PREVIEW, self.image_format) + self.image
 
 
@@ -50,12 +50,12 @@ def kind(message: bytes) -> int:
 
 
 def is_preview(message: bytes) -> bool:
-    """Return whether a binary message without ids is a look at work that goes on, which the next one replaces."""
+    """Return whether a binary message without ids is a preview, which the next one replaces."""
     return kind(message) == PREVIEW and int.from_bytes(message[4:8], "big") == JPEG
 
 
 def read_preview(message: bytes) -> Preview | None:
-    """Return what a PREVIEW_WITH_METADATA message holds; None when it is malformed."""
+    """Parse a PREVIEW_WITH_METADATA message; returns None when it is malformed."""
     length = int.from_bytes(message[4:8], "big")
     try:
         metadata = orjson.loads(message[8 : 8 + length])

@@ -1,6 +1,6 @@
-"""What is read of ComfyUI's queue and history: forms that are not as they should be are errors, never absences.
+"""Queries of ComfyUI's queue and history: a malformed response is an error, never an empty result.
 
-A job that is in neither counts as lost and is run again, so a malformed answer must not count as an empty one.
+A job in neither of them counts as lost and is run again, so that a malformed response must not count as an empty one.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from provisioning.gateway.upstream.client import ComfyUIClient
 QUEUES = ("queue_running", "queue_pending")
 
 Queue = dict[str, list[list[Any]]]
-"""Each entry has a number and a job's id, and more."""
+"""Each entry begins with a number and a job's id."""
 
 
 async def queue(upstream: ComfyUIClient) -> Queue:
-    """Return ComfyUI's queue, everybody's; raises Problem, UPSTREAM_ERROR for what is no queue."""
+    """Return ComfyUI's queue, of all users; raises Problem, UPSTREAM_ERROR for a malformed response."""
     answer = await upstream.get_json("/queue")
     if not isinstance(answer, dict):
         raise Problem(Code.UPSTREAM_ERROR)
@@ -31,8 +31,8 @@ def _is_entry(item: object) -> bool:
     return isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)
 
 
-async def history_entry(upstream: ComfyUIClient, job_id: str) -> Any:  # noqa: ANN401 - whatever ComfyUI keeps of it
-    """Return what ComfyUI's history has of a job, None for nothing; raises Problem, UPSTREAM_ERROR for no history."""
+async def history_entry(upstream: ComfyUIClient, job_id: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return ComfyUI's history entry of a job, None when there is none; raises Problem, UPSTREAM_ERROR if malformed."""
     answer = await upstream.get_json(f"/history/{job_id}")
     if not isinstance(answer, dict):
         raise Problem(Code.UPSTREAM_ERROR)

@@ -1,4 +1,4 @@
-"""A cache of what ComfyUI answers the same to everybody: lists of models, templates, features, node classes."""
+"""A cache of ComfyUI's responses that are the same for all users: models, templates, features, node classes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from provisioning.gateway.upstream.client import DEFAULT_LIMITS, ComfyUIClient, 
 Answer = TypeVar("Answer")
 
 FRESH_SECONDS = 2.0
-"""How old such an answer may be: ComfyUI looks through its folders for some, while it should be working."""
+"""Age limit of a response: for some, ComfyUI scans its folders, which delays its jobs."""
 
 MAX_KNOWN = 64
-"""Answers that are kept, since clients choose some of the paths."""
+"""Most responses in the cache; bounded, since clients choose some of the paths."""
 MAX_KEPT_BYTES = 1024 * 1024
-"""A longer answer is not kept; lists of models are some kilobytes."""
+"""A longer response is not cached; lists of models have some kilobytes."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +33,22 @@ class _Request(Generic[Answer]):
 
 
 class ResponseCache(Generic[Answer]):
-    """Loads each path at most once in `fresh_seconds`, also for those who ask while it is loaded."""
+    """Loads each path at most once in `fresh_seconds`; concurrent callers share one request."""
 
     def __init__(
         self, load: Callable[[str], Awaitable[Answer]], clock: Clock, fresh_seconds: float,
         is_kept: Callable[[Answer], bool] = lambda _: True,
     ) -> None:  # fmt: skip
-        """`is_kept` says of an answer whether it may be given again once it is whole."""
+        """`is_kept` returns whether a completed response may be reused."""
         self._load = load
         self._clock = clock
         self._fresh_seconds = fresh_seconds
         self._is_kept = is_kept
         self._requests: OrderedDict[str, _Request[Answer]] = OrderedDict()
-        """The newest of each path; those that failed or are not kept leave."""
+        """The newest request of each path; failed and uncacheable ones are removed."""
 
     async def get(self, path: str) -> Answer:
-        """Return the answer at a path; raises what `load` raises, and Problem UPSTREAM_TIMEOUT."""
+        """Return the response for a path; raises what `load` raises, and Problem UPSTREAM_TIMEOUT."""
         now = self._clock.monotonic()
         known = self._requests.get(path)
         if known is None or now - known.asked_at >= self._fresh_seconds:
@@ -57,11 +57,11 @@ class ResponseCache(Generic[Answer]):
             known.answer.add_done_callback(partial(self._drop_unkept, path))
             if len(self._requests) > MAX_KNOWN:
                 self._requests.popitem(last=False)
-        # Whoever leaves takes the answer from nobody else.
+        # Shielded: a cancelled caller must not cancel the request of the others.
         return await asyncio.shield(known.answer)
 
     def clear(self) -> None:
-        """Forget every answer, those that are still loaded included."""
+        """Remove every response, including those that are being loaded."""
         self._requests.clear()
 
     async def _loaded(self, path: str) -> Answer:
@@ -72,7 +72,7 @@ class ResponseCache(Generic[Answer]):
             raise Problem(Code.UPSTREAM_TIMEOUT) from error
 
     def _drop_unkept(self, path: str, answer: asyncio.Task[Answer]) -> None:
-        # The error is retrieved here, also when nobody waits for it any more.
+        # Retrieves the exception even when no caller waits any more, so that asyncio does not log it.
         failed = answer.cancelled() or answer.exception() is not None
         known = self._requests.get(path)
         if known is not None and known.answer is answer and (failed or not self._is_kept(answer.result())):

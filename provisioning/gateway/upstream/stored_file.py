@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file in one of ComfyUI's folders, under ComfyUI's own names."""
+    """A file in one of ComfyUI's folders, by ComfyUI's own names."""
 
     type: str
     """output, temp or input."""

@@ -1,4 +1,4 @@
-"""What ComfyUI's /system_stats tells of the machine, cut down to what whoever runs workflows may know."""
+"""ComfyUI's /system_stats, reduced to what users may know about the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SYSTEM = (
     "os", "ram_total", "ram_free", "comfyui_version", "required_frontend_version", "installed_templates_version",
     "required_templates_version", "python_version", "pytorch_version", "embedded_python", "deploy_environment",
 )  # fmt: skip
-"""Members of `system` that are passed on; `argv`, which names folders, is always empty."""
+"""Members of `system` that are passed on; `argv`, which contains paths, is always empty."""
 
 DEVICE = ("name", "type", "index", "vram_total", "vram_free", "torch_vram_total", "torch_vram_free")
 """Members of each device that are passed on."""
@@ -20,7 +20,7 @@ _PLAIN = (str, int, float, type(None))
 
 
 def for_clients(stats: Any) -> dict[str, Any]:  # noqa: ANN401 - ComfyUI's JSON
-    """Return versions, memory and devices, without command line and paths; empty parts for what is not told."""
+    """Return versions, memory and devices, without command line and paths; missing parts are empty."""
     told = stats if isinstance(stats, dict) else {}
     devices = told.get("devices")
     return {
