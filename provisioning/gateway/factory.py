@@ -1,4 +1,4 @@
-"""Making a gateway."""
+"""Creation of a gateway."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def create_app(
     upstream: ComfyUIClient,
     clock: Clock,
 ) -> Gateway:
-    """Return a gateway; it begins to work when its lifespan starts."""
+    """Return a gateway; it starts to work with its lifespan."""
     services = Services(settings, keys=keys, limiter=limiter, ledger=ledger, upstream=upstream, clock=clock)
     services.observe()
     made = features(services)

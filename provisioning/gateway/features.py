@@ -1,4 +1,4 @@
-"""The classes of operations, each with the parts that it needs."""
+"""The classes of operations with their dependencies."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from provisioning.gateway.webhooks.routes import WebhookRoutes
 
 
 def features(services: Services) -> tuple[object, ...]:
-    """Return an instance of each class of routes.FEATURES, with the parts that it needs."""
+    """Return an instance of each class of routes.FEATURES, with its dependencies."""
     most, users = services.settings.max_body_bytes, UserService(services.keys, services.passwords)
     return (
         KeyRoutes(KeyService(services.keys), services.clock),
@@ -92,7 +92,7 @@ def features(services: Services) -> tuple[object, ...]:
 
 
 def _snapshot(services: Services) -> Snapshot:
-    """Return what reads the present state for the metrics."""
+    """Return the snapshot of the current state for the metrics."""
     scheduler, price = services.scheduler, services.settings.usd_per_hour
     return Snapshot(
         QueueMetrics(services.tracker, scheduler, services.clock),

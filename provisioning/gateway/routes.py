@@ -1,8 +1,8 @@
-"""Every operation of the API: what is not declared does not exist for a client, whatever ComfyUI would answer to it.
+"""Every operation of the API; paths that are not declared here do not exist for clients, even if ComfyUI has them.
 
-ComfyUI has each of its routes twice, with and without `/api` before it; so do we. Left out on purpose, for everybody:
-`/internal/*` (everybody's logs and file names), ComfyUI's own assets, tags and tasks (no owners, scans of the disk,
-downloads from anywhere), making users, ComfyUI-Manager's and all other custom nodes' routes.
+ComfyUI serves each of its routes with and without the prefix `/api`; so does the gateway. Omitted on purpose, for all
+users: `/internal/*` (logs and file names of all users), ComfyUI's own assets, tags and tasks (no owners, disk scans,
+downloads from any URL), the creation of users, and the routes of ComfyUI-Manager and all other custom nodes.
 """
 
 from __future__ import annotations

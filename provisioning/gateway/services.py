@@ -1,6 +1,6 @@
-"""The parts of a gateway, put together.
+"""The components of a gateway and their dependencies.
 
-Only the factory, the app and the features' list read this; every part is handed what it needs.
+Only the factory, the app and the list of features use this; every component gets its dependencies as arguments.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ from provisioning.gateway.webhooks.service import Webhooks
 
 
 class Services:
-    """The parts of one gateway; each is made once, when it is first asked for."""
+    """The components of one gateway; each is created once, on first use."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Services:
         self.reference = Reference(OPERATIONS)
         self.metrics = Metrics({operation.path for operation in OPERATIONS if operation.lasting})
         self.started_at = _started_at(settings, clock)
-        """When the pod's container started, in milliseconds since the epoch: from then on it costs."""
+        """When the pod's container started, in milliseconds since the epoch: from then on it is billed."""
 
     @cached_property
     def files(self) -> FileStore | None:
@@ -113,7 +113,7 @@ class Services:
 
     @cached_property
     def disk_space(self) -> DiskSpace:
-        """The free space of the volume, by our own count."""
+        """The check of free disk space."""
         return disk_space_of(self.settings, self.files)
 
     @cached_property
@@ -179,7 +179,7 @@ class Services:
 
     @cached_property
     def job_files(self) -> JobFiles:
-        """The operations on files that the tracker needs."""
+        """The operations on job files that the tracker needs."""
         files = JobFiles(put_at=self.staging.put_at, folders=self.expiry.folders)
         if self.files is None:
             return files
@@ -350,18 +350,18 @@ class Services:
         return namespace_of(self.settings.pepper.get_secret_value(), actor.owner, admin=actor.is_admin)
 
     def observe(self) -> None:
-        """Have the queue, the events of jobs and the clients' WebSockets learn what the tracker learns."""
+        """Register the scheduler, the job events and the clients' WebSockets as observers of the tracker."""
         self.tracker.observers += [self.scheduler, self.job_events, self.event_stream]
 
     def _connected(self) -> None:
-        """Forget what a former process of ComfyUI had, and go on with the queue."""
+        """Reset the state of ComfyUI's former process and wake the queue."""
         self.staging.reset()
         self.workspace.forget()
         self.scheduler.wake()
 
 
 def _started_at(settings: GatewaySettings, clock: Clock) -> int:
-    """Return when the container started: boot.sh writes that file then, and nobody does later."""
+    """Return when the container started: boot.sh writes the boot file only then."""
     try:
         return round(settings.boot_file.stat().st_mtime * 1000) if settings.boot_file else clock.now_ms()
     except OSError:

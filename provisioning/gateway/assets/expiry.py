@@ -1,8 +1,7 @@
-"""The end of files: those whose time is over, and those that their owner wants gone; rows and bytes together.
+"""Deletion of files: expired ones, and those that their owner deletes; rows and bytes together.
 
-The gateway has no rights over ComfyUI's folders: the bytes are deleted by the pod's helper, who is asked before the
-row goes. A crash in between means that the same is asked for again, and a file that is gone already is as good as
-deleted.
+The gateway has no write access to ComfyUI's folders: the pod's helper deletes the bytes, on a request that is made
+before the row is deleted. After a crash in between the request is repeated; a file that is missing counts as deleted.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Found(NamedTuple):
-    """An asset that is to end."""
+    """An asset to delete."""
 
     id: str
     job_id: str | None
@@ -36,21 +35,21 @@ class Found(NamedTuple):
 
 
 class Expiry:
-    """Ends files; every method may raise Problem(STORE_UNAVAILABLE)."""
+    """Deletes files; every method may raise Problem(STORE_UNAVAILABLE)."""
 
     def __init__(self, database: Database, requests: HelperRequests, store: FileStore | None, batch: int) -> None:
-        """`store` keeps the bytes beside ComfyUI's folders; one request deletes at most `batch` files."""
+        """`store` holds the files beside ComfyUI's folders; one request deletes at most `batch` files."""
         self.folders = FolderLocks()
-        """Whoever writes into a folder of ComfyUI's takes it here, so that a new file does not end with the old one."""
+        """Locks for writers into ComfyUI's folders, so that a new file is not deleted with an old one of its name."""
         self._database = database
         self._requests = requests
         self._store = store
         self._batch = batch
 
     async def run(self, before: int) -> int:
-        """End every file that was made or uploaded before a time; returns how many assets that were.
+        """Delete every file that was made or uploaded before a time; returns the number of deleted assets.
 
-        Stops where the pod's helper cannot be asked: the rows stay, and the next run asks again.
+        Stops when a request to the pod's helper fails: the rows stay, and the next run repeats the request.
         """
         ended = 0
         while (found := await self._older(before)) and await self._end(found):
@@ -58,7 +57,7 @@ class Expiry:
         return ended
 
     async def remove(self, asset: Asset) -> None:
-        """End one asset, and its file unless another has the same; raises Problem when it has to be tried again."""
+        """Delete an asset, and its file unless another asset shares it; raises Problem when it has to be repeated."""
         if not await self._end([Found(asset.id, asset.job_id, asset.file)]):
             raise Problem(Code.STORE_UNAVAILABLE, "The file cannot be deleted now; try again shortly.")
 
@@ -79,7 +78,7 @@ class Expiry:
         if paths and not await asyncio.to_thread(self._requests.delete, paths):
             return False
         if self._store is not None:
-            # A temporary file lies below its job's id there: others of its name are other files.
+            # The store keeps temporary files below the job's id: others of the same name are separate files.
             own = (each for each in found if each.file in lonely or each.file.type == "temp")
             await self._store.delete({store_path_of(each.file, each.job_id) for each in own})
         for part in sql_helpers.in_chunks(ids):

@@ -1,4 +1,4 @@
-"""Answering with a file: from the store when it has it, else from ComfyUI."""
+"""Responses with a file: from the store if it has the file, else from ComfyUI."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from provisioning.gateway.upstream.proxy import FORWARDED_REQUEST_HEADERS, Proxy
 OCTETS = "application/octet-stream"
 _KINDS = mimetypes.MimeTypes()
 _KINDS.add_type("image/webp", ".webp")
-"""As ComfyUI does, whatever the machine knows of types."""
+"""Media types as in ComfyUI, independent of the machine's configuration."""
 _ACTIVE = frozenset(
     {"text/html", "text/javascript", "application/javascript", "text/css", "image/svg+xml", "text/xml",
      "application/xml"}
 )  # fmt: skip
-"""Types that a browser would run: ComfyUI gives such files as bytes, and so does the store."""
+"""Types that a browser would execute: ComfyUI and the store serve such files as application/octet-stream."""
 
 BYTES = (
     Answer("The file's bytes.", media=ANY_MEDIA),
-    Answer("The range of them that was asked for.", status=206, media=ANY_MEDIA),
-    Answer("Unchanged since the time or the tag that was sent.", status=304, media=None),
+    Answer("The requested range of the bytes.", status=206, media=ANY_MEDIA),
+    Answer("Unchanged since the time or entity tag in the request.", status=304, media=None),
 )
-"""The answers of an operation that downloads a file."""
+"""The responses of an operation that downloads a file."""
 
 RANGES = (
-    Parameter("Range", "The bytes that are wanted.", "bytes=0-1023", "header"),
-    Parameter("If-Range", "The `ETag` of the part that is there already.", '"4f1c"', "header"),
-    Parameter("If-None-Match", "The `ETag` of an earlier answer.", '"4f1c"', "header"),
+    Parameter("Range", "The requested bytes.", "bytes=0-1023", "header"),
+    Parameter("If-Range", "The `ETag` of the part that the client already has.", '"4f1c"', "header"),
+    Parameter("If-None-Match", "The `ETag` of an earlier response.", '"4f1c"', "header"),
 )
 """The headers of a request for part of a file."""
 
@@ -84,6 +84,6 @@ def _answer(store: FileStore, request: GatewayRequest, content: Content, name: s
 
 
 def content_type(name: str) -> str:
-    """Return the type that ComfyUI gives a file of this name."""
+    """Return ComfyUI's media type for a file name."""
     kind = _KINDS.guess_type(name)[0] or OCTETS
     return OCTETS if kind in _ACTIVE else kind

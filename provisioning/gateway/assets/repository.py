@@ -1,4 +1,4 @@
-"""Files with an id: what was uploaded through the Comfy API, and what jobs made."""
+"""Assets, files with an id: uploads through the Comfy API, and outputs of jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from provisioning.gateway.upstream.stored_file import StoredFile
 
 @dataclass(frozen=True)
 class Asset:
-    """One file; the id is random, so knowing a name finds nothing."""
+    """A file; the id is random and cannot be guessed from the name."""
 
     id: str
     owner: str
@@ -28,22 +28,22 @@ class Asset:
     subfolder: str
     filename: str
     file_path: str
-    """What the client called it."""
+    """The client's name for the file."""
     content_type: str | None
     size_bytes: int | None
-    """None until ComfyUI was asked."""
+    """None until it has been measured."""
     hash: str | None
     """`blake3:<hex>` of an upload; not computed for outputs."""
     created_at: int
 
     @property
     def file(self) -> StoredFile:
-        """Return where ComfyUI keeps it."""
+        """Return the file in ComfyUI's folders."""
         return StoredFile(self.type, self.subfolder, self.filename)
 
     @property
     def stored_copy(self) -> StoredCopy:
-        """Return where ComfyUI and the store keep it."""
+        """Return the file in ComfyUI's folders and its path in the store."""
         return StoredCopy(self.file, store_path_of(self.file, self.job_id))
 
 
@@ -62,43 +62,43 @@ _OF_JOB = _EVERY.where(AssetRow.job_id == bindparam("job"))
 
 
 class AssetStore:
-    """Finds and keeps assets; every method may raise Problem(STORE_UNAVAILABLE)."""
+    """Finds and stores assets; every method may raise Problem(STORE_UNAVAILABLE)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def add(self, asset: Asset) -> None:
-        """Keep a new asset."""
+        """Store a new asset."""
         await self._database.run(lambda connection: add(connection, asset))
 
     async def get(self, asset_id: str, owner: str | None) -> Asset | None:
-        """Return an asset, or None when there is none that `owner` may see; None as owner sees all."""
+        """Return an asset; None when there is none that `owner` may see. `owner` None means all owners."""
         found = await self._select(AssetRow.id == asset_id, _of(owner))
         return found[0] if found else None
 
     async def of_ids(self, asset_ids: Collection[str], owner: str | None) -> dict[str, Asset]:
-        """Return those of the assets that exist and that `owner` may see, by id."""
+        """Return the existing assets that `owner` may see, by id."""
         found: dict[str, Asset] = {}
         for part in sql_helpers.in_chunks(asset_ids):
             found |= {asset.id: asset for asset in await self._select(AssetRow.id.in_(part), _of(owner))}
         return found
 
     async def of_hash(self, digest: str, owner: str) -> Asset | None:
-        """Return an upload of the owner's with this content."""
+        """Return an upload of the owner with this content."""
         found = await self._select(AssetRow.owner == owner, AssetRow.hash == digest)
         return found[0] if found else None
 
     async def maker_of(self, file: StoredFile, owner: str | None) -> str | None:
-        """Return the newest job that made a file of this name and that `owner` may see, or None."""
+        """Return the newest job that made a file of this name; None when there is none that `owner` may see."""
         made = select(AssetRow.job_id).where(AT, _of(owner)).order_by(AssetRow.sequence.desc()).limit(1)
         return await self._database.read(lambda connection: connection.execute(made, asdict(file)).scalar())
 
     async def of_job(self, job_id: str) -> list[Asset]:
-        """Return what a job made."""
+        """Return the outputs of a job."""
         return await self._database.read(lambda connection: made_by(connection, job_id))
 
     async def of_jobs(self, job_ids: Collection[str]) -> dict[str, list[Asset]]:
-        """Return what several jobs made, by the jobs' ids."""
+        """Return the outputs of several jobs, by job id."""
         found: dict[str, list[Asset]] = {}
         for part in sql_helpers.in_chunks(job_ids):
             for asset in await self._select(AssetRow.job_id.in_(part)):
@@ -106,7 +106,7 @@ class AssetStore:
         return found
 
     async def measured(self, asset: Asset, size_bytes: int) -> Asset:
-        """Keep the size of an asset and return it with that."""
+        """Store the size of an asset and return the asset with it."""
         change = update(AssetRow).where(AssetRow.id == asset.id).values(size_bytes=size_bytes)
         await self._database.run(lambda connection: connection.execute(change).close())
         return replace(asset, size_bytes=size_bytes)
@@ -117,12 +117,12 @@ class AssetStore:
 
 
 def add(connection: Connection, asset: Asset) -> None:
-    """Keep a new asset, within somebody's transaction."""
+    """Store a new asset, within the caller's transaction."""
     connection.execute(_NEW, asdict(asset))
 
 
 def made_by(connection: Connection, job_id: str) -> list[Asset]:
-    """Return what a job made, within somebody's transaction."""
+    """Return the outputs of a job, within the caller's transaction."""
     return [_from_row(row) for row in connection.execute(_OF_JOB, {"job": job_id})]
 
 

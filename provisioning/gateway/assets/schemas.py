@@ -1,4 +1,4 @@
-"""Assets as requests and answers of the Comfy API v2 have them."""
+"""Request and response schemas of assets in the Comfy API v2."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from provisioning.gateway.core.http.schemas import AnswerBody
 
 OCTETS = "application/octet-stream"
 URL_LIFE = timedelta(days=1)
-"""How long answers say that a content URL lasts: it needs the key all the same, and lasts as long as the asset."""
+"""The validity of content URLs as shown in responses; they require the key and in fact last as long as the asset."""
 
 Timestamp = Annotated[
     datetime,
@@ -27,7 +27,7 @@ def _is_none(value: object) -> bool:
 
 
 class V2Body(BaseModel):
-    """A request's body; members that are not named here are ignored, as the contract wants."""
+    """A request body; unknown members are ignored, as the Comfy API requires."""
 
     model_config = ConfigDict(
         frozen=True, extra="allow", hide_input_in_errors=True, use_attribute_docstrings=True, defer_build=True
@@ -35,29 +35,29 @@ class V2Body(BaseModel):
 
 
 class UploadAsset(V2Body):
-    """A file and what is known of it."""
+    """A file with its metadata."""
 
     file: bytes = Field(json_schema_extra={"format": "binary"})
-    """An image, video or sound."""
+    """An image, video or audio file."""
     file_path: str
-    """Its name, with folders if you like."""
+    """The file's name, optionally with folders."""
     content_type: str = ""
-    """Its media type."""
+    """The file's media type."""
     expected_hash: str = ""
-    """`blake3:` and 64 hexadecimal digits; refused when another."""
+    """`blake3:` and 64 hexadecimal digits; another hash of the content is refused."""
 
 
 class AssetFromHash(V2Body):
-    """Bytes that were uploaded before, under a new name."""
+    """An earlier upload under a new name."""
 
     hash: str
     """`blake3:` and 64 hexadecimal digits."""
     file_path: str | None = None
-    """The new asset's name; the same as before when left out."""
+    """The new asset's name; the former name when omitted."""
 
 
 class Asset(AnswerBody):
-    """A file of the caller's."""
+    """A file of the caller."""
 
     id: str
     hash: str | None
@@ -66,16 +66,16 @@ class Asset(AnswerBody):
     file_path: str | None
     created_at: Timestamp
     url: str
-    """Where the bytes are; it needs the key."""
+    """URL of the content; requires the API key."""
     url_expires_at: Timestamp
     job_id: str | None = Field(default=None, exclude_if=_is_none)
-    """The job that made it; left out for an upload."""
+    """The job that made it; omitted for an upload."""
     created_new: bool | None = Field(default=None, exclude_if=_is_none)
-    """On creation alone: whether the bytes were new."""
+    """Only in the response to an upload: whether the content was new."""
 
     @classmethod
     def of(cls, asset: repository.Asset, base_url: str, now: int, *, created_new: bool | None = None) -> Asset:
-        """Return an asset as it is at a time in milliseconds since the epoch."""
+        """Return the document of an asset; `now` is in milliseconds since the epoch."""
         return cls(
             id=asset.id,
             hash=asset.hash,

@@ -1,4 +1,4 @@
-"""Sizes of assets, looked up where nothing has written them down."""
+"""Sizes of assets, measured when they are not stored yet."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.upstream.client import ComfyUIClient, Request
 
 SOON_SECONDS = 2.0
-"""How long the end of a job waits for ComfyUI to say how large an output is."""
+"""How long the end of a job waits for the size of an output from ComfyUI."""
 
 
 class AssetSizes:
-    """Measures assets, each once."""
+    """Measures assets, each only once."""
 
     def __init__(self, assets: AssetStore, store: FileStore | None, upstream: ComfyUIClient) -> None:
         self._assets = assets
@@ -24,14 +24,14 @@ class AssetSizes:
         self._upstream = upstream
 
     async def measured_soon(self, asset: Asset) -> Asset:
-        """Return an asset with its size; without one when that takes longer than SOON_SECONDS or fails."""
+        """Return an asset with its size; without it when measuring fails or takes longer than SOON_SECONDS."""
         with contextlib.suppress(Problem, TimeoutError):
             async with asyncio.timeout(SOON_SECONDS):
                 return await self.measured(asset)
         return replace(asset, size_bytes=None)
 
     async def measured(self, asset: Asset) -> Asset:
-        """Return an asset with its size; a file that is gone stays without. Raises Problem."""
+        """Return an asset with its size; without it when the file is missing. Raises Problem."""
         if asset.size_bytes is not None:
             return asset
         if self._store is not None:

@@ -1,4 +1,4 @@
-"""Files that callers upload: checked, given to ComfyUI, and kept in the store."""
+"""Uploaded files: checked, sent to ComfyUI and stored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAUSE_SECONDS = 0.1
 
 
 class Uploads:
-    """Takes uploaded files; every method may raise Problem UPSTREAM_*, STORE_UNAVAILABLE and STORAGE_FULL."""
+    """Handles uploads; every method may raise Problem UPSTREAM_*, STORE_UNAVAILABLE and STORAGE_FULL."""
 
     def __init__(
         self,
@@ -41,30 +41,30 @@ class Uploads:
         self._max_pixels = max_pixels
 
     async def check(self, filename: str, form: Form) -> str:
-        """Return the media type of an uploaded file; raises Problem for one that may not be kept or does not fit."""
+        """Return the media type of an uploaded file; raises Problem for one that is not allowed or does not fit."""
         kind = await media_types.check(filename, form, self._max_pixels)
         self._space.check(form.file.seek(0, 2))
         return kind
 
     async def give(self, path: str, fields: Mapping[str, str], filename: str, form: Form) -> tuple[int, Any]:
-        """Give ComfyUI the file at one of its upload routes; returns status and JSON of the answer."""
+        """Send the file to one of ComfyUI's upload routes; returns status and JSON of the response."""
         body = upload_form(fields, filename, pieces(form.file))
         return await self._upstream.call(Request("POST", path, body=body))
 
     async def keep(self, file: StoredFile, content: Callable[[], AsyncIterator[bytes]]) -> None:
-        """Have a file that ComfyUI was given in the store as well; `content` gives it anew each time."""
+        """Store a file that was sent to ComfyUI; `content` returns a new iterator on each call."""
         if self._store is None:
             return
         try:
             await self._put(self._store, file, content)
         except BaseException:
-            # Until somebody uploads it again the store's file counts, if there is one.
+            # Until the next upload, the store's former file is the valid one, if there is one.
             self._staging.mark_missing(file)
             raise
         self._staging.mark_present(StoredCopy(file, store_path_of(file)))
 
     async def _put(self, store: FileStore, file: StoredFile, content: Callable[[], AsyncIterator[bytes]]) -> None:
-        """Try a few times while the volume gives errors; a volume that stalls has its own bound."""
+        """Store the file, with retries while the volume reports errors; a stalled volume has its own time-out."""
         began = time.monotonic()
         while True:
             try:

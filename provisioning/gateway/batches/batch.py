@@ -1,4 +1,4 @@
-"""A batch: many jobs that one request asked for, accepted all together or not at all."""
+"""A batch: many jobs submitted by one request, accepted all together or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BatchStatus = Literal["queued", "running", "succeeded", "failed", "canceled", "p
 
 @dataclass(frozen=True)
 class Batch:
-    """What is known of a batch beside its jobs."""
+    """A batch without its jobs."""
 
     id: str
     owner: str
@@ -24,7 +24,7 @@ class Batch:
     idempotency_key: str | None = None
     request_hash: bytes | None = None
     webhook_url: str | None = None
-    """Where its end is told, beside its owner's endpoints; until then it is written down elsewhere."""
+    """URL that is notified of the end, in addition to the owner's endpoints; stored in the outbox, not in the row."""
 
 
 def status(states: Counter[JobState]) -> BatchStatus:

@@ -21,7 +21,7 @@ from provisioning.gateway.webhooks import outbox
 
 
 class BatchRow(Base):
-    """A batch; its jobs name it."""
+    """A batch; its jobs refer to it by `batch_id`."""
 
     __tablename__ = "batches"
 
@@ -58,25 +58,25 @@ class Member:
 
 
 class BatchStore:
-    """Keeps and finds batches; every method may raise Problem(STORE_UNAVAILABLE)."""
+    """Stores and finds batches; every method may raise Problem(STORE_UNAVAILABLE)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def accept(self, batch: Batch, jobs: Sequence[Job], write: Callable[[Connection, Job], bool]) -> bool:
-        """Write down a batch and, with `write`, all its jobs in one transaction; False when its key was used before.
+        """Store a batch and, with `write`, its jobs in one transaction; returns False for a taken idempotency key.
 
-        Raises what `write` raises, a quota without room for one of the jobs; then nothing was written.
+        Raises what `write` raises, for example for an exhausted quota; then nothing was written.
         """
         return await self._database.run(lambda connection: _accept(connection, batch, jobs, write))
 
     async def get(self, batch_id: str, owner: str | None) -> Batch | None:
-        """Return a batch, or None when there is none that `owner` may see; None as owner sees all."""
+        """Return a batch; None when there is none that `owner` may see. `owner` None means all owners."""
         found = await self._select(select(*_COLUMNS).where(BatchRow.id == batch_id, _of(owner)))
         return _batch(found[0]) if found else None
 
     async def of_key(self, owner: str, idempotency_key: str) -> Batch | None:
-        """Return the batch that was submitted under an idempotency key."""
+        """Return the batch that was submitted with an idempotency key."""
         named = BatchRow.idempotency_key == idempotency_key
         found = await self._select(select(*_COLUMNS).where(BatchRow.owner == owner, named))
         return _batch(found[0]) if found else None
@@ -88,7 +88,7 @@ class BatchStore:
         return [(row.sequence, _batch(row)) for row in found]
 
     async def members(self, batch_id: str) -> list[Member]:
-        """Return the jobs of a batch, in the order in which they were asked for."""
+        """Return the jobs of a batch, in the order of the request."""
         columns = (JobRow.id, JobRow.state, JobRow.error, JobRow.cancel_requested)
         found = await self._select(select(*columns).where(JobRow.batch_id == batch_id).order_by(JobRow.sequence))
         return [Member(row.id, JobState(row.state), row.error, row.cancel_requested) for row in found]
@@ -109,7 +109,7 @@ def _accept(
         outbox.follow(connection, batch.owner, batch.id, batch.webhook_url, batch.created_at)
     for job in jobs:
         if not write(connection, job):
-            # Leaves the transaction, and with it all that was written.
+            # The exception rolls the transaction back.
             raise Problem(Code.INTERNAL_ERROR)
     return True
 

@@ -42,7 +42,7 @@ BATCH: dict[str, Any] = {
 
 
 class BatchRoutes:
-    """Lets callers submit many jobs by one request."""
+    """Submits and shows batches."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class BatchRoutes:
         settings: GatewaySettings,
         max_queued: Callable[[Actor], int | None],
     ) -> None:
-        """Take, last, how many unfinished jobs a caller may have."""
+        """`max_queued` returns how many unfinished jobs a caller may have."""
         self._service = service
         self._webhooks = webhooks
         self._audit = audit
@@ -67,8 +67,8 @@ class BatchRoutes:
         access=Scope.JOBS,
         tag=Tag.GATEWAY,
         summary="Submit a batch",
-        text="One request, many jobs: accepted all together or not at all. Each is a job as any other, in the queue "
-        "and towards every limit.",
+        text="One request submits many jobs, which are accepted all together or not at all. In the queue and for every "
+        "limit, each is a job like any other.",
         parameters=(idempotency.IDEMPOTENCY_KEY,),
         body=Body(
             SubmitBatch,
@@ -102,7 +102,7 @@ class BatchRoutes:
         return await self._service.document(batch)
 
     def _max_size(self, who: Actor) -> int:
-        """Return how many jobs a batch may have: no more than could ever be in the queue at once."""
+        """Return the maximum size of a batch: no more jobs than may be in the queue at once."""
         return min(self._settings.max_batch, self._max_queued(who) or self._settings.max_queued)
 
     @Operation(
@@ -111,7 +111,7 @@ class BatchRoutes:
         access=Scope.READ,
         tag=Tag.GATEWAY,
         summary="List batches",
-        text="Newest first; an admin sees everybody's.",
+        text="Newest first; an admin sees the batches of all users.",
         query=RowQuery,
         answers=(Answer("A page of the caller's batches.", BatchPage, {"batches": [BATCH], "next_cursor": None}),),
     )
@@ -139,8 +139,8 @@ class BatchRoutes:
         access=Scope.JOBS,
         tag=Tag.GATEWAY,
         summary="Cancel a batch",
-        text="Every job of it that has not ended; those that have stay as they are.",
-        answers=(Answer("The batch as it is now.", Batch, BATCH),),
+        text="Cancels every unfinished job of the batch; finished ones stay as they are.",
+        answers=(Answer("The current state of the batch.", Batch, BATCH),),
         problems=UPSTREAM,
     )
     async def cancel(self, request: GatewayRequest) -> Batch:

@@ -1,4 +1,4 @@
-"""Batches as requests and answers have them."""
+"""Request and response schemas of batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from provisioning.gateway.jobs.status import JobStatus, status_of
 
 
 def _changes(given: list[Any]) -> list[Any]:
-    """Refuse the first job whose changes are not inputs by node; pydantic itself would report each one."""
+    """Raise ValueError for the first job with malformed changes; pydantic itself would report each one."""
     for index, changes in enumerate(given):
         if not isinstance(changes, dict) or not all(isinstance(inputs, dict) for inputs in changes.values()):
             raise ValueError(f"[{index}]: an object of node ids, each with an object of inputs")
@@ -31,22 +31,22 @@ Changes = Annotated[
     AfterValidator(_changes),
     WithJsonSchema({"type": "array", "items": {"type": "object", "additionalProperties": _INPUTS}}),
 ]
-"""For each job the inputs that differ, by node id and name."""
+"""The changed inputs of each job, by node id and input name."""
 
 
 class SubmitBatch(JobOptions):
-    """Many workflows to run; give `workflow` and `inputs`, or `workflows`. Options hold for each job."""
+    """Many workflows to run: `workflow` with `inputs`, or `workflows`. The options apply to every job."""
 
     workflow: dict[str, Any] | None = None
-    """What all jobs have in common, in API form."""
+    """The common workflow of all jobs, in API form."""
     inputs: Changes | None = None
-    """What differs, for each job: `{node id: {input: value}}`."""
+    """The changes for each job: `{node id: {input: value}}`."""
     workflows: list[Workflow] | None = None
-    """Whole workflows, in API form."""
+    """Complete workflows, in API form."""
 
 
 class BatchCounts(AnswerBody):
-    """How many of the jobs are in each state."""
+    """The number of jobs in each state."""
 
     queued: int
     running: int
@@ -63,7 +63,7 @@ class BatchMember(AnswerBody):
     status: JobStatus
     queue_position: int | None
     error: str | None
-    """Why it did not succeed, in a word; the job itself says more."""
+    """The failure code of a job that did not succeed; the job's own document has the message."""
     url: str
 
     @classmethod
@@ -79,25 +79,25 @@ class BatchMember(AnswerBody):
 
 
 class BatchUrls(AnswerBody):
-    """Where to go on; relative to this server."""
+    """Related URLs, relative to this server."""
 
     self: str
     cancel: str
 
 
 class Batch(AnswerBody):
-    """Many jobs that one request asked for."""
+    """Many jobs submitted by one request."""
 
     id: str
     status: BatchStatus
-    """`partial`: all have ended, and not all alike."""
+    """`partial`: all jobs have ended, with different results."""
     created_at: IsoTime
     total: int
     counts: BatchCounts
     estimated_seconds: int | None
-    """Until the last has ended, by what such jobs took; null then."""
+    """Estimated seconds until the last job ends, from similar jobs; null once it has."""
     jobs: list[BatchMember]
-    """In the order in which they were asked for."""
+    """In the order of the request."""
     urls: BatchUrls
 
     @classmethod
@@ -123,4 +123,4 @@ class BatchPage(AnswerBody):
 
     batches: list[Batch]
     next_cursor: str | None
-    """Give it as `cursor` for the page after this; null on the last."""
+    """Pass it as `cursor` to get the next page; null on the last page."""

@@ -23,7 +23,7 @@ from provisioning.gateway.jobs.tracker import Tracker
 
 @dataclass(frozen=True)
 class BatchService:
-    """Handles batches as wholes; every method may raise Problem."""
+    """Submits, finds and cancels batches; every method may raise Problem."""
 
     store: BatchStore
     ledger: Ledger
@@ -34,21 +34,21 @@ class BatchService:
     canceller: Canceller
 
     async def submit(self, batch: Batch, workflows: list[object], actor: Actor, prepare: Callable[[Job], None]) -> None:
-        """Accept a job for each workflow, all or none; `prepare` sets what the caller said of each job."""
+        """Accept a job for each workflow, all or none; `prepare` sets the caller's options on each job."""
         jobs = []
         for workflow in workflows:
             job = self.job_factory.create(actor, workflow)
             prepare(job)
             job.batch_id = batch.id
-            # Before anything is accepted: an input that is not the caller's refuses the whole batch.
+            # Before any job is accepted: a file of another user refuses the whole batch.
             await self.dispatch.rewrite(job)
             jobs.append(job)
         await self.scheduler.submit_all(jobs, lambda: self.store.accept(batch, jobs, self.ledger.accept_within))
 
     async def find_replayed(self, batch: Batch) -> Batch | None:
-        """Return the batch that the same request submitted under the same idempotency key; None when there is none.
+        """Return the batch of the same request with the same idempotency key; None when there is none.
 
-        Raises Problem IDEMPOTENCY_KEY_REUSE when another request did.
+        Raises Problem IDEMPOTENCY_KEY_REUSE when a different request used the key.
         """
         if batch.idempotency_key is None:
             return None

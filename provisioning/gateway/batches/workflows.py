@@ -1,4 +1,4 @@
-"""The workflows that a request for a batch asks for."""
+"""The workflows in a request for a batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def workflows_of(order: SubmitBatch, most: int) -> list[Any]:
     if order.workflows is not None and order.workflow is None and order.inputs is None:
         _check_number("workflows", order.workflows, most)
         return order.workflows
-    message = "Send `workflows`, a list, or `workflow` with `inputs`, a list of what differs."
+    message = "Send `workflows`, a list, or `workflow` with `inputs`, a list of changes."
     raise Problem(Code.INVALID_FIELD, message, members=fault("/workflows", "missing or not a list"))
 
 

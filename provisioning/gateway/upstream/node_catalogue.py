@@ -1,4 +1,4 @@
-"""What ComfyUI can do: its node classes, and which of their inputs name files."""
+"""The catalogue of ComfyUI's node classes, and which of their inputs name files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from provisioning.gateway.upstream.client import ComfyUIClient
 from provisioning.gateway.upstream.response_cache import ResponseCache
 
 FRESH_SECONDS = 30.0
-"""The answer is megabytes long and changes only when models or nodes do."""
+"""The response has megabytes and changes only with models or nodes."""
 
 _UPLOAD_FLAGS = ("image_upload", "video_upload", "audio_upload", "file_upload", "animated_image_upload", "upload")
 
@@ -25,34 +25,34 @@ _KNOWN_FILE_INPUTS = frozenset(
         ("LoadVideo", "file"), ("Load3D", "model_file"), ("Load3DAnimation", "model_file"),
     }
 )  # fmt: skip
-"""Inputs that name files even where a build of ComfyUI forgets to flag them."""
+"""Inputs that name files even when a ComfyUI version does not flag them."""
 
 _GROUPS = frozenset({"required", "optional"})
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """One answer of /object_info, read."""
+    """A parsed response of /object_info."""
 
     everything: dict[str, Any]
     for_clients: dict[str, Any]
-    """The same without the names of files in the shared input folder."""
+    """The response without the names of files in the shared input folder."""
     file_inputs: frozenset[tuple[str, str]]
     """(class, input) pairs whose value is a file name in the input folder."""
 
 
 class CatalogueCache:
-    """Asks ComfyUI at most once in FRESH_SECONDS."""
+    """Requests /object_info at most once in FRESH_SECONDS."""
 
     def __init__(self, upstream: ComfyUIClient, clock: Clock) -> None:
         self._cache = ResponseCache(partial(_load, upstream), clock, FRESH_SECONDS)
 
     def forget(self) -> None:
-        """Take note that ComfyUI would answer something else now."""
+        """Discard the cached response, which is out of date."""
         self._cache.clear()
 
     async def get(self) -> Catalogue:
-        """Return what ComfyUI can do; raises Problem when it cannot be asked."""
+        """Return the catalogue; raises Problem when the request fails."""
         return await self._cache.get("/object_info")
 
 
@@ -64,7 +64,7 @@ async def _load(upstream: ComfyUIClient, path: str) -> Catalogue:
 
 
 def read(everything: dict[str, Any]) -> Catalogue:
-    """Read an answer of /object_info; classes that are not described are left out, and ComfyUI judges their use."""
+    """Parse a response of /object_info; classes with a malformed description are omitted and left to ComfyUI."""
     everything = {cls: info for cls, info in everything.items() if isinstance(info, dict)}
     flagged = {(cls, name) for cls, info in everything.items() for name, spec in _inputs(info) if _names_files(spec)}
     file_inputs = frozenset(flagged | _KNOWN_FILE_INPUTS)
@@ -77,7 +77,7 @@ def read(everything: dict[str, Any]) -> Catalogue:
 
 
 def _inputs(info: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - ComfyUI's JSON
-    """Yield every input by its name; those inside a dynamic one, however deep, as `*.` and how their names begin."""
+    """Yield every input by name; inputs inside a dynamic one, at any depth, as `*.` and the stem of their name."""
     groups = info.get("input", {}) if isinstance(info, dict) else {}
     for name, spec in _members(groups):
         yield name, spec
@@ -86,7 +86,7 @@ def _inputs(info: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - ComfyUI's
 
 
 def leaf(name: str) -> str:
-    """Return what a dynamic input's name ends in, without a running number: `images.image0` grows from `image`."""
+    """Return the last part of a dynamic input's name without its number: `image` for `images.image0`."""
     return name.rpartition(".")[2].rstrip("0123456789")
 
 
@@ -97,7 +97,7 @@ def _members(groups: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - ComfyU
 
 
 def _dynamic(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - ComfyUI's JSON
-    """Yield the inputs that stand anywhere in a dynamic input's options, below `required` or `optional`."""
+    """Yield the inputs below `required` or `optional` anywhere in a dynamic input's options."""
     if isinstance(value, dict):
         if _GROUPS & value.keys():
             yield from _members({group: value[group] for group in _GROUPS & value.keys()})

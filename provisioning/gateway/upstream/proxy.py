@@ -1,4 +1,4 @@
-"""A reverse proxy for single requests: ComfyUI's answer is passed on while it arrives, without what stays inside."""
+"""A reverse proxy for single requests: streams ComfyUI's responses without internal details."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.upstream.client import ComfyUIClient, Reply, Request
 
 FORWARDED_REQUEST_HEADERS = frozenset({"range", "if-range", "if-none-match", "if-modified-since"})
-"""All that ComfyUI gets to see of a client's headers: no origin, cookie, key or `comfy-user`."""
+"""The client's headers that are forwarded to ComfyUI: no origin, cookie, key or `comfy-user`."""
 
 FORWARDED_REPLY_HEADERS = ("content-type", "content-range", "accept-ranges", "etag", "last-modified")
 STREAMED_REPLY_HEADERS = (*FORWARDED_REPLY_HEADERS, "content-length")
-"""What is sent in one piece gets its length here."""
+"""Response headers except the length, which is computed for a body sent in one piece."""
 
 _ERRORS: Mapping[int, Code] = {400: Code.INVALID_REQUEST, 404: Code.NOT_FOUND, 416: Code.RANGE_NOT_SATISFIABLE}
 
 
 def segment(text: str) -> str:
-    """Return a decoded path segment in the form that ComfyUI's URL takes."""
+    """Return a decoded path segment encoded for ComfyUI's URL."""
     return quote(text, safe="")
 
 
@@ -37,7 +37,7 @@ def asked_path(request: GatewayRequest) -> str:
 
 
 class Proxy:
-    """Answers requests with what ComfyUI answers."""
+    """Answers requests with ComfyUI's responses."""
 
     def __init__(self, upstream: ComfyUIClient) -> None:
         self._upstream = upstream
@@ -66,25 +66,25 @@ class Proxy:
         return StreamingResponse(reply.chunks, reply.status, kept)
 
     async def _judge_range(self, path: str, params: Mapping[str, str] | None, headers: dict[str, str]) -> None:
-        """Judge an If-Range that is a tag, which ComfyUI's server takes for a date that it cannot read."""
+        """Evaluate an If-Range header with an entity tag, which ComfyUI's server supports with dates only."""
         tag = headers.get("if-range", "")
         if not tag.startswith(('"', "W/")):
             return
         async with self._upstream.stream(Request("HEAD", path, params)) as reply:
             same = reply.headers.get("etag") == tag and not tag.startswith("W/")
-        # RFC 9110, 13.1.5: a weak tag never matches here, and without a match the whole is sent.
+        # RFC 9110, 13.1.5: a weak tag never matches; without a match the whole file is sent.
         del headers["if-range" if same else "range"]
 
 
 def _check_status(reply: Reply) -> None:
-    """Raise Problem for an answer that is not passed on."""
+    """Raise Problem for a response that must not be passed on."""
     if reply.status not in {200, 206, 304}:
         whole = [("content-range", reply.headers["content-range"])] if reply.status == 416 else []
         raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR), headers=tuple(whole))
 
 
 def _check_json(body: bytes, *, wanted: bool) -> None:
-    # Of what is longer than a piece nobody waits for the end here: the length it was announced with is kept to.
+    # Longer bodies are streamed unchecked; only their announced length is enforced.
     try:
         _ = orjson.loads(body) if wanted and body else None
     except orjson.JSONDecodeError as error:

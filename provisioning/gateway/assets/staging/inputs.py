@@ -1,4 +1,4 @@
-"""Putting files of the store back into ComfyUI's own folders, which are lost when the pod stops."""
+"""Staging: copying files of the store into ComfyUI's folders, which are lost when the pod stops."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ from provisioning.gateway.upstream.owner_namespace import is_safe_name
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 MAX_NOTED = 100_000
-"""Of so many files it is remembered when they were given to ComfyUI: only those of jobs that still run matter."""
+"""Most files whose staging time is remembered; only files of running jobs matter."""
 
 MAX_LISTED = 500
-"""Of so many uploads the names are given to a ComfyUI whose folders are new."""
+"""Most uploads whose names are created in new folders of ComfyUI."""
 
 
 class InputStaging:
-    """Gives ComfyUI what it lacks; every method may raise Problem UPSTREAM_* and STORE_UNAVAILABLE."""
+    """Stages files for ComfyUI; every method may raise Problem UPSTREAM_* and STORE_UNAVAILABLE."""
 
     def __init__(self, store: FileStore | None, upstream: ComfyUIClient, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._upstream = upstream
         self._placed: dict[StoredFile, StorePath] = {}
-        """What ComfyUI has for sure since its folders were new, and where the store has it; the oldest first."""
+        """Files that ComfyUI certainly has in its present folders, with their paths in the store, oldest first."""
         self.named: dict[str, frozenset[StoredFile]] = {}
-        """What jobs read that were handed over, by their ids."""
+        """The input files of dispatched jobs, by job id."""
         self._counted: set[str] = set()
-        """Folders of the output folder in which ComfyUI counts on from the store's highest numbers."""
+        """Output folders in which ComfyUI continues from the store's highest numbers."""
         self._emptied: dict[StoredFile, StorePath] = {}
         self._put: dict[StoredFile, int] = {}
         self._listed = False
         self._lock = asyncio.Lock()
 
     def reset(self) -> None:
-        """Take note that ComfyUI may have been started anew, with empty folders."""
+        """Reset the state: ComfyUI may have been restarted with empty folders."""
         self._placed.clear()
         self._counted.clear()
         self._listed = False
 
     def mark_present(self, kept: StoredCopy) -> None:
-        """Take note that ComfyUI has a file, as the store has it."""
+        """Record that ComfyUI has the store's version of a file."""
         self._placed[kept.file] = kept.place
 
     def put_at(self, file: StoredFile) -> int:
-        """Return when the gateway last gave ComfyUI this file, in milliseconds since the epoch; 0 when it never did."""
+        """Return when the gateway last copied this file to ComfyUI, in milliseconds since the epoch; 0 for never."""
         return self._put.get(file, 0)
 
     async def restore(self, file: StoredFile) -> None:
-        """Put a file back whose copy was emptied, unless somebody has written it anew."""
+        """Restore a file whose copy was emptied, unless it has been rewritten."""
         place = self._emptied.get(file)
         if place is not None:
             if not await self._length(file):
@@ -64,26 +64,26 @@ class InputStaging:
             self._emptied.pop(file, None)
 
     def staged(self) -> list[StoredCopy]:
-        """Return the files that ComfyUI has, those that it has had longest first."""
+        """Return the staged files, oldest first."""
         return [StoredCopy(file, place) for file, place in self._placed.items()]
 
     def mark_missing(self, file: StoredFile) -> None:
-        """Take note that ComfyUI's file is gone, or another than the store's."""
+        """Record that ComfyUI's file is missing or differs from the store's."""
         self._placed.pop(file, None)
 
     async def stage(self, files: Iterable[StoredCopy]) -> int:
-        """Put files back that ComfyUI was not given yet and the store has; returns how many those were."""
+        """Copy stored files that are not staged yet; returns how many were copied."""
         if self._store is None:
             return 0
-        # One at a time: whoever needs the same file then waits until it is whole.
+        # One at a time: others that need the same file wait until it is complete.
         async with self._lock:
             missing = [kept for kept in files if kept.file not in self._placed]
             return sum([await self._give(self._store, kept) for kept in missing])
 
     async def stage_last_numbered(self, graph: workflow_files.Graph) -> None:
-        """Give ComfyUI the files with the highest numbers where a workflow saves, so that it counts on from them.
+        """Stage the files with the highest numbers in a workflow's output folders, so that ComfyUI continues from them.
 
-        In empty folders it would begin with 1 again, and a new picture would take the place of an old one.
+        In empty folders it would restart at 1, and a new image would replace an old one.
         """
         for subfolder in workflow_files.saved_to(graph) - self._counted if self._store else ():
             names = await self._store.names("output", subfolder, deep=False)  # type: ignore[union-attr]
@@ -92,7 +92,7 @@ class InputStaging:
             self._counted.add(subfolder)
 
     async def stage_series(self, file: StoredFile) -> None:
-        """Do so with the files that ComfyUI looks at when it is given a file of this name: `a.png`, `a (1).png`..."""
+        """Stage the files that ComfyUI checks on an upload of this name: `a.png`, `a (1).png`..."""
         stem, dot, ending = file.filename.rpartition(".")
         for number in itertools.count() if self._store else ():
             name = f"{stem} ({number}){dot}{ending}" if number else file.filename
@@ -109,9 +109,9 @@ class InputStaging:
         return True
 
     async def list_uploads(self) -> bool:
-        """Give ComfyUI an empty file for each upload at the top of its input folder that it lacks.
+        """Create an empty file in ComfyUI's input folder for each missing upload at its top level.
 
-        Its editor offers what lies there. Returns False when that was done since its folders were new.
+        The editor lists these names. Returns False when that has been done for the present folders.
         """
         if self._store is None or self._listed:
             return False
@@ -127,14 +127,14 @@ class InputStaging:
             await self._upload(file, _nothing())
 
     async def _length(self, file: StoredFile) -> int | None:
-        """Return how long ComfyUI's copy is; None when it has none."""
+        """Return the length of ComfyUI's copy; None when there is none."""
         params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         async with self._upstream.stream(Request("HEAD", "/view", params)) as reply:
             length = reply.headers.get("content-length", "")
             return int(length) if reply.status == 200 and length.isdigit() else None
 
     async def empty(self, kept: StoredCopy) -> bool:
-        """Have an empty file in place of ComfyUI's copy, which takes no room; False when the store has no such file."""
+        """Replace ComfyUI's copy by an empty file; returns False when the store does not have the file."""
         if self._store is None or not await self._store.exists(kept.place):
             return False
         async with self._lock:

@@ -1,4 +1,4 @@
-"""Which files of the store a workflow names, in the form in which ComfyUI gets it."""
+"""The stored files that a rewritten workflow names."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from provisioning.gateway.upstream.stored_file import StoredFile
 Graph = dict[str, dict[str, Any]]
 
 MAX_NAMES = 2000
-"""Of so many strings of one workflow it is looked whether they name a file."""
+"""Most strings of one workflow that are considered as file names."""
 
 PREFIX_INPUT = "filename_prefix"
 
 _ANNOTATED = re.compile(r"(.+?) ?\[(input|output|temp)\]", re.DOTALL)
-"""ComfyUI's own mark for a file of another of its folders (folder_paths.annotated_filepath)."""
+"""ComfyUI's annotation for a file in another folder (folder_paths.annotated_filepath)."""
 _NUMBERED = re.compile(r"(.*_)([0-9]+)(_?\.[^.]*)", re.DOTALL)
-"""What ComfyUI's own nodes save: `<prefix>_00001_.png`."""
+"""The names that ComfyUI's own nodes save: `<prefix>_00001_.png`."""
 
 
 def kept(graph: Graph, root: str) -> list[StoredCopy]:
-    """Return the same with where they lie in the store."""
+    """Return the same files with their paths in the store."""
     return [StoredCopy(file, store_path_of(file)) for file in files(graph, root)]
 
 
 def files(graph: Graph, root: str) -> set[StoredFile]:
-    """Return what could be the files that a workflow names, those below a folder alone when `root` is not empty."""
+    """Return the possible file names in a workflow, only those below `root` when it is not empty."""
     strings = (text for node in graph.values() for text in _strings(node.get("inputs")))
     found = (_file(text) for text in strings if not root or text.startswith(f"{root}/"))
     return set(islice((file for file in found if file is not None), MAX_NAMES))
@@ -47,7 +47,7 @@ def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401 - a client's JSON
 def _file(text: str) -> StoredFile | None:
     marked = _ANNOTATED.fullmatch(text)
     name, folder = (marked[1], marked[2]) if marked else (text, "input")
-    # A prompt is text, too: a name has an ending.
+    # Only texts with a file extension are names; prompts are texts too.
     if "." not in name[-12:] or not is_safe_name(name):
         return None
     subfolder, _, filename = name.rpartition("/")
@@ -58,7 +58,7 @@ def saved_to(graph: Graph) -> set[str]:
     """Return the folders below the output folder that a workflow saves to."""
     values = (value for node in graph.values() for name, value in node.get("inputs", {}).items() if _is_prefix(name))
     folders = {value.rpartition("/")[0] for value in values if isinstance(value, str)}
-    # What ComfyUI puts in place of %date% and the like is not known here.
+    # ComfyUI's substitutions for %date% and the like are unknown here.
     return {folder for folder in folders if not folder or (is_safe_name(folder) and "%" not in folder)}
 
 
@@ -67,7 +67,7 @@ def _is_prefix(name: str) -> bool:
 
 
 def highest(names: Iterable[str]) -> list[str]:
-    """Return of numbered file names the one with the highest number for each beginning."""
+    """Return the numbered file name with the highest number for each prefix."""
     best: dict[str, tuple[int, str]] = {}
     for name in names:
         if numbered := _NUMBERED.fullmatch(name.rpartition("/")[2]):

@@ -1,1 +1,1 @@
-"""The file store on the volume, which the gateway alone writes."""
+"""The file store on the volume, which only the gateway writes."""

@@ -1,4 +1,4 @@
-"""A file of the store, open for reading; every method waits for the volume, so none is for the event loop."""
+"""An open file of the store; every method blocks on the volume and must not be called on the event loop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from provisioning.gateway.assets.store.encryption import (
 from provisioning.gateway.assets.store.paths import StorePath
 
 PIECE_BYTES = 256 * 1024
-"""What is read at once; whole chunks of a sealed file."""
+"""Bytes per read; a multiple of the chunks of encrypted files."""
 
 
 ATTEMPTS = 3
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 
 def retried(work: Callable[[], Result]) -> Result:
-    """Return what a look at the volume gives; one that gives an error, as network volumes do, is tried again."""
+    """Return the result of a read from the volume, with retries of I/O errors, common on network volumes."""
     for attempt in range(ATTEMPTS - 1):
         try:
             return work()
@@ -45,10 +45,10 @@ def retried(work: Callable[[], Result]) -> Result:
 
 
 class Content:
-    """What one file held when it was opened, also while it is replaced or deleted."""
+    """The content of a file when it was opened, even if the file is replaced or deleted meanwhile."""
 
     def __init__(self, path: Path, place: StorePath, cipher: FileCipher) -> None:
-        """Open a file; raises OSError, and FileSealError for a sealed one that is not whole."""
+        """Open a file; raises OSError, and FileSealError for a truncated encrypted file."""
         self._descriptor = -1
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -58,25 +58,25 @@ class Content:
             self._seal = self._read_seal(place, cipher)
             self.size = plain_bytes(found.st_size) if self._seal else found.st_size
             if self._seal is not None:
-                # The last chunk says that it is the last: a file that was cut short is noticed before it is used.
+                # The last chunk is marked as the last: a truncated file is detected before it is used.
                 self.read(max(0, self.size - 1), 1)
             self.head = self.read(0, PIECE_BYTES)
-            """The first piece: all there is of a small file."""
+            """The first bytes; the whole of a small file."""
         except BaseException:
             self.close()
             raise
 
     def __del__(self) -> None:
-        # Whoever had it opened may not have waited for it: a volume can stall.
+        # The caller may have stopped waiting for a stalled volume and never have received this object.
         self.close()
 
     @property
     def tag(self) -> str:
-        """Return the entity tag, in the form that ComfyUI's own server gives."""
+        """Return the entity tag, in the format of ComfyUI's own server."""
         return f'"{self.modified_ns:x}-{self.size:x}"'
 
     def read(self, start: int, length: int) -> bytes:
-        """Return a part, shorter where the file ends; raises OSError, FileSealError."""
+        """Return a part of the content, shorter at its end; raises OSError, FileSealError."""
         if self._seal is None:
             return self._stored(start, min(length, max(0, self.size - start)))
         end = min(start + length, self.size)
@@ -87,7 +87,7 @@ class Content:
         return opened[start - first * CHUNK_BYTES : end - first * CHUNK_BYTES]
 
     def close(self) -> None:
-        """Let go of the file; a second time does nothing."""
+        """Close the file; idempotent."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -109,7 +109,7 @@ class Content:
         while length > 0:
             piece = retried(partial(os.pread, self._descriptor, length, start))
             if not piece:
-                raise FileSealError("a file of the store became shorter while it was read; take it from a backup")
+                raise FileSealError("a stored file was truncated while it was read; restore it from a backup")
             pieces.append(piece)
             start, length = start + len(piece), length - len(piece)
         return b"".join(pieces)

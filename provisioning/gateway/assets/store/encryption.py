@@ -1,9 +1,9 @@
-"""Files that are encrypted at rest, in chunks, so that any range can be read without the rest.
+"""Encryption of stored files at rest, in chunks, so that any range can be read without the rest.
 
-A file has a header of 32 bytes (what it is, the name of the key, a salt) and chunks of 64 KiB, each with a tag of 16
-bytes. AES-256-GCM under a key of the file's own: HKDF-SHA256 (RFC 5869) of a secret of the settings and the salt. A
-chunk's nonce is its number and whether it is the last (the STREAM construction, Hoang et al. 2015): a chunk that was
-moved, left out or added is noticed. The associated data is the file's place, so that no file can stand for another.
+A file has a header of 32 bytes (magic, key id, salt) and chunks of 64 KiB, each with a tag of 16 bytes. AES-256-GCM
+under a key per file: HKDF-SHA256 (RFC 5869) of a secret of the settings and the salt. A chunk's nonce is its number and
+whether it is the last (the STREAM construction, Hoang et al. 2015), so that moved, removed or added chunks are
+detected. The associated data is the file's path, so that one file cannot replace another.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
 
 
 class FileSealError(Exception):
-    """A sealed file cannot be opened with the secrets of the settings, or is not as it was written."""
+    """An encrypted file cannot be decrypted with the secrets of the settings, or was modified."""
 
 
 class Seal:
-    """Seals and opens the chunks of one file."""
+    """Encrypts and decrypts the chunks of one file."""
 
     def __init__(self, header: bytes, key: bytes, place: StorePath) -> None:
         self.header = header
@@ -40,36 +40,36 @@ class Seal:
         self._place = f"{place.folder}/{place.path}"
 
     def seal(self, number: int, chunk: bytes, *, last: bool) -> bytes:
-        """Return a chunk as it is stored."""
+        """Return an encrypted chunk."""
         return self._cipher.encrypt(_nonce(number, last), chunk, self._place.encode())
 
     def open(self, number: int, stored: bytes, *, last: bool) -> bytes:
-        """Return a chunk as it was; raises FileSealError."""
+        """Return a decrypted chunk; raises FileSealError."""
         try:
             return self._cipher.decrypt(_nonce(number, last), stored, self._place.encode())
         except InvalidTag as error:
-            text = f"{self._place}: the file is not as it was written (chunk {number}); take it from a backup"
+            text = f"{self._place}: the file was modified (chunk {number}); restore it from a backup"
             raise FileSealError(text) from error
 
 
 class FileCipher:
-    """Makes the seals of files."""
+    """Creates the ciphers of single files."""
 
     def __init__(self, secrets: Sequence[str], *, active: bool) -> None:
-        """Take the secret that seals, followed by former ones that still open; `active`: whether files are sealed."""
+        """Take the current secret, followed by former ones that still decrypt; `active`: whether to encrypt files."""
         self.active = active
         self._secrets = {_derive(secret, ID_BYTES, b"name"): secret for secret in reversed(secrets)}
         self._newest = _derive(secrets[0], ID_BYTES, b"name")
 
     def fresh(self, place: StorePath) -> Seal:
-        """Return the seal of a new file."""
+        """Return the cipher of a new file."""
         return self._seal(self._newest, os.urandom(SALT_BYTES), place)
 
     def of(self, header: bytes, place: StorePath) -> Seal:
-        """Return the seal of a file that begins with `header`; raises FileSealError for a key that is not here."""
+        """Return the cipher of a file with this header; raises FileSealError when its key is unknown."""
         key_id, salt = header[len(MAGIC) : -SALT_BYTES], header[-SALT_BYTES:]
         if len(header) != HEADER_BYTES or key_id not in self._secrets:
-            text = f"{place.folder}/{place.path}: sealed under another key; give it in former_encryption_keys"
+            text = f"{place.folder}/{place.path}: encrypted under another key; give it in former_encryption_keys"
             raise FileSealError(text)
         return self._seal(key_id, salt, place)
 
@@ -78,11 +78,11 @@ class FileCipher:
 
 
 def plain_bytes(stored_bytes: int) -> int:
-    """Return how long a sealed file is once opened; raises FileSealError for what is too short to be one."""
+    """Return the decrypted length of an encrypted file; raises FileSealError when it is too short."""
     chunks = -(-(stored_bytes - HEADER_BYTES) // SEALED_CHUNK_BYTES)
     size = stored_bytes - HEADER_BYTES - chunks * TAG_BYTES
     if chunks < 1 or size < 0:
-        raise FileSealError("a sealed file was cut short; take it from a backup")
+        raise FileSealError("an encrypted file was truncated; restore it from a backup")
     return size
 
 

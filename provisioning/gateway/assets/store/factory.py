@@ -1,4 +1,4 @@
-"""The store and the space on the volume, as the settings say."""
+"""Creation of the store and of the check of disk space from the settings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from provisioning.gateway.core.settings import GatewaySettings
 
 
 def open_store(settings: GatewaySettings) -> FileStore | None:
-    """Return the store of uploads and outputs; None where ComfyUI's own folders keep them."""
+    """Return the store of uploads and outputs; None when they stay in ComfyUI's folders."""
     if settings.files is None:
         return None
-    # Whatever is wrong with the volume is told to whoever uploads; the gateway comes up all the same.
+    # A faulty volume does not prevent the start: uploads report the error.
     with contextlib.suppress(OSError):
         settings.files.mkdir(parents=True, exist_ok=True)
     cipher = FileCipher(settings.encryption_keys, active=settings.encrypt_at_rest)
@@ -22,7 +22,7 @@ def open_store(settings: GatewaySettings) -> FileStore | None:
 
 
 def disk_space_of(settings: GatewaySettings, store: FileStore | None) -> DiskSpace:
-    """Return what knows how much room there is on the container's disk and, with a store, on the volume."""
+    """Return the check of free space on the container disk and, with a store, on the volume."""
     local = DiskSpace(settings.requests, settings.min_free_bytes)
     if store is None or settings.files is None:
         return local

@@ -1,4 +1,4 @@
-"""Where a file lies in the store: under the names that ComfyUI knows it by."""
+"""Paths of files in the store: the same names as in ComfyUI."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class StorePath(NamedTuple):
-    """A file of the store."""
+    """The path of a file in the store."""
 
     folder: str
     """One of FOLDERS."""
@@ -27,7 +27,7 @@ class StorePath(NamedTuple):
 
     @property
     def is_safe(self) -> bool:
-        """Return whether the file lies in the store, whatever its name says."""
+        """Return whether the path is valid and inside the store."""
         parts = self.path.split("/")
         plain = self.folder in FOLDERS and not _CONTROLS.search(self.path) and {"", ".", ".."}.isdisjoint(parts)
         encoded = self.path.encode(errors="replace")
@@ -35,16 +35,17 @@ class StorePath(NamedTuple):
 
 
 class StoredCopy(NamedTuple):
-    """A file as ComfyUI knows it, and where it lies in the store."""
+    """A file in ComfyUI's folders, and its path in the store."""
 
     file: StoredFile
     place: StorePath
 
 
 def store_path_of(file: StoredFile, job_id: str | None = None) -> StorePath:
-    """Return where a file of ComfyUI's lies in the store.
+    """Return the path in the store for a file of ComfyUI.
 
-    A temporary file lies below its job's id: ComfyUI counts those anew at each start, so two jobs may use one name.
+    A temporary file is stored below its job's id: ComfyUI restarts their numbers at each start, so that two jobs may
+    use one name.
     """
     job = job_id if file.type == "temp" else None
     return StorePath(file.type, "/".join(filter(None, (job, file.subfolder, file.filename))))

@@ -1,4 +1,4 @@
-"""The store of uploads and outputs: a folder on the volume that the gateway alone writes.
+"""The store of uploads and outputs: a folder on the volume that only the gateway writes.
 
 A file is acknowledged once it is on the volume, synced, read back and in its place. The volume may be full, give errors
 or stall for a minute: each of that is a Problem, and the event loop never waits for it.
@@ -31,13 +31,13 @@ Result = TypeVar("Result")
 
 DRAFTS = ".drafts"
 BLOCK_BYTES = 1024 * 1024
-"""A file is written in pieces of this size."""
+"""Size of the blocks in which a file is written."""
 THREADS = 8
 STALL_SECONDS = 30.0
 """How long one operation on a file may take; then the client is asked to try again."""
 COUNT_SECONDS = 3600.0
 DRAFT_SECONDS = 3600.0
-"""After this time a draft is one that a kill left behind."""
+"""A draft older than this was left behind by a killed process."""
 
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class FileStore:
-    """Keeps files under the names that ComfyUI knows them by."""
+    """Stores files under ComfyUI's names."""
 
     def __init__(self, root: Path, cipher: FileCipher, stall_seconds: float = STALL_SECONDS) -> None:
         self._root = root
@@ -54,10 +54,10 @@ class FileStore:
         self._threads = ThreadPoolExecutor(THREADS, "files")
         self._drafts = root / DRAFTS
         self.count = 0
-        """Bytes in the store, by what was found at the start and what was written and deleted since."""
+        """Bytes in the store: measured at the start, updated on writes and deletions."""
 
     async def put(self, place: StorePath, source: AsyncIterator[bytes]) -> int:
-        """Keep a file, in place of one that is there; returns its length once the volume has it.
+        """Store a file, replacing an existing one; returns its length once it is on the volume.
 
         Raises Problem STORAGE_FULL, STORE_UNAVAILABLE, and whatever the source raises; then the former file stays.
         """
@@ -76,7 +76,7 @@ class FileStore:
         return writer.size
 
     def _begin(self, place: StorePath, block: bytes) -> Writer:
-        # What looks sealed is sealed also when the option is off: nobody may hand in what cannot be read back.
+        # Content with the magic of encrypted files is always encrypted, since it could not be read back otherwise.
         sealed = self._cipher.active or block.startswith(MAGIC)
         self._drafts.mkdir(parents=True, exist_ok=True)
         writer = Writer(self._drafts, place, self._cipher, sealed=sealed)
@@ -104,7 +104,7 @@ class FileStore:
 
     @contextlib.asynccontextmanager
     async def opened(self, place: StorePath) -> AsyncIterator[Content | None]:
-        """Do the same, and close the content at the end."""
+        """Do the same, and close the content on exit."""
         content = await self.open(place)
         try:
             yield content
@@ -113,7 +113,7 @@ class FileStore:
                 content.close()
 
     async def chunks(self, content: Content, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """Yield a part of an open file, to its end when no length is given; raises Problem as `open` does."""
+        """Yield a part of an open file, up to its end without a length; raises Problem as `open` does."""
         end = content.size if length is None else min(content.size, start + length)
         if start == 0 and end <= len(content.head):
             yield content.head[:end]
@@ -125,7 +125,7 @@ class FileStore:
             start += len(piece)
 
     async def exists(self, place: StorePath) -> bool:
-        """Return whether a file is there; raises Problem STORE_UNAVAILABLE."""
+        """Return whether a file exists; raises Problem STORE_UNAVAILABLE."""
         return place.is_safe and await self._do(lambda: self._exists(place))
 
     def _exists(self, place: StorePath) -> bool:
@@ -137,7 +137,7 @@ class FileStore:
             raise
 
     async def delete(self, places: Iterable[StorePath]) -> None:
-        """End files; one that is not there is as good as deleted. Raises Problem STORE_UNAVAILABLE."""
+        """Delete files; missing ones are ignored. Raises Problem STORE_UNAVAILABLE."""
         safe = [place for place in places if place.is_safe]
         self.count -= await self._do(lambda: sum(map(self._remove, safe)))
 
@@ -160,7 +160,7 @@ class FileStore:
                 folder = folder.parent
 
     async def names(self, folder: str, subfolder: str = "", *, deep: bool = True) -> list[str]:
-        """Return the paths of the files in a folder of the store, as places have them, sorted; raises Problem.
+        """Return the sorted paths of the files in a folder of the store, in the form of StorePath.path; raises Problem.
 
         `deep`: those in its subfolders, too.
         """
@@ -174,17 +174,17 @@ class FileStore:
                 return
 
     async def run(self) -> None:
-        """Count what is there now and then, until cancelled: a kill may have come between a file and its count."""
+        """Recount periodically until cancelled: a kill may come between a write and its count."""
         while True:
             with contextlib.suppress(Problem):
                 await self.recount()
             await asyncio.sleep(COUNT_SECONDS)
 
     async def recount(self) -> None:
-        """Count what is there, and remove drafts that a kill left behind; raises Problem STORE_UNAVAILABLE."""
+        """Recount the stored bytes and remove abandoned drafts; raises Problem STORE_UNAVAILABLE."""
         before = self.count
         found = await self._do(self._measure, bounded=False)
-        # What was written meanwhile may be counted twice until the next time, and nothing is left out.
+        # Concurrent writes may be counted twice until the next recount, but none is missed.
         self.count += found - before
 
     def _measure(self) -> int:
@@ -200,7 +200,7 @@ class FileStore:
         return total
 
     def close(self) -> None:
-        """Take nothing more; what was begun is finished before the process ends, and the event loop does not wait."""
+        """Accept no more work; running work is finished before the process ends, without blocking the event loop."""
         self._threads.shutdown(wait=False)
 
     def _path(self, place: StorePath) -> Path:
@@ -217,7 +217,7 @@ class FileStore:
             text = "The volume has not answered for a while; try again shortly."
             raise Problem(Code.STORE_UNAVAILABLE, text) from error
         except OSError as error:
-            _log.warning("the store of files: %s", error)
+            _log.warning("the file store reported an error: %s", error)
             raise problem_of(error) from error
 
 

@@ -1,6 +1,6 @@
-"""Writing one file of the store: beside its place, on the disk and read back before it takes the place.
+"""Writing a file of the store: to a draft, which is synced and read back before it is renamed.
 
-Every method waits for the volume, so none is for the event loop. All raise OSError.
+Every method blocks on the volume and must not be called on the event loop. All raise OSError.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from provisioning.gateway.assets.store.encryption import CHUNK_BYTES, FileCipher
 from provisioning.gateway.assets.store.paths import StorePath
 
 READ_BACK_BYTES = 64 * 1024 * 1024
-"""A file up to this size is read back whole before it counts as stored."""
+"""A file up to this size is read back completely before it counts as stored."""
 
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EISDIR})
-"""What some network file systems say when a folder is to be synced; they have nothing to sync there."""
+"""Errors of network file systems that do not support syncing a folder."""
 
 
 class Writer:
-    """Takes a file's content piece by piece."""
+    """Writes a file chunk by chunk."""
 
     def __init__(self, drafts: Path, place: StorePath, cipher: FileCipher, *, sealed: bool) -> None:
-        """Begin a file in the folder of drafts; `sealed`: whether it is encrypted."""
+        """Create a draft; `sealed`: whether to encrypt it."""
         self._path = drafts / uuid.uuid4().hex
         self._place = place
         self._cipher = cipher
         self._seal = cipher.fresh(place) if sealed else None
         self._lock = threading.Lock()
-        """A volume can stall: what nobody waits for any more may still be under way when it is to be forgotten."""
+        """Serialises `abort` with a write that is still blocked by a stalled volume."""
         self._pending = b""
         self._number = 0
         self._hasher = blake3()
         self.size = 0
         self.cancelled = False
-        """Whether nobody waits for it any more: it then does not take its place."""
-        # Who may read it is said by the folder that the volume is mounted in: many volumes ignore modes.
+        """Whether the caller has stopped waiting, so that the draft must not be renamed."""
+        # Access is controlled by the folder of the mount point: many volumes ignore modes.
         self._descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
         try:
             self._write(self._seal.header if self._seal else b"")
@@ -51,7 +51,7 @@ class Writer:
             raise
 
     def write(self, piece: bytes) -> None:
-        """Add a piece."""
+        """Append a chunk."""
         with self._lock:
             self._add(piece)
 
@@ -70,7 +70,7 @@ class Writer:
         self._pending = self._pending[whole * CHUNK_BYTES :]
 
     def finish(self, target: Path) -> int:
-        """Put the file in its place, durably; returns by how many bytes the store has grown."""
+        """Rename the draft to its target, durably; returns by how many bytes the store has grown."""
         with self._lock:
             return self._finish(target)
 
@@ -81,7 +81,7 @@ class Writer:
         self._close()
         stored = self._check()
         if self.cancelled:
-            raise OSError(errno.ETIMEDOUT, "nobody waits for this file any more", str(target))
+            raise OSError(errno.ETIMEDOUT, "the request for this file was cancelled", str(target))
         made = _folders_to_make(target.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         former = _size(target)
@@ -91,9 +91,9 @@ class Writer:
         return stored - former
 
     def abort(self) -> None:
-        """Forget the file, unless it is in its place."""
+        """Delete the draft, unless it has been renamed."""
         with self._lock:
-            # What cannot be removed now is found among the drafts later.
+            # A draft that cannot be deleted now is removed later by the store's recount.
             with contextlib.suppress(OSError):
                 self._close()
             with contextlib.suppress(OSError):
@@ -125,7 +125,7 @@ class Writer:
 
 
 def sync(folder: Path) -> None:
-    """Have a folder's entries on the disk, where the file system knows of such a thing."""
+    """Sync a folder's entries to the disk, if the file system supports it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
