@@ -50,7 +50,7 @@ async def read(store: FileStore, place: StorePath = PLACE, start: int = 0, lengt
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 4 * CHUNK_BYTES, 3_000_001])
-async def test_files_of_any_length_come_back(store: FileStore, tmp_path: Path, size: int) -> None:
+async def test_files_of_any_length_round_trip(store: FileStore, tmp_path: Path, size: int) -> None:
     content = (CANARY * (size // len(CANARY) + 1))[:size]
     assert await store.put(PLACE, source(content)) == size
     assert await read(store) == content
@@ -62,7 +62,7 @@ async def test_files_of_any_length_come_back(store: FileStore, tmp_path: Path, s
 
 @settings(deadline=None, max_examples=40)
 @given(start=st.integers(0, len(LARGE) - 1), length=st.integers(1, len(LARGE)))
-async def test_any_range_comes_back(tmp_path_factory: pytest.TempPathFactory, start: int, length: int) -> None:
+async def test_any_range_is_readable(tmp_path_factory: pytest.TempPathFactory, start: int, length: int) -> None:
     folder = tmp_path_factory.getbasetemp() / "ranges"
     store = FileStore(folder, ON)
     if not (folder / "output").exists():
@@ -113,7 +113,7 @@ CHANGES = (flip, in_the_middle, swap, cut, cut_anywhere, emptied, repeated, anot
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_what_was_changed_is_noticed(
+async def test_modified_bytes_are_detected(
     store: FileStore, tmp_path: Path, change: Callable[[bytearray], bytearray]
 ) -> None:
     await store.put(PLACE, source(LARGE))
@@ -124,9 +124,7 @@ async def test_what_was_changed_is_noticed(
     assert caught.value.code is Code.INTERNAL_ERROR
 
 
-async def test_a_file_that_was_cut_short_is_noticed_before_its_first_byte_is_given(
-    store: FileStore, tmp_path: Path
-) -> None:
+async def test_a_truncated_file_is_detected_before_its_first_byte(store: FileStore, tmp_path: Path) -> None:
     await store.put(PLACE, source(LARGE))
     path = tmp_path / "output/u/a/x.png"
     path.write_bytes(cut(bytearray(path.read_bytes())))
@@ -134,7 +132,7 @@ async def test_a_file_that_was_cut_short_is_noticed_before_its_first_byte_is_giv
         await store.open(PLACE)
 
 
-async def test_one_file_cannot_stand_for_another(store: FileStore, tmp_path: Path) -> None:
+async def test_a_file_cannot_replace_another(store: FileStore, tmp_path: Path) -> None:
     for place, content in ((PLACE, b"hers"), (OTHER, b"his")):
         await store.put(place, source(content))
     (tmp_path / "output/u/a/x.png").rename(tmp_path / "output/u/b/x.png")
@@ -142,7 +140,7 @@ async def test_one_file_cannot_stand_for_another(store: FileStore, tmp_path: Pat
         await read(store, OTHER)
 
 
-async def test_files_of_before_and_after_the_option_are_read(tmp_path: Path) -> None:
+async def test_files_from_before_and_after_the_option_are_readable(tmp_path: Path) -> None:
     places = [StorePath("input", f"{number}.png") for number in range(3)]
     for place, cipher in zip(places, (OFF, ON, OFF), strict=True):
         store = FileStore(tmp_path, cipher)
@@ -155,7 +153,7 @@ async def test_files_of_before_and_after_the_option_are_read(tmp_path: Path) -> 
         store.close()
 
 
-async def test_what_looks_sealed_is_sealed(tmp_path: Path) -> None:
+async def test_content_with_the_magic_is_encrypted(tmp_path: Path) -> None:
     """Nobody may upload what cannot be read back."""
     store = FileStore(tmp_path, OFF)
     await store.put(PLACE, source(MAGIC + b"forged"))
@@ -163,7 +161,7 @@ async def test_what_looks_sealed_is_sealed(tmp_path: Path) -> None:
     store.close()
 
 
-async def test_another_secret_opens_nothing_until_the_former_one_is_named(store: FileStore, tmp_path: Path) -> None:
+async def test_decryption_with_another_secret_needs_the_former_one(store: FileStore, tmp_path: Path) -> None:
     await store.put(PLACE, source(CANARY))
     other = FileStore(tmp_path, FileCipher(["another"], active=True))
     with pytest.raises(Problem):
@@ -179,7 +177,7 @@ def overrides(tmp_path: Path) -> dict[str, Any]:
     return {"files": tmp_path / "files", "encrypt_at_rest": True}
 
 
-async def test_pictures_and_uploads_are_nowhere_in_the_store(gate: Gate) -> None:
+async def test_outputs_and_uploads_are_encrypted_in_the_store(gate: Gate) -> None:
     assert gate.settings.files is not None
     await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})
     await gate.admin.post("/userdata/a.json", content=CANARY)
@@ -193,7 +191,7 @@ async def test_pictures_and_uploads_are_nowhere_in_the_store(gate: Gate) -> None
     assert (part.status_code, part.content) == (206, PNG[3:10])
 
 
-async def test_a_changed_file_is_not_served(gate: Gate) -> None:
+async def test_a_modified_file_is_not_served(gate: Gate) -> None:
     assert gate.settings.files is not None
     await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})
     [path] = gate.settings.files.rglob("*.png")

@@ -34,7 +34,7 @@ async def upload(gate: Gate, path: str = "a.png", content: bytes = PNG) -> str:
     return str((await gate.alice.post("/api/v2/assets", files=files, data=data)).json()["id"])
 
 
-async def test_an_asset_is_deleted_by_its_owner_alone(gate: Gate) -> None:
+async def test_only_the_owner_can_delete_an_asset(gate: Gate) -> None:
     asset = await upload(gate)
     path = f"/api/v2/assets/{asset}"
     assert (await gate.bob.delete(path)).status_code == 404
@@ -47,7 +47,7 @@ async def test_an_asset_is_deleted_by_its_owner_alone(gate: Gate) -> None:
     assert (await gate.alice.delete(path)).status_code == 404
 
 
-async def test_an_asset_that_an_unfinished_job_reads_stays_until_then(gate: Gate) -> None:
+async def test_an_asset_in_use_by_an_unfinished_job_cannot_be_deleted(gate: Gate) -> None:
     asset = await upload(gate)
     job = await submit(gate.alice, prompt={"1": {"class_type": "LoadImage", "inputs": {"image": reference(asset)}}})
     answer = await gate.alice.delete(f"/api/v2/assets/{asset}")
@@ -56,7 +56,7 @@ async def test_an_asset_that_an_unfinished_job_reads_stays_until_then(gate: Gate
     assert (await gate.alice.delete(f"/api/v2/assets/{asset}")).status_code == 204
 
 
-async def test_bytes_that_another_asset_has_stay(gate: Gate) -> None:
+async def test_bytes_shared_with_another_asset_are_kept(gate: Gate) -> None:
     first, second = await upload(gate, "a.png"), await upload(gate, "b.png")
     assert first != second
     await gate.alice.delete(f"/api/v2/assets/{first}")
@@ -65,7 +65,7 @@ async def test_bytes_that_another_asset_has_stay(gate: Gate) -> None:
     assert len(asked(gate)) == 1
 
 
-async def test_what_is_old_goes_with_its_rows_and_what_is_new_stays(gate: Gate) -> None:
+async def test_only_expired_files_and_rows_are_deleted(gate: Gate) -> None:
     job = await submit(gate.alice)
     await finish(gate, job)
     await gate.alice.post("/upload/image", files={"image": ("old.png", PNG)})
@@ -80,7 +80,7 @@ async def test_what_is_old_goes_with_its_rows_and_what_is_new_stays(gate: Gate) 
 
 
 @pytest.mark.parametrize("internal", [{"prune_seconds": 0.01}])
-async def test_results_go_when_they_said_and_no_sooner(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_outputs_are_deleted_at_their_announced_time(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the gateway's own rounds: nobody has to ask."""
     job = await submit(gate.alice)
     gate.clock.advance(3600)
@@ -106,7 +106,7 @@ async def test_results_go_when_they_said_and_no_sooner(gate: Gate, monkeypatch: 
     assert (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["metrics"]["execution_ms"] == 1500, "what it took stays"
 
 
-async def test_a_file_that_cannot_be_deleted_now_is_not_forgotten(gate: Gate, tmp_path: Path) -> None:
+async def test_a_failed_deletion_is_repeated(gate: Gate, tmp_path: Path) -> None:
     kept = await upload(gate)
     folder = tmp_path / "requests"
     folder.rename(tmp_path / "away")
@@ -120,7 +120,7 @@ async def test_a_file_that_cannot_be_deleted_now_is_not_forgotten(gate: Gate, tm
 
 
 @pytest.mark.parametrize("internal", [{"expiry_batch": 2}])
-async def test_more_files_than_one_request_takes(gate: Gate) -> None:
+async def test_many_files_are_deleted_in_several_requests(gate: Gate) -> None:
     for size in range(1, 6):
         await upload(gate, f"{size}.png", png(size, 1))
     assert await gate.app.services.expiry.run(gate.clock.now_ms() + 1) == 5

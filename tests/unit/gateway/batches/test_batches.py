@@ -34,7 +34,7 @@ async def run_all(gate: Gate, made: dict[str, Any]) -> None:
         await finish(gate, job["id"])
 
 
-async def test_a_batch_from_submission_to_its_end(gate: Gate) -> None:
+async def test_a_batch_runs_to_its_end(gate: Gate) -> None:
     made = await batch(gate.alice)
     assert (made["status"], made["total"], made["counts"]["queued"]) == ("queued", 3, 3)
     assert [job["queue_position"] for job in made["jobs"]] == [1, 2, 3]
@@ -53,7 +53,7 @@ async def test_a_batch_from_submission_to_its_end(gate: Gate) -> None:
     assert gate.rows("SELECT count(*), sum(gpu_ms) FROM jobs") == [(3, 4500)], "each is counted as any other job"
 
 
-async def test_whole_workflows_may_be_sent_and_ends_may_differ(gate: Gate) -> None:
+async def test_a_batch_of_whole_workflows_may_end_differently(gate: Gate) -> None:
     made = await batch(gate.alice, {"workflows": [workflow("a"), workflow("b")]})
     await finish(gate, made["jobs"][0]["id"])
     await finish(gate, made["jobs"][1]["id"], {"exception_message": "no"})
@@ -97,7 +97,7 @@ async def test_a_batch_is_cancelled_as_a_whole(gate: Gate) -> None:
     ],
 )
 @pytest.mark.parametrize("overrides", [{"max_batch": 5}])
-async def test_one_that_is_wrong_refuses_all(gate: Gate, sent: dict[str, Any], status: int, code: str) -> None:
+async def test_one_invalid_workflow_refuses_the_batch(gate: Gate, sent: dict[str, Any], status: int, code: str) -> None:
     answer = await gate.alice.post(PATH, json=sent)
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert gate.rows("SELECT count(*) FROM jobs") == [(0,)]
@@ -128,7 +128,7 @@ async def test_a_batch_counts_against_the_quota_whole_or_not_at_all(gate: Gate) 
     assert (await gate.alice.post("/prompt", json={"prompt": workflow()})).json()["code"] == "quota_exceeded"
 
 
-async def test_the_same_request_under_one_key_is_one_batch(gate: Gate) -> None:
+async def test_repeating_a_request_with_its_key_returns_the_same_batch(gate: Gate) -> None:
     client = gate.alice
     answers = await asyncio.gather(
         *(client.post(PATH, json=body(), headers={"Idempotency-Key": "k"}) for _ in range(5))
@@ -144,7 +144,7 @@ async def test_the_same_request_under_one_key_is_one_batch(gate: Gate) -> None:
     assert (await batch(gate.bob, key="k"))["id"] != first["id"]
 
 
-async def test_batches_are_listed_page_by_page_and_are_their_owners(gate: Gate) -> None:
+async def test_batches_are_listed_by_page_and_only_for_their_owner(gate: Gate) -> None:
     made = [(await batch(gate.alice, body(1)))["id"] for _ in range(3)]
     first = (await gate.alice.get(PATH, params={"limit": 2})).json()
     rest = (await gate.alice.get(PATH, params={"limit": 2, "cursor": first["next_cursor"]})).json()
@@ -154,7 +154,7 @@ async def test_batches_are_listed_page_by_page_and_are_their_owners(gate: Gate) 
     assert (await gate.admin.get(f"{PATH}/{made[0]}")).status_code == 200
 
 
-async def test_batches_and_time_outs_outlive_the_process(gate: Gate) -> None:
+async def test_batches_and_time_limits_survive_a_restart(gate: Gate) -> None:
     made = await batch(gate.alice, body(2) | {"timeout_seconds": 7})
     await gate.app.stop()
     async with opened(gate.settings, gate.clock) as (app, *_):
@@ -162,7 +162,7 @@ async def test_batches_and_time_outs_outlive_the_process(gate: Gate) -> None:
         assert [job.batch_id for job in app.services.tracker.of_owner(None)] == [made["id"]] * 2
 
 
-async def test_a_job_may_say_how_long_it_may_take(gate: Gate) -> None:
+async def test_a_job_can_set_its_time_limit(gate: Gate) -> None:
     sent = {"workflow": workflow(), "timeout_seconds": 5}
     job = (await gate.alice.post("/api/v2/jobs", json=sent)).json()["id"]
     await taken(gate, job)
@@ -173,7 +173,7 @@ async def test_a_job_may_say_how_long_it_may_take(gate: Gate) -> None:
     assert len(gate.comfy.asked("POST", "/interrupt")) == 1
 
 
-async def test_places_and_times_are_told_by_what_such_jobs_took(gate: Gate) -> None:
+async def test_positions_and_estimates_follow_from_similar_jobs(gate: Gate) -> None:
     slow, quick = graph(steps=20), graph(steps=2)
     for prompt, seconds in ((slow, 100), (quick, 10)):
         job = await submit(gate.alice, prompt=prompt)
@@ -194,14 +194,14 @@ async def test_places_and_times_are_told_by_what_such_jobs_took(gate: Gate) -> N
     assert document["estimated_completion_at"] is not None
 
 
-def test_likeness_is_of_numbers_and_models_not_of_words_and_seeds() -> None:
+def test_similarity_depends_on_numbers_and_models_not_on_texts_and_seeds() -> None:
     base = graph(text="a cat", ckpt_name="a.safetensors")
     assert kind_of(base) == kind_of(graph(text="a dog", ckpt_name="a.safetensors", seed=7))
     assert kind_of(base) != kind_of(graph(text="a cat", ckpt_name="b.safetensors"))
     assert kind_of(base) != kind_of(graph(text="a cat", ckpt_name="a.safetensors", steps=21))
 
 
-def test_durations_follow_what_was_measured() -> None:
+def test_estimates_follow_measured_durations() -> None:
     durations = Durations()
     durations.learn("a", 1000)
     assert durations.expected_ms("a") == 1000

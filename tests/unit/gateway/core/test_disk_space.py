@@ -29,7 +29,7 @@ def overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
     return {"files": home / "files", "volume_bytes": VOLUME, "min_free_bytes": RESERVE}
 
 
-async def test_room_is_what_was_asked_for_without_what_lies_there(gate: Gate) -> None:
+async def test_free_space_is_the_volumes_size_without_its_files(gate: Gate) -> None:
     volume = gate.app.services.disk_space
     assert isinstance(volume, disk_space.VolumeSpace)
     await until(lambda: volume.others == 3_000_000)
@@ -43,7 +43,7 @@ async def test_room_is_what_was_asked_for_without_what_lies_there(gate: Gate) ->
     volume.check(VOLUME - RESERVE - 3_000_000 - len(PNG))
 
 
-async def test_a_full_volume_takes_neither_files_nor_jobs(gate: Gate, tmp_path: Path) -> None:
+async def test_a_full_volume_refuses_files_and_jobs(gate: Gate, tmp_path: Path) -> None:
     volume = gate.app.services.disk_space
     assert isinstance(volume, disk_space.VolumeSpace)
     await until(lambda: volume.others == 3_000_000)
@@ -57,7 +57,7 @@ async def test_a_full_volume_takes_neither_files_nor_jobs(gate: Gate, tmp_path: 
         assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")
 
 
-async def test_the_store_is_counted_at_the_start(gate: Gate) -> None:
+async def test_the_store_is_measured_at_the_start(gate: Gate) -> None:
     store, folder = gate.app.services.files, gate.settings.files
     assert store is not None
     assert folder is not None
@@ -73,7 +73,7 @@ async def test_the_store_is_counted_at_the_start(gate: Gate) -> None:
     assert [path.name for path in (folder / ".drafts").iterdir()] == ["new"], "what a kill left behind is gone"
 
 
-def test_only_what_lies_beside_the_store_is_measured(tmp_path: Path) -> None:
+def test_only_files_beside_the_store_are_measured(tmp_path: Path) -> None:
     for name in ("files/output/a", "models/b", "models/staging/c"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"1234")
@@ -90,18 +90,18 @@ def test_measuring_is_bounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_full_is_told_as_full(code: int) -> None:
+def test_a_full_disk_is_storage_full(code: int) -> None:
     assert problem_of(OSError(code, "")).code is Code.STORAGE_FULL
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.EROFS])
-def test_everything_else_is_told_as_trouble_that_passes(code: int) -> None:
+def test_other_errors_are_store_unavailable(code: int) -> None:
     problem = problem_of(OSError(code, ""))
     assert (problem.code, problem.retry_after) == (Code.STORE_UNAVAILABLE, 2)
     assert os.strerror(code) in problem.detail
 
 
-def test_a_disk_that_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_disk_is_store_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 

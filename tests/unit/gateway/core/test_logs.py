@@ -23,19 +23,19 @@ def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
     return made
 
 
-def test_a_line_is_one_json_object_with_what_was_passed() -> None:
+def test_a_line_is_one_json_object_with_its_extra_members() -> None:
     line = JsonFormatter().format(record("request %s", "now", route="/queue", status=200, none=None))
     told = json.loads(line)
     assert "\n" not in line
     assert (told["event"], told["route"], told["status"], "none" in told) == ("request now", "/queue", 200, False)
 
 
-def test_keys_are_masked_wherever_they_stand() -> None:
+def test_secrets_are_masked_everywhere() -> None:
     token = key_format.mint()
     assert token not in JsonFormatter().format(record(f"key {token}", extra=f"Bearer {token}"))
 
 
-def test_an_error_says_where_and_of_what_kind_and_quotes_nothing() -> None:
+def test_an_error_is_logged_with_place_and_class_without_its_message() -> None:
     try:
         try:
             int("canary")
@@ -50,12 +50,12 @@ def test_an_error_says_where_and_of_what_kind_and_quotes_nothing() -> None:
     assert "test_logs.py" in told
 
 
-def test_a_task_that_failed_unseen_is_not_shown_with_what_it_said() -> None:
+def test_an_unretrieved_task_error_is_logged_without_its_message() -> None:
     made = record("Task exception was never retrieved\nfuture: <Task exception=ValueError('canary')>", name="asyncio")
     assert json.loads(JsonFormatter().format(made))["event"] == "Task exception was never retrieved"
 
 
-def test_an_error_of_the_database_quotes_no_value(database: Database) -> None:
+def test_a_database_error_quotes_no_values(database: Database) -> None:
     with pytest.raises(SQLAlchemyError) as failed:
         database.run_now(
             lambda connection: connection.execute(text("INSERT INTO nowhere VALUES (:a)"), {"a": "canary"}).rowcount
@@ -68,7 +68,9 @@ def test_uvicorns_lines_with_a_query_are_dropped() -> None:
     assert is_wanted(record("Uvicorn running on %s", "http://127.0.0.1:1"))
 
 
-async def test_a_request_is_one_line_with_what_its_row_has(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_request_is_logged_in_one_line_with_the_values_of_its_row(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO, "provisioning.gateway.requests"):
         await gate.alice.get("/queue?canary=1")
     [line] = [json.loads(JsonFormatter().format(each)) for each in caplog.records if each.name.endswith(".requests")]

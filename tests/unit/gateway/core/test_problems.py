@@ -18,7 +18,7 @@ SOURCES = [path.read_text() for path in Path(gateway.__file__).parent.rglob("*.p
 TOLD = re.compile(r"\bCode\.([A-Z_]+)\b")
 
 
-def test_every_code_has_an_entry_that_a_reader_understands() -> None:
+def test_every_code_has_a_readable_entry() -> None:
     assert set(CATALOGUE) == set(Code)
     for code, entry in CATALOGUE.items():
         assert 400 <= entry.status < 600, code
@@ -35,7 +35,7 @@ def test_every_code_is_raised_somewhere() -> None:
 
 
 @pytest.mark.parametrize("code", list(Code))
-def test_every_problem_has_both_forms(code: Code) -> None:
+def test_every_problem_has_both_formats(code: Code) -> None:
     problem = Problem(code)
     ours, comfy = problem.body("req_1"), problem.v2_body("req_1")
     ProblemModel.model_validate(ours)
@@ -49,7 +49,7 @@ def test_every_problem_has_both_forms(code: Code) -> None:
     assert ("www-authenticate" in headers) == (ours["status"] == 401)
 
 
-def test_what_is_asked_again_is_asked_later() -> None:
+def test_retryable_problems_have_retry_after() -> None:
     waits = {code for code, entry in CATALOGUE.items() if entry.status in {429, 503}}
     # Limiter and quota know how long, and say so each time.
     assert waits - {Code.RATE_LIMITED, Code.QUOTA_EXCEEDED} <= RETRY_SECONDS.keys()
@@ -61,7 +61,7 @@ def test_what_is_asked_again_is_asked_later() -> None:
     "overrides",
     [{"rate_limit_per_minute": 3, "max_queued_per_owner": 1, "max_body_bytes": 1024, "max_upload_bytes": 1024}],
 )
-async def test_a_refusal_says_what_to_change(gate: Gate) -> None:
+async def test_a_problem_names_the_fault(gate: Gate) -> None:
     await submit(gate.alice)
     full = (await gate.alice.post("/prompt", json={"prompt": {"1": {"class_type": "X", "inputs": {}}}})).json()
     assert (full["code"], "unfinished" in full["detail"]) == ("queue_full", True)

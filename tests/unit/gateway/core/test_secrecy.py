@@ -183,7 +183,7 @@ def setup(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> Setup:
 
 
 @pytest.mark.slow
-async def test_no_secret_and_no_prompt_is_in_any_log_answer_or_number(
+async def test_no_secret_or_prompt_is_in_any_log_response_or_metric(
     comfy: tuple[FakeComfyUI, str], setup: Setup, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"

@@ -31,7 +31,7 @@ def overrides(tmp_path: Path) -> dict[str, Any]:
     return {"files": tmp_path / "files", "requests": tmp_path}
 
 
-async def test_copies_are_emptied_and_come_back_when_somebody_needs_them(gate: Gate, free: list[int]) -> None:
+async def test_copies_are_emptied_and_restored_on_demand(gate: Gate, free: list[int]) -> None:
     copy_cleanup, files = gate.app.services.copy_cleanup, gate.comfy.files
     gate.comfy.strict = True
     for name in ("a.png", "b.png"):
@@ -52,7 +52,7 @@ async def test_copies_are_emptied_and_come_back_when_somebody_needs_them(gate: G
     assert (await gate.alice.get("/view", params=file | {"preview": "webp"})).content == PNG, "it was put back"
 
 
-async def test_what_comfyui_shows_from_its_cache_is_whole(gate: Gate, free: list[int]) -> None:
+async def test_cached_outputs_of_emptied_copies_are_complete(gate: Gate, free: list[int]) -> None:
     """A workflow that was run before names the files of then, whose copies are empty by now."""
     shown: dict[str, list[bytes]] = {}
     for kind in ("output", "temp"):

@@ -46,7 +46,7 @@ class Slow:
         return await self._upstream.call(request)
 
 
-async def test_a_job_is_cancelled_while_it_is_being_handed_over(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_job_can_be_cancelled_during_its_dispatch(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await submit(gate.alice)
     slow = Slow(gate.app.services.upstream)
     monkeypatch.setattr(gate.app.services.scheduler._pool, "_upstream", slow)
@@ -63,7 +63,7 @@ async def test_a_job_is_cancelled_while_it_is_being_handed_over(gate: Gate, monk
     assert ends(gate)[second][:2] == ("cancelled", "cancelled")
 
 
-async def test_a_cancel_that_a_kill_cut_short_is_carried_out_by_the_next_process(gate: Gate) -> None:
+async def test_a_cancellation_interrupted_by_a_kill_is_completed_by_the_next_process(gate: Gate) -> None:
     first, second = await submit(gate.alice), await submit(gate.alice)
     await gate.comfy.begin(first)
     await taken(gate, second)
@@ -87,7 +87,7 @@ async def start(gate: Gate) -> str:
     return job
 
 
-async def test_a_job_that_runs_too_long_is_stopped_and_says_so(gate: Gate) -> None:
+async def test_a_job_above_its_time_limit_is_stopped_with_a_reason(gate: Gate) -> None:
     job = await start(gate)
     gate.clock.advance(99)
     await gate.app.services.reconciler.reconcile()
@@ -104,7 +104,7 @@ async def test_a_job_that_runs_too_long_is_stopped_and_says_so(gate: Gate) -> No
     assert not restart_asked(gate)
 
 
-async def test_a_job_that_does_not_listen_ends_and_comfyui_is_restarted(gate: Gate) -> None:
+async def test_a_job_that_ignores_interrupts_fails_and_comfyui_is_restarted(gate: Gate) -> None:
     job = await start(gate)
     other = await submit(gate.bob)
     await taken(gate, other)
@@ -138,7 +138,7 @@ async def come_back(gate: Gate) -> None:
     await gate.app.services.tracker.reconcile()
 
 
-async def test_memory_that_ran_out_holds_nobody_up(gate: Gate) -> None:
+async def test_out_of_memory_does_not_block_the_queue(gate: Gate) -> None:
     first, second = await submit(gate.alice), await submit(gate.alice)
     await finish(gate, first, {"exception_message": "CUDA out of memory"})
     await taken(gate, second)
@@ -146,7 +146,7 @@ async def test_memory_that_ran_out_holds_nobody_up(gate: Gate) -> None:
     assert not restart_asked(gate)
 
 
-async def test_a_cuda_fault_holds_the_queue_until_comfyui_is_another_process(gate: Gate) -> None:
+async def test_a_cuda_fault_blocks_the_queue_until_comfyui_is_restarted(gate: Gate) -> None:
     first, staged, third = [await submit(gate.alice) for _ in range(3)]
     await taken(gate, first)
     await gate.comfy.begin(first)
@@ -168,7 +168,7 @@ async def test_a_cuda_fault_holds_the_queue_until_comfyui_is_another_process(gat
     assert found == [("failed", "gpu_fault"), ("completed", None), ("completed", None)]
 
 
-async def test_a_restart_that_does_not_come_is_asked_for_again(gate: Gate) -> None:
+async def test_a_missing_restart_is_requested_again(gate: Gate) -> None:
     job = await submit(gate.alice)
     await finish(gate, job, {"exception_message": "CUDA error: unspecified launch failure"})
     await until(lambda: restart_asked(gate))
@@ -192,5 +192,5 @@ async def test_a_restart_that_does_not_come_is_asked_for_again(gate: Gate) -> No
         ("ValueError", "no", "execution_error"),
     ],
 )
-def test_what_torch_says_has_a_name(kind: str, message: str, reason: str) -> None:
+def test_torch_errors_have_failure_codes(kind: str, message: str, reason: str) -> None:
     assert failure_codes.of_error({"exception_type": kind, "exception_message": message}) == reason

@@ -41,14 +41,14 @@ async def test_only_the_graph_reaches_comfyui(gate: Gate) -> None:
 OWN_ID = "a3a01c1d-ae02-48cc-af5a-0e458feafd7a"
 
 
-async def test_a_job_has_the_id_that_its_submitter_gave_it(gate: Gate) -> None:
+async def test_a_job_keeps_the_id_of_its_submitter(gate: Gate) -> None:
     assert await submit(gate.alice, prompt_id=OWN_ID) == OWN_ID
     assert gate.comfy.submitted(OWN_ID)["prompt_id"] == OWN_ID
     await finish(gate, OWN_ID)
     assert OWN_ID in (await gate.alice.get(f"/history/{OWN_ID}")).json()
 
 
-async def test_the_same_workflow_again_under_one_id_is_the_same_job(gate: Gate) -> None:
+async def test_repeating_a_workflow_with_its_id_returns_the_same_job(gate: Gate) -> None:
     answers = await asyncio.gather(*(submit(gate.alice, prompt_id=OWN_ID) for _ in range(5)))
     assert answers == [OWN_ID] * 5
     await finish(gate, OWN_ID)
@@ -58,7 +58,7 @@ async def test_the_same_workflow_again_under_one_id_is_the_same_job(gate: Gate) 
 
 
 @pytest.mark.parametrize("over", [False, True])
-async def test_an_id_that_another_job_has_is_refused_whoever_has_it(gate: Gate, over: bool) -> None:
+async def test_an_id_of_any_other_job_is_refused(gate: Gate, over: bool) -> None:
     await submit(gate.alice, prompt_id=OWN_ID)
     if over:
         await finish(gate, OWN_ID)
@@ -73,7 +73,7 @@ async def test_an_id_that_another_job_has_is_refused_whoever_has_it(gate: Gate, 
 
 
 @pytest.mark.parametrize("given", ["mine", OWN_ID.upper(), f"{{{OWN_ID}}}", OWN_ID.replace("-", ""), "", 7, [OWN_ID]])
-async def test_an_id_that_is_no_plain_uuid_is_refused_in_comfyuis_form(gate: Gate, given: object) -> None:
+async def test_an_id_that_is_not_a_uuid_is_refused_in_comfyuis_form(gate: Gate, given: object) -> None:
     answer = await gate.alice.post("/prompt", json={"prompt": workflow(), "prompt_id": given})
     assert answer.status_code == 400
     assert answer.json()["error"]["type"] == "invalid_prompt_id"
@@ -88,7 +88,7 @@ async def test_a_refused_workflow_is_refused_again_under_its_id(gate: Gate) -> N
     assert [answer.status_code for answer in answers] == [422, 422]
 
 
-async def test_usage_is_written_down_from_comfyuis_own_clock(gate: Gate) -> None:
+async def test_usage_is_measured_by_comfyuis_clock(gate: Gate) -> None:
     job = await submit(gate.alice)
     await gate.comfy.begin(job)
     await gate.comfy.end(job, gpu_ms=2500)
@@ -103,7 +103,7 @@ async def test_usage_is_written_down_from_comfyuis_own_clock(gate: Gate) -> None
     assert (await gate.bob.get("/api/gateway/usage")).json()["rows"] == []
 
 
-async def test_requests_are_written_down_with_key_route_and_job(gate: Gate) -> None:
+async def test_requests_are_recorded_with_key_route_and_job(gate: Gate) -> None:
     job = await submit(gate.alice)
     await gate.alice.get("/history/nobody")
     await gate.ledger.flush()
@@ -111,7 +111,7 @@ async def test_requests_are_written_down_with_key_route_and_job(gate: Gate) -> N
     assert rows == [("POST", "/prompt", 200, job), ("GET", "/history/{id}", 200, None)]
 
 
-async def test_a_finished_job_outlives_comfyui(gate: Gate) -> None:
+async def test_a_finished_job_survives_a_restart_of_comfyui(gate: Gate) -> None:
     job = await submit(gate.alice)
     await gate.comfy.begin(job)
     await gate.comfy.end(job)
@@ -120,7 +120,7 @@ async def test_a_finished_job_outlives_comfyui(gate: Gate) -> None:
     assert job in (await gate.alice.get("/history")).json()
 
 
-async def test_a_job_comfyui_forgot_is_failed_never_completed(gate: Gate) -> None:
+async def test_a_job_lost_by_comfyui_fails(gate: Gate) -> None:
     job = await submit(gate.alice)
     await lose(gate, job)
     assert gate.rows("SELECT finished_at FROM jobs") == [(None,)], "it is given to ComfyUI once more"
@@ -131,7 +131,7 @@ async def test_a_job_comfyui_forgot_is_failed_never_completed(gate: Gate) -> Non
     assert (entry["status"]["status_str"], entry["outputs"]) == ("error", {})
 
 
-async def test_unfinished_jobs_are_taken_up_by_the_next_process(gate: Gate) -> None:
+async def test_unfinished_jobs_are_loaded_by_the_next_process(gate: Gate) -> None:
     job = await submit(gate.alice)
     await gate.app.stop()
     await gate.comfy.begin(job)
@@ -152,7 +152,7 @@ async def test_settling_twice_counts_once(gate: Gate) -> None:
     assert gate.rows("SELECT count(*) FROM assets") == [(1,)]
 
 
-async def test_errors_of_a_node_come_without_traceback_and_paths(gate: Gate) -> None:
+async def test_node_errors_contain_no_traceback_and_no_paths(gate: Gate) -> None:
     job = await submit(gate.alice)
     error = {
         "exception_message": "no such file: /workspace/ComfyUI/models/x.safetensors",
@@ -176,7 +176,7 @@ async def test_errors_of_a_node_come_without_traceback_and_paths(gate: Gate) -> 
         ("x", "execution_error"),
     ],
 )
-async def test_faults_of_the_gpu_are_named(gate: Gate, message: str, reason: str) -> None:
+async def test_gpu_faults_have_failure_codes(gate: Gate, message: str, reason: str) -> None:
     job = await submit(gate.alice)
     await gate.comfy.begin(job)
     await gate.comfy.end(job, error={"exception_message": message})
@@ -201,7 +201,7 @@ async def test_a_refused_workflow_is_explained_and_not_charged(gate: Gate) -> No
     assert gate.rows("SELECT state, gpu_ms FROM jobs") == [("rejected", 0)]
 
 
-async def test_cancelling_takes_only_ones_own_jobs(gate: Gate) -> None:
+async def test_only_own_jobs_can_be_cancelled(gate: Gate) -> None:
     mine, theirs = await submit(gate.alice), await submit(gate.bob)
     waiting = await submit(gate.alice)
     await gate.alice.post("/queue", json={"delete": [mine, theirs]})
@@ -212,7 +212,7 @@ async def test_cancelling_takes_only_ones_own_jobs(gate: Gate) -> None:
     assert sorted(gate.rows("SELECT id, state, attempts FROM jobs")) == states
 
 
-async def test_interrupting_stops_only_ones_own_job(gate: Gate) -> None:
+async def test_only_own_jobs_can_be_interrupted(gate: Gate) -> None:
     job = await submit(gate.alice)
     await gate.comfy.begin(job)
     for body in ({}, {"prompt_id": job}):
@@ -223,7 +223,7 @@ async def test_interrupting_stops_only_ones_own_job(gate: Gate) -> None:
     assert orjson.loads(seen.body) == {"prompt_id": job}
 
 
-async def test_the_queue_shows_only_ones_own_in_five_items(gate: Gate) -> None:
+async def test_the_queue_shows_only_own_jobs_in_comfyuis_format(gate: Gate) -> None:
     mine, theirs = await submit(gate.alice, prompt=workflow("mine")), await submit(gate.bob)
     queue = (await gate.alice.get("/queue")).json()
     assert [(item[1], item[2], len(item)) for item in queue["queue_pending"]] == [(mine, workflow("mine"), 5)]
@@ -240,7 +240,7 @@ async def in_queue(gate: Gate, job: str) -> list[str]:
     return [name for name, items in queue.items() if job in {item[1] for item in items}]
 
 
-async def test_a_job_is_in_the_queue_while_it_is_handed_over(gate: Gate) -> None:
+async def test_a_job_is_in_the_queue_during_its_dispatch(gate: Gate) -> None:
     gate.comfy.taking = asyncio.Event()
     submitting = asyncio.create_task(gate.alice.post("/prompt", json={"prompt": workflow()}))
     await until(lambda: gate.comfy.asked("POST", "/prompt"))
@@ -256,7 +256,7 @@ async def test_a_job_is_in_the_queue_while_it_is_handed_over(gate: Gate) -> None
     assert gate.comfy.asked("GET", "/queue") == [], "ComfyUI is not asked: its answer is of another moment than ours"
 
 
-async def test_whoever_looks_finds_a_job_in_the_queue_or_in_the_history(gate: Gate) -> None:
+async def test_a_job_is_always_in_the_queue_or_in_the_history(gate: Gate) -> None:
     jobs = [await submit(gate.alice) for _ in range(6)]
     lost: list[str] = []
     over = asyncio.Event()
@@ -277,7 +277,7 @@ async def test_whoever_looks_finds_a_job_in_the_queue_or_in_the_history(gate: Ga
     assert lost == []
 
 
-async def test_history_is_forgotten_for_oneself_alone_and_usage_stays(gate: Gate) -> None:
+async def test_clearing_the_history_affects_only_own_jobs_and_keeps_usage(gate: Gate) -> None:
     jobs = []
     for client in (gate.alice, gate.bob):
         jobs.append(await submit(client))
@@ -303,15 +303,13 @@ async def test_history_is_forgotten_for_oneself_alone_and_usage_stays(gate: Gate
         (b'{"prompt": {"1": {"class_type": "X"}}}', 422, "invalid_workflow"),
     ],
 )
-async def test_bad_bodies_never_reach_comfyui(gate: Gate, body: bytes, status: int, code: str) -> None:
+async def test_malformed_bodies_never_reach_comfyui(gate: Gate, body: bytes, status: int, code: str) -> None:
     answer = await gate.alice.post("/prompt", content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert gate.comfy.asked("POST", "/prompt") == []
 
 
-async def test_a_comfyui_that_is_away_is_said_to_be_and_the_job_is_final(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_submission_fails_while_comfyui_is_away(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     await gate.app.services.catalogue.get()
     away = ComfyUIHttpClient("http://127.0.0.1:9")
     await away.start()
@@ -327,7 +325,7 @@ async def test_a_comfyui_that_is_away_is_said_to_be_and_the_job_is_final(
     assert gate.rows("SELECT state, error FROM jobs") == [("rejected", "upstream_unavailable")]
 
 
-async def test_draining_takes_no_new_jobs_and_answers_the_rest(gate: Gate) -> None:
+async def test_draining_refuses_new_jobs_and_answers_other_requests(gate: Gate) -> None:
     gate.app.drain()
     answer = await gate.alice.post("/prompt", json={"prompt": workflow()})
     assert (answer.status_code, answer.json()["code"]) == (503, "draining")
@@ -337,7 +335,7 @@ async def test_draining_takes_no_new_jobs_and_answers_the_rest(gate: Gate) -> No
 
 @pytest.mark.parametrize("internal", [{"job_look_seconds": 0.1}])
 @pytest.mark.parametrize("silent", [False, True])
-async def test_a_job_is_shown_as_it_is_known_while_comfyui_is_away(
+async def test_a_job_is_shown_with_its_last_known_state_while_comfyui_is_away(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, silent: bool
 ) -> None:
     job = await submit(gate.alice)

@@ -39,7 +39,7 @@ async def refused_later(gate: Gate, client: httpx.AsyncClient, answer: tuple[int
     return job
 
 
-async def test_a_refusal_after_waiting_is_told_in_the_history(gate: Gate) -> None:
+async def test_a_late_refusal_is_in_the_history(gate: Gate) -> None:
     job = await refused_later(gate, gate.alice)
     assert gate.rows(f"SELECT state, gpu_ms FROM jobs WHERE id = '{job}'") == [("rejected", 0)]  # noqa: S608 - our id
     entry = (await gate.alice.get(f"/history/{job}")).json()[job]
@@ -53,7 +53,7 @@ async def test_a_refusal_after_waiting_is_told_in_the_history(gate: Gate) -> Non
     assert (await gate.bob.get(f"/history/{job}")).json() == {}
 
 
-async def test_a_refusal_after_waiting_is_told_to_the_socket(gate: Gate, port: int) -> None:
+async def test_a_late_refusal_is_sent_to_the_websocket(gate: Gate, port: int) -> None:
     token = gate.keyring.alice
     async with listening(port, token, "one") as one, listening(port, token, "two") as two:
         refusing = asyncio.create_task(refused_later(gate, gate.alice))
@@ -68,7 +68,7 @@ async def test_a_refusal_after_waiting_is_told_to_the_socket(gate: Gate, port: i
     assert "execution_error" not in {message["type"] for message in others}
 
 
-async def test_a_refusal_after_waiting_is_told_by_the_other_interfaces(gate: Gate) -> None:
+async def test_a_late_refusal_is_in_the_other_interfaces(gate: Gate) -> None:
     job = await refused_later(gate, gate.alice)
     error = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["error"]
     assert (error["code"], error["node_id"], error["class_type"]) == ("invalid_workflow", "9", "SaveImage")
@@ -79,7 +79,7 @@ async def test_a_refusal_after_waiting_is_told_by_the_other_interfaces(gate: Gat
     assert (newer["status"], newer["execution_error"]["node_errors"]) == ("failed", NODE_ERRORS)
 
 
-async def test_a_refusal_that_is_the_answer_is_no_history_and_v2_knows_its_faults(gate: Gate, port: int) -> None:
+async def test_an_immediate_refusal_is_in_v2_but_not_in_the_history(gate: Gate, port: int) -> None:
     gate.comfy.prompt_answer = (400, REFUSAL)
     async with listening(port, gate.keyring.alice, "one") as one:
         assert (await gate.alice.post("/prompt", json={"prompt": workflow(), "client_id": "one"})).status_code == 422
@@ -90,13 +90,13 @@ async def test_a_refusal_that_is_the_answer_is_no_history_and_v2_knows_its_fault
 
 
 @pytest.mark.parametrize("nodes", [None, [], {}, {"9": None}, {"9": {"errors": {}}}, {"9": {"errors": ["x", {}]}}])
-async def test_a_refusal_that_says_little_is_told_all_the_same(gate: Gate, nodes: object) -> None:
+async def test_a_refusal_without_details_is_reported(gate: Gate, nodes: object) -> None:
     job = await refused_later(gate, gate.alice, (400, {"error": REFUSAL["error"], "node_errors": nodes}))
     [[_, told]] = (await gate.alice.get(f"/history/{job}")).json()[job]["status"]["messages"]
     assert told["exception_message"].startswith("Prompt outputs failed validation")
 
 
-async def test_an_error_names_some_faults_and_keeps_all(gate: Gate) -> None:
+async def test_an_error_message_names_some_faults_and_its_data_all(gate: Gate) -> None:
     nodes = {str(number): {"errors": [FAULT], "class_type": "X"} for number in range(50)}
     job = await refused_later(gate, gate.alice, (400, REFUSAL | {"node_errors": nodes}))
     [[_, told]] = (await gate.alice.get(f"/history/{job}")).json()[job]["status"]["messages"]
@@ -104,7 +104,7 @@ async def test_an_error_names_some_faults_and_keeps_all(gate: Gate) -> None:
     assert told["node_errors"] == nodes
 
 
-async def test_a_job_that_was_lost_is_told_in_the_history_and_to_the_socket(gate: Gate, port: int) -> None:
+async def test_a_lost_job_is_in_the_history_and_sent_to_the_websocket(gate: Gate, port: int) -> None:
     async with listening(port, gate.keyring.alice, "one") as one:
         job = await submit(gate.alice, client_id="one")
         for _ in range(2):
@@ -119,7 +119,7 @@ async def test_a_job_that_was_lost_is_told_in_the_history_and_to_the_socket(gate
     ]
 
 
-async def test_what_comfyui_told_is_told_once(gate: Gate, port: int) -> None:
+async def test_an_end_reported_by_comfyui_is_sent_once(gate: Gate, port: int) -> None:
     async with listening(port, gate.keyring.alice, "one") as one:
         job = await submit(gate.alice, client_id="one")
         await finish(gate, job, error={"exception_message": "no"})

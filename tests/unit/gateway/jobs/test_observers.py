@@ -13,7 +13,7 @@ from tests.unit.gateway.listening import listening
 COUNT = 3
 
 
-def test_a_gateway_has_as_many_observers_as_are_permuted_here(gate: Gate) -> None:
+def test_the_number_of_observers_matches_the_permutations(gate: Gate) -> None:
     assert len(gate.app.services.tracker.observers) == COUNT
 
 

@@ -21,7 +21,7 @@ from provisioning.gateway.jobs.progress import JobProgress
         ('{"value": "1", "max": null}', (None, None)),
     ],
 )
-def test_only_numbers_from_zero_on_are_kept(data: str, expected: tuple[int | None, int | None]) -> None:
+def test_progress_ignores_values_that_are_not_numbers(data: str, expected: tuple[int | None, int | None]) -> None:
     progress = JobProgress()
     progress.advance("progress", json.loads(data))
     assert (progress.step, progress.steps) == expected

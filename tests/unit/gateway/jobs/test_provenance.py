@@ -50,7 +50,7 @@ async def ran(gate: Gate, client: httpx.AsyncClient, node: str, *files: dict[str
     return [output["name"] for output in outputs if output["node_id"] != "9"]
 
 
-async def test_a_file_that_was_there_before_is_not_had_by_naming_it(gate: Gate) -> None:
+async def test_naming_an_existing_file_gives_no_access_to_it(gate: Gate) -> None:
     old, absent = put(gate, named("old.png")), [named(f"{number}.png") for number in range(20)]
     assert await ran(gate, gate.alice, ECHO, old, *absent) == []
     assert (await gate.alice.get("/view", params=old)).status_code == 404
@@ -58,9 +58,7 @@ async def test_a_file_that_was_there_before_is_not_had_by_naming_it(gate: Gate) 
 
 
 @pytest.mark.parametrize(("node", "at", "kept"), [(PREVIEW, -60, True), (ECHO, 0, True), (ECHO, -1, False)])
-async def test_a_file_is_a_jobs_by_its_node_or_by_when_it_was_written(
-    gate: Gate, node: str, at: int, kept: bool
-) -> None:
+async def test_a_file_belongs_to_a_job_by_its_node_or_its_time(gate: Gate, node: str, at: int, kept: bool) -> None:
     names = [TEMPORARY["filename"]] if kept else []
     assert await ran(gate, gate.alice, node, put(gate, TEMPORARY, START + at)) == names
     assert (await gate.alice.get("/view", params=TEMPORARY)).status_code == (200 if kept else 404)
@@ -69,7 +67,7 @@ async def test_a_file_is_a_jobs_by_its_node_or_by_when_it_was_written(
 
 
 @pytest.mark.parametrize(("at", "kept"), [(-60, False), (0, False), (1, True)])
-async def test_anothers_file_is_had_only_when_it_was_written_anew(gate: Gate, at: int, kept: bool) -> None:
+async def test_another_users_file_is_accessible_only_after_it_was_rewritten(gate: Gate, at: int, kept: bool) -> None:
     names = [TEMPORARY["filename"]]
     assert await ran(gate, gate.bob, PREVIEW, put(gate, TEMPORARY)) == names
     gate.clock.advance(60)
@@ -91,24 +89,24 @@ async def test_anothers_file_of_the_second_in_which_the_job_started_is_not_its_o
     assert await ran(gate, gate.alice, ECHO, put(gate, TEMPORARY, START + at)) == (names if kept else [])
 
 
-async def test_the_same_preview_is_shown_to_both_who_ask_for_it(gate: Gate) -> None:
+async def test_a_cached_preview_is_shown_to_both_users(gate: Gate) -> None:
     for client in (gate.bob, gate.alice):
         assert await ran(gate, client, PREVIEW, put(gate, TEMPORARY)) == [TEMPORARY["filename"]]
 
 
-async def test_an_admins_job_has_what_it_saved_where_all_lies(gate: Gate) -> None:
+async def test_an_admins_job_owns_its_files_in_the_shared_folder(gate: Gate) -> None:
     saved, old = put(gate, named("ComfyUI_00002_.png")), put(gate, named("old.png"))
     assert await ran(gate, gate.admin, "9", saved) == []
     assert await ran(gate, gate.admin, ECHO, old, named("u"), named("u", kind="input")) == []
     assert ("ComfyUI_00002_.png",) in gate.rows("SELECT filename FROM assets"), "it is a result of the node that saves"
 
 
-async def test_so_many_files_are_asked_about_and_no_more(gate: Gate) -> None:
+async def test_requests_for_file_times_are_limited(gate: Gate) -> None:
     new = [put(gate, named(f"new{number}.png"), START) for number in range(provenance.MAX_ASKED + 5)]
     assert len(await ran(gate, gate.alice, ECHO, *new)) == provenance.MAX_ASKED
 
 
-async def test_a_running_job_shows_no_file_that_it_only_names(gate: Gate) -> None:
+async def test_a_running_job_shows_only_its_own_files(gate: Gate) -> None:
     old, new = put(gate, named("old.png")), put(gate, named("new.png"), START)
     job = await submit(gate.alice, prompt=GRAPH)
     await taken(gate, job)
@@ -122,7 +120,7 @@ async def test_a_running_job_shows_no_file_that_it_only_names(gate: Gate) -> Non
 
 
 @pytest.mark.parametrize(("seconds", "kept"), [(10, False), (0, False), (-10, True)])
-async def test_a_file_that_was_put_back_meanwhile_is_not_had_by_naming_it(gate: Gate, seconds: int, kept: bool) -> None:
+async def test_naming_a_restored_file_gives_no_access_to_it(gate: Gate, seconds: int, kept: bool) -> None:
     """Its copy is as new as a file that the job wrote."""
     theirs = named("theirs_00001_.png")
 
@@ -136,7 +134,7 @@ async def test_a_file_that_was_put_back_meanwhile_is_not_had_by_naming_it(gate: 
 
 
 @pytest.mark.parametrize("overrides", [{"files": True}], indirect=True)
-async def test_it_is_noted_when_a_file_is_put_back(gate: Gate) -> None:
+async def test_the_time_of_a_restore_is_recorded(gate: Gate) -> None:
     file = StoredFile("input", "", "a.png")
     await gate.admin.post("/upload/image", files={"image": ("a.png", PNG)})
     staging = gate.app.services.staging

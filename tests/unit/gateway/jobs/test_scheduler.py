@@ -54,12 +54,12 @@ class Queue:
         return [self.take() for _ in range(len(self.tracker.jobs))]
 
 
-def test_one_owners_jobs_go_in_order() -> None:
+def test_jobs_of_one_owner_run_in_order() -> None:
     queue = Queue()
     assert [queue.add("a") for _ in range(5)] == queue.order()
 
 
-def test_a_hundred_jobs_of_one_stand_behind_the_first_of_another() -> None:
+def test_a_hundred_jobs_of_one_owner_wait_behind_the_first_of_another() -> None:
     queue = Queue()
     many = [queue.add("many") for _ in range(100)]
     few = [queue.add("few") for _ in range(3)]
@@ -68,7 +68,7 @@ def test_a_hundred_jobs_of_one_stand_behind_the_first_of_another() -> None:
     assert [job for job in order if job in set(many)] == many
 
 
-def test_a_higher_class_goes_first_and_a_lower_one_goes_in_the_end() -> None:
+def test_higher_classes_run_first_and_lower_ones_do_not_starve() -> None:
     queue = Queue()
     low, high = queue.add("a", -1), queue.add("b", 1)
     assert queue.scheduler.position(high) == 1
@@ -79,7 +79,7 @@ def test_a_higher_class_goes_first_and_a_lower_one_goes_in_the_end() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(-3, 3), st.booleans()), max_size=40))
-def test_every_job_goes_exactly_once_and_positions_are_the_order(steps: list[tuple[str, int, bool]]) -> None:
+def test_every_job_is_dispatched_once_in_the_order_of_its_position(steps: list[tuple[str, int, bool]]) -> None:
     queue, added, gone = Queue(), set[str](), list[str]()
     for owner, priority, take in steps:
         added.add(queue.add(owner, priority))
@@ -91,7 +91,7 @@ def test_every_job_goes_exactly_once_and_positions_are_the_order(steps: list[tup
     assert (len(gone), set(gone)) == (len(added), added)
 
 
-async def test_comfyui_holds_at_most_one_job_beside_the_one_it_works_on(gate: Gate) -> None:
+async def test_comfyui_holds_at_most_one_job_beside_the_running_one(gate: Gate) -> None:
     jobs = [await submit(gate.alice) for _ in range(4)]
     assert [item[1] for item in gate.comfy.pending] == jobs[:1]
     await gate.comfy.begin(jobs[0])
@@ -101,7 +101,7 @@ async def test_comfyui_holds_at_most_one_job_beside_the_one_it_works_on(gate: Ga
     assert [(item[1], len(item)) for item in pending] == [(job, 5) for job in jobs[1:]]
 
 
-async def test_owners_take_turns(gate: Gate) -> None:
+async def test_owners_alternate(gate: Gate) -> None:
     first, second = await submit(gate.alice), await submit(gate.alice)
     other = await submit(gate.bob)
     places = [(await gate.admin.get(f"/api/v2/jobs/{job}")).json()["queue_position"] for job in (first, other, second)]
@@ -112,7 +112,7 @@ async def test_owners_take_turns(gate: Gate) -> None:
     assert waits == 2, "the first, which was like it, took 1.5 s"
 
 
-async def test_only_an_admin_pushes_in(gate: Gate) -> None:
+async def test_only_an_admin_can_raise_the_priority(gate: Gate) -> None:
     await submit(gate.alice)
     waiting = await submit(gate.alice)
     pushed = (await gate.bob.post("/api/v2/jobs", json={"workflow": workflow(), "priority": 9})).json()
@@ -121,7 +121,7 @@ async def test_only_an_admin_pushes_in(gate: Gate) -> None:
     assert gate.app.services.scheduler.position(waiting) == 4
 
 
-async def test_waiting_jobs_outlive_the_process(gate: Gate) -> None:
+async def test_waiting_jobs_survive_a_restart(gate: Gate) -> None:
     first, second = await submit(gate.alice), await submit(gate.alice)
     await gate.app.stop()
     async with opened(gate.settings, gate.clock) as (app, *_):
@@ -132,7 +132,7 @@ async def test_waiting_jobs_outlive_the_process(gate: Gate) -> None:
     assert gate.rows("SELECT state, attempts FROM jobs") == [("completed", 1)] * 2
 
 
-async def test_a_waiting_job_that_is_refused_has_an_end(gate: Gate) -> None:
+async def test_a_waiting_job_that_is_refused_ends(gate: Gate) -> None:
     first, second = await submit(gate.alice), await submit(gate.alice)
     gate.comfy.prompt_answer = (400, {"error": {"type": "x", "message": "no", "details": ""}, "node_errors": {}})
     await finish(gate, first)
@@ -141,7 +141,7 @@ async def test_a_waiting_job_that_is_refused_has_an_end(gate: Gate) -> None:
     assert (document["status"], document["error"]["code"]) == ("failed", "invalid_workflow")
 
 
-async def test_a_waiting_job_is_cancelled_without_comfyui(gate: Gate) -> None:
+async def test_a_waiting_job_is_cancelled_while_comfyui_is_away(gate: Gate) -> None:
     await submit(gate.alice)
     waiting = await submit(gate.alice)
     seen = len(gate.comfy.seen)
@@ -160,7 +160,7 @@ async def test_the_job_after_a_lost_one_runs(gate: Gate) -> None:
     assert gate.rows("SELECT DISTINCT state FROM jobs") == [("completed",)]
 
 
-async def test_a_job_that_kills_comfyui_twice_takes_no_other_with_it(gate: Gate) -> None:
+async def test_a_job_that_crashes_comfyui_twice_affects_no_other_job(gate: Gate) -> None:
     deadly, innocent, later = [await submit(client) for client in (gate.alice, gate.bob, gate.bob)]
     await gate.comfy.begin(deadly)
     await taken(gate, innocent)
@@ -180,9 +180,7 @@ async def test_a_job_that_kills_comfyui_twice_takes_no_other_with_it(gate: Gate)
 
 
 @pytest.mark.parametrize("internal", [{"verdict_seconds": 0.1}])
-async def test_a_submission_that_gets_no_verdict_is_a_job_that_waits(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_submission_without_a_verdict_is_queued(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate.app.services.scheduler._pool, "free", lambda jobs, _job: None if list(jobs) else object())
     job = await submit(gate.alice)
     assert gate.rows("SELECT id, state FROM jobs") == [(job, "accepted")]

@@ -50,12 +50,12 @@ async def test_jobs_that_end_in_any_order_are_all_counted_once(database: Databas
     assert await totals.by_state() == await Totals(database).by_state() == await database.read(everything)
 
 
-async def test_no_jobs_took_nothing(database: Database) -> None:
+async def test_totals_of_no_jobs_are_zero(database: Database) -> None:
     assert await Totals(database).by_state() == {}
 
 
 @pytest.mark.slow
-async def test_many_jobs_are_added_up_once(database: Database) -> None:
+async def test_finished_jobs_are_summed_up_once(database: Database) -> None:
     database.run_now(fill)
     totals, took = Totals(database), []
     for _ in range(20):

@@ -27,19 +27,19 @@ async def refused(gate: Gate, graph: dict[str, Any], *, admin: bool = False) -> 
     "cls", ["Terminal", "IDENode", "LLM_interpreter_tool", "VHS_LoadVideoPath", "LoadImagesFromPath+",
             "LoadText|pysssss", "LoadImageFromUrl", "easy runPython", "vhs_loadvideopath"],
 )  # fmt: skip
-async def test_nodes_that_run_code_or_go_where_they_are_told_are_nobodys(gate: Gate, cls: str) -> None:
+async def test_nodes_that_run_code_or_open_urls_are_denied(gate: Gate, cls: str) -> None:
     assert await refused(gate, node(cls)) == "node_not_allowed"
     assert await refused(gate, node(cls), admin=True) == "node_not_allowed"
 
 
 @pytest.mark.parametrize("cls", ["KSampler", "LoadImage", "SaveImage", "PreviewImage", "UNETLoader", "StandInBorder"])
-async def test_ordinary_nodes_are_not_in_the_way_of_the_list(gate: Gate, cls: str) -> None:
+async def test_ordinary_nodes_are_allowed(gate: Gate, cls: str) -> None:
     inputs = {"image": "a.png"} if cls == "LoadImage" else {}
     assert (await gate.alice.post("/prompt", json={"prompt": node(cls, **inputs)})).status_code == 200
 
 
 @pytest.mark.parametrize("overrides", [{"allowed_nodes": ["Save*", "LoadImage"], "denied_nodes": ["SaveLatent"]}])
-async def test_an_operator_names_what_may_be_used(gate: Gate) -> None:
+async def test_an_operator_can_allow_and_deny_node_classes(gate: Gate) -> None:
     assert await refused(gate, node("KSampler")) == "node_not_allowed"
     assert await refused(gate, node("SaveLatent")) == "node_not_allowed"
     await submit(gate.alice)
@@ -59,7 +59,7 @@ async def test_an_operator_names_what_may_be_used(gate: Gate) -> None:
         ({str(number): {"class_type": "X", "inputs": {}} for number in range(3)}, False),
     ],
 )
-async def test_sizes_have_limits(gate: Gate, graph: dict[str, Any], fits: bool) -> None:
+async def test_workflow_sizes_are_limited(gate: Gate, graph: dict[str, Any], fits: bool) -> None:
     answer = await gate.alice.post("/prompt", json={"prompt": graph})
     assert answer.status_code == (200 if fits else 422), answer.text
     if not fits:
@@ -75,7 +75,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("value", FOREIGN)
-async def test_no_string_anywhere_leads_out(gate: Gate, value: str) -> None:
+async def test_paths_outside_the_namespace_are_refused_everywhere(gate: Gate, value: str) -> None:
     for inputs in ({"path": value}, {"a.b.c": value}, {"list": ["x", value]}, {"deep": {"er": [{"x": value}]}},
                    {"keys": {value: 1}}):  # fmt: skip
         assert await refused(gate, node("Anything", **inputs)) == "invalid_workflow", inputs
@@ -87,7 +87,7 @@ async def test_no_string_anywhere_leads_out(gate: Gate, value: str) -> None:
      "masterpiece, [cat:dog:0.5]",
      "flux/dev.safetensors", "SDXL\\base.safetensors", "https://x.test/a", "[temp", "and/or", "..a", "1..2", ""],
 )  # fmt: skip
-def test_prompts_and_names_of_models_are_no_paths(text: str) -> None:
+def test_prompts_and_model_names_are_not_paths(text: str) -> None:
     assert not is_foreign(text)
 
 
@@ -101,7 +101,9 @@ DYNAMIC = {
 }  # fmt: skip
 
 
-async def test_dynamic_inputs_are_moved_into_the_owners_realm(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_dynamic_inputs_are_rewritten_into_the_owners_namespace(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(OBJECT_INFO, "Dynamic", {"input": {"required": DYNAMIC}})
     inputs = {"mode": "file", "mode.picture": "a.png", "mode.note": "a.png", "images.image7": ["b.png", "c.png"],
               "mode.filename_prefix": "x"}  # fmt: skip
@@ -117,6 +119,6 @@ async def test_dynamic_inputs_are_moved_into_the_owners_realm(gate: Gate, monkey
     assert answer.status_code == 422, "a link could name anything"
 
 
-async def test_assets_stand_in_lists_too(gate: Gate) -> None:
+async def test_assets_in_lists_are_rewritten(gate: Gate) -> None:
     answer = await gate.alice.post("/prompt", json={"prompt": node("X", images=[reference("nobodys")])})
     assert (answer.status_code, answer.json()["code"]) == (422, "missing_asset")

@@ -108,19 +108,19 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-async def test_an_answer_is_read_from_a_connection_of_its_own(opened: Opened, name: str) -> None:
+async def test_every_response_uses_its_own_connection(opened: Opened, name: str) -> None:
     answer, expected = WHOLE[name]
     server, comfy = await opened(answer, answer)
     assert [await got(comfy), await got(comfy)] == [expected, expected]
     assert server.connections == 2
 
 
-async def test_an_answer_without_a_length_ends_with_its_connection(opened: Opened) -> None:
+async def test_a_response_without_length_ends_with_the_connection(opened: Opened) -> None:
     _, comfy = await opened(OK + b"\r\nhello", stay=False)
     assert [await got(comfy), await got(comfy)] == [(200, b"hello")] * 2
 
 
-async def test_only_what_was_asked_for_and_no_more_is_sent(opened: Opened) -> None:
+async def test_only_the_declared_request_is_sent(opened: Opened) -> None:
     server, comfy = await opened(OK + b"Content-Length: 0\r\n\r\n")
     request = Request("GET", "/view", {"filename": "a b&c.png", "type": "output"}, {"range": "bytes=0-1"})
     assert await got(comfy, request) == (200, b"")
@@ -149,13 +149,13 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-async def test_what_is_no_whole_answer_is_none(opened: Opened, name: str) -> None:
+async def test_an_incomplete_response_is_an_error(opened: Opened, name: str) -> None:
     server, comfy = await opened(BROKEN[name], stay=False)
     assert await refused(comfy) is Code.UPSTREAM_ERROR
     assert server.connections <= 2, "a GET that was not answered at all may be sent once more"
 
 
-async def test_an_answer_that_is_not_wanted_any_more_ends_its_connection(opened: Opened) -> None:
+async def test_an_abandoned_response_closes_its_connection(opened: Opened) -> None:
     server, comfy = await opened(OK + b"Content-Length: 9000000\r\n\r\n" + b"x" * 9_000_000, OK)
     async with comfy.stream(GET) as reply:
         assert len(await reply.read()) > 0
@@ -164,7 +164,7 @@ async def test_an_answer_that_is_not_wanted_any_more_ends_its_connection(opened:
     assert server.connections == 2
 
 
-async def test_whoever_leaves_while_waiting_takes_the_connection_along(opened: Opened) -> None:
+async def test_a_cancelled_request_closes_its_connection(opened: Opened) -> None:
     server, comfy = await opened(OK + b"Content-Length: 2\r\n\r\nok", held=True)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(got(comfy), 0.1)
@@ -173,7 +173,7 @@ async def test_whoever_leaves_while_waiting_takes_the_connection_along(opened: O
     assert server.connections == 2
 
 
-async def test_nobody_there() -> None:
+async def test_a_refused_connection_is_upstream_unavailable() -> None:
     comfy = ComfyUIHttpClient("http://127.0.0.1:9")
     await comfy.start()
     assert await refused(comfy) is Code.UPSTREAM_UNAVAILABLE
@@ -181,12 +181,12 @@ async def test_nobody_there() -> None:
 
 
 @pytest.mark.parametrize("begun", [b"", OK, OK + b"Content-Length: 9\r\n\r\nhello"])
-async def test_silence_is_not_waited_for_longer_than_the_bound(opened: Opened, begun: bytes) -> None:
+async def test_a_silent_upstream_times_out(opened: Opened, begun: bytes) -> None:
     _, comfy = await opened(begun, limits=UpstreamLimits(silence=0.2))
     assert await refused(comfy) is Code.UPSTREAM_TIMEOUT
 
 
-async def test_so_many_at_once_and_no_more(opened: Opened) -> None:
+async def test_concurrent_requests_are_limited(opened: Opened) -> None:
     server, comfy = await opened(OK + b"Content-Length: 2\r\n\r\nok", held=True, limits=UpstreamLimits(connections=3))
     asking = asyncio.gather(*(got(comfy) for _ in range(10)))
     await until(lambda: len(server.asked) == 3)
@@ -211,7 +211,7 @@ async def test_a_line_break_never_becomes_a_second_request(opened: Opened, reque
     assert server.asked == []
 
 
-async def test_an_answer_that_nobody_asked_for_is_given_to_nobody(opened: Opened) -> None:
+async def test_an_unsolicited_response_is_discarded(opened: Opened) -> None:
     answer = OK + b"Content-Length: 2\r\n\r\n"
     server, comfy = await opened(answer + b"ok" + answer + b"no")
     for _ in range(3):
@@ -220,7 +220,7 @@ async def test_an_answer_that_nobody_asked_for_is_given_to_nobody(opened: Opened
     assert server.connections == 3
 
 
-async def test_a_slow_reader_holds_up_the_sender_and_not_the_memory() -> None:
+async def test_a_slow_reader_slows_the_sender_instead_of_filling_memory() -> None:
     sent, piece = 0, b"x" * CHUNK_BYTES
     stalled = asyncio.Event()
 

@@ -34,7 +34,7 @@ QUEUES = NOTHING | {
 }  # fmt: skip
 
 
-async def test_a_queue_that_is_none_is_told_and_loses_no_job(gate: Gate) -> None:
+async def test_a_malformed_queue_is_an_error_and_loses_no_job(gate: Gate) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
     for name, answer in QUEUES.items():
@@ -52,7 +52,7 @@ async def test_a_queue_that_is_none_is_told_and_loses_no_job(gate: Gate) -> None
     assert gate.rows("SELECT state FROM jobs") == [("completed",)]
 
 
-async def test_a_history_that_is_none_ends_no_job(gate: Gate) -> None:
+async def test_a_malformed_history_ends_no_job(gate: Gate) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
     gate.comfy.nonsense = {"/history": NOTHING["half"]}
@@ -87,7 +87,7 @@ ENTRIES: dict[str, Any] = {
 }  # fmt: skip
 
 
-async def test_an_entry_that_cannot_be_read_is_an_end_and_no_success(gate: Gate) -> None:
+async def test_a_malformed_history_entry_fails_the_job(gate: Gate) -> None:
     for name, entry in ENTRIES.items():
         job = await submit(gate.alice)
         await taken(gate, job)
@@ -112,7 +112,7 @@ async def test_an_entry_that_cannot_be_read_is_an_end_and_no_success(gate: Gate)
 TIMES = {"text": "soon", "a list": [], "true": True, "negative": -5, "infinite": 1e300, "an object": {}, "null": None}
 
 
-async def test_times_that_are_none_are_not_counted_with(gate: Gate) -> None:
+async def test_implausible_times_are_ignored(gate: Gate) -> None:
     for name, time in TIMES.items():
         job = await submit(gate.alice)
         await taken(gate, job)
@@ -123,7 +123,7 @@ async def test_times_that_are_none_are_not_counted_with(gate: Gate) -> None:
     assert gate.rows("SELECT DISTINCT state, gpu_ms FROM jobs") == [("completed", 0)]
 
 
-async def test_an_answer_to_a_prompt_that_is_none_leaves_the_job_to_be_followed(gate: Gate) -> None:
+async def test_a_malformed_answer_to_a_prompt_leaves_the_job_tracked(gate: Gate) -> None:
     for name, answer in NOTHING.items():
         gate.comfy.nonsense = {"/prompt": answer}
         told = await gate.alice.post("/prompt", json={"prompt": GRAPH})
@@ -148,7 +148,7 @@ REFUSALS: list[Any] = [
 ]
 
 
-async def test_a_refusal_of_odd_form_is_a_refusal(gate: Gate) -> None:
+async def test_a_malformed_refusal_is_still_a_refusal(gate: Gate) -> None:
     for status, expected in ((400, 422), (500, 502)):
         for answer in REFUSALS:
             gate.comfy.prompt_answer = (status, answer)
@@ -169,14 +169,14 @@ SHARED = (
 )
 
 
-async def test_what_is_the_same_for_all_is_json_or_an_error(gate: Gate) -> None:
+async def test_shared_responses_are_json_or_an_error(gate: Gate) -> None:
     for name in ("a page", "a page that says it is JSON", "half", "no UTF-8"):
         gate.comfy.nonsense = dict.fromkeys(SHARED, NOTHING[name])
         for path in SHARED:
             assert code(await gate.admin.get(path)) == (502, "upstream_error"), (path, name)
 
 
-async def test_classes_that_are_none_are_told(gate: Gate) -> None:
+async def test_malformed_node_classes_are_an_error(gate: Gate) -> None:
     for name, answer in NOTHING.items():
         gate.comfy.nonsense = {"/object_info": answer}
         for path in ("/object_info", "/object_info/SaveImage"):
@@ -190,7 +190,7 @@ INFOS = ['{"A": 5}', '{"A": {"input": 5}}', '{"A": {"input": {"required": [1]}}}
          '{"A": {"input": {"required": {"a": [5, {"options": 5}]}}}}']  # fmt: skip
 
 
-async def test_a_class_of_odd_form_does_not_keep_others_from_being_used(gate: Gate) -> None:
+async def test_a_malformed_node_class_does_not_block_others(gate: Gate) -> None:
     for text in INFOS:
         gate.comfy.nonsense = {"/object_info": (JSON, text.encode())}
         gate.clock.advance(FRESH_SECONDS + 1)
@@ -198,7 +198,7 @@ async def test_a_class_of_odd_form_does_not_keep_others_from_being_used(gate: Ga
         await finish(gate, await submit(gate.alice))
 
 
-async def test_an_upload_that_nobody_confirmed_is_none(gate: Gate) -> None:
+async def test_an_unconfirmed_upload_is_an_error(gate: Gate) -> None:
     form = {"file_path": "a.png", "content_type": "image/png"}
     for name, answer in NOTHING.items():
         gate.comfy.nonsense = {"/upload": answer}
@@ -209,7 +209,7 @@ async def test_an_upload_that_nobody_confirmed_is_none(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("upstream_limits", [UpstreamLimits(json_bytes=1000)])
-async def test_an_answer_without_an_end_is_not_kept(gate: Gate) -> None:
+async def test_a_response_above_the_size_limit_is_aborted(gate: Gate) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
     for path in ("/queue", "/object_info", "/history"):
@@ -224,7 +224,7 @@ async def test_an_answer_without_an_end_is_not_kept(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("overrides", [{"job_timeout_seconds": 60}])
-async def test_a_job_has_an_end_though_nothing_is_ever_said_of_it(gate: Gate) -> None:
+async def test_a_job_without_any_report_still_ends(gate: Gate) -> None:
     """ComfyUI took it, and answers nothing but nonsense from then on, for longer than the job may take."""
     job = await submit(gate.alice)
     await taken(gate, job)
@@ -237,7 +237,7 @@ async def test_a_job_has_an_end_though_nothing_is_ever_said_of_it(gate: Gate) ->
 
 
 @pytest.mark.parametrize("overrides", [{"job_timeout_seconds": 60}])
-async def test_a_word_of_sense_begins_the_time_anew(gate: Gate) -> None:
+async def test_a_valid_response_restarts_the_time_limit(gate: Gate) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
     for _ in range(5):

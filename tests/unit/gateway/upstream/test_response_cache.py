@@ -10,7 +10,7 @@ from provisioning.gateway.upstream.response_cache import FRESH_SECONDS, MAX_KEPT
 from tests.unit.gateway.conftest import Gate, until
 
 
-async def test_it_is_asked_once_for_everybody(gate: Gate) -> None:
+async def test_one_request_serves_all_users(gate: Gate) -> None:
     first = await gate.alice.get("/models")
     others = [await client.get(path) for client in (gate.alice, gate.bob) for path in ("/models", "/api/models")]
     assert [other.content for other in others] == [first.content] * 4
@@ -18,7 +18,7 @@ async def test_it_is_asked_once_for_everybody(gate: Gate) -> None:
     assert len(gate.comfy.asked("GET", "/models")) == 1
 
 
-async def test_it_is_asked_once_for_all_who_ask_while_it_answers(gate: Gate) -> None:
+async def test_concurrent_callers_share_one_request(gate: Gate) -> None:
     gate.comfy.held = asyncio.Event()
     asking = [asyncio.create_task(client.get("/models")) for client in (gate.alice, gate.bob, gate.admin)]
     await asyncio.sleep(0.05)
@@ -29,7 +29,7 @@ async def test_it_is_asked_once_for_all_who_ask_while_it_answers(gate: Gate) -> 
     assert len(gate.comfy.asked("GET", "/models")) == 1
 
 
-async def test_an_answer_that_takes_long_is_not_waited_for_by_those_who_come_late(gate: Gate) -> None:
+async def test_late_callers_do_not_wait_for_an_old_request(gate: Gate) -> None:
     gate.comfy.held = asyncio.Event()
     early = asyncio.create_task(gate.alice.get("/models"))
     await until(lambda: gate.comfy.asked("GET", "/models"))
@@ -42,7 +42,7 @@ async def test_an_answer_that_takes_long_is_not_waited_for_by_those_who_come_lat
     assert len(gate.comfy.asked("GET", "/models")) == 2, "the later answer is kept"
 
 
-async def test_it_is_asked_again_once_it_is_old(gate: Gate) -> None:
+async def test_an_old_response_is_requested_again(gate: Gate) -> None:
     await gate.alice.get("/models")
     gate.clock.advance(FRESH_SECONDS - 0.1)
     await gate.alice.get("/models")
@@ -52,21 +52,21 @@ async def test_it_is_asked_again_once_it_is_old(gate: Gate) -> None:
     assert len(gate.comfy.asked("GET", "/models")) == 2
 
 
-async def test_what_is_an_admins_stays_one(gate: Gate) -> None:
+async def test_admin_only_responses_stay_restricted(gate: Gate) -> None:
     assert (await gate.admin.get("/experiment/models")).status_code == 200
     answer = await gate.alice.get("/experiment/models")
     assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope")
 
 
 @pytest.mark.parametrize("nonsense", [("text/html", b"<html>"), ("application/json", b'["half')])
-async def test_a_bad_answer_is_not_kept(gate: Gate, nonsense: tuple[str, bytes]) -> None:
+async def test_an_error_is_not_cached(gate: Gate, nonsense: tuple[str, bytes]) -> None:
     gate.comfy.nonsense["/models"] = nonsense
     assert (await gate.alice.get("/models")).status_code == 502
     gate.comfy.nonsense.clear()
     assert (await gate.alice.get("/models")).json() == ["checkpoints"]
 
 
-async def test_neither_very_many_nor_very_long_answers_are_kept(gate: Gate) -> None:
+async def test_number_and_size_of_cached_responses_are_limited(gate: Gate) -> None:
     gate.comfy.nonsense["/models/long"] = ("application/json", b'["' + b"a" * MAX_KEPT_BYTES + b'"]')
     for _ in range(2):
         assert len((await gate.alice.get("/models/long")).content) == MAX_KEPT_BYTES + 4

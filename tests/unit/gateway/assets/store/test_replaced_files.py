@@ -33,9 +33,7 @@ async def keeps_the_new(gate: Gate) -> None:
     assert len(gate.rows("SELECT 1 FROM assets")) == 1
 
 
-async def test_a_file_that_is_uploaded_anew_while_the_old_one_expires_stays(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_file_uploaded_again_during_its_expiry_is_kept(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new one is in its place, and its row is not written yet."""
     before, services = await old_upload(gate), gate.app.services
     add, begun, may_go_on = services.assets.add, asyncio.Event(), asyncio.Event()
@@ -56,9 +54,7 @@ async def test_a_file_that_is_uploaded_anew_while_the_old_one_expires_stays(
     await keeps_the_new(gate)
 
 
-async def test_an_upload_waits_while_the_file_before_it_is_being_deleted(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_upload_waits_for_the_deletion_of_the_former_file(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     before, services = await old_upload(gate), gate.app.services
     assert services.files is not None
     delete, begun, may_go_on = services.files.delete, asyncio.Event(), asyncio.Event()

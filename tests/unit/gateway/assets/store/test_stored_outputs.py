@@ -11,7 +11,7 @@ from tests.unit.gateway.fake import PNG
 from tests.unit.gateway.file_references import reference
 
 
-async def test_outputs_are_there_after_a_stop(gate: Gate) -> None:
+async def test_outputs_survive_a_stop(gate: Gate) -> None:
     job = await made(gate)
     await restart(gate)
     [output] = job["outputs"]
@@ -26,7 +26,7 @@ async def test_outputs_are_there_after_a_stop(gate: Gate) -> None:
     assert (await gate.bob.get(output["url"])).status_code == 404
 
 
-async def test_parts_of_an_output_as_before(gate: Gate) -> None:
+async def test_ranges_of_an_output(gate: Gate) -> None:
     url = (await made(gate))["outputs"][0]["url"]
     size, whole = len(PNG), await gate.alice.get(url)
     for asked, start, end in (
@@ -68,9 +68,7 @@ async def test_parts_of_an_output_as_before(gate: Gate) -> None:
         ("x", "application/octet-stream", True),
     ],
 )
-async def test_types_are_comfyuis_and_nothing_runs_in_a_browser(
-    gate: Gate, name: str, kind: str, attached: bool
-) -> None:
+async def test_media_types_match_comfyui_and_are_passive(gate: Gate, name: str, kind: str, attached: bool) -> None:
     assert gate.settings.files is not None
     (gate.settings.files / "output").mkdir()
     (gate.settings.files / "output" / name).write_bytes(b"<script>")
@@ -80,7 +78,7 @@ async def test_types_are_comfyuis_and_nothing_runs_in_a_browser(
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_an_output_is_what_a_later_workflow_loads(gate: Gate) -> None:
+async def test_a_later_workflow_can_load_an_output(gate: Gate) -> None:
     gate.comfy.strict = True
     job = await made(gate)
     await made(gate, gate.admin)
@@ -90,7 +88,7 @@ async def test_an_output_is_what_a_later_workflow_loads(gate: Gate) -> None:
     await submit(gate.admin, prompt=workflow(image="ComfyUI_00001_.png [output]"))
 
 
-async def test_a_preview_is_made_of_a_file_that_is_put_back(gate: Gate) -> None:
+async def test_a_preview_is_made_from_a_staged_file(gate: Gate) -> None:
     job = await made(gate)
     file = await output_of(gate, job["id"])
     await restart(gate)
@@ -99,7 +97,7 @@ async def test_a_preview_is_made_of_a_file_that_is_put_back(gate: Gate) -> None:
     assert gate.comfy.asked("GET", "/view")[-1].query["preview"] == "webp;90"
 
 
-async def test_comfyui_counts_on(gate: Gate) -> None:
+async def test_comfyui_continues_its_numbering(gate: Gate) -> None:
     """In an empty folder it would begin with 1, and the new picture would take the old one's place."""
     assert gate.settings.files is not None
     folder = gate.settings.files / "output" / "sets"
@@ -111,7 +109,7 @@ async def test_comfyui_counts_on(gate: Gate) -> None:
     assert placed == {"a_00012_.png", "b_00003_.png"}
 
 
-async def test_temporary_results_of_equal_names_are_two_files(gate: Gate) -> None:
+async def test_temporary_files_of_equal_names_are_separate(gate: Gate) -> None:
     jobs = []
     for client, content in ((gate.alice, PNG), (gate.bob, OTHER)):
         job = await submit(client)
@@ -127,7 +125,7 @@ async def test_temporary_results_of_equal_names_are_two_files(gate: Gate) -> Non
         assert shown.content == content
 
 
-async def test_a_file_that_a_node_only_says_it_made_is_no_output(gate: Gate) -> None:
+async def test_a_missing_file_named_by_a_node_is_not_an_output(gate: Gate) -> None:
     job = await submit(gate.alice)
     await until(lambda: gate.comfy.pending)
     await gate.comfy.begin(job)
@@ -152,7 +150,7 @@ async def test_deleted_and_expired_files_leave_the_store(gate: Gate) -> None:
     assert {path.name for path in gate.settings.files.rglob("*")} == {DRAFTS, "input", "output"}, "no empty folders"
 
 
-async def test_a_kill_between_store_and_answer(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_kill_between_store_and_response_loses_no_file(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next process finds the job's end at ComfyUI, keeps its files again and tells it once."""
 
     async def killed(*_: object) -> bool:

@@ -8,7 +8,7 @@ from tests.unit.gateway.fake import PNG, png
 from tests.unit.gateway.file_references import reference
 
 
-async def test_uploads_are_there_after_a_stop(gate: Gate) -> None:
+async def test_uploads_survive_a_stop(gate: Gate) -> None:
     gate.comfy.strict = True
     await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)}, data={"subfolder": "faces"})
     files, data = {"file": ("b.png", OTHER)}, {"file_path": "b.png"}
@@ -25,7 +25,7 @@ async def test_uploads_are_there_after_a_stop(gate: Gate) -> None:
     assert names == {"a.png", "b.png"}, "both were put back"
 
 
-async def test_a_file_is_put_back_once(gate: Gate) -> None:
+async def test_a_file_is_staged_once(gate: Gate) -> None:
     await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})
     await restart(gate)
     for _ in range(3):
@@ -33,14 +33,14 @@ async def test_a_file_is_put_back_once(gate: Gate) -> None:
     assert len(gate.comfy.asked("POST", "/upload/image")) == 2
 
 
-async def test_comfyui_that_lost_a_file_gets_it_again(gate: Gate) -> None:
+async def test_a_file_lost_by_comfyui_is_staged_again(gate: Gate) -> None:
     gate.comfy.strict = True
     await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})
     gate.comfy.files.clear()
     await submit(gate.alice, prompt=workflow(image="a.png"))
 
 
-async def test_the_editor_offers_what_was_uploaded(gate: Gate) -> None:
+async def test_the_editor_lists_uploads(gate: Gate) -> None:
     """By names alone: a picture goes to ComfyUI when a workflow names it, or is shown from the store."""
     for name in ("a.png", "b.png"):
         await gate.admin.post("/upload/image", files={"image": (name, PNG)})
@@ -56,7 +56,7 @@ async def test_the_editor_offers_what_was_uploaded(gate: Gate) -> None:
     assert gate.comfy.files["input", "", "a.png"][0] == PNG
 
 
-async def test_a_name_that_is_taken_stays_taken(gate: Gate) -> None:
+async def test_a_taken_file_name_stays_taken(gate: Gate) -> None:
     await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})
     await restart(gate)
     answers = [
@@ -73,7 +73,7 @@ async def test_a_name_that_is_taken_stays_taken(gate: Gate) -> None:
     assert contents == [png(5, 5), OTHER, png(4, 4)]
 
 
-async def test_a_mask_is_kept_as_comfyui_made_it(gate: Gate) -> None:
+async def test_a_mask_is_stored_as_made_by_comfyui(gate: Gate) -> None:
     await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})
     await restart(gate)
     data = {"original_ref": '{"filename": "a.png", "type": "input"}', "overwrite": "true"}
@@ -84,13 +84,13 @@ async def test_a_mask_is_kept_as_comfyui_made_it(gate: Gate) -> None:
     assert shown.content == PNG + b"masked by " + OTHER
 
 
-async def test_a_mask_for_a_picture_that_is_gone_is_refused(gate: Gate) -> None:
+async def test_a_mask_for_a_missing_image_is_refused(gate: Gate) -> None:
     data = {"original_ref": '{"filename": "absent.png", "type": "input"}'}
     answer = await gate.alice.post("/upload/mask", files={"image": ("m.png", OTHER)}, data=data)
     assert answer.status_code == 404
 
 
-async def test_bytes_that_are_gone_are_uploaded_anew(gate: Gate) -> None:
+async def test_missing_content_can_be_uploaded_again(gate: Gate) -> None:
     """As in an environment whose uploads were never on the volume."""
     files, data = {"file": ("b.png", OTHER)}, {"file_path": "b.png"}
     first = (await gate.alice.post("/api/v2/assets", files=files, data=data)).json()
@@ -103,7 +103,7 @@ async def test_bytes_that_are_gone_are_uploaded_anew(gate: Gate) -> None:
     assert (await gate.alice.get(f"/api/v2/assets/{again['id']}/content")).content == OTHER
 
 
-async def test_what_the_editor_keeps_is_there_after_a_stop(gate: Gate) -> None:
+async def test_editor_files_survive_a_stop(gate: Gate) -> None:
     admin = gate.admin
     await admin.post("/userdata/workflows%2Fa.json", content=b'{"a": 1}')
     await admin.post("/userdata/workflows%2Fb.json", content=b'{"b": 1}')

@@ -45,7 +45,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, code: int, times: int = 10**9) -> l
     ("code", "status", "word"),
     [(errno.EDQUOT, 507, "storage_full"), (errno.ENOSPC, 507, "storage_full"), (errno.EIO, 503, "store_unavailable")],
 )
-async def test_a_volume_that_takes_nothing_takes_no_upload(
+async def test_an_upload_fails_on_an_unwritable_volume(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, code: int, status: int, word: str
 ) -> None:
     await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})
@@ -66,7 +66,7 @@ async def test_a_volume_that_takes_nothing_takes_no_upload(
 
 
 @pytest.mark.parametrize("internal", [{"upload_retry_seconds": 60}])
-async def test_an_upload_outlasts_a_few_errors_of_the_volume(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_upload_survives_transient_volume_errors(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     for size, fields in ((4, {}), (5, {"original_ref": '{"filename": "4.png", "type": "input"}'})):
         failing(monkeypatch, errno.EIO, 3)
         files = {"image": (f"{size}.png", png(size, 1))}
@@ -77,7 +77,7 @@ async def test_an_upload_outlasts_a_few_errors_of_the_volume(gate: Gate, monkeyp
         assert shown.content.endswith(png(size, 1))
 
 
-async def test_reading_outlasts_a_few_errors_of_the_volume(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_read_survives_transient_volume_errors(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})
     left, pread = [0], os.pread
 
@@ -94,7 +94,7 @@ async def test_reading_outlasts_a_few_errors_of_the_volume(gate: Gate, monkeypat
         assert answer.status_code == status
 
 
-async def test_a_full_volume_ends_a_job_with_what_is_to_be_done(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_volume_fails_the_job_with_a_remedy(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, errno.EDQUOT)
     job = await made(gate)
     assert (job["status"], job["outputs"], job["error"]["code"]) == ("failed", [], "storage_full")
@@ -106,7 +106,7 @@ async def test_a_full_volume_ends_a_job_with_what_is_to_be_done(gate: Gate, monk
     assert job["metrics"]["execution_ms"] == 1500, "what it took was taken"
 
 
-async def test_errors_of_the_volume_are_tried_again(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_volume_errors_are_retried(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     left = failing(monkeypatch, errno.EIO)
     job = await submit(gate.alice)
     await until(lambda: gate.comfy.pending)
@@ -119,7 +119,7 @@ async def test_errors_of_the_volume_are_tried_again(gate: Gate, monkeypatch: pyt
     assert (await gate.alice.get(shown["outputs"][0]["url"])).content == PNG
 
 
-async def test_a_volume_that_never_heals_ends_the_job(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_persistent_volume_errors_fail_the_job(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, errno.EIO)
     job = await submit(gate.alice)
     await until(lambda: gate.comfy.pending)
@@ -132,7 +132,7 @@ async def test_a_volume_that_never_heals_ends_the_job(gate: Gate, monkeypatch: p
 
 
 @pytest.mark.parametrize("internal", [{"file_stall_seconds": 3.0}])
-async def test_a_volume_that_stalls_keeps_nobody_for_ever(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stalled_volume_times_out(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     stalled, fsync = threading.Event(), os.fsync
 
     def stall(descriptor: int) -> None:

@@ -44,7 +44,9 @@ def postgresql_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("postgresql_programs")
-def test_there_and_back(config: Path, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_backup_and_restore(
+    config: Path, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     put(database, "then")
     saved = tmp_path / "saved"
     assert main(["backup", "--config", str(config), str(saved)]) == 0, capsys.readouterr().err
@@ -90,7 +92,7 @@ def test_a_backup_while_others_write_is_whole(config: Path, database: Database, 
 
 
 @pytest.mark.parametrize("address", ["sqlite"], indirect=True)
-def test_what_is_refused_leaves_the_database_alone(
+def test_a_refused_restore_leaves_the_database_unchanged(
     config: Path, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(database, "mine")
@@ -105,7 +107,7 @@ def test_what_is_refused_leaves_the_database_alone(
 
 
 @pytest.mark.parametrize("address", ["sqlite"], indirect=True)
-def test_a_gateway_that_serves_is_not_pulled_the_rug(
+def test_a_restore_is_refused_while_the_gateway_serves(
     config: Path, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["backup", "--config", str(config), str(tmp_path / "saved")]) == 0
@@ -114,7 +116,7 @@ def test_a_gateway_that_serves_is_not_pulled_the_rug(
     assert "stop it first" in capsys.readouterr().err
 
 
-def test_a_backup_of_an_older_gateway_is_brought_forward(tmp_path: Path) -> None:
+def test_a_backup_of_an_older_gateway_is_migrated(tmp_path: Path) -> None:
     old = tmp_path / "old"
     connection = sqlite3.connect(old)
     connection.executescript(Path(__file__).with_name("user_version_3.sql").read_text())
@@ -128,7 +130,7 @@ def test_a_backup_of_an_older_gateway_is_brought_forward(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("address", ["postgresql"], indirect=True)
-def test_without_postgresqls_programs_it_says_what_to_run(
+def test_a_missing_pg_dump_is_reported_with_the_command_to_run(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -138,7 +140,7 @@ def test_without_postgresqls_programs_it_says_what_to_run(
     assert "--dbname=postgresql://" in said
 
 
-def test_on_a_volume_that_gives_everything_to_root_and_obeys_modes_commands_leave_what_the_gateway_can_use(
+def test_files_of_commands_stay_usable_on_a_volume_that_maps_owners_to_root(
     tmp_path: Path,
 ) -> None:
     path, before = tmp_path / "gateway.json", os.umask(0o077)

@@ -39,7 +39,7 @@ def scalar(sql: str) -> Callable[[Connection], object]:
     return lambda connection: connection.exec_driver_sql(sql).scalar()
 
 
-async def test_what_was_written_is_there_when_it_is_opened_again(database: Database) -> None:
+async def test_committed_rows_are_there_after_reopening(database: Database) -> None:
     await database.run(put("a", "1"))
     await database.run(put("a", "2"))
     database.close()
@@ -48,7 +48,7 @@ async def test_what_was_written_is_there_when_it_is_opened_again(database: Datab
     again.close()
 
 
-async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+async def test_a_failed_transaction_is_rolled_back(database: Database) -> None:
     def twice(connection: Connection) -> None:
         sql_helpers.set_meta(connection, "a", "1")
         connection.execute(insert(MetaRow).values(name="a", value="2"))
@@ -59,7 +59,7 @@ async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> No
     assert await database.read(word("a")) is None
 
 
-async def test_an_error_of_the_caller_is_passed_on_and_leaves_nothing(database: Database) -> None:
+async def test_an_error_of_the_caller_is_raised_and_rolls_back(database: Database) -> None:
     def refuse(connection: Connection) -> None:
         sql_helpers.set_meta(connection, "a", "1")
         raise Problem(Code.QUEUE_FULL)
@@ -70,7 +70,7 @@ async def test_an_error_of_the_caller_is_passed_on_and_leaves_nothing(database: 
     assert await database.read(word("a")) is None
 
 
-async def test_writers_of_two_processes_never_pass_each_other(database: Database) -> None:
+async def test_writers_of_two_processes_are_serialised(database: Database) -> None:
     other = Database(database.url)
 
     def increase(connection: Connection) -> None:
@@ -89,7 +89,7 @@ async def test_one_statement_takes_many_thousand_values(database: Database) -> N
         assert await database.read(named(part)) == []
 
 
-async def test_a_row_whose_name_is_taken_is_not_added(database: Database) -> None:
+async def test_a_row_with_a_taken_key_is_not_inserted(database: Database) -> None:
     for value, added in (("1", True), ("2", False)):
         assert (
             await database.run(partial(sql_helpers.add_new, table=MetaRow, values={"name": "a", "value": value}))
@@ -111,7 +111,7 @@ async def test_a_connection_that_the_server_has_closed_is_replaced(
     assert await database.read(word("a")) == "2"
 
 
-def test_the_default_is_a_file_that_commits_are_safe_in(tmp_path: Path) -> None:
+def test_the_default_journal_is_durable(tmp_path: Path) -> None:
     database = Database(tmp_path / "gateway.db")
     for pragma, value in (("journal_mode", "truncate"), ("synchronous", 2)):
         assert database.run_now(scalar(f"PRAGMA {pragma}")) == value
@@ -127,7 +127,7 @@ def test_the_default_is_a_file_that_commits_are_safe_in(tmp_path: Path) -> None:
         ("postgres://db/name?sslmode=require", "postgresql+psycopg://db/name?sslmode=require"),
     ],
 )
-def test_where_a_database_may_be(given: str, url: str) -> None:
+def test_valid_database_urls(given: str, url: str) -> None:
     raw = {"upstream": "http://127.0.0.1:8188", "database": given, "pepper": PEPPER}
     settings = GatewaySettings.model_validate_json(json.dumps(raw))
     assert str(settings.database) == url
@@ -137,13 +137,13 @@ def test_where_a_database_may_be(given: str, url: str) -> None:
 @pytest.mark.parametrize(
     "given", ["mysql://u:secret@db/name", "postgresql://u:secret@db", "postgresql://u:secret@db:x/n"]
 )
-def test_where_it_may_not_be(given: str) -> None:
+def test_invalid_database_urls(given: str) -> None:
     with pytest.raises(ValidationError, match="postgresql://user:password@host") as refused:
         GatewaySettings.model_validate({"upstream": "http://127.0.0.1:8188", "database": given, "pepper": PEPPER})
     assert "secret" not in str(refused.value)
 
 
-def test_a_database_that_is_not_there_stops_the_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_database_prevents_the_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "gateway.json"
     absent = URL.create("postgresql", "u", "secret-word", database="name", query={"host": str(tmp_path)})
     for place in (str(tmp_path / "absent" / "gateway.db"), absent.render_as_string(hide_password=False)):
@@ -154,13 +154,13 @@ def test_a_database_that_is_not_there_stops_the_start(tmp_path: Path, capsys: py
         assert "secret-word" not in said
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "gateway.db").write_bytes(b"something else entirely" * 100)
     with pytest.raises(DatabaseError, match="not a database"):
         Database(tmp_path / "gateway.db")
 
 
-async def test_a_disk_without_room_is_told_as_that(empty_file: Path, tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_as_such(empty_file: Path, tmp_path: Path) -> None:
     database = Database(shutil.copy(empty_file, tmp_path / "gateway.db"))
     pages = database.run_now(lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar())
     database.run_now(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}").close())
@@ -171,7 +171,7 @@ async def test_a_disk_without_room_is_told_as_that(empty_file: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("address", ["postgresql"], indirect=True)
-async def test_of_two_gateways_on_one_postgresql_the_newest_alone_writes(database: Database) -> None:
+async def test_only_the_newest_gateway_on_a_postgresql_writes(database: Database) -> None:
     database.begin_epoch()
     await database.run(put("a", "1"))
     other = Database(database.url)

@@ -50,7 +50,7 @@ async def read_back(database: Database, job_id: str = "job-1") -> None:
 
 
 @pytest.mark.parametrize(("cipher", "found"), [(OFF, True), (ON, False)])
-async def test_prompts_in_the_files(tmp_path: Path, cipher: ColumnCipher, found: bool) -> None:
+async def test_prompts_are_encrypted_in_the_files(tmp_path: Path, cipher: ColumnCipher, found: bool) -> None:
     path = tmp_path / "gateway.db"
     database = Database(path, cipher=cipher)
     await run_one(database)
@@ -60,7 +60,7 @@ async def test_prompts_in_the_files(tmp_path: Path, cipher: ColumnCipher, found:
     database.close()
 
 
-async def test_prompts_in_the_rows(address: URL) -> None:
+async def test_prompts_are_encrypted_in_the_rows(address: URL) -> None:
     database = Database(address, cipher=ON)
     await run_one(database)
     raw = database.run_now(lambda c: [bytes(v) for v in c.exec_driver_sql("SELECT workflow, history FROM jobs").one()])
@@ -68,7 +68,7 @@ async def test_prompts_in_the_rows(address: URL) -> None:
     database.close()
 
 
-async def test_rows_of_before_and_after_the_option_are_read(address: URL) -> None:
+async def test_rows_from_before_and_after_the_option_are_readable(address: URL) -> None:
     for number, cipher in enumerate((OFF, ON, OFF)):
         database = Database(address, cipher=cipher)
         await run_one(database, f"job-{number}")
@@ -77,7 +77,7 @@ async def test_rows_of_before_and_after_the_option_are_read(address: URL) -> Non
         database.close()
 
 
-async def test_what_was_deleted_is_overwritten(tmp_path: Path) -> None:
+async def test_deleted_rows_are_overwritten(tmp_path: Path) -> None:
     database = Database(tmp_path / "gateway.db", cipher=OFF)
     await run_one(database)
     database.close()
@@ -87,7 +87,7 @@ async def test_what_was_deleted_is_overwritten(tmp_path: Path) -> None:
     assert CANARY.encode() not in (tmp_path / "gateway.db").read_bytes()
 
 
-async def test_another_secret_opens_nothing_until_the_former_one_is_named(address: URL) -> None:
+async def test_decryption_with_another_secret_needs_the_former_one(address: URL) -> None:
     database = Database(address, cipher=ON)
     await run_one(database)
     database.close()
@@ -99,7 +99,7 @@ async def test_another_secret_opens_nothing_until_the_former_one_is_named(addres
     database.close()
 
 
-async def test_a_value_that_was_changed_or_moved_is_noticed(tmp_path: Path) -> None:
+async def test_a_modified_or_moved_value_is_detected(tmp_path: Path) -> None:
     database = Database(tmp_path / "gateway.db", cipher=ON)
     await run_one(database)
     for change in (
@@ -117,7 +117,7 @@ async def test_a_value_that_was_changed_or_moved_is_noticed(tmp_path: Path) -> N
 
 
 @given(st.binary(max_size=200), st.booleans())
-def test_every_value_comes_back(value: bytes, magic: bool) -> None:
+def test_bytes_round_trip(value: bytes, magic: bool) -> None:
     value = MAGIC + value if magic else value
     assert ON.open(ON.seal(value, "a"), "a") == value
     assert ON.seal(value, "a") != ON.seal(value, "a")
@@ -125,7 +125,7 @@ def test_every_value_comes_back(value: bytes, magic: bool) -> None:
 
 @pytest.mark.parametrize("cipher", [ON, OFF])
 @pytest.mark.parametrize("value", ["", "bot", f"{TEXT_MAGIC}forged", "naïve \N{SNOWMAN}", None])
-def test_text_comes_back(tmp_path: Path, empty_file: Path, cipher: ColumnCipher, value: str | None) -> None:
+def test_text_round_trip(tmp_path: Path, empty_file: Path, cipher: ColumnCipher, value: str | None) -> None:
     database = Database(shutil.copy(empty_file, tmp_path / "gateway.db"), cipher=cipher)
     sealed = literal(value, SealedText("a.b"))
     stored = database.run_now(lambda connection: connection.execute(select(sealed)).scalar())
@@ -135,7 +135,7 @@ def test_text_comes_back(tmp_path: Path, empty_file: Path, cipher: ColumnCipher,
     database.close()
 
 
-def test_the_pepper_seals_unless_there_is_a_key_of_its_own() -> None:
+def test_the_pepper_encrypts_unless_there_is_an_encryption_key() -> None:
     raw = {"upstream": "http://127.0.0.1:8188", "database": "x.db", "pepper": PEPPER}
     assert GatewaySettings.model_validate(raw).encryption_keys == (PEPPER, PEPPER)
     more = {"encryption_key": "0123456789abcdef", "former_encryption_keys": ["former-pepper"]}

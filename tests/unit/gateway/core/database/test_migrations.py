@@ -38,11 +38,11 @@ def differences(connection: Connection) -> list[object]:
     return list(compare_metadata(context, Base.metadata))
 
 
-def test_what_migrations_make_is_what_the_tables_say(database: Database) -> None:
+def test_migrations_create_the_declared_tables(database: Database) -> None:
     assert database.run_now(differences) == []
 
 
-def test_revisions_stand_in_one_line() -> None:
+def test_revisions_form_a_single_chain() -> None:
     scripts = ScriptDirectory.from_config(migrate.config())
     assert scripts.get_heads() == [NEWEST]
     revisions = list(scripts.walk_revisions())
@@ -84,9 +84,7 @@ def the_rest_is_kept(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("look", [keys_are_kept, jobs_are_kept, assets_are_kept, the_rest_is_kept])
-def test_a_database_of_the_last_gateway_with_its_own_sql_keeps_every_row(
-    old: Path, look: Callable[[Connection], None]
-) -> None:
+def test_a_database_from_before_alembic_keeps_every_row(old: Path, look: Callable[[Connection], None]) -> None:
     database = Database(old)
     assert database.run_now(differences) == []
     database.run_now(look)

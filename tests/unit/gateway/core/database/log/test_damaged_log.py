@@ -26,7 +26,7 @@ def newest_log(root: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_tail_that_is_torn_anywhere_costs_what_was_in_the_tail_and_no_more(root: Path) -> None:
+def test_a_torn_tail_loses_only_the_changes_in_it(root: Path) -> None:
     """At every byte of the last record's head, and here and there in its content; cut off, and overwritten."""
     database = open_database(settings(root))
     put(database, "n", "one")
@@ -80,7 +80,7 @@ def four(root: Path) -> tuple[Path, bytes]:
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
-def test_a_damaged_record_before_whole_ones_is_no_torn_tail(root: Path, four: tuple[Path, bytes], which: int) -> None:
+def test_a_damaged_record_before_intact_ones_is_an_error(root: Path, four: tuple[Path, bytes], which: int) -> None:
     """In its length, its place, its digest, and its content: what follows it was acknowledged."""
     log, whole = four
     begin = records_of(whole)[-4:][which]
@@ -90,7 +90,7 @@ def test_a_damaged_record_before_whole_ones_is_no_torn_tail(root: Path, four: tu
             open_database(settings(root, f"disk-{at}"))
 
 
-def test_a_part_that_is_gone_before_whole_records_is_no_torn_tail(root: Path, four: tuple[Path, bytes]) -> None:
+def test_a_missing_part_before_intact_records_is_an_error(root: Path, four: tuple[Path, bytes]) -> None:
     """A volume may give back zeros; also in place of the head."""
     log, whole = four
     starts = records_of(whole)[-4:]
@@ -100,7 +100,7 @@ def test_a_part_that_is_gone_before_whole_records_is_no_torn_tail(root: Path, fo
             open_database(settings(root, f"disk-{begin}-{end}"))
 
 
-def test_a_large_change_that_was_torn_is_cut(root: Path) -> None:
+def test_a_torn_large_change_is_cut_off(root: Path) -> None:
     database = open_database(settings(root))
     put(database, "n", "kept")
     put(database, "n", os.urandom(500_000).hex())
@@ -113,7 +113,7 @@ def test_a_large_change_that_was_torn_is_cut(root: Path) -> None:
     again.close()
 
 
-def test_what_others_wrote_into_the_log_is_refused(root: Path) -> None:
+def test_a_forged_log_is_refused(root: Path) -> None:
     database = open_database(settings(root))
     put(database, "n", "1")
     database.close()

@@ -30,7 +30,7 @@ from tests.unit.gateway.shipping import (
 )
 
 
-async def test_a_new_generation_begins_now_and_then_and_nothing_waits_for_it(root: Path) -> None:
+async def test_a_new_generation_begins_without_blocking_changes(root: Path) -> None:
     database = on(UnkindVolume(), root, patience_seconds=30, log_bytes=50_000)
     for number in range(200):
         await database.run(partial(fill, number=number))
@@ -49,7 +49,7 @@ async def test_a_new_generation_begins_now_and_then_and_nothing_waits_for_it(roo
     there.close()
 
 
-async def test_logs_follow_on_each_other_while_the_copy_between_them_is_missing(root: Path) -> None:
+async def test_consecutive_logs_are_applied_when_the_snapshot_between_them_is_missing(root: Path) -> None:
     """As when a pod ends while the copy of a new generation is being written."""
     volume = UnkindVolume()
     database = on(volume, root, patience_seconds=30, log_bytes=50_000)
@@ -74,9 +74,7 @@ async def test_logs_follow_on_each_other_while_the_copy_between_them_is_missing(
     database.close()
 
 
-def test_a_copy_that_is_removed_while_it_is_read_is_not_taken_for_all_there_was(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_snapshot_removed_during_the_read_is_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that serves meanwhile writes a newer copy, and removes the former one and its log."""
     database = open_database(settings(root))
     put(database, "n", "new")
@@ -98,7 +96,7 @@ def test_a_copy_that_is_removed_while_it_is_read_is_not_taken_for_all_there_was(
 
 
 @pytest.mark.parametrize("reads_for", [0.0, 0.03])
-async def test_readers_beside_the_gateway_do_not_spoil_a_new_generation(root: Path, reads_for: float) -> None:
+async def test_concurrent_readers_do_not_corrupt_a_new_generation(root: Path, reads_for: float) -> None:
     """They keep a checkpoint from emptying the WAL file, which SQLite then begins anew by itself at a later commit."""
     database = on(UnkindVolume(), root, patience_seconds=30, log_bytes=30_000)
     stop = threading.Event()
@@ -132,7 +130,7 @@ async def test_readers_beside_the_gateway_do_not_spoil_a_new_generation(root: Pa
     there.close()
 
 
-async def test_a_wal_file_that_sqlite_begins_anew_by_itself_is_followed(root: Path) -> None:
+async def test_a_wal_file_restarted_by_sqlite_is_followed(root: Path) -> None:
     """As it does when all of it is in the database file, and the reader because of which it was not emptied is gone."""
     database = on(UnkindVolume(), root, patience_seconds=30, log_bytes=30_000)
     log = database.log
@@ -163,7 +161,7 @@ async def test_a_wal_file_that_sqlite_begins_anew_by_itself_is_followed(root: Pa
     database.close()
 
 
-async def test_a_generation_that_cannot_be_begun_stops_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_generation_does_not_stop_shipping(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = 0
 
     def fails(_connection: sqlite3.Connection) -> tuple[bool, int]:

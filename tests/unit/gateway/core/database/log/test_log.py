@@ -21,7 +21,7 @@ from tests.unit.gateway.shipping import (
 )
 
 
-def test_every_acknowledged_change_is_there_on_another_disk(root: Path) -> None:
+def test_every_acknowledged_change_survives_the_loss_of_the_disk(root: Path) -> None:
     database = open_database(settings(root))
     for number in range(20):
         put(database, "n", number)
@@ -32,7 +32,7 @@ def test_every_acknowledged_change_is_there_on_another_disk(root: Path) -> None:
     database.close()
 
 
-def test_an_empty_disk_is_filled_from_the_log_and_an_old_one_is_not_believed(root: Path) -> None:
+def test_the_log_replaces_a_missing_or_outdated_local_database(root: Path) -> None:
     database = open_database(settings(root))
     put(database, "n", "old")
     shutil.copytree(root / "disk", root / "kept")
@@ -44,7 +44,7 @@ def test_an_empty_disk_is_filled_from_the_log_and_an_old_one_is_not_believed(roo
         again.close()
 
 
-def test_the_local_file_is_never_waited_for(root: Path) -> None:
+def test_the_local_file_is_never_synced(root: Path) -> None:
     database = open_database(settings(root))
     for pragma, value in (("journal_mode", "wal"), ("synchronous", 0), ("wal_autocheckpoint", 0)):
         found = database.run_now(lambda connection, name=pragma: connection.exec_driver_sql(f"PRAGMA {name}").scalar())  # type: ignore[misc]
@@ -52,7 +52,7 @@ def test_the_local_file_is_never_waited_for(root: Path) -> None:
     database.close()
 
 
-def test_two_stacks_on_one_volume_never_meet(root: Path) -> None:
+def test_two_stacks_on_one_volume_have_separate_logs(root: Path) -> None:
     """Each has a pepper of its own; the volume of a stack that is gone serves a new one, which begins empty."""
     database = open_database(settings(root))
     put(database, "n", "first")
@@ -67,7 +67,7 @@ def test_two_stacks_on_one_volume_never_meet(root: Path) -> None:
     again.close()
 
 
-def test_a_new_pepper_takes_over_what_was_written_under_the_former_one_and_never_goes_back_behind_it(
+def test_a_new_pepper_imports_the_log_of_the_former_one(
     root: Path,
 ) -> None:
     new = "another-pepper-0123456789"
@@ -80,7 +80,7 @@ def test_a_new_pepper_takes_over_what_was_written_under_the_former_one_and_never
         database.close()
 
 
-def test_on_a_volume_that_gives_everything_to_root_and_obeys_modes_the_gateway_can_enter_its_own(root: Path) -> None:
+def test_the_gateway_can_use_its_folders_on_a_volume_that_maps_owners_to_root(root: Path) -> None:
     before = os.umask(0o000)
     try:
         open_database(settings(root)).close()
@@ -91,7 +91,7 @@ def test_on_a_volume_that_gives_everything_to_root_and_obeys_modes_the_gateway_c
 
 
 @pytest.mark.slow
-async def test_what_it_costs(root: Path, empty_file: Path) -> None:
+async def test_cost_per_change(root: Path, empty_file: Path) -> None:
     """The figure is printed; the bound only tells that no second is lost somewhere."""
     (root / "plain").mkdir()
     plain_file = shutil.copy(empty_file, root / "plain" / "gateway.db")

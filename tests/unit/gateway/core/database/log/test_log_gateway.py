@@ -70,7 +70,7 @@ async def order(client: httpx.AsyncClient, key: str) -> httpx.Response:
     return await client.post("/api/v2/jobs", json=body, headers={"Idempotency-Key": key})
 
 
-async def test_a_submission_that_the_volume_did_not_take_never_runs_and_can_be_made_again(
+async def test_a_submission_that_missed_the_volume_never_runs_and_can_be_repeated(
     gate: Gate, volume: UnkindVolume
 ) -> None:
     running = await submit(gate.alice)
@@ -98,7 +98,7 @@ async def test_a_submission_that_the_volume_did_not_take_never_runs_and_can_be_m
     assert sorted(gate.rows("SELECT state FROM jobs")) == [("completed",), ("completed",), ("rejected",)]
 
 
-async def test_a_job_that_ends_while_the_volume_stalls_has_its_end_afterwards(gate: Gate, volume: UnkindVolume) -> None:
+async def test_a_job_that_ends_while_the_volume_stalls_is_recorded_afterwards(gate: Gate, volume: UnkindVolume) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
     await gate.comfy.begin(job)
@@ -119,7 +119,7 @@ async def settled(gate: Gate) -> bool:
     return gate.app.services.tracker.of_owner(None) == []
 
 
-async def test_a_full_volume_is_507_with_its_remedy(gate: Gate, volume: UnkindVolume) -> None:
+async def test_a_full_volume_is_answered_with_507_and_a_remedy(gate: Gate, volume: UnkindVolume) -> None:
     volume.errno = FULL
     for _ in range(2):
         answer = await order(gate.alice, "one")
@@ -134,7 +134,7 @@ async def accepted(gate: Gate) -> bool:
     return (await order(gate.alice, "two")).status_code == 201
 
 
-async def test_who_is_overtaken_stops_what_runs_and_answers_nothing_any_more(gate: Gate, tmp_path: Path) -> None:
+async def test_a_superseded_gateway_stops_running_jobs_and_refuses_requests(gate: Gate, tmp_path: Path) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
     await gate.comfy.begin(job)
@@ -152,7 +152,7 @@ async def test_who_is_overtaken_stops_what_runs_and_answers_nothing_any_more(gat
     assert not gate.app.services.handover._log.epoch.is_closed  # type: ignore[union-attr]
 
 
-async def test_who_is_asked_hands_over_after_the_running_job_and_takes_jobs_until_then(gate: Gate) -> None:
+async def test_a_handover_waits_for_the_running_job_and_accepts_jobs_until_then(gate: Gate) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
     await gate.comfy.begin(job)
@@ -172,7 +172,7 @@ async def test_who_is_asked_hands_over_after_the_running_job_and_takes_jobs_unti
 
 
 @pytest.mark.parametrize("overrides", [{"handover_seconds": 0.5}])
-async def test_a_job_that_does_not_end_in_time_is_stopped_and_left_to_the_next_pod(gate: Gate) -> None:
+async def test_a_handover_interrupts_a_job_at_the_time_limit_and_the_next_pod_runs_it(gate: Gate) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
     await gate.comfy.begin(job)

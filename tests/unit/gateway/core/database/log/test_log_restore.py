@@ -38,7 +38,7 @@ def found(root: Path, name: str) -> str | None:
         database.close()
 
 
-def test_a_restore_begins_an_epoch_and_no_later_start_brings_back_what_was_before(root: Path, config: str) -> None:
+def test_a_restore_begins_an_epoch_and_later_starts_keep_it(root: Path, config: str) -> None:
     database = open_database(settings(root))
     put(database, "n", "then")
     assert main(["backup", "--config", config, str(root / "saved")]) == 0
@@ -60,7 +60,7 @@ def test_a_restore_begins_an_epoch_and_no_later_start_brings_back_what_was_befor
     assert found(root, "three") == "now"
 
 
-def test_a_backup_without_a_gateway_is_of_what_is_on_the_volume(root: Path, config: str) -> None:
+def test_a_backup_without_a_gateway_reads_the_volume(root: Path, config: str) -> None:
     database = open_database(settings(root))
     put(database, "n", "there")
     database.close()
@@ -86,7 +86,7 @@ def test_a_restore_that_is_killed_changes_nothing(root: Path, config: str, monke
     assert found(root, "after") == "now"
 
 
-def test_a_restore_mends_a_damaged_log_and_keeps_what_was_before_the_damage(root: Path, config: str) -> None:
+def test_a_restore_replaces_a_damaged_log_and_keeps_its_intact_part(root: Path, config: str) -> None:
     database = open_database(settings(root))
     put(database, "n", "saved")
     assert main(["backup", "--config", config, str(root / "saved")]) == 0
@@ -106,7 +106,7 @@ def test_a_restore_mends_a_damaged_log_and_keeps_what_was_before_the_damage(root
         assert connection.execute("SELECT value FROM meta WHERE name = 'n'").fetchone() == ("before",)
 
 
-def test_a_restore_keeps_off_a_volume_on_which_another_pod_serves(
+def test_a_restore_is_refused_while_another_pod_serves(
     root: Path, config: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database = open_database(settings(root, pod_id="pod-2"))
@@ -131,7 +131,7 @@ def old(root: Path) -> Path:
     return path
 
 
-def test_a_database_of_before_is_taken_over_once(root: Path, old: Path) -> None:
+def test_a_former_database_is_imported_once(root: Path, old: Path) -> None:
     with closing(sqlite3.connect(old, isolation_level=None)) as still_open:
         database = open_database(settings(root, former_database=str(old)))
         assert word(database, "n") == "kept"
@@ -148,7 +148,7 @@ def test_a_database_of_before_is_taken_over_once(root: Path, old: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", ["copy_file", "write", "put_away"])
-def test_a_take_over_that_is_killed_anywhere_is_done_again(
+def test_an_import_killed_at_any_point_is_repeated(
     root: Path, old: Path, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = {"copy_file": file_takeover, "write": generations, "put_away": file_takeover}[moment]
@@ -167,7 +167,7 @@ def test_a_take_over_that_is_killed_anywhere_is_done_again(
     assert not old.exists()
 
 
-def test_a_copy_is_one_file_whatever_the_source_is(root: Path) -> None:
+def test_a_copy_is_a_single_file_in_every_journal_mode(root: Path) -> None:
     database = open_database(settings(root))
     put(database, "n", "1")
     sqlite_backup.copy_file(root / "disk" / "gateway.db", root / "copy.db")
@@ -177,7 +177,7 @@ def test_a_copy_is_one_file_whatever_the_source_is(root: Path) -> None:
     assert (root / "copy.db").read_bytes()[18:20] == b"\x01\x01"
 
 
-def test_the_copy_of_before_a_migration_is_kept_on_the_volume(root: Path) -> None:
+def test_the_copy_before_a_migration_is_kept_on_the_volume(root: Path) -> None:
     """The container disk ends with the pod, and with it the way back to an older gateway."""
     (root / "disk" / "gateway.db").unlink()
     with closing(sqlite3.connect(root / "disk" / "gateway.db")) as connection:
@@ -189,7 +189,7 @@ def test_the_copy_of_before_a_migration_is_kept_on_the_volume(root: Path) -> Non
     assert not list((root / "disk").glob("*before-migration*"))
 
 
-def test_a_backup_is_not_made_of_what_another_pod_has_taken_over(
+def test_a_backup_of_a_superseded_gateway_is_refused(
     root: Path, config: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database = open_database(settings(root))

@@ -28,7 +28,7 @@ from tests.unit.gateway.shipping import (
 )
 
 
-async def test_while_the_volume_stalls_changes_are_refused_and_reads_go_on(root: Path) -> None:
+async def test_a_stalled_volume_refuses_changes_and_allows_reads(root: Path) -> None:
     volume = UnkindVolume()
     database = on(volume, root)
     await change(database, 1)
@@ -50,7 +50,7 @@ async def test_while_the_volume_stalls_changes_are_refused_and_reads_go_on(root:
 
 
 @pytest.mark.parametrize("half", [False, True])
-async def test_a_volume_that_fails_for_a_moment_is_tried_again_and_nothing_is_left_out(root: Path, half: bool) -> None:
+async def test_a_transient_volume_error_is_retried_without_loss(root: Path, half: bool) -> None:
     volume = UnkindVolume()
     database = on(volume, root, patience_seconds=60)
     await change(database, 1)
@@ -66,7 +66,7 @@ async def test_a_volume_that_fails_for_a_moment_is_tried_again_and_nothing_is_le
     database.close()
 
 
-async def test_a_full_volume_is_told_at_once_with_its_remedy(root: Path) -> None:
+async def test_a_full_volume_is_reported_at_once_with_a_remedy(root: Path) -> None:
     volume = UnkindVolume()
     database = on(volume, root, patience_seconds=60)
     await change(database, 1)
@@ -86,7 +86,7 @@ async def test_a_full_volume_is_told_at_once_with_its_remedy(root: Path) -> None
     database.close()
 
 
-async def test_those_who_wait_together_share_one_sync(root: Path) -> None:
+async def test_concurrent_changes_share_one_sync(root: Path) -> None:
     volume = UnkindVolume()
     database = on(volume, root, patience_seconds=30)
     await change(database, 0)
@@ -102,7 +102,7 @@ async def test_those_who_wait_together_share_one_sync(root: Path) -> None:
     database.close()
 
 
-def test_a_volume_that_is_not_there_stops_the_start(root: Path) -> None:
+def test_a_missing_volume_prevents_the_start(root: Path) -> None:
     with pytest.raises(DatabaseError, match="gateway-log"):
         open_database(settings(root, log=str(root / "volume" / "gateway-log")))
     assert not (root / "volume").exists()
