@@ -65,7 +65,7 @@ class FileResponder:
             content = await request.held.enter_async_context(self._store.opened(kept.place))
             if content is not None:
                 return _answer(self._store, request, content, file.filename)
-            # What a job made a moment ago, or an older version left in ComfyUI's folders.
+            # The output of a job that has just ended, or a file from before there was a store.
             await self._staging.restore(file)
         return await self._proxy.pass_on(request, "/view", params)
 

@@ -76,12 +76,12 @@ class BatchRoutes:
             invalid=Code.INVALID_FIELD,
             size=BodySize.WORKFLOW,
         ),
-        answers=(Answer("All jobs are written down; each will end, whatever happens.", Batch, BATCH, 201),),
+        answers=(Answer("All jobs are stored; each of them will reach a final state.", Batch, BATCH, 201),),
         problems=(*SUBMITTING, Code.WEBHOOK_URL_FORBIDDEN, Code.INVALID_FIELD, *idempotency.PROBLEMS),
         rate=RateClass.SUBMIT,
     )
     async def submit(self, request: GatewayRequest, body: SubmitBatch) -> Batch:
-        """Accept many workflows, all or none; under an Idempotency-Key, the same request again is the same batch."""
+        """Accept many workflows, all or none; repeating the request with its Idempotency-Key returns the same batch."""
         who = request.who
         workflows = workflows_of(body, self._max_size(who))
         batch = batches.Batch(

@@ -48,7 +48,7 @@ class Dispatch:
         self._catalogue = catalogue
 
     async def rewrite(self, job: Job) -> workflow_rewrite.Graph:
-        """Return a job's workflow as ComfyUI gets it; raises Problem when it names what is not its owner's."""
+        """Return a job's workflow in the form for ComfyUI; raises Problem when it names files of other owners."""
         graph: workflow_rewrite.Graph = job.graph
         return await self._rewrite(job, graph, await self._named(job, graph))
 
@@ -87,11 +87,11 @@ class Dispatch:
         headers = {"Content-Type": "application/json"}
         request = Request("POST", "/prompt", headers=headers, body=orjson.dumps(payload))
         await self._place(job, workflow, named.values())
-        # Files may have taken long to place, and another gateway may have taken over meanwhile.
+        # Staging the files may have taken long; another gateway may have taken over meanwhile.
         self._ledger.database.check()
         status, answer = await upstream.call(request)
         if status == 400 and await self._place(job, workflow, named.values(), again=True):
-            # It had lost a file that it was given: it was started anew a moment ago, or the file was deleted late.
+            # ComfyUI lost a staged file: it has just restarted, or a delayed deletion removed the file.
             status, answer = await upstream.call(request)
         answer = self._tracker.namespace(job).clean(answer) if isinstance(answer, dict) else {}
         if status != 200:
@@ -106,7 +106,7 @@ class Dispatch:
     async def _place(
         self, job: Job, workflow: workflow_rewrite.Graph, named: Iterable[Asset], *, again: bool = False
     ) -> bool:
-        """Have ComfyUI hold every file that a workflow names; returns whether it was given one."""
+        """Stage every file that a workflow names; returns whether a file was copied."""
         root = self._tracker.namespace(job).root
         files = [StoredCopy(asset.file, store_path_of(asset.file, asset.job_id)) for asset in named]
         files += workflow_files.kept(workflow, root)

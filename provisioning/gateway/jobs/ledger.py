@@ -109,7 +109,7 @@ class Ledger(JobQueries):
         return False
 
     async def dispatching(self, job: Job) -> None:
-        """Write down that ComfyUI may have the job from now on."""
+        """Record that ComfyUI may have the job from now on."""
         values = {"state": JobState.DISPATCHING, "attempts": job.attempts, "queued_at": self._clock.now_ms()}
         await self._change(_CHANGE_UNFINISHED, job, **values)
 

@@ -1,4 +1,4 @@
-"""Stores the outputs of a job before its end is written down and published."""
+"""Storage of a job's outputs, before its end is recorded and published."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Provenance:
     async def made(
         self, job: Job, namespace: OwnerNamespace, named: Iterable[OutputFile], started_at: int | None
     ) -> tuple[OutputFile, ...]:
-        """Return those of the files that the job has made; raises Problem."""
+        """Return the files that the job has made; raises Problem."""
         kept, left = [], MAX_ASKED
         for output in named:
             evident = namespace.is_in_job_folder(output.file, job.id) or _is_written(job, namespace, output)
@@ -77,7 +77,7 @@ class Provenance:
 
 
 def _is_written(job: Job, namespace: OwnerNamespace, output: OutputFile) -> bool:
-    # What these write into the output folder lies in the job's own folder, except for admins.
+    # These nodes write outputs into the job's own folder, except for admins.
     if namespace.root and output.file.type != "temp":
         return False
     node = job.graph.get(output.node_id)

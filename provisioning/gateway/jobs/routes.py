@@ -51,7 +51,7 @@ class JobQueueRoutes:
         ),
     )
     async def show(self, request: GatewayRequest) -> Queue:
-        """Show the caller's unfinished jobs, the next one first; an admin sees everybody's."""
+        """Show the caller's unfinished jobs, the next one first; an admin sees those of all users."""
         mine = {job.id for job in self._tracker.of_owner(request.who.visible_owner)}
         order, estimates = self._scheduler.order(), self._scheduler.estimates()
         return Queue(

@@ -81,6 +81,6 @@ def event(name: str, data: dict[str, Any]) -> str:
 
 
 def status_event(in_queue: int, session: str | None = None) -> str:
-    """Return ComfyUI's `status` message, with the listener's own queue in place of everybody's."""
+    """Return ComfyUI's `status` message, with the length of the listener's own queue."""
     data: dict[str, Any] = {"status": {"exec_info": {"queue_remaining": in_queue}}}
     return event("status", data if session is None else data | {"sid": session})

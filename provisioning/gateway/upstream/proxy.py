@@ -28,10 +28,10 @@ def segment(text: str) -> str:
 
 
 def asked_path(request: GatewayRequest) -> str:
-    """Return the path of ComfyUI's that a route of the same name stands for, with the parameters in it."""
+    """Return ComfyUI's path for a route of the same name, with its parameters inserted."""
     path = request.context.route.removeprefix("/comfy/api")
     for name, value in request.path_params.items():
-        # No parameter can hold an escaped slash but the path of a user's file, which is one segment for ComfyUI, too.
+        # Only the path of a user's file may contain an escaped slash; for ComfyUI, too, it is one segment.
         path = path.replace(f"{{{name}}}", segment(value.replace("%2F", "/")))
     return path
 
@@ -102,7 +102,7 @@ def header_text(value: str) -> str:
 
 
 def display_headers(content_type: str) -> dict[str, str]:
-    """Return the headers that keep a browser from running what it was given."""
+    """Return the headers that prevent a browser from executing a file."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json":
         return {}

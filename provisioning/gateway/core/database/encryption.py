@@ -96,7 +96,7 @@ class Sealed(TypeDecorator[bytes]):
     def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
         """Return what is stored."""
         cipher = _CIPHERS[dialect]
-        # What looks sealed is sealed also when the option is off: nobody may hand in what cannot be read back.
+        # Text with the magic of encrypted values is always encrypted, since it could not be read back otherwise.
         if value is None or not (cipher.active or value.startswith(MAGIC)):
             return value
         return cipher.seal(value, self.purpose)

@@ -1,4 +1,4 @@
-"""The store's files where they are encrypted at rest: nothing can be read in a copy, or changed unnoticed."""
+"""Encrypted files of the store: a copy is unreadable, and modifications are detected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ON, OFF = FileCipher(["a secret"], active=True), FileCipher(["a secret"], active
 CANARY = b"canary-of-a-red-fox"
 PLACE, OTHER = StorePath("output", "u/a/x.png"), StorePath("output", "u/b/x.png")
 LARGE = b"".join(number.to_bytes(4) for number in range(80_000))
-"""Five chunks, no two of them alike."""
+"""Five different chunks."""
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ async def test_files_from_before_and_after_the_option_are_readable(tmp_path: Pat
 
 
 async def test_content_with_the_magic_is_encrypted(tmp_path: Path) -> None:
-    """Nobody may upload what cannot be read back."""
+    """Uploaded content must always be readable."""
     store = FileStore(tmp_path, OFF)
     await store.put(PLACE, source(MAGIC + b"forged"))
     assert await read(store) == MAGIC + b"forged"

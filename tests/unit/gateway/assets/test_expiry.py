@@ -1,4 +1,4 @@
-"""Files that go: by their owner's wish, or because their time is over; the row and the bytes."""
+"""Deletion of files by their owner and by expiry: the row and the bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def overrides(tmp_path: Path) -> dict[str, Any]:
 
 
 def asked(gate: Gate) -> list[list[str]]:
-    """Return what the caretaker is asked to delete."""
+    """Return the paths in the requests to the pod's helper."""
     assert gate.settings.requests is not None
     found = sorted(gate.settings.requests.glob(f"*{DELETION_SUFFIX}"))
     return [pair for path in found for pair in json.loads(path.read_bytes())]
@@ -81,7 +81,7 @@ async def test_only_expired_files_and_rows_are_deleted(gate: Gate) -> None:
 
 @pytest.mark.parametrize("internal", [{"prune_seconds": 0.01}])
 async def test_outputs_are_deleted_at_their_announced_time(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the gateway's own rounds: nobody has to ask."""
+    """The gateway's periodic pruning deletes them."""
     job = await submit(gate.alice)
     gate.clock.advance(3600)
     await finish(gate, job)
@@ -103,7 +103,7 @@ async def test_outputs_are_deleted_at_their_announced_time(gate: Gate, monkeypat
         assert (await gate.alice.get(url)).status_code == status
         workflow = await gate.alice.get(f"/api/v2/jobs/{job}/workflow")
         assert (workflow.status_code, len(asked(gate))) == (status, status // 404), "and the workflow with it"
-    assert (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["metrics"]["execution_ms"] == 1500, "what it took stays"
+    assert (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["metrics"]["execution_ms"] == 1500, "the usage stays"
 
 
 async def test_a_failed_deletion_is_repeated(gate: Gate, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Batches, places in the queue, how long they take, and how many there may be."""
+"""Batches: limits, positions in the queue, and estimates."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_a_batch_runs_to_its_end(gate: Gate) -> None:
     assert (done["status"], done["counts"]["succeeded"], done["estimated_seconds"]) == ("succeeded", 3, None)
     seeds = [gate.comfy.submitted(job["id"])["prompt"]["1"]["inputs"]["seed"] for job in made["jobs"]]
     assert seeds == [0, 1, 2]
-    assert gate.rows("SELECT count(*), sum(gpu_ms) FROM jobs") == [(3, 4500)], "each is counted as any other job"
+    assert gate.rows("SELECT count(*), sum(gpu_ms) FROM jobs") == [(3, 4500)], "each is counted like any other job"
 
 
 async def test_a_batch_of_whole_workflows_may_end_differently(gate: Gate) -> None:
@@ -115,7 +115,7 @@ async def test_admission_is_all_or_nothing(gate: Gate) -> None:
     await submit(gate.alice)
     assert (await gate.alice.post("/prompt", json={"prompt": workflow()})).status_code == 429
     await batch(gate.bob)
-    assert (await gate.admin.post(PATH, json=body(2))).json()["code"] == "queue_full", "everybody's together"
+    assert (await gate.admin.post(PATH, json=body(2))).json()["code"] == "queue_full", "the limit over all users"
 
 
 @pytest.mark.parametrize("overrides", [{"quotas": {"jobs": {"day": 2}}}])

@@ -1,4 +1,4 @@
-"""Room on a volume whose file system shows the whole cluster, and never the volume."""
+"""Free space on a volume whose file system reports the whole cluster."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_the_store_is_measured_at_the_start(gate: Gate) -> None:
         os.utime(folder / ".drafts" / name, (then, then))
     await store.recount()
     assert store.count == len(png(9, 9)) + 5
-    assert [path.name for path in (folder / ".drafts").iterdir()] == ["new"], "what a kill left behind is gone"
+    assert [path.name for path in (folder / ".drafts").iterdir()] == ["new"], "the abandoned draft was removed"
 
 
 def test_only_files_beside_the_store_are_measured(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The error catalogue: one table, whole, in use, and readable."""
+"""The error catalogue is complete, in use and readable."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_every_code_has_a_readable_entry() -> None:
 
 def test_every_code_is_raised_somewhere() -> None:
     used = {name for source in SOURCES for name in TOLD.findall(source)}
-    assert {code.name for code in Code} == used, "a code that nothing raises is a promise nobody keeps"
+    assert {code.name for code in Code} == used, "every code is raised somewhere"
 
 
 @pytest.mark.parametrize("code", list(Code))
@@ -51,7 +51,7 @@ def test_every_problem_has_both_formats(code: Code) -> None:
 
 def test_retryable_problems_have_retry_after() -> None:
     waits = {code for code, entry in CATALOGUE.items() if entry.status in {429, 503}}
-    # Limiter and quota know how long, and say so each time.
+    # Rate limiter and quotas always set the delay themselves.
     assert waits - {Code.RATE_LIMITED, Code.QUOTA_EXCEEDED} <= RETRY_SECONDS.keys()
     assert all(seconds >= 1 for seconds in RETRY_SECONDS.values())
     assert problems.whole_seconds(0.01) == 1

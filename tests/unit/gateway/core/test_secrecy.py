@@ -1,4 +1,4 @@
-"""A gateway process with its real log, told secrets and canaries wherever it can be told anything: it repeats none."""
+"""A gateway process that receives secrets and canaries in every input reveals none in logs, responses or metrics."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ FAULT = {
 
 @dataclass
 class Client:
-    """Somebody who tells the gateway everything, and keeps what it refuses."""
+    """A client that sends secrets in every input and records the responses."""
 
     setup: Setup
     http: httpx.AsyncClient
     anyone: httpx.AsyncClient
-    """Bears no key."""
+    """Sends no key."""
     fake: FakeComfyUI
     secrets: set[str] = field(default_factory=set)
-    """What nobody must find anywhere but in the answer that gave it."""
+    """Secrets that may appear only in the response that issued them."""
     refused: list[str] = field(default_factory=list)
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - what httpx takes
@@ -65,7 +65,7 @@ class Client:
 
 
 async def in_every_place(client: Client) -> None:
-    """Send a key that lives, and one that never did, wherever none belongs."""
+    """Send a valid and an unknown key in every wrong place."""
     for token in (client.setup.key, key_format.mint(), f"{client.setup.key[:-1]}_"):
         client.secrets.add(token)
         everywhere = dict.fromkeys(
@@ -89,7 +89,7 @@ async def in_every_place(client: Client) -> None:
 
 
 async def people(client: Client) -> None:
-    """Make a user, log in rightly and wrongly, and use tokens that live and that do not."""
+    """Create a user, log in with right and wrong passwords, and use valid and invalid tokens."""
     client.secrets |= {PASSWORD, "canary-wrong-password"}
     made = await client.ask("POST", "/api/gateway/users", json={"name": "ada", "role": "admin", "password": PASSWORD})
     assert made.status_code == 201, made.text
@@ -110,7 +110,7 @@ async def people(client: Client) -> None:
 
 
 async def addresses(client: Client) -> None:
-    """Use tickets and signed addresses, rightly and wrongly."""
+    """Use valid and invalid tickets and signed URLs."""
     made = (await client.ask("POST", "/api/gateway/tickets", json={"path": "/ws"})).json()
     signed = await client.ask(
         "POST", "/api/gateway/signed-urls", json={"url": f"/view?filename={CANARY}.png", "seconds": 60}
@@ -133,7 +133,7 @@ async def addresses(client: Client) -> None:
 
 
 async def work(client: Client, receiver: Receiver) -> None:
-    """Have jobs end well and badly, and webhooks arrive and not."""
+    """Run jobs that succeed and fail, with webhooks that are delivered and refused."""
     receiver.status = 500
     hook = {"url": f"{receiver.url}?token={CANARY}-hook", "description": "bot"}
     made = await client.ask("POST", "/api/gateway/webhooks", json=hook)
@@ -160,7 +160,7 @@ async def work(client: Client, receiver: Receiver) -> None:
 
 
 async def nonsense(client: Client) -> None:
-    """Have ComfyUI say what nobody can understand, with the canary in it."""
+    """Let ComfyUI send malformed messages that contain the canary."""
     job = (await client.ask("POST", "/prompt", json={"prompt": GRAPH})).json()["prompt_id"]
     await until(lambda: any(item[1] == job for item in client.fake.pending))
     status = {"status_str": CANARY, "messages": [["execution_start", {"timestamp": CANARY}], CANARY]}

@@ -1,4 +1,4 @@
-"""A container disk that runs short is relieved of copies that the store has."""
+"""Copies of stored files are emptied when the container disk runs low."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOM = 10**12
 
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return what the disk says is free, to be changed."""
+    """Return the simulated free space, which the test changes."""
     free = [ROOM]
 
     def told(_: object) -> os.statvfs_result:
@@ -39,7 +39,7 @@ async def test_copies_are_emptied_and_restored_on_demand(gate: Gate, free: list[
     job = await submit(gate.alice)
     await finish(gate, job)
     await submit(gate.alice, prompt=workflow(image="b.png"))
-    assert (await copy_cleanup.look(), len(files)) == (0, 3), "there is room"
+    assert (await copy_cleanup.look(), len(files)) == (0, 3), "enough space is free"
     free[0] = 1000
     assert (await copy_cleanup.look(), len(files)) == (2, 3), (
         "the names stay, and what an unfinished job reads is whole"
@@ -49,11 +49,11 @@ async def test_copies_are_emptied_and_restored_on_demand(gate: Gate, free: list[
     [shown] = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["outputs"]
     assert (await gate.alice.get(shown["url"])).content == PNG
     file = {"filename": "a.png", "type": "input"}
-    assert (await gate.alice.get("/view", params=file | {"preview": "webp"})).content == PNG, "it was put back"
+    assert (await gate.alice.get("/view", params=file | {"preview": "webp"})).content == PNG, "it was restored"
 
 
 async def test_cached_outputs_of_emptied_copies_are_complete(gate: Gate, free: list[int]) -> None:
-    """A workflow that was run before names the files of then, whose copies are empty by now."""
+    """A repeated workflow names its cached outputs, whose copies have been emptied."""
     shown: dict[str, list[bytes]] = {}
     for kind in ("output", "temp"):
         jobs = []
@@ -61,7 +61,7 @@ async def test_cached_outputs_of_emptied_copies_are_complete(gate: Gate, free: l
             jobs.append(await submit(gate.admin))
             await until(lambda: gate.comfy.pending)
             await gate.comfy.begin(jobs[-1])
-            # The second time it writes nothing.
+            # The second run writes no file.
             made = (kind, "x_00001_.png", PNG) if len(jobs) == 1 else (kind, "x_00001_.png", None)
             await gate.comfy.end(jobs[-1], made=made)
             await until(lambda: not gate.app.services.tracker.of_owner(None))

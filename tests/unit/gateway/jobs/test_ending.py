@@ -1,4 +1,4 @@
-"""How jobs end before their time: cancelled at any state, out of time, or with a ComfyUI that broke."""
+"""Jobs that end early: cancelled in any state, above the time limit, or with a broken ComfyUI."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ends(gate: Gate) -> dict[str, tuple[str, str | None, int]]:
 
 
 class Slow:
-    """An upstream that holds every POST /prompt until it is let go."""
+    """An upstream that blocks every POST /prompt until it is released."""
 
     def __init__(self, upstream: ComfyUIClient) -> None:
         self._upstream = upstream
@@ -100,7 +100,7 @@ async def test_a_job_above_its_time_limit_is_stopped_with_a_reason(gate: Gate) -
     document = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()
     assert (document["status"], document["error"]["code"]) == ("failed", "job_timeout")
     assert document["error"]["message"] == failure_codes.TEXTS["job_timeout"]
-    assert gate.rows("SELECT gpu_ms FROM jobs") == [(101_000,)], "the GPU worked for it all the same"
+    assert gate.rows("SELECT gpu_ms FROM jobs") == [(101_000,)], "the used GPU time is counted"
     assert not restart_asked(gate)
 
 
@@ -130,7 +130,7 @@ async def reconnect(gate: Gate) -> None:
 
 
 async def come_back(gate: Gate) -> None:
-    """Have ComfyUI be another process."""
+    """Replace the process of ComfyUI."""
     gate.comfy.pending.clear()
     gate.comfy.running.clear()
     gate.comfy.history.clear()
@@ -153,14 +153,14 @@ async def test_a_cuda_fault_blocks_the_queue_until_comfyui_is_restarted(gate: Ga
     await taken(gate, staged)
     await gate.comfy.end(first, error={"exception_message": "CUDA error: illegal access"})
     await until(lambda: restart_asked(gate))
-    # The one behind it fails on the same broken GPU, which is not its fault.
+    # The next job fails on the same broken GPU, which it did not cause.
     await gate.comfy.begin(staged)
     await gate.comfy.end(staged, error={"exception_message": "CUDA error: illegal access"})
     answer = await gate.alice.get("/api/gateway/ready")
     assert (answer.status_code, answer.json()["code"]) == (503, "gpu_fault")
     assert (await gate.client(None).get("/readyz")).status_code == 503
     await reconnect(gate)
-    assert gate.comfy.pending == [], "a new connection alone is no new process"
+    assert gate.comfy.pending == [], "a new connection alone is not a new process"
     await come_back(gate)
     for job in (staged, third):
         await finish(gate, job)

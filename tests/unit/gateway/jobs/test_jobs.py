@@ -21,8 +21,8 @@ async def test_a_job_runs_and_its_owner_sees_the_result(gate: Gate) -> None:
     image = entry["outputs"]["9"]["images"][0]
     answer = await gate.alice.get("/view", params=image)
     assert (answer.status_code, answer.content, answer.headers["content-type"]) == (200, PNG, "image/png")
-    assert image["subfolder"] == job, "the owner's folder is not the client's to see"
-    assert entry["prompt"][2] == workflow(), "a client gets the workflow as it sent it"
+    assert image["subfolder"] == job, "the owner's folder is hidden from the client"
+    assert entry["prompt"][2] == workflow(), "a client gets its workflow unchanged"
 
 
 async def test_only_the_graph_reaches_comfyui(gate: Gate) -> None:
@@ -68,7 +68,7 @@ async def test_an_id_of_any_other_job_is_refused(gate: Gate, over: bool) -> None
     said = [(answer.status_code, answer.json()["error"], answer.json()["node_errors"]) for answer in answers]
     assert said[0][0] == 400
     assert said[0][1]["type"] == "invalid_prompt_id"
-    assert said == [said[0]] * 3, "the answer does not tell whose job it is"
+    assert said == [said[0]] * 3, "the response does not reveal the job's owner"
     assert len(gate.comfy.asked("POST", "/prompt")) == 1
 
 
@@ -123,7 +123,7 @@ async def test_a_finished_job_survives_a_restart_of_comfyui(gate: Gate) -> None:
 async def test_a_job_lost_by_comfyui_fails(gate: Gate) -> None:
     job = await submit(gate.alice)
     await lose(gate, job)
-    assert gate.rows("SELECT finished_at FROM jobs") == [(None,)], "it is given to ComfyUI once more"
+    assert gate.rows("SELECT finished_at FROM jobs") == [(None,)], "it is sent to ComfyUI once more"
     await lose(gate, job)
     assert gate.rows("SELECT state, error, attempts FROM jobs") == [("failed", "upstream_lost", 2)]
     assert len(gate.comfy.asked("POST", "/prompt")) == 2
@@ -233,7 +233,7 @@ async def test_the_queue_shows_only_own_jobs_in_comfyuis_format(gate: Gate) -> N
 
 
 async def in_queue(gate: Gate, job: str) -> list[str]:
-    """Return the lists of the queue that a job is in."""
+    """Return the lists of the queue that contain a job."""
     answer = await gate.alice.get("/queue")
     assert answer.status_code == 200, answer.text
     queue = answer.json()
@@ -266,7 +266,7 @@ async def test_a_job_is_always_in_the_queue_or_in_the_history(gate: Gate) -> Non
             for job in jobs:
                 if not await in_queue(gate, job) and not (await gate.alice.get(f"/history/{job}")).json():
                     lost.append(job)
-                # Neither list is asked for over a socket, so that nothing else here lets others have their turn.
+                # Neither request uses a socket, so that nothing else here yields to other tasks.
                 await asyncio.sleep(0)
 
     looking = asyncio.create_task(look())

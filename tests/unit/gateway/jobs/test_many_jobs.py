@@ -1,4 +1,4 @@
-"""Lists stay fast with many jobs behind them."""
+"""Listing stays fast with many stored jobs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRIES, MOST_TRIES = 15, 300
 
 
 async def best(look: Callable[[], Awaitable[list[JobRecord]]]) -> float:
-    """Return the least time of several: what the machine does beside this is not what is measured."""
+    """Return the shortest of several measurements, to exclude other load on the machine."""
     least = float("inf")
     for number in range(MOST_TRIES):
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Jobs that fail without ComfyUI telling so: their clients hear of it where they wait for it."""
+"""Failures that ComfyUI did not report are reported to the jobs' clients."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFUSAL = {
 
 
 async def refused_later(gate: Gate, client: httpx.AsyncClient, answer: tuple[int, Any] = (400, REFUSAL)) -> str:
-    """Submit a job that ComfyUI refuses when its turn comes; return its id once that has happened."""
+    """Submit a job that ComfyUI refuses on dispatch; return its id after the refusal."""
     first, second = await submit(gate.alice), await submit(gate.alice)
     await taken(gate, first)
     job = await submit(client, client_id="one")

@@ -1,4 +1,4 @@
-"""Whoever observes jobs learns the same, in whatever order the observers were constructed and subscribed."""
+"""Observers of jobs get the same notifications in any order of construction and registration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What custom nodes report as their progress: anything that JSON can say."""
+"""Progress messages of custom nodes, which may hold any JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files outside a job's own folder: the job's where it has written them, whatever its nodes repeat."""
+"""Files outside a job's own folder belong to the job only if the job wrote them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def overrides(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 PREVIEW, ECHO = "2", "3"
 GRAPH = workflow() | {
     PREVIEW: {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
-    # It shows its inputs as they are; what a caller cannot write into them, another node can make at run time.
+    # This node outputs its inputs unchanged; another node can compute inputs that a caller could not send.
     ECHO: {"class_type": "Preview3D", "inputs": {"model_file": "x", "camera_info": ["1", 0]}},
 }
 TEMPORARY = named("ComfyUI_temp_abcde_00001_.png", kind="temp")
 
 
 def put(gate: Gate, file: dict[str, str], at: float = START - 60) -> dict[str, str]:
-    """Have a file lie in ComfyUI's folders."""
+    """Put a file into ComfyUI's folders."""
     place = (file["type"], file["subfolder"], file["filename"])
     gate.comfy.files[place] = (PNG, "image/png")
     gate.comfy.written[place] = at
@@ -42,7 +42,7 @@ def put(gate: Gate, file: dict[str, str], at: float = START - 60) -> dict[str, s
 
 
 async def ran(gate: Gate, client: httpx.AsyncClient, node: str, *files: dict[str, str]) -> list[str]:
-    """Run a job one of whose nodes names files; return the names of the results beside the one that it saved."""
+    """Run a job with a node that names files; return the names of the outputs except the saved one."""
     gate.comfy.echoed = {node: {"result": ["x", list(files), None]}}
     job = await submit(client, prompt=GRAPH)
     await finish(gate, job)
@@ -54,7 +54,7 @@ async def test_naming_an_existing_file_gives_no_access_to_it(gate: Gate) -> None
     old, absent = put(gate, named("old.png")), [named(f"{number}.png") for number in range(20)]
     assert await ran(gate, gate.alice, ECHO, old, *absent) == []
     assert (await gate.alice.get("/view", params=old)).status_code == 404
-    assert gate.rows("SELECT quantity FROM usage_events WHERE kind = 'images'") == [(1,)], "it costs nothing"
+    assert gate.rows("SELECT quantity FROM usage_events WHERE kind = 'images'") == [(1,)], "it is not counted"
 
 
 @pytest.mark.parametrize(("node", "at", "kept"), [(PREVIEW, -60, True), (ECHO, 0, True), (ECHO, -1, False)])
@@ -72,7 +72,7 @@ async def test_another_users_file_is_accessible_only_after_it_was_rewritten(gate
     assert await ran(gate, gate.bob, PREVIEW, put(gate, TEMPORARY)) == names
     gate.clock.advance(60)
     for socket in list(gate.comfy.sockets.values()):
-        # A connection that was lost is no new ComfyUI: what it had it has.
+        # A lost connection is not a restart: ComfyUI still has its files.
         await socket.close()
     await until(lambda: gate.comfy.sockets and gate.app.services.event_stream.connected)
     assert await ran(gate, gate.alice, ECHO, put(gate, TEMPORARY, START + at)) == (names if kept else [])
@@ -98,7 +98,7 @@ async def test_an_admins_job_owns_its_files_in_the_shared_folder(gate: Gate) -> 
     saved, old = put(gate, named("ComfyUI_00002_.png")), put(gate, named("old.png"))
     assert await ran(gate, gate.admin, "9", saved) == []
     assert await ran(gate, gate.admin, ECHO, old, named("u"), named("u", kind="input")) == []
-    assert ("ComfyUI_00002_.png",) in gate.rows("SELECT filename FROM assets"), "it is a result of the node that saves"
+    assert ("ComfyUI_00002_.png",) in gate.rows("SELECT filename FROM assets"), "it is an output of the saving node"
 
 
 async def test_requests_for_file_times_are_limited(gate: Gate) -> None:
@@ -121,7 +121,7 @@ async def test_a_running_job_shows_only_its_own_files(gate: Gate) -> None:
 
 @pytest.mark.parametrize(("seconds", "kept"), [(10, False), (0, False), (-10, True)])
 async def test_naming_a_restored_file_gives_no_access_to_it(gate: Gate, seconds: int, kept: bool) -> None:
-    """Its copy is as new as a file that the job wrote."""
+    """The restored copy is as new as a file that the job wrote."""
     theirs = named("theirs_00001_.png")
 
     def put_at(file: StoredFile) -> int:
@@ -138,7 +138,7 @@ async def test_the_time_of_a_restore_is_recorded(gate: Gate) -> None:
     file = StoredFile("input", "", "a.png")
     await gate.admin.post("/upload/image", files={"image": ("a.png", PNG)})
     staging = gate.app.services.staging
-    assert staging.put_at(file) == 0, "an upload is its owner's"
+    assert staging.put_at(file) == 0, "an upload is not a restored file"
     staging.mark_missing(file)
     await staging.stage([StoredCopy(file, store_path_of(file))])
     assert staging.put_at(file) == gate.clock.now_ms()

@@ -1,4 +1,4 @@
-"""The queue under any order of events: nobody starves, nothing goes twice, and shares are fair."""
+"""The queue under any order of events: no job starves or runs twice, and shares are fair."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.unit.gateway.conftest import ManualClock
 
 OWNERS = ("ann", "ben", "cem")
 NOBODY_WAITS_BEHIND_MS = 2 * MAX_PRIORITY * AGEING_MS + AGEING_MS
-"""From here on the lowest class is above what the highest is on its arrival."""
+"""After this time a job of the lowest class ranks above a new job of the highest class."""
 
 
 class Tracker:
-    """The jobs alone."""
+    """A tracker that only holds jobs."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -30,7 +30,7 @@ class Tracker:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Jobs come, go to ComfyUI, are lost there, cancelled, or end; time passes."""
+    """Jobs are submitted, dispatched, lost, cancelled or finished; time passes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,13 +54,13 @@ class QueueMachine(RuleBasedStateMachine):
         if job is None:
             assert not [job for job in self.tracker.jobs if job.state is JobState.ACCEPTED and not job.cancel_requested]
             return
-        assert job.id not in self.ended, "a job that has ended does not go again"
+        assert job.id not in self.ended, "a finished job is not dispatched again"
         self.judge(job)
         self.scheduler._machine_ms = max(self.scheduler._machine_ms, self.scheduler._tags[job.id])
         job.state = JobState.QUEUED
 
     def judge(self, chosen: Job) -> None:
-        """Compare a choice with what was promised."""
+        """Check a choice against the promised order."""
         now = self.clock.now_ms()
         waiting = [job for job in self.tracker.jobs if job.state is JobState.ACCEPTED and not job.cancel_requested]
         for job in waiting:
@@ -68,7 +68,7 @@ class QueueMachine(RuleBasedStateMachine):
             same = job.owner == chosen.owner and job.priority == chosen.priority
             assert not (older and same and job.attempts == chosen.attempts == 0), "first come, first served"
             overdue = now - job.submitted_at >= NOBODY_WAITS_BEHIND_MS and now - chosen.submitted_at < AGEING_MS
-            assert not overdue, "nobody starves"
+            assert not overdue, "no job starves"
             assert self.scheduler._class(job, now) <= self.scheduler._class(chosen, now)
 
     @precondition(lambda self: any(job.state is JobState.QUEUED for job in self.tracker.jobs))
@@ -117,7 +117,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert places == list(range(1, len(places) + 1))
         assert sum(job.state in STAGED for job in self.tracker.jobs) <= 1
         assert len(set(self.ended)) == len(self.ended), "no job ends twice"
-        assert len(self.ended) + len(self.tracker.jobs) == len(self.order), "and none is forgotten"
+        assert len(self.ended) + len(self.tracker.jobs) == len(self.order), "no job is lost"
 
     @invariant()
     def a_wait_is_what_those_before_it_need(self) -> None:
@@ -128,7 +128,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert known == sorted(known)
 
     def teardown(self) -> None:
-        """Whatever happened, the queue runs empty."""
+        """The queue can always be drained."""
         for _ in range(len(self.tracker.jobs)):
             running = [job for job in self.tracker.jobs if job.state in {JobState.RUNNING, *STAGED}]
             job = running[0] if running else self.scheduler._next()

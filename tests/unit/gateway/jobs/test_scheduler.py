@@ -14,7 +14,7 @@ from tests.unit.gateway.conftest import Gate, ManualClock, finish, lose, opened,
 
 
 class Jobs:
-    """Stands in for the tracker: the jobs alone."""
+    """A fake tracker that only holds jobs."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -40,7 +40,7 @@ class Queue:
         return job.id
 
     def take(self) -> str:
-        """Return the id of the next job and have it run to its end."""
+        """Run the next job to its end; return its id."""
         job = self.scheduler._next()
         assert job is not None
         self.scheduler._machine_ms = max(self.scheduler._machine_ms, self.scheduler._tags[job.id])
@@ -109,7 +109,7 @@ async def test_owners_alternate(gate: Gate) -> None:
     await finish(gate, first)
     await taken(gate, other)
     waits = (await gate.alice.get(f"/api/v2/jobs/{second}")).json()["queue_wait_seconds"]
-    assert waits == 2, "the first, which was like it, took 1.5 s"
+    assert waits == 2, "the first, similar job took 1.5 s"
 
 
 async def test_only_an_admin_can_raise_the_priority(gate: Gate) -> None:
@@ -186,7 +186,7 @@ async def test_a_submission_without_a_verdict_is_queued(gate: Gate, monkeypatch:
     assert gate.rows("SELECT id, state FROM jobs") == [(job, "accepted")]
     live = gate.app.services.tracker.get(job)
     assert live is not None
-    assert not live.awaited, "it is not refused any more when ComfyUI turns out to be away"
+    assert not live.awaited, "an unavailable ComfyUI no longer rejects it"
     monkeypatch.undo()
     await finish(gate, job)
     assert gate.rows("SELECT state FROM jobs") == [("completed",)]

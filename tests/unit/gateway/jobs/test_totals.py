@@ -1,4 +1,4 @@
-"""What all jobs took is the same as if every one were looked at each time."""
+"""Incremental totals equal the sums over all jobs."""
 
 from __future__ import annotations
 

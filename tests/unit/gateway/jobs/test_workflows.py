@@ -1,4 +1,4 @@
-"""What a workflow may hold: node classes, sizes, and the names of files in inputs of every kind."""
+"""Checks of workflows: node classes, sizes, and file names in inputs of every kind."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def test_dynamic_inputs_are_rewritten_into_the_owners_namespace(
     text = (await gate.alice.get("/object_info")).text
     assert "theirs" not in text
     answer = await gate.alice.post("/prompt", json={"prompt": node("Dynamic", **{"mode.picture": ["2", 0]})})
-    assert answer.status_code == 422, "a link could name anything"
+    assert answer.status_code == 422, "a link could carry any file name"
 
 
 async def test_assets_in_lists_are_rewritten(gate: Gate) -> None:

@@ -1,4 +1,4 @@
-"""What the gateway makes of a ComfyUI that answers as HTTP asks, and of one that does not."""
+"""The client of ComfyUI with valid and invalid HTTP responses."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 GET = Request("GET", "/models")
 MAX_HEAD_BYTES = 64 * 1024
 KERNEL_BYTES = 16 * 1024 * 1024
-"""More than the system holds of one connection, on both of its sides."""
+"""More than the socket buffers of both sides hold."""
 
 
 @dataclass
 class Server:
-    """Answers the nth request of each connection with the nth of its answers; None hangs up instead."""
+    """Answers the nth request of each connection with the nth response; None closes the connection."""
 
     answers: list[bytes | None]
     asked: list[bytes] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Server:
         self._open -= 1
 
     async def ended(self) -> None:
-        """Wait until every connection has gone."""
+        """Wait until every connection is closed."""
         await until(lambda: not self._open)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -52,7 +52,7 @@ class Server:
             await self.gate.wait()
             if answer is None:
                 return
-            # Bytes by twos: an answer may come in any pieces.
+            # Two bytes at a time: a response may arrive in any chunks.
             for at in range(0, min(len(answer), 400), 2):
                 writer.write(answer[at : at + 2])
                 await writer.drain()
@@ -152,7 +152,7 @@ BROKEN = {
 async def test_an_incomplete_response_is_an_error(opened: Opened, name: str) -> None:
     server, comfy = await opened(BROKEN[name], stay=False)
     assert await refused(comfy) is Code.UPSTREAM_ERROR
-    assert server.connections <= 2, "a GET that was not answered at all may be sent once more"
+    assert server.connections <= 2, "an unanswered GET may be repeated once"
 
 
 async def test_an_abandoned_response_closes_its_connection(opened: Opened) -> None:

@@ -1,4 +1,4 @@
-"""A ComfyUI that answers, and not what it was asked: clients are told so, and every job still has an end."""
+"""A ComfyUI with malformed responses: clients get an error, and every job still ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOTHING = {
     "text": (JSON, b'"secret"'), "a list": (JSON, b"[[1, 2]]"), "no UTF-8": (JSON, b'{"a": "\xff"}'),
     "too deep": (JSON, b'{"a":' * 2000 + b"1" + b"}" * 2000),
 }  # fmt: skip
-"""What is an answer to nothing that is asked for here."""
+"""Responses that are malformed for every request."""
 QUEUES = NOTHING | {
     "no lists": (JSON, b'{"queue_running": {}, "queue_pending": "x"}'), "empty": (JSON, b"{}"),
     "half of it": (JSON, b'{"queue_running": []}'),
@@ -106,7 +106,7 @@ async def test_a_malformed_history_entry_fails_the_job(gate: Gate) -> None:
         ), name
     other = await submit(gate.alice)
     await finish(gate, other)
-    assert (await gate.alice.get(f"/api/v2/jobs/{other}")).json()["status"] == "succeeded", "the queue goes on"
+    assert (await gate.alice.get(f"/api/v2/jobs/{other}")).json()["status"] == "succeeded", "the queue continues"
 
 
 TIMES = {"text": "soon", "a list": [], "true": True, "negative": -5, "infinite": 1e300, "an object": {}, "null": None}
@@ -225,7 +225,7 @@ async def test_a_response_above_the_size_limit_is_aborted(gate: Gate) -> None:
 
 @pytest.mark.parametrize("overrides", [{"job_timeout_seconds": 60}])
 async def test_a_job_without_any_report_still_ends(gate: Gate) -> None:
-    """ComfyUI took it, and answers nothing but nonsense from then on, for longer than the job may take."""
+    """ComfyUI accepted the job and then returns malformed responses for longer than the time limit."""
     job = await submit(gate.alice)
     await taken(gate, job)
     gate.comfy.nonsense = {"/queue": NOTHING["a page"], "/history": NOTHING["a page"], "/interrupt": NOTHING["a page"]}
@@ -233,7 +233,7 @@ async def test_a_job_without_any_report_still_ends(gate: Gate) -> None:
         await gate.app.services.reconciler.reconcile()
         gate.clock.advance(31)
     assert gate.rows("SELECT state, error FROM jobs") == [("failed", failure_codes.JOB_TIMEOUT)]
-    assert gate.app.services.scheduler.breaker.is_open, "that ComfyUI is to be restarted"
+    assert gate.app.services.scheduler.breaker.is_open, "a restart of ComfyUI is requested"
 
 
 @pytest.mark.parametrize("overrides", [{"job_timeout_seconds": 60}])

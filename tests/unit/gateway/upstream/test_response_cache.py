@@ -1,4 +1,4 @@
-"""What is the same for everybody is asked of ComfyUI once, and kept for a moment."""
+"""Responses that are the same for all users are requested once and cached briefly."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_late_callers_do_not_wait_for_an_old_request(gate: Gate) -> None:
     gate.comfy.held.set()
     assert [(await each).status_code for each in (early, late)] == [200, 200]
     await gate.admin.get("/models")
-    assert len(gate.comfy.asked("GET", "/models")) == 2, "the later answer is kept"
+    assert len(gate.comfy.asked("GET", "/models")) == 2, "the later response is cached"
 
 
 async def test_an_old_response_is_requested_again(gate: Gate) -> None:

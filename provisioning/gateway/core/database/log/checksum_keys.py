@@ -1,4 +1,4 @@
-"""The keys of the log's checksums: without the gateway's secrets nobody can forge a log that it accepts."""
+"""The keys of the log's checksums: without the gateway's secrets no accepted log can be forged."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ OTHER = png(2, 3)
 
 
 async def restart(gate: Gate) -> None:
-    """Have ComfyUI come up on an empty disk, and the gateway know."""
+    """Restart ComfyUI on an empty disk and notify the gateway."""
     feed = gate.app.services.event_stream
     await gate.comfy.restart()
     await until(lambda: not feed.connected)

@@ -20,7 +20,7 @@ async def overwrite(gate: Gate) -> httpx.Response:
 
 
 async def old_upload(gate: Gate) -> int:
-    """Upload a file whose time is over; returns before when."""
+    """Upload a file that has expired; returns the time limit."""
     assert (await gate.alice.post("/upload/image", files={"image": ("a.png", PNG)})).status_code == 200
     gate.clock.advance(86_400)
     return gate.clock.now_ms()
@@ -34,7 +34,7 @@ async def keeps_the_new(gate: Gate) -> None:
 
 
 async def test_a_file_uploaded_again_during_its_expiry_is_kept(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new one is in its place, and its row is not written yet."""
+    """The new file is in place, and its row is not written yet."""
     before, services = await old_upload(gate), gate.app.services
     add, begun, may_go_on = services.assets.add, asyncio.Event(), asyncio.Event()
 

@@ -21,7 +21,7 @@ async def test_outputs_survive_a_stop(gate: Gate) -> None:
     for answer in (await gate.alice.get("/view", params=file), await gate.alice.get(output["url"])):
         assert (answer.status_code, answer.content) == (200, PNG)
         assert answer.headers["content-type"] == "image/png"
-    assert len(gate.comfy.seen) == seen, "nobody asked ComfyUI"
+    assert len(gate.comfy.seen) == seen, "ComfyUI got no request"
     assert (await gate.bob.get("/view", params=file)).status_code == 404
     assert (await gate.bob.get(output["url"])).status_code == 404
 
@@ -98,7 +98,7 @@ async def test_a_preview_is_made_from_a_staged_file(gate: Gate) -> None:
 
 
 async def test_comfyui_continues_its_numbering(gate: Gate) -> None:
-    """In an empty folder it would begin with 1, and the new picture would take the old one's place."""
+    """In an empty folder ComfyUI would restart at 1, and the new image would replace the old one."""
     assert gate.settings.files is not None
     folder = gate.settings.files / "output" / "sets"
     folder.mkdir(parents=True)
@@ -151,7 +151,7 @@ async def test_deleted_and_expired_files_leave_the_store(gate: Gate) -> None:
 
 
 async def test_a_kill_between_store_and_response_loses_no_file(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next process finds the job's end at ComfyUI, keeps its files again and tells it once."""
+    """The next process finds the job's end at ComfyUI, stores its files again and reports the end once."""
 
     async def killed(*_: object) -> bool:
         raise RuntimeError

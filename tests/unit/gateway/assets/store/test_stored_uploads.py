@@ -22,7 +22,7 @@ async def test_uploads_survive_a_stop(gate: Gate) -> None:
     prompt = {"1": {"class_type": "LoadImage", "inputs": {"image": reference(asset["id"])}}}
     await submit(gate.alice, prompt=prompt)
     names = {name for folder, _, name in gate.comfy.files if folder == "input"}
-    assert names == {"a.png", "b.png"}, "both were put back"
+    assert names == {"a.png", "b.png"}, "both were restored"
 
 
 async def test_a_file_is_staged_once(gate: Gate) -> None:
@@ -41,7 +41,7 @@ async def test_a_file_lost_by_comfyui_is_staged_again(gate: Gate) -> None:
 
 
 async def test_the_editor_lists_uploads(gate: Gate) -> None:
-    """By names alone: a picture goes to ComfyUI when a workflow names it, or is shown from the store."""
+    """Only the names are staged: the content follows when a workflow names the file."""
     for name in ("a.png", "b.png"):
         await gate.admin.post("/upload/image", files={"image": (name, PNG)})
     await gate.alice.post("/upload/image", files={"image": ("hers.png", PNG)})
@@ -50,7 +50,7 @@ async def test_the_editor_lists_uploads(gate: Gate) -> None:
     for client in (gate.alice, gate.admin, gate.admin):
         await client.get("/object_info")
     kept = {name: content for (_, _, name), (content, _) in gate.comfy.files.items()}
-    assert kept == {"a.png": b"", "b.png": OTHER}, "what ComfyUI has is not touched"
+    assert kept == {"a.png": b"", "b.png": OTHER}, "existing files of ComfyUI are unchanged"
     assert (await gate.admin.get("/view", params={"filename": "a.png", "type": "input"})).content == PNG
     await submit(gate.admin, prompt=workflow(image="a.png"))
     assert gate.comfy.files["input", "", "a.png"][0] == PNG
@@ -91,7 +91,7 @@ async def test_a_mask_for_a_missing_image_is_refused(gate: Gate) -> None:
 
 
 async def test_missing_content_can_be_uploaded_again(gate: Gate) -> None:
-    """As in an environment whose uploads were never on the volume."""
+    """An environment whose uploads were never on the volume."""
     files, data = {"file": ("b.png", OTHER)}, {"file_path": "b.png"}
     first = (await gate.alice.post("/api/v2/assets", files=files, data=data)).json()
     assert gate.settings.files is not None

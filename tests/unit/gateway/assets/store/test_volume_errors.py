@@ -16,7 +16,7 @@ from tests.unit.gateway.fake import PNG, png
 
 
 async def shown_once_ended(gate: Gate, job: str) -> dict[str, Any]:
-    """Ask for a job until it has ended, and return its document: a request waits for the end for a limited time."""
+    """Poll a job until it has ended and return its document: each request waits for a limited time."""
     shown: dict[str, Any] = {}
 
     async def has_ended() -> bool:
@@ -28,7 +28,7 @@ async def shown_once_ended(gate: Gate, job: str) -> dict[str, Any]:
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, code: int, times: int = 10**9) -> list[int]:
-    """Have writes to the store fail for a while; returns what is left."""
+    """Make writes to the store fail; returns the counter of remaining failures."""
     left, write = [times], os.write
 
     def fail(descriptor: int, data: memoryview) -> int:
@@ -62,7 +62,7 @@ async def test_an_upload_fails_on_an_unwritable_volume(
     assert [name.rpartition("/")[2] for name in stored(gate)] == ["a.png"]
     assert gate.rows("SELECT count(*) FROM assets") == [(1,)]
     await submit(gate.alice, prompt=workflow(image="a.png"))
-    assert [content for content, _ in gate.comfy.files.values()].count(PNG) == 1, "what was answered counts"
+    assert [content for content, _ in gate.comfy.files.values()].count(PNG) == 1, "the acknowledged content is valid"
 
 
 @pytest.mark.parametrize("internal", [{"upload_retry_seconds": 60}])
@@ -103,7 +103,7 @@ async def test_a_full_volume_fails_the_job_with_a_remedy(gate: Gate, monkeypatch
     entry = (await gate.alice.get(f"/history/{job['id']}")).json()[job["id"]]
     assert (entry["outputs"], entry["status"]["status_str"], entry["status"]["completed"]) == ({}, "error", False)
     assert "volume is full" in entry["status"]["messages"][-1][1]["exception_message"]
-    assert job["metrics"]["execution_ms"] == 1500, "what it took was taken"
+    assert job["metrics"]["execution_ms"] == 1500, "the used GPU time is counted"
 
 
 async def test_volume_errors_are_retried(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,9 @@ async def test_volume_errors_are_retried(gate: Gate, monkeypatch: pytest.MonkeyP
     await until(lambda: gate.comfy.pending)
     await gate.comfy.begin(job)
     await gate.comfy.end(job)
-    assert (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["status"] == "running", "not before it is kept"
+    assert (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["status"] == "running", (
+        "it does not end before its files are stored"
+    )
     left[0] = 2
     shown = await shown_once_ended(gate, job)
     assert shown["status"] == "succeeded"
@@ -150,5 +152,5 @@ async def test_a_stalled_volume_times_out(gate: Gate, monkeypatch: pytest.Monkey
     await gate.alice.post("/upload/image", files={"image": ("a.png", OTHER)})
     began = time.monotonic()
     await gate.app.stop()
-    assert time.monotonic() - began < 60, "the end does not wait for the volume"
+    assert time.monotonic() - began < 60, "the shutdown does not wait for the volume"
     stalled.set()

@@ -1,4 +1,4 @@
-"""A copy made while others write is whole, and what it held is there after it was put back."""
+"""Backups made during writes are consistent and can be restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transactions, on SQLite and on PostgreSQL alike."""
+"""Transactions on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 

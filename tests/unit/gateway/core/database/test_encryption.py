@@ -1,4 +1,4 @@
-"""What is encrypted at rest cannot be found in a copy of the database."""
+"""Encrypted values do not appear in a copy of the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One form of the database, however it came about."""
+"""Every migration path leads to the same schema."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OLD = Path(__file__).with_name("user_version_3.sql")
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """Return a file that the last gateway with its own SQL left."""
+    """Return a database file of the last gateway before Alembic."""
     path = tmp_path / "gateway.db"
     connection = sqlite3.connect(path)
     connection.executescript(OLD.read_text())
@@ -111,7 +111,7 @@ def test_a_new_file_needs_no_copy(tmp_path: Path) -> None:
 
 def test_a_migration_that_fails_changes_nothing(old: Path) -> None:
     connection = sqlite3.connect(old)
-    # By then the tables before it in the migration have been made anew.
+    # By then the migration has recreated the tables before it.
     connection.execute("ALTER TABLE requests RENAME TO requests_kept")
     connection.commit()
     connection.close()

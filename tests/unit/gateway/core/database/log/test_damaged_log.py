@@ -1,4 +1,4 @@
-"""Logs that are torn or damaged, or that others have written into."""
+"""Torn, damaged and forged logs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def newest_log(root: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_torn_tail_loses_only_the_changes_in_it(root: Path) -> None:
-    """At every byte of the last record's head, and here and there in its content; cut off, and overwritten."""
+    """Cut or overwritten at every byte of the last record's head, and at some bytes of its content."""
     database = open_database(settings(root))
     put(database, "n", "one")
     put(database, "n", "two")
@@ -55,7 +55,7 @@ def test_a_torn_tail_loses_only_the_changes_in_it(root: Path) -> None:
 
 
 def records_of(log: bytes) -> list[int]:
-    """Return where the records of a log begin."""
+    """Return the offsets of the records in a log."""
     starts, at = [], records.HEAD_BYTES
     while at < len(log):
         starts.append(at)
@@ -69,7 +69,7 @@ def flipped(log: bytes, at: int) -> bytes:
 
 @pytest.fixture
 def four(root: Path) -> tuple[Path, bytes]:
-    """Return a log of four changes, and what is in it."""
+    """Return a log of four changes and its content."""
     database = open_database(settings(root))
     for number in range(4):
         put(database, "n", number)
@@ -81,7 +81,7 @@ def four(root: Path) -> tuple[Path, bytes]:
 
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_a_damaged_record_before_intact_ones_is_an_error(root: Path, four: tuple[Path, bytes], which: int) -> None:
-    """In its length, its place, its digest, and its content: what follows it was acknowledged."""
+    """Damage to length, offset, digest or content; the records after it were acknowledged."""
     log, whole = four
     begin = records_of(whole)[-4:][which]
     for at in (begin + 2, begin + 10, begin + 20, begin + 28, begin + 500):
@@ -91,7 +91,7 @@ def test_a_damaged_record_before_intact_ones_is_an_error(root: Path, four: tuple
 
 
 def test_a_missing_part_before_intact_records_is_an_error(root: Path, four: tuple[Path, bytes]) -> None:
-    """A volume may give back zeros; also in place of the head."""
+    """A volume may return zeros, even for the head."""
     log, whole = four
     starts = records_of(whole)[-4:]
     for begin, end in ((0, starts[1]), (0, records.HEAD_BYTES), (starts[0] + 7, starts[1] + 99)):

@@ -1,4 +1,4 @@
-"""Generations of the log: a copy of the database and the changes since."""
+"""Generations of the log: a snapshot of the database and the changes since."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_a_new_generation_begins_without_blocking_changes(root: Path) -> N
 
 
 async def test_consecutive_logs_are_applied_when_the_snapshot_between_them_is_missing(root: Path) -> None:
-    """As when a pod ends while the copy of a new generation is being written."""
+    """A pod ends while the snapshot of a new generation is being written."""
     volume = UnkindVolume()
     database = on(volume, root, patience_seconds=30, log_bytes=50_000)
     log = database.log
@@ -75,7 +75,7 @@ async def test_consecutive_logs_are_applied_when_the_snapshot_between_them_is_mi
 
 
 def test_a_snapshot_removed_during_the_read_is_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gateway that serves meanwhile writes a newer copy, and removes the former one and its log."""
+    """A running gateway writes a newer snapshot meanwhile and removes the former one and its log."""
     database = open_database(settings(root))
     put(database, "n", "new")
     database.close()
@@ -97,7 +97,7 @@ def test_a_snapshot_removed_during_the_read_is_read_again(root: Path, monkeypatc
 
 @pytest.mark.parametrize("reads_for", [0.0, 0.03])
 async def test_concurrent_readers_do_not_corrupt_a_new_generation(root: Path, reads_for: float) -> None:
-    """They keep a checkpoint from emptying the WAL file, which SQLite then begins anew by itself at a later commit."""
+    """Readers prevent the truncation of the WAL file, which SQLite then restarts at a later commit."""
     database = on(UnkindVolume(), root, patience_seconds=30, log_bytes=30_000)
     stop = threading.Event()
 
@@ -131,7 +131,7 @@ async def test_concurrent_readers_do_not_corrupt_a_new_generation(root: Path, re
 
 
 async def test_a_wal_file_restarted_by_sqlite_is_followed(root: Path) -> None:
-    """As it does when all of it is in the database file, and the reader because of which it was not emptied is gone."""
+    """SQLite does so when all pages are in the database file and the reader that prevented the truncation is gone."""
     database = on(UnkindVolume(), root, patience_seconds=30, log_bytes=30_000)
     log = database.log
     assert isinstance(log, EpochLog)
@@ -142,7 +142,7 @@ async def test_a_wal_file_restarted_by_sqlite_is_followed(root: Path) -> None:
     while not followed and number < 1000:
         for statement in ("BEGIN", "SELECT count(*) FROM meta"):
             reader.execute(statement).fetchall()
-        # It reads what was before this change, then what is now: the file cannot be emptied meanwhile.
+        # The open read transaction sees the state before this change: the file cannot be truncated meanwhile.
         await database.run(partial(fill, number=number))
         for statement in ("COMMIT", "BEGIN", "SELECT count(*) FROM meta"):
             reader.execute(statement).fetchall()

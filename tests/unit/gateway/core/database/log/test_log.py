@@ -1,4 +1,4 @@
-"""What is acknowledged is on the volume: another pod that has nothing else finds it."""
+"""Acknowledged changes are on the volume, where a new pod finds them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_local_file_is_never_synced(root: Path) -> None:
 
 
 def test_two_stacks_on_one_volume_have_separate_logs(root: Path) -> None:
-    """Each has a pepper of its own; the volume of a stack that is gone serves a new one, which begins empty."""
+    """Each stack has its own pepper; on the volume of a destroyed stack a new one begins with an empty database."""
     database = open_database(settings(root))
     put(database, "n", "first")
     other = open_database(settings(root, "another", pepper="another-pepper-0123456789", pod_id="pod-2"))
@@ -72,7 +72,7 @@ def test_a_new_pepper_imports_the_log_of_the_former_one(
 ) -> None:
     new = "another-pepper-0123456789"
     for pepper, former, found in ((PEPPER, [], None), (new, [PEPPER], PEPPER), (PEPPER, [new], new)):
-        # Each time on an empty disk.
+        # Each start has an empty disk.
         disk = f"disk-{pepper}-{len(former)}"
         database = open_database(settings(root, disk, pepper=pepper, former_encryption_keys=former))
         assert word(database, "n") == found
@@ -92,7 +92,7 @@ def test_the_gateway_can_use_its_folders_on_a_volume_that_maps_owners_to_root(ro
 
 @pytest.mark.slow
 async def test_cost_per_change(root: Path, empty_file: Path) -> None:
-    """The figure is printed; the bound only tells that no second is lost somewhere."""
+    """The cost is printed; the bound only excludes delays of a second."""
     (root / "plain").mkdir()
     plain_file = shutil.copy(empty_file, root / "plain" / "gateway.db")
     plain, logged = Database(plain_file), open_database(settings(root))

@@ -1,4 +1,4 @@
-"""A gateway whose volume stalls, fills up, or was taken over by another one: what its clients are told."""
+"""Responses of a gateway whose volume stalls or is full, or that another gateway has superseded."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ async def test_a_submission_that_missed_the_volume_never_runs_and_can_be_repeate
         began = time.monotonic()
         assert (await order(gate.alice, "one")).status_code == 503
         took.append(time.monotonic() - began)
-    assert min(took) < 2, "it is known by now that the volume stalls: only the first request waited, for 3 s"
+    assert min(took) < 2, "only the first request waited for the stalled volume, for 3 s"
     assert (await gate.client(None).get("/livez")).status_code == 200
-    assert (await gate.alice.get(f"/api/v2/jobs/{running}")).status_code == 200, "reads go on"
+    assert (await gate.alice.get(f"/api/v2/jobs/{running}")).status_code == 200, "reads continue"
     assert (await gate.client(None).get("/readyz")).status_code == 503
     assert (await gate.admin.get("/api/gateway/ready")).json()["code"] == "store_unavailable"
     volume.flows.set()

@@ -1,4 +1,4 @@
-"""Backup, restore, and the database of before there was a log: what a start finds afterwards."""
+"""Backup, restore and import of a former database: the state that the next start finds."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_restore_begins_an_epoch_and_later_starts_keep_it(root: Path, config: 
     put(database, "n", "then")
     assert main(["backup", "--config", config, str(root / "saved")]) == 0
     put(database, "n", "now")
-    assert main(["restore", "--config", config, str(root / "saved")]) == 2, "a gateway has the database"
+    assert main(["restore", "--config", config, str(root / "saved")]) == 2, "a gateway has locked the database"
     database.close()
     before = epochs(root).newest()
     assert main(["restore", "--config", config, str(root / "saved")]) == 0
@@ -121,7 +121,7 @@ def test_a_restore_is_refused_while_another_pod_serves(
 
 @pytest.fixture
 def old(root: Path) -> Path:
-    """Return a database as gateways kept it on the volume before there was a log."""
+    """Return a database on the volume as written by gateways without a log."""
     (root / "gateway").mkdir()
     path = root / "gateway" / "gateway.db"
     shutil.move(root / "disk" / "gateway.db", path)
@@ -135,7 +135,7 @@ def test_a_former_database_is_imported_once(root: Path, old: Path) -> None:
     with closing(sqlite3.connect(old, isolation_level=None)) as still_open:
         database = open_database(settings(root, former_database=str(old)))
         assert word(database, "n") == "kept"
-        # A gateway of before that still has it open is told that nothing is written.
+        # The writes of a former gateway that still has it open fail.
         with pytest.raises(sqlite3.Error, match="taken over by a newer gateway"):
             still_open.execute("UPDATE meta SET value = 'lost' WHERE name = 'n'")
         put(database, "n", "newer")
@@ -178,7 +178,7 @@ def test_a_copy_is_a_single_file_in_every_journal_mode(root: Path) -> None:
 
 
 def test_the_copy_before_a_migration_is_kept_on_the_volume(root: Path) -> None:
-    """The container disk ends with the pod, and with it the way back to an older gateway."""
+    """The container disk is lost with the pod; the copy allows a return to an older gateway."""
     (root / "disk" / "gateway.db").unlink()
     with closing(sqlite3.connect(root / "disk" / "gateway.db")) as connection:
         connection.executescript(Path(__file__).parents[1].joinpath("user_version_3.sql").read_text())

@@ -38,7 +38,7 @@ async def test_a_stalled_volume_refuses_changes_and_allows_reads(root: Path) -> 
     assert (late.code, late.entry.status) == (Code.STORE_UNAVAILABLE, 503)
     assert late.retry_after
     at_once = await refused(lambda: change(database, 3))
-    assert not isinstance(at_once, NotOnVolume), "nothing was written, so nothing was waited for"
+    assert not isinstance(at_once, NotOnVolume), "the change was refused before the commit"
     assert await database.read(partial(sql_helpers.get_meta, name="n")) == "2"
     volume.flows.set()
     await until(lambda: not_refused(database))
