@@ -91,7 +91,7 @@ test-slow:      ## kill loops, races, floods, client SDKs and browsers, some rou
 	$(TESTED) && $(VENV)/python -m pytest $(SPREAD) -m "slow and not live and not nightly" $(ARGS)
 test-nightly:   ## many rounds of the same tests
 	$(TESTED) && $(VENV)/python -m pytest -m "nightly and not live" $(ARGS)
-bench:          ## compare the gateway with ComfyUI alone, nginx and comfy-api-proxy; ARGS= selects parts
+bench:          ## compare jobs and requests of the gateway with ComfyUI alone, nginx and comfy-api-proxy; ARGS= selects parts
 	$(READY) && $(PYTHON) -m tools.system_packages nginx && $(VENV)/python -m tests.bench.gateway $(ARGS)
 check:          ## ruff, mypy, import contracts, word list
 	$(READY) && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/lint-imports && $(PYTHON) -m tools.word_list
