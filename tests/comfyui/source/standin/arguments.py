@@ -1,4 +1,4 @@
-"""The command line: ComfyUI's flags, of which the stand-in obeys those that do not need a GPU."""
+"""The command line: ComfyUI's flags, of which those that need a GPU have no effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures: landscapes that are the same for the same words and numbers, with the prompt written on them."""
+"""Landscape pictures that are the same for the same prompt and numbers, with the prompt written on them."""
 
 from __future__ import annotations
 

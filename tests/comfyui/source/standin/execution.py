@@ -1,4 +1,4 @@
-"""The worker: takes one job after another and runs its nodes, reusing what the job before has left."""
+"""The worker: runs one job after another, and reuses the results of the job before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where files lie: models by kind, and what users put in and get out."""
+"""The folders of models, of input and of output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts as graphs: who feeds whom, and what makes a node's result the same as before."""
+"""Prompts as graphs: links between nodes, and the key under which a node's result is reused."""
 
 from __future__ import annotations
 

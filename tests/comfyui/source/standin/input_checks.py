@@ -1,4 +1,4 @@
-"""Checking one input of one node: is it there, is it of the right type, is it within its bounds."""
+"""Checks of one input of a node: presence, type and range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs as /api/jobs tells them: one form for those that wait, run and are done."""
+"""Jobs in the form of /api/jobs: the same for waiting, running and finished ones."""
 
 from __future__ import annotations
 

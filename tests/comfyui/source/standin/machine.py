@@ -1,4 +1,4 @@
-"""The machine that nodes run on: time, interruption, and the ways a GPU can fail."""
+"""The machine that nodes run on: time, interruption and GPU faults."""
 
 from __future__ import annotations
 

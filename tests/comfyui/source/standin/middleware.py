@@ -1,4 +1,4 @@
-"""What happens to every request: cross-origin rules as ComfyUI has them."""
+"""Cross-origin rules of every request, as ComfyUI has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading `.safetensors` headers: what can be known of a model without loading it."""
+"""Reading of `.safetensors` headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every built-in node is: ComfyUI's form of a node class, bound to one machine."""
+"""The base of every built-in node: a ComfyUI node class bound to one machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The node classes that the stand-in brings along, by the names workflows use."""
+"""The built-in node classes, by the names that workflows use."""
 
 from .node import Node
 from .nodes_conditioning import CONDITIONING

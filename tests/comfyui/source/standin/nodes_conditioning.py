@@ -1,4 +1,4 @@
-"""Nodes that turn words into what the sampler follows."""
+"""Nodes that turn text into conditioning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sampler in pieces, as FLUX workflows put it together: noise, guider, sampler and steps."""
+"""The sampler's parts, as FLUX workflows connect them: noise, guider, sampler and steps."""
 
 from __future__ import annotations
 

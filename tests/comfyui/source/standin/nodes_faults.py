@@ -1,4 +1,4 @@
-"""A node that goes wrong on request, for workflows whose prompt must stay as it is."""
+"""A node that fails on request, for workflows whose prompt must not change."""
 
 from __future__ import annotations
 

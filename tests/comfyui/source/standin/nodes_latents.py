@@ -1,4 +1,4 @@
-"""Nodes between pictures and what the sampler works on."""
+"""Nodes that encode, decode and make latents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sampler: it takes its time step by step, shows previews, and suffers the faults asked for in the prompt."""
+"""The sampler: takes time at each step, sends previews, and raises the faults that the prompt asks for."""
 
 from __future__ import annotations
 

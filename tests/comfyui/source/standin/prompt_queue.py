@@ -1,4 +1,4 @@
-"""Jobs that wait, the job that runs, and those that are done; all in memory, as in ComfyUI."""
+"""Waiting, running and finished jobs, in memory as in ComfyUI."""
 
 from __future__ import annotations
 

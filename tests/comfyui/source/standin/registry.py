@@ -1,4 +1,4 @@
-"""The node classes a server knows: its own, and those of the custom nodes it found."""
+"""The node classes of a server: built-in ones and those of custom nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a route reaches the server it belongs to."""
+"""The server that a route's request belongs to."""
 
 from __future__ import annotations
 

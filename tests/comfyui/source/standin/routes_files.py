@@ -1,4 +1,4 @@
-"""Files: pictures in and out."""
+"""Routes that upload and download pictures."""
 
 from __future__ import annotations
 

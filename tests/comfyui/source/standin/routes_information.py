@@ -1,4 +1,4 @@
-"""What a server tells of itself: nodes, models, machine."""
+"""Routes that describe nodes, models and the machine."""
 
 from __future__ import annotations
 

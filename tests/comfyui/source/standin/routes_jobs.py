@@ -1,4 +1,4 @@
-"""The newer way to look at jobs and to end them."""
+"""The routes of /api/jobs: list, show and cancel jobs."""
 
 from __future__ import annotations
 

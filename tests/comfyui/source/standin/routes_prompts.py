@@ -1,4 +1,4 @@
-"""Prompts: submit, list, interrupt, forget; and the socket that tells how they fare."""
+"""Routes that submit, list, interrupt and delete prompts, and the WebSocket with their events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the editor keeps for its user: files and settings, for whoever asks, as in ComfyUI."""
+"""The editor's files and settings, which every client can read and write as in ComfyUI."""
 
 from __future__ import annotations
 

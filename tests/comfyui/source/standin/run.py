@@ -1,4 +1,4 @@
-"""One job while it runs: what it has done, and what it tells its client."""
+"""One running job: its progress, and the events that its client receives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server: its parts put together, and its routes under both / and /api."""
+"""The server with its parts, and its routes below / and /api."""
 
 from __future__ import annotations
 

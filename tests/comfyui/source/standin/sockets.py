@@ -1,4 +1,4 @@
-"""Sockets of clients, and the one stream of events that feeds them, in ComfyUI's manner."""
+"""The clients' WebSockets and the event stream that feeds them, as in ComfyUI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checking a prompt before it is queued: the errors are ComfyUI's, in form and words."""
+"""Validation of a prompt before it is queued; errors have ComfyUI's form and text."""
 
 from __future__ import annotations
 

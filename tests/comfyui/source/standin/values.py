@@ -1,4 +1,4 @@
-"""What flows between nodes; pictures take the place of tensors."""
+"""The values that nodes exchange; pictures stand for tensors."""
 
 from __future__ import annotations
 
