@@ -22,14 +22,14 @@ SLOW = "[stand-in: slow 60] a harbour"
 
 
 @contextmanager
-def listening(site: Site, key: str, client_id: str) -> Iterator[ClientConnection]:
+def open_websocket(site: Site, key: str, client_id: str) -> Iterator[ClientConnection]:
     url = f"{site.url.replace('http', 'ws', 1)}/ws?clientId={client_id}"
     headers = {"Authorization": f"Bearer {key}"}
     with connect(url, additional_headers=headers, max_size=None, compression=None, proxy=None) as socket:
         yield socket
 
 
-def heard(socket: ClientConnection, name: str, **data: object) -> tuple[dict[str, Any], list[bytes]]:
+def receive_until(socket: ClientConnection, name: str, **data: object) -> tuple[dict[str, Any], list[bytes]]:
     """Return the first event of this name with these members, and the pictures that came before it."""
     pictures = []
     end = time.monotonic() + PATIENCE_SECONDS
@@ -52,9 +52,9 @@ def submit(site: Site, key: str, graph: dict[str, Any], **more: object) -> str:
 
 def test_a_program_follows_its_own_id_to_its_picture(site: Site) -> None:
     own, name = str(uuid.uuid4()), uuid.uuid4().hex
-    with listening(site, site.alice, name) as socket, site.client(site.alice) as client:
+    with open_websocket(site, site.alice, name) as socket, site.client(site.alice) as client:
         assert submit(site, site.alice, workflow(), prompt_id=own, client_id=name) == own
-        heard(socket, "executing", node=None, prompt_id=own)
+        receive_until(socket, "executing", node=None, prompt_id=own)
         images = client.get(f"/history/{own}").json()[own]["outputs"]["9"]["images"]
         picture = client.get("/view", params=images[0]).content
     assert Image.open(BytesIO(picture)).size == (64, 64)
@@ -64,11 +64,11 @@ def test_pictures_come_whole_over_the_socket(site: Site) -> None:
     graph = workflow(seed=5)
     graph["5"]["inputs"] |= {"batch_size": 4, "width": 1024, "height": 1024}
     graph["9"] = {"class_type": "SaveImageWebsocket", "inputs": {"images": graph["9"]["inputs"]["images"]}}
-    with listening(site, site.alice, "pictures") as socket:
+    with open_websocket(site, site.alice, "pictures") as socket:
         job = submit(site, site.alice, graph, client_id="pictures")
         with site.client(site.alice) as client:
             until(lambda: client.get(f"/history/{job}").json(), "the end of the job")
-        _, frames = heard(socket, "executing", node=None, prompt_id=job)
+        _, frames = receive_until(socket, "executing", node=None, prompt_id=job)
     results = [Image.open(BytesIO(frame[8:])) for frame in frames if frame[4:8] == b"\0\0\0\x02"]
     assert [(picture.format, picture.size) for picture in results] == [("PNG", (1024, 1024))] * 4
 
@@ -76,12 +76,12 @@ def test_pictures_come_whole_over_the_socket(site: Site) -> None:
 def test_a_bad_workflow_behind_others_is_told(site: Site) -> None:
     bad = workflow(seed=7)
     bad["3"]["inputs"]["sampler_name"] = "nope"
-    with listening(site, site.alice, "waiting") as socket, site.client(site.alice) as client:
+    with open_websocket(site, site.alice, "waiting") as socket, site.client(site.alice) as client:
         for seed in (8, 9):
             submit(site, site.alice, workflow(text=SLOW, seed=seed))
         job = submit(site, site.alice, bad, client_id="waiting")
-        told, _ = heard(socket, "execution_error", prompt_id=job)
-        heard(socket, "executing", node=None, prompt_id=job)
+        told, _ = receive_until(socket, "execution_error", prompt_id=job)
+        receive_until(socket, "executing", node=None, prompt_id=job)
         entry = client.get(f"/history/{job}").json()[job]
         error = client.get(f"/api/v2/jobs/{job}").json()["error"]
     assert (told["node_id"], told["node_type"]) == ("3", "KSampler")
@@ -105,9 +105,9 @@ def test_a_file_is_there_when_its_event_comes(site: Site) -> None:
     small = {"class_type": "EmptyImage", "inputs": {"width": 32, "height": 32, "batch_size": 1, "color": 255}}
     first = {"20": small, "21": {"class_type": "PreviewImage", "inputs": {"images": ["20", 0]}}}
     graph = first | workflow(text=SLOW, seed=30)
-    with listening(site, site.alice, "early") as socket, site.client(site.alice) as client:
+    with open_websocket(site, site.alice, "early") as socket, site.client(site.alice) as client:
         job = submit(site, site.alice, graph, client_id="early")
-        [file] = heard(socket, "executed", node="21", prompt_id=job)[0]["output"]["images"]
+        [file] = receive_until(socket, "executed", node="21", prompt_id=job)[0]["output"]["images"]
         answer = client.get("/view", params=file)
         ended = client.get(f"/history/{job}").json()
         with site.client(site.bob) as other:

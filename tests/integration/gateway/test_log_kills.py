@@ -22,7 +22,7 @@ from provisioning.gateway.core.database.database import open_database
 from provisioning.gateway.core.database.log.epochs import Epochs
 from provisioning.gateway.core.database.log.volume_files import VolumeFiles
 from provisioning.gateway.core.database.tables import MetaRow
-from tests.unit.gateway.shipping import settings
+from tests.unit.gateway.log_databases import settings
 
 WANTED, KILLS = 2000, 20
 

@@ -19,7 +19,7 @@ from tests.emulator.runtimes import volume_servers
 from tests.emulator.runtimes.volume_behaviour import Behaviour, Orders
 from tests.emulator.runtimes.volume_servers import VolumeServers
 from tests.unit.gateway.conftest import until
-from tests.unit.gateway.shipping import not_refused, settings, word
+from tests.unit.gateway.log_databases import not_refused, settings, word
 
 _REASON = volume_servers.why_not()
 pytestmark = [

@@ -1,4 +1,4 @@
-"""A server that webhooks are sent to: it does what it is told, and remembers what it got."""
+"""A server that receives webhooks: it answers as a test wants, and keeps what it received."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 
 @asynccontextmanager
-async def listening(port: int, token: str, label: str = "tab", **headers: str) -> AsyncIterator[ClientConnection]:
-    """Open a WebSocket and take its greeting."""
+async def open_websocket(port: int, token: str, label: str = "tab", **headers: str) -> AsyncIterator[ClientConnection]:
+    """Open a WebSocket and read its first status message."""
     given = {"Authorization": f"Bearer {token}"} | headers
     url = f"ws://127.0.0.1:{port}/ws?clientId={label}"
     async with connect(url, additional_headers=given, proxy=None, compression=None, max_size=None) as socket:
@@ -22,8 +22,8 @@ async def listening(port: int, token: str, label: str = "tab", **headers: str) -
         yield socket
 
 
-async def heard(socket: ClientConnection, until: str) -> list[Any]:
-    """Return what arrives up to and including an event; binary messages as they are."""
+async def receive_until(socket: ClientConnection, until: str) -> list[Any]:
+    """Return the messages up to and including an event; binary ones as they are."""
     messages: list[Any] = []
     async with asyncio.timeout(60):
         while True:
@@ -33,8 +33,8 @@ async def heard(socket: ClientConnection, until: str) -> list[Any]:
                 return messages
 
 
-async def silence(socket: ClientConnection) -> None:
-    """Check that nothing but the listener's own status arrives."""
+async def expect_nothing(socket: ClientConnection) -> None:
+    """Check that no message but the socket's own status arrives for 0.1 s."""
     while True:
         try:
             async with asyncio.timeout(0.1):

@@ -18,7 +18,7 @@ from provisioning.gateway.core.problems import Code
 from provisioning.gateway.events import setup_events
 from provisioning.progress import DONE, RUNNING, ProgressLog
 from tests.unit.gateway.conftest import Gate, finish, opened, submit, taken, until
-from tests.unit.gateway.listening import Frame, listening
+from tests.unit.gateway.event_stream_client import Frame, open_event_stream
 
 EVENTS = "/api/gateway/events"
 
@@ -32,7 +32,7 @@ def of_job(frames: list[Frame], job: str) -> list[Frame]:
 
 
 async def test_a_job_is_told_from_its_place_in_the_queue_to_its_outputs(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice) as alice:
+    async with open_event_stream(port, gate.keyring.alice) as alice:
         first = await alice.until("snapshot")
         job = await submit(gate.alice)
         await finish(gate, job)
@@ -55,9 +55,11 @@ async def test_a_job_is_told_from_its_place_in_the_queue_to_its_outputs(gate: Ga
 
 async def test_two_users_see_nothing_of_each_other(gate: Gate, port: int) -> None:
     async with (
-        listening(port, gate.keyring.alice, f"{EVENTS}?types=job_status,job_progress,job_preview,job_output") as alice,
-        listening(port, gate.keyring.bob) as bob,
-        listening(port, gate.keyring.admin) as admin,
+        open_event_stream(
+            port, gate.keyring.alice, f"{EVENTS}?types=job_status,job_progress,job_preview,job_output"
+        ) as alice,
+        open_event_stream(port, gate.keyring.bob) as bob,
+        open_event_stream(port, gate.keyring.admin) as admin,
     ):
         for listener in (alice, bob, admin):
             await listener.until("snapshot")
@@ -79,7 +81,10 @@ async def test_two_users_see_nothing_of_each_other(gate: Gate, port: int) -> Non
 
 
 async def test_what_was_missed_is_told_after_a_cut_and_nothing_twice(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice) as whole, listening(port, gate.keyring.alice) as alice:
+    async with (
+        open_event_stream(port, gate.keyring.alice) as whole,
+        open_event_stream(port, gate.keyring.alice) as alice,
+    ):
         await whole.until("snapshot")
         await alice.until("snapshot")
         job = await submit(gate.alice)
@@ -89,9 +94,9 @@ async def test_what_was_missed_is_told_after_a_cut_and_nothing_twice(gate: Gate,
         await alice.answer.aclose()
         await finish(gate, job)
         await whole.until("job_status", status="succeeded")
-        async with listening(port, gate.keyring.alice, Last_Event_ID=last_id) as again:
+        async with open_event_stream(port, gate.keyring.alice, Last_Event_ID=last_id) as again:
             await again.until("job_status", status="succeeded")
-        async with listening(port, gate.keyring.alice, f"{EVENTS}?last_event_id={last_id}") as by_query:
+        async with open_event_stream(port, gate.keyring.alice, f"{EVENTS}?last_event_id={last_id}") as by_query:
             await by_query.until("job_status", status="succeeded")
     assert [frame for frame in alice.seen[1:] + again.seen if "job_id" in frame.data] == [
         frame for frame in whole.seen if "job_id" in frame.data
@@ -104,30 +109,30 @@ async def test_an_id_from_before_a_restart_gets_the_state_and_the_ends_it_missed
     await finish(gate, done)
     strangers = await submit(gate.bob)
     at = gate.clock.now_ms()
-    async with listening(port, gate.keyring.alice, Last_Event_ID=f"{'0' * 12}-17-{at}") as alice:
+    async with open_event_stream(port, gate.keyring.alice, Last_Event_ID=f"{'0' * 12}-17-{at}") as alice:
         await alice.until("job_status", status="succeeded")
     assert names(alice.seen) == ["reset", "snapshot", "job_output", "job_status"]
     assert alice.seen[0].data["ended"] == 1
     assert [job["job_id"] for job in alice.seen[1].data["jobs"]] == [waiting]
     assert alice.seen[-1].data["job_id"] == done
     assert strangers not in json.dumps([frame.data for frame in alice.seen])
-    async with listening(port, gate.keyring.alice, Last_Event_ID="nonsense") as lost:
+    async with open_event_stream(port, gate.keyring.alice, Last_Event_ID="nonsense") as lost:
         await lost.until("snapshot")
     assert names(lost.seen) == ["reset", "snapshot"]
 
 
 async def test_the_same_place_is_good_for_a_second_cut(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice, Last_Event_ID="nonsense") as alice:
+    async with open_event_stream(port, gate.keyring.alice, Last_Event_ID="nonsense") as alice:
         await alice.until("snapshot")
     job = await submit(gate.alice)
-    async with listening(port, gate.keyring.alice, Last_Event_ID=alice.last_id or "") as again:
+    async with open_event_stream(port, gate.keyring.alice, Last_Event_ID=alice.last_id or "") as again:
         await again.until("job_status", job_id=job)
     assert "reset" not in names(again.seen)
 
 
 async def test_a_restarted_gateway_ends_what_it_was_told_of(gate: Gate, port: int) -> None:
     job = await submit(gate.alice)
-    async with listening(port, gate.keyring.alice) as alice:
+    async with open_event_stream(port, gate.keyring.alice) as alice:
         await alice.until("snapshot")
         gate.app.drain()
         rest = await alice.rest()
@@ -151,7 +156,7 @@ async def test_a_restarted_gateway_ends_what_it_was_told_of(gate: Gate, port: in
 
 @pytest.mark.parametrize("overrides", [{"keep_alive_seconds": 0.05}])
 async def test_silence_is_broken_by_comments(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice) as alice, asyncio.timeout(60):
+    async with open_event_stream(port, gate.keyring.alice) as alice, asyncio.timeout(60):
         await alice.until("snapshot")
         for _ in range(3):
             # What the pod tells of itself may come in between.
@@ -162,7 +167,7 @@ async def test_silence_is_broken_by_comments(gate: Gate, port: int) -> None:
 async def test_streams_are_so_many_and_every_kind_counts(gate: Gate, port: int) -> None:
     key = {"X-API-Key": gate.keyring.alice}
     async with (
-        listening(port, gate.keyring.alice) as alice,
+        open_event_stream(port, gate.keyring.alice) as alice,
         connect(f"ws://127.0.0.1:{port}/ws", additional_headers=key),
     ):
         await alice.until("snapshot")
@@ -176,7 +181,7 @@ async def test_streams_are_so_many_and_every_kind_counts(gate: Gate, port: int) 
                 await connect(f"ws://127.0.0.1:{port}{path}", additional_headers=key, proxy=None)
             assert refused.value.response.status_code == 429
     await until(lambda: not len(gate.app.services.streams))
-    async with listening(port, gate.keyring.alice) as alice:
+    async with open_event_stream(port, gate.keyring.alice) as alice:
         await alice.until("snapshot")
 
 
@@ -184,9 +189,9 @@ async def test_streams_are_so_many_and_every_kind_counts(gate: Gate, port: int) 
 async def test_a_key_that_is_revoked_or_expires_takes_its_streams_with_it(gate: Gate, port: int) -> None:
     job = await submit(gate.alice)
     async with (
-        listening(port, gate.keyring.alice) as alice,
-        listening(port, gate.keyring.alice, f"/api/v2/jobs/{job}/events") as of_one,
-        listening(port, gate.keyring.bob) as bob,
+        open_event_stream(port, gate.keyring.alice) as alice,
+        open_event_stream(port, gate.keyring.alice, f"/api/v2/jobs/{job}/events") as of_one,
+        open_event_stream(port, gate.keyring.bob) as bob,
     ):
         await bob.until("snapshot")
         await gate.store.revoke(key_format.key_id(gate.keyring.alice) or "")
@@ -206,7 +211,7 @@ async def test_a_draining_gateway_opens_no_stream(gate: Gate) -> None:
 
 
 async def test_types_are_chosen_and_wrong_ones_named(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice, f"{EVENTS}?types=job_status") as alice:
+    async with open_event_stream(port, gate.keyring.alice, f"{EVENTS}?types=job_status") as alice:
         await finish(gate, await submit(gate.alice))
         await alice.until("job_status", status="succeeded")
     assert set(names(alice.seen)) == {"snapshot", "job_status"}
@@ -215,7 +220,7 @@ async def test_types_are_chosen_and_wrong_ones_named(gate: Gate, port: int) -> N
 
 
 async def test_the_pods_state_is_told_when_it_changes(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice) as alice:
+    async with open_event_stream(port, gate.keyring.alice) as alice:
         first = await alice.until("snapshot")
         assert first.data["pod_status"] == {
             "ready": True, "reason": None, "comfyui": "up", "gpu": "ok", "draining": False,
@@ -228,7 +233,7 @@ async def test_the_pods_state_is_told_when_it_changes(gate: Gate, port: int) -> 
 
 
 async def test_the_cost_is_told_of_the_pod_and_of_ones_own_jobs(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice) as alice, listening(port, gate.keyring.bob) as bob:
+    async with open_event_stream(port, gate.keyring.alice) as alice, open_event_stream(port, gate.keyring.bob) as bob:
         await bob.until("snapshot")
         gate.clock.advance(3600)
         await finish(gate, await submit(gate.alice))
@@ -252,7 +257,10 @@ async def test_the_installers_progress_is_told_and_its_details_to_operators(
     former.emit("models", RUNNING, "canary-model.safetensors", done=1, total=2)
     watching = asyncio.create_task(setup_events.watch(tmp_path, services.broadcast, pause_seconds=0.02))
     await until(lambda: services.broadcast.setup(in_detail=False))
-    async with listening(port, gate.keyring.alice) as alice, listening(port, gate.keyring.admin) as admin:
+    async with (
+        open_event_stream(port, gate.keyring.alice) as alice,
+        open_event_stream(port, gate.keyring.admin) as admin,
+    ):
         first = await alice.until("snapshot")
         await admin.until("snapshot")
         former.emit("models", DONE, "canary-model.safetensors", done=2, total=2)
@@ -267,7 +275,7 @@ async def test_the_installers_progress_is_told_and_its_details_to_operators(
 async def test_the_websocket_has_the_same_events_under_the_same_ids(gate: Gate, port: int) -> None:
     key = {"X-API-Key": gate.keyring.alice}
     url = f"ws://127.0.0.1:{port}/api/gateway/events"
-    async with listening(port, gate.keyring.alice) as alice:
+    async with open_event_stream(port, gate.keyring.alice) as alice:
         async with connect(url, additional_headers=key, proxy=None) as client:
             job = await submit(gate.alice)
             await finish(gate, job)

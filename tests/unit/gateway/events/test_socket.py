@@ -13,17 +13,17 @@ from provisioning.gateway.events.socket_hub import MAX_BYTES, MAX_MESSAGES, PREV
 from provisioning.gateway.upstream.messages import PREVIEW, PREVIEW_WITH_METADATA, kind
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, lose, submit, until
 from tests.unit.gateway.fake import PNG
-from tests.unit.gateway.websocket_client import heard, listening, silence
+from tests.unit.gateway.websocket_client import expect_nothing, open_websocket, receive_until
 
 
 async def test_one_hears_of_ones_own_jobs_alone(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice) as alice, listening(port, gate.keyring.bob) as bob:
+    async with open_websocket(port, gate.keyring.alice) as alice, open_websocket(port, gate.keyring.bob) as bob:
         job = await submit(gate.alice)
         await gate.comfy.begin(job)
         await gate.comfy.preview(job)
         await gate.comfy.end(job)
-        messages = await heard(alice, "executing")
-        await silence(bob)
+        messages = await receive_until(alice, "executing")
+        await expect_nothing(bob)
     types = [message["type"] for message in messages if isinstance(message, dict)]
     assert [name for name in types if name != "status"] == [
         "execution_start", "progress", "executed", "execution_success", "executing",
@@ -33,85 +33,97 @@ async def test_one_hears_of_ones_own_jobs_alone(gate: Gate, port: int) -> None:
 
 
 async def test_the_result_is_there_when_the_end_is_announced(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice) as alice:
+    async with open_websocket(port, gate.keyring.alice) as alice:
         job = await submit(gate.alice)
         await gate.comfy.begin(job)
         await gate.comfy.end(job)
-        await heard(alice, "executing")
+        await receive_until(alice, "executing")
         assert gate.rows("SELECT state FROM jobs") == [("completed",)]
 
 
 async def test_an_end_found_by_looking_is_announced_too(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice) as alice:
+    async with open_websocket(port, gate.keyring.alice) as alice:
         job = await submit(gate.alice)
         await lose(gate, job)
         await lose(gate, job)
-        assert (await heard(alice, "executing"))[-1]["data"]["prompt_id"] == job
+        assert (await receive_until(alice, "executing"))[-1]["data"]["prompt_id"] == job
 
 
 async def test_previews_come_in_the_form_the_client_asked_for(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice, "old") as old, listening(port, gate.keyring.alice, "new") as new:
+    async with (
+        open_websocket(port, gate.keyring.alice, "old") as old,
+        open_websocket(port, gate.keyring.alice, "new") as new,
+    ):
         await new.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
         job = await submit(gate.alice)
         await gate.comfy.begin(job)
         await gate.comfy.preview(job)
         await gate.comfy.end(job)
         for socket, form in ((old, PREVIEW), (new, PREVIEW_WITH_METADATA)):
-            [image] = [message for message in await heard(socket, "executing") if isinstance(message, bytes)]
+            [image] = [message for message in await receive_until(socket, "executing") if isinstance(message, bytes)]
             assert kind(image) == form
             assert image.endswith(PNG)
 
 
 async def test_a_job_with_a_label_is_told_to_that_socket(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice, "one") as one, listening(port, gate.keyring.alice, "two") as two:
+    async with (
+        open_websocket(port, gate.keyring.alice, "one") as one,
+        open_websocket(port, gate.keyring.alice, "two") as two,
+    ):
         job = await submit(gate.alice, client_id="two")
         await gate.comfy.begin(job)
         await gate.comfy.end(job)
-        await heard(two, "executing")
-        await silence(one)
+        await receive_until(two, "executing")
+        await expect_nothing(one)
 
 
 async def test_a_job_with_a_label_is_told_to_no_other_socket_while_its_own_is_not_open(gate: Gate, port: int) -> None:
     token = gate.keyring.alice
-    async with listening(port, token, "program-b") as other, listening(port, gate.keyring.admin, "editor") as admin:
+    async with (
+        open_websocket(port, token, "program-b") as other,
+        open_websocket(port, gate.keyring.admin, "editor") as admin,
+    ):
         job = await submit(gate.alice, client_id="program-a")
         await gate.comfy.begin(job)
         await gate.comfy.preview(job)
-        await heard(admin, "progress")
-        await silence(other)
-        async with listening(port, token, "program-a") as late:
+        await receive_until(admin, "progress")
+        await expect_nothing(other)
+        async with open_websocket(port, token, "program-a") as late:
             await gate.comfy.end(job)
-            assert (await heard(late, "executing"))[-1]["data"]["prompt_id"] == job
-        await heard(admin, "executing")
-        await silence(other)
+            assert (await receive_until(late, "executing"))[-1]["data"]["prompt_id"] == job
+        await receive_until(admin, "executing")
+        await expect_nothing(other)
 
 
 async def test_an_admins_own_job_is_told_to_its_own_socket_alone(gate: Gate, port: int) -> None:
     token = gate.keyring.admin
-    async with listening(port, token, "program-a") as one, listening(port, token, "program-b") as other:
+    async with open_websocket(port, token, "program-a") as one, open_websocket(port, token, "program-b") as other:
         job = await submit(gate.admin, client_id="program-a")
         await gate.comfy.begin(job)
         await gate.comfy.end(job)
-        await heard(one, "executing")
-        await silence(other)
+        await receive_until(one, "executing")
+        await expect_nothing(other)
 
 
 async def test_another_keys_label_takes_over_nothing(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice, "same") as alice, listening(port, gate.keyring.bob, "same") as bob:
+    async with (
+        open_websocket(port, gate.keyring.alice, "same") as alice,
+        open_websocket(port, gate.keyring.bob, "same") as bob,
+    ):
         job = await submit(gate.alice, client_id="same")
         await gate.comfy.begin(job)
         await gate.comfy.end(job)
-        await heard(alice, "executing")
-        await silence(bob)
+        await receive_until(alice, "executing")
+        await expect_nothing(bob)
     assert len(gate.comfy.sockets) == 1, "no client's socket reaches ComfyUI"
 
 
 async def test_an_admin_hears_everything(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.admin) as admin:
+    async with open_websocket(port, gate.keyring.admin) as admin:
         job = await submit(gate.alice)
         await gate.comfy.begin(job)
         await gate.comfy.end(job)
-        assert (await heard(admin, "executing"))[-1]["data"]["prompt_id"] == job
+        assert (await receive_until(admin, "executing"))[-1]["data"]["prompt_id"] == job
 
 
 @pytest.mark.parametrize(
@@ -147,7 +159,7 @@ async def test_no_other_path_is_a_socket(gate: Gate, port: int) -> None:
 
 @pytest.mark.parametrize("internal", [{"stream_recheck_seconds": 0.01}])
 async def test_a_revoked_key_loses_its_socket(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice) as alice:
+    async with open_websocket(port, gate.keyring.alice) as alice:
         await gate.store.revoke(key_format.key_id(gate.keyring.alice) or "")
         with pytest.raises(ConnectionClosed):
             async with asyncio.timeout(60):
@@ -157,7 +169,7 @@ async def test_a_revoked_key_loses_its_socket(gate: Gate, port: int) -> None:
 
 @pytest.mark.parametrize("overrides", [{"max_sockets_per_owner": 1}])
 async def test_an_owner_has_so_many_sockets(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice), listening(port, gate.keyring.bob):
+    async with open_websocket(port, gate.keyring.alice), open_websocket(port, gate.keyring.bob):
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"ws://127.0.0.1:{port}/ws", additional_headers={"X-API-Key": gate.keyring.alice}, proxy=None)
     assert refused.value.response.status_code == 429
@@ -165,7 +177,7 @@ async def test_an_owner_has_so_many_sockets(gate: Gate, port: int) -> None:
 
 
 async def test_a_drain_closes_sockets(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice) as alice:
+    async with open_websocket(port, gate.keyring.alice) as alice:
         gate.app.drain()
         with pytest.raises(ConnectionClosed):
             async with asyncio.timeout(60):
@@ -210,7 +222,7 @@ async def test_what_is_no_preview_is_never_left_out(gate: Gate) -> None:
 async def test_pictures_that_a_node_sends_arrive_though_the_reader_is_slow(
     gate: Gate, port: int, metadata: bool
 ) -> None:
-    async with listening(port, gate.keyring.alice, "one") as socket:
+    async with open_websocket(port, gate.keyring.alice, "one") as socket:
         await socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": metadata}}))
         job = await submit(gate.alice, client_id="one")
         await gate.comfy.begin(job)
@@ -220,11 +232,11 @@ async def test_pictures_that_a_node_sends_arrive_though_the_reader_is_slow(
             await gate.comfy.say(struct.pack(">II", PREVIEW, 2) + PNG + bytes(size))
         await gate.comfy.end(job)
         await until(lambda: gate.app.services.tracker.get(job) is None)
-        pictures = [message for message in await heard(socket, "executing") if isinstance(message, bytes)]
+        pictures = [message for message in await receive_until(socket, "executing") if isinstance(message, bytes)]
     assert [len(picture) // 100_000 for picture in pictures] == [size // 100_000 for size in sizes for _ in range(2)]
 
 
 async def test_own_origin_may_open_a_socket(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice, Origin=f"http://127.0.0.1:{port}"):
+    async with open_websocket(port, gate.keyring.alice, Origin=f"http://127.0.0.1:{port}"):
         pass
     assert HOST in gate.settings.allowed_hosts

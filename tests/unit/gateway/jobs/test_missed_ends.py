@@ -11,7 +11,7 @@ import pytest
 from provisioning.gateway.jobs import failure_codes
 from provisioning.gateway.jobs.missed_ends import MAX_FAULTS
 from tests.unit.gateway.conftest import Gate, finish, lose, submit, taken, until, workflow
-from tests.unit.gateway.websocket_client import heard, listening, silence
+from tests.unit.gateway.websocket_client import expect_nothing, open_websocket, receive_until
 
 FAULT = {"type": "value_not_in_list", "message": "Value not in list", "details": "sampler_name: 'nope'"}
 NODE_ERRORS = {"9": {"errors": [FAULT], "dependent_outputs": ["9"], "class_type": "SaveImage"}}
@@ -55,16 +55,16 @@ async def test_a_late_refusal_is_in_the_history(gate: Gate) -> None:
 
 async def test_a_late_refusal_is_sent_to_the_websocket(gate: Gate, port: int) -> None:
     token = gate.keyring.alice
-    async with listening(port, token, "one") as one, listening(port, token, "two") as two:
+    async with open_websocket(port, token, "one") as one, open_websocket(port, token, "two") as two:
         refusing = asyncio.create_task(refused_later(gate, gate.alice))
-        told = (await heard(one, "execution_error"))[-1]["data"]
-        end = (await heard(one, "executing"))[-1]["data"]
+        told = (await receive_until(one, "execution_error"))[-1]["data"]
+        end = (await receive_until(one, "executing"))[-1]["data"]
         job = await refusing
         while end["prompt_id"] != job:
-            end = (await heard(one, "executing"))[-1]["data"]
+            end = (await receive_until(one, "executing"))[-1]["data"]
         assert (told["prompt_id"], told["node_errors"]) == (job, NODE_ERRORS)
         assert end == {"node": None, "prompt_id": job}
-        others = await heard(two, "executing")
+        others = await receive_until(two, "executing")
     assert "execution_error" not in {message["type"] for message in others}
 
 
@@ -81,9 +81,9 @@ async def test_a_late_refusal_is_in_the_other_interfaces(gate: Gate) -> None:
 
 async def test_an_immediate_refusal_is_in_v2_but_not_in_the_history(gate: Gate, port: int) -> None:
     gate.comfy.prompt_answer = (400, REFUSAL)
-    async with listening(port, gate.keyring.alice, "one") as one:
+    async with open_websocket(port, gate.keyring.alice, "one") as one:
         assert (await gate.alice.post("/prompt", json={"prompt": workflow(), "client_id": "one"})).status_code == 422
-        await silence(one)
+        await expect_nothing(one)
     [(job,)] = gate.rows("SELECT id FROM jobs")
     assert (await gate.alice.get("/history")).json() == (await gate.alice.get(f"/history/{job}")).json() == {}
     assert (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["error"]["node_errors"] == NODE_ERRORS
@@ -105,13 +105,13 @@ async def test_an_error_message_names_some_faults_and_its_data_all(gate: Gate) -
 
 
 async def test_a_lost_job_is_in_the_history_and_sent_to_the_websocket(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice, "one") as one:
+    async with open_websocket(port, gate.keyring.alice, "one") as one:
         job = await submit(gate.alice, client_id="one")
         for _ in range(2):
             await lose(gate, job)
-        told = (await heard(one, "execution_error"))[-1]["data"]
+        told = (await receive_until(one, "execution_error"))[-1]["data"]
         assert (told["prompt_id"], told["exception_type"]) == (job, failure_codes.LOST)
-        assert (await heard(one, "executing"))[-1]["data"]["prompt_id"] == job
+        assert (await receive_until(one, "executing"))[-1]["data"]["prompt_id"] == job
     entry = (await gate.alice.get(f"/history/{job}")).json()[job]
     assert entry["status"]["messages"][0][1]["exception_message"] == failure_codes.TEXTS[failure_codes.LOST]
     assert (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["error"]["message"] == failure_codes.TEXTS[
@@ -120,8 +120,8 @@ async def test_a_lost_job_is_in_the_history_and_sent_to_the_websocket(gate: Gate
 
 
 async def test_an_end_reported_by_comfyui_is_sent_once(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice, "one") as one:
+    async with open_websocket(port, gate.keyring.alice, "one") as one:
         job = await submit(gate.alice, client_id="one")
         await finish(gate, job, error={"exception_message": "no"})
-        types = [message["type"] for message in await heard(one, "executing")]
+        types = [message["type"] for message in await receive_until(one, "executing")]
     assert types.count("execution_error") == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.gateway.conftest import Gate, finish, submit
-from tests.unit.gateway.listening import listening
+from tests.unit.gateway.event_stream_client import open_event_stream
 
 COUNT = 3
 
@@ -21,7 +21,7 @@ def test_the_number_of_observers_matches_the_permutations(gate: Gate) -> None:
 async def test_the_order_of_observers_does_not_matter(gate: Gate, port: int, order: tuple[int, ...]) -> None:
     observers = gate.app.services.tracker.observers
     observers[:] = [observers[place] for place in order]
-    async with listening(port, gate.keyring.alice, "/api/gateway/events?types=job_status,job_output") as alice:
+    async with open_event_stream(port, gate.keyring.alice, "/api/gateway/events?types=job_status,job_output") as alice:
         await alice.until("snapshot")
         jobs = [await submit(gate.alice), await submit(gate.alice)]
         for job in jobs:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.gateway.conftest import Gate, submit, until
 from tests.unit.gateway.fake import PNG
-from tests.unit.gateway.websocket_client import heard, listening
+from tests.unit.gateway.websocket_client import open_websocket, receive_until
 
 
 @pytest.mark.parametrize("overrides", [{"deadline_seconds": 0.1}])
@@ -51,29 +51,29 @@ NONSENSE: list[str | bytes] = [
 
 
 async def test_nonsense_from_comfyui_is_survived_and_not_passed_on(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice) as alice:
+    async with open_websocket(port, gate.keyring.alice) as alice:
         job = await submit(gate.alice)
         for message in NONSENSE:
             await gate.comfy.say(message.replace("JOB", job) if isinstance(message, str) else message)
         await gate.comfy.begin(job)
         await gate.comfy.end(job)
-        messages = await heard(alice, "executing")
+        messages = await receive_until(alice, "executing")
     types = {message["type"] if isinstance(message, dict) else "binary" for message in messages}
     assert not types & {"logs", "crystools.monitor", "binary"}
 
 
 async def test_frames_without_an_id_go_to_whose_job_is_running(gate: Gate, port: int) -> None:
-    async with listening(port, gate.keyring.alice) as alice, listening(port, gate.keyring.bob) as bob:
+    async with open_websocket(port, gate.keyring.alice) as alice, open_websocket(port, gate.keyring.bob) as bob:
         job, other = await submit(gate.alice), await submit(gate.bob)
         root = gate.comfy.submitted(job)["prompt"]["9"]["inputs"]["filename_prefix"].partition(f"/{job}")[0]
         await gate.comfy.say(struct.pack(">I", 3) + b"before anything runs")
         await gate.comfy.begin(job)
         await gate.comfy.say(struct.pack(">II", 3, 1) + f"9saved {root}/a.png".encode())
         await gate.comfy.end(job)
-        texts = [message for message in await heard(alice, "executing") if isinstance(message, bytes)]
+        texts = [message for message in await receive_until(alice, "executing") if isinstance(message, bytes)]
         await gate.comfy.begin(other)
         await gate.comfy.end(other)
-        assert not any(isinstance(message, bytes) for message in await heard(bob, "executing"))
+        assert not any(isinstance(message, bytes) for message in await receive_until(bob, "executing"))
     assert texts == [struct.pack(">II", 3, 1) + b"9saved a.png"]
 
 

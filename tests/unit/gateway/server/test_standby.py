@@ -21,7 +21,7 @@ from provisioning.gateway.core.database.log.liveness import Predecessor
 from provisioning.gateway.core.database.log.log import EpochLog
 from provisioning.gateway.server.standby import Standby
 from tests.unit.gateway.conftest import PEPPER
-from tests.unit.gateway.shipping import elsewhere, epochs, put, settings, word
+from tests.unit.gateway.log_databases import elsewhere, epochs, put, settings, word
 
 SILENCE = 60.0
 

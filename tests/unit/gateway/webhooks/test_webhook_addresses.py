@@ -21,8 +21,8 @@ from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.webhooks.sender import Sender
 from provisioning.gateway.webhooks.ssrf import Address, Guard, Rules, is_public
 from tests.unit.gateway.conftest import Gate, ManualClock, until, workflow
-from tests.unit.gateway.hooks import DELIVERIES, HOOKS, create
 from tests.unit.gateway.receiver import Receiver, receiving
+from tests.unit.gateway.webhook_requests import DELIVERIES, HOOKS, create
 
 PUBLIC = ipaddress.ip_address("93.184.216.34")
 INNER = ipaddress.ip_address("127.0.0.1")

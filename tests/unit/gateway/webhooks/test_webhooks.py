@@ -20,8 +20,8 @@ from provisioning.gateway.webhooks.backoff import LONGEST_SECONDS, Backoff
 from provisioning.gateway.webhooks.records import DeliveryState
 from provisioning.gateway.webhooks.sender import Result
 from tests.unit.gateway.conftest import Gate, finish, taken, until, workflow
-from tests.unit.gateway.hooks import DELIVERIES, HOOKS, create
 from tests.unit.gateway.receiver import Got, Receiver, receiving
+from tests.unit.gateway.webhook_requests import DELIVERIES, HOOKS, create
 
 LOCAL = {"webhook_allow_http": True, "webhook_allow_private": True, "webhook_ports": []}
 

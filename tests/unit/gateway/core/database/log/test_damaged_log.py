@@ -13,7 +13,7 @@ from provisioning.gateway.core.database.database import DatabaseError, open_data
 from provisioning.gateway.core.database.log import rebuild, records
 from provisioning.gateway.core.database.log.checksum_keys import ChecksumKeys
 from tests.unit.gateway.conftest import PEPPER
-from tests.unit.gateway.shipping import (
+from tests.unit.gateway.log_databases import (
     epochs,
     put,
     settings,

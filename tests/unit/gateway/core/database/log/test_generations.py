@@ -18,8 +18,8 @@ from provisioning.gateway.core.database.log import generations, opening, snapsho
 from provisioning.gateway.core.database.log.checksum_keys import ChecksumKeys
 from provisioning.gateway.core.database.log.log import EpochLog
 from provisioning.gateway.core.database.log.volume_files import VolumeFiles
-from tests.unit.gateway.shipping import (
-    UnkindVolume,
+from tests.unit.gateway.log_databases import (
+    FaultyVolume,
     elsewhere,
     epochs,
     fill,
@@ -31,7 +31,7 @@ from tests.unit.gateway.shipping import (
 
 
 async def test_a_new_generation_begins_without_blocking_changes(root: Path) -> None:
-    database = on(UnkindVolume(), root, patience_seconds=30, log_bytes=50_000)
+    database = on(FaultyVolume(), root, patience_seconds=30, log_bytes=50_000)
     for number in range(200):
         await database.run(partial(fill, number=number))
         if number % 50 == 49:
@@ -51,7 +51,7 @@ async def test_a_new_generation_begins_without_blocking_changes(root: Path) -> N
 
 async def test_consecutive_logs_are_applied_when_the_snapshot_between_them_is_missing(root: Path) -> None:
     """A pod ends while the snapshot of a new generation is being written."""
-    volume = UnkindVolume()
+    volume = FaultyVolume()
     database = on(volume, root, patience_seconds=30, log_bytes=50_000)
     log = database.log
     assert isinstance(log, EpochLog)
@@ -98,7 +98,7 @@ def test_a_snapshot_removed_during_the_read_is_read_again(root: Path, monkeypatc
 @pytest.mark.parametrize("reads_for", [0.0, 0.03])
 async def test_concurrent_readers_do_not_corrupt_a_new_generation(root: Path, reads_for: float) -> None:
     """Readers prevent the truncation of the WAL file, which SQLite then restarts at a later commit."""
-    database = on(UnkindVolume(), root, patience_seconds=30, log_bytes=30_000)
+    database = on(FaultyVolume(), root, patience_seconds=30, log_bytes=30_000)
     stop = threading.Event()
 
     def read() -> None:
@@ -132,7 +132,7 @@ async def test_concurrent_readers_do_not_corrupt_a_new_generation(root: Path, re
 
 async def test_a_wal_file_restarted_by_sqlite_is_followed(root: Path) -> None:
     """SQLite does so when all pages are in the database file and the reader that prevented the truncation is gone."""
-    database = on(UnkindVolume(), root, patience_seconds=30, log_bytes=30_000)
+    database = on(FaultyVolume(), root, patience_seconds=30, log_bytes=30_000)
     log = database.log
     assert isinstance(log, EpochLog)
     assert log._shipper is not None
@@ -169,7 +169,7 @@ async def test_a_failed_generation_does_not_stop_shipping(root: Path, monkeypatc
         failed += 1
         raise sqlite3.OperationalError("disk I/O error")
 
-    database = on(UnkindVolume(), root, patience_seconds=30, log_bytes=30_000)
+    database = on(FaultyVolume(), root, patience_seconds=30, log_bytes=30_000)
     monkeypatch.setattr(generations, "checkpoint", fails)
     began = time.monotonic()
     for number in range(150):

@@ -12,7 +12,7 @@ import pytest
 
 from provisioning.gateway.core.database.database import Database, open_database
 from tests.unit.gateway.conftest import PEPPER
-from tests.unit.gateway.shipping import (
+from tests.unit.gateway.log_databases import (
     change,
     elsewhere,
     put,

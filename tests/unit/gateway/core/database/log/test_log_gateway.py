@@ -22,17 +22,17 @@ from provisioning.gateway.upstream.client import ComfyUIHttpClient
 from tests.unit.gateway.conftest import HOST, PEPPER, Gate, Keyring, Keys, ManualClock, finish, submit, taken, until
 from tests.unit.gateway.conftest import workflow as graph
 from tests.unit.gateway.fake import FakeComfyUI
-from tests.unit.gateway.shipping import FULL, UnkindVolume, on
+from tests.unit.gateway.log_databases import FULL, FaultyVolume, on
 
 
 @pytest.fixture
-def volume() -> UnkindVolume:
-    return UnkindVolume()
+def volume() -> FaultyVolume:
+    return FaultyVolume()
 
 
 @pytest.fixture
 async def gate(
-    comfy: tuple[FakeComfyUI, str], tmp_path: Path, empty_file: Path, volume: UnkindVolume, overrides: dict[str, Any]
+    comfy: tuple[FakeComfyUI, str], tmp_path: Path, empty_file: Path, volume: FaultyVolume, overrides: dict[str, Any]
 ) -> AsyncIterator[Gate]:
     """Return a gateway whose log is on that volume."""
     (tmp_path / "disk").mkdir()
@@ -71,7 +71,7 @@ async def order(client: httpx.AsyncClient, key: str) -> httpx.Response:
 
 
 async def test_a_submission_that_missed_the_volume_never_runs_and_can_be_repeated(
-    gate: Gate, volume: UnkindVolume
+    gate: Gate, volume: FaultyVolume
 ) -> None:
     running = await submit(gate.alice)
     await taken(gate, running)
@@ -98,7 +98,7 @@ async def test_a_submission_that_missed_the_volume_never_runs_and_can_be_repeate
     assert sorted(gate.rows("SELECT state FROM jobs")) == [("completed",), ("completed",), ("rejected",)]
 
 
-async def test_a_job_that_ends_while_the_volume_stalls_is_recorded_afterwards(gate: Gate, volume: UnkindVolume) -> None:
+async def test_a_job_that_ends_while_the_volume_stalls_is_recorded_afterwards(gate: Gate, volume: FaultyVolume) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
     await gate.comfy.begin(job)
@@ -119,7 +119,7 @@ async def settled(gate: Gate) -> bool:
     return gate.app.services.tracker.of_owner(None) == []
 
 
-async def test_a_full_volume_is_answered_with_507_and_a_remedy(gate: Gate, volume: UnkindVolume) -> None:
+async def test_a_full_volume_is_answered_with_507_and_a_remedy(gate: Gate, volume: FaultyVolume) -> None:
     volume.errno = FULL
     for _ in range(2):
         answer = await order(gate.alice, "one")

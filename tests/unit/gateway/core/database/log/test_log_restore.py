@@ -16,7 +16,7 @@ from provisioning.gateway.core.database.database import DatabaseError, open_data
 from provisioning.gateway.core.database.log import file_takeover, generations
 from tests.emulator.public_ports import kept_port
 from tests.unit.gateway.conftest import PEPPER
-from tests.unit.gateway.shipping import elsewhere, epochs, put, settings, word
+from tests.unit.gateway.log_databases import elsewhere, epochs, put, settings, word
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from provisioning.gateway.core.database.database import DatabaseError, open_data
 from provisioning.gateway.core.database.log.health import NotOnVolume
 from provisioning.gateway.core.problems import Code
 from tests.unit.gateway.conftest import until
-from tests.unit.gateway.shipping import (
+from tests.unit.gateway.log_databases import (
     BROKEN,
     FULL,
-    UnkindVolume,
+    FaultyVolume,
     change,
     elsewhere,
     not_refused,
@@ -29,7 +29,7 @@ from tests.unit.gateway.shipping import (
 
 
 async def test_a_stalled_volume_refuses_changes_and_allows_reads(root: Path) -> None:
-    volume = UnkindVolume()
+    volume = FaultyVolume()
     database = on(volume, root)
     await change(database, 1)
     volume.flows.clear()
@@ -51,7 +51,7 @@ async def test_a_stalled_volume_refuses_changes_and_allows_reads(root: Path) -> 
 
 @pytest.mark.parametrize("half", [False, True])
 async def test_a_transient_volume_error_is_retried_without_loss(root: Path, half: bool) -> None:
-    volume = UnkindVolume()
+    volume = FaultyVolume()
     database = on(volume, root, patience_seconds=60)
     await change(database, 1)
     volume.errno, volume.half = BROKEN, half
@@ -67,7 +67,7 @@ async def test_a_transient_volume_error_is_retried_without_loss(root: Path, half
 
 
 async def test_a_full_volume_is_reported_at_once_with_a_remedy(root: Path) -> None:
-    volume = UnkindVolume()
+    volume = FaultyVolume()
     database = on(volume, root, patience_seconds=60)
     await change(database, 1)
     volume.errno = FULL
@@ -87,7 +87,7 @@ async def test_a_full_volume_is_reported_at_once_with_a_remedy(root: Path) -> No
 
 
 async def test_concurrent_changes_share_one_sync(root: Path) -> None:
-    volume = UnkindVolume()
+    volume = FaultyVolume()
     database = on(volume, root, patience_seconds=30)
     await change(database, 0)
     volume.flows.clear()

@@ -1,4 +1,4 @@
-"""Webhooks as their tests make them."""
+"""Requests about webhooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading event streams over a real connection, as clients do."""
+"""A client of event streams over a real connection."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Frame:
 
 
 @dataclass
-class Listening:
-    """A stream that is open; remembers where it is, as a browser's EventSource does."""
+class EventStreamClient:
+    """An open stream; keeps the id of the last event, as a browser's EventSource does."""
 
     answer: httpx.Response
     lines: AsyncIterator[str]
@@ -66,9 +66,9 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(
+async def open_event_stream(
     port: int, token: str, path: str = "/api/gateway/events", **headers: str
-) -> AsyncIterator[Listening]:
+) -> AsyncIterator[EventStreamClient]:
     """Open a stream; an underscore in a header's name stands for a hyphen."""
     given = {"X-API-Key": token} | {name.replace("_", "-"): value for name, value in headers.items()}
     base = f"http://127.0.0.1:{port}"
@@ -76,4 +76,4 @@ async def listening(
         httpx.AsyncClient(base_url=base, headers=given, trust_env=False, timeout=60) as client,
         client.stream("GET", path) as answer,
     ):
-        yield Listening(answer, answer.aiter_lines())
+        yield EventStreamClient(answer, answer.aiter_lines())

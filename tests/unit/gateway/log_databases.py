@@ -1,4 +1,4 @@
-"""Databases with a log, volumes that misbehave, and another container disk on which such a log is opened."""
+"""Databases with a log, volumes that stall or fail, and copies of a log on another container disk."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def epochs(root: Path) -> Epochs:
     return opening.epochs_of(settings(root))
 
 
-class UnkindVolume(VolumeFiles):
-    """Does what the world does: stalls, and fails with an errno."""
+class FaultyVolume(VolumeFiles):
+    """A volume that stalls, and fails with an errno."""
 
     def __init__(self) -> None:
         self.flows = Event()
