@@ -56,7 +56,7 @@ def settle(staged: Path, target: Path) -> None:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def own_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None) -> None:
+def ensure_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None) -> None:
     """Create a directory with this mode and optional owner, or correct those of an existing one."""
     path.mkdir(parents=True, exist_ok=True)
     try:
@@ -70,18 +70,18 @@ def own_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = None
         ) from error
 
 
-def give_directory(path: Path, owner: tuple[int, int] | None) -> None:
+def ensure_service_directory(path: Path, owner: tuple[int, int] | None) -> None:
     """Create a directory on the volume that a service user can write to, even if the volume has no owners.
 
     Without owners every user can write to it; provisioning.services.isolation keeps ComfyUI out of the parent folder.
     """
     path.mkdir(parents=True, exist_ok=True)
-    if is_given(path, owner):
+    if is_writable_for(path, owner):
         return
-    hand_over(path, owner, os.O_DIRECTORY, (0o700, 0o777))
+    set_owner(path, owner, os.O_DIRECTORY, (0o700, 0o777))
 
 
-def hand_over(path: Path, owner: tuple[int, int] | None, kind: int, modes: tuple[int, int]) -> None:
+def set_owner(path: Path, owner: tuple[int, int] | None, kind: int, modes: tuple[int, int]) -> None:
     """Give a path on the volume to a service user or, if the volume has no owners, make it writable for all users.
 
     Args:
@@ -110,7 +110,7 @@ def refuse_links(paths: Iterable[Path]) -> None:
             )
 
 
-def is_given(path: Path, owner: tuple[int, int] | None) -> bool:
+def is_writable_for(path: Path, owner: tuple[int, int] | None) -> bool:
     """Return whether a service user can write to a directory, as its owner or because all users can."""
     if not path.is_dir() or path.is_symlink():
         return False

@@ -32,14 +32,14 @@ GATEWAY = ServiceUser("gateway", contract.GATEWAY_UID)
 SERVICE_USERS = (COMFYUI, GATEWAY)
 
 
-def in_charge(layout: Layout) -> bool:
+def owns_machine(layout: Layout) -> bool:
     """Return whether this process may set users, owners and system packages: as root on the pod's own machine."""
     return os.geteuid() == 0 and layout.root == Path("/")
 
 
 def owner(user: ServiceUser, layout: Layout) -> tuple[int, int] | None:
     """Return the ids for chown; None when everything runs as the current user."""
-    return user.owner if in_charge(layout) else None
+    return user.owner if owns_machine(layout) else None
 
 
 def exists(user: ServiceUser) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 from provisioning.contract import ProvisionPlan, Secrets
 from provisioning.errors import InstallError, ProvisioningError
 from provisioning.host import environ, users
-from provisioning.host.files import own_directory, refuse_links
+from provisioning.host.files import ensure_directory, refuse_links
 from provisioning.install import job, legacy_layout, probe, result
 from provisioning.install.cleanup import remove_leftovers
 from provisioning.install.context import InstallContext
@@ -44,7 +44,7 @@ def _show_to_gateway(layout: Layout, run: str) -> None:
     """Allow the gateway's user, and no other service, to read this run's progress, which it publishes as events."""
     gateway = users.owner(users.GATEWAY, layout)
     for directory in (layout.jobs, layout.jobs / run):
-        own_directory(directory, mode=0o750, owner=(0, gateway[1]) if gateway else None)
+        ensure_directory(directory, mode=0o750, owner=(0, gateway[1]) if gateway else None)
 
 
 def _finish(progress: ProgressLog, layout: Layout, order: dict[str, Any], steps: Sequence[Step]) -> None:
@@ -86,7 +86,7 @@ def _install(context: InstallContext, steps: Sequence[Step]) -> dict[str, Any]:
 
     validate(context)
     refuse_links(context.layout.on_volume)
-    _say_limits(context)
+    _warn_about_limits(context)
     _probe(context)
     with Lease(context.layout.lease, context.pod_id, waiting=waiting) as lease:
         context = replace(context, fence=lease.check)
@@ -100,8 +100,8 @@ def _install(context: InstallContext, steps: Sequence[Step]) -> dict[str, Any]:
     return result.result_of(context)
 
 
-def _say_limits(context: InstallContext) -> None:
-    if not observe(context).in_charge:
+def _warn_about_limits(context: InstallContext) -> None:
+    if not observe(context).owns_machine:
         context.progress.emit(
             "users",
             WARNING,
@@ -111,8 +111,9 @@ def _say_limits(context: InstallContext) -> None:
 
 def _probe(context: InstallContext) -> None:
     """Report the volume's properties, and stop before any download when ComfyUI cannot be isolated."""
+    owns_machine = users.owns_machine(context.layout)
     try:
-        context.progress.emit("volume", DONE, probe.line(context.layout, in_charge=users.in_charge(context.layout)))
+        context.progress.emit("volume", DONE, probe.line(context.layout, owns_machine=owns_machine))
     except OSError as error:
         context.progress.emit("volume", WARNING, f"it is not writable: {error}")
     known = sum(

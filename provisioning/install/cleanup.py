@@ -24,8 +24,8 @@ def remove_leftovers(context: InstallContext) -> None:
     layout = context.layout
     for staged in _staged(layout):
         _remove(staged)
-    _forget_trees(context)
-    _forget_archives(context)
+    _remove_unused_trees(context)
+    _remove_unused_archives(context)
     _keep_latest(layout.jobs, KEPT_RUNS)
     _keep_latest(layout.bundles, KEPT_BUNDLES, context.bundle)
 
@@ -40,14 +40,14 @@ def _staged(layout: Layout) -> list[Path]:
     return [*unfinished, *kept, *layout.model_staging.glob("*")]
 
 
-def _forget_trees(context: InstallContext) -> None:
+def _remove_unused_trees(context: InstallContext) -> None:
     """Remove unused environments from the container disk; the volume keeps them for a day."""
     wanted = {uv.directory(context.layout), *(venv.directory(context.layout) for venv in InstallPaths(context).venvs)}
     for directory in set(context.layout.venvs.iterdir()) - wanted:
         _remove(directory)
 
 
-def _forget_archives(context: InstallContext) -> None:
+def _remove_unused_archives(context: InstallContext) -> None:
     layout, wanted = context.layout, {packages.archive(context.layout), *InstallPaths(context).kept}
     archives.mark_used(layout, wanted)
     for path in set(layout.archives.glob("*")) - {archives.path(layout, name) for name in wanted}:

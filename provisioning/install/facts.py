@@ -16,7 +16,7 @@ from provisioning.services import start
 class Facts:
     """The observed state of a pod; steps decide on this alone."""
 
-    in_charge: bool
+    owns_machine: bool
     """Whether this process may set users and system packages, as root on the pod's own machine."""
     missing_packages: tuple[str, ...]
     users: bool
@@ -34,11 +34,11 @@ class Facts:
 def observe(context: InstallContext) -> Facts:
     """Observe the pod, without changes and network access."""
     layout, plan, targets = context.layout, context.plan, InstallPaths(context)
-    in_charge = users.in_charge(layout)
+    owns_machine = users.owns_machine(layout)
     return Facts(
-        in_charge=in_charge,
+        owns_machine=owns_machine,
         missing_packages=packages.missing(),
-        users=in_charge and all(users.exists(user) for user in users.SERVICE_USERS),
+        users=owns_machine and all(users.exists(user) for user in users.SERVICE_USERS),
         directories=start.directories_ready(layout),
         comfyui_source=targets.comfyui_source.is_dir(),
         node_sources=all(nodes.directory(layout, pin).is_dir() for pin in plan.nodes),

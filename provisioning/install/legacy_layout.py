@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from provisioning.host import users
-from provisioning.host.files import hand_over
+from provisioning.host.files import set_owner
 from provisioning.install.context import InstallContext
 from provisioning.layout import Layout
 from provisioning.progress import DONE, RUNNING
@@ -59,11 +59,11 @@ def _move(source: Path, target: Path, owner: tuple[int, int] | None) -> int:
 
 def _give(directory: Path, owner: tuple[int, int] | None) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    hand_over(directory, owner, os.O_DIRECTORY, (0o700, 0o777))
+    set_owner(directory, owner, os.O_DIRECTORY, (0o700, 0o777))
 
 
 def _give_file(file: Path, owner: tuple[int, int] | None) -> None:
-    hand_over(file, owner, 0, (file.lstat().st_mode & 0o777, 0o666))
+    set_owner(file, owner, 0, (file.lstat().st_mode & 0o777, 0o666))
 
 
 def clear(context: InstallContext) -> None:

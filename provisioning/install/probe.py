@@ -18,10 +18,10 @@ CLUSTER_BYTES = 50 << 40
 """No volume is that large; a file system with more space shows its cluster's."""
 
 
-def line(layout: Layout, *, in_charge: bool) -> str:
+def line(layout: Layout, *, owns_machine: bool) -> str:
     """Return the properties as one line; raises OSError when the volume is not writable."""
     with _scratch(layout.home) as directory:
-        return ", ".join((*_rules(directory, in_charge=in_charge), _room(layout), *_pace(directory)))
+        return ", ".join((*_rules(directory, owns_machine=owns_machine), _room(layout), *_pace(directory)))
 
 
 @contextmanager
@@ -35,10 +35,10 @@ def _scratch(home: Path) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _rules(directory: Path, *, in_charge: bool) -> Iterator[str]:
+def _rules(directory: Path, *, owns_machine: bool) -> Iterator[str]:
     file = directory / "owner"
     file.write_bytes(b"")
-    if in_charge:
+    if owns_machine:
         yield f"chown {'obeyed' if _obeyed(lambda: os.chown(file, 12345, 12345), file, 12345) else 'refused'}"
     with suppress(OSError):
         file.chmod(0o640)

@@ -13,7 +13,7 @@ from provisioning.vault import archives
 from provisioning.vault.signed import UntrustedFileError
 
 
-def have(context: InstallContext, step: str, name: str, target: Path, build: Callable[[], None]) -> None:
+def ensure_tree(context: InstallContext, step: str, name: str, target: Path, build: Callable[[], None]) -> None:
     """Unpack or build a tree on the container disk; raises the errors of `build`."""
     if target.is_dir() or _unpacked(context, step, name, target):
         return
@@ -21,7 +21,7 @@ def have(context: InstallContext, step: str, name: str, target: Path, build: Cal
 
 
 def _unpacked(context: InstallContext, step: str, name: str, target: Path) -> bool:
-    if not archives.is_kept(context.layout, name):
+    if not archives.exists(context.layout, name):
         return False
     try:
         archives.unpack(context.layout, context.volume_key, name, target)
@@ -39,7 +39,7 @@ def missing(context: InstallContext) -> dict[str, Path]:
     if packages.files(context.layout):
         trees[packages.archive(context.layout)] = packages.cache(context.layout)
     return {
-        name: path for name, path in trees.items() if not archives.is_sound(context.layout, context.volume_key, name)
+        name: path for name, path in trees.items() if not archives.is_intact(context.layout, context.volume_key, name)
     }
 
 

@@ -53,7 +53,7 @@ def _packages(context: InstallContext) -> None:
 
 def _comfyui(context: InstallContext) -> None:
     pin, target = context.plan.comfyui, InstallPaths(context).comfyui_source
-    software.have(
+    software.ensure_tree(
         context, "comfyui", sources.archive(pin), target, lambda: sources.fetch(pin, target, context.tool_env)
     )
 
@@ -73,7 +73,7 @@ def check_comfyui(context: InstallContext) -> None:
 def _nodes(context: InstallContext) -> None:
     for pin in context.plan.nodes:
         fetch = partial(sources.fetch, pin, nodes.directory(context.layout, pin), context.tool_env)
-        software.have(context, "nodes", sources.archive(pin), nodes.directory(context.layout, pin), fetch)
+        software.ensure_tree(context, "nodes", sources.archive(pin), nodes.directory(context.layout, pin), fetch)
     nodes.link_all(context.layout, context.plan.nodes)
 
 
@@ -89,14 +89,14 @@ def _gateway_venv(context: InstallContext) -> None:
 def _environment(context: InstallContext, step: str, venv: venvs.Venv) -> None:
     def build() -> None:
         tool = uv.directory(context.layout)
-        software.have(context, step, tool.name, tool, lambda: None)
+        software.ensure_tree(context, step, tool.name, tool, lambda: None)
         venvs.build(venv, context.layout, context.tool_env)
 
-    software.have(context, step, venv.directory(context.layout).name, venv.directory(context.layout), build)
+    software.ensure_tree(context, step, venv.directory(context.layout).name, venv.directory(context.layout), build)
 
 
 def _archives(context: InstallContext) -> None:
-    if not archives.is_sound(context.layout, context.volume_key, uv.directory(context.layout).name):
+    if not archives.is_intact(context.layout, context.volume_key, uv.directory(context.layout).name):
         uv.ensure(context.layout, context.tool_env)
     software.keep(context)
 
@@ -114,8 +114,8 @@ def _models(context: InstallContext) -> None:
 
 
 STEPS: tuple[Step, ...] = (
-    Step("packages", "system packages", lambda f: not f.in_charge or not f.missing_packages, _packages),
-    Step("users", "service users", lambda f: not f.in_charge or f.users, lambda s: users.ensure(s.tool_env)),
+    Step("packages", "system packages", lambda f: not f.owns_machine or not f.missing_packages, _packages),
+    Step("users", "service users", lambda f: not f.owns_machine or f.users, lambda s: users.ensure(s.tool_env)),
     Step("directories", "directories", lambda f: f.directories, lambda s: start.make_directories(s.layout)),
     Step("comfyui", "ComfyUI's source", lambda f: f.comfyui_source, _comfyui),
     Step("nodes", "custom nodes", lambda f: f.node_sources and f.node_links, _nodes),

@@ -21,7 +21,15 @@ from typing import IO
 from provisioning.contract import ModelPin
 from provisioning.errors import DiskFullError, ModelError
 from provisioning.host.files import FULL
-from provisioning.models.http import AccessTokens, RangeError, RangeResponse, RateLimitError, TransientError, get, shown
+from provisioning.models.http import (
+    AccessTokens,
+    RangeError,
+    RangeResponse,
+    RateLimitError,
+    TransientError,
+    display_url,
+    get,
+)
 
 CHUNK = 1 << 20
 TRIES = 6
@@ -62,6 +70,7 @@ class Download:
     ) -> None:
         key = pin.sha256 or hashlib.sha256(pin.url.encode()).hexdigest()
         self._pin = pin
+        self._shown_url = display_url(pin.url)
         self._part = staging / f"{key}.part"
         self._notes = staging / f"{key}.json"
         for path in (self._part, self._notes):
@@ -146,7 +155,7 @@ class Download:
         expected = self._pin.size_bytes
         if expected and answer.total and answer.total != expected:
             raise ModelError(
-                f"model {self._pin.name}: the manifest says {expected} bytes, {shown(self._pin.url)} has {answer.total}"
+                f"model {self._pin.name}: the manifest says {expected} bytes, {self._shown_url} has {answer.total}"
             )
         self.total = answer.total or expected
         try:
@@ -154,7 +163,7 @@ class Download:
         except OSError as error:
             raise self._disk_fault(error) from error
         if self.total and self.done < self.total:
-            raise TransientError(f"{shown(self._pin.url)}: connection closed after {self.done} of {self.total} bytes")
+            raise TransientError(f"{self._shown_url}: connection closed after {self.done} of {self.total} bytes")
 
     def _store(self, answer: RangeResponse) -> None:
         self._notes.write_text(json.dumps({"tag": answer.tag}), encoding="utf-8")
@@ -172,11 +181,11 @@ class Download:
             try:
                 chunk = body.read(CHUNK)
             except (OSError, http.client.HTTPException) as error:
-                raise TransientError(f"{shown(self._pin.url)}: {type(error).__name__}") from error
+                raise TransientError(f"{self._shown_url}: {type(error).__name__}") from error
             if not chunk:
                 return
             if self.total and self.done + len(chunk) > self.total:
-                raise ModelError(f"model {self._pin.name}: {shown(self._pin.url)} sends more than {self.total} bytes")
+                raise ModelError(f"model {self._pin.name}: {self._shown_url} sends more than {self.total} bytes")
             file.write(chunk)
             file.flush()
             self._received.update(chunk)
@@ -216,7 +225,7 @@ class Download:
                 raise _CorruptedError("the part from an earlier run does not match the manifest")
             self._forget()
             raise ModelError(
-                f"model {self._pin.name}: {shown(self._pin.url)} has SHA-256 {found}, the manifest says "
+                f"model {self._pin.name}: {self._shown_url} has SHA-256 {found}, the manifest says "
                 f"{self._pin.sha256}; the file was deleted. Correct the manifest if the new file is the right one"
             )
         return DownloadedFile(self._part, found, self.done)

@@ -30,7 +30,7 @@ class RateLimitError(TransientError):
     """The server applies a rate limit, with an explicit or assumed wait."""
 
     def __init__(self, url: str, seconds: float) -> None:
-        super().__init__(f"{shown(url)}: HTTP 429, too many requests")
+        super().__init__(f"{display_url(url)}: HTTP 429, too many requests")
         self.seconds = seconds
         """Seconds to wait."""
 
@@ -39,7 +39,7 @@ class RangeError(TransientError):
     """The server has no bytes after those that were downloaded."""
 
     def __init__(self, url: str, total: int) -> None:
-        super().__init__(f"{shown(url)}: HTTP 416")
+        super().__init__(f"{display_url(url)}: HTTP 416")
         self.total = total
         """Size of the server's file; 0 when unknown."""
 
@@ -85,13 +85,13 @@ class _SameHostOnly(urllib.request.HTTPRedirectHandler):
             return None
         old, new = urlsplit(req.full_url), urlsplit(newurl)
         if old.scheme == "https" and new.scheme != "https":
-            raise ModelError(f"{shown(req.full_url)} redirects to an address without TLS, which is refused")
+            raise ModelError(f"{display_url(req.full_url)} redirects to an address without TLS, which is refused")
         if (old.scheme, old.netloc) != (new.scheme, new.netloc):
             follow.remove_header("Authorization")
         return follow
 
 
-def shown(url: str) -> str:
+def display_url(url: str) -> str:
     """Return a URL without its query, which may hold a credential."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}{parts.path}"
@@ -124,7 +124,7 @@ def get(url: str, tokens: AccessTokens, start: int = 0, tag: str = "") -> RangeR
                 raise RangeError(url, int(total.group(1)) if total else 0) from None
             raise _refusal(url, error, bool(tokens.headers(url))) from None
     except (OSError, http.client.HTTPException) as error:
-        raise TransientError(f"{shown(url)}: {error}") from error
+        raise TransientError(f"{display_url(url)}: {error}") from error
     return _answer(url, response, start)
 
 
@@ -134,13 +134,13 @@ def _answer(url: str, response: http.client.HTTPResponse, start: int) -> RangeRe
     length = int(response.headers.get("Content-Length") or 0)
     if response.headers.get_content_type() == "text/html":
         response.close()
-        raise ModelError(f"{shown(url)}: a web page, not a model; {_address_advice(url)}")
+        raise ModelError(f"{display_url(url)}: a web page, not a model; {_address_advice(url)}")
     if response.status != 206:
         return RangeResponse(response, 0, length, tag)
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
     if not found or int(found.group(1)) != start:
         response.close()
-        raise TransientError(f"{shown(url)}: the server sent another range than requested")
+        raise TransientError(f"{display_url(url)}: the server sent another range than requested")
     return RangeResponse(response, start, int(found.group(2)) if found.group(2) != "*" else start + length, tag)
 
 
@@ -155,24 +155,24 @@ def _refusal(url: str, error: urllib.error.HTTPError, with_token: bool) -> Excep
     if code == 429:
         return RateLimitError(url, _retry_after(error.headers.get("Retry-After", "")))
     if code in {408, 425} or code >= 500:
-        return TransientError(f"{shown(url)}: HTTP {code}")
+        return TransientError(f"{display_url(url)}: HTTP {code}")
     if code in {401, 403}:
         return _denied(url, error, with_token)
-    return ModelError(f"{shown(url)}: HTTP {code}; check the model's URL in the stack file")
+    return ModelError(f"{display_url(url)}: HTTP {code}; check the model's URL in the stack file")
 
 
 def _denied(url: str, error: urllib.error.HTTPError, with_token: bool) -> Exception:  # noqa: FBT001
     if urlsplit(error.url).netloc != urlsplit(url).netloc:
         # The storage host of a redirect: its signed URL is valid for minutes, and the next redirect gives a new one.
-        return TransientError(f"{shown(url)}: HTTP {error.code} from {urlsplit(error.url).hostname}")
+        return TransientError(f"{display_url(url)}: HTTP {error.code} from {urlsplit(error.url).hostname}")
     setting = _setting(url)
     if error.headers.get("X-Error-Code") == "GatedRepo":
-        page = shown(url).split("/resolve/")[0]
+        page = display_url(url).split("/resolve/")[0]
         what = "with the account of this token" if with_token else f"and set {setting} to a token of that account"
-        return ModelError(f"{shown(url)}: the licence is not accepted yet; accept it at {page} {what}")
+        return ModelError(f"{display_url(url)}: the licence is not accepted yet; accept it at {page} {what}")
     if with_token:
-        return ModelError(f"{shown(url)}: HTTP {error.code}, the access token was rejected; correct {setting}")
-    return ModelError(f"{shown(url)}: HTTP {error.code}, an access token is required; set {setting}")
+        return ModelError(f"{display_url(url)}: HTTP {error.code}, the access token was rejected; correct {setting}")
+    return ModelError(f"{display_url(url)}: HTTP {error.code}, an access token is required; set {setting}")
 
 
 def _setting(url: str) -> str:

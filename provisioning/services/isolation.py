@@ -52,7 +52,7 @@ def decide(allowed: str, layout: Layout, missing_bytes: int) -> Isolation:
     """
     if allowed != Allowed.FOLDER and confine.is_available():
         return Isolation.LANDLOCK
-    if not users.in_charge(layout):
+    if not users.owns_machine(layout):
         return Isolation.NONE
     missing = missing_bytes - max(0, shutil.disk_usage(_existing(layout.local)).free - RESERVE_BYTES)
     if missing <= 0:
@@ -86,7 +86,7 @@ def apply(layout: Layout, isolation: Isolation) -> None:
 
     Stop ComfyUI first, because supervisord would restart it unchanged. Raises InstallError, OSError.
     """
-    if is_other(layout, isolation) and users.in_charge(layout):
+    if is_other(layout, isolation) and users.owns_machine(layout):
         processes.end_all(users.COMFYUI)
     close_volume(layout, isolation)
     write(layout.isolation, isolation)

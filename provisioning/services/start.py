@@ -16,7 +16,7 @@ from provisioning import contract
 from provisioning.errors import InstallError
 from provisioning.host import environ as pod_environ
 from provisioning.host import users
-from provisioning.host.files import give_directory, is_given, own_directory, write
+from provisioning.host.files import ensure_directory, ensure_service_directory, is_writable_for, write
 from provisioning.layout import Layout, port
 from provisioning.services import gateway, isolation, port_reservation, prepare, supervisor, system_packages
 from provisioning.services.service_spec import ServiceSpec, read
@@ -57,17 +57,17 @@ def directories(layout: Layout) -> tuple[tuple[Path, int, users.ServiceUser | No
 
 def make_directories(layout: Layout) -> None:
     """Create all directories."""
-    root = (0, 0) if users.in_charge(layout) else None
+    root = (0, 0) if users.owns_machine(layout) else None
     for path, mode, user in directories(layout):
-        own_directory(path, mode=mode, owner=users.owner(user, layout) if user else root)
+        ensure_directory(path, mode=mode, owner=users.owner(user, layout) if user else root)
     for path in _gateway_directories(layout):
-        give_directory(path, users.owner(users.GATEWAY, layout))
+        ensure_service_directory(path, users.owner(users.GATEWAY, layout))
 
 
 def directories_ready(layout: Layout) -> bool:
     """Return whether every directory exists with its mode and owner."""
     owners = ((path, mode, users.owner(user, layout) if user else None) for path, mode, user in directories(layout))
-    given = (is_given(path, users.owner(users.GATEWAY, layout)) for path in _gateway_directories(layout))
+    given = (is_writable_for(path, users.owner(users.GATEWAY, layout)) for path in _gateway_directories(layout))
     return all(_is_ready(*each) for each in owners) and all(given)
 
 
@@ -105,12 +105,12 @@ def main() -> None:
     if spec is None:
         sys.exit("start: nothing is installed yet")
     environ = pod_environ.read(layout)
-    if users.in_charge(layout):
+    if users.owns_machine(layout):
         _restore(layout, environ)
     _make_directories(layout)
     _isolate(layout, spec)
     write_configuration(spec, layout, environ)
-    if users.in_charge(layout):
+    if users.owns_machine(layout):
         _reserve(port(contract.GATEWAY_PORT, environ))
     _say("starting ComfyUI and the gateway under supervisord")
     python = str(layout.local / spec.gateway.python)

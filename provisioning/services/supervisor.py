@@ -159,7 +159,7 @@ def _own_program(spec: ServiceSpec, layout: Layout) -> dict[str, str]:
 
 def render(wanted: Sequence[Program], layout: Layout) -> str:
     """Return supervisord's configuration, which contains no secret."""
-    root = users.in_charge(layout)
+    root = users.owns_machine(layout)
     head = HEAD.format(
         user="user=root\n" if root else "", logs=_text(layout.logs),
         socket=_text(layout.supervisor_socket),

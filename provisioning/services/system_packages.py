@@ -17,7 +17,7 @@ def restore(layout: Layout, key: str, env: Mapping[str, str]) -> None:
     if not missing:
         return
     archive = packages.archive(layout)
-    if not archives.is_kept(layout, archive):
+    if not archives.exists(layout, archive):
         raise InstallError(f"{', '.join(missing)} is missing and the volume holds no package for this release")
     # The archive also holds what boot.sh has unpacked or downloaded into the cache.
     shutil.rmtree(packages.cache(layout), ignore_errors=True)

@@ -26,14 +26,14 @@ def path(layout: Layout, name: str) -> Path:
     return layout.archives / f"{name}{SUFFIX}"
 
 
-def is_kept(layout: Layout, name: str) -> bool:
+def exists(layout: Layout, name: str) -> bool:
     """Return whether the volume has an archive of this name."""
     return path(layout, name).is_file()
 
 
-def is_sound(layout: Layout, key: str, name: str) -> bool:
+def is_intact(layout: Layout, key: str, name: str) -> bool:
     """Return whether the next start can use the volume's archive; it is verified once per container start."""
-    if not is_kept(layout, name):
+    if not exists(layout, name):
         return False
     if not _checked(layout, name).exists():
         try:

@@ -99,13 +99,13 @@ def read(path: Path, key: str, sleep: Callable[[float], None] = time.sleep) -> b
         chunks.clear()
         _check(path, path.name, key, chunks.append)
 
-    _patiently(look, sleep)
+    _retry(look, sleep)
     return b"".join(chunks)
 
 
 def check(path: Path, key: str) -> None:
     """Read a signed file and verify its hash; raises the same errors as `read`."""
-    _patiently(lambda: _check(path, path.name, key, lambda _chunk: None))
+    _retry(lambda: _check(path, path.name, key, lambda _chunk: None))
 
 
 def copy(path: Path, key: str, target: Path) -> None:
@@ -122,13 +122,13 @@ def copy(path: Path, key: str, target: Path) -> None:
             _check(path, path.name, key, file.write)
 
     try:
-        _patiently(once)
+        _retry(once)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
 
 
-def _patiently(action: Callable[[], None], sleep: Callable[[float], None] = time.sleep) -> None:
+def _retry(action: Callable[[], None], sleep: Callable[[float], None] = time.sleep) -> None:
     for left in reversed(range(TRIES)):
         try:
             return action()

@@ -79,7 +79,7 @@ def test_a_volume_that_cannot_be_written_now_does_not_stop_a_change_of_settings(
 
 
 def test_the_probe_says_what_the_volume_does(layout: Layout) -> None:
-    line = probe.line(layout, in_charge=os.geteuid() == 0)
+    line = probe.line(layout, owns_machine=os.geteuid() == 0)
     assert "chmod obeyed" in line
     assert ("chown obeyed" in line) is (os.geteuid() == 0)
     assert [word for word in ("MB/s", "fsync", "open", "df shows") if word not in line] == []
@@ -89,12 +89,12 @@ def test_the_probe_says_what_the_volume_does(layout: Layout) -> None:
 @pytest.mark.parametrize(("total", "said"), [(probe.CLUSTER_BYTES + 1, "df shows the cluster"), (10**11, "100 GB")])
 def test_the_probe_knows_a_cluster(layout: Layout, monkeypatch: pytest.MonkeyPatch, total: int, said: str) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"total": total}))
-    assert said in probe.line(layout, in_charge=False)
+    assert said in probe.line(layout, owns_machine=False)
 
 
 def test_the_probe_knows_a_volume_that_ignores_modes(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "chmod", lambda *_: None)
     monkeypatch.setattr(os, "chown", full)
-    line = probe.line(layout, in_charge=True)
+    line = probe.line(layout, owns_machine=True)
     assert "chown refused" in line
     assert "chmod ignored" in line

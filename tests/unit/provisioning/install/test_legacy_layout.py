@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.errors import InstallError
-from provisioning.host.files import give_directory, refuse_links
+from provisioning.host.files import ensure_service_directory, refuse_links
 from provisioning.install import legacy_layout
 from provisioning.install.context import InstallContext
 from provisioning.layout import Layout
@@ -92,7 +92,7 @@ def test_no_link_on_the_volume_leads_root_anywhere(here: InstallContext, layout:
         legacy_layout.take_over(here)
     layout.gateway_log.symlink_to(tmp_path / "etc")
     with pytest.raises(OSError, match="directory"):
-        give_directory(layout.gateway_log, None)
+        ensure_service_directory(layout.gateway_log, None)
     with pytest.raises(InstallError, match="gateway-log is a link"):
         refuse_links(layout.on_volume)
     assert (tmp_path / "etc").stat().st_mode & 0o777 == 0o755

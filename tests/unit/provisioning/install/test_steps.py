@@ -18,7 +18,7 @@ from provisioning.progress import ProgressLog
 from tests.unit.provisioning.install.contexts import COMMIT, context
 
 READY = Facts(
-    in_charge=True, missing_packages=(), users=True, directories=True, comfyui_source=True, node_sources=True,
+    owns_machine=True, missing_packages=(), users=True, directories=True, comfyui_source=True, node_sources=True,
     node_links=True, comfyui_venv=True, gateway_venv=True, archives=True, models=True,
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ def test_a_finished_pod_needs_nothing() -> None:
     ("seen", "due"),
     [
         ({"missing_packages": ("git",)}, ["packages"]),
-        ({"missing_packages": ("git",), "in_charge": False, "users": False}, []),
+        ({"missing_packages": ("git",), "owns_machine": False, "users": False}, []),
         ({"users": False}, ["users"]),
         ({"directories": False}, ["directories"]),
         ({"comfyui_source": False}, ["comfyui"]),
@@ -48,7 +48,7 @@ def test_only_what_is_missing_is_run_and_in_order(seen: dict[str, object], due: 
 
 def test_an_empty_volume_needs_every_step(layout: Layout, progress: ProgressLog) -> None:
     facts = observe(context(layout, progress))
-    assert {step.name for step in decide(STEPS, replace(facts, in_charge=True, missing_packages=("git",)))} == {
+    assert {step.name for step in decide(STEPS, replace(facts, owns_machine=True, missing_packages=("git",)))} == {
         step.name for step in STEPS
     }
 

@@ -118,8 +118,8 @@ def test_a_link_into_what_is_hidden_opens_nothing(filled: Layout, tmp_path: Path
 
 
 @pytest.fixture
-def in_charge(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users, "in_charge", lambda _layout: True)
+def owns_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "owns_machine", lambda _layout: True)
 
 
 @pytest.fixture
@@ -133,13 +133,13 @@ def test_landlock_is_taken_where_it_is(layout: Layout, monkeypatch: pytest.Monke
     assert decide("none", layout, 1 << 60) is Isolation.LANDLOCK
 
 
-@pytest.mark.usefixtures("in_charge", "without_landlock")
+@pytest.mark.usefixtures("owns_machine", "without_landlock")
 def test_without_it_the_folder_is_closed_where_the_models_fit(layout: Layout) -> None:
     assert decide("auto", layout, 1) is Isolation.FOLDER
     assert decide("none", layout, 1) is Isolation.FOLDER
 
 
-@pytest.mark.usefixtures("in_charge", "without_landlock")
+@pytest.mark.usefixtures("owns_machine", "without_landlock")
 def test_where_nothing_isolates_a_real_pod_stops_unless_that_is_accepted(layout: Layout) -> None:
     with pytest.raises(InstallError, match="isolation: none"):
         decide("auto", layout, 1 << 60)
@@ -148,12 +148,12 @@ def test_where_nothing_isolates_a_real_pod_stops_unless_that_is_accepted(layout:
 
 @pytest.mark.usefixtures("without_landlock")
 def test_where_all_is_one_user_it_goes_on(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users, "in_charge", lambda _layout: False)
+    monkeypatch.setattr(users, "owns_machine", lambda _layout: False)
     assert decide("auto", layout, 1 << 60) is Isolation.NONE
 
 
 def test_folder_can_be_asked_for(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users, "in_charge", lambda _layout: True)
+    monkeypatch.setattr(users, "owns_machine", lambda _layout: True)
     assert decide("folder", layout, 1) is Isolation.FOLDER
 
 
@@ -179,7 +179,7 @@ def test_models_of_a_closed_volume_are_counted_until_they_are_copied(layout: Lay
 
 
 @pytest.mark.root
-@pytest.mark.usefixtures("in_charge")
+@pytest.mark.usefixtures("owns_machine")
 @pytest.mark.parametrize(("before", "ends"), [(None, False), ("landlock", False), ("folder", True), ("none", True)])
 def test_what_runs_under_another_isolation_ends_before_the_volume_is_opened(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, before: str | None, ends: bool

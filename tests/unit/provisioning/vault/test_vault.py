@@ -132,7 +132,7 @@ def test_a_read_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_tree_comes_back_with_modes_links_and_times(layout: Layout, tree: Path) -> None:
     archives.keep(layout, KEY, "tree-1", tree)
-    assert archives.is_kept(layout, "tree-1")
+    assert archives.exists(layout, "tree-1")
     archives.unpack(layout, KEY, "tree-1", layout.local / "venvs" / "tree-1")
     found = layout.local / "venvs" / "tree-1" / "bin"
     assert stat.S_IMODE((found / "tool").stat().st_mode) == 0o755
@@ -163,13 +163,13 @@ def test_an_archive_of_somebody_else_is_not_unpacked(layout: Layout, tree: Path)
 
 def test_an_archive_that_no_start_can_use_is_known_as_such_and_read_but_once(layout: Layout, tree: Path) -> None:
     """A stack that takes over a kept volume finds archives of the right name under another stack's key."""
-    assert not archives.is_sound(layout, KEY, "tree-1")
+    assert not archives.is_intact(layout, KEY, "tree-1")
     archives.keep(layout, "the former stack's key", "tree-1", tree)
     (layout.checked / "tree-1").unlink()
-    assert not archives.is_sound(layout, KEY, "tree-1")
+    assert not archives.is_intact(layout, KEY, "tree-1")
     archives.keep(layout, KEY, "tree-1", tree)
     (layout.checked / "tree-1").unlink()
-    assert archives.is_sound(layout, KEY, "tree-1")
+    assert archives.is_intact(layout, KEY, "tree-1")
     assert (layout.checked / "tree-1").exists()
 
 
