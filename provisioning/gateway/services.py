@@ -346,7 +346,7 @@ class Services:
         return EventStreams(self.channels, self.streams, self.lifecycle, self.authenticator.recheck, keep_alive)
 
     def namespace(self, actor: Actor) -> OwnerNamespace:
-        """Return the realm of the caller's files."""
+        """Return the namespace of the caller's files."""
         return namespace_of(self.settings.pepper.get_secret_value(), actor.owner, admin=actor.is_admin)
 
     def observe(self) -> None:

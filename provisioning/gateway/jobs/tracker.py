@@ -115,7 +115,7 @@ class Tracker:
         return [job for job in self._live.values() if owner is None or job.owner == owner]
 
     def namespace(self, job: Job) -> OwnerNamespace:
-        """Return the realm that the job's files lie in."""
+        """Return the namespace of the job's owner."""
         return namespace_of(self._pepper, job.owner, admin=job.admin)
 
     async def started(self, job: Job, at_ms: int) -> None:
