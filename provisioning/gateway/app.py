@@ -48,15 +48,15 @@ class Gateway:
         await services.upstream.start()
         await services.tracker.load()
         services.scheduler.breaker.restore(await services.ledger.history_stats.last_broken())
-        event_stream = services.event_stream
+        listener = services.comfyui_listener
         pause = services.settings.poll_seconds
-        telling = (services.job_events.tell_positions(), *self._notifications())
-        jobs = (event_stream.listen(client_id), services.reconciler.run(pause), services.scheduler.run(pause))
-        chores = (self._prune(), self._note_uses(), services.accounting.run(), services.streams.watch())
+        notifying = (services.job_events.publish_positions(), *self._notifications())
+        jobs = (listener.listen(client_id), services.reconciler.run(pause), services.scheduler.run(pause))
+        chores = (self._prune(), self._note_uses(), services.accounting.run(), services.open_streams.watch())
         works = (
             *jobs,
             *chores,
-            *telling,
+            *notifying,
             self._send_webhooks(),
             services.disk_space.run(),
             services.copy_cleanup.run(),
@@ -98,8 +98,8 @@ class Gateway:
         """Take no new jobs and end every stream; other answers go on, and jobs go on in ComfyUI."""
         services = self.services
         services.lifecycle.draining = services.scheduler.draining = True
-        services.broadcast.tell_pod(services.pod_status.document())
-        services.streams.end_all()
+        services.broadcast.publish_pod(services.pod_status.document())
+        services.open_streams.end_all()
 
     async def stop(self) -> None:
         """End the work in the background and write down what is left."""
@@ -116,7 +116,7 @@ class Gateway:
 
     async def _retire(self) -> None:
         """End the work in the background and write down what is left of it."""
-        self.services.streams.end_all()
+        self.services.open_streams.end_all()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -9,7 +9,7 @@ from provisioning.gateway.auth.routes import SignedUrlRoutes
 from provisioning.gateway.batches.routes import BatchRoutes
 from provisioning.gateway.comfy_v2.asset_uploads import AssetUploads
 from provisioning.gateway.comfy_v2.assets import AssetRoutes
-from provisioning.gateway.comfy_v2.event_stream import JobEventRoutes
+from provisioning.gateway.comfy_v2.event_routes import JobEventRoutes
 from provisioning.gateway.comfy_v2.job_routes import JobRoutes
 from provisioning.gateway.comfy_v2.submission import JobSubmitter
 from provisioning.gateway.comfyui_api.catalog import CatalogRoutes
@@ -64,7 +64,9 @@ def features(services: Services) -> tuple[object, ...]:
         ),
         UsageRoutes(services.accounting, services.ledger.usage, services.clock),
         ProbeRoutes(
-            Readiness(services.lifecycle, services.ledger, services.scheduler, services.event_stream, services.clock),
+            Readiness(
+                services.lifecycle, services.ledger, services.scheduler, services.comfyui_listener, services.clock
+            ),
             services.settings.isolation,
         ),
         MetricsRoutes(services.metrics, _snapshot(services)),
@@ -96,7 +98,7 @@ def _snapshot(services: Services) -> Snapshot:
     scheduler, price = services.scheduler, services.settings.usd_per_hour
     return Snapshot(
         QueueMetrics(services.tracker, scheduler, services.clock),
-        StatusMetrics(services.streams, services.event_stream, scheduler, services.lifecycle, price),
+        StatusMetrics(services.open_streams, services.comfyui_listener, scheduler, services.lifecycle, price),
         DatabaseMetrics(services.ledger.totals, services.webhooks.deliveries),
         GpuMetrics(),
     )
@@ -108,11 +110,11 @@ def _event_features(services: Services) -> tuple[object, ...]:
         services.pod_status, services.costs, services.clock,
     )  # fmt: skip
     followed = JobEventRoutes(
-        services.event_streams, services.completions, services.job_events, services.tracker, services.ledger,
+        services.sse_streams, services.completions, services.job_events, services.tracker, services.ledger,
         services.clock,
     )  # fmt: skip
-    native = NativeSocketRoutes(services.streams, services.hub, services.event_stream.queue_length)
-    return EventRoutes(services.event_streams, snapshots), followed, native
+    native = NativeSocketRoutes(services.open_streams, services.hub, services.comfyui_listener.queue_length)
+    return EventRoutes(services.sse_streams, snapshots), followed, native
 
 
 def _job_routes(services: Services) -> JobRoutes:

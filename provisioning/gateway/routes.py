@@ -13,7 +13,7 @@ from provisioning.gateway.admin.routes import AuditRoutes
 from provisioning.gateway.auth.routes import SignedUrlRoutes
 from provisioning.gateway.batches.routes import BatchRoutes
 from provisioning.gateway.comfy_v2.assets import AssetRoutes
-from provisioning.gateway.comfy_v2.event_stream import JobEventRoutes
+from provisioning.gateway.comfy_v2.event_routes import JobEventRoutes
 from provisioning.gateway.comfy_v2.job_routes import JobRoutes
 from provisioning.gateway.comfyui_api.catalog import CatalogRoutes
 from provisioning.gateway.comfyui_api.files import FileRoutes

@@ -34,14 +34,14 @@ from provisioning.gateway.editor.files import Workspace
 from provisioning.gateway.editor.routes import editor_operations
 from provisioning.gateway.events.broadcast import Broadcast
 from provisioning.gateway.events.channels import Channels
+from provisioning.gateway.events.comfyui_listener import ComfyUIListener
 from provisioning.gateway.events.completion_events import CompletionEvents
 from provisioning.gateway.events.cost_events import CostReport
-from provisioning.gateway.events.event_stream import EventStream
 from provisioning.gateway.events.job_events import JobEvents
-from provisioning.gateway.events.pod_events import PodStatus
+from provisioning.gateway.events.open_streams import OpenStreams
+from provisioning.gateway.events.pod_events import PodStatusReport
 from provisioning.gateway.events.socket_hub import Hub
-from provisioning.gateway.events.sse_response import EventStreams
-from provisioning.gateway.events.streams import Streams
+from provisioning.gateway.events.sse_streams import SseStreams
 from provisioning.gateway.jobs.canceller import Canceller
 from provisioning.gateway.jobs.circuit_breaker import CircuitBreaker
 from provisioning.gateway.jobs.copy_cleanup import CopyCleanup
@@ -237,9 +237,11 @@ class Services:
         return Channels(self.clock, self.settings.event_buffer_bytes)
 
     @cached_property
-    def streams(self) -> Streams:
+    def open_streams(self) -> OpenStreams:
         """The open event streams and WebSockets."""
-        return Streams(self.settings.max_streams, self.limits.streams, self.settings.internal.stream_recheck_seconds)
+        return OpenStreams(
+            self.settings.max_streams, self.limits.streams, self.settings.internal.stream_recheck_seconds
+        )
 
     @cached_property
     def job_events(self) -> JobEvents:
@@ -247,9 +249,9 @@ class Services:
         return JobEvents(self.channels, self.tracker, self.scheduler, self.clock)
 
     @cached_property
-    def event_stream(self) -> EventStream:
+    def comfyui_listener(self) -> ComfyUIListener:
         """The gateway's own WebSocket to ComfyUI."""
-        return EventStream(self.upstream, self.tracker, self.hub, self.job_events, connected=self._connected)
+        return ComfyUIListener(self.upstream, self.tracker, self.hub, self.job_events, connected=self._connected)
 
     @cached_property
     def broadcast(self) -> Broadcast:
@@ -330,9 +332,9 @@ class Services:
         )
 
     @cached_property
-    def pod_status(self) -> PodStatus:
+    def pod_status(self) -> PodStatusReport:
         """The state of the pod as far as jobs are concerned."""
-        return PodStatus(self.scheduler.breaker, self.lifecycle, lambda: self.event_stream.connected)
+        return PodStatusReport(self.scheduler.breaker, self.lifecycle, lambda: self.comfyui_listener.connected)
 
     @cached_property
     def costs(self) -> CostReport:
@@ -340,10 +342,10 @@ class Services:
         return CostReport(self.ledger, self.clock, self.settings.usd_per_hour, self.started_at)
 
     @cached_property
-    def event_streams(self) -> EventStreams:
+    def sse_streams(self) -> SseStreams:
         """The streams of server-sent events."""
         keep_alive = self.settings.keep_alive_seconds
-        return EventStreams(self.channels, self.streams, self.lifecycle, self.authenticator.recheck, keep_alive)
+        return SseStreams(self.channels, self.open_streams, self.lifecycle, self.authenticator.recheck, keep_alive)
 
     def namespace(self, actor: Actor) -> OwnerNamespace:
         """Return the namespace of the caller's files."""
@@ -351,7 +353,7 @@ class Services:
 
     def observe(self) -> None:
         """Register the scheduler, the job events and the clients' WebSockets as observers of the tracker."""
-        self.tracker.observers += [self.scheduler, self.job_events, self.event_stream]
+        self.tracker.observers += [self.scheduler, self.job_events, self.comfyui_listener]
 
     def _connected(self) -> None:
         """Reset the state of ComfyUI's former process and wake the queue."""

@@ -35,7 +35,7 @@ class Event:
     data: bytes
     """A JSON object."""
     job_id: str | None = None
-    passing: bool = False
+    transient: bool = False
     """Only the newest is of use, and it is large: a preview. It is numbered, and not kept."""
     last: bool = False
     """Nothing of its job comes behind it."""
@@ -46,7 +46,7 @@ class Event:
         return len(self.data) + EVENT_OVERHEAD_BYTES
 
 
-class Entry(NamedTuple):
+class NumberedEvent(NamedTuple):
     """An event in its place."""
 
     number: int
@@ -86,17 +86,17 @@ class Channel:
         self._clock = clock
         # After a restart, or once a channel was let go, the ids of former ones are not taken for ours.
         self._tag = secrets.token_hex(6)
-        self._kept: deque[Entry] = deque()
+        self._kept: deque[NumberedEvent] = deque()
         self._floor = 0
-        self._passing: Entry | None = None
+        self._preview: NumberedEvent | None = None
 
     def add(self, event: Event) -> int:
         """Number an event, keep it and wake the readers; returns by how many bytes the channel has grown."""
         before = self.bytes
         self.number += 1
-        entry = Entry(self.number, self._clock.now_ms(), event)
-        if event.passing:
-            self._passing = entry
+        entry = NumberedEvent(self.number, self._clock.now_ms(), event)
+        if event.transient:
+            self._preview = entry
         else:
             self._kept.append(entry)
             self.bytes += event.size
@@ -115,27 +115,27 @@ class Channel:
         """Let go of everything that is kept; returns by how many bytes the channel has shrunk."""
         freed, self.bytes = self.bytes, 0
         self._kept.clear()
-        self._floor, self._passing = self.number, None
+        self._floor, self._preview = self.number, None
         return freed
 
-    def forget_passing(self, job_id: str) -> None:
+    def forget_preview(self, job_id: str) -> None:
         """Let go of a preview of a job that has ended."""
-        if self._passing is not None and self._passing.event.job_id == job_id:
-            self._passing = None
+        if self._preview is not None and self._preview.event.job_id == job_id:
+            self._preview = None
 
-    def after(self, number: int) -> list[Entry] | None:
+    def after(self, number: int) -> list[NumberedEvent] | None:
         """Return what came behind a number; None when some of it is no longer kept."""
         if number < self._floor:
             return None
         # From the newest backwards: nearly always a reader lacks one or two.
-        found: list[Entry] = []
+        found: list[NumberedEvent] = []
         for entry in reversed(self._kept):
             if entry.number <= number:
                 break
             found.append(entry)
         found.reverse()
-        if self._passing is not None and self._passing.number > number:
-            found.append(self._passing)
+        if self._preview is not None and self._preview.number > number:
+            found.append(self._preview)
             found.sort(key=lambda entry: entry.number)
         return found
 
@@ -143,7 +143,7 @@ class Channel:
         """Return the id that an event has for its reader."""
         return f"{self._tag}-{number}-{at_ms}"
 
-    def place(self, last_id: str | None) -> Cursor:
+    def cursor_after(self, last_id: str | None) -> Cursor:
         """Return where a reader goes on that has had the event `last_id`; at the newest when it has had none."""
         if last_id is None:
             return Cursor(self.number)
@@ -155,7 +155,7 @@ class Channel:
             return Cursor(number, resumed=True, since_ms=at_ms)
         return Cursor(self.number, lost=True, since_ms=at_ms)
 
-    def has_told_end(self, job_id: str, number: int) -> bool:
+    def has_sent_end(self, job_id: str, number: int) -> bool:
         """Return whether the last event of a job is known to be among those up to a number."""
         ends = (entry.number for entry in self._kept if entry.event.last and entry.event.job_id == job_id)
         return any(end <= number for end in ends)
@@ -180,21 +180,21 @@ class Channels:
             channel = self._channels[owner] = Channel(self._clock, self._max_events)
         return channel
 
-    def tell(self, owner: str, event: Event) -> None:
+    def publish(self, owner: str, event: Event) -> None:
         """Tell an owner, and the admins."""
         self._add(owner, event)
         self._add(None, event)
 
-    def tell_one(self, owner: str | None, event: Event) -> None:
+    def publish_to(self, owner: str | None, event: Event) -> None:
         """Tell an owner alone, or the admins alone."""
         self._add(owner, event)
 
-    def tell_owners(self, event: Event) -> None:
+    def publish_to_owners(self, event: Event) -> None:
         """Tell every owner that has a channel; whoever comes later is told the state."""
         for owner in [owner for owner in self._channels if owner is not None]:
             self._add(owner, event)
 
-    def heard_owners(self) -> list[str | None]:
+    def owners_with_readers(self) -> list[str | None]:
         """Return the owners who have a reader now; None stands for the admins."""
         return [owner for owner, channel in self._channels.items() if channel.readers]
 
@@ -202,7 +202,7 @@ class Channels:
         """Let go of the preview of a job that has ended."""
         for channel in (self._channels.get(owner), self._channels.get(None)):
             if channel is not None:
-                channel.forget_passing(job_id)
+                channel.forget_preview(job_id)
 
     def _add(self, owner: str | None, event: Event) -> None:
         channel = self.of(owner)

@@ -33,7 +33,7 @@ class CompletionEvents:
 
     job_events: JobEvents
     channels: Channels
-    news: Broadcast
+    broadcast: Broadcast
     ledger: Ledger
     documents: JobDocuments
     clock: Clock
@@ -43,9 +43,9 @@ class CompletionEvents:
         while True:
             job = await self.job_events.ends.get()
             for event in await self._end(job):
-                self.channels.tell(job.owner, event)
+                self.channels.publish(job.owner, event)
             self.channels.ended(job.owner, job.id)
-            self.news.spent(job.owner)
+            self.broadcast.job_ended(job.owner)
 
     async def _end(self, job: Job) -> list[Event]:
         """Return the last events of a job; without outputs, which v2 still has, when the database stays away."""
@@ -68,5 +68,5 @@ class CompletionEvents:
 def final(row: JobRecord) -> Event:
     """Return the event of a job's final state."""
     document = job_schemas.Job.of(row, job_schemas.JobView("", 0, 0)).model_dump()
-    told = {"job_id": row.id} | {name: document[name] for name in ("status", "error", "completed_at", "metrics")}
-    return Event(STATUS, orjson.dumps(told), row.id, last=True)
+    data = {"job_id": row.id} | {name: document[name] for name in ("status", "error", "completed_at", "metrics")}
+    return Event(STATUS, orjson.dumps(data), row.id, last=True)

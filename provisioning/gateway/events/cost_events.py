@@ -53,15 +53,15 @@ class CostReport:
         return {"jobs": jobs, "gpu_seconds": gpu_ms / 1000, "usd": micros / MICROS}
 
 
-async def watch(costs: CostReport, channels: Channels, news: Broadcast, interval_seconds: float) -> None:
+async def watch(costs: CostReport, channels: Channels, broadcast: Broadcast, interval_seconds: float) -> None:
     """Publish costs every interval, and to an owner whenever a job of theirs has ended, until cancelled."""
     while True:
-        spenders = await news.spenders(interval_seconds)
-        for owner in channels.heard_owners():
+        owners = await broadcast.wait_for_ends(interval_seconds)
+        for owner in channels.owners_with_readers():
             # The admins, who are None, get every change.
-            if spenders is None or owner is None or owner in spenders:
-                await guarded(_publish(costs, news, owner))
+            if owners is None or owner is None or owner in owners:
+                await guarded(_publish(costs, broadcast, owner))
 
 
-async def _publish(costs: CostReport, news: Broadcast, owner: str | None) -> None:
-    news.tell_cost(owner, await costs.document(owner))
+async def _publish(costs: CostReport, broadcast: Broadcast, owner: str | None) -> None:
+    broadcast.publish_cost(owner, await costs.document(owner))

@@ -21,11 +21,11 @@ from provisioning.gateway.upstream.messages import Preview
 STATUS, PROGRESS, PREVIEW, OUTPUT = "job_status", "job_progress", "job_preview", "job_output"
 
 STEP_SECONDS = 0.1
-"""Steps of one node are told no faster: nobody reads faster, and a quick sampler would fill the channel."""
+"""Shortest time between the progress events of one node: a fast sampler would otherwise fill the channel."""
 
 POSITION_SECONDS = 1.0
 NEAR_THE_FRONT = 20
-"""How many of those that wait are told when they move up; further back a place more or less says nothing."""
+"""How many waiting jobs at the front of the queue get an event when their position changes."""
 
 _IMAGE_TYPES = {1: "image/jpeg", 2: "image/png"}
 
@@ -38,7 +38,7 @@ class JobEvents(JobObserver):
         self._tracker = tracker
         self._scheduler = scheduler
         self._clock = clock
-        self._told: dict[str, bytes] = {}
+        self._published: dict[str, bytes] = {}
         self._stepped: dict[str, tuple[tuple[str | None, int | None], float]] = {}
         self.ends: asyncio.Queue[Job] = asyncio.Queue()
         """Jobs whose end is written down and not published yet; see completion_events."""
@@ -48,17 +48,17 @@ class JobEvents(JobObserver):
         """Notify the job's owner of its state; its end is notified once it is read back."""
         self._moved.set()
         if job.ended:
-            self._told.pop(job.id, None)
+            self._published.pop(job.id, None)
             self._stepped.pop(job.id, None)
             self.ends.put_nowait(job)
         else:
-            self._tell_status(job)
+            self._publish_status(job)
 
-    def _tell_status(self, job: Job) -> None:
+    def _publish_status(self, job: Job) -> None:
         data = orjson.dumps(self.status(job))
-        if self._told.get(job.id) != data:
-            self._told[job.id] = data
-            self._channels.tell(job.owner, Event(STATUS, data, job.id))
+        if self._published.get(job.id) != data:
+            self._published[job.id] = data
+            self._channels.publish(job.owner, Event(STATUS, data, job.id))
 
     def status(self, job: Job) -> dict[str, Any]:
         """Return the status event of an unfinished job."""
@@ -66,13 +66,13 @@ class JobEvents(JobObserver):
         return {"job_id": job.id, "status": word, "queue_position": self._scheduler.position(job.id)}
 
     def progressed(self, job: Job) -> None:
-        """Take note that ComfyUI told of a job's progress."""
+        """Publish the progress of a job, as reported by ComfyUI."""
         place, now = (job.progress.node, job.progress.steps), self._clock.monotonic()
         last_place, last_time = self._stepped.get(job.id, (None, float("-inf")))
         if job.ended or (place == last_place and now - last_time < STEP_SECONDS):
             return
         self._stepped[job.id] = (place, now)
-        self._channels.tell(job.owner, Event(PROGRESS, orjson.dumps(progress(job)), job.id))
+        self._channels.publish(job.owner, Event(PROGRESS, orjson.dumps(progress(job)), job.id))
 
     def previewed(self, job: Job, preview: Preview) -> None:
         """Take note that ComfyUI sent a picture of a job that is not finished."""
@@ -83,23 +83,23 @@ class JobEvents(JobObserver):
             "data_base64": base64.b64encode(preview.image).decode(),
         }
         if not job.ended:
-            self._channels.tell(job.owner, Event(PREVIEW, orjson.dumps(data), job.id, passing=True))
+            self._channels.publish(job.owner, Event(PREVIEW, orjson.dumps(data), job.id, transient=True))
 
-    async def tell_positions(self) -> None:
+    async def publish_positions(self) -> None:
         """Tell those near the front of the queue when they move up, until cancelled."""
         while True:
             await self._moved.wait()
             await asyncio.sleep(POSITION_SECONDS)
             self._moved.clear()
             for job in self._scheduler.waiting()[:NEAR_THE_FRONT]:
-                self._tell_status(job)
+                self._publish_status(job)
 
     def state(self, job: Job) -> list[Event]:
         """Return the events that say where an unfinished job is."""
-        told = [Event(STATUS, orjson.dumps(self.status(job)), job.id)]
+        events = [Event(STATUS, orjson.dumps(self.status(job)), job.id)]
         if job.progress.node is not None:
-            told.append(Event(PROGRESS, orjson.dumps(progress(job)), job.id))
-        return told
+            events.append(Event(PROGRESS, orjson.dumps(progress(job)), job.id))
+        return events
 
 
 def progress(job: Job) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from provisioning.gateway.core.http.request import GatewayRequest, GatewaySocket
 from provisioning.gateway.core.http.socket_route import SocketOperation
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.scopes import Scope
+from provisioning.gateway.events.open_streams import STREAMING, Check, OpenStreams
 from provisioning.gateway.events.socket_hub import Hub, Listener
 from provisioning.gateway.events.sockets import Socket
-from provisioning.gateway.events.streams import STREAMING, Check, Streams
 from provisioning.gateway.events.subscription import DRAINING
 from provisioning.gateway.jobs.job_factory import CLIENT_ID
 from provisioning.gateway.upstream import messages
@@ -23,7 +23,7 @@ from provisioning.gateway.upstream import messages
 class NativeSocketRoutes:
     """Sends callers ComfyUI's messages about their jobs."""
 
-    def __init__(self, streams: Streams, hub: Hub, queue_length: Callable[[Listener], int]) -> None:
+    def __init__(self, streams: OpenStreams, hub: Hub, queue_length: Callable[[Listener], int]) -> None:
         """Take, last, how many unfinished jobs a listener may know of."""
         self._streams = streams
         self._hub = hub
@@ -67,7 +67,7 @@ class NativeSocketRoutes:
                 await socket.send(message)
             return listener.reason or DRAINING
 
-        with self._streams.place(request.who, check, listener.end), self._hub.joined(listener):
+        with self._streams.registered(request.who, check, listener.end), self._hub.joined(listener):
             await socket.accept()
             listener.put(messages.status_event(self._queue_length(listener), listener.client_id))
             await socket.run(write(), hear)

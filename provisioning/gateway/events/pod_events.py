@@ -12,11 +12,11 @@ from provisioning.gateway.events.broadcast import Broadcast
 from provisioning.gateway.jobs.circuit_breaker import CircuitBreaker
 from provisioning.gateway.jobs.lifecycle import Lifecycle
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class PodStatus:
+class PodStatusReport:
     """Knows whether jobs run; reads nothing but memory."""
 
     breaker: CircuitBreaker
@@ -44,8 +44,8 @@ class PodStatus:
         return None if self.is_connected() else Code.UPSTREAM_UNAVAILABLE
 
 
-async def watch(pod: PodStatus, news: Broadcast) -> None:
+async def watch(pod: PodStatusReport, broadcast: Broadcast) -> None:
     """Publish every change of the pod's status, until cancelled."""
     while True:
-        news.tell_pod(pod.document())
-        await asyncio.sleep(LOOK_SECONDS)
+        broadcast.publish_pod(pod.document())
+        await asyncio.sleep(POLL_SECONDS)

@@ -13,11 +13,11 @@ from provisioning.gateway.core.http.socket_route import SocketOperation
 from provisioning.gateway.core.problems import Code, Problem, fault
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.events import broadcast, job_events, sse
-from provisioning.gateway.events.channels import Channel, Channels, Entry
+from provisioning.gateway.events.channels import Channel, Channels, NumberedEvent
+from provisioning.gateway.events.open_streams import STREAMING, Check, OpenStreams
 from provisioning.gateway.events.snapshots import OutboundEvent, Snapshots
 from provisioning.gateway.events.sockets import Socket
-from provisioning.gateway.events.sse_response import END, EVENT_ID, LAST_EVENT_ID, EventStreams, Stream, last_id
-from provisioning.gateway.events.streams import STREAMING, Check, Streams
+from provisioning.gateway.events.sse_streams import END, EVENT_ID, LAST_EVENT_ID, SseStreams, Stream, last_id
 from provisioning.gateway.events.subscription import EndedError, Subscription
 
 TYPES = frozenset({job_events.STATUS, job_events.PROGRESS, job_events.PREVIEW, job_events.OUTPUT, *broadcast.TYPES})
@@ -34,11 +34,11 @@ EXAMPLE = (
 class EventRoutes:
     """Sends callers what happens to their jobs and to the pod."""
 
-    def __init__(self, event_streams: EventStreams, snapshots: Snapshots) -> None:
-        self._event_streams = event_streams
+    def __init__(self, sse_streams: SseStreams, snapshots: Snapshots) -> None:
+        self._sse_streams = sse_streams
         self._snapshots = snapshots
-        self._channels: Channels = event_streams.channels
-        self._streams: Streams = event_streams.streams
+        self._channels: Channels = sse_streams.channels
+        self._streams: OpenStreams = sse_streams.open_streams
 
     @Operation(
         method="GET",
@@ -60,11 +60,11 @@ class EventRoutes:
     async def follow(self, request: GatewayRequest) -> Response:
         """Stream events until the client hangs up."""
         types = read_types(request)
-        stream = self._event_streams.open(request, request.who.visible_owner)
+        stream = self._sse_streams.open(request, request.who.visible_owner)
         return stream.answer(self._frames(stream, types))
 
     async def _frames(self, stream: Stream, types: frozenset[str]) -> AsyncIterator[bytes]:
-        for event in await self._snapshots.beginning(stream.request.who, stream.channel, stream.place):
+        for event in await self._snapshots.beginning(stream.request.who, stream.channel, stream.cursor):
             yield sse.frame(event.name, event.data, event.id)
         async for entries in stream.entries():
             frames = (sse.frame(*event) for event in wanted(stream.channel, entries, types))
@@ -92,22 +92,22 @@ class EventRoutes:
         """Send the same events over a WebSocket; raises Problem before it is accepted."""
         types = read_types(request)
         channel = self._channels.of(request.who.visible_owner)
-        place = channel.place(last_id(request))
-        reader = Subscription(channel, place.number)
+        cursor = channel.cursor_after(last_id(request))
+        reader = Subscription(channel, cursor.number)
 
         async def write() -> str:
             try:
-                for event in await self._snapshots.beginning(request.who, channel, place):
+                for event in await self._snapshots.beginning(request.who, channel, cursor):
                     await socket.send(_message(event))
                 while True:
-                    entries = await reader.read(self._event_streams.keep_alive_seconds)
+                    entries = await reader.read(self._sse_streams.keep_alive_seconds)
                     for event in wanted(channel, entries, types):
                         await socket.send(_message(event))
             except EndedError as ended:
                 await socket.send(orjson.dumps({"type": END, "data": {"reason": ended.reason}}).decode())
                 return ended.reason
 
-        with reader, self._streams.place(request.who, check, reader.end):
+        with reader, self._streams.registered(request.who, check, reader.end):
             await socket.accept()
             await socket.run(write(), lambda _: None)
 
@@ -127,7 +127,7 @@ def read_types(request: Connection) -> frozenset[str]:
     return types
 
 
-def wanted(channel: Channel, entries: list[Entry], types: frozenset[str]) -> list[OutboundEvent]:
+def wanted(channel: Channel, entries: list[NumberedEvent], types: frozenset[str]) -> list[OutboundEvent]:
     """Return those of the events that were asked for, as the client gets them."""
     chosen = [(number, at_ms, event) for number, at_ms, event in entries if event.name in types]
     return [OutboundEvent(event.name, event.data, channel.id_of(number, at_ms)) for number, at_ms, event in chosen]

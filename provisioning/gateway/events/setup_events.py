@@ -11,7 +11,7 @@ from typing import Any
 from provisioning.gateway.events.broadcast import Broadcast
 from provisioning.progress import read_from
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 
 MAX_LINES = 50
 """Told of one look; an installer that wrote more is followed by its newest lines."""
@@ -35,15 +35,15 @@ class SetupLog:
         found = read_from(newest, self._offset)
         if found:
             self._offset = found[-1][1]
-        return [_told(newest.parent.name, text) for text, _ in found[-MAX_LINES:]]
+        return [_document(newest.parent.name, text) for text, _ in found[-MAX_LINES:]]
 
 
-def _told(run: str, text: str) -> dict[str, Any]:
+def _document(run: str, text: str) -> dict[str, Any]:
     line = json.loads(text)
     return {"run": run} | {name: line.get(name) for name in ("ts", "step", "state", "detail", "bytes", "total")}
 
 
-async def watch(folder: Path | None, news: Broadcast, pause_seconds: float = LOOK_SECONDS) -> None:
+async def watch(folder: Path | None, broadcast: Broadcast, pause_seconds: float = POLL_SECONDS) -> None:
     """Publish what the installer writes below a folder, until cancelled; nothing without a folder."""
     if folder is None:
         return
@@ -52,6 +52,6 @@ async def watch(folder: Path | None, news: Broadcast, pause_seconds: float = LOO
         # On a thread, since the volume may be slow; a folder that cannot be read is empty.
         with contextlib.suppress(OSError, ValueError):
             for line in await asyncio.to_thread(log.read):
-                (news.remember_setup if first else news.tell_setup)(line)
+                (broadcast.remember_setup if first else broadcast.publish_setup)(line)
         first = False
         await asyncio.sleep(pause_seconds)

@@ -16,8 +16,8 @@ from provisioning.gateway.events.channels import Channel, Cursor
 from provisioning.gateway.events.completion_events import CompletionEvents
 from provisioning.gateway.events.cost_events import CostReport
 from provisioning.gateway.events.job_events import JobEvents
-from provisioning.gateway.events.pod_events import PodStatus
-from provisioning.gateway.events.sse_response import RESET
+from provisioning.gateway.events.pod_events import PodStatusReport
+from provisioning.gateway.events.sse_streams import RESET
 from provisioning.gateway.jobs.job import Job
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.repository import JobRecord
@@ -49,24 +49,24 @@ class Snapshots:
     ledger: Ledger
     job_events: JobEvents
     ends: CompletionEvents
-    news: Broadcast
-    pod: PodStatus
+    broadcast: Broadcast
+    pod: PodStatusReport
     costs: CostReport
     clock: Clock
 
-    async def beginning(self, actor: Actor, channel: Channel, place: Cursor) -> list[OutboundEvent]:
+    async def beginning(self, actor: Actor, channel: Channel, cursor: Cursor) -> list[OutboundEvent]:
         """Return the first events: none for a client that goes on, else the state as it is.
 
         A client that lost its place gets a reset before the state, and after it how its jobs ended meanwhile.
         """
-        if place.resumed:
+        if cursor.resumed:
             return []
-        state_id = channel.id_of(place.number, self.clock.now_ms())
+        state_id = channel.id_of(cursor.number, self.clock.now_ms())
         state = OutboundEvent(SNAPSHOT, orjson.dumps(await self.snapshot(actor)), state_id)
-        if not place.lost:
+        if not cursor.lost:
             return [state]
-        rows = await self._ended_since(actor, place.since_ms)
-        since, complete = optional_iso_time(place.since_ms), len(rows) < MAX_JOBS
+        rows = await self._ended_since(actor, cursor.since_ms)
+        since, complete = optional_iso_time(cursor.since_ms), len(rows) < MAX_JOBS
         reset = orjson.dumps({"since": since, "ended": len(rows), "complete": complete})
         ends = [event for row in rows for event in await self.ends.of_row(row)]
         return [
@@ -89,7 +89,7 @@ class Snapshots:
             "more_jobs": max(0, len(live) - MAX_JOBS),
             broadcast.POD: self.pod.document(),
             broadcast.COST: await self.costs.document(owner),
-            broadcast.SETUP: self.news.setup(in_detail=owner is None) or None,
+            broadcast.SETUP: self.broadcast.setup(in_detail=owner is None) or None,
         }
 
     def _job(self, job: Job) -> dict[str, Any]:

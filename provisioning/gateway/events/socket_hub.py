@@ -35,7 +35,7 @@ class Listener:
     _bytes: int = 0
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def hears(self, job: Job) -> bool:
+    def receives(self, job: Job) -> bool:
         """Return whether events of this job are for this socket.
 
         A job that was submitted with a name is told to its owner's sockets of that name alone, also while none is open:
@@ -94,6 +94,6 @@ class Hub:
         finally:
             self._listeners.discard(listener)
 
-    def audience(self, job: Job) -> list[Listener]:
+    def listeners_of(self, job: Job) -> list[Listener]:
         """Return the listeners that may hear of a job."""
-        return [listener for listener in self._listeners if listener.hears(job)]
+        return [listener for listener in self._listeners if listener.receives(job)]

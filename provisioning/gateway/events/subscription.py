@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Self
 
-from provisioning.gateway.events.channels import Channel, Entry
+from provisioning.gateway.events.channels import Channel, NumberedEvent
 
 TOO_SLOW = "too_slow"
 """The reader fell further behind than events are kept."""
@@ -49,18 +49,18 @@ class Subscription:
         self._reason = self._reason or reason
         self._woken.set()
 
-    async def read(self, patience_seconds: float) -> list[Entry]:
+    async def read(self, timeout_seconds: float) -> list[NumberedEvent]:
         """Return what came since the last call; nothing when nothing came for so long. Raises EndedError."""
         self._woken.clear()
         found = self._next()
         if not found:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(patience_seconds):
+                async with asyncio.timeout(timeout_seconds):
                     await self._woken.wait()
             found = self._next()
         return found
 
-    def _next(self) -> list[Entry]:
+    def _next(self) -> list[NumberedEvent]:
         if self._reason not in {None, DRAINING}:
             raise EndedError(str(self._reason))
         found = self._channel.after(self._number)

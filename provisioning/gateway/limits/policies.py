@@ -18,7 +18,7 @@ from provisioning.gateway.core.limit_settings import NOTHING, LimitSettings
 from provisioning.gateway.core.problems import Code, Problem, whole_seconds
 from provisioning.gateway.core.rate_limiter import Limiter, Policy, RateDecision, headers
 from provisioning.gateway.core.settings import GatewaySettings
-from provisioning.gateway.events.streams import Bounds as StreamBounds
+from provisioning.gateway.events.open_streams import StreamBounds
 from provisioning.gateway.jobs.queue_limits import QueueLimits
 
 MINUTE = 60

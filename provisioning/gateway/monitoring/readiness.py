@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from provisioning.gateway.core.clock import Clock
 from provisioning.gateway.core.problems import Code, Problem
-from provisioning.gateway.events.event_stream import EventStream
+from provisioning.gateway.events.comfyui_listener import ComfyUIListener
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.lifecycle import Lifecycle
 from provisioning.gateway.jobs.scheduler import Scheduler
@@ -17,12 +17,17 @@ class Readiness:
     """Checks the parts that a job needs: the lifecycle, the database, ComfyUI and its GPU."""
 
     def __init__(
-        self, lifecycle: Lifecycle, ledger: Ledger, scheduler: Scheduler, event_stream: EventStream, clock: Clock
+        self,
+        lifecycle: Lifecycle,
+        ledger: Ledger,
+        scheduler: Scheduler,
+        listener: ComfyUIListener,
+        clock: Clock,
     ) -> None:
         self._lifecycle = lifecycle
         self._ledger = ledger
         self._scheduler = scheduler
-        self._event_stream = event_stream
+        self._listener = listener
         self._clock = clock
         self._probed_at = float("-inf")
         self._writable = False
@@ -33,7 +38,7 @@ class Readiness:
         self._ledger.database.check()
         if (reason := self._scheduler.breaker.reason) is not None:
             raise Problem(reason)
-        if not self._event_stream.connected:
+        if not self._listener.connected:
             raise Problem(Code.UPSTREAM_UNAVAILABLE)
         if not await self._is_writable():
             raise Problem(Code.STORE_UNAVAILABLE)

@@ -10,8 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from provisioning.gateway.core.clock import Clock
-from provisioning.gateway.events.event_stream import EventStream
-from provisioning.gateway.events.streams import Streams
+from provisioning.gateway.events.comfyui_listener import ComfyUIListener
+from provisioning.gateway.events.open_streams import OpenStreams
 from provisioning.gateway.jobs.job import FINAL, JobState
 from provisioning.gateway.jobs.lifecycle import Lifecycle
 from provisioning.gateway.jobs.scheduler import Scheduler
@@ -46,14 +46,14 @@ class StatusMetrics:
 
     def __init__(
         self,
-        streams: Streams,
-        event_stream: EventStream,
+        streams: OpenStreams,
+        listener: ComfyUIListener,
         scheduler: Scheduler,
         lifecycle: Lifecycle,
         usd_per_hour: float,
     ) -> None:
         self._streams = streams
-        self._event_stream = event_stream
+        self._listener = listener
         self._scheduler = scheduler
         self._lifecycle = lifecycle
         self._usd_per_hour = usd_per_hour
@@ -61,7 +61,7 @@ class StatusMetrics:
     def read(self) -> Iterator[Metric]:
         """Return the metrics of streams, of ComfyUI, of its GPU, of draining and of the price."""
         yield _gauge("gateway_listeners", "Open event streams and WebSockets.", len(self._streams))
-        yield _gauge("gateway_comfyui_up", "Is ComfyUI connected?", self._event_stream.connected)
+        yield _gauge("gateway_comfyui_up", "Is ComfyUI connected?", self._listener.connected)
         yield _gauge("gateway_gpu_fault", "Is the queue held because of the GPU?", self._scheduler.breaker.is_open)
         yield _gauge("gateway_draining", "Is the gateway shutting down?", self._lifecycle.draining)
         yield _gauge("gateway_pod_usd_per_hour", "The pod's price.", self._usd_per_hour)

@@ -300,7 +300,7 @@ async def gate(
     settings = GatewaySettings.model_validate(base | overrides)
     async with opened(settings, clock, upstream_limits) as (app, database, store, ledger):
         gate = Gate(app, settings, comfy[0], clock, keyring, database, store, ledger)
-        await until(lambda: app.services.event_stream.connected)
+        await until(lambda: app.services.comfyui_listener.connected)
         yield gate
         for client in gate.clients:
             await client.aclose()

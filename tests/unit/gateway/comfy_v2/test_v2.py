@@ -251,7 +251,7 @@ async def test_a_jobs_events_end_with_its_outputs_and_final_status(gate: Gate, p
     assert {name for name, _ in seen} == {"status", "progress", "preview", "output"}
     assert seen[-1] == ("status", {"status": "succeeded"})
     assert seen[-2][0] == "output"
-    await until(lambda: not len(gate.app.services.streams))
+    await until(lambda: not len(gate.app.services.open_streams))
 
 
 async def test_a_finished_jobs_events_are_its_end(gate: Gate, port: int) -> None:
@@ -273,7 +273,7 @@ async def test_a_listener_that_hangs_up_is_let_go(gate: Gate, port: int) -> None
             async for line in answer.aiter_lines():
                 if line.startswith(": keep-alive"):
                     break
-        await until(lambda: not len(gate.app.services.streams))
+        await until(lambda: not len(gate.app.services.open_streams))
 
 
 async def listed(client: httpx.AsyncClient, **query: str | int) -> list[str]:

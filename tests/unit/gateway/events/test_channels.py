@@ -51,12 +51,12 @@ async def _follow(steps: list[tuple[str, int]], max_events: int) -> None:
         if step == "happens":
             for _ in range(count):
                 happened.append(str(len(happened)))
-                gateway.tell("alice", event(happened[-1]))
-                gateway.tell("bob", event("bob's"))
+                gateway.publish("alice", event(happened[-1]))
+                gateway.publish("bob", event("bob's"))
         elif step == "restarts":
             gateway = channels(max_events=max_events)
         if step in {"is cut", "restarts"} or not await _read(gateway, reader, heard):
-            place = gateway.of("alice").place(last_id)
+            place = gateway.of("alice").cursor_after(last_id)
             assert place.resumed is not place.lost
             if place.lost:
                 # It is told, and then the state as it is: everything up to now.
@@ -80,11 +80,11 @@ async def _read(gateway: Channels, reader: Subscription, heard: list[str]) -> bo
 def test_a_channel_is_bounded_in_number_and_bytes() -> None:
     gateway = channels()
     for number in range(MAX_EVENTS + 100):
-        gateway.tell("alice", event(str(number)))
+        gateway.publish("alice", event(str(number)))
     found = gateway.of("alice").after(gateway.of("alice").number - MAX_EVENTS)
     assert (len(found or ()), gateway.of("alice").after(0)) == (MAX_EVENTS, None)
     for number in range(100):
-        gateway.tell("alice", event(str(number), MAX_BYTES // 10))
+        gateway.publish("alice", event(str(number), MAX_BYTES // 10))
     assert gateway.of("alice").bytes <= MAX_BYTES
 
 
@@ -92,7 +92,7 @@ def test_all_channels_together_are_bounded_and_the_quietest_go_first() -> None:
     gateway = channels(max_bytes=2 * MIB)
     for owner in range(100):
         for _ in range(10):
-            gateway.tell(str(owner), event("x", 10_000))
+            gateway.publish(str(owner), event("x", 10_000))
     total = sum(gateway.of(str(owner)).bytes for owner in range(100)) + gateway.of(None).bytes
     assert total <= 2 * MIB
     assert gateway.of("99").after(0) is not None
@@ -103,7 +103,7 @@ def test_owners_that_nobody_listens_to_are_let_go() -> None:
     gateway = channels()
     with Subscription(gateway.of("kept"), 0):
         for owner in range(MAX_CHANNELS + 10):
-            gateway.tell(str(owner), event("x"))
+            gateway.publish(str(owner), event("x"))
         kept = gateway.of("kept")
     assert kept is gateway.of("kept")
     assert gateway.of("0").number == 0
@@ -111,31 +111,31 @@ def test_owners_that_nobody_listens_to_are_let_go() -> None:
 
 def test_numbers_tell_nothing_of_others() -> None:
     gateway = channels()
-    gateway.tell("alice", event("a"))
+    gateway.publish("alice", event("a"))
     for _ in range(50):
-        gateway.tell("bob", event("b"))
-    gateway.tell("alice", event("a"))
+        gateway.publish("bob", event("b"))
+    gateway.publish("alice", event("a"))
     assert [entry.number for entry in gateway.of("alice").after(0) or ()] == [1, 2]
     bobs = gateway.of("bob").id_of(50, 0)
-    assert gateway.of("alice").place(bobs).lost
+    assert gateway.of("alice").cursor_after(bobs).lost
 
 
 @pytest.mark.parametrize("text", ["", "1", "x-1-1", "0" * 12 + "-1-1", "0" * 12 + "-" + "9" * 16 + "-1", "\u0661"])
 def test_an_id_that_is_not_ours_is_a_reset(text: str) -> None:
-    assert channels().of("alice").place(text).lost
+    assert channels().of("alice").cursor_after(text).lost
 
 
 def test_an_id_from_before_a_restart_says_since_when() -> None:
     old = channels().of("alice").id_of(7, 1234)
-    assert channels().of("alice").place(old) == Cursor(0, lost=True, since_ms=1234)
+    assert channels().of("alice").cursor_after(old) == Cursor(0, lost=True, since_ms=1234)
 
 
 async def test_only_the_newest_preview_is_there_and_none_behind_the_end() -> None:
     gateway = channels()
     channel = gateway.of("alice")
     for picture in ("one", "two"):
-        gateway.tell("alice", Event("job_preview", picture.encode(), "job", passing=True))
-    gateway.tell("alice", event("job"))
+        gateway.publish("alice", Event("job_preview", picture.encode(), "job", transient=True))
+    gateway.publish("alice", event("job"))
     assert [entry.event.data.strip() for entry in channel.after(0) or ()] == [b"two", b"job"]
     assert channel.bytes < 1000
     gateway.ended("alice", "job")
@@ -146,7 +146,7 @@ async def test_a_drain_comes_behind_what_happened_and_a_refusal_at_once() -> Non
     gateway = channels()
     calm, refused = Subscription(gateway.of("alice"), 0), Subscription(gateway.of("alice"), 0)
     with calm, refused:
-        gateway.tell("alice", event("x"))
+        gateway.publish("alice", event("x"))
         calm.end(DRAINING)
         refused.end("key_revoked")
         assert len(await calm.read(0)) == 1
@@ -154,4 +154,4 @@ async def test_a_drain_comes_behind_what_happened_and_a_refusal_at_once() -> Non
             with pytest.raises(EndedError) as ended:
                 await reader.read(0)
             assert ended.value.reason == reason
-    assert gateway.heard_owners() == []
+    assert gateway.owners_with_readers() == []

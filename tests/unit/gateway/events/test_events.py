@@ -180,7 +180,7 @@ async def test_streams_are_so_many_and_every_kind_counts(gate: Gate, port: int) 
             with pytest.raises(InvalidStatus) as refused:
                 await connect(f"ws://127.0.0.1:{port}{path}", additional_headers=key, proxy=None)
             assert refused.value.response.status_code == 429
-    await until(lambda: not len(gate.app.services.streams))
+    await until(lambda: not len(gate.app.services.open_streams))
     async with open_event_stream(port, gate.keyring.alice) as alice:
         await alice.until("snapshot")
 
@@ -329,7 +329,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(gate: Gate, port: int) -> N
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         path = f"{EVENTS}?types=job_preview,job_status"
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {gate.keyring.alice}\r\n\r\n".encode())
-        await until(lambda: len(gate.app.services.streams))
+        await until(lambda: len(gate.app.services.open_streams))
         job = await submit(gate.alice)
         await taken(gate, job)
         await gate.comfy.begin(job)
@@ -344,4 +344,4 @@ async def _flooded(gate: Gate, job: str) -> bool:
     assert live is not None
     for _ in range(10):
         await gate.comfy.preview(job, size=200_000)
-    return not len(gate.app.services.streams)
+    return not len(gate.app.services.open_streams)

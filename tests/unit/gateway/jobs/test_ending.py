@@ -126,7 +126,7 @@ async def reconnect(gate: Gate) -> None:
     """Cut the gateway's connection to ComfyUI and wait until there is another."""
     [socket] = gate.comfy.sockets.values()
     await socket.close()
-    await until(lambda: set(gate.comfy.sockets.values()) - {socket} and gate.app.services.event_stream.connected)
+    await until(lambda: set(gate.comfy.sockets.values()) - {socket} and gate.app.services.comfyui_listener.connected)
 
 
 async def come_back(gate: Gate) -> None:

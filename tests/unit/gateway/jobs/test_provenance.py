@@ -74,7 +74,7 @@ async def test_another_users_file_is_accessible_only_after_it_was_rewritten(gate
     for socket in list(gate.comfy.sockets.values()):
         # A lost connection is not a restart: ComfyUI still has its files.
         await socket.close()
-    await until(lambda: gate.comfy.sockets and gate.app.services.event_stream.connected)
+    await until(lambda: gate.comfy.sockets and gate.app.services.comfyui_listener.connected)
     assert await ran(gate, gate.alice, ECHO, put(gate, TEMPORARY, START + at)) == (names if kept else [])
 
 

@@ -126,7 +126,7 @@ async def test_waiting_jobs_survive_a_restart(gate: Gate) -> None:
     await gate.app.stop()
     async with opened(gate.settings, gate.clock) as (app, *_):
         gate.app = app
-        await until(lambda: app.services.event_stream.connected)
+        await until(lambda: app.services.comfyui_listener.connected)
         await finish(gate, first)
         await finish(gate, second)
     assert gate.rows("SELECT state, attempts FROM jobs") == [("completed", 1)] * 2

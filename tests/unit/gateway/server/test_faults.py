@@ -37,7 +37,7 @@ async def test_the_gateways_socket_is_made_again(gate: Gate) -> None:
     label = gate.app.services.dispatch.client_id
     await first.close()
     await until(lambda: gate.comfy.sockets.get(label) not in {None, first})
-    await until(lambda: gate.app.services.event_stream.connected)
+    await until(lambda: gate.app.services.comfyui_listener.connected)
     assert (await gate.alice.get("/readyz")).json() == {"status": "ready"}
 
 

@@ -14,7 +14,7 @@ OTHER = png(2, 3)
 
 async def restart(gate: Gate) -> None:
     """Restart ComfyUI on an empty disk and notify the gateway."""
-    feed = gate.app.services.event_stream
+    listener = gate.app.services.comfyui_listener
     await gate.comfy.restart()
     await until(lambda: not feed.connected)
     await until(lambda: feed.connected)

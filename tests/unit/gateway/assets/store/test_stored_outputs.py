@@ -166,7 +166,7 @@ async def test_a_kill_between_store_and_response_loses_no_file(gate: Gate, monke
     await gate.app.stop()
     gate.database.close()
     async with opened(gate.settings, gate.clock) as (app, _, _, ledger):
-        await until(lambda: app.services.event_stream.connected)
+        await until(lambda: app.services.comfyui_listener.connected)
         await app.services.tracker.reconcile()
         assert await ledger.in_flight() == []
         [asset] = await app.services.assets.of_job(job)

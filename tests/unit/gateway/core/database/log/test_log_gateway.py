@@ -55,7 +55,7 @@ async def gate(
     )
     await app.start()
     gate = Gate(app, settings, comfy[0], clock, keyring, database, store, ledger)
-    await until(lambda: app.services.event_stream.connected)
+    await until(lambda: app.services.comfyui_listener.connected)
     yield gate
     volume.flows.set()
     volume.errno = 0

@@ -20,7 +20,7 @@ LONGEST_PAUSE = 5.0
 """Seconds between attempts while ComfyUI is away; the first comes after a tenth of one."""
 
 
-class EventStream(JobObserver):
+class ComfyUIListener(JobObserver):
     """Hears everything ComfyUI says to the gateway and hands each listener what is its own."""
 
     def __init__(
@@ -83,7 +83,7 @@ class EventStream(JobObserver):
         if name == "executed":
             self._tracker.add_outputs(job, str(data.get("node")), data.get("output"))
         self._observer.progressed(job)
-        self._tell(job, messages.event(name, self._tracker.namespace(job).clean(data)))
+        self._send(job, messages.event(name, self._tracker.namespace(job).clean(data)))
 
     async def _handle_bytes(self, message: bytes) -> None:
         kind = messages.kind(message)
@@ -92,7 +92,7 @@ class EventStream(JobObserver):
         elif kind in {messages.PREVIEW, messages.TEXT} and (running := self._tracker.running()):
             # These carry no id: they can only be of the job that is running.
             root = self._tracker.namespace(running).root.encode()
-            self._tell(running, message.replace(root + b"/", b"") if root and kind == messages.TEXT else message)
+            self._send(running, message.replace(root + b"/", b"") if root and kind == messages.TEXT else message)
 
     def _show(self, message: bytes, preview: messages.Preview) -> None:
         job = self._tracker.find_recent(preview.job_id)
@@ -101,17 +101,17 @@ class EventStream(JobObserver):
         self._observer.previewed(job, preview)
         # Made once: a slow reader then keeps no copy of its own.
         plain = preview.plain()
-        for listener in self._hub.audience(job):
+        for listener in self._hub.listeners_of(job):
             listener.put(message if listener.previews_with_metadata else plain, preview=not preview.is_result)
 
-    def _tell(self, job: Job, message: str | bytes) -> None:
+    def _send(self, job: Job, message: str | bytes) -> None:
         preview = isinstance(message, bytes) and messages.is_preview(message)
-        for listener in self._hub.audience(job):
+        for listener in self._hub.listeners_of(job):
             listener.put(message, preview=preview)
 
     def job_ended(self, job: Job) -> None:
         """Send the listeners that may see the job the messages that end it."""
         if job.failure is not None:
-            self._tell(job, messages.event("execution_error", job.failure))
-        self._tell(job, messages.event("executing", {"node": None, "prompt_id": job.id}))
+            self._send(job, messages.event("execution_error", job.failure))
+        self._send(job, messages.event("executing", {"node": None, "prompt_id": job.id}))
         self.send_status()

@@ -22,7 +22,7 @@ End = Callable[[str], None]
 """Ends a stream; its argument is the reason, `draining` or the code of the refusal."""
 
 
-class Bounds(NamedTuple):
+class StreamBounds(NamedTuple):
     """How many streams one caller may have open at once."""
 
     per_owner: int
@@ -30,7 +30,7 @@ class Bounds(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Stream:
+class OpenStream:
     """One that is open."""
 
     actor: Actor
@@ -38,23 +38,23 @@ class Stream:
     end: End
 
 
-class Streams:
+class OpenStreams:
     """All that are open."""
 
-    def __init__(self, in_all: int, bounds: Callable[[Actor], Bounds], recheck_seconds: float) -> None:
+    def __init__(self, in_all: int, bounds: Callable[[Actor], StreamBounds], recheck_seconds: float) -> None:
         self._recheck_seconds = recheck_seconds
         self._in_all = in_all
         self._bounds = bounds
-        self._open: set[Stream] = set()
+        self._open: set[OpenStream] = set()
 
     def __len__(self) -> int:
         return len(self._open)
 
     @contextlib.contextmanager
-    def place(self, actor: Actor, check: Check, end: End) -> Iterator[None]:
+    def registered(self, actor: Actor, check: Check, end: End) -> Iterator[None]:
         """Hold a place; raises Problem TOO_MANY_STREAMS when there is none."""
         self._refuse_more(actor)
-        stream = Stream(actor, check, end)
+        stream = OpenStream(actor, check, end)
         self._open.add(stream)
         try:
             yield
@@ -98,6 +98,6 @@ class Streams:
                         stream.end(problem.code.value)
 
 
-def _caller(stream: Stream) -> tuple[str, int | None]:
+def _caller(stream: OpenStream) -> tuple[str, int | None]:
     """Return what ends as one: a login, a key, or a key's former secret, which ends earlier."""
     return stream.actor.reference, stream.actor.expires_at

@@ -13,8 +13,8 @@ from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.http.operation import Parameter
 from provisioning.gateway.core.http.request import Connection, GatewayRequest
 from provisioning.gateway.events import sse
-from provisioning.gateway.events.channels import Channel, Channels, Cursor, Entry
-from provisioning.gateway.events.streams import Streams
+from provisioning.gateway.events.channels import Channel, Channels, Cursor, NumberedEvent
+from provisioning.gateway.events.open_streams import OpenStreams
 from provisioning.gateway.events.subscription import EndedError, Subscription
 from provisioning.gateway.jobs.lifecycle import Lifecycle
 
@@ -35,27 +35,27 @@ END = "end"
 
 
 @dataclass(frozen=True)
-class Stream:
+class SseStream:
     """One that is open."""
 
     request: GatewayRequest
     channel: Channel
-    place: Cursor
+    cursor: Cursor
     reader: Subscription
-    patience_seconds: float
+    keep_alive_seconds: float
 
-    def id_of(self, entry: Entry) -> str:
+    def id_of(self, entry: NumberedEvent) -> str:
         """Return the id under which the client can go on behind an event."""
         return self.channel.id_of(entry.number, entry.at_ms)
 
     def state_id(self, now_ms: int) -> str:
         """Return the id under which the client can go on behind the state that it is told first."""
-        return self.channel.id_of(self.place.number, now_ms)
+        return self.channel.id_of(self.cursor.number, now_ms)
 
-    async def entries(self) -> AsyncIterator[list[Entry]]:
+    async def entries(self) -> AsyncIterator[list[NumberedEvent]]:
         """Yield what happens as it happens, and nothing when there was nothing for a while; raises EndedError."""
         while True:
-            yield await self.reader.read(self.patience_seconds)
+            yield await self.reader.read(self.keep_alive_seconds)
 
     def answer(self, frames: AsyncIterator[bytes]) -> StreamingResponse:
         """Return the answer of these frames, which ends early when the client hangs up."""
@@ -74,25 +74,25 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class EventStreams:
+class SseStreams:
     """Opens streams of server-sent events."""
 
     channels: Channels
-    streams: Streams
+    open_streams: OpenStreams
     lifecycle: Lifecycle
     recheck: Callable[[Actor], Awaitable[None]]
     """Raises Problem once a caller has lost access."""
     keep_alive_seconds: float
 
-    def open(self, request: GatewayRequest, owner: str | None) -> Stream:
+    def open(self, request: GatewayRequest, owner: str | None) -> SseStream:
         """Return a stream of an owner's events, which is held until the request is answered. Raises Problem."""
         self.lifecycle.check_accepting()
         channel = self.channels.of(owner)
-        place = channel.place(last_id(request))
-        reader = request.held.enter_context(Subscription(channel, place.number))
+        cursor = channel.cursor_after(last_id(request))
+        reader = request.held.enter_context(Subscription(channel, cursor.number))
         check = partial(self.recheck, request.who)
-        request.held.enter_context(self.streams.place(request.who, check, reader.end))
-        return Stream(request, channel, place, reader, self.keep_alive_seconds)
+        request.held.enter_context(self.open_streams.registered(request.who, check, reader.end))
+        return SseStream(request, channel, cursor, reader, self.keep_alive_seconds)
 
 
 def last_id(connection: Connection) -> str | None:

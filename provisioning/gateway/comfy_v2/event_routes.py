@@ -22,8 +22,8 @@ from provisioning.gateway.events import job_events, sse
 from provisioning.gateway.events.channels import Event
 from provisioning.gateway.events.completion_events import CompletionEvents
 from provisioning.gateway.events.job_events import JobEvents
-from provisioning.gateway.events.sse_response import LAST_EVENT_ID, RESET, EventStreams, Stream
-from provisioning.gateway.events.streams import STREAMING
+from provisioning.gateway.events.open_streams import STREAMING
+from provisioning.gateway.events.sse_streams import LAST_EVENT_ID, RESET, SseStream, SseStreams
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.jobs.repository import JobRecord
 from provisioning.gateway.jobs.tracker import Tracker
@@ -40,7 +40,7 @@ class JobEventRoutes:
     """Lets callers follow their jobs."""
 
     def __init__(
-        self, streams: EventStreams, ends: CompletionEvents, job_events: JobEvents, tracker: Tracker, ledger: Ledger,
+        self, streams: SseStreams, ends: CompletionEvents, job_events: JobEvents, tracker: Tracker, ledger: Ledger,
         clock: Clock,
     ) -> None:  # fmt: skip
         self._streams = streams
@@ -72,14 +72,14 @@ class JobEventRoutes:
         """Stream a job's events; raises Problem when there is no such job of the caller's."""
         job_id, owner = request.path_params["id"], (await self._row(request)).owner
         stream = self._streams.open(request, owner)
-        if stream.place.resumed and stream.channel.has_told_end(job_id, stream.place.number):
+        if stream.cursor.resumed and stream.channel.has_sent_end(job_id, stream.cursor.number):
             # A browser's EventSource comes back for ever unless it is told that there is nothing more.
             return Response(status_code=204)
         # Read when the stream has its place, so that nothing happens unheard in between.
         return stream.answer(self._frames(stream, await self._row(request)))
 
-    async def _frames(self, stream: Stream, row: JobRecord) -> AsyncIterator[bytes]:
-        base, resumed = base_url(stream.request), stream.place.resumed
+    async def _frames(self, stream: SseStream, row: JobRecord) -> AsyncIterator[bytes]:
+        base, resumed = base_url(stream.request), stream.cursor.resumed
         if not resumed:
             yield await self._first(stream, row, base)
         if resumed or row.finished_at is None:
@@ -92,10 +92,10 @@ class JobEventRoutes:
             raise Problem(Code.NOT_FOUND)
         return row
 
-    async def _first(self, stream: Stream, row: JobRecord, base: str) -> bytes:
+    async def _first(self, stream: SseStream, row: JobRecord, base: str) -> bytes:
         """Return the job's state, under the id of the place where the stream goes on."""
         events, state_id = await self._state(row), stream.state_id(self._clock.now_ms())
-        frames = [sse.frame(RESET, b"{}", state_id)] if stream.place.lost else []
+        frames = [sse.frame(RESET, b"{}", state_id)] if stream.cursor.lost else []
         return b"".join(frames + [_frame(event, base, state_id) for event in events])
 
     async def _state(self, row: JobRecord) -> list[Event]:
@@ -105,7 +105,7 @@ class JobEventRoutes:
         return [] if live is None else self._job_events.state(live)
 
 
-async def _following(stream: Stream, job_id: str, base: str) -> AsyncIterator[bytes]:
+async def _following(stream: SseStream, job_id: str, base: str) -> AsyncIterator[bytes]:
     async for entries in stream.entries():
         own = [entry for entry in entries if entry.event.job_id == job_id]
         frames = (_frame(entry.event, base, stream.id_of(entry)) for entry in own)
