@@ -30,7 +30,7 @@ from provisioning.gateway.jobs.routes import JobQueueRoutes
 from provisioning.gateway.keys.routes import KeyRoutes
 from provisioning.gateway.keys.service import KeyService
 from provisioning.gateway.monitoring.gpu import GpuMetrics
-from provisioning.gateway.monitoring.readiness import Readiness
+from provisioning.gateway.monitoring.readiness import GatewayReadiness
 from provisioning.gateway.monitoring.routes import MetricsRoutes, ProbeRoutes
 from provisioning.gateway.monitoring.snapshot import DatabaseMetrics, QueueMetrics, Snapshot, StatusMetrics
 from provisioning.gateway.pages.login import LoginRoutes
@@ -64,7 +64,7 @@ def features(services: Services) -> tuple[object, ...]:
         ),
         UsageRoutes(services.accounting, services.ledger.usage, services.clock),
         ProbeRoutes(
-            Readiness(
+            GatewayReadiness(
                 services.lifecycle, services.ledger, services.scheduler, services.comfyui_listener, services.clock
             ),
             services.settings.isolation,

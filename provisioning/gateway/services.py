@@ -59,13 +59,13 @@ from provisioning.gateway.jobs.reconciler import Reconciler
 from provisioning.gateway.jobs.scheduler import Scheduler
 from provisioning.gateway.jobs.submission import JobSubmission
 from provisioning.gateway.jobs.tracker import Tracker
-from provisioning.gateway.limits.policies import Limits
+from provisioning.gateway.limits.policies import RequestLimits
 from provisioning.gateway.monitoring.metrics import Metrics
 from provisioning.gateway.pages.site import Site
 from provisioning.gateway.routes import OPERATIONS
 from provisioning.gateway.sessions.service import SessionService
 from provisioning.gateway.sessions.tickets import Tickets
-from provisioning.gateway.sessions.tokens import Tokens
+from provisioning.gateway.sessions.tokens import AccessTokens
 from provisioning.gateway.upstream.client import ComfyUIClient
 from provisioning.gateway.upstream.helper_requests import HelperRequests
 from provisioning.gateway.upstream.node_catalogue import CatalogueCache
@@ -139,7 +139,7 @@ class Services:
     @cached_property
     def sessions(self) -> SessionService:
         """The logins of people."""
-        tokens = Tokens(self.settings.pepper.get_secret_value(), self.keys.clock)
+        tokens = AccessTokens(self.settings.pepper.get_secret_value(), self.keys.clock)
         return SessionService(self.keys, self.passwords, tokens, self.settings.session_hours)
 
     @cached_property
@@ -158,9 +158,9 @@ class Services:
         return Authenticator(self.keys, self.sessions, self.tickets, self.url_signer)
 
     @cached_property
-    def limits(self) -> Limits:
+    def limits(self) -> RequestLimits:
         """The rate limits and the limits on concurrent requests."""
-        return Limits(self.settings, self.limiter)
+        return RequestLimits(self.settings, self.limiter)
 
     @cached_property
     def catalogue(self) -> CatalogueCache:
@@ -358,7 +358,7 @@ class Services:
     def _connected(self) -> None:
         """Reset the state of ComfyUI's former process and wake the queue."""
         self.staging.reset()
-        self.workspace.forget()
+        self.workspace.require_restore()
         self.scheduler.wake()
 
 

@@ -1,1 +1,1 @@
-"""What keys, users and sessions are in the database and in memory."""
+"""Keys, users and sessions, in the database and in memory."""

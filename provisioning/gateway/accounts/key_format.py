@@ -1,4 +1,4 @@
-"""The form of an API key: `cgw_live_` + 8 characters of id + 32 of secret + 6 of CRC-32, all base 62."""
+"""The format of an API key: `cgw_live_` + 8 characters of id + 32 of secret + 6 of CRC-32, all base 62."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PREFIX = "cgw_live_"
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 ID_LENGTH = 8
 SECRET_LENGTH = 32
-"""Of base 62: 190 bits, so that a fast hash at rest is enough."""
+"""Base 62 characters, 190 bits: a fast hash is enough for storage."""
 CHECKSUM_LENGTH = 6
 
 _PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
-"""Two digits at a time: every request with a key is checked so."""
+"""All pairs of digits: two digits at a time make the checksum fast, which every request with a key computes."""
 
 _FORM = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{ID_LENGTH + SECRET_LENGTH + CHECKSUM_LENGTH}}}", re.ASCII)
 
@@ -31,7 +31,7 @@ def mint(key_id: str | None = None) -> str:
 
 
 def hint(token: str) -> str:
-    """Return what may be shown of a key for ever: its id and its last characters, which are the checksum's."""
+    """Return the part of a key that may always be shown: its id and the last four characters of its checksum."""
     return f"{token[: len(PREFIX) + ID_LENGTH]}...{token[-4:]}"
 
 
@@ -43,14 +43,14 @@ def checksum(body: str) -> str:
 
 
 def key_id(token: str) -> str | None:
-    """Return the id inside a well-formed key, or None; costs no look-up, so typing errors and guesses end here."""
+    """Return the id in a well-formed key, else None; needs no look-up, so it stops typing errors and most guesses."""
     if not _FORM.fullmatch(token) or checksum(token[:-CHECKSUM_LENGTH]) != token[-CHECKSUM_LENGTH:]:
         return None
     return token[len(PREFIX) : len(PREFIX) + ID_LENGTH]
 
 
 def digest(pepper: str, token: str) -> bytes:
-    """Return what is stored of a key."""
+    """Return the keyed hash of a key that is stored (HMAC-SHA256)."""
     return hmac.digest(pepper.encode(), token.encode(), "sha256")
 
 

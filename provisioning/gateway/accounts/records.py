@@ -1,4 +1,4 @@
-"""Keys, users and logins as they stand in memory."""
+"""Keys, users and sessions in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_DIGEST = bytes(32)
 
 
 class KeyState(StrEnum):
-    """Whether a key opens anything."""
+    """The state of a key."""
 
     ACTIVE = "active"
     EXPIRED = "expired"
@@ -23,51 +23,51 @@ class KeyState(StrEnum):
 
 @dataclass(frozen=True)
 class KeyRecord:
-    """A key as it is stored: enough to recognise it, too little to use it."""
+    """A key as stored: enough to verify it, not enough to use it."""
 
     id: str
     name: str
     owner: str
     scopes: frozenset[Scope]
-    """As they were granted, bundles included."""
+    """The granted scopes, with bundles unexpanded."""
     digest: bytes
     seeded: bool
-    """Whether the stack made it, so that its secret and scopes are the stack's to change."""
+    """Whether the stack created the key; only the stack may change its secret and scopes."""
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
     previous_digest: bytes | None = None
-    """Of the secret before the last rotation."""
+    """The digest of the secret before the last rotation."""
     previous_until: int | None = None
     last_used_at: int | None = None
     created_by: str = ""
     hint: str = ""
-    """The first and last characters, by which people recognise it."""
+    """The first and last characters of the key, by which people recognise it."""
     limits: LimitSettings = NOTHING
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def is_secret(self, given: bytes) -> tuple[bool, bool]:
-        """Return whether a digest is that of the secret, and whether it is that of the one before.
+        """Return whether a digest matches the current secret, and whether it matches the previous one.
 
-        Both are compared whatever the first comparison gives, in a time that tells nothing.
+        Both are always compared, in constant time, so that timing reveals nothing.
         """
         current = hmac.compare_digest(given, self.digest)
         return current, hmac.compare_digest(given, self.previous_digest or _NO_DIGEST)
 
     def accepts(self, given: bytes, now: int) -> bool:
-        """Return whether a digest is that of a secret that opens something now."""
+        """Return whether a digest matches a secret that is accepted now."""
         current, previous = self.is_secret(given)
         return current or (previous and now < (self.previous_until or 0))
 
-    def lives(self, now: int) -> bool:
-        """Return whether it opens anything now."""
+    def is_active(self, now: int) -> bool:
+        """Return whether the key is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
     def state(self, now: int) -> KeyState:
-        """Return whether it opens anything now, and why not."""
+        """Return whether the key is active, expired or revoked."""
         if self.revoked_at is not None:
             return KeyState.REVOKED
-        return KeyState.ACTIVE if self.lives(now) else KeyState.EXPIRED
+        return KeyState.ACTIVE if self.is_active(now) else KeyState.EXPIRED
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,13 @@ class UserRecord:
 
     @property
     def is_active(self) -> bool:
-        """Return whether the user, and its keys, may come in."""
+        """Return whether the user and the user's keys are accepted."""
         return self.disabled_at is None and self.deleted_at is None
 
 
 @dataclass(frozen=True)
 class SessionRecord:
-    """A login as stored."""
+    """A session as stored."""
 
     id: str
     user: str | None

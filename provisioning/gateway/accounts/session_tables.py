@@ -9,7 +9,7 @@ from provisioning.gateway.core.database.tables import Base
 
 
 class SessionRow(Base):
-    """A login, of a person or of a key at the login page."""
+    """A session: a login of a person, or of a key at the login page."""
 
     __tablename__ = "sessions"
 
@@ -17,9 +17,9 @@ class SessionRow(Base):
     user: Mapped[str | None]
     key_id: Mapped[str | None]
     proof: Mapped[bytes | None]
-    """The digest of the key that was shown: once it is accepted no more, neither is this."""
+    """The digest of the key used to log in: the session is invalid once the key's secret is no longer accepted."""
     digest: Mapped[bytes]
-    """Of the cookie's secret."""
+    """The digest of the cookie's secret."""
     address: Mapped[str]
     created_at: Mapped[int]
     expires_at: Mapped[int]
@@ -27,7 +27,7 @@ class SessionRow(Base):
 
 
 class SpentTicketRow(Base):
-    """A ticket that was used."""
+    """A used ticket."""
 
     __tablename__ = "spent_tickets"
 

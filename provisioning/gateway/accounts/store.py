@@ -1,4 +1,4 @@
-"""Keys, users and logins in memory, and the question that every request asks: whose key is this?"""
+"""Keys, users and sessions in memory; finds the caller of every request."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from provisioning.gateway.core.scopes import ROLES, expand
 Result = TypeVar("Result")
 
 REFRESH_SECONDS = 0.5
-"""How long a key revoked by another process may still live."""
+"""How long a key revoked by another process may still be accepted here."""
 
-CHANGED = "keys_changed"
-"""Key of a version that changes with every change to keys, users and logins, by any process."""
+VERSION_KEY = "keys_changed"
+"""Key in the table `meta` of a version that changes with every change to keys, users and sessions, by any process."""
 
-_NOBODY = KeyRecord("", "", "", frozenset(), bytes(32), seeded=False, created_at=0, revoked_at=0)
-"""What a secret is compared with when no key has its id."""
+_DUMMY_KEY = KeyRecord("", "", "", frozenset(), bytes(32), seeded=False, created_at=0, revoked_at=0)
+"""The key that a secret is compared with when no key has its id, so that the time taken is the same."""
 
 
 class KeyStore:
-    """All keys, users and living logins, read again when somebody else changed one.
+    """Caches all keys, users and active sessions, and reloads them when another process has changed one.
 
-    So a request with a wrong key never reaches the database, and a revoked key is dead at once here and within
-    REFRESH_SECONDS in other processes. When the database cannot be read nobody is let in.
+    A request with a wrong key never reaches the database. A revoked key is refused at once by this process, and within
+    REFRESH_SECONDS by others. When the database cannot be read, every request is refused.
     """
 
     def __init__(self, database: Database, pepper: str, clock: Clock) -> None:
@@ -48,47 +48,47 @@ class KeyStore:
         self._users: Mapping[str, UserRecord] = {}
         self._sessions: Mapping[str, SessionRecord] = {}
         self._actors: dict[str, Actor] = {}
-        self._proven: dict[bytes, KeyRecord] = {}
-        """Whose key it was that was shown to be right, by a hash that means nothing outside this process."""
+        self._verified: dict[bytes, KeyRecord] = {}
+        """Keys whose secret was verified, by a hash of the token with a random salt of this process."""
         self._salt = secrets.token_bytes(32)
         self._used: dict[str, int] = {}
         self._unwritten: set[str] = set()
         self._changes = 0
-        self._looked_at = float("-inf")
+        self._checked_at = float("-inf")
         self._version: str | None = None
         self._refreshing = asyncio.Lock()
 
     async def find(self, token: str) -> Actor:
-        """Return whose key `token` is.
+        """Return the caller whose key `token` is.
 
         Raises Problem: INVALID_KEY, KEY_REVOKED, KEY_EXPIRED, USER_DISABLED, STORE_UNAVAILABLE.
         """
-        mark = hashlib.blake2b(token.encode(), key=self._salt, digest_size=16).digest()
-        if mark not in self._proven and key_format.key_id(token) is None:
+        cache_key = hashlib.blake2b(token.encode(), key=self._salt, digest_size=16).digest()
+        if cache_key not in self._verified and key_format.key_id(token) is None:
             raise Problem(Code.INVALID_KEY)
         if self._is_stale():
             await self._refresh()
-        proven = self._proven.get(mark)
-        return self._prove(token, mark) if proven is None else self._actor(proven, self.clock.now_ms())
+        verified = self._verified.get(cache_key)
+        return self._verify(token, cache_key) if verified is None else self._actor(verified, self.clock.now_ms())
 
-    def _prove(self, token: str, mark: bytes) -> Actor:
+    def _verify(self, token: str, cache_key: bytes) -> Actor:
         key_id = key_format.key_id(token) or ""
-        record, now = self._keys.get(key_id, _NOBODY), self.clock.now_ms()
-        # Digests are compared for an unknown id as well: the time taken must not tell which ids exist.
+        record, now = self._keys.get(key_id, _DUMMY_KEY), self.clock.now_ms()
+        # Digests are compared for an unknown id as well: timing must not reveal which ids exist.
         current, previous = record.is_secret(self.digest(token))
-        if not (current or previous) or record is _NOBODY:
+        if not (current or previous) or record is _DUMMY_KEY:
             raise Problem(Code.INVALID_KEY)
         if not current and now >= (record.previous_until or 0):
-            raise Problem(Code.KEY_REVOKED, "This key was rotated and its former secret has ended; use the new one.")
+            raise Problem(Code.KEY_REVOKED, "This key was rotated and its old secret has expired; use the new one.")
         actor = self._actor(record, now)
         if current:
-            self._proven[mark] = record
+            self._verified[cache_key] = record
             return actor
-        # What was opened with a former secret ends with it.
+        # A session opened with the old secret ends when the old secret expires.
         return replace(actor, expires_at=min(at for at in (record.previous_until, record.expires_at) if at is not None))
 
     def _actor(self, record: KeyRecord, now: int) -> Actor:
-        if not record.lives(now):
+        if not record.is_active(now):
             raise Problem(Code.KEY_EXPIRED if record.revoked_at is None else Code.KEY_REVOKED)
         user = self._users.get(record.owner)
         if user is not None and not user.is_active:
@@ -101,7 +101,7 @@ class KeyStore:
         return actor
 
     async def resolve_or_none(self, reference: str) -> Actor | None:
-        """Return the caller that an actor's reference names, with its present rights; None when it has none."""
+        """Return the caller that a reference names, with its current rights; None when it is no longer accepted."""
         await self._refresh()
         try:
             return await self.resolve(reference)
@@ -121,7 +121,7 @@ class KeyStore:
         return replace(actor_of_user(user), session_id=reference)
 
     async def session(self, session_id: str) -> SessionRecord | None:
-        """Return a login that lives: neither over nor outlived by what it was opened with."""
+        """Return an active session: not ended, not expired, and opened with a credential that is still accepted."""
         await self._refresh()
         session, now = self._sessions.get(session_id), self.clock.now_ms()
         if session is None or session.expires_at <= now:
@@ -130,8 +130,8 @@ class KeyStore:
             record = self._keys.get(session.key_id)
             return session if record is not None and record.accepts(session.proof or b"", now) else None
         user = self._users.get(session.user or "")
-        lives = user is not None and user.is_active and session.created_at >= (user.password_at or 0)
-        return session if lives else None
+        is_valid = user is not None and user.is_active and session.created_at >= (user.password_at or 0)
+        return session if is_valid else None
 
     async def user(self, name: str) -> UserRecord | None:
         """Return a user, deleted ones included."""
@@ -139,7 +139,7 @@ class KeyStore:
         return self._users.get(name)
 
     async def users(self) -> list[UserRecord]:
-        """Return every user, deleted ones included, oldest first."""
+        """Return all users, deleted ones included, oldest first."""
         await self._refresh()
         return list(self._users.values())
 
@@ -150,7 +150,7 @@ class KeyStore:
         return None if record is None else self._with_use(record)
 
     async def records(self) -> list[KeyRecord]:
-        """Return every key that was ever issued, oldest first."""
+        """Return all keys, revoked ones included, oldest first."""
         await self._refresh()
         return [self._with_use(record) for record in self._keys.values()]
 
@@ -158,26 +158,26 @@ class KeyStore:
         return replace(record, last_used_at=self._used.get(record.id, record.last_used_at))
 
     def digest(self, secret: str) -> bytes:
-        """Return what is stored of a secret."""
+        """Return the keyed hash of a secret that is stored."""
         return key_format.digest(self._pepper, secret)
 
     async def change(self, work: Callable[[Connection], Result]) -> Result:
-        """Do `work`, which changes keys, users or logins, in one transaction; every process then reads them again."""
+        """Run `work`, which changes keys, users or sessions, in a transaction, and have every process reload them."""
 
-        def announced(connection: Connection) -> Result:
+        def with_new_version(connection: Connection) -> Result:
             result = work(connection)
-            sql_helpers.set_meta(connection, CHANGED, secrets.token_hex(8))
+            sql_helpers.set_meta(connection, VERSION_KEY, secrets.token_hex(8))
             return result
 
         try:
-            return await self.database.run(announced)
+            return await self.database.run(with_new_version)
         finally:
-            # Also what is being read at this moment may be from before.
+            # A reload in progress may have read the state before this change.
             self._changes += 1
-            self._looked_at = float("-inf")
+            self._checked_at = float("-inf")
 
     def _is_stale(self) -> bool:
-        return self.clock.monotonic() - self._looked_at >= REFRESH_SECONDS
+        return self.clock.monotonic() - self._checked_at >= REFRESH_SECONDS
 
     async def _refresh(self) -> None:
         if not self._is_stale():
@@ -188,11 +188,11 @@ class KeyStore:
             started = self.clock.monotonic()
             changes = self._changes
             version = await self.database.read(_version)
-            if version != self._version or self._looked_at == float("-inf"):
+            if version != self._version or self._checked_at == float("-inf"):
                 await self._read()
             self._version = version
             if changes == self._changes:
-                self._looked_at = started
+                self._checked_at = started
 
     async def _read(self) -> None:
         now = self.clock.now_ms()
@@ -206,22 +206,22 @@ class KeyStore:
         self._keys = {record.id: record for record in found[0]}
         self._users = {user.name: user for user in found[1]}
         self._sessions = {session.id: session for session in found[2]}
-        self._actors, self._proven = {}, {}
+        self._actors, self._verified = {}, {}
 
     async def flush(self) -> None:
-        """Write down when keys were last used; raises Problem(STORE_UNAVAILABLE), and nothing is forgotten."""
+        """Store when keys were last used; keeps the times for the next call if it raises Problem(STORE_UNAVAILABLE)."""
         times = [(key_id, self._used[key_id]) for key_id in self._unwritten]
         if times:
             self._unwritten = set()
             try:
-                await self.database.run(lambda connection: key_repository.used(connection, times))
+                await self.database.run(lambda connection: key_repository.record_use(connection, times))
             except Problem:
                 self._unwritten |= {key_id for key_id, _ in times}
                 raise
 
 
 def actor_of(record: KeyRecord, user: UserRecord | None) -> Actor:
-    """Return who holds a key: at most what its user's role allows."""
+    """Return a key's caller, with at most the scopes that the user's role allows."""
     scopes = expand(record.scopes)
     if user is not None:
         scopes &= ROLES[user.role]
@@ -230,9 +230,9 @@ def actor_of(record: KeyRecord, user: UserRecord | None) -> Actor:
 
 
 def actor_of_user(user: UserRecord) -> Actor:
-    """Return a person who logged in."""
+    """Return the caller for a person who logged in."""
     return Actor(f"user:{user.name}", user.name, user.name, ROLES[user.role], user_limits=user.limits)
 
 
 def _version(connection: Connection) -> str | None:
-    return sql_helpers.get_meta(connection, CHANGED)
+    return sql_helpers.get_meta(connection, VERSION_KEY)

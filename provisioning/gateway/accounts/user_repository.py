@@ -1,4 +1,4 @@
-"""Users in the database."""
+"""Reads and writes users in the database."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from provisioning.gateway.core.scopes import Role
 
 
 def list_users(connection: Connection) -> list[UserRecord]:
-    """Return every user, deleted ones included, oldest first."""
+    """Return all users, deleted ones included, oldest first."""
     wanted = select(UserRow.__table__).order_by(UserRow.created_at, UserRow.name)
     return [_from_row(row) for row in connection.execute(wanted)]
 
 
 def add(connection: Connection, user: UserRecord) -> bool:
-    """Store a new user; False when the name is taken, be it by one that was deleted."""
+    """Store a new user; False when the name is in use or was a deleted user's."""
     values = {
         "name": user.name, "role": user.role.value, "password": user.password, "password_at": user.password_at,
         "limits": key_repository.limits_text(user.limits), "labels": orjson.dumps(dict(user.labels)),
@@ -39,6 +39,6 @@ def _from_row(row: Row[Any]) -> UserRecord:
     values = row._asdict()
     parsed = {
         "role": Role(values["role"]), "labels": orjson.loads(values["labels"] or b"{}"),
-        "limits": key_repository.limits_of(values["limits"]),
+        "limits": key_repository.parse_limits(values["limits"]),
     }  # fmt: skip
     return UserRecord(**values | parsed)

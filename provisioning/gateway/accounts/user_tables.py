@@ -9,16 +9,16 @@ from provisioning.gateway.core.database.tables import Base
 
 
 class UserRow(Base):
-    """A person, or whatever else keys belong to; no name is given twice, so that jobs stay whose they are."""
+    """A person or a program that owns keys. Names are never reused, so that jobs keep their owner."""
 
     __tablename__ = "users"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     role: Mapped[str]
     password: Mapped[str | None]
-    """Argon2's own text; without one nobody can log in by password."""
+    """The hash in Argon2's encoded form; without it, the user cannot log in with a password."""
     password_at: Mapped[int | None]
-    """When it was set: logins from before are over."""
+    """When the password was set; earlier sessions are invalid."""
     limits: Mapped[str] = mapped_column(server_default="{}")
     labels: Mapped[bytes | None] = mapped_column(Sealed("users.labels"))
     created_at: Mapped[int]

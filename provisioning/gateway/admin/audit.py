@@ -1,4 +1,4 @@
-"""The audit log: who changed who may do what; written in the transaction of the act, and never changed."""
+"""The audit log of changes to access and to other users' resources; an entry is written in the change's transaction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from provisioning.gateway.core.database.database import Database
 
 
 class AuditAction(StrEnum):
-    """What was done."""
+    """A recorded action."""
 
     KEY_CREATED = "key.created"
     KEY_UPDATED = "key.updated"
@@ -31,7 +31,7 @@ class AuditAction(StrEnum):
     MEMORY_FREED = "machine.memory_freed"
     WORKSPACE_CHANGED = "workspace.changed"
     JOBS_ENDED = "jobs.ended"
-    """Somebody else's; so are all that follow."""
+    """This action and those below are recorded when the resource is another user's."""
     HISTORY_CLEARED = "history.cleared"
     ASSET_DELETED = "asset.deleted"
     BATCH_CANCELLED = "batch.cancelled"
@@ -44,7 +44,7 @@ class AuditAction(StrEnum):
 
 @dataclass(frozen=True)
 class AuditContext:
-    """Who does something, and from where."""
+    """The actor of a change, with its address and request id."""
 
     actor: Actor
     address: str
@@ -53,7 +53,7 @@ class AuditContext:
 
 @dataclass(frozen=True)
 class AuditRecord:
-    """One line of the log."""
+    """One entry of the log."""
 
     sequence: int
     at: int
@@ -69,7 +69,7 @@ class AuditRecord:
 def write(
     connection: Connection, by: AuditContext, act: AuditAction, target: str, at: int, detail: Mapping[str, Any]
 ) -> None:
-    """Write a line, in the transaction of the act; `detail` holds no secret."""
+    """Write an entry in the transaction of the change; `detail` must not contain secrets."""
     connection.execute(
         insert(AuditRow).values(
             at=at, actor=by.actor.name, key_id=by.actor.key_id, act=act.value, target=target, address=by.address,
@@ -81,12 +81,12 @@ def write(
 async def note(
     database: Database, by: AuditContext, act: AuditAction, target: str, at: int, detail: Mapping[str, Any]
 ) -> None:
-    """Write a line about an act on something else than the database; raises Problem(STORE_UNAVAILABLE)."""
+    """Write an entry about a change outside the database; raises Problem(STORE_UNAVAILABLE)."""
     await database.run(lambda connection: write(connection, by, act, target, at, detail))
 
 
 async def page(database: Database, *, before: int | None, limit: int, target: str | None) -> list[AuditRecord]:
-    """Return the newest lines before a place in the log; raises Problem(STORE_UNAVAILABLE)."""
+    """Return entries, newest first, with a sequence number below `before`; raises Problem(STORE_UNAVAILABLE)."""
     query = select(AuditRow.__table__).order_by(AuditRow.sequence.desc()).limit(limit)
     if before is not None:
         query = query.where(AuditRow.sequence < before)

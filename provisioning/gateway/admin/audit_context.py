@@ -1,4 +1,4 @@
-"""What requests write into the audit log."""
+"""Records the changes that requests make in the audit log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.http.request_checks import peer
 
 MAX_NAMED = 100
-"""Jobs that one entry names; it has the number of all."""
+"""How many jobs one entry names; `count` is the number of all."""
 
 
 def context_of(request: GatewayRequest) -> AuditContext:
@@ -31,7 +31,7 @@ class OwnedJob(Protocol):
 
 
 class AuditTrail:
-    """Writes acts into the audit log before they are done, since an act that cannot be recorded is not done.
+    """Records changes before they are made: a change that cannot be recorded is not made.
 
     Every method raises Problem(STORE_UNAVAILABLE).
     """

@@ -33,10 +33,10 @@ class AuditRoutes:
         path="/api/gateway/audit",
         access=Scope.ADMIN,
         tag=Tag.ACCESS,
-        summary="Read what admins did",
-        text="Written in the transaction of each act; the database refuses to change or delete a line.",
+        summary="Read the audit log",
+        text="An entry is written in the transaction of its change; the database refuses to change or delete entries.",
         query=AuditQuery,
-        answers=(Answer("Newest first.", AuditPage, {"items": [ENTRY], "next_cursor": None}),),
+        answers=(Answer("A page of entries, newest first.", AuditPage, {"items": [ENTRY], "next_cursor": None}),),
     )
     async def list(self, request: GatewayRequest, query: AuditQuery) -> AuditPage:  # noqa: ARG002 - the form of a handler
         """List the entries, newest first."""

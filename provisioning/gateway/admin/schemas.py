@@ -1,4 +1,4 @@
-"""The audit log as requests and answers have it."""
+"""Request and response bodies of the audit log."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class AuditQuery(Query):
     limit: WholeNumber = Field(default=DEFAULT_PAGE, ge=1, le=MAX_PAGE, examples=[DEFAULT_PAGE])
     """The largest number of entries to return."""
     cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{0,18}$")] = Field(default="", examples=["17"])
-    """The `next_cursor` of the page before."""
+    """The `next_cursor` of the previous page."""
     target: str | None = Field(default=None, examples=["4fPq9sZ1"])
-    """Return the entries about this key, user or login only."""
+    """Return only the entries about this key, user or session."""
 
 
 class AuditEntry(AnswerBody):
-    """One act."""
+    """An entry of the audit log."""
 
     id: int
     at: datetime

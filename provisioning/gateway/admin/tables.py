@@ -10,7 +10,7 @@ from provisioning.gateway.core.database.tables import Base, Sequence
 
 
 class AuditRow(Base):
-    """An act that changed who may do what; the database itself refuses to change or delete one."""
+    """An entry of the audit log; a trigger of the database refuses to change or delete one."""
 
     __tablename__ = "audit"
 

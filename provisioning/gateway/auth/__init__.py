@@ -1,1 +1,1 @@
-"""Authentication: finding the caller of a request, and signed addresses of files."""
+"""Authentication of requests, and signed URLs of files."""

@@ -41,34 +41,36 @@ class Authenticator:
         given = _CREDENTIALS.intersection(headers)
         signed = credentials.signed and SIGNATURE in query
         if len(given) + signed + (PARAMETER in query) > 1 or None in map(headers.get, given):
-            # Two readers of such a request could each believe another one.
-            raise Problem(Code.INVALID_REQUEST, "Send one credential.", members=fault("authorization", "more than one"))
+            # Two parsers of such a request could each accept another credential.
+            raise Problem(
+                Code.INVALID_REQUEST, "Send exactly one credential.", members=fault("authorization", "more than one")
+            )
         if given:
-            return await self._of_header(headers)
+            return await self._from_header(headers)
         if signed or PARAMETER in query:
-            return await self._of_address(scope, path, query)
+            return await self._from_query(scope, path, query)
         if credentials.web and (secret := cookies.read(scope)) is not None:
-            _check_page(scope)
+            _check_same_site(scope)
             return await self._sessions.find(secret)
         raise Problem(Code.MISSING_CREDENTIALS)
 
     async def recheck(self, actor: Actor) -> None:
-        """Check an authenticated caller again, whatever its credential was; raises Problem once it has none."""
+        """Check an authenticated caller again; raises Problem when its credential is no longer accepted."""
         await self._store.resolve(actor.reference)
         if actor.expires_at is not None and actor.expires_at <= self._store.clock.now_ms():
             raise Problem(Code.KEY_REVOKED)
 
-    def _of_header(self, headers: Mapping[str, bytes | None]) -> Awaitable[Actor]:
+    def _from_header(self, headers: Mapping[str, bytes | None]) -> Awaitable[Actor]:
         if (key := headers.get("x-api-key")) is not None:
             return self._store.find(key.decode("latin-1"))
         match = _BEARER.fullmatch((headers["authorization"] or b"").decode("latin-1"))
         if match is None:
             raise Problem(Code.MISSING_CREDENTIALS)
-        if tokens.looks_like_one(match[1]):
-            return self._sessions.of_token(match[1])
+        if tokens.looks_like_token(match[1]):
+            return self._sessions.find_by_token(match[1])
         return self._store.find(match[1])
 
-    async def _of_address(self, scope: Scope, path: str, query: Mapping[str, str]) -> Actor:
+    async def _from_query(self, scope: Scope, path: str, query: Mapping[str, str]) -> Actor:
         if scope.get("method", "GET") not in request_checks.SAFE_METHODS:
             raise Problem(Code.INVALID_TICKET)
         if PARAMETER in query:
@@ -77,23 +79,23 @@ class Authenticator:
 
 
 def is_signed(scope: Scope) -> bool:
-    """Return whether a request's address carries a signature."""
+    """Return whether a request's URL is signed."""
     return f"{SIGNATURE}=".encode() in scope.get("query_string", b"")
 
 
 def _read_query(scope: Scope) -> dict[str, str]:
-    """Return the query as far as it can be read, for credentials alone; raises Problem KEY_IN_URL."""
+    """Return the query parameters that may hold a credential; raises Problem KEY_IN_URL."""
     pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     if any(name.lower() in _KEY_NAMES or _KEY_VALUES.search(value) for name, value in pairs):
         raise Problem(Code.KEY_IN_URL)
     return dict(pairs)
 
 
-def _check_page(scope: Scope) -> None:
-    """Refuse a cookie that another site had the browser send; raises Problem ORIGIN_NOT_ALLOWED.
+def _check_same_site(scope: Scope) -> None:
+    """Refuse a cookie in a request that another site made; raises Problem ORIGIN_NOT_ALLOWED.
 
-    What a page asks for comes with Sec-Fetch-Site, and what changes something with Origin as well, in every browser
-    that knows SameSite; whose origin it is, admission.check_origin looks at.
+    Every browser that supports SameSite sends Sec-Fetch-Site, and Origin with requests that change something. The value
+    of Origin is checked by admission.check_origin.
     """
     changes = scope["type"] == "websocket" or scope["method"] not in request_checks.SAFE_METHODS
     if changes and single_header(scope, "origin") is None:

@@ -1,4 +1,4 @@
-"""The operation that signs addresses of files."""
+"""The operation that signs URLs of files."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SIGNED = {"url": f"{FILE}?by=4fPq9sZ1&expires=1795338000&signature=AbC", "expire
 
 
 class SignedUrlRoutes:
-    """Signs addresses of files for callers."""
+    """Signs URLs of files for callers."""
 
     def __init__(self, signer: UrlSigner, hosts: Collection[str], takes_signatures: Callable[[str], bool]) -> None:
-        """`hosts`: names of this gateway; `takes_signatures`: whether a signed address may open a path."""
+        """`hosts`: host names of this gateway; `takes_signatures`: whether a signed URL may open a path."""
         self._signer = signer
         self._hosts = frozenset(hosts)
         self._takes_signatures = takes_signatures
@@ -32,21 +32,22 @@ class SignedUrlRoutes:
         path="/api/gateway/signed-urls",
         access=Scope.READ,
         tag=Tag.ACCESS,
-        summary="Sign the address of a file",
-        text="For `<img>`, and to hand a picture on. It ends early when the key that signed it does.",
+        summary="Sign a file's URL",
+        text="For `<img>` and for sharing an image. The URL expires early when the key that signed it ends.",
         body=Body(NewSignedUrl, {"url": FILE, "seconds": 300}, invalid=Code.INVALID_REQUEST),
-        answers=(Answer("Opens that file to whoever has it, for at most an hour.", SignedUrl, SIGNED, 201),),
+        answers=(Answer("A URL that opens the file without a key, for at most an hour.", SignedUrl, SIGNED, 201),),
     )
     async def create(self, request: GatewayRequest, body: NewSignedUrl) -> SignedUrl:
-        """Sign the address of a file."""
+        """Sign the URL of a file."""
         parts = urlsplit(body.url)
         path, pairs = decoded_path(parts.path), parse_qsl(parts.query, keep_blank_values=True)
         base = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
         ours = not base or parts.netloc.lower() in self._hosts | {request.header("host")}
         if not ours or not self._takes_signatures(path) or len(dict(pairs)) != len(pairs):
             message = (
-                "url: of a file here, such as /api/v2/assets/{id}/content or /view?filename=..., each parameter once."
+                "url: must be a file of this gateway, such as /api/v2/assets/{id}/content or /view?filename=..., "
+                "with each parameter once."
             )
-            raise Problem(Code.INVALID_REQUEST, message, members=fault("/url", "not a file's"))
+            raise Problem(Code.INVALID_REQUEST, message, members=fault("/url", "not the URL of a file"))
         signed, expires_at = self._signer.sign(request.who, path, dict(pairs), body.seconds)
         return SignedUrl(url=base + signed, expires_at=timestamp(expires_at))

@@ -1,4 +1,4 @@
-"""Signed addresses as requests and answers have them."""
+"""Request and response bodies of signed URLs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from provisioning.gateway.core.http.schemas import AnswerBody, RequestBody
 
 
 class NewSignedUrl(RequestBody):
-    """An address to be signed."""
+    """A URL to sign."""
 
     url: Annotated[str, StringConstraints(pattern=r"^(https?://[^/?#\s]{1,255})?/[^#\s]{0,2047}$")]
-    """Of a file, relative or whole: `/api/v2/assets/{id}/content`, `/view?filename=...`, or as `outputs` say it."""
+    """A file's URL, relative or absolute: `/api/v2/assets/{id}/content`, `/view?filename=...`, or from `outputs`."""
     seconds: Annotated[int, Field(ge=1, le=MAX_SECONDS)] = 300
 
 
 class SignedUrl(AnswerBody):
-    """An address that opens one file."""
+    """A URL that opens one file."""
 
     url: str
-    """Relative or whole, as the address that was to be signed."""
+    """Relative or absolute, like the URL that was signed."""
     expires_at: datetime

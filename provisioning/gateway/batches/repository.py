@@ -106,7 +106,7 @@ def _accept(
     if not sql_helpers.add_new(connection, BatchRow, {name: getattr(batch, name) for name in _NAMES}):
         return False
     if batch.webhook_url is not None:
-        outbox.follow(connection, batch.owner, batch.id, batch.webhook_url, batch.created_at)
+        outbox.add_target(connection, batch.owner, batch.id, batch.webhook_url, batch.created_at)
     for job in jobs:
         if not write(connection, job):
             # The exception rolls the transaction back.

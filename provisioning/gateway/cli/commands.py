@@ -1,4 +1,4 @@
-"""`python -m provisioning.gateway keys|users ...`: the same acts as the API's, for whoever has a shell on the pod."""
+"""`python -m provisioning.gateway keys|users ...`: the API's operations on keys and users, for a shell on the pod."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from provisioning.gateway.users.schemas import NewUser, UserChange
 from provisioning.gateway.users.service import UserService
 
 POD = Actor("", "pod", "pod", ROLES[Role.ADMIN])
-"""Who acts by these commands: whoever may read the settings, and so the pepper."""
+"""The actor of these commands, who can read the settings and therefore the pepper."""
 
 Form = TypeVar("Form", bound=BaseModel)
 
@@ -34,7 +34,7 @@ Command = Callable[[KeyStore, argparse.Namespace], Coroutine[None, None, int]]
 
 
 async def run(store: KeyStore, options: argparse.Namespace) -> int:
-    """Run one command; returns 0, or 1 when it did not find what was asked for, or was refused."""
+    """Run a command; returns 0, or 1 when the key or user does not exist or the command is refused."""
     try:
         return await COMMANDS[options.command, options.action](store, options)
     except Problem as problem:
@@ -83,14 +83,15 @@ async def _update_key(store: KeyStore, options: argparse.Namespace) -> int:
 async def _rotate_key(store: KeyStore, options: argparse.Namespace) -> int:
     order = Rotation() if options.overlap is None else Rotation(overlap_seconds=options.overlap)
     token, record = await KeyService(store).rotate(_by(), options.id, order.overlap_seconds)
-    _show_secret(token, f"key {record.id}, whose former secret opens until {_date(record.previous_until)}")
+    _show_secret(token, f"key {record.id}")
+    sys.stderr.write(f"The old secret is accepted until {_date(record.previous_until)}.\n")
     return 0
 
 
 async def _revoke_key(store: KeyStore, options: argparse.Namespace) -> int:
     record = await KeyService(store).show(POD, options.id)
     if record.revoked_at is not None:
-        sys.stderr.write(f"{options.id} was revoked before.\n")
+        sys.stderr.write(f"{options.id} is already revoked.\n")
         return 1
     await KeyService(store).revoke(_by(), options.id)
     sys.stderr.write(f"{options.id} is revoked.\n")
@@ -104,7 +105,7 @@ async def _list_users(store: KeyStore, _options: argparse.Namespace) -> int:
             user.role.value,
             "yes" if user.password else "no",
             _date(user.created_at),
-            _standing(user.is_active),
+            _state(user.is_active),
         )
         for user in await UserService(store, Passwords()).list()
     ]
@@ -114,7 +115,7 @@ async def _list_users(store: KeyStore, _options: argparse.Namespace) -> int:
 
 async def _create_user(store: KeyStore, options: argparse.Namespace) -> int:
     user = await UserService(store, Passwords()).create(_by(), _order(NewUser, options))
-    sys.stderr.write(f"{user.name} is a {user.role}.\n")
+    sys.stderr.write(f"user {user.name} is created with the role {user.role}.\n")
     return 0
 
 
@@ -126,7 +127,7 @@ async def _update_user(store: KeyStore, options: argparse.Namespace) -> int:
 
 async def _delete_user(store: KeyStore, options: argparse.Namespace) -> int:
     await UserService(store, Passwords()).delete(_by(), options.id)
-    sys.stderr.write(f"{options.id} is deleted; its jobs and usage stay.\n")
+    sys.stderr.write(f"{options.id} is deleted; its jobs and usage are kept.\n")
     return 0
 
 
@@ -144,40 +145,46 @@ COMMANDS: Mapping[tuple[str, str], Command] = {
 
 
 def add_parsers(commands: Any, config: argparse.ArgumentParser) -> None:  # noqa: ANN401 - argparse's own is private
-    """Add the commands to a parser's; `config` holds what all of them take."""
+    """Add the subcommands to a parser; `config` has the options of all of them."""
     key = _options("--name", "--owner", "--expires", "--limits", "--label", "--scope")
     actions = commands.add_parser("keys", help="manage API keys").add_subparsers(dest="action", required=True)
-    actions.add_parser("list", parents=[config], help="show every key that was issued")
-    actions.add_parser("create", parents=[config, key], help="issue a key and print it, once")
+    actions.add_parser("list", parents=[config], help="list all keys, revoked ones included")
+    actions.add_parser("create", parents=[config, key], help="issue a key and print its secret, once")
     target = argparse.ArgumentParser(add_help=False)
-    target.add_argument("id", help="as the list shows it")
-    actions.add_parser("update", parents=[config, target, key], help="change a key; what is left out stays")
+    target.add_argument("id", help="the id or name in the list")
+    actions.add_parser(
+        "update", parents=[config, target, key], help="change a key; options that are left out do not change"
+    )
     rotate = actions.add_parser("rotate", parents=[config, target], help="give a key a new secret and print it, once")
-    rotate.add_argument("--overlap", type=int, help="seconds that the former secret goes on; a day when left out")
-    actions.add_parser("revoke", parents=[config, target], help="end a key at once")
+    rotate.add_argument("--overlap", type=int, help="seconds for which the old secret is accepted (default: a day)")
+    actions.add_parser("revoke", parents=[config, target], help="revoke a key at once")
     user = _options("--role", "--limits", "--label", "--password")
     people = commands.add_parser("users", help="manage users").add_subparsers(dest="action", required=True)
-    people.add_parser("list", parents=[config], help="show every user")
-    people.add_parser("create", parents=[config, _options("--name"), user], help="make a user")
-    change = people.add_parser("update", parents=[config, target, user], help="change a user; what is left out stays")
-    change.add_argument("--disabled", choices=["yes", "no"], help="yes ends its logins and stops its keys at once")
-    people.add_parser("delete", parents=[config, target], help="end a user; its jobs stay")
+    people.add_parser("list", parents=[config], help="list all users")
+    people.add_parser("create", parents=[config, _options("--name"), user], help="create a user")
+    change = people.add_parser(
+        "update", parents=[config, target, user], help="change a user; options that are left out do not change"
+    )
+    change.add_argument(
+        "--disabled", choices=["yes", "no"], help="yes ends the user's sessions and refuses its keys at once"
+    )
+    people.add_parser("delete", parents=[config, target], help="delete a user; its jobs are kept")
 
 
 _HELP: Mapping[str, Mapping[str, Any]] = {
-    "--name": {"help": "what a key is for; a user's name"},
-    "--owner": {"help": "the user whose jobs and files it sees; its own alone when left out"},
+    "--name": {"help": "the purpose of a key, or the name of a user"},
+    "--owner": {"help": "the user whose jobs and files the key sees (default: only its own)"},
     "--expires": {"help": "30d, 12h, a date, or never"},
     "--limits": {"help": 'a JSON object, such as {"requests_per_minute": 60}'},
-    "--label": {"action": "append", "metavar": "NAME=VALUE", "help": "may come more than once"},
+    "--label": {"action": "append", "metavar": "NAME=VALUE", "help": "may be repeated"},
     "--scope": {
         "action": "append",
         "choices": list(Scope),
         "type": Scope,
-        "help": "client when left out; more than one",
+        "help": "may be repeated (default: client)",
     },
-    "--role": {"choices": list(Role), "type": Role, "help": "member when left out"},
-    "--password": {"action": "store_true", "help": "asked for, or read from standard input; never an argument"},
+    "--role": {"choices": list(Role), "type": Role, "help": "default: member"},
+    "--password": {"action": "store_true", "help": "prompt for a password, or read it from standard input"},
 }
 
 
@@ -189,7 +196,7 @@ def _options(*names: str) -> argparse.ArgumentParser:
 
 
 def _order(form: type[Form], options: argparse.Namespace) -> Form:
-    """Return what the options say as the body that the API takes; raises ValueError."""
+    """Return the options as a request body of the API; raises ValueError."""
     given = {
         name: read(options) for name, read in _MEMBERS.items() if getattr(options, name, None) not in (None, False)
     }
@@ -227,11 +234,11 @@ def _by() -> AuditContext:
 
 
 def _show_secret(token: str, what: str) -> None:
-    sys.stderr.write(f"The secret of {what}, is shown once:\n")
+    sys.stderr.write(f"The secret of {what}, which is shown only once:\n")
     sys.stdout.write(f"{token}\n")
 
 
-def _standing(is_active: bool) -> str:  # noqa: FBT001 - a cell of a table
+def _state(is_active: bool) -> str:  # noqa: FBT001 - a cell of a table
     return "active" if is_active else "disabled"
 
 

@@ -1,1 +1,1 @@
-"""The Comfy API v2, the contract of Comfy-Org's SDKs."""
+"""The Comfy API v2, which Comfy-Org's SDKs use."""

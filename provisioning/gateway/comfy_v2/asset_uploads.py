@@ -1,4 +1,4 @@
-"""Uploads of the Comfy API v2: bytes that the caller uploaded before are not stored again."""
+"""Uploads of the Comfy API v2; content that the caller uploaded before is not stored again."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from provisioning.gateway.upstream.owner_namespace import OwnerNamespace, is_saf
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 
-class Uploaded(NamedTuple):
-    """An asset that an upload gave its caller."""
+class UploadedAsset(NamedTuple):
+    """The asset of an upload."""
 
     asset: Asset
     is_new: bool
-    """Whether its bytes are new."""
-    was_there: bool
-    """Whether the asset was there already."""
+    """Whether the content is new."""
+    existed: bool
+    """Whether the asset existed before."""
 
 
 @dataclass(frozen=True)
 class AssetUploads:
-    """Makes assets of uploads; every method may raise Problem."""
+    """Creates assets from uploads; every method may raise Problem."""
 
     assets: AssetStore
     uploads: Uploads
@@ -43,8 +43,8 @@ class AssetUploads:
     clock: Clock
     namespace_of: Callable[[Actor], OwnerNamespace]
 
-    async def upload(self, actor: Actor, form: Form) -> Uploaded:
-        """Store a file, unless its bytes are here already; its hash is computed here, whatever the client says."""
+    async def upload(self, actor: Actor, form: Form) -> UploadedAsset:
+        """Store a file, unless its content is stored already; the gateway computes the hash itself."""
         digest = await asyncio.to_thread(_digest, form)
         if form.fields.get("expected_hash", digest) != digest:
             raise Problem(Code.HASH_MISMATCH)
@@ -53,19 +53,19 @@ class AssetUploads:
         kind = await self.uploads.check(filename, form)
         known = await self.find(actor, digest)
         if known is not None:
-            return await self._again(known, path)
+            return await self._reuse(known, path)
         asset_id = str(uuid.uuid4())
-        file = await self._give(actor, asset_id, filename, form)
+        file = await self._send_to_comfyui(actor, asset_id, filename, form)
         size, now = form.file.seek(0, 2), self.clock.now_ms()
         asset = Asset(
             asset_id, actor.owner, None, "", "input", file.subfolder, file.filename, path, kind, size, digest, now
         )
         await self.assets.add(asset)
-        return Uploaded(asset, is_new=True, was_there=False)
+        return UploadedAsset(asset, is_new=True, existed=False)
 
-    async def _give(self, actor: Actor, asset_id: str, filename: str, form: Form) -> StoredFile:
-        """Give ComfyUI the file and keep it; returns where ComfyUI has it."""
-        # A folder for each asset: two files of one name are two assets.
+    async def _send_to_comfyui(self, actor: Actor, asset_id: str, filename: str, form: Form) -> StoredFile:
+        """Upload the file to ComfyUI and store it; returns ComfyUI's names of it."""
+        # One folder per asset, since two assets may have files of the same name.
         subfolder = self.namespace_of(actor).add_root(f"assets/{asset_id}")
         fields = {"type": "input", "subfolder": subfolder}
         status, answer = await self.uploads.give("/upload/image", fields, filename, form)
@@ -75,29 +75,29 @@ class AssetUploads:
         await self.uploads.keep(file, partial(pieces, form.file))
         return file
 
-    async def from_hash(self, actor: Actor, digest: str, path: str | None) -> Uploaded:
-        """Make an asset over bytes that the caller uploaded before; without a path, under the same as before."""
+    async def from_hash(self, actor: Actor, digest: str, path: str | None) -> UploadedAsset:
+        """Create an asset for content that the caller uploaded before; without a path, it has the earlier asset's."""
         known = await self.find(actor, digest)
         if known is None:
             raise Problem(Code.BLOB_NOT_FOUND)
         path = path or known.file_path
         _check_path(path)
-        return await self._again(known, path)
+        return await self._reuse(known, path)
 
     async def find(self, actor: Actor, digest: str) -> Asset | None:
-        """Return an upload of the caller's with this content, if the bytes are where they are to be."""
+        """Return the caller's upload with this content, if its file is still stored."""
         known = await self.assets.of_hash(digest, actor.owner)
         if known is None or self.store is None or await self.store.exists(known.stored_copy.place):
             return known
         return None
 
-    async def _again(self, known: Asset, path: str) -> Uploaded:
-        """Return the asset that these bytes are, or, under another path, a new one over the same bytes."""
+    async def _reuse(self, known: Asset, path: str) -> UploadedAsset:
+        """Return the known asset, or for another path a new one with the same content."""
         if path == known.file_path:
-            return Uploaded(known, is_new=False, was_there=True)
-        again = replace(known, id=str(uuid.uuid4()), file_path=path, created_at=self.clock.now_ms())
-        await self.assets.add(again)
-        return Uploaded(again, is_new=False, was_there=False)
+            return UploadedAsset(known, is_new=False, existed=True)
+        copy = replace(known, id=str(uuid.uuid4()), file_path=path, created_at=self.clock.now_ms())
+        await self.assets.add(copy)
+        return UploadedAsset(copy, is_new=False, existed=False)
 
 
 def _digest(form: Form) -> str:
@@ -115,5 +115,5 @@ def _checked_name(path: str) -> str:
 
 def _check_path(path: str) -> None:
     if not is_safe_name(path) or path.endswith("]"):
-        message = "file_path: a plain relative path, without '..'."
+        message = "file_path: must be a plain relative path without '..'."
         raise Problem(Code.INVALID_FIELD, message, members=fault("/file_path", "missing or not plain"))

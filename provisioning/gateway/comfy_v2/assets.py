@@ -1,4 +1,4 @@
-"""The operations on assets of the Comfy API v2: uploads, and what jobs made."""
+"""The operations on assets of the Comfy API v2: uploads and outputs of jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from provisioning.gateway.assets.file_response import BYTES, RANGES, FileRespond
 from provisioning.gateway.assets.repository import AssetStore
 from provisioning.gateway.assets.schemas import Asset, AssetFromHash, UploadAsset
 from provisioning.gateway.assets.sizes import AssetSizes
-from provisioning.gateway.comfy_v2.asset_uploads import AssetUploads, Uploaded
+from provisioning.gateway.comfy_v2.asset_uploads import AssetUploads, UploadedAsset
 from provisioning.gateway.core.clock import Clock
 from provisioning.gateway.core.http.base_url import base_url
 from provisioning.gateway.core.http.multipart import read_form
@@ -35,7 +35,7 @@ KNOWN = ASSET | {"created_new": False}
 
 @dataclass(frozen=True)
 class AssetRoutes:
-    """Lets callers upload, see, download and delete their assets."""
+    """Lets callers upload, show, download and delete their assets."""
 
     assets: AssetStore
     uploads: AssetUploads
@@ -61,8 +61,8 @@ class AssetRoutes:
             size=BodySize.FILE,
         ),
         answers=(
-            Answer("The asset; its bytes are new.", Asset, CREATED, 201),
-            Answer("The caller's asset of these bytes and this path, which was there already.", Asset, KNOWN),
+            Answer("The asset, with new content.", Asset, CREATED, 201),
+            Answer("The caller's existing asset with this content and path.", Asset, KNOWN),
         ),
         problems=(Code.HASH_MISMATCH, Code.INVALID_FIELD, *UPSTREAM),
         rate=RateClass.UPLOAD,
@@ -77,49 +77,49 @@ class AssetRoutes:
         path="/api/v2/assets/from-path",
         access=Scope.ASSETS,
         tag=Tag.ASSETS,
-        summary="Register a file of the machine",
-        text="Refused always: no client's name for a file of the machine is taken. Upload the bytes.",
+        summary="Register a file by its path",
+        text="Always refused: files of the machine cannot be registered. Upload the content instead.",
         answers=(),
         problems=(Code.INVALID_FIELD,),
     )
     async def from_path(self, _request: GatewayRequest) -> Response:
-        """Refuse to register a file of the machine by its path, as a proxy does that shares no disk with ComfyUI."""
-        message = "path: files of the machine are not taken; upload the bytes."
-        raise Problem(Code.INVALID_FIELD, message, members=fault("/path", "not taken"))
+        """Refuse to register a file of the machine by its path, as a proxy without access to ComfyUI's disk does."""
+        message = "path: files of the machine cannot be registered; upload the content instead."
+        raise Problem(Code.INVALID_FIELD, message, members=fault("/path", "not supported"))
 
     @Operation(
         method="POST",
         path="/api/v2/assets/from-hash",
         access=Scope.ASSETS,
         tag=Tag.ASSETS,
-        summary="Make an asset from bytes uploaded before",
+        summary="Create an asset from an earlier upload",
         body=Body(AssetFromHash, {"hash": HASH, "file_path": "again.png"}, invalid=Code.INVALID_FIELD),
         answers=(
-            Answer("The asset of that name, which was there already.", Asset, KNOWN),
-            Answer("A new asset over the same bytes.", Asset, KNOWN, 201),
+            Answer("The existing asset with this path.", Asset, KNOWN),
+            Answer("A new asset with the same content.", Asset, KNOWN, 201),
         ),
         problems=(Code.BLOB_NOT_FOUND,),
     )
     async def from_hash(self, request: GatewayRequest, body: AssetFromHash) -> Response:
-        """Make an asset over bytes that the caller uploaded before."""
+        """Create an asset for content that the caller uploaded before."""
         return self._answer(request, await self.uploads.from_hash(request.who, body.hash, body.file_path))
 
-    def _answer(self, request: GatewayRequest, uploaded: Uploaded) -> Response:
+    def _answer(self, request: GatewayRequest, uploaded: UploadedAsset) -> Response:
         document = Asset.of(uploaded.asset, base_url(request), self.clock.now_ms(), created_new=uploaded.is_new)
-        return document_response(document, 200 if uploaded.was_there else 201)
+        return document_response(document, 200 if uploaded.existed else 201)
 
     @Operation(
         method="GET",
         path="/api/v2/assets/by-hash/{hash}",
         access=Scope.READ,
         tag=Tag.ASSETS,
-        summary="Ask whether bytes were uploaded before",
-        text="Send it as HEAD before a large upload.",
-        answers=(Answer("They were, by the caller.", media=None),),
+        summary="Check whether content was uploaded before",
+        text="Send HEAD before a large upload.",
+        answers=(Answer("The caller has uploaded this content.", media=None),),
         problems=(Code.BLOB_NOT_FOUND,),
     )
     async def has_hash(self, request: GatewayRequest) -> Response:
-        """Say whether the caller has uploaded these bytes before."""
+        """Answer whether the caller has uploaded this content before."""
         if await self.uploads.find(request.who, request.path_params["hash"]) is None:
             raise Problem(Code.BLOB_NOT_FOUND)
         return Response(media_type="application/json")
@@ -145,20 +145,24 @@ class AssetRoutes:
         access=Scope.ASSETS,
         tag=Tag.ASSETS,
         summary="Delete an asset",
-        text="Uploads and outputs alike. What a job took stays counted.",
+        text="Deletes uploads and outputs. The usage of jobs still counts.",
         parameters=(ID,),
         answers=(
             Answer(
-                "It is gone; its bytes go within seconds, unless another asset has the same.", status=204, media=None
+                "The asset is deleted, and within seconds its content, unless another asset has it.",
+                status=204,
+                media=None,
             ),
         ),
         problems=(Code.STATE_CONFLICT,),
     )
     async def delete(self, request: GatewayRequest) -> Response:
-        """End an asset; its bytes go too, unless another asset has the same."""
+        """Delete an asset, and its content unless another asset has it."""
         asset = await self._own(request)
         if any(asset.id.encode() in job.workflow for job in self.tracker.of_owner(asset.owner)):
-            raise Problem(Code.STATE_CONFLICT, "An unfinished job reads this asset; wait for its end, or cancel it.")
+            raise Problem(
+                Code.STATE_CONFLICT, "An unfinished job uses this asset; wait for the job to end, or cancel it."
+            )
         await self.audit.on_anothers(request, AuditAction.ASSET_DELETED, asset.id, asset.owner)
         await self.expiry.remove(asset)
         return Response(status_code=204)
@@ -169,14 +173,14 @@ class AssetRoutes:
         access=Scope.READ,
         tag=Tag.ASSETS,
         summary="Download an asset",
-        text="Ranges and conditional requests work. Whatever a browser might run comes as an attachment.",
+        text="Supports ranges and conditional requests. Types that a browser might execute are sent as attachments.",
         parameters=(ID, *RANGES),
         answers=BYTES,
         problems=(Code.RANGE_NOT_SATISFIABLE, *UPSTREAM),
         signed=True,
     )
     async def content(self, request: GatewayRequest) -> Response:
-        """Answer with an asset's bytes, or the range of them that was asked for."""
+        """Answer with an asset's content, or the requested range of it."""
         return await self.responder.respond(request, (await self._own(request)).stored_copy)
 
     async def _own(self, request: GatewayRequest) -> repository.Asset:

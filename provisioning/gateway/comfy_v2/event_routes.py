@@ -1,6 +1,6 @@
-"""A job's events as the Comfy API v2 has them: its state on connecting, then what happens, until its end.
+"""Events of a job in the form of the Comfy API v2: the current state on connecting, then changes until the job's end.
 
-The contract's own clients ignore ids and connect anew for the state as it is; others go on with Last-Event-ID.
+The SDKs ignore event ids and reconnect for the current state; other clients resume with Last-Event-ID.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _OWN_MEMBERS = {
     job_events.PROGRESS: frozenset({"job_id", "percent"}),
     job_events.PREVIEW: frozenset({"job_id"}),
 }
-"""What the gateway's own stream says beside what the contract has."""
+"""Fields of the gateway's own stream that the Comfy API does not have."""
 
 
 class JobEventRoutes:
-    """Lets callers follow their jobs."""
+    """Streams the events of callers' jobs."""
 
     def __init__(
         self, streams: SseStreams, ends: CompletionEvents, job_events: JobEvents, tracker: Tracker, ledger: Ledger,
@@ -55,15 +55,15 @@ class JobEventRoutes:
         path="/api/v2/jobs/{id}/events",
         access=Scope.READ,
         tag=Tag.JOBS,
-        summary="Follow a job",
-        text="The state on connecting, then `status`, `progress`, `preview` and `output` events as they happen, and a "
-        "comment every 15 s to keep proxies from closing the connection. With `Last-Event-ID`, what came behind that "
-        "event instead of the state; `reset` says that it is no longer kept, and the state follows. `end` says why "
-        "the stream ends before the job does.",
+        summary="Stream a job's events",
+        text="The state on connecting, then `status`, `progress`, `preview` and `output` events as they happen, "
+        "and a comment every 15 s to keep proxies from closing the connection. With `Last-Event-ID`, the events after "
+        "that one instead of the state; `reset` reports that they are no longer kept, and the state follows. `end` "
+        "gives the reason when the stream ends before the job does.",
         parameters=(LAST_EVENT_ID,),
         answers=(
             Answer("Server-sent events until the job's end.", None, PROGRESS_EVENTS, media=EVENTS),
-            Answer("The job has ended, and the client has had all of it.", status=204, media=None),
+            Answer("The job has ended, and the client has received all its events.", status=204, media=None),
         ),
         problems=(*STREAMING, *UPSTREAM),
         lasting=True,
@@ -73,9 +73,9 @@ class JobEventRoutes:
         job_id, owner = request.path_params["id"], (await self._row(request)).owner
         stream = self._streams.open(request, owner)
         if stream.cursor.resumed and stream.channel.has_sent_end(job_id, stream.cursor.number):
-            # A browser's EventSource comes back for ever unless it is told that there is nothing more.
+            # Only 204 stops a browser's EventSource from reconnecting.
             return Response(status_code=204)
-        # Read when the stream has its place, so that nothing happens unheard in between.
+        # Read after the stream has its cursor, so that no event is missed in between.
         return stream.answer(self._frames(stream, await self._row(request)))
 
     async def _frames(self, stream: SseStream, row: JobRecord) -> AsyncIterator[bytes]:
@@ -93,7 +93,7 @@ class JobEventRoutes:
         return row
 
     async def _first(self, stream: SseStream, row: JobRecord, base: str) -> bytes:
-        """Return the job's state, under the id of the place where the stream goes on."""
+        """Return the job's state, with the id from which the client can resume."""
         events, state_id = await self._state(row), stream.state_id(self._clock.now_ms())
         frames = [sse.frame(RESET, b"{}", state_id)] if stream.cursor.lost else []
         return b"".join(frames + [_frame(event, base, state_id) for event in events])
@@ -120,7 +120,7 @@ def _frame(event: Event, base: str, event_id: str) -> bytes:
 
 @lru_cache(maxsize=16)
 def _translated(event: Event, base: str) -> bytes:
-    """Return an event's data in the contract's words; often the same for many listeners at once."""
+    """Return an event's data in the form of the Comfy API; cached, since several streams often send the same event."""
     data = orjson.loads(event.data)
     if event.name == job_events.OUTPUT:
         return orjson.dumps(data | {"url": base + data["url"]})

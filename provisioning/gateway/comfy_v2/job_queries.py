@@ -1,4 +1,4 @@
-"""Queries for lists of jobs: pages of the caller's jobs, by status and by label."""
+"""The query parameters for lists of jobs: page, status and labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from provisioning.gateway.jobs.status import JobStatus, status_of
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
-"""The contract's own figures."""
+"""Values of the Comfy API."""
 
 STATES: Mapping[JobStatus, frozenset[JobState]] = {
     "queued": frozenset({JobState.ACCEPTED, JobState.DISPATCHING, JobState.QUEUED}),
@@ -33,48 +33,48 @@ _LABEL = re.compile(r"metadata\[(.+)\]")
 
 def _words(given: str) -> str:
     if unknown := statuses_in(given) - STATES.keys():
-        raise ValueError(f"unknown: {', '.join(sorted(unknown))[:100]}; there are {', '.join(STATES)}")
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))[:100]}; must be among {', '.join(STATES)}")
     return given
 
 
 def statuses_in(text: str) -> set[str]:
-    """Return the words of a list with commas."""
+    """Return the items of a comma-separated list."""
     return {word.strip() for word in text.split(",") if word.strip()}
 
 
 class JobQuery(Query):
-    """Which jobs to list; `metadata[name]` is read beside this, since any name may be asked for."""
+    """Which jobs to list; `metadata[name]` is parsed separately, since the name is arbitrary."""
 
     limit: WholeNumber = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, examples=[DEFAULT_LIMIT])
     """Jobs per page."""
     status: Annotated[str, AfterValidator(_words)] = Field(default="", examples=["queued,running"])
-    """Some of `queued,running,succeeded,canceling,canceled,failed`."""
+    """Statuses, separated by commas: `queued,running,succeeded,canceling,canceled,failed`."""
     cursor: Annotated[WholeNumber | None, WithJsonSchema({"type": ["string", "null"]})] = Field(
         default=None, ge=1, le=2**53, examples=["4711"]
     )
-    """The `next_cursor` of the page before."""
+    """The `next_cursor` of the previous page."""
 
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs are asked for."""
+    """A filter for jobs by status and labels."""
 
     statuses: frozenset[str]
     labels: Mapping[str, str]
 
     @classmethod
     def of(cls, status: str, query: Mapping[str, str]) -> JobFilter:
-        """Return the filter of a JobQuery's `status` and of the labels in a whole query."""
+        """Return the filter for a JobQuery's `status` and for the labels in all query parameters."""
         labels = {match[1]: value for name, value in query.items() if (match := _LABEL.fullmatch(name))}
         return cls(frozenset(statuses_in(status) or STATES), labels)
 
     @property
     def states(self) -> frozenset[JobState]:
-        """Return the states that jobs of these statuses are in."""
+        """Return the states of jobs with these statuses."""
         return frozenset[JobState]().union(*(states for word, states in STATES.items() if word in self.statuses))
 
-    def fits(self, row: JobRecord) -> bool:
-        """Return whether a job is asked for."""
+    def matches(self, row: JobRecord) -> bool:
+        """Return whether a job matches the filter."""
         label = orjson.loads(row.label) if row.label else None
         known = label.items() if isinstance(label, dict) else ()
         status = status_of(row.state, cancelling=bool(row.cancel_requested))

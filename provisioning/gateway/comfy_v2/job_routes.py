@@ -35,7 +35,7 @@ from provisioning.gateway.jobs.tracker import Tracker
 
 
 class JobRoutes:
-    """Lets callers submit, follow, list and cancel jobs as the Comfy API v2 has it."""
+    """Lets callers submit, show, list and cancel jobs with the Comfy API v2."""
 
     def __init__(
         self,
@@ -62,15 +62,17 @@ class JobRoutes:
         access=Scope.JOBS,
         tag=Tag.JOBS,
         summary="Submit a workflow",
-        text="The job is checked and queued; follow `urls.events` or ask `urls.self` until `completed_at` is set.",
+        text="The job is validated and queued; follow `urls.events` or poll `urls.self` until `completed_at` is set.",
         parameters=(idempotency.IDEMPOTENCY_KEY,),
         body=Body(SubmitJob, {"workflow": WORKFLOW}, invalid=Code.INVALID_FIELD, size=BodySize.WORKFLOW),
-        answers=(Answer("The job is written down and will end, whatever happens.", Job, JOB, 201),),
+        answers=(
+            Answer("The job is stored and will reach a final state, even if the gateway restarts.", Job, JOB, 201),
+        ),
         problems=(*SUBMITTING, Code.WEBHOOK_URL_FORBIDDEN, Code.INVALID_FIELD, *idempotency.PROBLEMS),
         rate=RateClass.SUBMIT,
     )
     async def submit(self, request: GatewayRequest, body: SubmitJob) -> Job:
-        """Submit a workflow; under an Idempotency-Key, the same request again answers with the same job."""
+        """Submit a workflow; repeating a request with the same Idempotency-Key returns the same job."""
         key = idempotency.idempotency_key(request)
         job = await self._submitter.create(request.who, body)
         job.idempotency_key, job.request_hash = key, idempotency.request_hash(await request.json())
@@ -87,7 +89,7 @@ class JobRoutes:
         access=Scope.READ,
         tag=Tag.JOBS,
         summary="List jobs",
-        text="Newest first; an admin sees everybody's.",
+        text="Newest first; an admin sees the jobs of all users.",
         query=JobQuery,
         parameters=(Parameter("metadata[name]", "Jobs whose label `name` has this value.", "7"),),
         answers=(
@@ -103,7 +105,7 @@ class JobRoutes:
         while more and len(found) < limit and scanned < self._max_scanned:
             count = limit - len(found)
             rows = await self._ledger.rows(request.who.visible_owner, before=before, limit=count, states=wanted.states)
-            found += [row for row in rows if wanted.fits(row)]
+            found += [row for row in rows if wanted.matches(row)]
             scanned, more = scanned + len(rows), len(rows) == count
             before = rows[-1].sequence if rows else before
         return JobPage(
@@ -118,7 +120,7 @@ class JobRoutes:
         access=Scope.READ,
         tag=Tag.JOBS,
         summary="Show a job",
-        answers=(Answer("The job as it is now.", Job, JOB),),
+        answers=(Answer("The job's current state.", Job, JOB),),
         problems=UPSTREAM,
     )
     async def show(self, request: GatewayRequest) -> Job:
@@ -131,11 +133,11 @@ class JobRoutes:
         access=Scope.READ,
         tag=Tag.JOBS,
         summary="Show a job's workflow",
-        answers=(Answer("As it was sent.", JobWorkflow, {"workflow": WORKFLOW, "format": "api"}),),
+        answers=(Answer("The workflow as submitted.", JobWorkflow, {"workflow": WORKFLOW, "format": "api"}),),
         problems=UPSTREAM,
     )
     async def show_workflow(self, request: GatewayRequest) -> JobWorkflow:
-        """Show the workflow of a job, as it was sent."""
+        """Show the workflow of a job as submitted."""
         row = await self._find(request)
         if not row.workflow:
             raise Problem(Code.NOT_FOUND)
@@ -147,12 +149,12 @@ class JobRoutes:
         access=Scope.JOBS,
         tag=Tag.JOBS,
         summary="Cancel a job",
-        text="Works in every state; a job that has ended stays as it is.",
-        answers=(Answer("The job as it is now; a running one is `canceling` until ComfyUI has stopped it.", Job, JOB),),
+        text="Works in every state; has no effect on a job that has ended.",
+        answers=(Answer("The job; a running one is `canceling` until ComfyUI has stopped it.", Job, JOB),),
         problems=UPSTREAM,
     )
     async def cancel(self, request: GatewayRequest) -> Job:
-        """Cancel a job, whether it waits or runs; one that has ended stays as it is."""
+        """Cancel a waiting or running job; has no effect on one that has ended."""
         row = await self._find(request)
         live = self._tracker.get(row.id)
         if live is not None:

@@ -21,7 +21,7 @@ from provisioning.gateway.webhooks.service import Webhooks
 
 @dataclass(frozen=True)
 class JobSubmitter:
-    """Makes jobs of submissions and puts them in the queue; every method may raise Problem."""
+    """Creates jobs from requests and puts them in the queue; every method may raise Problem."""
 
     factory: JobFactory
     submission: JobSubmission
@@ -31,7 +31,7 @@ class JobSubmitter:
     max_timeout_seconds: float
 
     async def create(self, actor: Actor, order: SubmitJob) -> Job:
-        """Return a job that is not written down yet."""
+        """Return a new job, not yet stored."""
         job = self.factory.create(actor, order.workflow)
         job.label = None if order.metadata is None else orjson.dumps(order.metadata)
         job.webhook_url = await self.webhooks.check_optional(order.webhook_url)
@@ -39,9 +39,10 @@ class JobSubmitter:
         return job
 
     async def find_replayed(self, job: Job) -> JobRecord | None:
-        """Return the job that the same request submitted under the same idempotency key; None when there is none.
+        """Return the job of an earlier request with the same idempotency key; None when there is none.
 
-        Raises Problem IDEMPOTENCY_KEY_REUSE when another request did, and IDEMPOTENCY_CONFLICT while it is answered.
+        Raises Problem IDEMPOTENCY_KEY_REUSE when that request was a different one, and IDEMPOTENCY_CONFLICT while it is
+        in progress.
         """
         if job.idempotency_key is None:
             return None
@@ -61,6 +62,6 @@ class JobSubmitter:
             await self.submission.submit(job)
         except Problem:
             if self.tracker.get(job.id) is None:
-                # It is final and never ran: the same request may be tried again under the same key.
+                # The job was refused, so the request may be repeated with the same key.
                 await self.ledger.release_key(job)
             raise

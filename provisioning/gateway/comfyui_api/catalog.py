@@ -1,4 +1,4 @@
-"""ComfyUI's routes that answer everybody the same, such as node classes and models, and the machine's."""
+"""ComfyUI's routes with the same response for everybody, such as node classes and models, and routes of the machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import Response
 from provisioning.gateway.admin.audit import AuditAction
 from provisioning.gateway.admin.audit_context import AuditTrail
 from provisioning.gateway.assets.staging.inputs import InputStaging
-from provisioning.gateway.comfyui_api.schemas import Free, ModelFile, ModelFolder, NodeClasses, Nothing
+from provisioning.gateway.comfyui_api.schemas import EmptyAnswer, FreeMemory, ModelFile, ModelFolder, NodeClasses
 from provisioning.gateway.core.http.operation import (
     ANY_MEDIA,
     UPSTREAM,
@@ -56,9 +56,9 @@ def _cached(
     text: str = "",
     access: Access | Scope = Scope.READ,
 ) -> Operation:
-    """Return an operation that answers with JSON of ComfyUI's, at most `age` seconds old."""
+    """Return an operation that answers with ComfyUI's JSON, cached for at most `age` seconds."""
     tag = Tag.NATIVE if access is Scope.READ else Tag.OPERATIONS
-    answers = (Answer(f"As ComfyUI said at most {age:.0f} s ago.", model, example),)
+    answers = (Answer(f"ComfyUI's response, at most {age:.0f} s old.", model, example),)
     return Operation(
         method="GET", path=path, access=access, tag=tag, summary=summary, text=text, answers=answers,
         problems=UPSTREAM, native=True,
@@ -66,7 +66,7 @@ def _cached(
 
 
 class CatalogRoutes:
-    """Serves what ComfyUI says of its nodes, models and features, and of the machine."""
+    """Serves ComfyUI's lists of nodes, models and features, and information about the machine."""
 
     def __init__(
         self,
@@ -89,10 +89,10 @@ class CatalogRoutes:
         NodeClasses,
         CLASSES,
         node_catalogue.FRESH_SECONDS,
-        text="The names of other people's files are left out.",
+        text="Names of other users' files are left out.",
     )
     async def object_info(self, request: GatewayRequest) -> Response:
-        """Answer with every node class; the names of other people's input files are left out."""
+        """Answer with all node classes, without the names of other users' input files."""
         return JsonResponse(await self._classes(request))
 
     @_cached(
@@ -101,10 +101,10 @@ class CatalogRoutes:
         NodeClasses,
         CLASSES,
         node_catalogue.FRESH_SECONDS,
-        text="`{}` when there is no such class.",
+        text="`{}` for an unknown class.",
     )
     async def object_info_of(self, request: GatewayRequest) -> Response:
-        """Answer with one node class, or {} as ComfyUI does for one that it does not have."""
+        """Answer with a node class, or like ComfyUI with {} for an unknown one."""
         name = request.path_params["name"]
         classes = await self._classes(request)
         return JsonResponse({name: classes[name]} if name in classes else {})
@@ -115,18 +115,18 @@ class CatalogRoutes:
         catalogue = await self._catalogue.get()
         return catalogue.everything if request.who.is_admin else catalogue.for_clients
 
-    @_cached("/models", "List folders of models", list[str], ["checkpoints", "loras", "vae"])
+    @_cached("/models", "List model folders", list[str], ["checkpoints", "loras", "vae"])
     @_cached("/embeddings", "List embeddings", list[str], ["easynegative"])
     @_cached("/features", "Show ComfyUI's features", dict[str, Any], {"supports_preview_metadata": True})
     @_cached("/extensions", "List the frontend's extensions", list[str], ["/extensions/core/noteNode.js"])
-    @_cached("/i18n", "Show what custom nodes call things", dict[str, Any], {"en": {}})
-    @_cached("/node_replacements", "List replacements of nodes", dict[str, Any], {})
+    @_cached("/i18n", "Show translations of custom nodes", dict[str, Any], {"en": {}})
+    @_cached("/node_replacements", "List node replacements", dict[str, Any], {})
     @_cached("/global_subgraphs", "List subgraphs of custom nodes", dict[str, Any], {})
     @_cached("/global_subgraphs/{id}", "Show a subgraph", dict[str, Any], {})
-    @_cached("/workflow_templates", "List templates of custom nodes", dict[str, list[str]], {})
+    @_cached("/workflow_templates", "List workflow templates of custom nodes", dict[str, list[str]], {})
     @_cached(
         "/experiment/models",
-        "List folders of models with their places",
+        "List model folders with their paths",
         list[ModelFolder],
         [{"name": "checkpoints", "folders": ["/workspace/models/checkpoints"]}],
         access=Scope.ADMIN,
@@ -139,14 +139,14 @@ class CatalogRoutes:
         access=Scope.ADMIN,
     )
     async def same_path(self, request: GatewayRequest) -> Response:
-        """Answer with the JSON that ComfyUI has at the same path, without the query."""
+        """Answer with ComfyUI's JSON of the same path, without the query."""
         body = await self._responses.get(asked_path(request))
         return Response(body, media_type="application/json")
 
     @_cached("/models/{folder}", "List models in a folder", list[str], ["sd_xl_base_1.0.safetensors"])
     async def models_in(self, request: GatewayRequest) -> Response:
         """Answer with the names of the models in one folder."""
-        # ComfyUI keeps the nodes' code among its model folders.
+        # ComfyUI lists the folder of custom nodes' code among its model folders.
         if request.path_params["folder"] == "custom_nodes":
             raise Problem(Code.NOT_FOUND)
         return await self.same_path(request)
@@ -156,8 +156,7 @@ class CatalogRoutes:
         "Show the machine",
         dict[str, Any],
         STATS,
-        text="Versions, memory and devices. The command line is empty and paths are left out without the scope "
-        "`monitor`.",
+        text="Versions, memory and devices. Command line and paths are included only with the scope `monitor`.",
         access=Access.ANY,
     )
     async def system_stats(self, request: GatewayRequest) -> Response:
@@ -172,14 +171,14 @@ class CatalogRoutes:
         path="/workflow_templates/{folder}/{name}",
         access=Scope.READ,
         tag=Tag.NATIVE,
-        summary="Get a template or its picture",
-        parameters=(Parameter("name", "A file of the custom node's.", "portrait.json", "path", required=True),),
+        summary="Download a workflow template or its image",
+        parameters=(Parameter("name", "A file of the custom node.", "portrait.json", "path", required=True),),
         answers=(Answer("The file.", media=ANY_MEDIA),),
         problems=UPSTREAM,
         native=True,
     )
     async def template_file(self, request: GatewayRequest) -> Response:
-        """Answer with a workflow template, or the picture of one."""
+        """Answer with a workflow template or its image."""
         return await self._proxy.pass_on(request, asked_path(request))
 
     @Operation(
@@ -189,7 +188,7 @@ class CatalogRoutes:
         tag=Tag.NATIVE,
         summary="Show a model's metadata",
         parameters=(Parameter("filename", "A `.safetensors` file in the folder.", "paper.safetensors", required=True),),
-        answers=(Answer("As its header says.", dict[str, Any], {"format": "pt"}),),
+        answers=(Answer("The metadata in the file's header.", dict[str, Any], {"format": "pt"}),),
         problems=UPSTREAM,
         native=True,
     )
@@ -206,18 +205,20 @@ class CatalogRoutes:
         access=Scope.OPERATE,
         tag=Tag.OPERATIONS,
         summary="Unload models and free memory",
-        text="Everybody's next job loads its models again.",
-        body=Body(Free, {"unload_models": True, "free_memory": True}, required=False, invalid=Code.INVALID_REQUEST),
-        answers=(Answer("ComfyUI does so after the running job.", Nothing, {}),),
+        text="The next job loads its models again, whoever submitted it.",
+        body=Body(
+            FreeMemory, {"unload_models": True, "free_memory": True}, required=False, invalid=Code.INVALID_REQUEST
+        ),
+        answers=(Answer("ComfyUI frees the memory after the running job.", EmptyAnswer, {}),),
         problems=UPSTREAM,
         native=True,
     )
-    async def free(self, request: GatewayRequest, body: Free) -> Nothing:
-        """Have ComfyUI unload models and free memory."""
-        flags = body.model_dump(include=set(Free.model_fields), exclude_unset=True)
+    async def free(self, request: GatewayRequest, body: FreeMemory) -> EmptyAnswer:
+        """Make ComfyUI unload models and free memory."""
+        flags = body.model_dump(include=set(FreeMemory.model_fields), exclude_unset=True)
         headers = {"Content-Type": "application/json"}
         await self._audit.note(request, AuditAction.MEMORY_FREED, "comfyui", **flags)
         status, _ = await self._upstream.call(Request("POST", "/free", headers=headers, body=orjson.dumps(flags)))
         if status != 200:
             raise Problem(Code.UPSTREAM_ERROR)
-        return Nothing()
+        return EmptyAnswer()

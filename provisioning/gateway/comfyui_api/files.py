@@ -1,4 +1,4 @@
-"""ComfyUI's routes for files: each caller sees its own."""
+"""ComfyUI's routes for files; each caller sees its own files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from provisioning.gateway.docs.examples import PICTURE
 from provisioning.gateway.upstream.stored_file import StoredFile
 
 OPTIONS = {"preview": re.compile(r"(webp|jpeg)(;[0-9]{1,3})?"), "channel": re.compile(r"rgba|rgb|a")}
-"""ComfyUI's conversions of images, and their forms; other values are ignored."""
+"""The query parameters of ComfyUI's image conversions with their formats; other values are ignored."""
 
 STORED = {"name": "photo.png", "subfolder": "", "type": "input"}
 
@@ -58,13 +58,15 @@ class FileRoutes:
         access=Scope.READ,
         tag=Tag.NATIVE,
         summary="Download a file",
-        text="A file that the caller uploaded or one of its jobs made, by the names that uploads and the history give.",
+        text="A file that the caller uploaded or that one of its jobs saved, by its name in uploads or history.",
         parameters=(
-            Parameter("filename", "Its name.", "mine_00001_.png", required=True),
-            Parameter("subfolder", "Its folder.", "0b8f6c1e-7a55-4d0e-9f7c-3f1c2a9d4e10"),
-            Parameter("type", "Where it is.", "output", schema={"type": "string", "enum": ["input", "output", "temp"]}),
-            Parameter("preview", "A smaller copy: `webp` or `jpeg`, with a quality.", "webp;90"),
-            Parameter("channel", "Which channels.", "rgb", schema={"type": "string", "enum": ["rgba", "rgb", "a"]}),
+            Parameter("filename", "The file's name.", "mine_00001_.png", required=True),
+            Parameter("subfolder", "The file's folder.", "0b8f6c1e-7a55-4d0e-9f7c-3f1c2a9d4e10"),
+            Parameter(
+                "type", "The kind of folder.", "output", schema={"type": "string", "enum": ["input", "output", "temp"]}
+            ),
+            Parameter("preview", "Format of a smaller copy: `webp` or `jpeg`, with a quality.", "webp;90"),
+            Parameter("channel", "The image channels.", "rgb", schema={"type": "string", "enum": ["rgba", "rgb", "a"]}),
             *RANGES,
         ),
         answers=BYTES,
@@ -73,14 +75,14 @@ class FileRoutes:
         signed=True,
     )
     async def view(self, request: GatewayRequest) -> Response:
-        """Answer with a file of the caller's."""
+        """Answer with a file of the caller."""
         query = request.query
         asked = StoredFile(
             query.get("type", "output"), query.get("subfolder", "").strip("/"), query.get("filename", "")
         )
         file = await self._own_files.find(request.who, asked)
         options = {name: query[name] for name, form in OPTIONS.items() if form.fullmatch(query.get(name, ""))}
-        # A temporary file's name is one job's at a time.
+        # A temporary file's name belongs to one job at a time.
         is_temporary = file.type == "temp"
         job_id = await self._assets.maker_of(file, request.who.visible_owner) if is_temporary else None
         return await self._responder.respond(request, StoredCopy(file, store_path_of(file, job_id)), options)
@@ -91,9 +93,9 @@ class FileRoutes:
         access=Scope.ASSETS,
         tag=Tag.NATIVE,
         summary="Upload an image",
-        text="An image, video or sound whose content fits its name's ending; it goes to the caller's own folder.",
+        text="An image, video or audio file whose content matches its extension. It is stored in the caller's folder.",
         body=Body(UploadImage, {"image": PICTURE, "overwrite": "true"}, FORM, size=BodySize.FILE),
-        answers=(Answer("Where it is.", StoredImage, STORED),),
+        answers=(Answer("The stored file.", StoredImage, STORED),),
         problems=(Code.NOT_FOUND, *UPSTREAM),
         rate=RateClass.UPLOAD,
         native=True,
@@ -114,13 +116,13 @@ class FileRoutes:
             FORM,
             size=BodySize.FILE,
         ),
-        answers=(Answer("Where the masked image is.", StoredImage, STORED),),
+        answers=(Answer("The stored, masked image.", StoredImage, STORED),),
         problems=(Code.NOT_FOUND, *UPSTREAM),
         rate=RateClass.UPLOAD,
         native=True,
     )
     async def upload_mask(self, request: GatewayRequest) -> StoredImage:
-        """Store a mask for an image of the caller's."""
+        """Store a mask for an image of the caller."""
         return await self._upload(request, "/upload/mask")
 
     async def _upload(self, request: GatewayRequest, path: str) -> StoredImage:

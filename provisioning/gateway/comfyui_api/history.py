@@ -1,6 +1,6 @@
 """ComfyUI's routes for finished jobs.
 
-They are answered from the gateway's own record: ComfyUI forgets jobs when it restarts, and mixes everybody's.
+They are answered from the gateway's database: ComfyUI loses its history at a restart, and does not separate users.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from provisioning.gateway.admin.audit_context import MAX_NAMED, AuditTrail
 from provisioning.gateway.comfyui_api.schemas import (
     DEFAULT_ITEMS,
     FROM_START,
+    Deletion,
+    EmptyAnswer,
     History,
     HistoryQuery,
-    Nothing,
-    Selection,
 )
 from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, BodySize, Operation, Tag
 from provisioning.gateway.core.http.request import GatewayRequest
@@ -30,7 +30,7 @@ from provisioning.gateway.jobs.tracker import Tracker
 
 
 class HistoryRoutes:
-    """Lets callers see and forget their finished jobs."""
+    """Lets callers list finished jobs and remove them from the history."""
 
     def __init__(self, ledger: Ledger, tracker: Tracker, audit: AuditTrail) -> None:
         self._ledger = ledger
@@ -44,7 +44,7 @@ class HistoryRoutes:
         tag=Tag.NATIVE,
         summary="List finished jobs",
         query=HistoryQuery,
-        answers=(Answer("By id, oldest first.", History, {JOB_ID: HISTORY_ENTRY}),),
+        answers=(Answer("Finished jobs by id, oldest first.", History, {JOB_ID: HISTORY_ENTRY}),),
         native=True,
     )
     async def list(self, request: GatewayRequest, query: HistoryQuery) -> Response:
@@ -58,16 +58,14 @@ class HistoryRoutes:
         path="/history",
         access=Scope.JOBS,
         tag=Tag.NATIVE,
-        summary="Forget finished jobs",
-        text="What they took is counted all the same.",
-        body=Body(
-            Selection, {"delete": [JOB_ID]}, required=False, invalid=Code.INVALID_REQUEST, size=BodySize.WORKFLOW
-        ),
-        answers=(Answer("Done.", Nothing, {}),),
+        summary="Remove finished jobs from the history",
+        text="Their usage still counts.",
+        body=Body(Deletion, {"delete": [JOB_ID]}, required=False, invalid=Code.INVALID_REQUEST, size=BodySize.WORKFLOW),
+        answers=(Answer("Done.", EmptyAnswer, {}),),
         native=True,
     )
-    async def change(self, request: GatewayRequest, body: Selection) -> Nothing:
-        """Forget finished jobs: those named in `delete`, or all with `clear`; only ever the caller's own."""
+    async def change(self, request: GatewayRequest, body: Deletion) -> EmptyAnswer:
+        """Remove finished jobs from the history: those in `delete`, or all with `clear`; only the caller's own."""
         chosen = None if body.clear else frozenset(body.delete)
         owner = request.who.visible_owner
         if owner is None and (chosen is None or chosen):
@@ -76,7 +74,7 @@ class HistoryRoutes:
                 request, AuditAction.HISTORY_CLEARED, "everybody" if chosen is None else "jobs", **ids
             )
         await self._ledger.hide(owner, chosen)
-        return Nothing()
+        return EmptyAnswer()
 
     @Operation(
         method="GET",
@@ -85,15 +83,13 @@ class HistoryRoutes:
         tag=Tag.NATIVE,
         summary="Show a finished job",
         answers=(
-            Answer(
-                "The job by its id; `{}` for one that has not ended or is not yours.", History, {JOB_ID: HISTORY_ENTRY}
-            ),
+            Answer("The job by its id; `{}` if it has not ended or is not yours.", History, {JOB_ID: HISTORY_ENTRY}),
         ),
         problems=UPSTREAM,
         native=True,
     )
     async def show(self, request: GatewayRequest) -> Response:
-        """Answer with one finished job; like ComfyUI, with {} for one that is not finished, or not the caller's."""
+        """Answer with a finished job, or like ComfyUI with {} for one that is unfinished or not the caller's."""
         job_id, owner = request.path_params["id"], request.who.visible_owner
         job = self._tracker.get(job_id)
         if job is not None and owner in {None, job.owner}:

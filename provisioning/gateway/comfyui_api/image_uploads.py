@@ -1,4 +1,4 @@
-"""Uploads in ComfyUI's own form: images, and masks for images."""
+"""Uploads in ComfyUI's form: images, and masks for images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from provisioning.gateway.upstream.stored_file import StoredFile
 
 @dataclass(frozen=True)
 class ImageUploads:
-    """Stores what callers upload, each caller's in its own part of ComfyUI's input folder."""
+    """Stores uploads, each in its caller's part of ComfyUI's input folder."""
 
     own_files: OwnFiles
     uploads: Uploads
@@ -40,7 +40,7 @@ class ImageUploads:
     namespace_of: Callable[[Actor], OwnerNamespace]
 
     async def store(self, actor: Actor, path: str, form: Form) -> StoredImage:
-        """Store what a form holds by ComfyUI's upload route at `path`; raises Problem."""
+        """Store the file of a form through ComfyUI's upload route at `path`; raises Problem."""
         await self._check(form)
         subfolder = self.namespace_of(actor).add_root(_subfolder(form))
         async with self.folders.writing({Folder("input", subfolder)}):
@@ -50,7 +50,7 @@ class ImageUploads:
         kind, filename = form.fields.get("type", "input"), form.filename or ""
         check_names(StoredFile(kind, _subfolder(form), filename))
         if kind != "input":
-            raise Problem(Code.INVALID_REQUEST, "type: uploads go to input.", members=fault("type", "not input"))
+            raise Problem(Code.INVALID_REQUEST, "type: must be input.", members=fault("type", "not input"))
         await self.uploads.check(filename, form)
 
     async def _store(self, actor: Actor, path: str, form: Form, subfolder: str) -> StoredImage:
@@ -64,23 +64,23 @@ class ImageUploads:
             await self.staging.stage_series(StoredFile("input", subfolder, filename))
         stored = _stored(*await self.uploads.give(path, fields, filename, form), namespace)
         file = StoredFile("input", namespace.add_root(stored.subfolder), stored.name)
-        # A mask is put into a copy of its picture: what is to be kept is what ComfyUI made of it.
-        content = partial(pieces, form.file) if path == "/upload/image" else partial(self._made, file)
+        # ComfyUI writes a mask into a copy of its image; that copy is the file to keep.
+        content = partial(pieces, form.file) if path == "/upload/image" else partial(self._masked, file)
         await self.uploads.keep(file, content)
         await self._record(actor, form, file, stored)
         return stored
 
-    async def _made(self, file: StoredFile) -> AsyncIterator[bytes]:
+    async def _masked(self, file: StoredFile) -> AsyncIterator[bytes]:
         params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         async with self.upstream.stream(Request("GET", "/view", params)) as reply:
             if reply.status != 200:
-                # ComfyUI answers as if it had masked a picture that is not there.
+                # ComfyUI reports success for a mask of a missing image.
                 raise Problem(Code.NOT_FOUND)
             async for piece in reply.chunks:
                 yield piece
 
     async def _record(self, actor: Actor, form: Form, file: StoredFile, stored: StoredImage) -> None:
-        """Write down whose file it is: so it goes when its time is over, as all files do."""
+        """Store an asset for the file, so that it has an owner and expires like all files."""
         kind = media_types.media_type(form.filename or "", form.head())
         size, now = form.file.seek(0, 2), self.clock.now_ms()
         path = "/".join(filter(None, (stored.subfolder, stored.name)))
@@ -91,14 +91,14 @@ class ImageUploads:
         await self.assets.add(asset)
 
     async def _original(self, actor: Actor, text: str) -> str:
-        """Return a mask's reference to its image in ComfyUI's names, with the image in place; raises Problem."""
+        """Put a mask's image into ComfyUI's folder and return its reference in ComfyUI's names; raises Problem."""
         try:
             raw = orjson.loads(text)
             asked = StoredFile(
                 str(raw.get("type", "output")), str(raw.get("subfolder", "")).strip("/"), str(raw["filename"])
             )
         except (orjson.JSONDecodeError, AttributeError, KeyError) as error:
-            message = "original_ref: a JSON object with filename, subfolder and type."
+            message = "original_ref: must be a JSON object with filename, subfolder and type."
             raise Problem(Code.INVALID_REQUEST, message, members=fault("original_ref", "malformed")) from error
         file = await self.own_files.find(actor, asked)
         await self.staging.stage([StoredCopy(file, store_path_of(file))])
@@ -111,7 +111,7 @@ def _subfolder(form: Form) -> str:
 
 
 def _stored(status: int, answer: object, namespace: OwnerNamespace) -> StoredImage:
-    """Return where ComfyUI put an upload, in the owner's names; raises Problem."""
+    """Return ComfyUI's answer to an upload, in the owner's names; raises Problem."""
     if status != 200 or not isinstance(answer, dict) or not isinstance(answer.get("name"), str):
         raise Problem(Code.INVALID_REQUEST if status == 400 else Code.UPSTREAM_ERROR)
     return StoredImage(

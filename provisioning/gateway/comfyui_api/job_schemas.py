@@ -1,4 +1,4 @@
-"""Jobs in the form of ComfyUI's newer routes."""
+"""Request and response bodies of ComfyUI's newer job routes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATUSES: Mapping[JobState, Status] = {
     JobState.REJECTED: "failed",
     JobState.CANCELLED: "cancelled",
 }
-"""ComfyUI's word for each of our states."""
+"""ComfyUI's status for each state of a job."""
 
 
 def _lower(given: object) -> object:
@@ -37,7 +37,7 @@ def _lower(given: object) -> object:
 def _known_statuses(given: str) -> str:
     known = set(STATUSES.values())
     if not _words(given) <= known:
-        raise ValueError(f"some of {', '.join(sorted(known))}")
+        raise ValueError(f"must be a list of {', '.join(sorted(known))}")
     return given
 
 
@@ -49,13 +49,13 @@ class NativeJobsQuery(Query):
     """Which jobs to list, and in which order."""
 
     status: Annotated[str, AfterValidator(_known_statuses)] = Field(default="", examples=["completed,failed"])
-    """Some of `pending,in_progress,completed,failed,cancelled`."""
+    """Statuses, separated by commas: `pending,in_progress,completed,failed,cancelled`."""
     sort_by: Annotated[Literal["created_at", "execution_duration"], BeforeValidator(_lower)] = Field(
         default="created_at", examples=["created_at"]
     )
-    """What the order goes by."""
+    """The field to sort by."""
     sort_order: Annotated[Literal["desc", "asc"], BeforeValidator(_lower)] = Field(default="desc", examples=["desc"])
-    """Newest or longest first, or the other way round."""
+    """`desc`: newest or longest first; `asc`: oldest or shortest first."""
     limit: WholeNumber = Field(default=HISTORY_LIMIT, ge=1, examples=[20])
     """Jobs per page."""
     offset: WholeNumber = Field(default=0, ge=0, examples=[0])
@@ -67,14 +67,14 @@ class NativeJobsQuery(Query):
         return _words(self.status) or frozenset(STATUSES.values())
 
     def sort_key(self, row: JobRecord) -> int:
-        """Return what a job is sorted by, in milliseconds."""
+        """Return the sort key of a job in milliseconds."""
         if self.sort_by == "created_at":
             return row.submitted_at
         return (row.finished_at or 0) - (row.started_at or 0) if row.finished_at else 0
 
 
 class NativeJob(AnswerBody):
-    """A job in ComfyUI's newer form; what does not apply is left out."""
+    """A job in the form of ComfyUI's newer routes; fields that do not apply are left out."""
 
     id: str
     status: Status
@@ -92,7 +92,7 @@ class NativeJob(AnswerBody):
 
 
 class Pagination(AnswerBody):
-    """Where in the list a page is."""
+    """The position of a page in the list."""
 
     offset: int
     limit: int
@@ -108,25 +108,25 @@ class NativeJobs(AnswerBody):
 
 
 class Cancelled(AnswerBody):
-    """Whether anything was ended."""
+    """Whether a job was cancelled."""
 
     cancelled: bool
 
 
 def _job_id(given: str) -> str:
     if str(uuid.UUID(given)) != given:
-        raise ValueError("a job id")
+        raise ValueError("must be a job id")
     return given
 
 
-class SeveralJobs(NativeBody):
-    """Which jobs are to end."""
+class CancelJobs(NativeBody):
+    """Which jobs to cancel."""
 
     job_ids: Annotated[list[Annotated[str, AfterValidator(_job_id)]], FailFast()]
 
 
 def summary_of(row: JobRecord) -> dict[str, Any]:
-    """Return a job as lists show it. ComfyUI's own JSON is passed through, so that no model is made of it."""
+    """Return a job's entry in a list, as a dictionary, since it contains ComfyUI's own JSON."""
     history = _history(row)
     events = dict((history.get("status") or {}).get("messages") or [])
     files = _files(history.get("outputs") or {})
@@ -140,14 +140,14 @@ def summary_of(row: JobRecord) -> dict[str, Any]:
         "execution_error": events.get("execution_error"),
         "outputs_count": len(files),
         "previewable_outputs_count": len(files),
-        # What was saved rather than what was only shown, where there is both.
+        # Saved files take precedence over temporary ones.
         "preview_output": min(files, key=lambda item: item.get("type") != "output", default=None),
     }
     return {name: value for name, value in members.items() if value is not None}
 
 
 def details_of(row: JobRecord) -> dict[str, Any]:
-    """Return the workflow of a job and, once it has ended, what it made."""
+    """Return a job's workflow and, once it has ended, its outputs."""
     history = _history(row)
     ended = {"outputs": history.get("outputs") or {}, "execution_status": history.get("status")}
     workflow = {"prompt": orjson.loads(row.workflow) if row.workflow else {}, "extra_data": {}}

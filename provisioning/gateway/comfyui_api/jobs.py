@@ -1,4 +1,4 @@
-"""ComfyUI's newer routes for jobs, /api/jobs, answered from the gateway's own record."""
+"""ComfyUI's newer routes for jobs, /api/jobs, answered from the gateway's database."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from starlette.responses import Response
 from provisioning.gateway.admin.audit_context import AuditTrail
 from provisioning.gateway.comfyui_api.job_schemas import (
     STATUSES,
+    CancelJobs,
     Cancelled,
     NativeJob,
     NativeJobs,
     NativeJobsQuery,
-    SeveralJobs,
     details_of,
     summary_of,
 )
@@ -47,11 +47,11 @@ DETAILS = {
     "execution_status": HISTORY_ENTRY["status"],
     "workflow": {"prompt": WORKFLOW, "extra_data": {}},
 }
-CANCELLED = (Answer("Whether there was anything to end.", Cancelled, {"cancelled": True}),)
+CANCELLED = (Answer("Whether a job was cancelled.", Cancelled, {"cancelled": True}),)
 
 
 class NativeJobRoutes:
-    """Lets callers list, see and end jobs as ComfyUI's frontend does."""
+    """Lets callers list, show and cancel jobs as ComfyUI's frontend does."""
 
     def __init__(
         self,
@@ -74,10 +74,10 @@ class NativeJobRoutes:
         tag=Tag.NATIVE,
         summary="List jobs",
         query=NativeJobsQuery,
-        answers=(Answer("The caller's newest thousand, in pages.", NativeJobs, {"jobs": [JOB], "pagination": PAGES}),),
+        answers=(Answer("A page of the caller's newest 1000 jobs.", NativeJobs, {"jobs": [JOB], "pagination": PAGES}),),
     )
     async def list(self, request: GatewayRequest, query: NativeJobsQuery) -> Response:
-        """Answer with the caller's jobs, filtered, sorted and in pages; older jobs are found by id."""
+        """Answer with a page of the caller's newest jobs, filtered and sorted; older jobs are available by id."""
         rows = await self._ledger.recent(request.who.visible_owner, HISTORY_LIMIT)
         wanted = query.statuses
         rows = sorted(
@@ -98,11 +98,11 @@ class NativeJobRoutes:
         access=Scope.READ,
         tag=Tag.NATIVE,
         summary="Show a job",
-        answers=(Answer("With its workflow.", NativeJob, JOB | DETAILS),),
+        answers=(Answer("The job with its workflow.", NativeJob, JOB | DETAILS),),
         problems=UPSTREAM,
     )
     async def show(self, request: GatewayRequest) -> Response:
-        """Answer with a job, its workflow and what it made."""
+        """Answer with a job, its workflow and its outputs."""
         row = await self._lookup.find(request.who, request.path_params["id"])
         return JsonResponse(summary_of(row) | details_of(row))
 
@@ -111,14 +111,14 @@ class NativeJobRoutes:
         path="/api/jobs/cancel",
         access=Scope.JOBS,
         tag=Tag.NATIVE,
-        summary="End several jobs",
-        body=Body(SeveralJobs, {"job_ids": [JOB_ID]}, invalid=Code.INVALID_REQUEST, size=BodySize.WORKFLOW),
+        summary="Cancel several jobs",
+        body=Body(CancelJobs, {"job_ids": [JOB_ID]}, invalid=Code.INVALID_REQUEST, size=BodySize.WORKFLOW),
         answers=CANCELLED,
         problems=UPSTREAM,
     )
-    async def cancel_several(self, request: GatewayRequest, body: SeveralJobs) -> Cancelled:
-        """End several jobs; refuses all of them when one id is malformed."""
-        ended = [await self._end(request, job_id) for job_id in dict.fromkeys(body.job_ids)]
+    async def cancel_several(self, request: GatewayRequest, body: CancelJobs) -> Cancelled:
+        """Cancel several jobs; refuses the request if one id is malformed."""
+        ended = [await self._cancel(request, job_id) for job_id in dict.fromkeys(body.job_ids)]
         return Cancelled(cancelled=any(ended))
 
     @Operation(
@@ -126,19 +126,19 @@ class NativeJobRoutes:
         path="/api/jobs/{id}/cancel",
         access=Scope.JOBS,
         tag=Tag.NATIVE,
-        summary="End a job wherever it is",
+        summary="Cancel a waiting or running job",
         answers=CANCELLED,
         problems=UPSTREAM,
     )
     async def cancel(self, request: GatewayRequest) -> Cancelled:
-        """End a job wherever it is; like ComfyUI, says of one that is not there only that nothing was ended."""
-        return Cancelled(cancelled=await self._end(request, request.path_params["id"]))
+        """Cancel a waiting or running job; like ComfyUI, answers false for an unknown one."""
+        return Cancelled(cancelled=await self._cancel(request, request.path_params["id"]))
 
-    async def _end(self, request: GatewayRequest, job_id: str) -> bool:
+    async def _cancel(self, request: GatewayRequest, job_id: str) -> bool:
         live = self._tracker.get(job_id)
         if live is None or request.who.visible_owner not in {None, live.owner}:
             return False
         await self._audit.end_anothers(request, [live])
-        # Goes through with it even when the caller hangs up meanwhile.
+        # Shielded, so that a disconnect does not interrupt the cancellation.
         await asyncio.shield(self._canceller.cancel(live))
         return True

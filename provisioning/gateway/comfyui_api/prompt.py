@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioning.gateway.comfyui_api.schemas import ExecInfo, PromptTaken, QueueInfo, SubmitPrompt
+from provisioning.gateway.comfyui_api.schemas import ExecInfo, PromptAccepted, QueueInfo, SubmitPrompt
 from provisioning.gateway.core.http.operation import Answer, Body, BodySize, Operation, RateClass, Tag
 from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.problems import Code
@@ -28,7 +28,7 @@ class PromptRoutes:
         access=Scope.JOBS,
         tag=Tag.NATIVE,
         summary="Submit a workflow",
-        text="ComfyUI validates a workflow when its turn comes. If it then refuses it, `execution_error` reports that "
+        text="ComfyUI validates a workflow just before it runs. If ComfyUI refuses it, `execution_error` reports this "
         "on the WebSocket and in the history, with `node_errors`.",
         body=Body(
             SubmitPrompt,
@@ -37,24 +37,24 @@ class PromptRoutes:
             size=BodySize.WORKFLOW,
         ),
         answers=(
-            Answer("The job is in the queue.", PromptTaken, {"prompt_id": JOB_ID, "number": 1, "node_errors": {}}),
+            Answer("The job is in the queue.", PromptAccepted, {"prompt_id": JOB_ID, "number": 1, "node_errors": {}}),
         ),
         problems=(*SUBMITTING, Code.INVALID_PROMPT_ID),
         rate=RateClass.SUBMIT,
         native=True,
     )
-    async def submit(self, request: GatewayRequest, body: SubmitPrompt) -> PromptTaken:
+    async def submit(self, request: GatewayRequest, body: SubmitPrompt) -> PromptAccepted:
         """Put a workflow in the queue.
 
-        Only the graph, the client's label and its `prompt_id` are taken from the body: `number`, `front`, `extra_data`
-        and the rest would reach into other people's queue.
+        Only the graph, `client_id` and `prompt_id` of the body are used: `number`, `front` and `extra_data` would
+        affect other users' jobs.
         """
         job = self._jobs.create(request.who, body.prompt, body.client_id)
         job.id = body.prompt_id or job.id
         request.context.job_id = job.id
         submit = self._submission.submit if body.prompt_id is None else self._submission.submit_once
         submitted = await submit(job)
-        return PromptTaken(prompt_id=submitted.job_id, number=submitted.number, node_errors=submitted.node_errors)
+        return PromptAccepted(prompt_id=submitted.job_id, number=submitted.number, node_errors=submitted.node_errors)
 
     @Operation(
         method="GET",
@@ -62,10 +62,12 @@ class PromptRoutes:
         access=Scope.READ,
         tag=Tag.NATIVE,
         summary="Count unfinished jobs",
-        answers=(Answer("The caller's.", QueueInfo, {"exec_info": {"queue_remaining": 1}}),),
+        answers=(
+            Answer("The number of the caller's unfinished jobs.", QueueInfo, {"exec_info": {"queue_remaining": 1}}),
+        ),
         native=True,
     )
     async def count(self, request: GatewayRequest) -> QueueInfo:
-        """Return how many of the caller's jobs are unfinished."""
+        """Return the number of the caller's unfinished jobs."""
         jobs = self._tracker.of_owner(request.who.visible_owner)
         return QueueInfo(exec_info=ExecInfo(queue_remaining=len(jobs)))

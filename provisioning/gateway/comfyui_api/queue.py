@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from provisioning.gateway.admin.audit_context import AuditTrail
-from provisioning.gateway.comfyui_api.schemas import Interrupt, Nothing, Queue, Selection
+from provisioning.gateway.comfyui_api.schemas import Deletion, EmptyAnswer, Interrupt, NativeQueue
 from provisioning.gateway.core.http.operation import UPSTREAM, Answer, Body, BodySize, Operation, Tag
 from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.http.responses import JsonResponse
@@ -22,7 +22,7 @@ ENTRY = [1, JOB_ID, WORKFLOW, {"client_id": "my-bot"}, []]
 
 
 class QueueRoutes:
-    """Lets callers see the queue, take jobs out of it and stop the one that runs."""
+    """Lets callers show the queue, remove waiting jobs and interrupt the running one."""
 
     def __init__(self, scheduler: Scheduler, tracker: Tracker, canceller: Canceller, audit: AuditTrail) -> None:
         self._scheduler = scheduler
@@ -36,15 +36,19 @@ class QueueRoutes:
         access=Scope.READ,
         tag=Tag.NATIVE,
         summary="Show the queue",
-        text="A job is in it from its submission to its end; `number` is its place among the caller's.",
-        answers=(Answer("The caller's part of it.", Queue, {"queue_running": [ENTRY], "queue_pending": []}),),
+        text="Contains the caller's jobs from submission to end; `number` is a job's position among them.",
+        answers=(
+            Answer(
+                "The caller's running and waiting jobs.", NativeQueue, {"queue_running": [ENTRY], "queue_pending": []}
+            ),
+        ),
         native=True,
     )
     async def show(self, request: GatewayRequest) -> Response:
         """Answer with the caller's unfinished jobs.
 
-        All of it from our own record and at one moment: a job that is just handed over is in neither of two lists that
-        are asked for one after the other, and clients take a job that is in no list for lost.
+        Both lists come from the gateway's state at one time: a job that is just being submitted to ComfyUI must be in
+        one of them, since clients treat a job in neither as lost.
         """
         owner = request.who.visible_owner
         jobs = [job for job in self._scheduler.order() if owner in {None, job.owner}]
@@ -57,40 +61,38 @@ class QueueRoutes:
         path="/queue",
         access=Scope.JOBS,
         tag=Tag.NATIVE,
-        summary="Take waiting jobs out of the queue",
-        text="Running jobs go on.",
-        body=Body(
-            Selection, {"delete": [JOB_ID]}, required=False, invalid=Code.INVALID_REQUEST, size=BodySize.WORKFLOW
-        ),
-        answers=(Answer("Done.", Nothing, {}),),
+        summary="Remove waiting jobs from the queue",
+        text="Running jobs are not affected.",
+        body=Body(Deletion, {"delete": [JOB_ID]}, required=False, invalid=Code.INVALID_REQUEST, size=BodySize.WORKFLOW),
+        answers=(Answer("Done.", EmptyAnswer, {}),),
         problems=UPSTREAM,
         native=True,
     )
-    async def change(self, request: GatewayRequest, body: Selection) -> Nothing:
-        """Take jobs out of the queue: those named in `delete`, or all with `clear`; only ever the caller's own."""
+    async def change(self, request: GatewayRequest, body: Deletion) -> EmptyAnswer:
+        """Remove waiting jobs from the queue: those in `delete`, or all with `clear`; only the caller's own."""
         jobs = self._tracker.of_owner(request.who.visible_owner)
         chosen = jobs if body.clear else [job for job in jobs if job.id in frozenset(body.delete)]
         await self._audit.end_anothers(request, [job for job in chosen if job.state is not JobState.RUNNING])
         await self._canceller.withdraw(chosen)
-        return Nothing()
+        return EmptyAnswer()
 
     @Operation(
         method="POST",
         path="/interrupt",
         access=Scope.JOBS,
         tag=Tag.NATIVE,
-        summary="Stop the running job",
-        text="The caller's alone; an admin stops whatever runs.",
+        summary="Interrupt the running job",
+        text="Interrupts the caller's job only; an admin interrupts any job.",
         body=Body(Interrupt, {"prompt_id": JOB_ID}, required=False, invalid=Code.INVALID_REQUEST),
-        answers=(Answer("Done.", Nothing, {}),),
+        answers=(Answer("Done.", EmptyAnswer, {}),),
         problems=UPSTREAM,
         native=True,
     )
-    async def interrupt(self, request: GatewayRequest, body: Interrupt) -> Nothing:
-        """Stop the caller's running job; another's goes on. An admin stops whatever runs."""
+    async def interrupt(self, request: GatewayRequest, body: Interrupt) -> EmptyAnswer:
+        """Interrupt the caller's running job, or for an admin any running job."""
         wanted = body.prompt_id
         jobs = {job.id: job for job in self._tracker.of_owner(request.who.visible_owner) if wanted in {None, job.id}}
         named = [job for job in jobs.values() if wanted is not None or job.state is JobState.RUNNING]
         await self._audit.end_anothers(request, named)
         await self._canceller.interrupt(jobs)
-        return Nothing()
+        return EmptyAnswer()

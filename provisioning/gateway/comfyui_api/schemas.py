@@ -1,4 +1,4 @@
-"""Requests and answers in ComfyUI's own form."""
+"""Request and response bodies in ComfyUI's form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from provisioning.gateway.jobs.submission import job_id_refused
 
 
 class NativeBody(BaseModel):
-    """A request's body in ComfyUI's form; members that are not named here are ignored."""
+    """A request body in ComfyUI's form; unknown fields are ignored."""
 
     model_config = ConfigDict(
         frozen=True, extra="allow", hide_input_in_errors=True, use_attribute_docstrings=True, defer_build=True
@@ -21,23 +21,23 @@ class NativeBody(BaseModel):
 
 
 class NativeAnswer(BaseModel):
-    """An answer in ComfyUI's form, which may have more members than are named here."""
+    """A response body in ComfyUI's form, which may have more fields than are declared here."""
 
     model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True, defer_build=True)
 
 
-class Nothing(AnswerBody):
-    """An empty object: it is done."""
+class EmptyAnswer(AnswerBody):
+    """An empty object."""
 
 
 Flag = Annotated[bool, BeforeValidator(lambda given: given is True)]
-"""Set by `true` alone; like ComfyUI, nothing else is an error."""
+"""Only `true` sets it; like in ComfyUI, other values are not an error."""
 
 NodeClasses = dict[str, dict[str, Any]]
 """Node classes by name."""
 
 
-class Free(NativeBody):
+class FreeMemory(NativeBody):
     """What to free."""
 
     unload_models: Flag = False
@@ -45,7 +45,7 @@ class Free(NativeBody):
 
 
 class ModelFolder(NativeAnswer):
-    """A folder of models and where it is on the machine."""
+    """A model folder with its paths."""
 
     name: str
 
@@ -68,7 +68,7 @@ def _prompt_id(given: object) -> object:
 
 
 class SubmitPrompt(NativeBody):
-    """A workflow to run. `number`, `front` and `extra_data` are ignored: they would reach into other people's queue."""
+    """A workflow to run. `number`, `front` and `extra_data` are ignored, since they would affect other users' jobs."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["prompt"]})
 
@@ -80,10 +80,10 @@ class SubmitPrompt(NativeBody):
     prompt_id: Annotated[str | None, BeforeValidator(_prompt_id)] = Field(
         default=None, json_schema_extra={"format": "uuid"}
     )
-    """The job's id, a lower-case UUID; the same workflow again under the same id is the same job."""
+    """The job's id, a lower-case UUID; repeating the request with the same id returns the same job."""
 
 
-class PromptTaken(AnswerBody):
+class PromptAccepted(AnswerBody):
     """The job is in the queue."""
 
     prompt_id: str
@@ -92,13 +92,13 @@ class PromptTaken(AnswerBody):
 
 
 class ExecInfo(AnswerBody):
-    """What is unfinished."""
+    """The number of unfinished jobs."""
 
     queue_remaining: int
 
 
 class QueueInfo(AnswerBody):
-    """How many of the caller's jobs are unfinished."""
+    """The number of the caller's unfinished jobs."""
 
     exec_info: ExecInfo
 
@@ -107,27 +107,27 @@ QueueEntry = Annotated[list[Any], Field(min_length=5, max_length=5)]
 """Number, prompt id, workflow, extra data, output nodes."""
 
 
-class Queue(AnswerBody):
-    """The caller's jobs; each is number, prompt id, workflow, extra data and output nodes."""
+class NativeQueue(AnswerBody):
+    """The caller's jobs, each as number, prompt id, workflow, extra data and output nodes."""
 
     queue_running: list[QueueEntry]
     queue_pending: list[QueueEntry]
 
 
-class Selection(NativeBody):
-    """Which entries are to go."""
+class Deletion(NativeBody):
+    """Which entries to remove."""
 
     delete: Annotated[list[str], FailFast()] = Field(default=[])
-    """Job ids; those of others are passed by."""
+    """Job ids; ids of other users' jobs are ignored."""
     clear: Flag = False
-    """All of the caller's."""
+    """`true` removes all of the caller's entries."""
 
 
 class Interrupt(NativeBody):
-    """Which running job is to stop."""
+    """Which running job to interrupt."""
 
     prompt_id: str | None = None
-    """Only this one; whichever runs when left out."""
+    """Only this job. Default: any running job."""
 
 
 class HistoryEntry(NativeAnswer):
@@ -142,7 +142,7 @@ History = dict[str, HistoryEntry]
 
 DEFAULT_ITEMS = 64
 FROM_START = -1
-"""ComfyUI's own frontend says so for "as many as usual, from the start"."""
+"""ComfyUI's frontend sends this value for the default number of jobs, from the start."""
 
 Count = Annotated[WholeNumber, BeforeValidator(lambda given: FROM_START if given == "-1" else given)]
 
@@ -151,21 +151,21 @@ class HistoryQuery(Query):
     """Which finished jobs to list."""
 
     max_items: Count = Field(default=DEFAULT_ITEMS, ge=FROM_START, examples=[DEFAULT_ITEMS])
-    """How many of the newest, 1000 at most."""
+    """Number of jobs, newest first, at most 1000."""
     offset: Count = Field(default=0, ge=FROM_START, examples=[0])
-    """How many of the newest to pass by."""
+    """Number of the newest jobs to skip."""
 
 
 class UploadImage(NativeBody):
-    """An image and where it goes."""
+    """An image and its destination."""
 
     image: bytes = Field(json_schema_extra={"format": "binary"})
-    """An image, video or sound."""
+    """An image, video or audio file."""
     subfolder: str = ""
     type: str = "input"
-    """`input`; nothing else may be written."""
+    """Must be `input`."""
     overwrite: str = "false"
-    """`true` to replace a file of this name."""
+    """`true` replaces a file of the same name."""
 
 
 class UploadMask(UploadImage):
@@ -176,7 +176,7 @@ class UploadMask(UploadImage):
 
 
 class StoredImage(AnswerBody):
-    """Where the file is, for a loader's input."""
+    """The stored file, in the form for a loader's input."""
 
     name: str
     subfolder: str

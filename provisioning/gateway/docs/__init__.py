@@ -1,1 +1,1 @@
-"""The API reference: OpenAPI 3.1 and its pages."""
+"""The API reference: the OpenAPI 3.1 document and the views for its pages."""

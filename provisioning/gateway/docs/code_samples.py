@@ -1,4 +1,4 @@
-"""One request for every route as a command that can be pasted into a shell."""
+"""A curl command for every operation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from provisioning.gateway.core.http.operation import EVENTS, FORM, PLAIN_FORM, B
 from provisioning.gateway.docs import parameters
 
 FILES = frozenset({"file", "image"})
-"""Fields of forms whose value is a file's content."""
+"""Form fields that contain a file."""
 
 
 def curl(operation: Operation) -> str:
-    """Return the command; it takes server and key from the variables GATEWAY and KEY."""
+    """Return the curl command of an operation, which uses the shell variables GATEWAY and KEY."""
     parts = ["curl"]
     parts += ["-N"] if any(answer.media == EVENTS for answer in operation.answers) else []
     implied = "GET" if operation.body is None else "POST"
@@ -23,7 +23,7 @@ def curl(operation: Operation) -> str:
     if operation.needs_key:
         lines.append('-H "Authorization: Bearer $KEY"')
     if operation.body is not None and operation.body.media == PLAIN_FORM:
-        # Browsers send it; without it the form might be another site's.
+        # Required, since a form without it might come from another site.
         lines.append('-H "Origin: $GATEWAY"')
     return " \\\n  ".join(lines + (_body(operation.body) if operation.body else []))
 

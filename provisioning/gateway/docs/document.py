@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the declared operations."""
+"""The OpenAPI 3.1 document, generated from the declared operations."""
 
 from __future__ import annotations
 
@@ -12,24 +12,29 @@ from provisioning.gateway.docs.headers import HEADERS, RATE_LIMIT, RATE_LIMIT_PO
 from provisioning.gateway.docs.schemas import Schemas
 
 PAGE = "<!doctype html>..."
-"""Stands for a page in an example."""
+"""The example of an HTML page."""
 
 VERSION = "3.1.0"
 API_VERSION = "2.0.0"
-"""Of our own routes; the Comfy API's version is in its paths."""
+"""The version of the gateway's own API; the Comfy API's version is in its paths."""
 
 INTRODUCTION = """\
-A private ComfyUI behind API keys, queue, limits and usage. Clients of the Comfy API v2 (`comfy-sdk`, `@comfyorg/sdk`) \
-and clients written for ComfyUI itself work unchanged; both see nothing but what is their key's own."""
+A private ComfyUI with API keys, a queue, limits and usage accounting. Clients of the Comfy API v2 (`comfy-sdk`, \
+`@comfyorg/sdk`) and clients written for ComfyUI itself work unchanged; each key sees its own jobs and files only."""
 
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "Authorization: Bearer cgw_live_..."},
-    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key in a header."},
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "The same key in the header X-API-Key.",
+    },
 }
 
 
 def build(operations: Iterable[Operation]) -> dict[str, Any]:
-    """Return the document of some operations."""
+    """Return the OpenAPI document of operations."""
     table = tuple(operations)
     builder = _Builder(Schemas(table))
     paths: dict[str, dict[str, Any]] = {}
@@ -58,7 +63,7 @@ def _servers(operation: Operation) -> dict[str, Any]:
 
 
 class _Builder:
-    """Writes operations, and collects the responses they share."""
+    """Builds operation objects and collects their shared responses."""
 
     def __init__(self, schemas: Schemas) -> None:
         self.schemas = schemas
@@ -83,7 +88,7 @@ class _Builder:
     def _answers(self, operation: Operation) -> dict[str, Any]:
         made = {str(answer.status): self._answer(operation, answer) for answer in operation.answers}
         if operation.web and operation.method == "GET":
-            made["303"] = {"description": "A browser without a session is sent to `/login`."}
+            made["303"] = {"description": "Redirects a browser without a session to `/login`."}
         return made
 
     def _answer(self, operation: Operation, answer: Answer) -> dict[str, Any]:
@@ -92,7 +97,7 @@ class _Builder:
             *((RATE_LIMIT, RATE_LIMIT_POLICY) if operation.needs_key else ()),
             *answer.headers,
         ]
-        # Of a WebSocket's handshake the server writes the headers.
+        # The server writes the headers of a WebSocket handshake.
         names = [] if answer.status == 101 else carried
         made: dict[str, Any] = {"description": answer.text}
         if names:
@@ -129,13 +134,13 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def operation_id(operation: Operation) -> str:
-    """Return a name for an operation that a generated client can use: `post_api_v2_jobs_id_cancel`."""
+    """Return an operation's id, which generated clients use as a name: `post_api_v2_jobs_id_cancel`."""
     return re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_")
 
 
 def _security(operation: Operation) -> list[dict[str, list[str]]]:
     if not operation.needs_key:
         return []
-    # OpenAPI 3.1 lets every scheme name the roles that a caller needs.
+    # OpenAPI 3.1 allows roles for all types of security schemes.
     roles = [] if operation.scope is None else [operation.scope.value]
     return [{name: roles} for name in SECURITY_SCHEMES]

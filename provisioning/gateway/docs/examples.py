@@ -1,4 +1,4 @@
-"""Values that examples of several operations share: one job that draws one image."""
+"""Example values that several operations share: a job with one image."""
 
 from __future__ import annotations
 
@@ -81,4 +81,4 @@ HISTORY_ENTRY: dict[str, Any] = {
 }
 
 PICTURE = "photo.png"
-"""Stands for a file's bytes in an example of a form."""
+"""The example of a file in a form."""

@@ -1,4 +1,4 @@
-"""Headers that answers carry, as OpenAPI header objects."""
+"""Response headers as OpenAPI header objects."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ def _text(description: str, example: str, *, required: bool = True) -> dict[str,
 
 
 HEADERS: Mapping[str, dict[str, Any]] = {
-    REQUEST_ID: _text("Names this request in the gateway's log; give it to the operator.", f"req_{'0f' * 16}"),
+    REQUEST_ID: _text(
+        "Identifies the request in the gateway's log; include it when you ask the operator.", f"req_{'0f' * 16}"
+    ),
     RATE_LIMIT_POLICY: _text(
-        "Every limit that counted this request, units per window; before them the quotas that refused it.",
+        "The limits that counted this request, in units per window, after any quotas that refused it.",
         '"perkey";q=600;w=60',
     ),
     RATE_LIMIT: _text(
-        "The limit that would refuse first, units left and seconds to wait; before it the quotas that refused.",
+        "The limit that will be reached first, with units left and seconds to reset, after any quotas that refused.",
         '"perkey";r=599;t=1',
     ),
     RETRY_AFTER: {
-        "description": "Seconds to wait before the same request is worth sending again.",
+        "description": "Seconds to wait before repeating the request.",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
         "example": 5,
     },
-    AUTHENTICATE: _text("The scheme in which a key is sent.", 'Bearer realm="comfyui"'),
+    AUTHENTICATE: _text("The authentication scheme for keys.", 'Bearer realm="comfyui"'),
 }
-"""Components of the document; each is on every answer that refers to it."""
+"""Header components of the document; a response that refers to one always has it."""

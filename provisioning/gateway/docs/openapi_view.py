@@ -1,4 +1,4 @@
-"""The OpenAPI document as the reference page shows it: groups of entries, with fields in words."""
+"""The OpenAPI document in the form of the reference page: groups of operations with their fields."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from typing import Any
 from provisioning.gateway.core.http.operation import JSON
 
 METHODS = frozenset({"get", "post", "put", "patch", "delete"})
-_NAMES = {"null": "nothing", "array": "list", "integer": "whole number", "boolean": "true or false", "string": "text"}
 
 
 @dataclass(frozen=True)
 class Field:
-    """One member, parameter or form field."""
+    """A field of a body, a parameter or a form field."""
 
     name: str
     kind: str
@@ -25,7 +24,7 @@ class Field:
 
 @dataclass(frozen=True)
 class AnswerView:
-    """One successful answer."""
+    """A successful response."""
 
     status: str
     text: str
@@ -36,30 +35,30 @@ class AnswerView:
 
 @dataclass(frozen=True)
 class OperationView:
-    """One route."""
+    """An operation."""
 
     id: str
     method: str
     path: str
-    twin: str
+    alias: str
     summary: str
     text: str
     scope: str
     open: bool
-    """Whether it needs no key."""
+    """Whether the operation needs no key."""
     parameters: tuple[Field, ...]
     media: str
     fields: tuple[Field, ...]
     curl: str
     answers: tuple[AnswerView, ...]
     errors: tuple[tuple[str, str], ...]
-    """Status and code of each, in order of status."""
+    """Status and code of each error, sorted by status."""
     tag: str
 
 
 @dataclass(frozen=True)
 class Group:
-    """The routes of one tag."""
+    """The operations of a tag."""
 
     id: str
     name: str
@@ -68,14 +67,14 @@ class Group:
 
 
 class ReferenceView:
-    """The operations of one OpenAPI document, as the pages show them."""
+    """The operations of an OpenAPI document, for the pages."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self.entries = tuple(self._entries())
         closed = [frozenset(entry.errors) for entry in self.entries if not entry.open]
         self.common = tuple(sorted(frozenset.intersection(*closed))) if closed else ()
-        """What every route that needs a key may answer; told once."""
+        """Errors of all operations that need a key, which the page shows once."""
         self.groups = tuple(self._groups())
 
     def _groups(self) -> Iterator[Group]:
@@ -87,19 +86,19 @@ class ReferenceView:
 
     def _entries(self) -> Iterator[OperationView]:
         for path, item in self._document["paths"].items():
-            twin = f"/api{path}" if len(item.get("servers", ())) > 1 else ""
+            alias = f"/api{path}" if len(item.get("servers", ())) > 1 else ""
             for method in item:
                 if method in METHODS:
-                    yield self._entry(path, method, twin, item[method])
+                    yield self._entry(path, method, alias, item[method])
 
-    def _entry(self, path: str, method: str, twin: str, operation: Mapping[str, Any]) -> OperationView:
+    def _entry(self, path: str, method: str, alias: str, operation: Mapping[str, Any]) -> OperationView:
         media, content = next(iter(operation.get("requestBody", {}).get("content", {"": {}}).items()))
         security = operation.get("security", [])
         return OperationView(
             id=operation["operationId"],
             method=method.upper(),
             path=path,
-            twin=twin,
+            alias=alias,
             summary=operation["summary"],
             text=operation.get("description", ""),
             scope=", ".join(next(iter(security[0].values()))) if security else "",
@@ -114,7 +113,7 @@ class ReferenceView:
         )
 
     def _parameter(self, parameter: Mapping[str, Any]) -> Field:
-        kind = f"{parameter['in']}, {self._kind(parameter['schema'])}" + (", needed" if parameter["required"] else "")
+        kind = f"{parameter['in']}, {self._kind(parameter['schema'])}" + (", required" if parameter["required"] else "")
         return Field(parameter["name"], kind, parameter["description"])
 
     def _answers(self, operation: Mapping[str, Any]) -> Iterator[AnswerView]:
@@ -122,7 +121,7 @@ class ReferenceView:
             if "$ref" not in answer:
                 media, content = next(iter(answer.get("content", {"": {}}).items()))
                 fields = self._fields(content.get("schema", {})) if media == JSON else ()
-                yield AnswerView(status, answer["description"], media, fields, _written(content.get("example")))
+                yield AnswerView(status, answer["description"], media, fields, _example_text(content.get("example")))
 
     def _errors(self, operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for status, answer in operation["responses"].items():
@@ -132,9 +131,9 @@ class ReferenceView:
 
     def _fields(self, schema: Mapping[str, Any]) -> tuple[Field, ...]:
         described = self._resolved(schema)
-        needed = described.get("required", ())
+        required = described.get("required", ())
         return tuple(
-            Field(name, self._kind(member) + (", needed" if name in needed else ""), member.get("description", ""))
+            Field(name, self._kind(member) + (", required" if name in required else ""), member.get("description", ""))
             for name, member in described.get("properties", {}).items()
         )
 
@@ -146,9 +145,9 @@ class ReferenceView:
         if "enum" in schema or "const" in schema:
             return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
         if schema.get("type") == "array" and "items" in schema:
-            return f"list of {self._kind(schema['items'])}"
-        kind = str(schema.get("type", "anything"))
-        named = {"binary": "file", "date-time": "time"}.get(str(schema.get("format")), _NAMES.get(kind, kind))
+            return f"array of {self._kind(schema['items'])}"
+        kind = str(schema.get("type", "any"))
+        named = {"binary": "file", "date-time": "date-time"}.get(str(schema.get("format")), kind)
         return named + _bounds(schema)
 
     def _resolved(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -167,7 +166,7 @@ def _bounds(schema: Mapping[str, Any]) -> str:
     return f", {least} to {most}" if None not in {least, most} else f", at least {least}" if most is None else ""
 
 
-def _written(example: Any) -> str:  # noqa: ANN401 - any JSON
+def _example_text(example: Any) -> str:  # noqa: ANN401 - any JSON
     if example is None or isinstance(example, str):
         return example or ""
     return json.dumps(example, indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The gateway's options as a page tells them: read from the model that checks them, so that none is left out."""
+"""The gateway's options in the form of their page, generated from the model that validates them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _NAME = re.compile(r"`([a-z][a-z0-9_]*)`")
 
 @dataclass(frozen=True)
 class Option:
-    """One row."""
+    """An option."""
 
     name: str
-    """As the stack file has it."""
+    """The name in the stack file."""
     text: str
     form: str
-    """What it may be, in words."""
+    """The type and range of the value."""
     default: tuple[str, ...]
-    """JSON; the entries of a list one by one."""
+    """The default as JSON, or one item per entry of a list."""
 
 
 def options() -> tuple[Option, ...]:
-    """Return every option, in the order of the model."""
+    """Return all options in the order of the model."""
     schema = Options.model_json_schema()
     defaults = Options().model_dump(mode="json", by_alias=True)
     kinds = schema["$defs"]
@@ -42,7 +42,7 @@ def options() -> tuple[Option, ...]:
 
 
 def _camel(text: str) -> str:
-    """Return a text with the options that it names spelt as the stack file has them."""
+    """Return a text with names of options in the stack file's spelling."""
     return _NAME.sub(lambda match: f"`{to_camel(match[1])}`" if match[1] in Options.model_fields else match[0], text)
 
 
@@ -55,11 +55,11 @@ def _default(value: object) -> tuple[str, ...]:
 def _form(found: Schema, kinds: Schema) -> str:
     if "$ref" in found:
         return _choice(found, kinds, " or ")
-    simple = {"boolean": "`true` or `false`", "array": "A list", "integer": "A whole number", "number": "A number"}
+    simple = {"boolean": "Boolean", "array": "List", "integer": "Integer", "number": "Number"}
     if found["type"] == "object":
         levels = (found, found["additionalProperties"])
         units, periods = (_choice(level["propertyNames"], kinds, ", ") for level in levels)
-        return f"An amount for each of some units ({units}) and periods ({periods})"
+        return f"Amounts by unit ({units}) and period ({periods})"
     return simple[found["type"]] + _bounds(found)
 
 
@@ -69,5 +69,5 @@ def _choice(reference: Schema, kinds: Schema, separator: str) -> str:
 
 def _bounds(found: Schema) -> str:
     words = {"exclusiveMinimum": "above", "minimum": "from", "maximum": "to"}
-    said = [f"{word} {found[name]:,}" for name, word in words.items() if name in found]
-    return " " + " ".join(said) if said else ""
+    bounds = [f"{word} {found[name]:,}" for name, word in words.items() if name in found]
+    return " " + " ".join(bounds) if bounds else ""

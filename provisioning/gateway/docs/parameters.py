@@ -1,4 +1,4 @@
-"""Parameters that several routes share."""
+"""Parameters that several operations share, and all parameters of an operation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ASSET_ID = "5f1f0a52-1d2a-4f0c-8c52-9f0c3f7b2a11"
 HASH = "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
 
 PATH: Mapping[str, Parameter] = {
-    "code": Parameter("code", "An error code of the catalogue.", Code.RATE_LIMITED.value, "path", required=True),
+    "code": Parameter("code", "An error code.", Code.RATE_LIMITED.value, "path", required=True),
     "hash": Parameter("hash", "`blake3:` and 64 hexadecimal digits.", HASH, "path", required=True),
-    "id": Parameter("id", "An id that an earlier answer gave.", JOB_ID, "path", required=True),
+    "id": Parameter("id", "An id from an earlier response.", JOB_ID, "path", required=True),
     "name": Parameter("name", "A node class.", "KSampler", "path", required=True),
-    "folder": Parameter("folder", "A folder of models.", "checkpoints", "path", required=True),
+    "folder": Parameter("folder", "A model folder.", "checkpoints", "path", required=True),
 }
-"""By the name that stands in a route's path; an operation may say more of one by naming it again."""
+"""Path parameters by name; an operation may declare its own for a more specific description."""
 
 ASSET = Parameter("id", "An asset's id.", ASSET_ID, "path", required=True)
 
@@ -34,7 +34,7 @@ def whole(name: str, text: str, example: int, *, least: int, most: int | None = 
 
 
 def of(operation: Operation) -> list[Parameter]:
-    """Return all parameters of an operation: those of its path, then those of its query and headers."""
+    """Return all parameters of an operation: path parameters, then query and header parameters."""
     own = {parameter.name: parameter for parameter in operation.parameters if parameter.place == "path"}
     names = re.findall(r"\{(\w+)\}", operation.path)
     rest = [parameter for parameter in operation.parameters if parameter.place != "path"]
@@ -42,7 +42,7 @@ def of(operation: Operation) -> list[Parameter]:
 
 
 def _of_query(model: type[BaseModel] | None) -> list[Parameter]:
-    """Return the parameters that a model of a query declares; each field has a description and an example."""
+    """Return the parameters that a query model declares; each field has a description and an example."""
     if model is None:
         return []
     whole_schema = model.model_json_schema(ref_template="{model}")
@@ -60,9 +60,9 @@ def _of_query(model: type[BaseModel] | None) -> list[Parameter]:
 
 
 def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any part of a schema
-    """Return a part of a schema with its references replaced by what they name."""
+    """Return a part of a schema with references replaced by their definitions."""
     if isinstance(node, dict) and "$ref" in node:
-        # What stands beside the reference is of this place, as the description is.
+        # Keywords beside the reference, such as a description, override the definition's.
         beside = {name: value for name, value in node.items() if name != "$ref"}
         return _inlined({**definitions[node["$ref"]], **beside}, definitions)
     if isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""Which errors a route may answer, and how the document tells of them."""
+"""The errors of an operation, and their OpenAPI response objects."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ CLOSED = (
     Code.STORE_UNAVAILABLE,
     Code.TAKEN_OVER,
 )
-"""Of every route that needs a key."""
+"""Errors of all operations that need a key."""
 LOGIN = (Code.HOST_NOT_ALLOWED, Code.RATE_LIMITED, Code.STORE_UNAVAILABLE, Code.TAKEN_OVER)
-"""Of every route where people show who they are."""
+"""Errors of operations for logging in."""
 SIGNED = (Code.SIGNATURE_INVALID, Code.SIGNATURE_EXPIRED)
 BODY = (Code.MALFORMED_JSON, Code.BODY_TOO_LARGE, Code.REQUEST_TIMEOUT)
 FORMS = (
@@ -43,7 +43,7 @@ EXAMPLE_ID = f"req_{'0f' * 16}"
 
 
 def codes(operation: Operation) -> frozenset[Code]:
-    """Return every code that an operation may answer, from its declaration and from the problems that it adds."""
+    """Return all error codes of an operation, from its properties and from the problems that it declares."""
     found = {*EVERY, *operation.problems}
     if operation.needs_key:
         found.update(CLOSED)
@@ -55,7 +55,7 @@ def codes(operation: Operation) -> frozenset[Code]:
         found.add(Code.INSUFFICIENT_SCOPE)
     if operation.method not in {"GET", "HEAD"}:
         found.add(Code.ORIGIN_NOT_ALLOWED)
-        # Whatever is changed is written down.
+        # Changes are stored.
         found.update((Code.STORAGE_FULL,) if operation.needs_key else ())
     if operation.rate is RateClass.UPLOAD:
         found.add(Code.QUOTA_EXCEEDED)
@@ -69,7 +69,7 @@ def codes(operation: Operation) -> frozenset[Code]:
 
 
 def by_status(found: Iterable[Code]) -> dict[int, list[Code]]:
-    """Return codes by the status they are answered with, both in order."""
+    """Return codes by status, both sorted."""
     groups: defaultdict[int, list[Code]] = defaultdict(list)
     for code in sorted(found):
         groups[CATALOGUE[code].status].append(code)
@@ -77,10 +77,10 @@ def by_status(found: Iterable[Code]) -> dict[int, list[Code]]:
 
 
 def response(status: int, found: list[Code], *, comfy: bool) -> dict[str, Any]:
-    """Return the response object for the codes of one status; `comfy` for routes of the Comfy API v2."""
+    """Return the response object for the codes of a status; `comfy`: for operations of the Comfy API v2."""
     schema = {
         "allOf": [
-            {"$ref": f"#/components/schemas/{'ComfyProblem' if comfy else 'Problem'}"},
+            {"$ref": f"#/components/schemas/{'ComfyProblemBody' if comfy else 'ProblemBody'}"},
             {"properties": {"code": {"enum": [code.value for code in found]}, "status": {"const": status}}},
         ]
     }
@@ -94,7 +94,7 @@ def response(status: int, found: list[Code], *, comfy: bool) -> dict[str, Any]:
 
 def _headers(found: list[Code]) -> list[str]:
     carried = [{name.lower() for name, _ in Problem(code).headers()} for code in found]
-    # Promised only where every one of them has it.
+    # Declared only when all codes of the response have the header.
     shared = (headers.RETRY_AFTER, headers.AUTHENTICATE)
     return [headers.REQUEST_ID, *(name for name in shared if all(name.lower() in own for own in carried))]
 
@@ -105,7 +105,7 @@ def example_name(code: Code, *, comfy: bool) -> str:
 
 
 def examples() -> dict[str, Any]:
-    """Return an example of every code, in both forms."""
+    """Return an example of each code in both forms."""
     made = {}
     for code, entry in CATALOGUE.items():
         problem = Problem(code)

@@ -1,4 +1,4 @@
-"""What the gateway tells of itself, made once when it is first asked for."""
+"""The OpenAPI document of the gateway, built at its first use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from provisioning.gateway.core.http.operation import Operation
 
 
 class Reference:
-    """The reference of some operations."""
+    """The API reference of operations."""
 
     def __init__(self, operations: tuple[Operation, ...]) -> None:
         self._operations = operations
@@ -19,7 +19,7 @@ class Reference:
     @cached_property
     def document(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
-        from provisioning.gateway.docs.document import build  # noqa: PLC0415 - many models, which few ever ask for
+        from provisioning.gateway.docs.document import build  # noqa: PLC0415 - imports many models, at the first use
 
         return build(self._operations)
 

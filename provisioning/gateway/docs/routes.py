@@ -1,4 +1,4 @@
-"""The operation that serves the API reference to programs."""
+"""The operation that serves the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class ReferenceRoutes:
         path="/openapi.json",
         access=Access.ANY,
         tag=Tag.GATEWAY,
-        summary="Read this reference as OpenAPI",
-        answers=(Answer("OpenAPI 3.1.", dict[str, Any], {"openapi": "3.1.0"}),),
+        summary="Read the OpenAPI document",
+        answers=(Answer("The OpenAPI 3.1 document.", dict[str, Any], {"openapi": "3.1.0"}),),
         web=True,
     )
     async def show(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler

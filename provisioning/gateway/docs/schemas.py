@@ -1,4 +1,4 @@
-"""JSON Schemas of all models together, each named once."""
+"""JSON Schemas of all models of the operations, generated together so that names are unique."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from provisioning.gateway.core.http.operation import Operation
-from provisioning.gateway.docs.models.problem import ComfyProblem, Problem
+from provisioning.gateway.docs.problem_models import ComfyProblemBody, ProblemBody
 
 Mode = Literal["validation", "serialization"]
 Wanted = tuple[str, Mode, TypeAdapter[Any]]
 
 
 class Schemas:
-    """Finds the schema of every body and answer of some operations."""
+    """The schemas of all request and response bodies of operations."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        wanted: list[Wanted] = [("", "serialization", TypeAdapter(model)) for model in (Problem, ComfyProblem)]
+        wanted: list[Wanted] = [("", "serialization", TypeAdapter(model)) for model in (ProblemBody, ComfyProblemBody)]
         for operation in operations:
             wanted += _wanted(operation)
         found, rest = TypeAdapter.json_schemas(
@@ -29,11 +29,11 @@ class Schemas:
         self.components: dict[str, Any] = rest.get("$defs", {})
 
     def body(self, key: str) -> dict[str, Any]:
-        """Return the schema of an operation's body."""
+        """Return the schema of an operation's request body."""
         return self._found[key, "validation"]
 
     def answer(self, key: str, status: int) -> dict[str, Any]:
-        """Return the schema of one of its answers."""
+        """Return the schema of an operation's response body."""
         return self._found[f"{key} {status}", "serialization"]
 
 

@@ -1,1 +1,1 @@
-"""ComfyUI's web editor, for an admin's browser."""
+"""ComfyUI's web editor, for admins."""

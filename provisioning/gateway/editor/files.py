@@ -1,4 +1,4 @@
-"""What ComfyUI's editor keeps for its user: settings and saved workflows, in the store and so back after a stop."""
+"""The editor's settings and saved workflows, kept in the store so that they survive a restart of the pod."""
 
 from __future__ import annotations
 
@@ -15,58 +15,61 @@ from provisioning.gateway.upstream.client import ComfyUIClient, Request
 _log = logging.getLogger(__name__)
 
 SETTINGS = "comfy.settings.json"
-"""The file that the editor's settings are in."""
+"""The file with the editor's settings."""
 USER = "default"
-"""The one user that ComfyUI knows; its folder below ComfyUI's `user`."""
+"""ComfyUI's only user, whose files are in this folder below `user`."""
 
 
 class Workspace:
-    """Keeps the user's folder; every method may raise Problem UPSTREAM_*, STORE_UNAVAILABLE and STORAGE_FULL."""
+    """Copies ComfyUI's user folder to the store and back.
+
+    Every method may raise Problem UPSTREAM_*, STORE_UNAVAILABLE and STORAGE_FULL.
+    """
 
     def __init__(self, store: FileStore | None, upstream: ComfyUIClient) -> None:
         self._store = store
         self._upstream = upstream
-        self._placed = store is None
+        self._restored = store is None
         self._lock = asyncio.Lock()
 
-    def forget(self) -> None:
-        """Take note that ComfyUI may have been started anew, with an empty folder."""
-        self._placed = self._store is None
+    def require_restore(self) -> None:
+        """Restore the folder before its next use, since ComfyUI may have restarted with an empty one."""
+        self._restored = self._store is None
 
-    async def place(self) -> None:
-        """Put everything back into ComfyUI, once for each of its starts, before anybody looks at it or changes it."""
-        if self._store is None or self._placed:
+    async def restore(self) -> None:
+        """Copy all stored files to ComfyUI, once after each of its starts, before they are read or changed."""
+        if self._store is None or self._restored:
             return
         async with self._lock:
-            if not self._placed:
+            if not self._restored:
                 for path in await self._store.names("user", USER):
                     await self._write(self._store, PurePosixPath(path).relative_to(USER).as_posix())
-                self._placed = True
+                self._restored = True
 
     async def keep(self, path: str) -> None:
-        """Keep a file as ComfyUI has it now."""
+        """Copy a file from ComfyUI to the store."""
         if self._store is None:
             return
-        # One at a time, so that the older of two states never comes last.
+        # One at a time, so that an older version never overwrites a newer one.
         async with self._lock, self._upstream.stream(Request("GET", _address(path))) as reply:
             if reply.status != 200:
                 raise Problem(Code.UPSTREAM_ERROR)
             await self._store.put(_store_path(path), reply.chunks)
 
-    async def drop(self, path: str) -> None:
-        """Forget a file."""
+    async def delete(self, path: str) -> None:
+        """Delete a file from the store."""
         if self._store is not None:
             await self._store.delete([_store_path(path)])
 
     async def move(self, path: str, target: str) -> None:
-        """Keep a file, or the files of a folder, under another name."""
+        """Rename a file, or the files of a folder, in the store."""
         if self._store is None:
             return
         inside = await self._store.names("user", f"{USER}/{path}")
         below = [PurePosixPath(name).relative_to(f"{USER}/{path}").as_posix() for name in inside]
         for source, end in [(f"{path}/{name}", f"{target}/{name}") for name in below] or [(path, target)]:
             await self.keep(end)
-            await self.drop(source)
+            await self.delete(source)
 
     async def _write(self, store: FileStore, path: str) -> None:
         async with store.opened(_store_path(path)) as content:
@@ -77,8 +80,8 @@ class Workspace:
             request = Request("POST", _address(path), {"overwrite": "true"}, headers, body)
             status, _ = await self._upstream.call(request)
         if status != 200:
-            # One that ComfyUI does not take must not keep the others away.
-            _log.warning("a saved file could not be put back: %s", path)
+            # A file that ComfyUI refuses must not prevent the restoration of the others.
+            _log.warning("a saved file could not be restored: %s", path)
 
 
 def _store_path(path: str) -> StorePath:

@@ -1,4 +1,4 @@
-"""What the editor's page may do in a browser."""
+"""The Content-Security-Policy of the editor's page."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import hashlib
 import re
 
 _INLINE_SCRIPT = re.compile(rb'<script(?: type="importmap")?>(.*?)</script>', re.DOTALL)
-"""Older editors say in an import map where their libraries lie, and its policy is that of a script."""
+"""Older editors have an import map, which the policy treats like a script."""
 
-# The editor compiles expressions of its widgets, and keeps pictures as blobs; it may talk to nobody but us.
+# The editor compiles expressions of its widgets and keeps images as blobs; it may connect to the gateway only.
 POLICY = (
     "default-src 'none'; base-uri 'self'; connect-src 'self' blob: data:; font-src 'self' data:; form-action 'none'; "
     "frame-ancestors 'none'; img-src 'self' blob: data:; manifest-src 'self'; media-src 'self' blob: data:; "
@@ -19,7 +19,7 @@ POLICY = (
 
 
 def content_security_policy(page: bytes) -> str:
-    """Return the Content-Security-Policy of a page, which allows the scripts that are in it."""
+    """Return the Content-Security-Policy of a page, which allows its inline scripts."""
     return POLICY + "".join(f" '{_hash(script)}'" for script in _INLINE_SCRIPT.findall(page))
 
 

@@ -1,7 +1,7 @@
-"""The operations of ComfyUI's own web editor: below /comfy/, for an admin who is logged in.
+"""The operations of ComfyUI's web editor: below /comfy/, for an admin who is logged in.
 
-What the editor calls are our own operations once more, below /comfy/api: its jobs wait in our queue, are accounted for
-and shared out like everybody's, and its WebSocket is ours.
+The editor calls the gateway's own operations, which are also served below /comfy/api: its jobs are queued and accounted
+for like all others, and its WebSocket is the gateway's.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from provisioning.gateway.upstream.proxy import STREAMED_REPLY_HEADERS, kept_hea
 ROOT = "/comfy/"
 
 DEPTH = 8
-"""Folders and file together; custom nodes bring scripts in folders of their own."""
+"""Most parts of a file's path; custom nodes have scripts in nested folders."""
 
 FOLDERS = frozenset({"assets", "cursor", "docs", "extensions", "fonts", "lib", "scripts", "templates"})
-"""What ComfyUI serves as files. Every other path of its could be a custom node's route, and do anything."""
+"""Folders that ComfyUI serves as files. Any other path may be a custom node's route with side effects."""
 
 HASHED = frozenset({"assets", "fonts"})
-"""Folders whose files are named by their content: a browser asks for each of them once. Those of `lib` are not."""
+"""Folders with a content hash in the file names, so that browsers may cache them; except those of `lib`."""
 
 FOREVER = "private, max-age=31536000, immutable"
 MAX_PAGE_BYTES = 1024 * 1024
@@ -66,7 +66,7 @@ def _own(path: str, **flags: Any) -> Operation:  # noqa: ANN401 - any field
 
 
 def _files(handler: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Declare, as a decorator, that a handler serves the files of every depth."""
+    """Decorate a handler with an operation for each depth of paths."""
     for depth in range(DEPTH, 0, -1):
         parts = "/".join(f"{{part{number}}}" for number in range(depth))
         handler = _own(f"{ROOT}{parts}", rate=RateClass.FILE)(handler)
@@ -74,19 +74,19 @@ def _files(handler: Callable[Parameters, Result]) -> Callable[Parameters, Result
 
 
 class EditorRoutes:
-    """Serves the editor's page, its scripts and its pictures."""
+    """Serves the editor's page, scripts and images."""
 
     def __init__(self, upstream: ComfyUIClient) -> None:
         self._upstream = upstream
 
     @_own("/comfy")
     async def redirect(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler
-        """Send a browser to the address that the page's own links are relative to."""
+        """Redirect to the URL to which the page's links are relative."""
         return RedirectResponse(ROOT, 308)
 
     @_own(ROOT, page=True)
     async def page(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler
-        """Answer with the editor's page; of the scripts in it, those run that it came with."""
+        """Answer with the editor's page, whose policy allows only its own inline scripts."""
         async with self._upstream.stream(Request("GET", "/")) as reply:
             body = await reply.whole(MAX_PAGE_BYTES)
         if reply.status != 200:
@@ -96,7 +96,7 @@ class EditorRoutes:
 
     @_files
     async def file(self, request: GatewayRequest) -> Response:
-        """Answer with a file of the editor's; raises Problem NOT_FOUND for all that is not one."""
+        """Answer with a file of the editor; raises Problem NOT_FOUND for other paths."""
         parts = list(request.path_params.values())
         folder = parts[0] if len(parts) > 1 else ""
         known = folder in FOLDERS if folder else bool(_ROOT_FILE.fullmatch(parts[0]))
@@ -112,19 +112,19 @@ class EditorRoutes:
         )
         if reply.status not in {200, 304}:
             raise Problem(Code.NOT_FOUND if reply.status == 404 else Code.UPSTREAM_ERROR)
-        # Scripts that run as workers take their policy from their own answer.
+        # Worker scripts have the policy of their own response.
         own = {"cache-control": caching, "content-security-policy": POLICY}
         return StreamingResponse(reply.chunks, reply.status, headers=kept_headers(reply, STREAMED_REPLY_HEADERS) | own)
 
 
 def _is_called(operation: Operation) -> bool:
-    """Return whether the editor calls an operation, so that it is served below /comfy as well."""
+    """Return whether the editor calls an operation, which is then also served below /comfy."""
     is_native = operation.native and operation.path != "/ws"
     return is_native or operation.path == V2_USER_DATA or operation.path.startswith("/api/jobs")
 
 
 def _called(operation: Operation) -> Operation:
-    # With us, /api/v2 is the Comfy API's; the editor means ComfyUI's own.
+    # At /api/v2 the gateway serves the Comfy API; the editor expects ComfyUI's own routes.
     path = operation.path if operation.path.startswith("/api/") else f"/api{operation.path}"
     return at(operation, f"/comfy{path}", access=Scope.ADMIN, native=False, web=True, signed=False)
 

@@ -1,6 +1,6 @@
-"""The operations on ComfyUI's own store for its editor: settings and saved workflows, for an admin alone.
+"""The operations on the editor's settings and saved workflows, for admins only.
 
-ComfyUI tells users apart by a header that the client chooses, which never gets past us: there is one store.
+ComfyUI identifies users by a header that the client chooses; the gateway does not forward it, so there is one user.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ from provisioning.gateway.upstream.owner_namespace import is_safe_name
 from provisioning.gateway.upstream.proxy import asked_path, display_headers, header_text
 
 V2_USER_DATA = "/v2/userdata"
-"""Served at this path alone: at /api/v2 the Comfy API is."""
+"""Served at this path only, since /api/v2 is the Comfy API."""
 
 QUERY = frozenset({"dir", "path", "recurse", "full_info", "split", "overwrite"})
-"""Parameters that are passed on to ComfyUI."""
+"""Query parameters that are forwarded to ComfyUI."""
 
 FILE = Parameter(
-    "file", "A path below the user's folder, its slashes as `%2F`.", "portrait.json", "path", required=True
+    "file", "A path below the user's folder, with slashes as `%2F`.", "portrait.json", "path", required=True
 )
 DESTINATION = Parameter("dest", "The new path, likewise.", "landscape.json", "path", required=True)
 SETTING = Parameter("id", "A setting's name.", "Comfy.Locale", "path", required=True)
 FOLDER = (
     Parameter("dir", "A folder.", "workflows", required=True),
-    Parameter("recurse", "`true` for the folders in it, too.", "true"),
-    Parameter("full_info", "`true` for sizes and times.", "true"),
-    Parameter("split", "`true` for paths in parts.", "false"),
+    Parameter("recurse", "`true` includes subfolders.", "true"),
+    Parameter("full_info", "`true` includes sizes and times.", "true"),
+    Parameter("split", "`true` splits paths into parts.", "false"),
 )
 OVERWRITE = (
-    Parameter("overwrite", "`false` to spare a file that is there.", "false"),
-    Parameter("full_info", "`true` for size and times.", "true"),
+    Parameter("overwrite", "`false` refuses to replace an existing file.", "false"),
+    Parameter("full_info", "`true` includes size and times.", "true"),
 )
-KEPT = Answer("It is kept.", None, None, media=ANY_MEDIA)
+KEPT = Answer("The change is stored.", None, None, media=ANY_MEDIA)
 
 _ERRORS: Mapping[int, Code] = {
     400: Code.INVALID_REQUEST,
@@ -70,7 +70,7 @@ def _stored(
     parameters: tuple[Parameter, ...] = (),
     body: Body | None = None,
 ) -> Operation:
-    """Return an operation of ComfyUI's on its store."""
+    """Return an operation of ComfyUI on its user data."""
     full = (Code.STORAGE_FULL,) if answer is KEPT else ()
     problems = (Code.INVALID_REQUEST, Code.NOT_FOUND, Code.FILE_EXISTS, *UPSTREAM, *full)
     return Operation(
@@ -80,7 +80,7 @@ def _stored(
 
 
 def _passed(example: Any) -> Answer:  # noqa: ANN401 - any JSON
-    return Answer("As ComfyUI says.", Any, example)
+    return Answer("ComfyUI's response.", Any, example)
 
 
 def _json(example: Any) -> Body:  # noqa: ANN401 - any JSON
@@ -88,7 +88,7 @@ def _json(example: Any) -> Body:  # noqa: ANN401 - any JSON
 
 
 class UserDataRoutes:
-    """Passes requests for the store on to ComfyUI, and keeps what they change."""
+    """Forwards requests for user data to ComfyUI, and stores the changes."""
 
     def __init__(self, workspace: Workspace, upstream: ComfyUIClient, audit: AuditTrail, max_body_bytes: int) -> None:
         self._workspace = workspace
@@ -109,14 +109,20 @@ class UserDataRoutes:
         _passed([{"name": "workflows", "path": "workflows", "type": "directory"}]),
         (Parameter("path", "A folder.", "workflows"),),
     )
-    @_stored("GET", "/userdata/{file}", "Get a saved file", Answer("The file.", media=ANY_MEDIA), (FILE,))
+    @_stored("GET", "/userdata/{file}", "Download a saved file", Answer("The file.", media=ANY_MEDIA), (FILE,))
     @_stored("POST", "/userdata/{file}", "Save a file", KEPT, (FILE, *OVERWRITE), _json({}))
-    @_stored("DELETE", "/userdata/{file}", "Delete a saved file", Answer("Gone.", status=204, media=None), (FILE,))
+    @_stored(
+        "DELETE",
+        "/userdata/{file}",
+        "Delete a saved file",
+        Answer("The file is deleted.", status=204, media=None),
+        (FILE,),
+    )
     @_stored("POST", "/userdata/{file}/move/{dest}", "Rename a saved file", KEPT, (FILE, DESTINATION, *OVERWRITE))
     async def forward(self, request: GatewayRequest) -> Response:
-        """Hand a request for the store to ComfyUI and its answer back; raises Problem."""
+        """Forward a request for user data to ComfyUI and return the response; raises Problem."""
         _check_names(request)
-        await self._workspace.place()
+        await self._workspace.restore()
         body = await request.body()
         changes = request.method not in SAFE_METHODS
         if changes:
@@ -125,7 +131,7 @@ class UserDataRoutes:
         async with self._upstream.stream(_request(request, body)) as reply:
             if reply.status not in {200, 201, 204}:
                 raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR))
-            # What could be saved can be read again.
+            # At least as large as a file that may be saved.
             content = await reply.whole(max(MAX_JSON_BYTES, self._max_body_bytes))
             kind = reply.headers.get("content-type", "application/octet-stream")
         if changes:
@@ -135,14 +141,14 @@ class UserDataRoutes:
         return Response(content, reply.status, headers={"content-type": header_text(kind)} | display_headers(kind))
 
     async def _keep(self, request: GatewayRequest) -> None:
-        """Have the store know of a change before it is answered; raises Problem."""
+        """Copy a change to the store before the response; raises Problem."""
         names = _names(request)
         if not names:
             await self._workspace.keep(SETTINGS)
         elif len(names) > 1:
             await self._workspace.move(*names)
         elif request.method == "DELETE":
-            await self._workspace.drop(names[0])
+            await self._workspace.delete(names[0])
         else:
             await self._workspace.keep(names[0])
 
@@ -162,4 +168,6 @@ def _check_names(request: GatewayRequest) -> None:
     names = _names(request) + [request.query[name] for name in ("dir", "path") if request.query.get(name)]
     for name in names:
         if not is_safe_name(name.removesuffix("/")):
-            raise Problem(Code.INVALID_REQUEST, "Give a plain relative path.", members=fault("file", "not plain"))
+            raise Problem(
+                Code.INVALID_REQUEST, "file: must be a plain relative path.", members=fault("file", "not plain")
+            )

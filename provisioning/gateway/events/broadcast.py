@@ -14,7 +14,7 @@ TYPES = (POD, COST, SETUP)
 
 
 class Broadcast:
-    """Publishes these events, and keeps the newest of each for streams that begin later."""
+    """Publishes these events, and keeps the newest of each for streams that open later."""
 
     def __init__(self, channels: Channels) -> None:
         self.pod: dict[str, Any] = {}
@@ -24,7 +24,7 @@ class Broadcast:
         self._ended = asyncio.Event()
 
     def setup(self, *, in_detail: bool) -> dict[str, Any]:
-        """Return the newest line of the installer, empty when there is none; the details are an operator's."""
+        """Return the newest progress of the installer, empty when there is none; `in_detail` is for admins."""
         return self._setup if in_detail else {name: item for name, item in self._setup.items() if name != "detail"}
 
     def publish_pod(self, document: dict[str, Any]) -> None:
@@ -39,7 +39,7 @@ class Broadcast:
         self._publish_to_all(SETUP, self.setup(in_detail=False), self.setup(in_detail=True))
 
     def remember_setup(self, document: dict[str, Any]) -> None:
-        """Keep a line that is older than this process: part of the state, and no event."""
+        """Keep progress from before this process started: it is state, and no event is published."""
         self._setup = document
 
     def _publish_to_all(self, name: str, document: dict[str, Any], in_detail: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ class Broadcast:
         self._channels.publish_to(None, Event(name, orjson.dumps(in_detail)))
 
     def publish_cost(self, owner: str | None, document: dict[str, Any]) -> None:
-        """Publish the costs of an owner to that owner, or of everybody to the admins."""
+        """Publish an owner's cost to that owner, or with None the total cost to the admins."""
         self._channels.publish_to(owner, Event(COST, orjson.dumps(document)))
 
     def job_ended(self, owner: str) -> None:
@@ -56,7 +56,7 @@ class Broadcast:
         self._ended.set()
 
     async def wait_for_ends(self, timeout_seconds: float) -> set[str] | None:
-        """Return whose jobs have ended since the last call; None when none did for so long."""
+        """Return the owners of jobs that ended since the last call; None when none ended within `timeout_seconds`."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._ended.wait()

@@ -1,8 +1,8 @@
-"""What happened, per owner, numbered and kept for a while, so that whoever lost the connection misses nothing.
+"""Numbered events per owner, kept for a while, so that a client that reconnects can receive those it missed.
 
-Every owner has a channel of its own: its numbers count its own events alone and tell nothing of anybody else's, and no
-other owner's jobs push its events out. Readers hold a place in the channel and no copies, so a thousand of them, or one
-that reads nothing, take no memory: a reader whose place is no longer kept is told so instead of being served a gap.
+Every owner has a channel of its own: its numbers count its own events and reveal nothing about others, and other
+owners' events do not displace its own. Readers hold a cursor and no copies, so many or slow readers need no memory: a
+reader whose cursor has been dropped gets an error instead of a gap.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from provisioning.gateway.core.clock import Clock
 
 MAX_EVENTS = 1000
 MAX_BYTES = 512 * 1024
-"""Kept per channel: several long jobs' worth, since a job has a few dozen events of some 300 bytes."""
+"""Limits of a channel: enough for several long jobs, since a job has a few dozen events of about 300 bytes."""
 
 EVENT_OVERHEAD_BYTES = 300
-"""What an event takes beside its text."""
+"""Memory that an event needs in addition to its text."""
 
 MAX_CHANNELS = 5000
 
@@ -29,25 +29,25 @@ _ID = re.compile(r"([0-9a-f]{12})-([0-9]{1,15})-([0-9]{1,15})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened."""
+    """An event."""
 
     name: str
     data: bytes
     """A JSON object."""
     job_id: str | None = None
     transient: bool = False
-    """Only the newest is of use, and it is large: a preview. It is numbered, and not kept."""
+    """Whether only the newest event matters, as with previews, which are large: it is numbered and not kept."""
     last: bool = False
-    """Nothing of its job comes behind it."""
+    """Whether it is the last event of its job."""
 
     @property
     def size(self) -> int:
-        """Return the bytes it takes while it is kept."""
+        """Return its size in memory in bytes."""
         return len(self.data) + EVENT_OVERHEAD_BYTES
 
 
 class NumberedEvent(NamedTuple):
-    """An event in its place."""
+    """An event with its number in a channel and its time in milliseconds since the epoch."""
 
     number: int
     at_ms: int
@@ -58,33 +58,33 @@ class Wakeable(Protocol):
     """A reader of a channel."""
 
     def wake(self) -> None:
-        """React to a new event."""
+        """Read the channel again, since it has a new event."""
 
 
 class Cursor(NamedTuple):
-    """Where a reader goes on."""
+    """A reader's position in a channel."""
 
     number: int
-    """Of the last event it has."""
+    """The number of the last event that the reader has."""
     resumed: bool = False
-    """It said where it was, and all behind that is still kept; else it needs the state as it is."""
+    """Whether all events after the reader's last id are still kept; otherwise the reader needs the current state."""
     lost: bool = False
-    """It said where it was, and what it missed is no longer kept."""
+    """Whether the reader gave an id and events after it are no longer kept."""
     since_ms: int | None = None
-    """When its last event was, by its id."""
+    """The time of the reader's last event, from its id, in milliseconds since the epoch."""
 
 
 class Channel:
-    """The events that one owner may hear of, oldest first."""
+    """The events of one owner, oldest first."""
 
     def __init__(self, clock: Clock, max_events: int) -> None:
         self._max_events = max_events
         self.readers: set[Wakeable] = set()
         self.number = 0
-        """Of the newest event."""
+        """The number of the newest event."""
         self.bytes = 0
         self._clock = clock
-        # After a restart, or once a channel was let go, the ids of former ones are not taken for ours.
+        # Makes ids of earlier channels invalid, after a restart or after this owner's channel was dropped.
         self._tag = secrets.token_hex(6)
         self._kept: deque[NumberedEvent] = deque()
         self._floor = 0
@@ -112,22 +112,22 @@ class Channel:
         self.bytes -= oldest.event.size
 
     def forget(self) -> int:
-        """Let go of everything that is kept; returns by how many bytes the channel has shrunk."""
+        """Drop all kept events; returns by how many bytes the channel has shrunk."""
         freed, self.bytes = self.bytes, 0
         self._kept.clear()
         self._floor, self._preview = self.number, None
         return freed
 
     def forget_preview(self, job_id: str) -> None:
-        """Let go of a preview of a job that has ended."""
+        """Drop the preview of a job that has ended."""
         if self._preview is not None and self._preview.event.job_id == job_id:
             self._preview = None
 
     def after(self, number: int) -> list[NumberedEvent] | None:
-        """Return what came behind a number; None when some of it is no longer kept."""
+        """Return the events after a number; None when some of them are no longer kept."""
         if number < self._floor:
             return None
-        # From the newest backwards: nearly always a reader lacks one or two.
+        # From the newest backwards, since a reader usually lacks one or two events.
         found: list[NumberedEvent] = []
         for entry in reversed(self._kept):
             if entry.number <= number:
@@ -140,11 +140,11 @@ class Channel:
         return found
 
     def id_of(self, number: int, at_ms: int) -> str:
-        """Return the id that an event has for its reader."""
+        """Return the id of an event in this channel."""
         return f"{self._tag}-{number}-{at_ms}"
 
     def cursor_after(self, last_id: str | None) -> Cursor:
-        """Return where a reader goes on that has had the event `last_id`; at the newest when it has had none."""
+        """Return the cursor of a reader whose last event is `last_id`; that of the newest event for None."""
         if last_id is None:
             return Cursor(self.number)
         match = _ID.fullmatch(last_id)
@@ -156,13 +156,13 @@ class Channel:
         return Cursor(self.number, lost=True, since_ms=at_ms)
 
     def has_sent_end(self, job_id: str, number: int) -> bool:
-        """Return whether the last event of a job is known to be among those up to a number."""
+        """Return whether the last event of a job is kept and has at most this number."""
         ends = (entry.number for entry in self._kept if entry.event.last and entry.event.job_id == job_id)
         return any(end <= number for end in ends)
 
 
 class Channels:
-    """Every owner's channel, and the admins', in which everything is."""
+    """The channels of all owners, and the admins' channel, which has all events."""
 
     def __init__(self, clock: Clock, max_bytes: int, max_events: int = MAX_EVENTS) -> None:
         """Keep at most `max_bytes` in all channels together, and `max_events` in each."""
@@ -173,33 +173,33 @@ class Channels:
         self._channels: OrderedDict[str | None, Channel] = OrderedDict()
 
     def of(self, owner: str | None) -> Channel:
-        """Return an owner's channel; the admins' for None."""
+        """Return an owner's channel, or the admins' for None."""
         channel = self._channels.get(owner)
         if channel is None:
-            self._make_room()
+            self._drop_unread()
             channel = self._channels[owner] = Channel(self._clock, self._max_events)
         return channel
 
     def publish(self, owner: str, event: Event) -> None:
-        """Tell an owner, and the admins."""
+        """Publish an event to an owner and to the admins."""
         self._add(owner, event)
         self._add(None, event)
 
     def publish_to(self, owner: str | None, event: Event) -> None:
-        """Tell an owner alone, or the admins alone."""
+        """Publish an event to an owner only, or with None to the admins only."""
         self._add(owner, event)
 
     def publish_to_owners(self, event: Event) -> None:
-        """Tell every owner that has a channel; whoever comes later is told the state."""
+        """Publish an event to every owner that has a channel; later readers begin with the state."""
         for owner in [owner for owner in self._channels if owner is not None]:
             self._add(owner, event)
 
     def owners_with_readers(self) -> list[str | None]:
-        """Return the owners who have a reader now; None stands for the admins."""
+        """Return the owners whose channels have a reader now; None stands for the admins."""
         return [owner for owner, channel in self._channels.items() if channel.readers]
 
     def ended(self, owner: str, job_id: str) -> None:
-        """Let go of the preview of a job that has ended."""
+        """Drop the preview of a job that has ended."""
         for channel in (self._channels.get(owner), self._channels.get(None)):
             if channel is not None:
                 channel.forget_preview(job_id)
@@ -212,15 +212,16 @@ class Channels:
             self._shrink()
 
     def _shrink(self) -> None:
-        """Empty the channels in which nothing happened for longest; their readers have read it long since."""
+        """Empty the channels with the oldest activity first; their readers have already read those events."""
         for channel in self._channels.values():
             if self._bytes <= self._max_bytes:
                 return
             self._bytes -= channel.forget()
 
-    def _make_room(self) -> None:
+    def _drop_unread(self) -> None:
+        """Drop the longest unused channel without readers when there are too many channels."""
         if len(self._channels) < MAX_CHANNELS:
             return
-        silent = next((owner for owner, channel in self._channels.items() if not channel.readers), None)
-        if silent is not None:
-            self._bytes -= self._channels.pop(silent).forget()
+        unread = next((owner for owner, channel in self._channels.items() if not channel.readers), None)
+        if unread is not None:
+            self._bytes -= self._channels.pop(unread).forget()

@@ -1,4 +1,4 @@
-"""The gateway's own WebSocket to ComfyUI, shared out among the clients that may hear each message."""
+"""The gateway's WebSocket to ComfyUI, whose messages go to the clients that may receive them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from provisioning.gateway.upstream.client import ComfyUIClient
 from provisioning.gateway.upstream.guard import guarded
 
 LONGEST_PAUSE = 5.0
-"""Seconds between attempts while ComfyUI is away; the first comes after a tenth of one."""
+"""Longest time in seconds between attempts to connect; the first retry is after 0.1 s."""
 
 
 class ComfyUIListener(JobObserver):
-    """Hears everything ComfyUI says to the gateway and hands each listener what is its own."""
+    """Receives ComfyUI's messages and sends each listener those about its own jobs."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class ComfyUIListener(JobObserver):
         self._hub = hub
 
     async def listen(self, client_id: str) -> None:
-        """Stay connected until cancelled; `client_id` is the name under which jobs are submitted."""
+        """Stay connected until cancelled; `client_id` is the id with which the gateway submits jobs."""
         pause = 0.1
         while True:
             with contextlib.suppress(Problem):
@@ -54,12 +54,12 @@ class ComfyUIListener(JobObserver):
             pause = min(LONGEST_PAUSE, pause * 2)
 
     def send_status(self) -> None:
-        """Tell every listener how long its queue is."""
+        """Send every listener the length of its queue."""
         for listener in self._hub:
             listener.put(messages.status_event(self.queue_length(listener)))
 
     def queue_length(self, listener: Listener) -> int:
-        """Return how many unfinished jobs the listener may know of."""
+        """Return the number of unfinished jobs that the listener may see."""
         return len(self._tracker.of_owner(None if listener.actor.sees_all else listener.actor.owner))
 
     async def _handle(self, message: str | bytes) -> None:
@@ -75,8 +75,8 @@ class ComfyUIListener(JobObserver):
         if name == "execution_start":
             await self._tracker.started(job, int(data.get("timestamp") or 0) or job.submitted_at)
         if name == "executing" and data.get("node") is None:
-            # The end: written down first, so that whoever hears of it finds the result. See job_ended.
-            # Files that take long are kept meanwhile: other jobs' messages do not wait for the volume.
+            # The job has ended. It is stored before job_ended sends the message, so that clients find the result.
+            # Large outputs are stored in the background, so that other jobs' messages do not wait for the volume.
             await self._tracker.refresh(job)
             return
         job.progress.advance(name, data)
@@ -90,7 +90,7 @@ class ComfyUIListener(JobObserver):
         if kind == messages.PREVIEW_WITH_METADATA and (preview := messages.read_preview(message)):
             self._show(message, preview)
         elif kind in {messages.PREVIEW, messages.TEXT} and (running := self._tracker.running()):
-            # These carry no id: they can only be of the job that is running.
+            # These messages have no job id: they belong to the running job.
             root = self._tracker.namespace(running).root.encode()
             self._send(running, message.replace(root + b"/", b"") if root and kind == messages.TEXT else message)
 
@@ -99,7 +99,7 @@ class ComfyUIListener(JobObserver):
         if job is None:
             return
         self._observer.previewed(job, preview)
-        # Made once: a slow reader then keeps no copy of its own.
+        # Built once, so that slow readers share one copy.
         plain = preview.plain()
         for listener in self._hub.listeners_of(job):
             listener.put(message if listener.previews_with_metadata else plain, preview=not preview.is_result)
@@ -110,7 +110,7 @@ class ComfyUIListener(JobObserver):
             listener.put(message, preview=preview)
 
     def job_ended(self, job: Job) -> None:
-        """Send the listeners that may see the job the messages that end it."""
+        """Send the job's last messages to the listeners that may receive them."""
         if job.failure is not None:
             self._send(job, messages.event("execution_error", job.failure))
         self._send(job, messages.event("executing", {"node": None, "prompt_id": job.id}))

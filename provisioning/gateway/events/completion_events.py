@@ -1,4 +1,4 @@
-"""The last events of a job, from what is written down: so they are the same after a restart."""
+"""The last events of a job, made from its database row, so that they are the same after a restart."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CompletionEvents:
-    """Publishes the ends of jobs."""
+    """Publishes the last events of jobs."""
 
     job_events: JobEvents
     channels: Channels
@@ -39,7 +39,7 @@ class CompletionEvents:
     clock: Clock
 
     async def run(self) -> None:
-        """Publish every end once it is written down, until cancelled."""
+        """Publish the last events of each job once its end is stored, until cancelled."""
         while True:
             job = await self.job_events.ends.get()
             for event in await self._end(job):
@@ -48,18 +48,18 @@ class CompletionEvents:
             self.broadcast.job_ended(job.owner)
 
     async def _end(self, job: Job) -> list[Event]:
-        """Return the last events of a job; without outputs, which v2 still has, when the database stays away."""
+        """Return the last events of a job; without outputs while the database is unavailable."""
         for _ in range(ATTEMPTS):
             with contextlib.suppress(Problem):
                 row = await self.ledger.row(job.id, None)
                 return [] if row is None else await self.of_row(row)
             await asyncio.sleep(ATTEMPT_SECONDS)
-        _log.error("the end of a job could not be read back", extra={"job_id": job.id})
+        _log.error("the row of an ended job could not be read", extra={"job_id": job.id})
         data = {"job_id": job.id, "status": status_of(job.state, cancelling=False)}
         return [Event(STATUS, orjson.dumps(data), job.id, last=True)]
 
     async def of_row(self, row: JobRecord) -> list[Event]:
-        """Return the events of a job's end: its outputs and its final state. Raises Problem."""
+        """Return the last events of a job: its outputs and its final state. Raises Problem."""
         files, now = await self.documents.outputs_soon(row.id), self.clock.now_ms()
         outputs = [{"job_id": row.id} | job_schemas.Output.of(asset, "", now).model_dump() for asset in files]
         return [*(Event(OUTPUT, orjson.dumps(output), row.id) for output in outputs), final(row)]

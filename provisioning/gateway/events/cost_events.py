@@ -1,4 +1,4 @@
-"""What the pod and its users' jobs have cost."""
+"""Events about the cost of the pod and of its users' jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MICROS = 1_000_000
 
 @dataclass(frozen=True)
 class CostReport:
-    """Sums up what the pod and its users' jobs have cost."""
+    """Sums up the cost of the pod and of its users' jobs."""
 
     ledger: Ledger
     clock: Clock
@@ -27,7 +27,7 @@ class CostReport:
     """When the pod's container started, in milliseconds since the epoch."""
 
     async def document(self, owner: str | None) -> dict[str, Any]:
-        """Return the cost of the pod since its start and of an owner's jobs; of everybody's for None.
+        """Return the cost of the pod since its start, and of an owner's jobs, or of all jobs for None.
 
         Raises Problem.
         """
@@ -54,11 +54,11 @@ class CostReport:
 
 
 async def watch(costs: CostReport, channels: Channels, broadcast: Broadcast, interval_seconds: float) -> None:
-    """Publish costs every interval, and to an owner whenever a job of theirs has ended, until cancelled."""
+    """Publish costs at every interval, and to an owner when one of its jobs ends, until cancelled."""
     while True:
         owners = await broadcast.wait_for_ends(interval_seconds)
         for owner in channels.owners_with_readers():
-            # The admins, who are None, get every change.
+            # None stands for the admins, who get every change.
             if owners is None or owner is None or owner in owners:
                 await guarded(_publish(costs, broadcast, owner))
 

@@ -41,11 +41,11 @@ class JobEvents(JobObserver):
         self._published: dict[str, bytes] = {}
         self._stepped: dict[str, tuple[tuple[str | None, int | None], float]] = {}
         self.ends: asyncio.Queue[Job] = asyncio.Queue()
-        """Jobs whose end is written down and not published yet; see completion_events."""
+        """Jobs whose end is stored and not yet published; see completion_events."""
         self._moved = asyncio.Event()
 
     def job_changed(self, job: Job) -> None:
-        """Notify the job's owner of its state; its end is notified once it is read back."""
+        """Publish the state of a job; its end is published by completion_events."""
         self._moved.set()
         if job.ended:
             self._published.pop(job.id, None)
@@ -67,15 +67,15 @@ class JobEvents(JobObserver):
 
     def progressed(self, job: Job) -> None:
         """Publish the progress of a job, as reported by ComfyUI."""
-        place, now = (job.progress.node, job.progress.steps), self._clock.monotonic()
-        last_place, last_time = self._stepped.get(job.id, (None, float("-inf")))
-        if job.ended or (place == last_place and now - last_time < STEP_SECONDS):
+        position, now = (job.progress.node, job.progress.steps), self._clock.monotonic()
+        last_position, last_at = self._stepped.get(job.id, (None, float("-inf")))
+        if job.ended or (position == last_position and now - last_at < STEP_SECONDS):
             return
-        self._stepped[job.id] = (place, now)
+        self._stepped[job.id] = (position, now)
         self._channels.publish(job.owner, Event(PROGRESS, orjson.dumps(progress(job)), job.id))
 
     def previewed(self, job: Job, preview: Preview) -> None:
-        """Take note that ComfyUI sent a picture of a job that is not finished."""
+        """Publish a preview image of a running job."""
         data = {
             "job_id": job.id,
             "node_id": job.progress.node or "",
@@ -86,7 +86,7 @@ class JobEvents(JobObserver):
             self._channels.publish(job.owner, Event(PREVIEW, orjson.dumps(data), job.id, transient=True))
 
     async def publish_positions(self) -> None:
-        """Tell those near the front of the queue when they move up, until cancelled."""
+        """Publish the positions of jobs near the front of the queue when they change, until cancelled."""
         while True:
             await self._moved.wait()
             await asyncio.sleep(POSITION_SECONDS)
@@ -95,7 +95,7 @@ class JobEvents(JobObserver):
                 self._publish_status(job)
 
     def state(self, job: Job) -> list[Event]:
-        """Return the events that say where an unfinished job is."""
+        """Return the events that describe the current state of an unfinished job."""
         events = [Event(STATUS, orjson.dumps(self.status(job)), job.id)]
         if job.progress.node is not None:
             events.append(Event(PROGRESS, orjson.dumps(progress(job)), job.id))
@@ -103,6 +103,6 @@ class JobEvents(JobObserver):
 
 
 def progress(job: Job) -> dict[str, Any]:
-    """Return how far a running job is."""
+    """Return the progress of a running job."""
     document = Progress.of(job).model_dump()
     return {"job_id": job.id, "percent": round(100 * document["value"], 1), **document}

@@ -1,4 +1,4 @@
-"""ComfyUI's WebSocket, which the gateway serves itself."""
+"""ComfyUI's WebSocket protocol, served by the gateway."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NativeSocketRoutes:
     """Sends callers ComfyUI's messages about their jobs."""
 
     def __init__(self, streams: OpenStreams, hub: Hub, queue_length: Callable[[Listener], int]) -> None:
-        """Take, last, how many unfinished jobs a listener may know of."""
+        """`queue_length`: returns the number of unfinished jobs that a listener may see."""
         self._streams = streams
         self._hub = hub
         self._queue_length = queue_length
@@ -36,13 +36,13 @@ class NativeSocketRoutes:
         tag=Tag.NATIVE,
         summary="Open the WebSocket",
         text="ComfyUI's messages about the caller's own jobs: `status`, `execution_start`, `executing`, `progress`, "
-        "`executed`, previews, and the pictures that nodes send instead of saving them. A slow reader misses previews "
-        "and nothing else. It is closed with 1008 when the key ends, with 1013 for a reader that is 64 MiB or 512 "
-        "messages behind.",
+        "`executed`, previews, and images that nodes send instead of saving them. Only previews are skipped for a slow "
+        "reader. The gateway closes the socket with 1008 when the key ends, and with 1013 when the reader is 64 MiB "
+        "or 512 messages behind.",
         parameters=(
-            Parameter("clientId", "The `client_id` of the jobs to hear of, beside those that have none.", "my-bot"),
+            Parameter("clientId", "Selects jobs with this `client_id`, in addition to jobs without one.", "my-bot"),
         ),
-        answers=(Answer("The connection is a WebSocket now.", status=101, media=None),),
+        answers=(Answer("The connection becomes a WebSocket.", status=101, media=None),),
         problems=(Code.UPGRADE_REQUIRED, Code.ORIGIN_NOT_ALLOWED, *STREAMING),
         lasting=True,
         native=True,
@@ -57,7 +57,7 @@ class NativeSocketRoutes:
         label = request.query.get("clientId", "")
         listener = Listener(request.who, label if CLIENT_ID.fullmatch(label) else uuid.uuid4().hex)
 
-        def hear(text: str) -> None:
+        def receive(text: str) -> None:
             name, data = messages.read_event(text)
             if name == "feature_flags":
                 listener.previews_with_metadata = data.get("supports_preview_metadata") is True
@@ -70,7 +70,7 @@ class NativeSocketRoutes:
         with self._streams.registered(request.who, check, listener.end), self._hub.joined(listener):
             await socket.accept()
             listener.put(messages.status_event(self._queue_length(listener), listener.client_id))
-            await socket.run(write(), hear)
+            await socket.run(write(), receive)
 
     @SocketOperation(path="/comfy/ws", scope=Scope.ADMIN, credentials=CredentialPolicy(web=True))
     async def converse_with_editor(self, request: GatewaySocket, socket: Socket, check: Check) -> None:

@@ -1,4 +1,4 @@
-"""Every answer that lasts, whatever its form: how many there may be, and when they must end."""
+"""The open WebSockets and event streams: limits on their number, and their end when a key ends."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.events.subscription import DRAINING
 
 STREAMING = (Code.TOO_MANY_STREAMS, Code.DRAINING)
-"""Problems of an operation whose answer is a stream."""
+"""Problems of operations that open a stream."""
 
 Check = Callable[[], Awaitable[object]]
-"""Raises Problem once the caller may no longer be here."""
+"""Raises Problem when the caller has lost access."""
 
 End = Callable[[str], None]
 """Ends a stream; its argument is the reason, `draining` or the code of the refusal."""
 
 
 class StreamBounds(NamedTuple):
-    """How many streams one caller may have open at once."""
+    """The numbers of streams that a caller may have open."""
 
     per_owner: int
     per_key: int
@@ -31,7 +31,7 @@ class StreamBounds(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class OpenStream:
-    """One that is open."""
+    """An open stream."""
 
     actor: Actor
     check: Check
@@ -39,7 +39,7 @@ class OpenStream:
 
 
 class OpenStreams:
-    """All that are open."""
+    """All open streams."""
 
     def __init__(self, in_all: int, bounds: Callable[[Actor], StreamBounds], recheck_seconds: float) -> None:
         self._recheck_seconds = recheck_seconds
@@ -52,7 +52,7 @@ class OpenStreams:
 
     @contextlib.contextmanager
     def registered(self, actor: Actor, check: Check, end: End) -> Iterator[None]:
-        """Hold a place; raises Problem TOO_MANY_STREAMS when there is none."""
+        """Register an open stream; raises Problem TOO_MANY_STREAMS when a limit is reached."""
         self._refuse_more(actor)
         stream = OpenStream(actor, check, end)
         self._open.add(stream)
@@ -68,22 +68,22 @@ class OpenStreams:
         for policy, who, count, most in (
             ("streamsperkey", "this key", of_key, bounds.per_key),
             ("streamsperowner", "this user", of_owner, bounds.per_owner),
-            ("streams", "everybody together", len(self._open), self._in_all),
+            ("streams", "all users", len(self._open), self._in_all),
         ):
             if count >= most:
-                text = f"At most {most} WebSockets and event streams of {who} may be open; close one first."
+                text = f"At most {most} WebSockets and event streams may be open for {who}; close one first."
                 raise Problem(Code.TOO_MANY_STREAMS, text, members={"violated-policies": [policy]})
 
     def end_all(self, reason: str = DRAINING) -> None:
-        """Have every stream end."""
+        """End all streams."""
         for stream in tuple(self._open):
             stream.end(reason)
 
     async def watch(self) -> None:
-        """End the streams of keys that no longer live, until cancelled."""
+        """End the streams of callers that have lost access, until cancelled."""
         while True:
             await asyncio.sleep(self._recheck_seconds)
-            # One look for each key or login, however many streams it opened.
+            # One check per key or session, however many streams it opened.
             for caller, check in {_caller(stream): stream.check for stream in self._open}.items():
                 await self._recheck(caller, check)
 
@@ -91,7 +91,7 @@ class OpenStreams:
         try:
             await check()
         except Problem as problem:
-            # A database that is away for a moment says nothing about the key.
+            # An unavailable database says nothing about the key.
             if problem.entry.status in {401, 403}:
                 for stream in tuple(self._open):
                     if _caller(stream) == caller:
@@ -99,5 +99,5 @@ class OpenStreams:
 
 
 def _caller(stream: OpenStream) -> tuple[str, int | None]:
-    """Return what ends as one: a login, a key, or a key's former secret, which ends earlier."""
+    """Return what identifies the credential: a session, a key, or a key's old secret, which expires earlier."""
     return stream.actor.reference, stream.actor.expires_at

@@ -1,4 +1,4 @@
-"""The status of the pod: whether jobs run, and why not."""
+"""The status of the pod: whether it is ready for jobs, and if not, the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class PodStatusReport:
-    """Knows whether jobs run; reads nothing but memory."""
+    """Reports the status of the pod, from memory."""
 
     breaker: CircuitBreaker
     lifecycle: Lifecycle
@@ -25,7 +25,7 @@ class PodStatusReport:
     """Whether ComfyUI is connected."""
 
     def document(self) -> dict[str, Any]:
-        """Return whether jobs run, and why not."""
+        """Return whether the pod is ready for jobs, the reason if not, and the state of its parts."""
         reason, broken, connected = self._reason(), self.breaker.reason, self.is_connected()
         up = "stuck" if broken is Code.UPSTREAM_STUCK else "up"
         return {

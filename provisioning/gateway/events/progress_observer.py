@@ -1,4 +1,4 @@
-"""Receivers of ComfyUI's messages about a running job."""
+"""The protocol of observers of ComfyUI's messages about running jobs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from provisioning.gateway.upstream.messages import Preview
 
 
 class ProgressObserver(Protocol):
-    """Hears of a running job."""
+    """Is notified about a running job."""
 
     def progressed(self, job: Job) -> None:
-        """Take note that the job got further."""
+        """Handle a change of the job's progress."""
 
     def previewed(self, job: Job, preview: Preview) -> None:
-        """Take note of a picture of it."""
+        """Handle a preview image of the job."""

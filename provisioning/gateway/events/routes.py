@@ -1,4 +1,4 @@
-"""The operations on the gateway's own stream: a caller's jobs, the pod, the price and what is being installed."""
+"""The operations that stream the gateway's own events: the caller's jobs, the pod, the cost and the installer."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from provisioning.gateway.events.channels import Channel, Channels, NumberedEven
 from provisioning.gateway.events.open_streams import STREAMING, Check, OpenStreams
 from provisioning.gateway.events.snapshots import OutboundEvent, Snapshots
 from provisioning.gateway.events.sockets import Socket
-from provisioning.gateway.events.sse_streams import END, EVENT_ID, LAST_EVENT_ID, SseStreams, Stream, last_id
+from provisioning.gateway.events.sse_streams import END, EVENT_ID, LAST_EVENT_ID, SseStream, SseStreams, last_id
 from provisioning.gateway.events.subscription import EndedError, Subscription
 
 TYPES = frozenset({job_events.STATUS, job_events.PROGRESS, job_events.PREVIEW, job_events.OUTPUT, *broadcast.TYPES})
 
-IN_QUERY = Parameter("last_event_id", "The same, for clients that cannot set a header.", EVENT_ID)
-CHOSEN = Parameter("types", "Which events, with commas between; all but `job_preview` when left out.", "job_status")
+IN_QUERY = Parameter("last_event_id", "Like the header `Last-Event-ID`, for clients that cannot set headers.", EVENT_ID)
+CHOSEN = Parameter("types", "Event types, separated by commas. Default: all except `job_preview`.", "job_status")
 EXAMPLE = (
     'id: b76e91ae1fde-17-1767225600000\nevent: job_progress\ndata: {"job_id":"0b8f6c1e-7a55-4d0e-9f7c-3f1c2a9d4e10",'
     '"percent":42.5,"value":0.425,"nodes_done":3,"nodes_total":7,"current_node":"3","current_node_class":"KSampler",'
@@ -32,7 +32,7 @@ EXAMPLE = (
 
 
 class EventRoutes:
-    """Sends callers what happens to their jobs and to the pod."""
+    """Sends callers the events of their jobs and of the pod."""
 
     def __init__(self, sse_streams: SseStreams, snapshots: Snapshots) -> None:
         self._sse_streams = sse_streams
@@ -45,15 +45,15 @@ class EventRoutes:
         path="/api/gateway/events",
         access=Scope.READ,
         tag=Tag.GATEWAY,
-        summary="Follow everything of one's own",
+        summary="Stream your events",
         text="First `snapshot`: unfinished jobs, the pod's state, the cost, the installer. Then `job_status`, "
-        "`job_progress` (with `percent`), `job_output`, `job_preview` (when asked for), `pod_status`, `cost_update` "
-        "and `setup_progress` as they happen; an admin's are everybody's. A client that reconnects with the id of "
-        "its last event receives the events since then; when they are no longer kept, or the gateway was restarted, it "
-        "receives `reset`, a `snapshot` and the ends of its jobs. `end` gives the reason for the end of the stream: "
-        "`draining`, `too_slow`, `key_revoked`, `key_expired`.",
+        "`job_progress` (with `percent`), `job_output`, `job_preview` (if requested), `pod_status`, `cost_update` and "
+        "`setup_progress` as they happen; an admin receives the events of all users. A client that reconnects with "
+        "the id of its last event receives the events since then; when they are no longer kept, or the gateway was "
+        "restarted, it receives `reset`, a `snapshot` and the ends of its jobs. `end` gives the reason for the end of "
+        "the stream: `draining`, `too_slow`, `key_revoked`, `key_expired`.",
         parameters=(LAST_EVENT_ID, IN_QUERY, CHOSEN),
-        answers=(Answer("Server-sent events until the client hangs up.", None, EXAMPLE, media=EVENTS),),
+        answers=(Answer("Server-sent events until the client disconnects.", None, EXAMPLE, media=EVENTS),),
         problems=(Code.INVALID_REQUEST, *STREAMING),
         lasting=True,
     )
@@ -63,7 +63,7 @@ class EventRoutes:
         stream = self._sse_streams.open(request, request.who.visible_owner)
         return stream.answer(self._frames(stream, types))
 
-    async def _frames(self, stream: Stream, types: frozenset[str]) -> AsyncIterator[bytes]:
+    async def _frames(self, stream: SseStream, types: frozenset[str]) -> AsyncIterator[bytes]:
         for event in await self._snapshots.beginning(stream.request.who, stream.channel, stream.cursor):
             yield sse.frame(event.name, event.data, event.id)
         async for entries in stream.entries():
@@ -75,11 +75,11 @@ class EventRoutes:
         path="/api/gateway/ws",
         access=Scope.READ,
         tag=Tag.GATEWAY,
-        summary="Follow the same over a WebSocket",
-        text='Each message is `{"id", "type", "data"}`, under the same ids as at `/api/gateway/events`, which may be '
-        "opened as a WebSocket too.",
+        summary="Stream your events over a WebSocket",
+        text='Each message is `{"id", "type", "data"}`, with the same ids as at `/api/gateway/events`, which also '
+        "accepts WebSockets.",
         parameters=(LAST_EVENT_ID, IN_QUERY, CHOSEN),
-        answers=(Answer("The connection is a WebSocket now.", status=101, media=None),),
+        answers=(Answer("The connection becomes a WebSocket.", status=101, media=None),),
         problems=(Code.INVALID_REQUEST, Code.UPGRADE_REQUIRED, Code.ORIGIN_NOT_ALLOWED, *STREAMING),
         lasting=True,
     )
@@ -123,11 +123,11 @@ def read_types(request: Connection) -> frozenset[str]:
     if types - TYPES:
         known = ", ".join(sorted(TYPES))
         members = fault("types", "not a list of known types")
-        raise Problem(Code.INVALID_REQUEST, f"types: some of {known}, with commas between them.", members=members)
+        raise Problem(Code.INVALID_REQUEST, f"types: must be a list of {known}, separated by commas.", members=members)
     return types
 
 
 def wanted(channel: Channel, entries: list[NumberedEvent], types: frozenset[str]) -> list[OutboundEvent]:
-    """Return those of the events that were asked for, as the client gets them."""
+    """Return the events of the requested types, in the form that is sent."""
     chosen = [(number, at_ms, event) for number, at_ms, event in entries if event.name in types]
     return [OutboundEvent(event.name, event.data, channel.id_of(number, at_ms)) for number, at_ms, event in chosen]

@@ -1,4 +1,4 @@
-"""How far the installer is, from what it writes down on the volume while the gateway serves."""
+"""Events about the installer, from the progress file that it writes on the volume."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from provisioning.progress import read_from
 POLL_SECONDS = 1.0
 
 MAX_LINES = 50
-"""Told of one look; an installer that wrote more is followed by its newest lines."""
+"""Most lines published per poll: the newest ones."""
 
 
 class SetupLog:
-    """Reads the newest run's progress, from where it was read last."""
+    """Reads the progress file of the newest run, from where the last call ended."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,7 +26,7 @@ class SetupLog:
         self._offset = 0
 
     def read(self) -> list[dict[str, Any]]:
-        """Return the lines that came since the last call; raises OSError."""
+        """Return the lines written since the last call; raises OSError."""
         newest = max(self._folder.glob("*/progress.jsonl"), key=lambda path: path.stat().st_mtime, default=None)
         if newest is None:
             return []
@@ -44,12 +44,12 @@ def _document(run: str, text: str) -> dict[str, Any]:
 
 
 async def watch(folder: Path | None, broadcast: Broadcast, pause_seconds: float = POLL_SECONDS) -> None:
-    """Publish what the installer writes below a folder, until cancelled; nothing without a folder."""
+    """Publish the installer's progress from a folder until cancelled; return at once without a folder."""
     if folder is None:
         return
     log, first = SetupLog(folder), True
     while True:
-        # On a thread, since the volume may be slow; a folder that cannot be read is empty.
+        # In a thread, since the volume may be slow. A folder that cannot be read is treated as empty.
         with contextlib.suppress(OSError, ValueError):
             for line in await asyncio.to_thread(log.read):
                 (broadcast.remember_setup if first else broadcast.publish_setup)(line)

@@ -1,4 +1,4 @@
-"""The first events of a stream: the state as it is, and what a client that lost its place has missed."""
+"""The first events of a stream: the current state, and the ended jobs that a client missed."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from provisioning.gateway.jobs.repository import JobRecord
 from provisioning.gateway.jobs.tracker import Tracker
 
 SNAPSHOT = "snapshot"
-"""The state as it is; what follows are changes to it."""
+"""The event with the current state; later events are changes to it."""
 
 MAX_JOBS = 200
-"""Unfinished jobs in a snapshot, and ends after a reset; the rest are at /api/v2/jobs."""
+"""Most unfinished jobs in a snapshot, and most ended jobs after a reset; /api/v2/jobs lists the rest."""
 
 CLOCK_SLACK_MS = 5000
-"""By how much the clocks of a pod and its successor may differ."""
+"""How much the clocks of two successive pods may differ."""
 
 
 class OutboundEvent(NamedTuple):
-    """One event as a client gets it."""
+    """An event in the form in which it is sent."""
 
     name: str
     data: bytes
@@ -55,9 +55,9 @@ class Snapshots:
     clock: Clock
 
     async def beginning(self, actor: Actor, channel: Channel, cursor: Cursor) -> list[OutboundEvent]:
-        """Return the first events: none for a client that goes on, else the state as it is.
+        """Return the first events: none for a client that resumes, else the current state.
 
-        A client that lost its place gets a reset before the state, and after it how its jobs ended meanwhile.
+        A client whose events are no longer kept gets a reset before the state, and after it the jobs that ended since.
         """
         if cursor.resumed:
             return []
@@ -81,7 +81,7 @@ class Snapshots:
         return await self.ledger.ended(actor.visible_owner, since=since_ms - CLOCK_SLACK_MS, limit=MAX_JOBS)
 
     async def snapshot(self, actor: Actor) -> dict[str, Any]:
-        """Return the caller's unfinished jobs and the newest of everything else."""
+        """Return the caller's unfinished jobs, the pod's status, the cost and the installer's progress."""
         owner = actor.visible_owner
         live = self.tracker.of_owner(owner)
         return {

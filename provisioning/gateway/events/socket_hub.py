@@ -1,4 +1,4 @@
-"""The clients' WebSockets, and which of them may hear what."""
+"""The clients' WebSockets, and the choice of those that receive a message."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from provisioning.gateway.jobs.job import Job
 
 MAX_MESSAGES = 512
 MAX_BYTES = 64 * 1024 * 1024
-"""What a slow reader may be behind; then it is cut off, since memory is everybody's. A single message may be longer."""
+"""Limits of a reader's queue; a slower one is disconnected, to bound memory. A single message may be larger."""
 
 PREVIEW_BYTES = 1024 * 1024
-"""Behind by more, a reader gets no previews until it has caught up: the next one says more than this one."""
+"""A reader with more bytes queued gets no previews until it has caught up, since a newer one replaces them."""
 
 Message = str | bytes
 
@@ -30,23 +30,23 @@ class Listener:
     client_id: str
     previews_with_metadata: bool = False
     reason: str | None = None
-    """Why the connection ends; None while it does not."""
+    """The reason for closing the connection; None while it stays open."""
     _waiting: deque[Message] = field(default_factory=deque)
     _bytes: int = 0
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def receives(self, job: Job) -> bool:
-        """Return whether events of this job are for this socket.
+        """Return whether this socket receives events of the job.
 
-        A job that was submitted with a name is told to its owner's sockets of that name alone, also while none is open:
-        programs take what they hear for their own. Who sees everybody's jobs hears of other people's all the same.
+        Events of a job with a client id go only to its owner's sockets with that id, even when none is open: programs
+        treat every message as one about their own jobs. Admins receive the events of other users' jobs in any case.
         """
         if self.actor.owner != job.owner:
             return self.actor.sees_all
         return self.client_id == (job.client_id or self.client_id)
 
     def put(self, message: Message, *, preview: bool = False) -> None:
-        """Hand a message over without waiting; a preview may be left out, and nothing else is."""
+        """Queue a message without waiting; only previews may be skipped."""
         if self.reason is not None or (preview and self._bytes > PREVIEW_BYTES):
             return
         full = len(self._waiting) >= MAX_MESSAGES or self._bytes + len(message) > MAX_BYTES
@@ -58,14 +58,14 @@ class Listener:
         self._woken.set()
 
     def end(self, reason: str) -> None:
-        """Have the connection closed: for DRAINING behind what is waiting, for every other reason at once."""
+        """Close the connection: for DRAINING after the queued messages, for any other reason at once."""
         self.reason = self.reason or reason
         if reason != DRAINING:
             self._waiting.clear()
         self._woken.set()
 
     async def next(self) -> Message | None:
-        """Return the next message when there is one; None at the end."""
+        """Wait for the next message and return it; None when the connection is to be closed."""
         while not self._waiting:
             if self.reason is not None:
                 return None
@@ -77,7 +77,7 @@ class Listener:
 
 
 class Hub:
-    """All listeners."""
+    """The open listeners."""
 
     def __init__(self) -> None:
         self._listeners: set[Listener] = set()
@@ -87,7 +87,7 @@ class Hub:
 
     @contextlib.contextmanager
     def joined(self, listener: Listener) -> Iterator[None]:
-        """Have a listener hear."""
+        """Register a listener."""
         self._listeners.add(listener)
         try:
             yield
@@ -95,5 +95,5 @@ class Hub:
             self._listeners.discard(listener)
 
     def listeners_of(self, job: Job) -> list[Listener]:
-        """Return the listeners that may hear of a job."""
+        """Return the listeners that receive events of a job."""
         return [listener for listener in self._listeners if listener.receives(job)]

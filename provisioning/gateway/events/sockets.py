@@ -1,4 +1,4 @@
-"""One WebSocket to a client, from its acceptance to its end. None of them reaches ComfyUI."""
+"""A WebSocket of a client. The gateway serves it: none is forwarded to ComfyUI."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ POLICY = 1008
 TRY_AGAIN = 1013
 
 CLOSE_CODES = {DRAINING: GOING_AWAY, TOO_SLOW: TRY_AGAIN}
-"""Every other reason is that the client may not be here any longer."""
+"""Close codes by reason; any other reason is that the client has lost access and gives POLICY."""
 
 TOO_MANY_MESSAGES = "too_many_messages"
 
-Hear = Callable[[str], None]
-"""Takes a text message of the client."""
+OnText = Callable[[str], None]
+"""Handles a text message of the client."""
 
 
 class Socket:
-    """One client's WebSocket, from its acceptance to its end."""
+    """A client's WebSocket."""
 
     def __init__(self, limiter: Limiter, settings: GatewaySettings, websocket: GatewaySocket) -> None:
         self._limiter = limiter
@@ -35,7 +35,7 @@ class Socket:
         self._policy = Policy("socket", settings.socket_messages_per_minute, 60)
 
     async def accept(self) -> None:
-        """Take the client in."""
+        """Accept the connection."""
         await self._websocket.accept()
 
     async def send(self, message: str | bytes) -> None:
@@ -46,9 +46,9 @@ class Socket:
             else:
                 await self._websocket.send_text(message)
 
-    async def run(self, writing: Awaitable[str], hear: Hear) -> None:
-        """Read and write until the client is gone or `writing` returns why there is no more."""
-        reader = asyncio.ensure_future(self._read(hear))
+    async def run(self, writing: Awaitable[str], on_text: OnText) -> None:
+        """Read and write until the client disconnects or `writing` returns the reason to close."""
+        reader = asyncio.ensure_future(self._read(on_text))
         writer = asyncio.ensure_future(_written(writing))
         await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
         for task in (reader, writer):
@@ -58,15 +58,15 @@ class Socket:
         if isinstance(reason, str) and reason:
             await self._close(reason)
 
-    async def _read(self, hear: Hear) -> str:
+    async def _read(self, on_text: OnText) -> str:
         while (message := await self._websocket.receive())["type"] != "websocket.disconnect":
             if not self._limiter.take(self._policy, self._key_id).allowed:
                 return TOO_MANY_MESSAGES
-            hear(message.get("text") or "")
+            on_text(message.get("text") or "")
         return ""
 
     async def _close(self, reason: str) -> None:
-        # A peer that reads nothing must not hold us up with its close.
+        # A client that does not read must not delay the close.
         with contextlib.suppress(OSError, RuntimeError, TimeoutError):
             async with asyncio.timeout(1):
                 code = CLOSE_CODES.get(reason, POLICY)

@@ -1,4 +1,4 @@
-"""An answer of server-sent events, from its first byte to its last."""
+"""Responses of server-sent events."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ LAST_EVENT_ID = Parameter(
 )
 
 RESET = "reset"
-"""The event that says that what the client missed is no longer kept; the state as it is follows."""
+"""The event that reports that missed events are no longer kept; the current state follows."""
 
 END = "end"
-"""The event that says why a stream ends before what it tells of does."""
+"""The event that gives the reason why a stream ends early."""
 
 
 @dataclass(frozen=True)
 class SseStream:
-    """One that is open."""
+    """An open stream of server-sent events."""
 
     request: GatewayRequest
     channel: Channel
@@ -45,31 +45,31 @@ class SseStream:
     keep_alive_seconds: float
 
     def id_of(self, entry: NumberedEvent) -> str:
-        """Return the id under which the client can go on behind an event."""
+        """Return the id from which a client can resume after an event."""
         return self.channel.id_of(entry.number, entry.at_ms)
 
     def state_id(self, now_ms: int) -> str:
-        """Return the id under which the client can go on behind the state that it is told first."""
+        """Return the id from which a client can resume after the initial state."""
         return self.channel.id_of(self.cursor.number, now_ms)
 
     async def entries(self) -> AsyncIterator[list[NumberedEvent]]:
-        """Yield what happens as it happens, and nothing when there was nothing for a while; raises EndedError."""
+        """Yield new events as they happen, and an empty list when there were none for a while; raises EndedError."""
         while True:
             yield await self.reader.read(self.keep_alive_seconds)
 
     def answer(self, frames: AsyncIterator[bytes]) -> StreamingResponse:
-        """Return the answer of these frames, which ends early when the client hangs up."""
+        """Return a response with these frames, which ends when the client disconnects."""
         return StreamingResponse(self._until_ended(frames), headers=sse.HEADERS)
 
     async def _until_ended(self, frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Yield the frames, and at last what ends the stream early."""
+        """Yield the frames, and the reason when the stream ends early."""
         yield sse.retry(self.request.request_id)
         try:
             async for frame in frames:
                 if frame:
                     yield frame
         except EndedError as ended:
-            # Without an id: the client goes on behind the last event that it had.
+            # Without an id, so that the client resumes after its last event.
             yield sse.frame(END, orjson.dumps({"reason": ended.reason}))
 
 
@@ -85,7 +85,7 @@ class SseStreams:
     keep_alive_seconds: float
 
     def open(self, request: GatewayRequest, owner: str | None) -> SseStream:
-        """Return a stream of an owner's events, which is held until the request is answered. Raises Problem."""
+        """Open a stream of an owner's events, which stays registered until the response ends. Raises Problem."""
         self.lifecycle.check_accepting()
         channel = self.channels.of(owner)
         cursor = channel.cursor_after(last_id(request))
@@ -96,5 +96,5 @@ class SseStreams:
 
 
 def last_id(connection: Connection) -> str | None:
-    """Return the id of the last event that the client had; those that cannot set a header put it into the query."""
+    """Return the id of the client's last event, from the header or, for clients that cannot set it, the query."""
     return connection.header("last-event-id") or connection.query.get("last_event_id")

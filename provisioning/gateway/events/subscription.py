@@ -9,7 +9,7 @@ from typing import Self
 from provisioning.gateway.events.channels import Channel, NumberedEvent
 
 TOO_SLOW = "too_slow"
-"""The reader fell further behind than events are kept."""
+"""The reader is so slow that its next event is no longer kept."""
 
 
 DRAINING = "draining"
@@ -17,7 +17,7 @@ DRAINING = "draining"
 
 
 class EndedError(Exception):
-    """The stream is over; `reason` is for the reader to know."""
+    """The stream has ended; `reason` is sent to the client."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -25,7 +25,7 @@ class EndedError(Exception):
 
 
 class Subscription:
-    """Reads on from a place, each event once and in order."""
+    """Reads the events after a number, each once and in order."""
 
     def __init__(self, channel: Channel, number: int) -> None:
         self._channel = channel
@@ -41,16 +41,16 @@ class Subscription:
         self._channel.readers.discard(self)
 
     def wake(self) -> None:
-        """Take note that something is there to read."""
+        """Wake the reader, since the channel has a new event."""
         self._woken.set()
 
     def end(self, reason: str) -> None:
-        """Have the stream end: for DRAINING behind what is there to read, for every other reason at once."""
+        """End the stream: for DRAINING after the events already published, for any other reason at once."""
         self._reason = self._reason or reason
         self._woken.set()
 
     async def read(self, timeout_seconds: float) -> list[NumberedEvent]:
-        """Return what came since the last call; nothing when nothing came for so long. Raises EndedError."""
+        """Return the events since the last call, empty when none came within `timeout_seconds`. Raises EndedError."""
         self._woken.clear()
         found = self._next()
         if not found:

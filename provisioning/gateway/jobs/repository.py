@@ -111,7 +111,7 @@ def accept(connection: Connection, job: Job) -> bool:
         connection.execute(forget.values(idempotency_key=None))
     added = sql_helpers.add_new(connection, JobRow, {name: getattr(job, name) for name in _ACCEPTED})
     if added and job.webhook_url is not None:
-        outbox.follow(connection, job.owner, job.id, job.webhook_url, job.submitted_at)
+        outbox.add_target(connection, job.owner, job.id, job.webhook_url, job.submitted_at)
     return added
 
 

@@ -1,1 +1,1 @@
-"""API keys: the service that issues, changes, rotates and revokes them."""
+"""API keys: issuing, changing, rotating and revoking them."""

@@ -52,14 +52,14 @@ class KeyRoutes:
         access=Scope.KEYS,
         tag=Tag.ACCESS,
         summary="Issue a key",
-        text="Nobody gives more than they have: neither scopes nor a longer life. Only an admin sets owner and "
-        "`limits`.",
+        text="A key cannot have scopes that its creator lacks, nor outlive the creator's key. Only an admin sets "
+        "`owner` and `limits`.",
         body=Body(
             NewKey,
             {"name": "discord bot", "scopes": ["client"], "limits": {"max_queued": 20}},
             invalid=Code.INVALID_REQUEST,
         ),
-        answers=(Answer("The key; its secret is shown this once.", IssuedKey, ISSUED, 201),),
+        answers=(Answer("The key; its secret is shown only once.", IssuedKey, ISSUED, 201),),
         problems=(Code.MORE_THAN_OWN,),
     )
     async def create(self, request: GatewayRequest, body: NewKey) -> IssuedKey:
@@ -73,9 +73,9 @@ class KeyRoutes:
         access=Scope.KEYS,
         tag=Tag.ACCESS,
         summary="List keys",
-        text="Those of the caller's user; an admin sees all. Ended keys stay in the list.",
+        text="Lists the keys of the caller's user; for an admin, all keys. Revoked and expired keys are included.",
         query=KeyQuery,
-        answers=(Answer("Newest first.", KeyPage, {"items": [KEY], "next_cursor": None}),),
+        answers=(Answer("A page of keys, newest first.", KeyPage, {"items": [KEY], "next_cursor": None}),),
     )
     async def list(self, request: GatewayRequest, query: KeyQuery) -> KeyPage:
         """List keys, newest first: the caller's user's, or for an admin everybody's."""
@@ -102,14 +102,14 @@ class KeyRoutes:
         access=Scope.KEYS,
         tag=Tag.ACCESS,
         summary="Change a key",
-        text="What is left out stays; `labels` and `limits` are replaced as a whole.",
+        text="Fields that are left out do not change; `labels` and `limits` are replaced as a whole.",
         parameters=(ID,),
         body=Body(
             KeyChange,
             {"name": "discord bot, Europe", "expires_at": "2027-01-31T00:00:00Z"},
             invalid=Code.INVALID_REQUEST,
         ),
-        answers=(Answer("The key as it is now, at once and everywhere.", Key, KEY),),
+        answers=(Answer("The changed key; the change takes effect at once.", Key, KEY),),
         problems=(Code.MORE_THAN_OWN, Code.STATE_CONFLICT),
     )
     async def update(self, request: GatewayRequest, body: KeyChange) -> Key:
@@ -121,14 +121,14 @@ class KeyRoutes:
         path="/api/gateway/keys/{id}/rotate",
         access=Scope.KEYS,
         tag=Tag.ACCESS,
-        summary="Give a key a new secret",
-        text="The id stays, and with it jobs and usage. The former secret is accepted for `overlap_seconds` "
-        "more, a day when left out; 0 ends it at once. Older secrets are refused.",
+        summary="Rotate a key",
+        text="Gives the key a new secret; its id, jobs and usage stay. The old secret is accepted for "
+        "`overlap_seconds` (a day by default; 0 refuses it at once). Older secrets are refused.",
         parameters=(ID,),
         body=Body(Rotation, {"overlap_seconds": 3600}, invalid=Code.INVALID_REQUEST),
         answers=(
             Answer(
-                "The key; its new secret is shown this once.",
+                "The key; its new secret is shown only once.",
                 IssuedKey,
                 {**ISSUED, "previous_until": "2026-11-23T08:00:00Z"},
             ),
@@ -145,13 +145,13 @@ class KeyRoutes:
         path="/api/gateway/keys/{id}/revoke",
         access=Scope.KEYS,
         tag=Tag.ACCESS,
-        summary="End a key at once",
-        text="Its streams, logins, tickets and signed addresses end with it. Other gateways on the same "
-        "database follow within half a second.",
+        summary="Revoke a key",
+        text="Takes effect at once, also for the key's streams, sessions, tickets and signed URLs; on other gateways "
+        "with the same database within half a second.",
         parameters=(ID,),
         answers=(
             Answer(
-                "The key, which nothing accepts any more.",
+                "The revoked key.",
                 Key,
                 {**KEY, "state": "revoked", "revoked_at": "2026-11-22T10:00:00Z"},
             ),

@@ -1,4 +1,4 @@
-"""Keys as requests and answers have them."""
+"""Request and response bodies of keys."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ Scopes = Annotated[frozenset[Scope], Field(min_length=1)]
 
 
 class NewKey(RequestBody):
-    """A key to be issued."""
+    """A key to create."""
 
     name: KeyName
     """What the key is for."""
     scopes: Scopes = frozenset({Scope.CLIENT})
     owner: UserName | None = None
-    """The user whose jobs and files the key sees. Default: the caller's; for an admin, the new key's own."""
+    """The user whose jobs and files the key sees. Default: the caller's user; for an admin, the key itself."""
     expires_at: AwareDatetime | None = None
     limits: LimitSettings = NOTHING
     labels: Labels = Field(default_factory=dict)
 
 
 class KeyChange(RequestBody):
-    """Changes of a key; members that are left out stay as they are."""
+    """Changes of a key; fields that are left out do not change."""
 
-    # Factories, since a default in the reference would say that a member that is left out is set to it.
+    # Factories, since a plain default would appear in the reference as the value of a field that is left out.
     name: KeyName = Field(default_factory=str)
     scopes: Scopes = Field(default_factory=frozenset)
     owner: UserName = Field(default_factory=str)
     expires_at: AwareDatetime | None = Field(default_factory=lambda: None)
-    """null: never."""
+    """null: the key does not expire."""
     limits: LimitSettings = Field(default_factory=LimitSettings)
     labels: Labels = Field(default_factory=dict)
 
@@ -57,7 +57,7 @@ class Rotation(RequestBody):
     """A new secret for a key."""
 
     overlap_seconds: Annotated[int, Field(ge=0, le=MAX_OVERLAP_SECONDS)] = DAY_SECONDS
-    """How long the former secret is accepted as well; 0 ends it at once."""
+    """How long the old secret is still accepted; 0 refuses it at once."""
 
 
 class KeyQuery(PageQuery):
@@ -70,7 +70,7 @@ class KeyQuery(PageQuery):
 
 
 class Key(AnswerBody):
-    """A key, without its secret."""
+    """A key without its secret."""
 
     id: str
     name: str
@@ -79,23 +79,23 @@ class Key(AnswerBody):
     state: KeyState
     scopes: list[Scope]
     owner: str
-    """The user whose jobs and files the key sees; the key's own id when it belongs to no user."""
+    """The user whose jobs and files the key sees; the key's own id when it has no user."""
     labels: dict[str, str]
     limits: LimitSettings
     managed_by: Literal["gateway", "stack"]
-    """A key of the stack is rotated in the stack."""
+    """`stack`: the Pulumi stack created the key and rotates it."""
     created_at: datetime
     created_by: str
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
-    """Exact while the gateway runs; up to ten seconds old after it was killed."""
+    """Exact while the gateway runs; after a kill up to ten seconds too old."""
     previous_until: datetime | None
-    """Until when the secret before the last rotation is accepted as well."""
+    """Until when the secret before the last rotation is accepted."""
 
     @classmethod
     def of(cls, record: KeyRecord, now: int) -> Key:
-        """Return a key as it is at a time in milliseconds since the epoch."""
+        """Return the state of a key at a time in milliseconds since the epoch."""
         return cls(
             id=record.id, name=record.name, hint=record.hint, state=record.state(now), scopes=sorted(record.scopes),
             owner=record.owner, labels=dict(record.labels), limits=record.limits,
@@ -107,7 +107,7 @@ class Key(AnswerBody):
 
 
 class IssuedKey(Key):
-    """A key with its secret, which is shown this once."""
+    """A key with its secret, which is shown only once."""
 
     key: str
 

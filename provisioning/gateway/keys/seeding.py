@@ -1,4 +1,4 @@
-"""The keys that the stack makes: known from the first start on, and followed when the stack rotates one."""
+"""The keys of the stack: stored at every start, so that they exist from the first one and follow a rotation."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from provisioning.gateway.core.settings import SeedKey, SettingsError
 
 
 async def seed(store: KeyStore, seeds: Iterable[SeedKey]) -> None:
-    """Make the stack's keys and their users known; raises SettingsError for a key that is not of our form.
+    """Store the stack's keys and their users; raises SettingsError for a malformed key.
 
-    A seed that was revoked stays revoked; the predecessor of a seed that the stack has rotated is revoked.
+    A revoked key stays revoked. When the stack has rotated a key, the earlier one is revoked.
     """
     records, now = [_record(store, given) for given in seeds], store.clock.now_ms()
 
@@ -32,7 +32,7 @@ def _record(store: KeyStore, given: SeedKey) -> KeyRecord:
     token = given.key.get_secret_value()
     key_id = key_format.key_id(token)
     if key_id is None:
-        raise SettingsError(f"seed_keys: the key named {given.name!r} is not of the form cgw_live_...; make it again")
+        raise SettingsError(f"seed_keys: the key {given.name!r} does not have the form cgw_live_...; create it again")
     return KeyRecord(
         key_id, given.name, given.name, given.scopes, store.digest(token), seeded=True,
         created_at=store.clock.now_ms(), created_by="stack", hint=key_format.hint(token),

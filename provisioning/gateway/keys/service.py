@@ -1,7 +1,7 @@
-"""Issuing, changing, rotating and revoking keys: what an admin may do to all, and others to those of their own user.
+"""Issuing, changing, rotating and revoking keys: all keys for an admin, those of one's own user for others.
 
-Nobody gives more than they have: neither scopes, nor a longer life; limits are an admin's to set. Every act is written
-into the audit log in its own transaction.
+A caller cannot grant scopes that it lacks or a longer life than its own; only an admin sets limits. Every change is
+recorded in the audit log in the same transaction.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class KeyService:
         self._store = store
 
     async def show(self, actor: Actor, key_id: str) -> KeyRecord:
-        """Return a key; raises Problem NOT_FOUND for one that is not the caller's to see."""
+        """Return a key; raises Problem NOT_FOUND when it does not exist or the caller may not see it."""
         record = await self._store.key(key_id)
-        if record is None or not _sees(actor, record):
+        if record is None or not _may_see(actor, record):
             raise Problem(Code.NOT_FOUND)
         return record
 
@@ -44,11 +44,11 @@ class KeyService:
         return [
             record
             for record in reversed(await self._store.records())
-            if _sees(actor, record) and owner in {None, record.owner} and state in {None, record.state(now)}
+            if _may_see(actor, record) and owner in {None, record.owner} and state in {None, record.state(now)}
         ]
 
     async def create(self, by: AuditContext, order: NewKey) -> tuple[str, KeyRecord]:
-        """Issue a key; returns its secret, which nobody can see again, and the record. Raises Problem."""
+        """Issue a key; returns its secret, which is not stored, and the record. Raises Problem."""
         token, now = key_format.mint(), self._store.clock.now_ms()
         key_id = key_format.key_id(token) or ""
         owner = order.owner or (key_id if by.actor.is_admin else by.actor.owner)
@@ -67,13 +67,13 @@ class KeyService:
         return token, record
 
     async def update(self, by: AuditContext, key_id: str, change: KeyChange) -> KeyRecord:
-        """Change a living key; raises Problem."""
+        """Change a key that is not revoked; raises Problem."""
         before = await self._mutable(by.actor, key_id)
         given = {name: getattr(change, name) for name in change.model_fields_set}
         if "expires_at" in given:
             given["expires_at"] = _milliseconds(change.expires_at)
         if before.seeded and "scopes" in given:
-            raise _stacks()
+            raise _managed_by_stack()
         after = replace(before, **given)
         await self._check(by.actor, after, set(given))
         columns = _columns(after, set(given))
@@ -88,10 +88,10 @@ class KeyService:
         return after
 
     async def rotate(self, by: AuditContext, key_id: str, overlap_seconds: int) -> tuple[str, KeyRecord]:
-        """Give a key a new secret; the former one opens for `overlap_seconds` more. Raises Problem."""
+        """Give a key a new secret; the old one is accepted for `overlap_seconds`. Raises Problem."""
         before = await self._mutable(by.actor, key_id)
         if before.seeded:
-            raise _stacks()
+            raise _managed_by_stack()
         token, now = key_format.mint(key_id), self._store.clock.now_ms()
         until = now + overlap_seconds * 1000
         after = replace(
@@ -108,7 +108,7 @@ class KeyService:
         return token, after
 
     async def revoke(self, by: AuditContext, key_id: str) -> KeyRecord:
-        """End a key at once, and all that was opened with it; one that is revoked stays as it is. Raises Problem."""
+        """Revoke a key and everything opened with it, at once; does nothing for a revoked key. Raises Problem."""
         record, now = await self.show(by.actor, key_id), self._store.clock.now_ms()
         if record.revoked_at is not None:
             return record
@@ -121,54 +121,52 @@ class KeyService:
         return replace(record, revoked_at=now)
 
     async def _mutable(self, actor: Actor, key_id: str) -> KeyRecord:
-        """Return a living key that the caller may change: one that can do no more than the caller itself."""
+        """Return a key that is not revoked and has no scope that the caller lacks; raises Problem otherwise."""
         record = await self.show(actor, key_id)
         if record.revoked_at is not None:
-            raise Problem(Code.STATE_CONFLICT, "The key is revoked; make a new one.")
+            raise Problem(Code.STATE_CONFLICT, "The key is revoked; create a new one.")
         _check_scopes(actor, record)
         return record
 
     async def _check(self, actor: Actor, record: KeyRecord, given: set[str]) -> None:
-        """Refuse a key as it would be; `given` are the members that the caller named. Raises Problem."""
+        """Check a key before it is stored; `given` are the fields that the caller named. Raises Problem."""
         if record.expires_at is not None and record.expires_at <= self._store.clock.now_ms():
-            raise _refused("expires_at", "it lies in the past")
+            raise _refused("expires_at", "it is in the past")
         _check_scopes(actor, record)
         if {"owner", "scopes"} & given:
             await self._check_owner(actor, record)
         if actor.is_admin:
             return
         if actor.expires_at is not None and (record.expires_at is None or record.expires_at > actor.expires_at):
-            raise _more_than_own("expires_at", "your own key ends earlier")
+            raise _more_than_own("expires_at", "your own key expires earlier")
         if "limits" in given:
-            raise _more_than_own("limits", "only an admin sets them")
+            raise _more_than_own("limits", "only an admin may set them")
         if actor.limits != NOTHING:
-            raise _more_than_own("limits", "your own key has some, which another key would pass; ask an admin")
+            raise _more_than_own("limits", "your own key has limits, which a new key would evade; ask an admin")
 
     async def _check_owner(self, actor: Actor, record: KeyRecord) -> None:
         if not actor.is_admin and record.owner != actor.owner:
-            raise _more_than_own("owner", "only an admin makes keys for others")
+            raise _more_than_own("owner", "only an admin may create keys for other users")
         user = await self._store.user(record.owner)
         if user is None and record.owner == record.id:
             return
         if user is None or not user.is_active:
-            raise _refused(
-                "owner", "there is no such user, or it is disabled; make it first, by POST /api/gateway/users"
-            )
+            raise _refused("owner", "no such user, or it is disabled; create it first with POST /api/gateway/users")
         if not expand(record.scopes) <= ROLES[user.role]:
-            raise _refused("scopes", f"{record.owner} is a {user.role}, whose keys may not do all of this")
+            raise _refused("scopes", f"the role {user.role} of {record.owner} does not include all of them")
 
 
-def _sees(actor: Actor, record: KeyRecord) -> bool:
+def _may_see(actor: Actor, record: KeyRecord) -> bool:
     return actor.is_admin or record.owner == actor.owner
 
 
 def _check_scopes(actor: Actor, record: KeyRecord) -> None:
     if not expand(record.scopes) <= actor.scopes:
-        raise _more_than_own("scopes", "you do not have all of them yourself")
+        raise _more_than_own("scopes", "you lack some of them yourself")
 
 
 def _audit_detail(record: KeyRecord) -> dict[str, Any]:
-    """Return what the audit log says of a key."""
+    """Return a key's fields for the audit log."""
     return {
         "name": record.name, "owner": record.owner, "scopes": sorted(record.scopes), "expires_at": record.expires_at,
         "limits": record.limits.model_dump(mode="json", exclude_unset=True), "labels": dict(record.labels),
@@ -185,9 +183,9 @@ def _columns(record: KeyRecord, names: set[str]) -> dict[str, Any]:
 
 
 def _change(connection: Connection, before: KeyRecord, columns: dict[str, Any]) -> None:
-    """Set columns of a key that is still as it was; raises Problem STATE_CONFLICT."""
+    """Set columns of a key; raises Problem STATE_CONFLICT when it has changed in the meantime."""
     if columns and not key_repository.change(connection, before, columns):
-        raise Problem(Code.STATE_CONFLICT, "Somebody else changed the key at this moment; look at it and try again.")
+        raise Problem(Code.STATE_CONFLICT, "The key changed in the meantime; fetch it again and retry.")
 
 
 def _milliseconds(moment: datetime | None) -> int | None:
@@ -202,8 +200,8 @@ def _more_than_own(member: str, why: str) -> Problem:
     return Problem(Code.MORE_THAN_OWN, f"{member}: {why}.", members=fault(f"/{member}", why))
 
 
-def _stacks() -> Problem:
+def _managed_by_stack() -> Problem:
     return Problem(
         Code.STATE_CONFLICT,
-        "The stack made this key, and the next start would undo this; rotate it in the stack, or revoke it here.",
+        "The stack manages this key, and the next start would undo the change; rotate it in the stack or revoke it.",
     )

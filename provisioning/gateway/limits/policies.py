@@ -1,4 +1,4 @@
-"""Rate and concurrency limits: the policies of one gateway, and the policies that a request counts against."""
+"""Rate and concurrency limits: the policies of a gateway, and the choice of those that count a request."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from provisioning.gateway.jobs.queue_limits import QueueLimits
 MINUTE = 60
 
 LOGINS = Policy("logins", 30, MINUTE)
-"""Per user or key, successful ones included: each is a row in the database."""
+"""Per user or key, successful logins included: each is a row in the database."""
 
 FILES = Policy("files", 3000, MINUTE)
-"""Per key: some pages of the editor a minute."""
+"""Per key: enough for several page loads of the editor a minute."""
 
 GUESSES = frozenset({
     Code.INVALID_KEY, Code.KEY_REVOKED, Code.KEY_EXPIRED, Code.INVALID_TOKEN, Code.INVALID_TICKET,
     Code.SIGNATURE_INVALID,
 })  # fmt: skip
-"""Refusals that tell something about a credential, so that they are worth asking for again and again."""
+"""Refusals that reveal something about a credential, so that an attacker would repeat them."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class CallerLimits:
     """The limits of one caller, with the options' defaults."""
 
     key: LimitSettings
-    """For its key alone; the rate of requests and the streams are always set, the queue where the options bound it."""
+    """For the key; requests and streams are always limited, the queue only when the options limit it."""
     user: LimitSettings
-    """For all keys of its user together; all but the quotas is set."""
+    """For all keys of the user together; everything except the quotas is set."""
 
 
-class Limits:
-    """Counts requests by key, user, kind and address, and holds each one's places."""
+class RequestLimits:
+    """Limits requests by key, user, kind and address, and concurrent requests by key and user."""
 
     def __init__(self, settings: GatewaySettings, limiter: Limiter) -> None:
         per_key = settings.rate_limit_per_minute
@@ -58,7 +58,7 @@ class Limits:
             max_streams=settings.max_streams_per_key,
             max_queued=settings.max_queued_per_key or None,
         )
-        # Not validated: twice the highest rate that an option may name is higher than a key may be given.
+        # Not validated: twice the highest rate of the option exceeds the highest rate of a key.
         self._user_default = LimitSettings.model_construct(
             requests_per_minute=settings.owner_rate_limit_per_minute or 2 * per_key,
             submits_per_minute=settings.submits_per_minute,
@@ -78,26 +78,27 @@ class Limits:
     def admit(self, request: Connection, kind: RateClass) -> contextlib.AbstractContextManager[None]:
         """Count a request against all its policies, or against none; raises Problem RATE_LIMITED.
 
-        Returns a context that holds one of the caller's places; it raises Problem when all are taken.
+        Returns a context that counts the request among the caller's concurrent ones; entering it raises Problem
+        CONCURRENCY_LIMITED when there are too many.
         """
         actor, address = request.who, peer(request.scope)
         bounds = self.of(actor)
         wanted = _policies(actor, bounds, kind)
         if address not in LOOPBACK_PEERS:
-            # A tunnel and the pod's own health check are nobody in particular.
+            # SSH tunnels and the pod's own health check share the loopback address.
             wanted.append((self._per_address, address))
         verdicts = self._limiter.take_all(wanted)
         request.context.headers += headers(verdicts)
         _raise_refused(verdicts)
-        return self._place(actor, bounds)
+        return self._concurrent(actor, bounds)
 
     @contextlib.contextmanager
-    def _place(self, actor: Actor, bounds: CallerLimits) -> Iterator[None]:
-        """Hold a place among the requests of a key and of its user; those without a bound count as well."""
+    def _concurrent(self, actor: Actor, bounds: CallerLimits) -> Iterator[None]:
+        """Count a request among the concurrent ones of its key and user, also where they have no limit."""
         most = {("key", actor.key_id): bounds.key.max_requests, ("owner", actor.owner): bounds.user.max_requests}
         for name, bound in most.items():
             if bound is not None and self._held[name] >= bound:
-                message = f"At most {bound} requests of yours are answered at once; wait for one of them."
+                message = f"You may have at most {bound} concurrent requests; wait until one of them is answered."
                 policy = f"requestsper{name[0]}"
                 raise Problem(Code.CONCURRENCY_LIMITED, message, members={"violated-policies": [policy]})
         self._held.update(most.keys())
@@ -107,20 +108,20 @@ class Limits:
             self._held -= Counter(most.keys())
 
     def failed(self, scope: Scope, problem: Problem) -> None:
-        """Count a refused credential; raises Problem RATE_LIMITED instead once an address has tried too many.
+        """Count a refused credential; raises Problem RATE_LIMITED when an address has had too many.
 
-        A right key is let in all the same: behind a proxy many clients share an address, and none must be able to lock
-        the others out. Keys of 190 bits need no more.
+        A valid key is still accepted: behind a proxy many clients share an address, and none may lock the others out.
+        Keys have 190 bits, so guessing them needs no stricter limit.
         """
         if problem.code in GUESSES:
             _raise_refused([self._limiter.take(self._failures, peer(scope))])
 
     @contextlib.contextmanager
     def attempt(self, scope: Scope, account: str) -> Iterator[None]:
-        """Let somebody try to log in; raises Problem RATE_LIMITED before the password is looked at.
+        """Count a login attempt; raises Problem RATE_LIMITED before the password is checked.
 
-        People choose passwords that can be guessed, so here the right one waits as well. Counted first and given back
-        after a success: tries at the same moment must not all pass.
+        Passwords can be guessed, so the right one is refused as well. The attempt is counted first and given back after
+        a success, so that simultaneous attempts cannot all pass.
         """
         tried = [(self._failures, peer(scope)), (self._per_account, account)]
         _raise_refused(self._limiter.take_all([*tried, (LOGINS, account)]))
@@ -128,7 +129,7 @@ class Limits:
         self._limiter.give_back(tried)
 
     def login(self, account: str) -> None:
-        """Count a login by key, each of which is written down; raises Problem RATE_LIMITED."""
+        """Count a login with a key, since each is stored; raises Problem RATE_LIMITED."""
         _raise_refused([self._limiter.take(LOGINS, account)])
 
     def queue(self, actor: Actor) -> QueueLimits:
@@ -160,7 +161,7 @@ def _raise_refused(verdicts: Sequence[RateDecision]) -> None:
         longest = max(verdict.reset_seconds for verdict in refused)
         names = [verdict.policy.name for verdict in refused]
         allowed = ", ".join(f"{each.policy.quota} in {each.policy.window_seconds} s" for each in refused)
-        detail = f"The limit ({', '.join(names)}) is {allowed}; wait {whole_seconds(longest)} s."
+        detail = f"Rate limit ({', '.join(names)}): {allowed}. Retry in {whole_seconds(longest)} s."
         raise Problem(Code.RATE_LIMITED, detail, retry_after=longest, members={"violated-policies": names})
 
 

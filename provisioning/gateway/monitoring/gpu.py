@@ -1,4 +1,4 @@
-"""Metrics of the machine's GPUs, by NVIDIA's own library; a machine without a GPU has none."""
+"""Metrics of the machine's GPUs, from NVIDIA's management library; none on a machine without a GPU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Reading = tuple[str, str, Callable[[Any], float]]
 _READINGS: tuple[Reading, ...] = (
     (
         "gateway_gpu_utilization_ratio",
-        "Part of the last moment in which the GPU worked.",
+        "Share of the last sample period in which the GPU was busy.",
         lambda device: pynvml.nvmlDeviceGetUtilizationRates(device).gpu / 100,
     ),
     (
@@ -30,7 +30,7 @@ _READINGS: tuple[Reading, ...] = (
     ),
     (
         "gateway_gpu_memory_total_bytes",
-        "GPU memory there is.",
+        "Total GPU memory.",
         lambda device: pynvml.nvmlDeviceGetMemoryInfo(device).total,
     ),
     (
@@ -40,14 +40,14 @@ _READINGS: tuple[Reading, ...] = (
     ),
     (
         "gateway_gpu_power_watts",
-        "What the GPU draws.",
+        "The GPU's power draw.",
         lambda device: pynvml.nvmlDeviceGetPowerUsage(device) / 1000,
     ),
 )
 
 
 class GpuMetrics:
-    """Reads the GPUs; blocks for some milliseconds per GPU."""
+    """Reads the GPUs; blocks for a few milliseconds per GPU."""
 
     def __init__(self) -> None:
         self._devices: list[tuple[str, str, Any]] | None = None
@@ -59,12 +59,12 @@ class GpuMetrics:
             _log.info("gpus found", extra={"count": len(self._devices)})
         return [metric for reading in _READINGS if (metric := self._gauge(*reading)).samples]
 
-    def _gauge(self, name: str, text: str, ask: Callable[[Any], float]) -> Metric:
+    def _gauge(self, name: str, text: str, read: Callable[[Any], float]) -> Metric:
         gauge = GaugeMetricFamily(name, text, labels=_LABELS)
         for index, model, device in self._devices or ():
-            # Some models do not tell everything, and a GPU may be lost at any time.
+            # Some models lack some readings, and a GPU may fail at any time.
             with contextlib.suppress(pynvml.NVMLError):
-                gauge.add_metric((index, model), ask(device))
+                gauge.add_metric((index, model), read(device))
         return gauge
 
 

@@ -1,4 +1,4 @@
-"""Whether the gateway can take jobs."""
+"""The check whether the gateway is ready for jobs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from provisioning.gateway.jobs.lifecycle import Lifecycle
 from provisioning.gateway.jobs.scheduler import Scheduler
 
 PROBE_SECONDS = 1.0
-"""How long the result of a probe of the database is used: each probe is a commit, and anybody may ask."""
+"""How long a probe of the database is cached, since each is a commit and requests need no key."""
 
 
-class Readiness:
+class GatewayReadiness:
     """Checks the parts that a job needs: the lifecycle, the database, ComfyUI and its GPU."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Readiness:
         self._writable = False
 
     async def check(self) -> None:
-        """Raise Problem with the reason unless the gateway can take jobs."""
+        """Raise Problem with the reason unless the gateway is ready for jobs."""
         self._lifecycle.check_accepting()
         self._ledger.database.check()
         if (reason := self._scheduler.breaker.reason) is not None:

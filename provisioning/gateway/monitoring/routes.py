@@ -1,4 +1,4 @@
-"""The probes and the metrics."""
+"""The operations for health probes and metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.monitoring import metrics
 from provisioning.gateway.monitoring.metrics import Metrics
-from provisioning.gateway.monitoring.readiness import Readiness
+from provisioning.gateway.monitoring.readiness import GatewayReadiness
 from provisioning.gateway.monitoring.schemas import Alive, Healthy, Ready, ReadyAndIsolated
 from provisioning.gateway.monitoring.snapshot import Snapshot
 
@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 class ProbeRoutes:
-    """Says whether the process lives and whether the gateway takes jobs."""
+    """Reports whether the process is alive and whether the gateway is ready for jobs."""
 
-    def __init__(self, readiness: Readiness, isolation: Isolation) -> None:
-        """`isolation`: how ComfyUI is kept apart from the rest of the pod."""
+    def __init__(self, readiness: GatewayReadiness, isolation: Isolation) -> None:
+        """`isolation`: how ComfyUI is isolated from the rest of the pod."""
         self._readiness = readiness
         self._isolation = isolation
 
@@ -40,12 +40,12 @@ class ProbeRoutes:
         path="/livez",
         access=Access.PUBLIC,
         tag=Tag.OPERATIONS,
-        summary="Ask whether the process lives",
-        text="Needs no key and touches nothing.",
-        answers=(Answer("It does.", Alive, {"status": "alive"}),),
+        summary="Check liveness",
+        text="Needs no key and has no side effects.",
+        answers=(Answer("The process is alive.", Alive, {"status": "alive"}),),
     )
     async def livez(self, request: GatewayRequest) -> Alive:  # noqa: ARG002 - the form of a handler
-        """Say that the process answers."""
+        """Answer that the process is alive."""
         return Alive()
 
     @Operation(
@@ -53,12 +53,12 @@ class ProbeRoutes:
         path="/api/v2/health",
         access=Access.ANY,
         tag=Tag.GATEWAY,
-        summary="Ask whether the Comfy API answers",
-        text="As the Comfy API's clients ask; says nothing of ComfyUI.",
-        answers=(Answer("It does.", Healthy, {"status": "healthy"}),),
+        summary="Check the Comfy API",
+        text="For clients of the Comfy API; does not check ComfyUI.",
+        answers=(Answer("The Comfy API is available.", Healthy, {"status": "healthy"}),),
     )
     async def health(self, request: GatewayRequest) -> Healthy:  # noqa: ARG002 - the form of a handler
-        """Say that the Comfy API v2 answers here, without a request to ComfyUI."""
+        """Answer that the Comfy API v2 is available, without a request to ComfyUI."""
         return Healthy()
 
     @Operation(
@@ -66,13 +66,13 @@ class ProbeRoutes:
         path="/readyz",
         access=Access.PUBLIC,
         tag=Tag.OPERATIONS,
-        summary="Ask whether jobs are taken",
-        text="Needs no key and says no reason; `/api/gateway/ready` does.",
-        answers=(Answer("They are.", Ready, {"status": "ready"}),),
+        summary="Check readiness",
+        text="Needs no key and gives no reason; `/api/gateway/ready` does.",
+        answers=(Answer("The gateway is ready for jobs.", Ready, {"status": "ready"}),),
         problems=(Code.NOT_READY,),
     )
     async def readyz(self, request: GatewayRequest) -> Ready:  # noqa: ARG002 - the form of a handler
-        """Say to anybody, and so without the reason, whether the gateway takes jobs; raises Problem when not."""
+        """Answer whether the gateway is ready for jobs, without a reason, for callers without a key."""
         try:
             await self._readiness.check()
         except Problem as problem:
@@ -85,12 +85,14 @@ class ProbeRoutes:
         path="/api/gateway/ready",
         access=Access.ANY,
         tag=Tag.GATEWAY,
-        summary="Ask whether jobs are taken, and why not",
-        answers=(Answer("They are.", ReadyAndIsolated, {"status": "ready", "isolation": "landlock"}),),
+        summary="Check readiness, with the reason",
+        answers=(
+            Answer("The gateway is ready for jobs.", ReadyAndIsolated, {"status": "ready", "isolation": "landlock"}),
+        ),
         problems=(Code.DRAINING, Code.GPU_FAULT, Code.UPSTREAM_STUCK, *UPSTREAM),
     )
     async def ready(self, request: GatewayRequest) -> ReadyAndIsolated:  # noqa: ARG002 - the form of a handler
-        """Say whether the gateway takes jobs, and how ComfyUI is isolated; raises Problem with the reason when not."""
+        """Answer that the gateway is ready, and how ComfyUI is isolated; raises Problem with the reason if not."""
         await self._readiness.check()
         return ReadyAndIsolated(isolation=self._isolation)
 
@@ -108,7 +110,7 @@ class MetricsRoutes:
         access=Scope.MONITOR,
         tag=Tag.OPERATIONS,
         summary="Read the metrics",
-        answers=(Answer("Prometheus' text format.", None, METRICS, media="text/plain"),),
+        answers=(Answer("The metrics in Prometheus' text format.", None, METRICS, media="text/plain"),),
     )
     async def show(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler
         """Answer with the gateway's metrics: requests, queue, jobs, GPU and cost."""

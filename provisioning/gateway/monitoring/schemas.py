@@ -1,4 +1,4 @@
-"""Answers of the probes."""
+"""Responses of the probes."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from provisioning.gateway.core.http.schemas import AnswerBody
 
 
 class Alive(AnswerBody):
-    """The process answers."""
+    """The process is alive."""
 
     status: Literal["alive"] = "alive"
 
 
 class Healthy(AnswerBody):
-    """The Comfy API v2 answers."""
+    """The Comfy API v2 is available."""
 
     status: Literal["healthy"] = "healthy"
 
 
 class Ready(AnswerBody):
-    """The gateway takes jobs."""
+    """The gateway is ready for jobs."""
 
     status: Literal["ready"] = "ready"
 
 
 class ReadyAndIsolated(Ready):
-    """The gateway takes jobs; how ComfyUI is isolated."""
+    """The gateway is ready for jobs, with the isolation of ComfyUI."""
 
     isolation: Literal["landlock", "folder", "none", ""]

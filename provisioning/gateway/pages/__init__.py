@@ -1,1 +1,1 @@
-"""Pages for people: the guide, the reference and the error catalogue, made here and whole without scripts."""
+"""Web pages: the guide, the reference, the error catalogue and the login form, without scripts."""

@@ -1,4 +1,4 @@
-"""The page where people log in for the web pages, by name and password or with a key."""
+"""The login page for the web pages, with name and password or with a key."""
 
 from __future__ import annotations
 
@@ -19,37 +19,42 @@ from provisioning.gateway.core.http.request_checks import peer
 from provisioning.gateway.core.passwords import MAX_LENGTH
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.scopes import Scope
-from provisioning.gateway.limits.policies import Limits
+from provisioning.gateway.limits.policies import RequestLimits
 from provisioning.gateway.pages import templating
 from provisioning.gateway.sessions import cookies
-from provisioning.gateway.sessions.service import Opened, SessionService
+from provisioning.gateway.sessions.service import NewSession, SessionService
 
 PATH = "/login"
 MAX_FORM_BYTES = 8 * 1024
 FORM_PAGE = "<!doctype html><title>Log in to ComfyUI gateway</title>"
-NEXT = Parameter("next", "The page to go on to.", "/login")
+NEXT = Parameter("next", "The page to open after the login.", "/login")
 
 STYLE = templating.style_sheet("login.css")
 
 HEADERS = {
     **templating.headers(STYLE, "'self'"),
-    # With no-referrer browsers would call the origin of our own forms "null".
+    # With no-referrer, browsers would send "null" as the origin of this page's forms.
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
 
 _TITLE = "ComfyUI gateway"
 _NEXT = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,=:@%/?-]{0,512}", re.ASCII)
-"""A path on this host: two slashes, or a slash and a backslash, would name another one."""
+"""A path on this host; a path that begins with two slashes, or a slash and a backslash, would name another host."""
 
 
 class LoginRoutes:
-    """Lets people log in to the web pages, and out of them."""
+    """Lets people log in to the web pages and log out."""
 
     def __init__(
-        self, keys: KeyStore, sessions: SessionService, limits: Limits, clock: Clock, pages: Mapping[str, Scope | None]
+        self,
+        keys: KeyStore,
+        sessions: SessionService,
+        limits: RequestLimits,
+        clock: Clock,
+        pages: Mapping[str, Scope | None],
     ) -> None:
-        """`pages`: the paths of the web pages, with the scope that each needs."""
+        """`pages`: the paths of the web pages, each with the scope it needs."""
         self._keys = keys
         self._sessions = sessions
         self._limits = limits
@@ -62,12 +67,12 @@ class LoginRoutes:
         access=Access.LOGIN,
         tag=Tag.ACCESS,
         summary="Show the login form",
-        text="For browsers: a session opens web pages, never the API.",
+        text="For browsers. A session is accepted for web pages only, not for the API.",
         parameters=(NEXT,),
-        answers=(Answer("A form, or who is logged in.", example=FORM_PAGE, media=HTML),),
+        answers=(Answer("The form, or the name of the logged-in user.", example=FORM_PAGE, media=HTML),),
     )
     async def show(self, request: GatewayRequest) -> Response:
-        """Show the form; to somebody who is logged in, the list of pages."""
+        """Show the form, or to a logged-in user the list of pages."""
         secret = cookies.read(request.scope)
         if secret is not None:
             with contextlib.suppress(Problem):
@@ -81,21 +86,21 @@ class LoginRoutes:
         access=Access.LOGIN,
         tag=Tag.ACCESS,
         summary="Log in to the web pages",
-        text="With `user` and `password`, or with `key` alone. Forms of other sites are refused.",
+        text="With `user` and `password`, or only with `key`. Forms from other sites are refused.",
         body=Body(dict[str, str], {"user": "ada", "password": "a long enough one", "next": "/login"}, PLAIN_FORM),
         answers=(
-            Answer("The cookie is set; the browser goes on.", status=303, media=None),
-            Answer("The form again, with what was wrong.", status=401, example=FORM_PAGE, media=HTML),
-            Answer("The form again; wait as long as Retry-After says.", status=429, example=FORM_PAGE, media=HTML),
-            Answer("The form again; try in a moment.", status=503, example=FORM_PAGE, media=HTML),
+            Answer("Sets the cookie and redirects the browser.", status=303, media=None),
+            Answer("The form with an error message.", status=401, example=FORM_PAGE, media=HTML),
+            Answer("The form; wait for the seconds in Retry-After.", status=429, example=FORM_PAGE, media=HTML),
+            Answer("The form; try again shortly.", status=503, example=FORM_PAGE, media=HTML),
         ),
         problems=(Code.UNSUPPORTED_MEDIA_TYPE,),
     )
     async def log_in(self, request: GatewayRequest) -> Response:
-        """Open a session and go on to the page that was asked for; raises Problem for a form of another site."""
+        """Open a session and redirect to the requested page; raises Problem for a form from another site."""
         if request.header("origin") is None:
-            # Somebody else's page must not log its visitors in under a name of its own.
-            text = "This form is for browsers, which send Origin; programs log in at POST /api/gateway/login."
+            # Another site must not log its visitors in with credentials of its own (login CSRF).
+            text = "This form is for browsers, which send Origin; programs log in with POST /api/gateway/login."
             raise Problem(Code.ORIGIN_NOT_ALLOWED, text)
         form = await _read(request)
         try:
@@ -103,7 +108,7 @@ class LoginRoutes:
         except Problem as problem:
             return _form(problem.entry.status, _next(form), problem)
         seconds = (opened.session.expires_at - self._clock.now_ms()) // 1000
-        return _redirect(_next(form), cookies.written(request.scope, opened.secret, seconds))
+        return _redirect(_next(form), cookies.set_cookie(request.scope, opened.secret, seconds))
 
     @Operation(
         method="POST",
@@ -118,9 +123,9 @@ class LoginRoutes:
     async def log_out(self, request: GatewayRequest) -> Response:
         """End the session and delete the cookie."""
         await self._sessions.end(context_of(request))
-        return _redirect(PATH, cookies.written(request.scope, "", 0))
+        return _redirect(PATH, cookies.set_cookie(request.scope, "", 0))
 
-    async def _open(self, request: GatewayRequest, form: Mapping[str, str]) -> Opened:
+    async def _open(self, request: GatewayRequest, form: Mapping[str, str]) -> NewSession:
         address, request_id = peer(request.scope), request.request_id
         if key := form.get("key", "").strip():
             try:
@@ -137,7 +142,7 @@ class LoginRoutes:
 
 
 def address(wanted: str) -> str:
-    """Return the address of the form that leads on to a page, where it is one that the form accepts."""
+    """Return the URL of the form that redirects to a page, if the form accepts that page."""
     return f"{PATH}?{urlencode({'next': wanted})}" if _NEXT.fullmatch(wanted) else PATH
 
 
@@ -160,8 +165,8 @@ def _next(form: Mapping[str, str]) -> str:
 
 def _form(status: int, wanted: str, problem: Problem | None = None) -> Response:
     """Return the form, with what was wrong, and how long to wait."""
-    said = problem.detail if problem else None
-    page = templating.render("login.html", STYLE, title=f"Log in to {_TITLE}", next=wanted, problem=said)
+    message = problem.detail if problem else None
+    page = templating.render("login.html", STYLE, title=f"Log in to {_TITLE}", next=wanted, problem=message)
     waits = {name: value for name, value in problem.headers() if name == "retry-after"} if problem else {}
     return Response(page, status, headers={**HEADERS, **waits})
 
@@ -172,5 +177,5 @@ def _welcome(actor: Actor, others: Mapping[str, Scope | None]) -> bytes:
 
 
 def _redirect(where: str, cookie: tuple[str, str]) -> Response:
-    """Send the browser elsewhere on this host, by GET, with a cookie."""
+    """Redirect the browser to another path on this host, by GET, with a cookie."""
     return RedirectResponse(where, 303, headers=dict([cookie]))

@@ -1,4 +1,4 @@
-"""The pages of the documentation."""
+"""The operations that serve the documentation pages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PageRoutes:
         access=Access.ANY,
         tag=Tag.GATEWAY,
         summary="Read the guide",
-        text="How to submit, follow and fetch, with this gateway's own limits.",
+        text="How to submit jobs, follow them and download outputs, with this gateway's limits.",
         answers=PAGE,
         web=True,
         page=True,
@@ -47,13 +47,13 @@ class PageRoutes:
         path="/docs/reference",
         access=Access.ANY,
         tag=Tag.GATEWAY,
-        summary="Read this reference as a page",
-        text="Every operation with examples.",
+        summary="Read the API reference",
+        text="All operations with examples.",
         answers=PAGE,
         web=True,
     )
     async def reference(self, request: GatewayRequest) -> Response:
-        """Answer with the page of every operation."""
+        """Answer with the API reference."""
         return Response(self._site.reference(base_url(request)), headers=HEADERS)
 
     @Operation(
@@ -62,7 +62,7 @@ class PageRoutes:
         access=Access.ANY,
         tag=Tag.GATEWAY,
         summary="Read the error catalogue",
-        text="Every code, and what to do about it.",
+        text="All error codes with their remedies.",
         answers=PAGE,
         web=True,
     )
@@ -75,13 +75,13 @@ class PageRoutes:
         path="/docs/options",
         access=Access.ANY,
         tag=Tag.GATEWAY,
-        summary="Read the options of an operator",
-        text="Every option of the stack file, with its default.",
+        summary="Read the operator's options",
+        text="All options of the stack file with their defaults.",
         answers=PAGE,
         web=True,
     )
     async def options(self, request: GatewayRequest) -> Response:  # noqa: ARG002 - the form of a handler
-        """Answer with the page of the options that an operator may set."""
+        """Answer with the page of the operator's options."""
         return Response(self._site.options(), headers=HEADERS)
 
     @Operation(
@@ -90,7 +90,7 @@ class PageRoutes:
         access=Access.ANY,
         tag=Tag.GATEWAY,
         summary="Explain an error code",
-        answers=(Answer("The catalogue's entry.", ErrorEntry, ENTRY, also=HTML),),
+        answers=(Answer("The explanation.", ErrorEntry, ENTRY, also=HTML),),
         web=True,
     )
     async def error(self, request: GatewayRequest) -> ErrorEntry | Response:

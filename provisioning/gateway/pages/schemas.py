@@ -1,4 +1,4 @@
-"""The answer that explains an error code to programs."""
+"""The response body that explains an error code."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ class ErrorEntry(AnswerBody):
     status: int
     title: str
     detail: str
-    """How to avoid or mend it."""
+    """The cause and the remedy."""

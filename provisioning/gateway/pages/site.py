@@ -1,4 +1,4 @@
-"""The pages, rendered from templates; everything that is shown is escaped."""
+"""The documentation pages, rendered from templates; all values are escaped."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ PAGES = (
 HEADERS = templating.headers(STYLE, "'none'")
 
 TRANSIENT = frozenset({*RETRY_SECONDS, Code.RATE_LIMITED, Code.QUOTA_EXCEEDED})
-"""Errors that pass by themselves."""
+"""Errors after which the same request may succeed later."""
 
 
 @dataclass(frozen=True)
 class ErrorView:
-    """One error as the pages show it."""
+    """An error in the form of the pages."""
 
     code: str
     status: int
     title: str
     detail: str
-    again: bool
+    retryable: bool
     """Whether the same request may succeed later."""
 
 
@@ -62,14 +62,14 @@ class Site:
         return ReferenceView(self._reference.document)
 
     def guide(self, base: str) -> bytes:
-        """Return the guide; `base`: scheme and host that the caller used."""
+        """Return the guide; `base`: scheme and host of the request."""
         entries = {f"{entry.method} {entry.path}": entry for entry in self._view.entries}
 
         def sample(name: str) -> str:
             return entries[name].curl
 
-        members = fault("/priority", "not such a number")
-        problem = Problem(Code.INVALID_FIELD, "priority: a whole number.", members=members)
+        members = fault("/priority", "not an integer")
+        problem = Problem(Code.INVALID_FIELD, "priority: must be an integer.", members=members)
         return self._page(
             "guide.html",
             here="/docs",
@@ -82,7 +82,7 @@ class Site:
         )
 
     def reference(self, base: str) -> bytes:
-        """Return the page of every route."""
+        """Return the page of all operations."""
         return self._page(
             "reference.html",
             here="/docs/reference",
@@ -97,11 +97,11 @@ class Site:
         return self._page("errors.html", here="/docs/errors", entries=entries, example=_example(Code.RATE_LIMITED))
 
     def options(self) -> bytes:
-        """Return the page of what an operator may set."""
+        """Return the page of the operator's options."""
         return self._page("options.html", here="/docs/options", options=options())
 
     def error(self, code: Code) -> bytes:
-        """Return the page of one error."""
+        """Return the page of an error."""
         users = [entry for entry in self._view.entries if _answers(entry, code)]
         common = code.value in {own for _, own in self._view.common}
         return self._page(

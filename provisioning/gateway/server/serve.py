@@ -23,20 +23,20 @@ from provisioning.gateway.factory import create_app
 from provisioning.gateway.jobs.job_usage import JobQuotas
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.server import nginx, standby
-from provisioning.gateway.server.nginx_config import KEEP_ALIVE_SECONDS, SOCKET, Address, Limits, render
+from provisioning.gateway.server.nginx_config import KEEP_ALIVE_SECONDS, SOCKET, Address, ClientLimits, render
 from provisioning.gateway.server.socket_folder import socket_folder
 from provisioning.gateway.server.websocket_limit import LimitedWebSocket
 from provisioning.gateway.upstream.client import ComfyUIHttpClient
 
 OPEN_FILES = 16_384
-"""Of the gateway and of nginx, each: every client is one or two, and so is every connection to ComfyUI."""
+"""Open files of the gateway and of nginx, each: a client needs one or two, a connection to ComfyUI likewise."""
 
 MAX_SOCKET_MESSAGE_BYTES = 64 * 1024
-"""Clients have nothing to say on the WebSocket but their features."""
+"""Clients send only their features on the WebSocket."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn that tells the gateway of SIGTERM before it begins to close connections."""
+    """A uvicorn server that drains the gateway on SIGTERM before it closes connections."""
 
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
@@ -44,43 +44,43 @@ class Server(uvicorn.Server):
         gateway.services.handover.on_taken_over = self.leave
 
     def leave(self) -> None:
-        """End in order, as at a signal; supervisord starts the process again."""
+        """Stop gracefully, as after a signal; supervisord starts the process again."""
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain, then stop as uvicorn does."""
+        """Drain the gateway, then stop as uvicorn does."""
         self._gateway.drain()
         super().handle_exit(sig, frame)
 
 
 def serve(settings: GatewaySettings) -> bool:
-    """Serve until told to stop; False when it could not start.
+    """Serve until a signal; returns False when the start failed.
 
-    Raises DatabaseError for a database it cannot use, and SettingsError for a port it cannot have.
+    Raises DatabaseError for an unusable database, and SettingsError for a port that cannot be bound.
     """
-    limits = Limits(connections=_raise_file_limit())
-    # Python's own way would leave the folder behind when the process is told to end while it stands by.
+    limits = ClientLimits(connections=_raise_file_limit())
+    # Python's default would leave the folder behind when the process is stopped during standby.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    # Whoever could enter the folder could pass for nginx, and name any address as the client's.
+    # A process with access to the folder could pretend to be nginx and forge the clients' addresses.
     with socket_folder(Path(tempfile.gettempdir())) as folder:
         config = render(Address(settings.host, settings.port), folder, limits)
-        # Without nginx nobody reaches the gateway: it ends, and supervisord starts both again.
+        # Without nginx the gateway is unreachable: it stops, and supervisord starts both again.
         ended = functools.partial(os.kill, os.getpid(), signal.SIGTERM)
         with nginx.running(nginx.binary(), config, folder, ended) as process:
             try:
                 return _serve(settings, folder / SOCKET)
             finally:
                 if process.poll() is not None:
-                    # It says itself why it ended, most often that another process has its port.
+                    # nginx prints the reason, most often that another process uses the port.
                     raise SettingsError(
-                        f"nginx, which listens on {settings.host}:{settings.port}, ended; see its message"
+                        f"nginx, which listens on {settings.host}:{settings.port}, stopped; see its message"
                     )
 
 
 def _serve(settings: GatewaySettings, path: Path) -> bool:
     clock = SystemClock()
-    begins = functools.partial(open_database, settings, serves=True)
-    database = standby.begin(settings, path, begins)
+    start = functools.partial(open_database, settings, serves=True)
+    database = standby.begin(settings, path, start)
     gateway = create_app(
         settings,
         keys=KeyStore(database, settings.pepper.get_secret_value(), clock),
@@ -90,8 +90,8 @@ def _serve(settings: GatewaySettings, path: Path) -> bool:
         clock=clock,
     )
     server = Server(server_config(settings, gateway, path), gateway)
-    # A signal before uvicorn handles signals ends it as well. uvicorn raises a signal that ended it once more, after
-    # its end: the database is to be closed all the same.
+    # A signal before uvicorn's handlers are installed must stop it as well. After its end, uvicorn raises the signal
+    # again, and the database must still be closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.leave())
     try:
@@ -102,7 +102,7 @@ def _serve(settings: GatewaySettings, path: Path) -> bool:
 
 
 def _raise_file_limit() -> int:
-    """Return how many files may be open; a process of supervisord's has 1024 by default."""
+    """Raise the limit of open files, which is 1024 under supervisord, and return it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = min(most, OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
@@ -110,7 +110,7 @@ def _raise_file_limit() -> int:
 
 
 def server_config(settings: GatewaySettings, gateway: Gateway, path: Path) -> uvicorn.Config:
-    """Return how uvicorn is to serve on the Unix socket of that path."""
+    """Return uvicorn's configuration for the Unix socket at `path`."""
     return uvicorn.Config(
         gateway,
         uds=str(path),
@@ -123,7 +123,7 @@ def server_config(settings: GatewaySettings, gateway: Gateway, path: Path) -> uv
         access_log=False,
         log_config=None,
         server_header=False,
-        # nginx alone reaches the socket, and names the client in a header that no client can set.
+        # Only nginx can open the socket; it sets the client's address in a header that clients cannot set.
         proxy_headers=True,
         forwarded_allow_ips="*",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

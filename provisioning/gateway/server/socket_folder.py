@@ -1,4 +1,4 @@
-"""The folder in which nginx and the gateway keep the socket between them, which nobody else may reach."""
+"""The folder of the Unix socket between nginx and the gateway, which no other user can open."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 PREFIX = "comfyui-gateway-"
 
 YOUNG_SECONDS = 60.0
-"""A folder of this age may belong to a gateway that has not locked it yet."""
+"""A younger folder may belong to a gateway that has not locked it yet."""
 
 
 @contextmanager
 def socket_folder(parent: Path) -> Iterator[Path]:
-    """Yield a new folder of mode 0700, delete it afterwards; first delete those that killed gateways left in `parent`.
+    """Yield a new folder of mode 0700 and delete it afterwards; first delete those left in `parent` by killed gateways.
 
-    Its name cannot be guessed, so that ComfyUI's user cannot take it first, and is short, as a socket's path has to be.
+    Its name is random, so that ComfyUI's user cannot create it first, and short, as a socket's path must be.
     """
     for folder in parent.glob(f"{PREFIX}*"):
         with suppress(OSError):
@@ -32,7 +32,7 @@ def socket_folder(parent: Path) -> Iterator[Path]:
 
 
 def _delete_if_left_behind(folder: Path) -> None:
-    """Delete an old folder that no process has locked; raises OSError for one in use or of another user."""
+    """Delete an old folder that no process has locked; raises OSError for a folder in use or of another user."""
     with _opened(folder) as descriptor:
         found = os.fstat(descriptor)
         if found.st_uid == os.geteuid() and time.time() - found.st_mtime > YOUNG_SECONDS:

@@ -1,4 +1,4 @@
-"""Two pods on one volume: the newcomer stands by until its ComfyUI answers and the other gateway has handed over."""
+"""Standby: a new pod's gateway waits until its ComfyUI responds and the other gateway on the volume has handed over."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from provisioning.gateway.core.settings import GatewaySettings
 from provisioning.gateway.upstream import queries as upstream_queries
 from provisioning.gateway.upstream.client import ComfyUIHttpClient
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 IDLE_SECONDS = 30
 """How long a client may not read its answer."""
@@ -35,88 +35,87 @@ _log = logging.getLogger(__name__)
 
 
 class Standby:
-    """Waits for the gateway of another pod, and asks it to hand over."""
+    """Waits for the gateway of another pod and requests the handover."""
 
     def __init__(self, settings: GatewaySettings, epochs: Epochs, is_ready: Callable[[], Awaitable[bool]]) -> None:
         self._settings = settings
         self._epochs = epochs
         self._is_ready = is_ready
         self._predecessor: Predecessor | None = None
-        self._may_ask = False
-        self._asked_at: float | None = None
+        self._may_request = False
+        self._requested_at: float | None = None
 
     async def wait(self) -> None:
-        """Return when the next epoch may be begun."""
+        """Return when the next epoch may begin."""
         while True:
             if await self.is_due():
                 return
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def is_due(self) -> bool:
-        """Look once; say whether the next epoch may be begun."""
+        """Check once whether the next epoch may begin."""
         try:
-            # The volume may stall, and meanwhile it is said that this one stands by.
-            predecessor = await asyncio.to_thread(self._look)
+            # In a thread, since the volume may stall while standby responses are sent.
+            predecessor = await asyncio.to_thread(self._find_predecessor)
             if predecessor is None or await asyncio.to_thread(self._is_over, predecessor):
                 return True
-            await self._ask(predecessor.epoch)
+            await self._request_handover(predecessor.epoch)
         except OSError as error:
-            _log.warning("the folder of the log cannot be looked at: %s", error.strerror)
+            _log.warning("the folder of the log cannot be read: %s", error.strerror)
         return self._waited_too_long()
 
-    def _look(self) -> Predecessor | None:
+    def _find_predecessor(self) -> Predecessor | None:
         newest, settings = self._epochs.newest(), self._settings
         if newest is None:
             return None
         known = self._predecessor
         if known is None or known.epoch.number != newest.number:
             known = self._predecessor = Predecessor(newest, settings.pod_id, settings.silence_seconds)
-            self._may_ask = not known.is_ours() and not has_served_before(self._epochs, newest, settings.pod_id)
-            self._asked_at = None
+            self._may_request = not known.is_ours() and not has_served_before(self._epochs, newest, settings.pod_id)
+            self._requested_at = None
         return known
 
     def _is_over(self, predecessor: Predecessor) -> bool:
         if predecessor.is_ours() and not _is_handed_over(predecessor.epoch):
             return True
-        # One that was overtaken does not come back while its successor is only being started again.
-        if self._may_ask and predecessor.epoch.is_closed:
+        # A gateway that has handed over does not take over again while its successor restarts.
+        if self._may_request and predecessor.epoch.is_closed:
             return True
         silent = predecessor.is_silent()
         if silent and not predecessor.epoch.is_closed:
             _log.warning(
-                "the other pod's gateway is silent and taken as dead: the job that ran there runs once more here"
+                "the other pod's gateway does not respond and is considered dead: its running job is run again here"
             )
         return silent
 
-    async def _ask(self, epoch: Epoch) -> None:
-        if self._may_ask and self._asked_at is None and await self._is_ready():
+    async def _request_handover(self, epoch: Epoch) -> None:
+        if self._may_request and self._requested_at is None and await self._is_ready():
             await asyncio.to_thread(epoch.ask, self._settings.pod_id)
-            self._asked_at = asyncio.get_running_loop().time()
-            _log.warning("ComfyUI answers here: the other pod's gateway is asked to hand over")
+            self._requested_at = asyncio.get_running_loop().time()
+            _log.warning("ComfyUI is ready here: requesting the handover from the other pod's gateway")
 
     def _waited_too_long(self) -> bool:
         bound = self._settings.handover_seconds + 2 * self._settings.silence_seconds
-        return self._asked_at is not None and asyncio.get_running_loop().time() - self._asked_at > bound
+        return self._requested_at is not None and asyncio.get_running_loop().time() - self._requested_at > bound
 
 
 def _is_handed_over(epoch: Epoch) -> bool:
-    """Say whether its gateway has ended for another pod's, which may be about to begin; raises OSError."""
+    """Return whether the epoch's gateway has handed over to another pod's, which may be about to start."""
     return epoch.is_closed and epoch.is_handover_requested
 
 
-def begin(settings: GatewaySettings, path: Path, begins: Callable[[], Result]) -> Result:
-    """Do what begins the gateway as soon as it may, and return what that returns.
+def begin(settings: GatewaySettings, path: Path, start: Callable[[], Result]) -> Result:
+    """Call `start` as soon as the gateway may start, and return its result.
 
-    Until then, and meanwhile if it had to wait, everybody who asks at the Unix socket `path` is told that this gateway
-    stands by. A signal to end ends the
-    process, as it does a gateway.
+    While it waits, and while `start` runs after a wait, requests at the Unix socket `path` get the problem STANDBY. A
+    signal stops the process, as it stops a gateway.
     """
     if settings.log is None or database_url.file_of(settings.database) is None:
-        return begins()
-    return asyncio.run(_begin(settings, path, begins))
+        return start()
+    return asyncio.run(_begin(settings, path, start))
 
 
-async def _begin(settings: GatewaySettings, path: Path, begins: Callable[[], Result]) -> Result:
+async def _begin(settings: GatewaySettings, path: Path, start: Callable[[], Result]) -> Result:
     upstream = ComfyUIHttpClient(settings.upstream)
     await upstream.start()
 
@@ -129,35 +128,35 @@ async def _begin(settings: GatewaySettings, path: Path, begins: Callable[[], Res
     try:
         standby = Standby(settings, opening.epochs_of(settings), is_ready)
         if await _is_due_at_once(standby):
-            return begins()
-        _log.warning("the gateway of another pod serves, or the volume does not answer: this one stands by")
-        return await _serve(standby, path, begins)
+            return start()
+        _log.warning("another pod's gateway is active, or the volume does not respond: standing by")
+        return await _serve(standby, path, start)
     finally:
         await upstream.close()
 
 
 async def _is_due_at_once(standby: Standby) -> bool:
     with contextlib.suppress(TimeoutError):
-        return await asyncio.wait_for(standby.is_due(), LOOK_SECONDS)
+        return await asyncio.wait_for(standby.is_due(), POLL_SECONDS)
     return False
 
 
-async def _serve(standby: Standby, path: Path, begins: Callable[[], Result]) -> Result:
+async def _serve(standby: Standby, path: Path, start: Callable[[], Result]) -> Result:
     async def work() -> Result:
         await standby.wait()
-        return await asyncio.to_thread(begins)
+        return await asyncio.to_thread(start)
 
     config = uvicorn.Config(answer, uds=str(path), lifespan="off", access_log=False, log_config=None, ws="none")
     server = uvicorn.Server(config)
     working = asyncio.create_task(work())
     working.add_done_callback(lambda _: setattr(server, "should_exit", True))
-    # A signal that ends the server ends the process as well, as soon as it has ended.
+    # A signal that stops the server also stops the process, once the server has stopped.
     await server.serve()
     return await working
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-    """Say that this gateway lives and stands by."""
+    """Answer that this gateway is alive and in standby."""
     context = RequestContext(IDLE_SECONDS)
     context.bind(scope)
     await _ANSWER(scope, receive, send)

@@ -1,7 +1,7 @@
-"""uvicorn's WebSocket protocol with a bound on what a client sends.
+"""uvicorn's WebSocket protocol with limits on what a client sends.
 
-Handlers count whole messages, which alone they see. uvicorn answers pings as fast as they come and keeps the parts of a
-message, of which empty ones have no bound; it has no option for either, and nginx reads no frames.
+Handlers limit whole messages, which is all they see. uvicorn answers pings at any rate and buffers the fragments of a
+message, without a limit on empty ones; it has no option for either, and nginx does not parse frames.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 MAX_BYTES = 1024 * 1024
-"""What a client may send in PERIOD_SECONDS; pings and pongs of honest ones take some hundred bytes."""
+"""Bytes that a client may send in PERIOD_SECONDS; pings and pongs of a normal client take a few hundred."""
 PERIOD_SECONDS = 60.0
 
 MAX_PARTS = 256
-"""Frames of one message; uvicorn keeps each until the last has come, and empty ones count for no size."""
+"""Most frames of a message: uvicorn buffers them until the last one, and its size limit ignores empty frames."""
 
 
 class LimitedWebSocket(WebSocketsSansIOProtocol):
-    """Cuts off a client that floods."""
+    """Disconnects a client that exceeds the limits."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own signature
         super().__init__(*args, **kwargs)
@@ -27,7 +27,7 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
         self._counted_from = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
-        """Read frames, or close the connection when there are too many."""
+        """Handle received bytes, or close the connection when a limit is exceeded."""
         now = self.loop.time()
         if now - self._counted_from >= PERIOD_SECONDS:
             self._bytes, self._counted_from = 0, now

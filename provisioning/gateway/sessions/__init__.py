@@ -1,1 +1,1 @@
-"""Sessions of people who logged in, their tokens, cookies and tickets."""
+"""Sessions of people who logged in, with their tokens and cookies; and tickets."""

@@ -13,7 +13,7 @@ from provisioning.gateway.core.http.request_checks import peer
 from provisioning.gateway.core.http.schemas import timestamp
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.core.scopes import ROLES, Role, least_role
-from provisioning.gateway.limits.policies import Limits
+from provisioning.gateway.limits.policies import RequestLimits
 from provisioning.gateway.sessions.schemas import Login, Token
 from provisioning.gateway.sessions.service import SessionService
 
@@ -29,9 +29,9 @@ TOKEN = {
 
 
 class SessionRoutes:
-    """Lets people log in by password, renew their tokens and log out."""
+    """Lets people log in with a password, renew their tokens and log out."""
 
-    def __init__(self, sessions: SessionService, limits: Limits, clock: Clock) -> None:
+    def __init__(self, sessions: SessionService, limits: RequestLimits, clock: Clock) -> None:
         self._sessions = sessions
         self._limits = limits
         self._clock = clock
@@ -42,8 +42,8 @@ class SessionRoutes:
         access=Access.LOGIN,
         tag=Tag.ACCESS,
         summary="Log in",
-        text="The token lives 15 minutes and is renewed while the login lasts. Wrong passwords are slowed, by user "
-        "and by address.",
+        text="The token is valid for 15 minutes and can be renewed during the session. Failed attempts are limited per "
+        "user and per address.",
         body=Body(Login, {"user": "ada", "password": "a long enough one"}, invalid=Code.INVALID_REQUEST),
         answers=(Answer("A token for `Authorization: Bearer`.", Token, TOKEN),),
         problems=(Code.INVALID_LOGIN, Code.CONCURRENCY_LIMITED),
@@ -62,7 +62,7 @@ class SessionRoutes:
         access=Access.ANY,
         tag=Tag.ACCESS,
         summary="Renew a token",
-        answers=(Answer("Another token of the same login.", Token, TOKEN),),
+        answers=(Answer("A new token of the same session.", Token, TOKEN),),
         problems=(Code.NO_SESSION,),
     )
     async def refresh(self, request: GatewayRequest) -> Token:
@@ -75,7 +75,7 @@ class SessionRoutes:
         access=Access.ANY,
         tag=Tag.ACCESS,
         summary="Log out",
-        answers=(Answer("The login has ended, with every token of it.", status=204, media=None),),
+        answers=(Answer("The session has ended, with all its tokens.", status=204, media=None),),
         problems=(Code.NO_SESSION,),
     )
     async def logout(self, request: GatewayRequest) -> Response:

@@ -1,4 +1,4 @@
-"""Logins and tickets as requests and answers have them."""
+"""Request and response bodies of logins and tickets."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Token(AnswerBody):
 
 
 class NewTicket(RequestBody):
-    """The request that a ticket shall open."""
+    """The request that a ticket is for."""
 
     path: Annotated[str, StringConstraints(pattern=r"^/[^?#\s]{0,1023}$")]
-    """Without the query."""
+    """The path without the query."""
     method: Literal["GET"] = "GET"
 
 
@@ -45,5 +45,5 @@ class Ticket(AnswerBody):
 
     ticket: str
     url: str
-    """The address with the ticket, relative to the gateway's; more parameters may be added."""
+    """The URL with the ticket, relative to the gateway's; you may add other parameters."""
     expires_at: datetime

@@ -1,7 +1,7 @@
-"""Logins: of people by password, and of keys at the login page; one row each, which everything hangs on.
+"""Sessions: of people who log in with a password, and of keys that log in at the login page; each is a database row.
 
-The token of a person and the cookie of a browser name such a row. It is looked up in memory at every request, so that
-logging out, disabling a user, changing a password and revoking a key end at once what was opened with it.
+Tokens and cookies name that row, which is looked up in memory at every request: logging out, disabling a user, changing
+a password and revoking a key therefore invalidate them at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.core.passwords import Passwords
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.time_units import HOUR_MS
-from provisioning.gateway.sessions.tokens import Claims, Tokens
+from provisioning.gateway.sessions.tokens import AccessTokens, Claims
 
 PREFIX = "cgs_"
 ID_PREFIX = "ses_"
@@ -31,27 +31,27 @@ _FORM = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{ID_LENGTH}}})[0-9A-Za-z]{{{key_form
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A login that has just been made."""
+class NewSession:
+    """A session that was just opened."""
 
     actor: Actor
     session: SessionRecord
     secret: str
-    """For the cookie; nobody sees it again."""
+    """The cookie's secret, which is not stored."""
 
 
 class SessionService:
-    """Opens, finds and ends logins."""
+    """Opens, finds and ends sessions."""
 
-    def __init__(self, store: KeyStore, passwords: Passwords, tokens: Tokens, hours: float) -> None:
+    def __init__(self, store: KeyStore, passwords: Passwords, tokens: AccessTokens, hours: float) -> None:
         self._store = store
         self._passwords = passwords
         self._tokens = tokens
         self._clock = store.clock
         self._milliseconds = round(hours * HOUR_MS)
 
-    async def open_person(self, name: str, password: str, address: str, request_id: str) -> Opened:
-        """Log a person in; raises Problem INVALID_LOGIN, which tells nothing more."""
+    async def open_person(self, name: str, password: str, address: str, request_id: str) -> NewSession:
+        """Log a person in; raises Problem INVALID_LOGIN, without a reason, whether or not the user exists."""
         user = await self._store.user(name)
         stored = user.password if user is not None and user.is_active else None
         if not await self._passwords.check(stored, password) or user is None:
@@ -59,8 +59,8 @@ class SessionService:
         actor = actor_of_user(user)
         return await self._open(actor, address, request_id, user=name)
 
-    async def open_key(self, token: str, address: str, request_id: str) -> Opened:
-        """Log the holder of a key in; raises Problem as for any request with that key."""
+    async def open_key(self, token: str, address: str, request_id: str) -> NewSession:
+        """Log in with a key; raises Problem as any request with that key does."""
         actor = await self._store.find(token)
         proof = self._store.digest(token)
         return await self._open(actor, address, request_id, key_id=actor.key_id, proof=proof)
@@ -68,7 +68,7 @@ class SessionService:
     async def _open(
         self, actor: Actor, address: str, request_id: str, user: str | None = None, key_id: str | None = None,
         proof: bytes | None = None,
-    ) -> Opened:  # fmt: skip
+    ) -> NewSession:  # fmt: skip
         now, name = self._clock.now_ms(), _random(ID_LENGTH)
         secret = f"{PREFIX}{name}{_random(key_format.SECRET_LENGTH)}"
         ends = min(now + self._milliseconds, actor.expires_at or now + self._milliseconds)
@@ -81,10 +81,10 @@ class SessionService:
             audit.write(connection, by, audit.AuditAction.LOGGED_IN, session.id, now, {"until": ends})
 
         await self._store.change(work)
-        return Opened(replace(actor, session_id=session.id), session, secret)
+        return NewSession(replace(actor, session_id=session.id), session, secret)
 
     async def find(self, secret: str) -> Actor:
-        """Return whose session a cookie is; raises Problem SESSION_ENDED."""
+        """Return the caller whose session a cookie names; raises Problem SESSION_ENDED."""
         match = _FORM.fullmatch(secret)
         session = await self._store.session(ID_PREFIX + match[1]) if match else None
         given = self._store.digest(secret)
@@ -92,8 +92,8 @@ class SessionService:
             raise Problem(Code.SESSION_ENDED)
         return await self._actor(session.id)
 
-    async def of_token(self, token: str) -> Actor:
-        """Return whose token this is; raises Problem INVALID_TOKEN, TOKEN_EXPIRED or SESSION_ENDED."""
+    async def find_by_token(self, token: str) -> Actor:
+        """Return the caller that a token names; raises Problem INVALID_TOKEN, TOKEN_EXPIRED or SESSION_ENDED."""
         claims = self._tokens.read(token)
         actor = await self._actor(claims.session_id)
         if actor.owner != claims.user:
@@ -107,14 +107,14 @@ class SessionService:
         return actor
 
     async def token(self, actor: Actor) -> tuple[str, Claims, SessionRecord]:
-        """Return a token, its claims and its login for a person; raises Problem NO_SESSION for a caller with a key."""
+        """Return a new token, its claims and its session; raises Problem NO_SESSION for a caller with a key."""
         session = await self._store.session(actor.session_id or "")
         if session is None or session.user is None:
             raise Problem(Code.NO_SESSION)
         return *self._tokens.issue(session.user, session.id, session.expires_at), session
 
     async def end(self, by: audit.AuditContext) -> None:
-        """End the login that the caller came by; raises Problem NO_SESSION for a caller with a key."""
+        """End the caller's session; raises Problem NO_SESSION for a caller with a key."""
         session_id, now = by.actor.session_id, self._clock.now_ms()
         if session_id is None:
             raise Problem(Code.NO_SESSION)

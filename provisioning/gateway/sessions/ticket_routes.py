@@ -1,4 +1,4 @@
-"""The operation that issues tickets, for what a browser opens without headers."""
+"""The operation that issues tickets, for requests in which a browser cannot send headers."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class TicketRoutes:
         access=Access.ANY,
         tag=Tag.ACCESS,
         summary="Get a ticket",
-        text="For what a browser opens without headers, such as a WebSocket or an EventSource. It lets in whoever "
-        "asked for it, with the same scopes, to this one path by GET.",
+        text="For requests in which a browser cannot send headers, such as a WebSocket or an EventSource. A ticket "
+        "authenticates one GET of the path, with the caller's scopes.",
         body=Body(NewTicket, {"path": "/ws"}, invalid=Code.INVALID_REQUEST),
-        answers=(Answer("Opens the path once, within 30 s.", Ticket, TICKET, 201),),
+        answers=(Answer("A ticket: single use, valid for 30 s.", Ticket, TICKET, 201),),
     )
     async def create(self, request: GatewayRequest, body: NewTicket) -> Ticket:
         """Issue a ticket for one GET of one path."""

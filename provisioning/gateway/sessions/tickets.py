@@ -1,7 +1,7 @@
-"""Tickets: for the few things a browser opens without headers, such as a WebSocket or an EventSource.
+"""Tickets: for requests in which a browser cannot send headers, such as a WebSocket or an EventSource.
 
-A ticket opens one path by GET, once, within half a minute. It says itself what it is for and is signed; the database
-keeps only those that were spent, so that of several gateways on one database exactly one lets a ticket in.
+A ticket authenticates one GET of one path, once, within SECONDS. It is signed and contains its claims; the database
+stores only used tickets, so that of several gateways on one database exactly one accepts a ticket.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Claims(NamedTuple):
 
 
 class Tickets:
-    """Gives tickets out and takes them."""
+    """Issues tickets and redeems them."""
 
     def __init__(self, pepper: str, store: KeyStore) -> None:
         self._serializer = URLSafeSerializer(
@@ -43,13 +43,13 @@ class Tickets:
         self._store = store
 
     def issue(self, actor: Actor, path: str) -> tuple[str, int]:
-        """Return a ticket for one GET of a path, and when it ends in milliseconds."""
+        """Return a ticket for one GET of a path, and when it expires in milliseconds since the epoch."""
         expires_at = self._store.clock.now_ms() + SECONDS * 1000
         claims = _Claims(secrets.token_hex(16), actor.reference, path, expires_at)
         return PREFIX + str(self._serializer.dumps(claims)), expires_at
 
     async def spend(self, ticket: str, path: str) -> Actor:
-        """Return the owner of this ticket for `path` and invalidate it; raises Problem INVALID_TICKET."""
+        """Redeem a ticket for `path` and return its owner; raises Problem INVALID_TICKET."""
         claims = self._read(ticket)
         if claims.path != path or claims.expires_at <= self._store.clock.now_ms():
             raise Problem(Code.INVALID_TICKET)
@@ -69,7 +69,7 @@ class Tickets:
 
 
 def _spend(connection: Connection, claims: _Claims) -> bool:
-    """Write a ticket down as spent; False when it was already."""
-    # Those that ended cannot be used again, whether they are remembered or not.
+    """Record a ticket as used; False when it was used before."""
+    # Expired tickets are refused anyway, so their rows can go.
     connection.execute(delete(SpentTicketRow).where(SpentTicketRow.expires_at < claims.expires_at - SECONDS * 2000))
     return sql_helpers.add_new(connection, SpentTicketRow, {"id": claims.id, "expires_at": claims.expires_at})

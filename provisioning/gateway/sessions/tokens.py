@@ -1,4 +1,4 @@
-"""JSON Web Tokens for people who logged in: short-lived, ours alone, and worth nothing once their session ends."""
+"""JSON Web Tokens of people who logged in: short-lived, for this gateway only, and invalid once their session ends."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ ALGORITHM = "HS256"
 ISSUER = "comfyui-gateway"
 AUDIENCE = "comfyui-gateway-api"
 SECONDS = 15 * 60
-"""How long one token lives; the session behind it goes on, and gives a new one for the asking."""
+"""How long a token is valid; during its session it can be renewed."""
 
 _FORM = re.compile(r"(?=.{1,1024}$)[\w-]+\.[\w-]+\.[\w-]{43}", re.ASCII)
-"""Ours have some 300 characters; what is longer, padded or signed otherwise is not even read."""
+"""This gateway's tokens have about 300 characters; longer, padded or differently signed ones are not parsed."""
 _HEADER = {"alg": ALGORITHM, "typ": "JWT"}
 _CLAIMS = ["iss", "aud", "sub", "sid", "jti", "iat", "exp"]
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token that was not forged says; whether its session still lives is for others to look up."""
+    """The claims of a token with a valid signature; the caller checks whether its session is still active."""
 
     session_id: str
     user: str
@@ -35,15 +35,15 @@ class Claims:
     """Milliseconds since the epoch."""
 
 
-class Tokens:
-    """Makes and reads tokens."""
+class AccessTokens:
+    """Issues and verifies access tokens."""
 
     def __init__(self, pepper: str, clock: Clock) -> None:
         self._key = signing_key(pepper)
         self._clock = clock
 
     def issue(self, user: str, session_id: str, session_end: int) -> tuple[str, Claims]:
-        """Return a token for a session that ends at `session_end` (milliseconds), and what it says."""
+        """Return a token for a session that ends at `session_end` (milliseconds since the epoch), and its claims."""
         now = self._clock.now_ms() // 1000
         expires = min(now + SECONDS, session_end // 1000)
         body = {
@@ -53,9 +53,9 @@ class Tokens:
         return jwt.encode(body, self._key, ALGORITHM, _HEADER), Claims(session_id, user, expires * 1000)
 
     def read(self, token: str) -> Claims:
-        """Return what a token says; raises Problem INVALID_TOKEN or TOKEN_EXPIRED.
+        """Verify a token and return its claims; raises Problem INVALID_TOKEN or TOKEN_EXPIRED.
 
-        The header must be the one that we write: no other algorithm, no key from anywhere else, no extension.
+        The header must equal the one that `issue` writes: no other algorithm, no key reference, no extension.
         """
         try:
             if not _FORM.fullmatch(token) or jwt.get_unverified_header(token) != _HEADER:
@@ -66,7 +66,7 @@ class Tokens:
         session_id, user, expires = body["sid"], body["sub"], body["exp"]
         if not (isinstance(session_id, str) and isinstance(user, str) and type(expires) is int):
             raise Problem(Code.INVALID_TOKEN)
-        # By our own clock, which tests can move; and exactly, since we made the token ourselves.
+        # Checked with the gateway's clock, which tests can move; without leeway, since the issuer has the same clock.
         if expires * 1000 <= self._clock.now_ms():
             raise Problem(Code.TOKEN_EXPIRED)
         return Claims(session_id, user, expires * 1000)
@@ -78,11 +78,11 @@ class Tokens:
         )  # fmt: skip
 
 
-def looks_like_one(text: str) -> bool:
-    """Return whether a bearer credential is meant as one of these, and not as an API key."""
+def looks_like_token(text: str) -> bool:
+    """Return whether a bearer credential has the form of a token, not of an API key."""
     return text.count(".") == 2
 
 
 def signing_key(pepper: str) -> bytes:
-    """Return the key of tokens, by HKDF-SHA256 (RFC 5869): one that leaks tells nothing of the stack's secret."""
+    """Return the signing key, derived by HKDF-SHA256 (RFC 5869): a leaked one does not reveal the stack's secret."""
     return HKDF(SHA256(), 32, salt=None, info=b"comfyui-runpod gateway: tokens of people 1").derive(pepper.encode())

@@ -1,4 +1,4 @@
-"""Quotas and usage as the rest of the gateway asks for them."""
+"""Quotas and usage of callers, and the accounting of uploads."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from provisioning.gateway.usage.units import Amounts
 RECONCILE_SECONDS = 300.0
 
 UPLOAD_MS = HOUR_MS
-"""How long what is set aside for an upload is held when nobody gives it back; none takes so long."""
+"""How long an upload's reservation lasts if it is not released; no upload takes this long."""
 
 
 @dataclass
-class Stored:
-    """What became of an upload."""
+class StoredUpload:
+    """The result of an upload."""
 
     size: int = 0
-    """Bytes that were kept."""
+    """Bytes that were stored."""
 
 
 class Accounting:
-    """Shows quotas and usage, counts uploads, and sets right what a kill left."""
+    """Shows quotas and usage, counts uploads, and reconciles reservations after a kill."""
 
     def __init__(self, database: Database, clock: Clock, options: Options) -> None:
         self._database = database
@@ -50,38 +50,38 @@ class Accounting:
         self._options = options
 
     def quotas_of(self, actor: Actor) -> tuple[Quota, ...]:
-        """Return every quota that holds for a caller."""
+        """Return all quotas of a caller."""
         return quotas.quotas_of(self._options, actor)
 
     async def quota_states(self, actor: Actor) -> list[QuotaState]:
-        """Return every quota that holds for a caller, with its balance. Raises Problem."""
+        """Return all quotas of a caller with their balances. Raises Problem."""
         show = partial(quota_states, account=self._account(actor), quotas=self.quotas_of(actor))
         return await self._database.read(show)
 
     async def by_period(self, owner: str | None, since: int, period: Period) -> list[PeriodUsage]:
-        """Return the usage since a time, by day or month; everybody's for no owner. Raises Problem."""
+        """Return an owner's usage, or everybody's for None, since a time, by day or month. Raises Problem."""
         return await self._database.read(partial(usage_queries.by_period, owner=owner, since=since, period=period))
 
     async def events(self, after: int, limit: int) -> list[dict[str, Any]]:
-        """Return usage events, the oldest first, from after a sequence number on. Raises Problem."""
+        """Return usage events after a sequence number, oldest first. Raises Problem."""
         return await self._database.read(partial(usage_queries.events, after=after, limit=limit))
 
     @contextlib.asynccontextmanager
-    async def upload(self, actor: Actor, size: int) -> AsyncIterator[Stored]:
-        """Set bytes aside while a file is stored, and count what the block says was kept; none when it fails.
+    async def upload(self, actor: Actor, size: int) -> AsyncIterator[StoredUpload]:
+        """Reserve bytes while a file is stored, and count the bytes that the block reports; none when it fails.
 
         Raises Problem QUOTA_EXCEEDED, and STORE_UNAVAILABLE.
         """
-        stored, account, upload_id = Stored(), self._account(actor), str(uuid.uuid4())
+        stored, account, upload_id = StoredUpload(), self._account(actor), str(uuid.uuid4())
         own = tuple(quota for quota in self.quotas_of(actor) if quota.unit is Unit.BYTES)
         if own:
-            claim = Reservation(upload_id, account, Amounts(bytes=size), own, account.at + UPLOAD_MS)
-            await self._database.run(partial(ledger.reserve, claim=claim))
+            reservation = Reservation(upload_id, account, Amounts(bytes=size), own, account.at + UPLOAD_MS)
+            await self._database.run(partial(ledger.reserve, reservation=reservation))
         try:
             yield stored
         finally:
             if own or stored.size:
-                # Shielded: a client that hangs up gives nothing back by that.
+                # Shielded, so that a disconnect does not cancel it.
                 await asyncio.shield(self._database.run(partial(self._close, upload_id, account, stored.size)))
 
     def _close(self, upload_id: str, account: BillingSubject, size: int, connection: Connection) -> None:
@@ -91,12 +91,12 @@ class Accounting:
             ledger.release(connection, upload_id)
 
     async def reconcile(self) -> int:
-        """Release what is set aside for nothing, and correct sums; returns how many were wrong. Raises Problem."""
+        """Release expired reservations and correct the sums; returns how many were wrong. Raises Problem."""
         now = self._clock.now_ms()
         return await self._database.run(partial(reconcile, now=now, renewed_until=now + RESERVATION_MS))
 
     async def run(self) -> None:
-        """Reconcile now and then, until cancelled."""
+        """Reconcile every RECONCILE_SECONDS until cancelled."""
         while True:
             with contextlib.suppress(Problem):
                 await self.reconcile()

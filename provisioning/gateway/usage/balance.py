@@ -1,4 +1,4 @@
-"""The balance of a window: the amounts that were used in it and that are set aside."""
+"""The balance of a window: its used and reserved amounts."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from provisioning.gateway.usage.units import NOTHING, Amounts, of_unit
 
 @dataclass(frozen=True)
 class Balance:
-    """One window's numbers."""
+    """The used and reserved amounts of a window."""
 
     used: Amounts = NOTHING
     reserved: Amounts = NOTHING
 
-    def room(self, unit: Unit, limit: int) -> int:
-        """Return how much of a unit's measure is left; below 0 when work took more than was thought."""
+    def remaining(self, unit: Unit, limit: int) -> int:
+        """Return what is left of a limit in the unit's measure; below 0 when work used more than was reserved."""
         return limit - of_unit(self.used, unit) - of_unit(self.reserved, unit)
 
 
 def columns_of(key: WindowKey) -> dict[str, object]:
-    """Return the key of a window's row."""
+    """Return the primary key of a window's row."""
     return {
         "subject": key.subject.value, "name": key.name,
         "period": key.window.period.value, "start": key.window.start,
@@ -35,12 +35,12 @@ def columns_of(key: WindowKey) -> dict[str, object]:
 
 
 def parameters(windows: Iterable[WindowKey]) -> dict[str, object]:
-    """Return what EVERY is to be executed with."""
+    """Return the parameters of EVERY."""
     return {f"{name}_{index}": value for index, key in enumerate(windows) for name, value in columns_of(key).items()}
 
 
 def read(connection: Connection, windows: Sequence[WindowKey]) -> Mapping[WindowKey, Balance | None]:
-    """Return the balances of windows; None for one in which nothing was ever counted."""
+    """Return the balances of windows; None for a window without a row."""
     rows = connection.execute(_READ, parameters(windows))
     known: dict[tuple[object, ...], Balance] = {
         (row.subject, row.name, row.period, row.start): _balance(row) for row in rows
@@ -59,11 +59,11 @@ def _is(index: int) -> ColumnElement[bool]:
 
 
 PARTS = ("used", "reserved")
-"""What the columns of a window's row begin with."""
+"""The prefixes of the columns of a window's row."""
 
 WINDOWS = QuotaWindowRow.metadata.tables[QuotaWindowRow.__tablename__]
 
-# Statements are built once: to build one costs more than to execute it.
+# Statements are built once, since building one takes longer than executing it.
 EVERY = or_(*map(_is, range(WINDOW_COUNT)))
 """The windows of one account."""
 

@@ -1,4 +1,4 @@
-"""Days and months by the calendar, in UTC: a quota begins anew at midnight, or at midnight before the first."""
+"""Calendar days and months in UTC: quotas reset at midnight, or at midnight on the first of the month."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from provisioning.contract.gateway_options import Period
 
 @dataclass(frozen=True)
 class Window:
-    """One day or month; milliseconds since the epoch, the end not included."""
+    """A day or month, in milliseconds since the epoch; the end is exclusive."""
 
     period: Period
     start: int
@@ -18,12 +18,12 @@ class Window:
 
 
 def window(period: Period, at: int) -> Window:
-    """Return the day or month that a time falls into."""
+    """Return the day or month that contains a time."""
     day = datetime.fromtimestamp(at / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     if period is Period.DAY:
         return Window(period, _ms(day), _ms(day + timedelta(days=1)))
     first = day.replace(day=1)
-    # No month has more than 31 days, and none fewer than 28.
+    # A month has 28 to 31 days, so that 31 days after the first are in the next month.
     return Window(period, _ms(first), _ms((first + timedelta(days=31)).replace(day=1)))
 
 

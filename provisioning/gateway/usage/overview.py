@@ -1,4 +1,4 @@
-"""The quotas of a caller with their balances."""
+"""A caller's quotas with their balances."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from provisioning.gateway.usage.units import of_unit, to_display
 
 def quota_states(connection: Connection, account: BillingSubject, quotas: Sequence[Quota]) -> list[QuotaState]:
     """Return quotas with their balances at the account's time."""
-    found = balance.read(connection, account.windows())
-    keys = {(key.subject, key.window.period): key for key in found}
+    balances = balance.read(connection, account.windows())
+    keys = {(key.subject, key.window.period): key for key in balances}
     states = []
     for quota in quotas:
         key = keys[quota.subject, quota.period]
-        states.append(_state(quota, found[key] or Balance(), key.window))
+        states.append(_state(quota, balances[key] or Balance(), key.window))
     return states
 
 
@@ -36,7 +36,7 @@ def _state(quota: Quota, now: Balance, window: Window) -> QuotaState:
         limit=to_display(unit, quota.limit),
         used=to_display(unit, of_unit(now.used, unit)),
         reserved=to_display(unit, of_unit(now.reserved, unit)),
-        remaining=to_display(unit, max(0, now.room(unit, quota.limit))),
+        remaining=to_display(unit, max(0, now.remaining(unit, quota.limit))),
         starts_at=window.start,
         ends_at=window.end,
     )

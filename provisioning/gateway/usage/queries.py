@@ -1,4 +1,4 @@
-"""Queries of usage: sums by day or month, and single events for bills."""
+"""Queries of usage: sums by day or month, and single events for billing."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from provisioning.gateway.usage.units import MEASURES, Amounts, to_display
 
 EXPORTED = ("sequence", "identifier", "event_name", "timestamp", "value", "owner", "key_id", "job_id")
 """The columns of an export. `identifier`, `event_name`, `timestamp` (seconds) and `value` are a meter event of Stripe's
-(docs.stripe.com/api/billing/meter-event/create); which of its customers an `owner` is, the reader knows."""
+(docs.stripe.com/api/billing/meter-event/create); the reader maps an `owner` to a Stripe customer."""
 
 
 def by_period(connection: Connection, owner: str | None, since: int, period: Period) -> list[PeriodUsage]:
-    """Return sums of the work that ended since a time, by day or month, owner and key; everybody's for no owner."""
+    """Return an owner's usage, or everybody's for None, by day or month, owner and key, of work ended since a time."""
     day = (UsageEventRow.at - UsageEventRow.at % DAY_MS).label("day")
     by = (day, UsageEventRow.owner, UsageEventRow.key_id, UsageEventRow.kind)
     sums = select(*by, func.sum(UsageEventRow.quantity).label("quantity"))
@@ -34,8 +34,8 @@ def by_period(connection: Connection, owner: str | None, since: int, period: Per
         amounts = found.setdefault((start, row.owner, row.key_id), Amounts()._asdict())
         amounts[row.kind] += int(row.quantity)
     return [
-        PeriodUsage(starts_at=start, owner=whose, key_id=key_id, **_displayed(amounts))
-        for (start, whose, key_id), amounts in found.items()
+        PeriodUsage(starts_at=start, owner=found_owner, key_id=key_id, **_displayed(amounts))
+        for (start, found_owner, key_id), amounts in found.items()
     ]
 
 
@@ -48,7 +48,7 @@ def _of(owner: str | None) -> ColumnElement[bool]:
 
 
 def events(connection: Connection, after: int, limit: int) -> list[dict[str, Any]]:
-    """Return events in the order in which they were written, from after a sequence number on."""
+    """Return events after a sequence number, in the order in which they were written."""
     page = select(UsageEventRow.__table__).where(UsageEventRow.sequence > after).order_by(UsageEventRow.sequence)
     return [
         {
@@ -66,12 +66,12 @@ def events(connection: Connection, after: int, limit: int) -> list[dict[str, Any
 
 
 def as_jsonl(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """Return one JSON object per line."""
+    """Return events as one JSON object per line."""
     return b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """Return the same as CSV (RFC 4180) with a header."""
+    """Return events as CSV (RFC 4180) with a header line."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, EXPORTED)
     writer.writeheader()

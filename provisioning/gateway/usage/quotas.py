@@ -1,4 +1,4 @@
-"""Which quotas hold for a caller: the options' defaults, and what an admin set for the user or the key instead."""
+"""The quotas of a caller: defaults from the options, unless an admin set others for the user or the key."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from provisioning.contract.gateway_options import Options, Period, Unit
 from provisioning.gateway.core.actor import Actor
 from provisioning.gateway.usage.units import MEASURES
 
-Given = Mapping[Unit, Mapping[Period, float | None]]
+QuotaValues = Mapping[Unit, Mapping[Period, float | None]]
 
 
 class Subject(StrEnum):
-    """Whom a quota is for."""
+    """Whether a quota limits a user or a key."""
 
     USER = "user"
     """All keys of one user together."""
@@ -23,22 +23,22 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True)
 class Quota:
-    """One quota."""
+    """A quota."""
 
     subject: Subject
     unit: Unit
     period: Period
     limit: int
-    """In the unit's measure."""
+    """The limit in the unit's measure."""
 
     @property
     def name(self) -> str:
-        """Return what `violated-policies` calls it."""
+        """Return the quota's name in `violated-policies`."""
         return f"{self.subject}-{self.unit}-{self.period}"
 
 
 def quotas_of(options: Options, actor: Actor) -> tuple[Quota, ...]:
-    """Return every quota that holds for a caller."""
+    """Return all quotas of a caller."""
     given = (
         (Subject.USER, options.quotas, actor.user_limits.quotas),
         (Subject.KEY, options.key_quotas, actor.limits.quotas),
@@ -52,9 +52,9 @@ def quotas_of(options: Options, actor: Actor) -> tuple[Quota, ...]:
     )
 
 
-def _amount(defaults: Given, own: Given, unit: Unit, period: Period) -> float | None:
+def _amount(defaults: QuotaValues, own: QuotaValues, unit: Unit, period: Period) -> float | None:
     for given in (own, defaults):
         if period in given.get(unit, {}):
-            # An explicit null lifts what the options say.
+            # An explicit null removes the options' default.
             return given[unit][period]
     return None

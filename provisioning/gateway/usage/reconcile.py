@@ -1,4 +1,4 @@
-"""Setting right what a kill, or a fault in this program, may have left: reservations of work that is not under way."""
+"""Repairs what a kill or a bug may leave: reservations of work that is no longer in progress."""
 
 from __future__ import annotations
 
@@ -20,18 +20,21 @@ _HELD = (JobRow.id == ReservationRow.id, JobRow.finished_at.is_(None))
 
 
 def reconcile(connection: Connection, now: int, renewed_until: int) -> int:
-    """Release what has expired, and make each window's sum agree with its reservations; returns how many were wrong.
+    """Release expired reservations, and correct the windows' sums of reservations; returns how many were wrong.
 
-    A job without an end holds what was set aside for it however long it waits: its reservation is renewed.
+    An unfinished job keeps its reservation however long it waits: it is renewed until `renewed_until`.
     """
-    over = ReservationRow.expires_at <= now
-    connection.execute(update(ReservationRow).where(over, exists().where(*_HELD)).values(expires_at=renewed_until))
-    for claim_id in connection.execute(select(ReservationRow.id).where(over)).scalars().all():
-        ledger.release(connection, claim_id)
+    expired = ReservationRow.expires_at <= now
+    connection.execute(update(ReservationRow).where(expired, exists().where(*_HELD)).values(expires_at=renewed_until))
+    for reservation_id in connection.execute(select(ReservationRow.id).where(expired)).scalars().all():
+        ledger.release(connection, reservation_id)
     wrong = _wrong(connection)
-    for key, right in wrong.items():
-        _log.error("a quota's reservations were wrong", extra={"subject": key[0], "period": key[2], "start": key[3]})
-        _set(connection, key, right)
+    for key, correct in wrong.items():
+        _log.error(
+            "corrected the reserved sums of a quota window",
+            extra={"subject": key[0], "period": key[2], "start": key[3]},
+        )
+        _set(connection, key, correct)
     return len(wrong)
 
 
@@ -39,16 +42,16 @@ Key = tuple[object, ...]
 
 
 def _wrong(connection: Connection) -> Mapping[Key, Amounts]:
-    """Return the windows whose sums do not agree with the reservations, with the right sums."""
-    right = _sums(connection)
+    """Return the windows whose sums differ from their reservations, with the correct sums."""
+    correct = _sums(connection)
     columns = [getattr(QuotaWindowRow, f"reserved_{name}") for name in Amounts._fields]
     key = (QuotaWindowRow.subject, QuotaWindowRow.name, QuotaWindowRow.period, QuotaWindowRow.start)
     rows = connection.execute(select(*key, *columns).where(or_(*(column != 0 for column in columns)))).all()
     written = {tuple(row[:4]): Amounts(*row[4:]) for row in rows}
     return {
-        each: right.get(each, Amounts())
-        for each in written.keys() | right.keys()
-        if written.get(each, Amounts()) != right.get(each, Amounts())
+        each: correct.get(each, Amounts())
+        for each in written.keys() | correct.keys()
+        if written.get(each, Amounts()) != correct.get(each, Amounts())
     }
 
 
@@ -62,10 +65,10 @@ def _sums(connection: Connection) -> Mapping[Key, Amounts]:
     return {key: amounts for key, amounts in sums.items() if any(amounts)}
 
 
-def _set(connection: Connection, key: Key, right: Amounts) -> None:
+def _set(connection: Connection, key: Key, correct: Amounts) -> None:
     subject, name, period, start = key
     row = update(QuotaWindowRow).where(
         QuotaWindowRow.subject == subject, QuotaWindowRow.name == name,
         QuotaWindowRow.period == period, QuotaWindowRow.start == start,
     )  # fmt: skip
-    connection.execute(row.values({f"reserved_{name}": amount for name, amount in right._asdict().items()}))
+    connection.execute(row.values({f"reserved_{name}": amount for name, amount in correct._asdict().items()}))

@@ -1,4 +1,4 @@
-"""Problems for exceeded quotas: which quota, until when, and the remedy."""
+"""Problems for exceeded quotas: the quota, the time of its reset, and the remedy."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from provisioning.gateway.usage.calendar import Window
 from provisioning.gateway.usage.quotas import Quota, Subject
 from provisioning.gateway.usage.units import MEASURES, of_unit, to_display
 
-_WHOSE = {Subject.USER: "your user", Subject.KEY: "this key"}
+_SUBJECTS = {Subject.USER: "your user", Subject.KEY: "this key"}
 _WORDS = {Unit.GPU_SECONDS: "GPU seconds", Unit.USD: "US dollars"}
 
 
 @dataclass(frozen=True)
 class Violation:
-    """A quota that has no room for what was asked."""
+    """A quota that the request would exceed."""
 
     quota: Quota
     window: Window
-    standing: Balance
+    balance: Balance
 
 
 def refusal(violations: Sequence[Violation], now: int) -> Problem:
@@ -32,7 +32,8 @@ def refusal(violations: Sequence[Violation], now: int) -> Problem:
     money = all(violation.quota.unit is Unit.USD for violation in violations)
     return Problem(
         Code.QUOTA_EXHAUSTED if money else Code.QUOTA_EXCEEDED,
-        " ".join(map(_sentence, violations)) + f" Wait until {_moment(last.window.end)}, or ask the operator for more.",
+        " ".join(map(_sentence, violations))
+        + f" Wait until {_moment(last.window.end)}, or ask the operator to raise the limit.",
         retry_after=(last.window.end - now) / 1000,
         headers=_headers(violations, now),
         members={"violated-policies": [violation.quota.name for violation in violations]},
@@ -40,28 +41,29 @@ def refusal(violations: Sequence[Violation], now: int) -> Problem:
 
 
 def _headers(violations: Sequence[Violation], now: int) -> tuple[tuple[str, str], ...]:
-    """Return the RateLimit fields of the quotas that refused, beside those of the rates, in their measures.
+    """Return the RateLimit fields of the exceeded quotas, in their measures, in addition to those of the rate limits.
 
-    Quota, window and unit by draft-ietf-httpapi-ratelimit-headers-10, section 3: gpu_ms and usd_micros are whole.
+    Quota, window and unit follow draft-ietf-httpapi-ratelimit-headers-10, section 3, which requires integers: hence
+    gpu_ms and usd_micros.
     """
     policies, left = [], []
-    for quota, window, standing in ((each.quota, each.window, each.standing) for each in violations):
+    for quota, window, balance in ((each.quota, each.window, each.balance) for each in violations):
         seconds, measure = (window.end - window.start) // 1000, MEASURES[quota.unit].name
         policies.append(f'"{quota.name}";q={quota.limit};qu="{measure}";w={seconds}')
-        room = max(0, standing.room(quota.unit, quota.limit))
-        left.append(f'"{quota.name}";r={room};t={whole_seconds((window.end - now) / 1000)}')
+        remaining = max(0, balance.remaining(quota.unit, quota.limit))
+        left.append(f'"{quota.name}";r={remaining};t={whole_seconds((window.end - now) / 1000)}')
     return ("ratelimit-policy", ", ".join(policies)), ("ratelimit", ", ".join(left))
 
 
 def _sentence(violation: Violation) -> str:
-    quota, standing = violation.quota, violation.standing
+    quota, balance = violation.quota, violation.balance
     limit, used, reserved = (
         to_display(quota.unit, amount)
-        for amount in (quota.limit, of_unit(standing.used, quota.unit), of_unit(standing.reserved, quota.unit))
+        for amount in (quota.limit, of_unit(balance.used, quota.unit), of_unit(balance.reserved, quota.unit))
     )
     what = _WORDS.get(quota.unit, quota.unit.value)
-    allowed = f"Of {limit} {what} per {quota.period.value} (UTC) that {_WHOSE[quota.subject]} may take"
-    return f"{allowed}, {used} are used and {reserved} set aside for work under way."
+    allowed = f"The quota of {_SUBJECTS[quota.subject]} is {limit} {what} per {quota.period.value} (UTC)"
+    return f"{allowed}: {used} are used and {reserved} reserved for work in progress."
 
 
 def _moment(milliseconds: int) -> str:

@@ -1,4 +1,4 @@
-"""Reservations: amounts that are set aside before work begins."""
+"""Reservations: amounts that are reserved before work begins."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from provisioning.gateway.usage.quotas import Quota, Subject
 from provisioning.gateway.usage.units import Amounts
 
 RESERVATION_MS = DAY_MS
-"""How long a reservation lives of itself; that of a job without an end is renewed."""
+"""How long a reservation lasts; those of unfinished jobs are renewed."""
 
 WINDOW_COUNT = 4
-"""Windows that work counts in: its user's and its key's, each a day and a month."""
+"""The windows of a piece of work: day and month of its user and of its key."""
 
 
 @dataclass(frozen=True)
 class BillingSubject:
-    """The user and the key that work counts for, and when it was accepted, which decides its day and its month."""
+    """The user and the key that work is counted for, and the time of its acceptance, which selects the windows."""
 
     owner: str
     key_id: str
     at: int
 
     def windows(self) -> tuple[WindowKey, ...]:
-        """Return every window that the work counts in."""
+        """Return the windows in which the work counts."""
         names = ((Subject.USER, self.owner), (Subject.KEY, self.key_id))
         return tuple(WindowKey(subject, name, window(period, self.at)) for subject, name in names for period in Period)
 
@@ -42,11 +42,11 @@ class WindowKey:
 
 @dataclass(frozen=True)
 class Reservation:
-    """Work that is about to begin."""
+    """A reservation for work that is about to begin."""
 
     id: str
     account: BillingSubject
     wanted: Amounts
-    """Exactly what it takes of EXACT measures, and about what of the others."""
+    """The requested amounts: exact for the measures in EXACT, estimates for the others."""
     quotas: tuple[Quota, ...]
     expires_at: int

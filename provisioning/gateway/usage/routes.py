@@ -17,7 +17,7 @@ from provisioning.gateway.usage.accounting import Accounting
 from provisioning.gateway.usage.schemas import Quotas, Usage, UsageEventsQuery, UsageQuery, UsageRow
 
 SumJobs = Callable[[str | None, int], Awaitable[Sequence[Mapping[str, Any]]]]
-"""Sums up an owner's jobs since a time in milliseconds, by key and state; everybody's for no owner."""
+"""Sums up jobs of an owner, or of everybody for None, since a time in milliseconds, by key and state."""
 
 USAGE = {
     "since": 1767225600000,
@@ -61,7 +61,7 @@ _FORMATS = {
 
 
 class UsageRoutes:
-    """Shows callers their usage and quotas, and exports usage events for bills."""
+    """Shows callers their usage and quotas, and exports usage events for billing."""
 
     def __init__(self, accounting: Accounting, sum_jobs: SumJobs, clock: Clock) -> None:
         self._accounting = accounting
@@ -73,13 +73,13 @@ class UsageRoutes:
         path="/api/gateway/usage",
         access=Scope.READ,
         tag=Tag.GATEWAY,
-        summary="Sum up usage",
-        text="`rows` are by the time of submission, `periods` by that of the end, in UTC.",
+        summary="Show usage",
+        text="`rows` count jobs by submission time, `periods` by end time, in UTC. An admin sees all users' usage.",
         query=UsageQuery,
-        answers=(Answer("By key and state, and by day or month; an admin's are everybody's.", Usage, USAGE),),
+        answers=(Answer("Usage by key and state, and by day or month.", Usage, USAGE),),
     )
     async def show(self, request: GatewayRequest, query: UsageQuery) -> Usage:
-        """Sum up the caller's usage of the last days; an admin's is everybody's."""
+        """Show the caller's usage of the last days, or everybody's for an admin."""
         since, owner = self._clock.now_ms() - query.days * DAY_MS, request.who.visible_owner
         return Usage(
             since=since,
@@ -94,16 +94,16 @@ class UsageRoutes:
         access=Scope.ADMIN,
         tag=Tag.OPERATIONS,
         summary="Export usage for billing",
-        text="What each job and upload took of each measure: `sequence`, `identifier`, `event_name` (`jobs`, `gpu_ms`, "
+        text="One event per measure of each job and upload: `sequence`, `identifier`, `event_name` (`jobs`, `gpu_ms`, "
         "`images`, `bytes` or `usd_micros`), `timestamp` (seconds, when the work ended), `value`, `owner`, `key_id`, "
-        "`job_id`. Begin with `after=0` and go on with the last `sequence` read: events are only ever added. The "
-        "`identifier` is the same for ever, so that a bill counts it once; it makes a meter event of Stripe's, with "
-        "`event_name`, `timestamp` and `value`.",
+        "`job_id`. Begin with `after=0` and continue with the last `sequence` read: events are never changed or "
+        "deleted. Use `identifier` to count an event once; with `event_name`, `timestamp` and `value` it forms a "
+        "meter event of Stripe.",
         query=UsageEventsQuery,
-        answers=(Answer("One event per line, the oldest first.", media=ANY_MEDIA),),
+        answers=(Answer("One event per line, oldest first.", media=ANY_MEDIA),),
     )
     async def export(self, request: GatewayRequest, query: UsageEventsQuery) -> Response:  # noqa: ARG002 - the form of a handler
-        """Answer with usage events, the oldest first, from after the one whose sequence number is given."""
+        """Answer with usage events after a sequence number, oldest first."""
         render, media = _FORMATS[query.format]
         rows = await self._accounting.events(query.after, query.limit)
         return Response(render(rows), media_type=media)
@@ -115,9 +115,9 @@ class UsageRoutes:
         tag=Tag.GATEWAY,
         summary="Show quotas",
         text="A job counts in the day and month (UTC) in which it was accepted.",
-        answers=(Answer("Every quota that holds for the key and its user.", Quotas, QUOTAS),),
+        answers=(Answer("The quotas of the key and of its user.", Quotas, QUOTAS),),
     )
     async def quotas(self, request: GatewayRequest) -> Quotas:
-        """Show every quota that holds for the caller's user and key, with its balance."""
+        """Show the quotas of the caller's user and key with their balances."""
         states = await self._accounting.quota_states(request.who)
         return Quotas(owner=request.who.owner, key_id=request.who.key_id, quotas=states)

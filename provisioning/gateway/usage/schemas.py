@@ -1,4 +1,4 @@
-"""Usage and quotas as requests and answers have them."""
+"""Request and response bodies of usage and quotas."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from provisioning.gateway.usage.quotas import Subject
 
 DEFAULT_EVENTS = 1000
 MAX_EVENTS = 10_000
-"""Events in one answer: about 2 MB."""
+"""Most events in a response: about 2 MB."""
 
 Number = Annotated[int | float, WithJsonSchema({"type": "number"})]
-"""An amount: whole where its unit is counted in whole numbers."""
+"""An amount: an integer for units that are counted in whole numbers."""
 
 
 class UsageQuery(Query):
     """Which usage to sum up."""
 
     days: WholeNumber = Field(default=30, ge=1, le=3650, examples=[30])
-    """How many days to go back."""
+    """Number of days before now."""
     period: Period = Field(default=Period.DAY, examples=["month"])
-    """By day or by month."""
+    """Sum by day or by month."""
 
 
 class UsageEventsQuery(Query):
     """Which usage events to export."""
 
     after: WholeNumber = Field(default=0, ge=0, le=2**53, examples=[40])
-    """The last `sequence` that is known already."""
+    """The last `sequence` that you have."""
     limit: WholeNumber = Field(default=DEFAULT_EVENTS, ge=1, le=MAX_EVENTS, examples=[DEFAULT_EVENTS])
     """The largest number of events to return."""
     format: Literal["jsonl", "csv"] = Field(default="jsonl", examples=["jsonl"])
@@ -39,7 +39,7 @@ class UsageEventsQuery(Query):
 
 
 class UsageRow(AnswerBody):
-    """Jobs of one key in one state."""
+    """The jobs of a key in one state."""
 
     key_id: str
     state: str
@@ -50,10 +50,10 @@ class UsageRow(AnswerBody):
 
 
 class PeriodUsage(AnswerBody):
-    """The usage of one key in a day or month."""
+    """The usage of a key in a day or month."""
 
     starts_at: int
-    """Its first moment in UTC, in milliseconds since the epoch."""
+    """The start of the day or month in UTC, in milliseconds since the epoch."""
     owner: str
     key_id: str
     jobs: int
@@ -65,7 +65,7 @@ class PeriodUsage(AnswerBody):
 
 
 class Usage(AnswerBody):
-    """The usage since a time."""
+    """Usage since a time."""
 
     since: int
     """Milliseconds since the epoch."""
@@ -75,7 +75,7 @@ class Usage(AnswerBody):
 
 
 class QuotaState(AnswerBody):
-    """One quota with its balance."""
+    """A quota with its balance."""
 
     name: str
     subject: Subject
@@ -85,16 +85,16 @@ class QuotaState(AnswerBody):
     limit: Number
     used: Number
     reserved: Number
-    """Set aside for jobs and uploads under way."""
+    """Reserved for jobs and uploads in progress."""
     remaining: Number
     starts_at: int
     """Milliseconds since the epoch."""
     ends_at: int
-    """When it begins anew."""
+    """When the quota resets, in milliseconds since the epoch."""
 
 
 class Quotas(AnswerBody):
-    """Every quota that holds for the caller."""
+    """The quotas of the caller."""
 
     owner: str
     key_id: str

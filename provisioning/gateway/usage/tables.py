@@ -1,4 +1,4 @@
-"""What is counted against quotas, what is set aside for work under way, and what was taken."""
+"""The tables of quota windows, reservations and usage events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from provisioning.gateway.core.database.tables import Base, Sequence
 
 
 class QuotaWindowRow(Base):
-    """A user's or key's day or month."""
+    """The used and reserved amounts of a user or key in a day or month."""
 
     __tablename__ = "quota_windows"
 
@@ -31,7 +31,7 @@ class QuotaWindowRow(Base):
 
 
 class ReservationRow(Base):
-    """What is set aside for a job or an upload under way."""
+    """The reservation of a job or upload in progress."""
 
     __tablename__ = "quota_reservations"
 
@@ -40,7 +40,7 @@ class ReservationRow(Base):
     owner: Mapped[str]
     key_id: Mapped[str]
     at: Mapped[int]
-    """When it was accepted: the day and month that it counts in."""
+    """When the work was accepted, which selects the day and month in which it counts."""
     expires_at: Mapped[int]
     jobs: Mapped[int]
     gpu_ms: Mapped[int]
@@ -53,14 +53,14 @@ Index("quota_reservations_by_end", ReservationRow.expires_at)
 
 
 class UsageEventRow(Base):
-    """What a job or an upload took of one measure; the database itself refuses to change or delete one."""
+    """The use of one measure by a job or upload; a trigger of the database refuses to change or delete it."""
 
     __tablename__ = "usage_events"
     __table_args__ = (UniqueConstraint("job_id", "kind"),)
 
     sequence: Mapped[Sequence]
     id: Mapped[str] = mapped_column(unique=True)
-    """`<job id>:<kind>`: the same for ever, so that a bill can count it once however often it is sent."""
+    """`<job id>:<kind>`: never changes, so that billing counts it once even when it is exported twice."""
     job_id: Mapped[str]
     """The job's or upload's id."""
     kind: Mapped[str]

@@ -1,4 +1,4 @@
-"""What quotas count, in whole numbers alone: rounding errors have no place among money."""
+"""The units of quotas and their measures, which are integers, so that sums of money have no rounding errors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from provisioning.contract.gateway_options import Unit
 
 
 class Amounts(NamedTuple):
-    """So much of each measure."""
+    """An amount of each measure."""
 
     jobs: int = 0
     gpu_ms: int = 0
-    """Milliseconds that ComfyUI worked."""
+    """Milliseconds of execution in ComfyUI."""
     images: int = 0
-    """Pictures among the results; previews are none."""
+    """Images among the outputs, without previews."""
     bytes: int = 0
-    """Of uploaded files."""
+    """Bytes of uploaded files."""
     usd_micros: int = 0
     """Millionths of a dollar: GPU time by the pod's price."""
 
@@ -28,12 +28,12 @@ NOTHING = Amounts()
 
 @dataclass(frozen=True)
 class Measure:
-    """How a unit that people speak of is counted."""
+    """The measure in which a unit is counted."""
 
     name: str
     """A field of Amounts."""
     scale: int
-    """How many of it are one unit."""
+    """How many of the measure make one unit."""
 
 
 MEASURES: Mapping[Unit, Measure] = {
@@ -45,15 +45,15 @@ MEASURES: Mapping[Unit, Measure] = {
 }
 
 EXACT = frozenset({"jobs", "bytes"})
-"""Known before the work begins. Of the others a job takes what it takes: it is let in while any of them is left."""
+"""Measures known before the work begins. Others are known at its end: a job is accepted while any of them is left."""
 
 
 def of_unit(amounts: Amounts, unit: Unit) -> int:
-    """Return how much of a unit's measure there is."""
+    """Return the amount of a unit's measure."""
     return int(getattr(amounts, MEASURES[unit].name))
 
 
 def to_display(unit: Unit, amount: int) -> float | int:
-    """Return an amount in its unit as answers show it."""
+    """Convert an amount from its measure to its unit, for responses."""
     scale = MEASURES[unit].scale
     return amount if scale == 1 else amount / scale

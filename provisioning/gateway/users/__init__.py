@@ -1,1 +1,1 @@
-"""Users: accounts that own keys, jobs and files."""
+"""Users, who own keys, jobs and files."""

@@ -1,4 +1,4 @@
-"""The operations of a caller on its own account."""
+"""The operations of callers on their own account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from provisioning.gateway.core.http.operation import Access, Answer, Body, Opera
 from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.limit_settings import NOTHING
 from provisioning.gateway.core.problems import Code
-from provisioning.gateway.limits.policies import Limits
+from provisioning.gateway.limits.policies import RequestLimits
 from provisioning.gateway.users.schemas import Me, PasswordChange
 from provisioning.gateway.users.service import UserService
 
@@ -28,9 +28,9 @@ ME: dict[str, Any] = {
 
 
 class AccountRoutes:
-    """Shows callers their own rights and limits, and lets people change their own passwords."""
+    """Shows callers their scopes and limits, and lets people change their passwords."""
 
-    def __init__(self, users: UserService, limits: Limits) -> None:
+    def __init__(self, users: UserService, limits: RequestLimits) -> None:
         self._users = users
         self._limits = limits
 
@@ -52,11 +52,11 @@ class AccountRoutes:
         path="/api/gateway/me/password",
         access=Access.ANY,
         tag=Tag.ACCESS,
-        summary="Change one's own password",
+        summary="Change your password",
         body=Body(
             PasswordChange, {"current": "a long enough one", "new": "another long one"}, invalid=Code.INVALID_REQUEST
         ),
-        answers=(Answer("It is changed, and every login of before has ended.", status=204, media=None),),
+        answers=(Answer("The password is changed; all earlier sessions have ended.", status=204, media=None),),
         problems=(Code.INVALID_LOGIN,),
     )
     async def set_password(self, request: GatewayRequest, body: PasswordChange) -> Response:

@@ -41,7 +41,7 @@ class UserRoutes:
         access=Scope.ADMIN,
         tag=Tag.ACCESS,
         summary="Create a user",
-        text="Keys that name it as owner share its jobs, files and limits, and can do no more than its role.",
+        text="Keys that name the user as owner share its jobs, files and limits; its role limits their scopes.",
         body=Body(
             NewUser,
             {"name": "discord", "role": "member", "limits": {"max_queued": 20}},
@@ -61,7 +61,7 @@ class UserRoutes:
         tag=Tag.ACCESS,
         summary="List users",
         query=PageQuery,
-        answers=(Answer("Newest first.", UserPage, {"items": [USER], "next_cursor": None}),),
+        answers=(Answer("A page of users, newest first.", UserPage, {"items": [USER], "next_cursor": None}),),
     )
     async def list(self, request: GatewayRequest, query: PageQuery) -> UserPage:  # noqa: ARG002 - the form of a handler
         """List users, newest first."""
@@ -87,11 +87,11 @@ class UserRoutes:
         access=Scope.ADMIN,
         tag=Tag.ACCESS,
         summary="Change or disable a user",
-        text="What is left out stays. Disabling ends its logins and stops its keys; enabling brings the keys back. "
-        "Nobody changes their own role or disables themselves.",
+        text="Fields that are left out do not change. Disabling a user ends its sessions and refuses its keys; "
+        "enabling it accepts the keys again. You cannot change your own role or disable yourself.",
         parameters=(NAME,),
         body=Body(UserChange, {"disabled": True}, invalid=Code.INVALID_REQUEST),
-        answers=(Answer("The user as it is now, at once and everywhere.", User, {**USER, "disabled": True}),),
+        answers=(Answer("The changed user; the change takes effect at once.", User, {**USER, "disabled": True}),),
         problems=(Code.STATE_CONFLICT,),
     )
     async def update(self, request: GatewayRequest, body: UserChange) -> User:
@@ -104,9 +104,11 @@ class UserRoutes:
         access=Scope.ADMIN,
         tag=Tag.ACCESS,
         summary="Delete a user",
-        text="Its jobs, files and usage stay, and its name is given to nobody else.",
+        text="Its jobs, files and usage stay. Its name cannot be used again.",
         parameters=(NAME,),
-        answers=(Answer("Its logins have ended and its keys are revoked.", status=204, media=None),),
+        answers=(
+            Answer("The user is deleted, its sessions have ended and its keys are revoked.", status=204, media=None),
+        ),
         problems=(Code.STATE_CONFLICT,),
     )
     async def delete(self, request: GatewayRequest) -> Response:

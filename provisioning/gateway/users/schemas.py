@@ -1,4 +1,4 @@
-"""Users as requests and answers have them."""
+"""Request and response bodies of users."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from provisioning.gateway.core.scopes import ROLES, Role, Scope
 
 
 class NewUser(RequestBody):
-    """A user to be created."""
+    """A user to create."""
 
     name: UserName
     role: Role = Role.MEMBER
     password: NewPassword | None = None
-    """Without a password the user has keys alone."""
+    """Without a password, the user can only use keys."""
     limits: LimitSettings = NOTHING
     labels: Labels = Field(default_factory=dict)
 
 
 class UserChange(RequestBody):
-    """Changes of a user; members that are left out stay as they are."""
+    """Changes of a user; fields that are left out do not change."""
 
-    # Factories, since a default in the reference would say that a member that is left out is set to it.
+    # Factories, since a plain default would appear in the reference as the value of a field that is left out.
     role: Role = Field(default_factory=lambda: Role.VIEWER)
     password: NewPassword | None = Field(default_factory=lambda: None)
-    """null: no login by password any more."""
+    """null removes the password."""
     disabled: bool = Field(default_factory=bool)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     labels: Labels = Field(default_factory=dict)
@@ -57,7 +57,7 @@ class User(AnswerBody):
     name: str
     role: Role
     scopes: list[Scope]
-    """The most that the user and its keys may do."""
+    """The scopes that the user's role allows."""
     has_password: bool
     disabled: bool
     labels: dict[str, str]
@@ -84,7 +84,7 @@ class Me(AnswerBody):
     is_person: bool
     expires_at: datetime | None
     limits: LimitSettings
-    """The limits of this key alone, with the gateway's defaults."""
+    """The limits of this key, with the gateway's defaults."""
     user_limits: LimitSettings
     """The limits of all keys of the user together, with the gateway's defaults."""
 

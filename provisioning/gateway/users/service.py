@@ -1,4 +1,4 @@
-"""Users: who they are, what they may do, and an end to all of it at once."""
+"""Creating, changing and deleting users."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ class UserService:
         return user
 
     async def list(self) -> list[UserRecord]:
-        """Return every user that was not deleted, newest first."""
+        """Return all users except deleted ones, newest first."""
         return [user for user in reversed(await self._store.users()) if user.deleted_at is None]
 
     async def create(self, by: AuditContext, order: NewUser) -> UserRecord:
-        """Make a user; raises Problem STATE_CONFLICT when the name was ever somebody's."""
+        """Create a user; raises Problem STATE_CONFLICT when the name is or was in use."""
         now = self._store.clock.now_ms()
         password = await self._passwords.hash(order.password.get_secret_value()) if order.password else None
         user = UserRecord(
             order.name, order.role, now, password, now if password else None, limits=order.limits, labels=order.labels
         )
-        # A key without a user is its own owner: whoever bore its id as a name would have its jobs and files.
+        # A key without a user is its own owner: a user named like the key's id would get its jobs and files.
         if any(record.owner == order.name for record in await self._store.records()):
-            raise _taken()
+            raise _name_in_use()
 
         def work(connection: Connection) -> None:
             if not user_repository.add(connection, user):
-                raise _taken()
+                raise _name_in_use()
             audit.write(connection, by, AuditAction.USER_CREATED, user.name, now, _audit_detail(user))
 
         await self._store.change(work)
         return user
 
     async def update(self, by: AuditContext, name: str, change: UserChange) -> UserRecord:
-        """Change a user; disabling it ends its logins and stops its keys at once. Raises Problem."""
+        """Change a user; disabling it ends its sessions and refuses its keys at once. Raises Problem."""
         before, now, given = await self.show(name), self._store.clock.now_ms(), change.model_fields_set
         after = replace(before, **{field: getattr(change, field) for field in given - {"password", "disabled"}})
         if "disabled" in given:
@@ -65,7 +65,7 @@ class UserService:
             secret = change.password.get_secret_value() if change.password else None
             after = replace(after, password=await self._passwords.hash(secret) if secret else None, password_at=now)
         if name == by.actor.owner and (not after.is_active or after.role is not before.role):
-            raise _yourself()
+            raise _own_rights()
 
         def work(connection: Connection) -> None:
             user_repository.change(connection, name, _columns(after))
@@ -78,7 +78,7 @@ class UserService:
         return after
 
     async def set_own_password(self, by: AuditContext, order: PasswordChange) -> None:
-        """Change one's own password, which ends every login of before; raises Problem INVALID_LOGIN."""
+        """Change the caller's own password, which ends all earlier sessions; raises Problem INVALID_LOGIN."""
         user, now = await self._store.user(by.actor.owner), self._store.clock.now_ms()
         stored = user.password if user is not None and by.actor.session_id is not None else None
         if not await self._passwords.check(stored, order.current.get_secret_value()):
@@ -92,10 +92,10 @@ class UserService:
         await self._store.change(work)
 
     async def delete(self, by: AuditContext, name: str) -> None:
-        """End a user with its logins and keys; jobs, files and usage stay, and so does the name. Raises Problem."""
+        """Delete a user, its sessions and its keys; jobs, files, usage and the name stay. Raises Problem."""
         await self.show(name)
         if name == by.actor.owner:
-            raise _yourself()
+            raise _own_rights()
         now = self._store.clock.now_ms()
 
         def work(connection: Connection) -> None:
@@ -108,7 +108,7 @@ class UserService:
 
 
 def _audit_detail(user: UserRecord) -> dict[str, Any]:
-    """Return what the audit log says of a user."""
+    """Return a user's fields for the audit log."""
     return {
         "role": user.role.value, "disabled": user.disabled_at is not None, "labels": dict(user.labels),
         "limits": user.limits.model_dump(mode="json", exclude_unset=True),
@@ -116,7 +116,7 @@ def _audit_detail(user: UserRecord) -> dict[str, Any]:
 
 
 def _password_detail(given: set[str]) -> dict[str, Any]:
-    return {"password": "set anew"} if "password" in given else {}
+    return {"password": "changed"} if "password" in given else {}
 
 
 def _columns(user: UserRecord) -> dict[str, Any]:
@@ -127,13 +127,13 @@ def _columns(user: UserRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _taken() -> Problem:
+def _name_in_use() -> Problem:
     return Problem(
         Code.STATE_CONFLICT,
-        "This name is taken, or was a deleted user's, whose jobs keep it; choose another.",
-        members=fault("/name", "taken"),
+        "This name is in use, or was a deleted user's and still owns jobs; choose another.",
+        members=fault("/name", "in use"),
     )
 
 
-def _yourself() -> Problem:
-    return Problem(Code.STATE_CONFLICT, "Nobody takes their own rights away; have another admin do it.")
+def _own_rights() -> Problem:
+    return Problem(Code.STATE_CONFLICT, "You cannot remove your own rights; ask another admin.")

@@ -1,4 +1,4 @@
-"""The operations on deliveries: the results of the messages that webhooks send."""
+"""The operations on deliveries of webhook messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from provisioning.gateway.core.http.operation import Answer, Operation, Paramete
 from provisioning.gateway.core.http.request import GatewayRequest
 from provisioning.gateway.core.problems import Code
 from provisioning.gateway.core.scopes import Scope
-from provisioning.gateway.webhooks import records
+from provisioning.gateway.webhooks.records import DeliveryRecord
 from provisioning.gateway.webhooks.schemas import SIGNER, Delivery, DeliveryPage, DeliveryQuery, DeliveryWithAttempts
 from provisioning.gateway.webhooks.service import Webhooks
 
@@ -33,7 +33,7 @@ ID = Parameter("id", "A delivery's id.", DELIVERY["id"], "path", required=True)
 
 
 class DeliveryRoutes:
-    """Shows callers the deliveries to their endpoints."""
+    """Shows callers the deliveries to their webhooks."""
 
     def __init__(self, webhooks: Webhooks, audit: AuditTrail, clock: Clock) -> None:
         self._endpoints = webhooks.endpoints
@@ -48,7 +48,11 @@ class DeliveryRoutes:
         tag=Tag.GATEWAY,
         summary="List deliveries",
         query=DeliveryQuery,
-        answers=(Answer("Newest first.", DeliveryPage, {"deliveries": [DELIVERY], "next_cursor": None}),),
+        answers=(
+            Answer(
+                "A page of deliveries, newest first.", DeliveryPage, {"deliveries": [DELIVERY], "next_cursor": None}
+            ),
+        ),
         problems=(Code.INVALID_REQUEST,),
     )
     async def list(self, request: GatewayRequest, query: DeliveryQuery) -> DeliveryPage:
@@ -69,10 +73,12 @@ class DeliveryRoutes:
         tag=Tag.GATEWAY,
         summary="Show a delivery",
         parameters=(ID,),
-        answers=(Answer("With every attempt.", DeliveryWithAttempts, {**DELIVERY, "attempts": ATTEMPTS}),),
+        answers=(
+            Answer("The delivery with all its attempts.", DeliveryWithAttempts, {**DELIVERY, "attempts": ATTEMPTS}),
+        ),
     )
     async def show(self, request: GatewayRequest) -> DeliveryWithAttempts:
-        """Show a delivery and every attempt of it."""
+        """Show a delivery with all its attempts."""
         found = await self._find(request, request.path_params["id"])
         return DeliveryWithAttempts.attempted(found, await self._deliveries.attempts(found))
 
@@ -81,16 +87,16 @@ class DeliveryRoutes:
         path="/api/gateway/webhook-deliveries/{id}/redeliver",
         access=Scope.JOBS,
         tag=Tag.GATEWAY,
-        summary="Send a message once more",
-        text="The same body under the same `webhook-id`.",
+        summary="Send a message again",
+        text="Sends the same body with the same `webhook-id`.",
         parameters=(ID,),
         answers=(Answer("The new delivery.", Delivery, {**DELIVERY, "state": "pending"}, 202),),
     )
     async def redeliver(self, request: GatewayRequest) -> Delivery:
-        """Send the same message once more, under the same id, and show the new delivery."""
+        """Send a message again with the same id, and show the new delivery."""
         found = await self._find(request, request.path_params["id"])
         await self._audit.on_anothers(request, AuditAction.REDELIVERED, found.id, found.owner)
-        return Delivery.of(await self._find(request, await self._deliveries.again(found, self._clock.now_ms())))
+        return Delivery.of(await self._find(request, await self._deliveries.redeliver(found, self._clock.now_ms())))
 
-    async def _find(self, request: GatewayRequest, delivery_id: str) -> records.Delivery:
+    async def _find(self, request: GatewayRequest, delivery_id: str) -> DeliveryRecord:
         return await self._deliveries.find(delivery_id, request.who.visible_owner)

@@ -13,7 +13,7 @@ class EventType(StrEnum):
     JOB_CANCELED = "job.canceled"
     BATCH_FINISHED = "batch.finished"
     TEST = "webhook.test"
-    """Sent on request, whatever types were chosen."""
+    """Sent on request, regardless of the types that the webhook selects."""
 
 
 OF_STATE = {
@@ -22,4 +22,4 @@ OF_STATE = {
     "rejected": EventType.JOB_FAILED,
     "cancelled": EventType.JOB_CANCELED,
 }
-"""By a job's final state."""
+"""Event types by a job's final state."""

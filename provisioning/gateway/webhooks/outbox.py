@@ -1,4 +1,4 @@
-"""The outbox: webhook messages, written in the transaction of the event that they report."""
+"""The outbox: webhook messages, stored in the transaction of the event that they report."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PENDING = "pending"
 _OWN = TargetRow.subject == bindparam("subject")
 _TARGET = select(TargetRow.endpoint_id, TargetRow.url).where(_OWN)
 _FORGET_TARGET = delete(TargetRow).where(_OWN)
-_LIVING = select(EndpointRow.id, EndpointRow.types).where(
+_ENABLED = select(EndpointRow.id, EndpointRow.types).where(
     EndpointRow.owner == bindparam("owner"), EndpointRow.disabled_at.is_(None)
 )
 
 Receiver = tuple[str, str | None]
-"""An endpoint's id, and a single job's or batch's address where it is not the endpoint's own."""
+"""An endpoint's id, and the `webhook_url` of a single job or batch; None for the endpoint's own URL."""
 
 
 def new_id(prefix: str) -> str:
@@ -32,15 +32,15 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(12)}"
 
 
-def follow(connection: Connection, owner: str, subject: str, url: str, now: int) -> None:
-    """Have the end of a single job or batch told to an address of its own."""
+def add_target(connection: Connection, owner: str, subject: str, url: str, now: int) -> None:
+    """Store the `webhook_url` of a job or batch, which gets a message at its end."""
     target = {"subject": subject, "endpoint_id": signer(connection, owner, now), "url": url}
     connection.execute(insert(TargetRow).values(target))
 
 
 def signer(connection: Connection, owner: str, now: int) -> str:
-    """Return the endpoint without an address whose secret signs what goes to an own addresses of an owner's jobs."""
-    # Its id is made from the owner's name, so that two transactions cannot make two.
+    """Return the id of the owner's endpoint without a URL, whose secret signs messages to the `webhook_url` of jobs."""
+    # Its id contains the owner's name, so that two transactions cannot create two of them.
     endpoint_id = f"jobs:{owner}"
     values = {
         "id": endpoint_id, "owner": owner, "types": "[]",
@@ -52,9 +52,9 @@ def signer(connection: Connection, owner: str, now: int) -> str:
 
 
 def enqueue_end(connection: Connection, owner: str, kind: EventType, subject: str, now: int) -> None:
-    """Have the end of a job or batch told, to its own address and to every endpoint of its owner that chose the kind.
+    """Enqueue the messages about the end of a job or batch, to its `webhook_url` and to the owner's endpoints.
 
-    Its own address is forgotten: there is one end.
+    Deletes the stored `webhook_url`, since a job ends once.
     """
     receivers: list[Receiver] = [(endpoint_id, None) for endpoint_id in _chosen(connection, owner, kind)]
     target = connection.execute(_TARGET, {"subject": subject}).one_or_none()
@@ -66,7 +66,7 @@ def enqueue_end(connection: Connection, owner: str, kind: EventType, subject: st
 
 
 def _chosen(connection: Connection, owner: str, kind: EventType) -> list[str]:
-    return [row.id for row in connection.execute(_LIVING, {"owner": owner}) if kind in orjson.loads(row.types)]
+    return [row.id for row in connection.execute(_ENABLED, {"owner": owner}) if kind in orjson.loads(row.types)]
 
 
 def enqueue(
@@ -77,14 +77,14 @@ def enqueue(
     receivers: Sequence[Receiver],
     now: int,
 ) -> list[str]:
-    """Write down a message and its way to each receiver; returns the deliveries' ids."""
+    """Store a message and a delivery to each receiver; returns the ids of the deliveries."""
     message = {"id": new_id("msg"), "owner": owner, "type": kind, "subject": subject, "created_at": now}
     connection.execute(insert(MessageRow).values(message))
-    return [send(connection, owner, str(message["id"]), receiver, now) for receiver in receivers]
+    return [add_delivery(connection, owner, str(message["id"]), receiver, now) for receiver in receivers]
 
 
-def send(connection: Connection, owner: str, message_id: str, receiver: Receiver, now: int) -> str:
-    """Write down that a message is to go to a receiver; returns the delivery's id."""
+def add_delivery(connection: Connection, owner: str, message_id: str, receiver: Receiver, now: int) -> str:
+    """Store a pending delivery of a message to a receiver; returns its id."""
     endpoint_id, url = receiver
     values = {
         "id": new_id("whd"), "message_id": message_id, "endpoint_id": endpoint_id, "owner": owner, "url": url,

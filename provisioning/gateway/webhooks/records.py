@@ -1,4 +1,4 @@
-"""Endpoints and deliveries as the rest of the gateway sees them."""
+"""Endpoints and deliveries in memory."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from provisioning.gateway.webhooks.tables import DeliveryRow, EndpointRow, Messa
 
 
 class DeliveryState(StrEnum):
-    """How far a delivery is."""
+    """The state of a delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"
-    """Given up after a day of attempts, or its endpoint is gone or disabled."""
+    """Given up after a day of attempts, or because its endpoint was deleted or disabled."""
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """Where an owner wants to be told."""
+class EndpointRecord:
+    """A webhook endpoint as stored."""
 
     id: str
     owner: str
@@ -39,14 +39,14 @@ class Endpoint:
     disabled_reason: str | None = None
 
     def signers(self, now: int) -> list[str]:
-        """Return the secrets to sign with, the newest first; for a while after a rotation there are two."""
+        """Return the secrets to sign with, newest first: two during the overlap after a rotation."""
         former = self.former_secret if (self.former_until or 0) > now else None
         return [self.secret] if former is None else [self.secret, former]
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """A message on its way to one receiver."""
+class DeliveryRecord:
+    """A delivery of a message to a receiver as stored."""
 
     sequence: int
     id: str
@@ -65,8 +65,8 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One request that was made."""
+class AttemptRecord:
+    """An attempt to deliver a message as stored."""
 
     at: int
     status: int | None
@@ -74,20 +74,20 @@ class Attempt:
     duration_ms: int
 
 
-ENDPOINT = select(*(getattr(EndpointRow, field.name) for field in fields(Endpoint)))
+ENDPOINT = select(*(getattr(EndpointRow, field.name) for field in fields(EndpointRecord)))
 
-_OF_DELIVERY = [field.name for field in fields(Delivery) if field.name not in {"type", "subject", "body"}]
+_OF_DELIVERY = [field.name for field in fields(DeliveryRecord) if field.name not in {"type", "subject", "body"}]
 
 DELIVERY: Select[Any] = select(
     *(getattr(DeliveryRow, name) for name in _OF_DELIVERY), MessageRow.type, MessageRow.subject, MessageRow.body
 ).join(MessageRow, MessageRow.id == DeliveryRow.message_id)
 
 
-def endpoint(row: Row[Any]) -> Endpoint:
-    """Return a row that ENDPOINT found."""
-    return Endpoint(**row._asdict() | {"types": tuple(orjson.loads(row.types))})
+def endpoint(row: Row[Any]) -> EndpointRecord:
+    """Return the record of a row that ENDPOINT selected."""
+    return EndpointRecord(**row._asdict() | {"types": tuple(orjson.loads(row.types))})
 
 
-def delivery(row: Row[Any]) -> Delivery:
-    """Return a row that DELIVERY found."""
-    return Delivery(**row._asdict())
+def delivery(row: Row[Any]) -> DeliveryRecord:
+    """Return the record of a row that DELIVERY selected."""
+    return DeliveryRecord(**row._asdict())

@@ -15,7 +15,7 @@ from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.core.scopes import Scope
 from provisioning.gateway.core.time_units import HOUR_MS
 from provisioning.gateway.webhooks.delivery_routes import DELIVERY
-from provisioning.gateway.webhooks.records import Endpoint
+from provisioning.gateway.webhooks.records import EndpointRecord
 from provisioning.gateway.webhooks.schemas import (
     JOB_EVENTS,
     SIGNER,
@@ -44,17 +44,22 @@ WEBHOOK: dict[str, Any] = {
 }
 WITH_SECRET = {**WEBHOOK, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="}
 ID = Parameter(
-    "id", "A webhook's id; `jobs` is the one that signs for single jobs.", WEBHOOK["id"], "path", required=True
+    "id",
+    "A webhook's id; `jobs` is the one that signs for the `webhook_url` of jobs.",
+    WEBHOOK["id"],
+    "path",
+    required=True,
 )
 SIGNED = (
     "Messages follow the Standard Webhooks scheme: verify `webhook-id`, `webhook-timestamp` and `webhook-signature` "
-    "with its library. One that is not answered with 2xx within 15 s is sent again, later and later, for a day; tell "
-    "repetitions by `webhook-id`. Redirects are not followed, and the address must be on the public internet."
+    "with one of its libraries. A message that is not answered with 2xx within 15 s is retried for a day, at growing "
+    "intervals; recognise duplicates by `webhook-id`. Redirects are not followed. The URL must be on the public "
+    "internet."
 )
 
 
 class WebhookRoutes:
-    """Lets callers manage the endpoints that get messages about their jobs."""
+    """Lets callers manage the endpoints that receive messages about their jobs."""
 
     def __init__(self, webhooks: Webhooks, audit: AuditTrail, clock: Clock) -> None:
         self._webhooks = webhooks
@@ -69,7 +74,11 @@ class WebhookRoutes:
         access=Scope.READ,
         tag=Tag.GATEWAY,
         summary="List webhooks",
-        answers=(Answer("Oldest first; an admin sees everybody's.", WebhookList, {"webhooks": [WEBHOOK]}),),
+        answers=(
+            Answer(
+                "The webhooks, oldest first; for an admin, those of all users.", WebhookList, {"webhooks": [WEBHOOK]}
+            ),
+        ),
     )
     async def list(self, request: GatewayRequest) -> WebhookList:
         """List the endpoints that the caller may see, oldest first."""
@@ -84,7 +93,7 @@ class WebhookRoutes:
         summary="Create a webhook",
         text=SIGNED,
         body=Body(CreateWebhook, {"url": URL, "events": ["job.succeeded", "job.failed"]}, invalid=Code.INVALID_FIELD),
-        answers=(Answer("The webhook; its secret is shown this once.", WebhookWithSecret, WITH_SECRET, 201),),
+        answers=(Answer("The webhook; its secret is shown only once.", WebhookWithSecret, WITH_SECRET, 201),),
         problems=(Code.INVALID_FIELD, Code.WEBHOOK_URL_FORBIDDEN, Code.TOO_MANY_WEBHOOKS),
     )
     async def create(self, request: GatewayRequest, body: CreateWebhook) -> WebhookWithSecret:
@@ -102,7 +111,7 @@ class WebhookRoutes:
         tag=Tag.GATEWAY,
         summary="Show a webhook",
         parameters=(ID,),
-        answers=(Answer("The webhook, without its secret.", Webhook, WEBHOOK),),
+        answers=(Answer("The webhook without its secret.", Webhook, WEBHOOK),),
     )
     async def show(self, request: GatewayRequest) -> Webhook:
         """Show an endpoint."""
@@ -116,12 +125,12 @@ class WebhookRoutes:
         summary="Change a webhook",
         parameters=(ID,),
         body=Body(ChangeWebhook, {"enabled": True}, required=False, invalid=Code.INVALID_FIELD),
-        answers=(Answer("The webhook as it is now.", Webhook, WEBHOOK),),
+        answers=(Answer("The changed webhook.", Webhook, WEBHOOK),),
         problems=(Code.INVALID_FIELD, Code.WEBHOOK_URL_FORBIDDEN),
     )
     async def change(self, request: GatewayRequest, body: ChangeWebhook) -> Webhook:
-        """Change an endpoint; `enabled` brings back one that was disabled."""
-        endpoint = await self._find_addressed(request)
+        """Change an endpoint; `enabled` enables or disables it."""
+        endpoint = await self._find_with_url(request)
         given = body.model_dump(exclude_unset=True)
         if "url" in given:
             given["url"] = await self._webhooks.check(body.url)
@@ -137,11 +146,11 @@ class WebhookRoutes:
         tag=Tag.GATEWAY,
         summary="Delete a webhook",
         parameters=(ID,),
-        answers=(Answer("It is gone.", status=204, media=None),),
+        answers=(Answer("The webhook is deleted.", status=204, media=None),),
     )
     async def delete(self, request: GatewayRequest) -> Response:
         """Delete an endpoint."""
-        endpoint = await self._find_addressed(request)
+        endpoint = await self._find_with_url(request)
         await self._audit.on_anothers(request, AuditAction.WEBHOOK_DELETED, endpoint.id, endpoint.owner)
         await self._endpoints.delete(endpoint)
         return Response(status_code=204)
@@ -152,14 +161,15 @@ class WebhookRoutes:
         access=Scope.JOBS,
         tag=Tag.GATEWAY,
         summary="Rotate a webhook's secret",
-        text="For `overlap_hours` there are two signatures, one by the former secret. `jobs` gets its first secret so.",
+        text="For `overlap_hours`, messages are signed with the old secret as well. Rotating `jobs` shows its first "
+        "secret.",
         parameters=(ID,),
         body=Body(RotateWebhook, {"overlap_hours": 24}, required=False, invalid=Code.INVALID_FIELD),
-        answers=(Answer("The webhook; its new secret is shown this once.", WebhookWithSecret, WITH_SECRET),),
+        answers=(Answer("The webhook; its new secret is shown only once.", WebhookWithSecret, WITH_SECRET),),
         problems=(Code.INVALID_FIELD,),
     )
     async def rotate(self, request: GatewayRequest, body: RotateWebhook) -> WebhookWithSecret:
-        """Give an endpoint a new secret; the former one signs as well for some hours."""
+        """Give an endpoint a new secret; for some hours messages are signed with the old one as well."""
         endpoint = await self._find(request)
         await self._audit.on_anothers(request, AuditAction.WEBHOOK_ROTATED, endpoint.id, endpoint.owner)
         await self._endpoints.rotate(endpoint, body.overlap_hours * HOUR_MS)
@@ -172,16 +182,18 @@ class WebhookRoutes:
         tag=Tag.GATEWAY,
         summary="Test a webhook",
         parameters=(ID,),
-        answers=(Answer("A `webhook.test` is on its way.", Delivery, {**DELIVERY, "event": "webhook.test"}, 202),),
+        answers=(
+            Answer("The delivery of a `webhook.test` message.", Delivery, {**DELIVERY, "event": "webhook.test"}, 202),
+        ),
     )
     async def test(self, request: GatewayRequest) -> Delivery:
-        """Send a message without content, and show its delivery."""
-        endpoint = await self._find_addressed(request)
+        """Send a test message, and show its delivery."""
+        endpoint = await self._find_with_url(request)
         await self._audit.on_anothers(request, AuditAction.WEBHOOK_TESTED, endpoint.id, endpoint.owner)
         sent = await self._deliveries.test(endpoint.owner, endpoint.id, self._clock.now_ms())
         return Delivery.of(await self._deliveries.find(sent, request.who.visible_owner))
 
-    async def _find(self, request: GatewayRequest) -> Endpoint:
+    async def _find(self, request: GatewayRequest) -> EndpointRecord:
         """Return the endpoint that the path names; raises Problem NOT_FOUND."""
         endpoint_id = request.path_params["id"]
         if endpoint_id == SIGNER:
@@ -191,12 +203,12 @@ class WebhookRoutes:
             raise Problem(Code.NOT_FOUND)
         return found
 
-    async def _find_addressed(self, request: GatewayRequest) -> Endpoint:
-        """Return an endpoint that has an address of its own; raises Problem NOT_FOUND."""
+    async def _find_with_url(self, request: GatewayRequest) -> EndpointRecord:
+        """Return an endpoint that has a URL; raises Problem NOT_FOUND."""
         endpoint = await self._find(request)
         if endpoint.url is None:
             raise Problem(Code.NOT_FOUND)
         return endpoint
 
-    def _shown(self, endpoint: Endpoint) -> Webhook:
+    def _shown(self, endpoint: EndpointRecord) -> Webhook:
         return Webhook.of(endpoint, self._clock.now_ms())

@@ -1,4 +1,4 @@
-"""Webhooks and deliveries as requests and answers have them."""
+"""Request and response bodies of webhooks and deliveries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from provisioning.gateway.webhooks import records
 from provisioning.gateway.webhooks.event_types import EventType
 
 SIGNER = "jobs"
-"""Names the endpoint without an address: the one that signs for the webhook_url of single jobs."""
+"""The id of the endpoint without a URL, whose secret signs messages to the `webhook_url` of jobs."""
 
 DAY_HOURS = 24
 MAX_OVERLAP_HOURS = 168
@@ -39,60 +39,60 @@ Description = Annotated[str, StringConstraints(max_length=200)]
 
 
 class CreateWebhook(RequestBody):
-    """A new endpoint."""
+    """A webhook to create."""
 
     url: Url
-    """An https:// address on the public internet."""
+    """An https:// URL on the public internet."""
     events: Events | None = None
-    """All of them when left out."""
+    """Default: all events."""
     description: Description | None = None
 
 
 class ChangeWebhook(RequestBody):
-    """Changes of an endpoint; members that are left out stay as they are."""
+    """Changes of a webhook; fields that are left out do not change."""
 
-    # Factories, since a default in the reference would say that a member that is left out is set to it.
+    # Factories, since a plain default would appear in the reference as the value of a field that is left out.
     url: Url = Field(default_factory=str)
     events: Events | None = Field(default_factory=lambda: None)
-    """null: all of them."""
+    """null: all events."""
     description: Description | None = Field(default_factory=lambda: None)
     enabled: StrictBool = Field(default_factory=lambda: True)
-    """`true` brings back one that was disabled."""
+    """`true` enables a disabled webhook."""
 
 
 class RotateWebhook(RequestBody):
-    """A new secret for an endpoint."""
+    """A new secret for a webhook."""
 
     overlap_hours: StrictInt = Field(default=DAY_HOURS, ge=0, le=MAX_OVERLAP_HOURS)
-    """How long the former secret signs as well."""
+    """How long messages are signed with the old secret as well."""
 
 
 class DeliveryQuery(RowQuery):
     """Which deliveries to list."""
 
     webhook: str | None = Field(default=None, examples=["whe_0f3b6a1c9d2e4f5a6b7c8d9e"])
-    """List the deliveries of this webhook only."""
+    """List only the deliveries of this webhook."""
 
 
 class Webhook(AnswerBody):
-    """An endpoint."""
+    """A webhook."""
 
     id: str
     owner: str
     url: str | None
-    """Null for `jobs`, which signs for the `webhook_url` of single jobs."""
+    """null for `jobs`, which signs for the `webhook_url` of jobs."""
     events: list[str]
     description: str
     enabled: bool
     disabled_reason: str | None
     failing_since: IsoTime | None
     signatures: int
-    """2 while a former secret signs as well."""
+    """2 while messages are signed with the old secret as well, otherwise 1."""
     created_at: IsoTime
 
     @classmethod
-    def of(cls, endpoint: records.Endpoint, now: int) -> Webhook:
-        """Return an endpoint as it is at a time in milliseconds since the epoch."""
+    def of(cls, endpoint: records.EndpointRecord, now: int) -> Webhook:
+        """Return the state of an endpoint at a time in milliseconds since the epoch."""
         return cls(
             id=endpoint.id if endpoint.url else SIGNER, owner=endpoint.owner, url=endpoint.url,
             events=list(endpoint.types), description=endpoint.description, enabled=endpoint.disabled_at is None,
@@ -102,24 +102,24 @@ class Webhook(AnswerBody):
 
 
 class WebhookWithSecret(Webhook):
-    """An endpoint with its secret, which is shown this once."""
+    """A webhook with its secret, which is shown only once."""
 
     secret: str = Field(pattern=r"^whsec_[A-Za-z0-9+/=]+$")
 
     @classmethod
-    def issued(cls, endpoint: records.Endpoint, now: int) -> WebhookWithSecret:
-        """Return an endpoint as `Webhook.of` does, with its secret."""
+    def issued(cls, endpoint: records.EndpointRecord, now: int) -> WebhookWithSecret:
+        """Return a webhook as `Webhook.of` does, with its secret."""
         return cls(secret=endpoint.secret, **dict(Webhook.of(endpoint, now)))
 
 
 class WebhookList(AnswerBody):
-    """Endpoints."""
+    """A list of webhooks."""
 
     webhooks: list[Webhook]
 
 
 class Delivery(AnswerBody):
-    """A message on its way to one receiver."""
+    """A delivery of a message to a receiver."""
 
     id: str
     message_id: str
@@ -135,7 +135,7 @@ class Delivery(AnswerBody):
     ended_at: IsoTime | None
 
     @classmethod
-    def of(cls, record: records.Delivery) -> Delivery:
+    def of(cls, record: records.DeliveryRecord) -> Delivery:
         """Return a delivery."""
         return cls(
             id=record.id, message_id=record.message_id, webhook_id=SIGNER if record.url else record.endpoint_id,
@@ -146,7 +146,7 @@ class Delivery(AnswerBody):
 
 
 class Attempt(AnswerBody):
-    """One request that was made."""
+    """An attempt to deliver a message."""
 
     at: IsoTime
     status: int | None
@@ -154,18 +154,20 @@ class Attempt(AnswerBody):
     duration_ms: int
 
     @classmethod
-    def of(cls, record: records.Attempt) -> Attempt:
+    def of(cls, record: records.AttemptRecord) -> Attempt:
         """Return an attempt."""
         return cls(at=iso_time(record.at), status=record.status, error=record.error, duration_ms=record.duration_ms)
 
 
 class DeliveryWithAttempts(Delivery):
-    """A delivery and every attempt of it."""
+    """A delivery with all its attempts."""
 
     attempts: list[Attempt]
 
     @classmethod
-    def attempted(cls, record: records.Delivery, attempts: Sequence[records.Attempt]) -> DeliveryWithAttempts:
+    def attempted(
+        cls, record: records.DeliveryRecord, attempts: Sequence[records.AttemptRecord]
+    ) -> DeliveryWithAttempts:
         """Return a delivery as `Delivery.of` does, with its attempts."""
         return cls(attempts=[Attempt.of(attempt) for attempt in attempts], **dict(Delivery.of(record)))
 

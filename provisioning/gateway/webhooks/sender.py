@@ -1,4 +1,4 @@
-"""One request to a receiver: bounded in time and size, to nowhere but where the guard allows."""
+"""Sends webhook messages, with limits on time and size, and only to addresses that the guard allows."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from provisioning.gateway.webhooks.ssrf import ForbiddenError, Guard, GuardedRes
 
 MAX_HEAD_LINE = 8190
 
-AT_ONCE = 16
+MAX_CONNECTIONS = 16
 """Open connections to receivers."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """What came of one attempt."""
+class AttemptResult:
+    """The result of an attempt."""
 
     status: int | None
-    """What the receiver answered; None when it did not."""
+    """The status of the receiver's response; None without a response."""
     error: str | None
-    """A few words for the owner; None when the receiver took the message."""
+    """A short description for the owner; None when the receiver accepted the message."""
     duration_ms: int
     retry_after_s: float | None = None
 
     @property
-    def taken(self) -> bool:
-        """Return whether the receiver took the message."""
+    def accepted(self) -> bool:
+        """Return whether the receiver accepted the message."""
         return self.error is None
 
 
 class Sender:
-    """Makes requests."""
+    """Sends requests to receivers."""
 
     def __init__(self, guard: Guard, clock: Clock, timeout_seconds: float, tls: ssl.SSLContext | None = None) -> None:
         self._guard = guard
@@ -48,10 +48,14 @@ class Sender:
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        """Open the client."""
-        # A connection is for one request: a kept one would go to an address that was judged long ago.
+        """Open the HTTP client."""
+        # One connection per request: a kept one would bypass the check of the address.
         connector = aiohttp.TCPConnector(
-            resolver=GuardedResolver(self._guard), use_dns_cache=False, force_close=True, limit=AT_ONCE, ssl=self._tls
+            resolver=GuardedResolver(self._guard),
+            use_dns_cache=False,
+            force_close=True,
+            limit=MAX_CONNECTIONS,
+            ssl=self._tls,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -65,12 +69,12 @@ class Sender:
         )
 
     async def close(self) -> None:
-        """Close the client."""
+        """Close the HTTP client."""
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Result:
-        """Send a message; whatever goes wrong is in the result."""
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> AttemptResult:
+        """Send a message; errors are in the result."""
         began = self._clock.monotonic()
         status, error, retry_after = None, None, None
         try:
@@ -79,23 +83,23 @@ class Sender:
         except Problem as problem:
             error = problem.detail
         except TimeoutError:
-            error = "no answer in time"
+            error = "no response in time"
         except (aiohttp.ClientError, OSError, UnicodeError, ValueError) as failure:
             error = _failure(failure)
-        return Result(status, error, round((self._clock.monotonic() - began) * 1000), retry_after)
+        return AttemptResult(status, error, round((self._clock.monotonic() - began) * 1000), retry_after)
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, float | None]:
         if self._session is None:
             raise OSError("not started")
         target = self._guard.parse(url)
-        # An address that stands in the URL itself is never resolved: it is judged here.
-        await self._judge_literal(target.host or "", target.port or 0)
+        # An IP address in the URL is never resolved, so it is checked here.
+        await self._check_ip_address(target.host or "", target.port or 0)
         given = {**headers, "Content-Type": "application/json"}
         async with self._session.post(target, data=body, headers=given, allow_redirects=False) as answer:
-            # Of the answer's body nothing is read: the connection is closed on leaving.
+            # The body of the response is not read; leaving the block closes the connection.
             return answer.status, _retry_after(answer.headers.get("Retry-After", ""), self._clock)
 
-    async def _judge_literal(self, host: str, port: int) -> None:
+    async def _check_ip_address(self, host: str, port: int) -> None:
         if ":" in host or host.replace(".", "").isdigit():
             await self._guard.addresses(host, port)
 
@@ -105,21 +109,21 @@ def _refusal(status: int) -> str:
 
 
 def _failure(failure: Exception) -> str:
-    """Return a few words that tell nothing of the network behind us."""
+    """Return a short description that reveals nothing about the internal network."""
     causes = (failure, getattr(failure, "os_error", None), failure.__cause__)
     if any(isinstance(cause, ForbiddenError) for cause in causes):
-        return "its host is not on the public internet"
+        return "the host is not on the public internet"
     if isinstance(failure, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return "its certificate is not valid for its name, or not trusted"
+        return "the TLS certificate is invalid or not trusted"
     if isinstance(failure, aiohttp.ClientConnectorDNSError):
-        return "its name cannot be looked up"
+        return "the host name cannot be resolved"
     if isinstance(failure, aiohttp.ClientConnectorError):
-        return "no connection"
-    return "the connection broke or the answer was not HTTP"
+        return "the connection failed"
+    return "the connection broke or the response was not valid HTTP"
 
 
 def _retry_after(text: str, clock: Clock) -> float | None:
-    """Return the seconds that a Retry-After header asks for, in either of its forms; None when it asks nothing."""
+    """Return a Retry-After header, a number or a date, in seconds; None when it is missing or malformed."""
     if text.isascii() and text.isdigit() and len(text) < 10:
         return float(text)
     try:

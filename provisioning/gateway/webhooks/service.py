@@ -1,4 +1,4 @@
-"""Webhooks as the rest of the gateway uses them: one object with all their parts."""
+"""The webhooks of the gateway: endpoints, deliveries and their worker."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from provisioning.gateway.webhooks.backoff import Backoff
 from provisioning.gateway.webhooks.deliveries import Deliveries
 from provisioning.gateway.webhooks.endpoints import Endpoints
 from provisioning.gateway.webhooks.sender import Sender
-from provisioning.gateway.webhooks.ssrf import Guard, Rules
-from provisioning.gateway.webhooks.worker import Worker
+from provisioning.gateway.webhooks.ssrf import AddressRules, Guard
+from provisioning.gateway.webhooks.worker import DeliveryWorker
 
 
 class Webhooks:
-    """Endpoints, deliveries, and the worker between them."""
+    """Endpoints, deliveries, and the worker that sends them."""
 
     def __init__(self, database: Database, clock: Clock, settings: GatewaySettings) -> None:
-        rules = Rules(
+        rules = AddressRules(
             settings.webhook_allow_http, settings.webhook_allow_private, ports=frozenset(settings.webhook_ports)
         )
         self.guard = Guard(rules)
@@ -27,18 +27,18 @@ class Webhooks:
         self.sender = Sender(self.guard, clock, settings.webhook_timeout_seconds)
         backoff = Backoff(settings.webhook_give_up_hours * HOUR_MS, settings.webhook_disable_hours * HOUR_MS)
         poll_seconds = settings.internal.webhook_poll_seconds
-        self.worker = Worker(self.endpoints, self.deliveries, self.sender, backoff, clock, poll_seconds)
+        self.worker = DeliveryWorker(self.endpoints, self.deliveries, self.sender, backoff, clock, poll_seconds)
         self._clock = clock
         self._kept_ms = settings.webhook_log_days * DAY_MS
 
     async def check(self, url: str) -> str:
-        """Return a URL that messages may be sent to, in its plain form; raises Problem WEBHOOK_URL_FORBIDDEN."""
+        """Check a URL and return it in normalised form; raises Problem WEBHOOK_URL_FORBIDDEN."""
         return await self.guard.check(url)
 
     async def check_optional(self, url: str | None) -> str | None:
-        """Return a URL as `check` does; None for none."""
+        """Check a URL as `check` does; return None for None."""
         return None if url is None else await self.check(url)
 
     async def prune(self) -> None:
-        """Forget what was kept for long enough; raises Problem."""
+        """Delete messages and deliveries that are older than the retention period; raises Problem."""
         await self.deliveries.prune(self._clock.now_ms() - self._kept_ms)

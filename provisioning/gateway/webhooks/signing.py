@@ -10,16 +10,16 @@ from collections.abc import Iterable
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32
-"""The specification asks for 24 to 64."""
+"""The specification allows 24 to 64."""
 
 
 def mint() -> str:
-    """Return a new secret in the form in which a receiver's library takes it."""
+    """Return a new secret in the form that receivers' libraries expect."""
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def headers(signers: Iterable[str], message_id: str, now_s: int, body: bytes) -> dict[str, str]:
-    """Return the three headers; with two secrets there are two signatures, and either is enough for the receiver."""
+    """Return the three headers; with two secrets there are two signatures, either of which a receiver may verify."""
     signed = f"{message_id}.{now_s}.".encode() + body
     signatures = [_signature(secret, signed) for secret in signers]
     return {"webhook-id": message_id, "webhook-timestamp": str(now_s), "webhook-signature": " ".join(signatures)}

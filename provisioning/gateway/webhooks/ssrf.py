@@ -1,8 +1,8 @@
-"""Which addresses a webhook may go to: a client names them, and the pod's inner network is none of its business.
+"""Protection against server-side request forgery: clients choose webhook URLs, which must not reach the pod's network.
 
-An address is judged twice by the same rules: when it is given, and each time it is connected to. The name is looked up
-once for a connection, every address found is judged, and the connection goes to those very addresses; so a name that
-points elsewhere the next moment ("DNS rebinding") gains nothing. Redirects are not followed.
+An address is checked by the same rules when the URL is stored and at each connection. A name is resolved once per
+connection, all its addresses are checked, and the connection uses only those, so that a name whose address changes
+after the check ("DNS rebinding") has no effect. Redirects are not followed.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ Lookup = Callable[[str, int], Awaitable[list[Address]]]
 """Returns the addresses of a name; raises OSError."""
 
 _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
-"""IPv6 addresses that a gateway turns into the IPv4 address in their last 32 bits (RFC 6052, RFC 8215)."""
+"""IPv6 prefixes that a NAT64 gateway translates to the IPv4 address in the last 32 bits (RFC 6052, RFC 8215)."""
 
 
 class ForbiddenError(OSError):
-    """An address that no webhook may go to."""
+    """The address is not allowed for webhooks."""
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What is allowed."""
+class AddressRules:
+    """Which URLs webhooks may have."""
 
     http: bool
     private: bool
     ports: frozenset[int]
-    """Empty means any."""
+    """The allowed ports; empty allows all."""
 
 
-async def look_up(host: str, port: int) -> list[Address]:
-    """Return the addresses of a name, by the machine's own resolver; raises OSError."""
+async def resolve_host(host: str, port: int) -> list[Address]:
+    """Return the addresses of a name from the system's resolver; raises OSError."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(LOOKUP_SECONDS):
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -52,17 +52,17 @@ async def look_up(host: str, port: int) -> list[Address]:
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address, and the one that may be hidden in it, is out on the internet."""
-    inner = _inner(address)
+    """Return whether an address, and any IPv4 address embedded in it, is on the public internet."""
+    inner = _embedded(address)
     if inner is not None and not is_public(inner):
         return False
-    # Site-local addresses (RFC 3879) are long out of use and still counted as global.
+    # Site-local addresses (RFC 3879) are deprecated and still count as global in the ipaddress module.
     add_root = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
     return address.is_global and not (add_root or address.is_multicast or address.is_reserved)
 
 
-def _inner(address: Address) -> Address | None:
-    """Return the IPv4 address that an IPv6 address leads to."""
+def _embedded(address: Address) -> Address | None:
+    """Return the IPv4 address that is embedded in an IPv6 address."""
     if isinstance(address, ipaddress.IPv4Address):
         return None
     if any(address in network for network in _NAT64):
@@ -71,35 +71,35 @@ def _inner(address: Address) -> Address | None:
 
 
 class Guard:
-    """Judges addresses."""
+    """Checks URLs and addresses."""
 
-    def __init__(self, rules: Rules, lookup: Lookup = look_up) -> None:
+    def __init__(self, rules: AddressRules, lookup: Lookup = resolve_host) -> None:
         self._rules = rules
         self._lookup = lookup
 
     def parse(self, text: str) -> URL:
-        """Return a URL that is fit to be looked up; raises Problem WEBHOOK_URL_FORBIDDEN saying what is wrong."""
+        """Parse a URL and check its form; raises Problem WEBHOOK_URL_FORBIDDEN with the reason."""
         if not 0 < len(text) <= MAX_URL or not text.isascii() or not text.isprintable() or " " in text:
-            raise _forbidden(f"Write it in at most {MAX_URL} printable ASCII characters.")
+            raise _forbidden(f"It must have at most {MAX_URL} printable ASCII characters.")
         try:
-            # By the client's own parser: two parsers may each see another host.
+            # Parsed as the HTTP client does: another parser might find another host.
             url = URL(text)
             host, port = url.host, url.port
         except ValueError:
-            raise _forbidden("It is not well formed.") from None
+            raise _forbidden("It is malformed.") from None
         if url.scheme not in ({"https", "http"} if self._rules.http else {"https"}) or not host:
             raise _forbidden("It must begin with https:// and a host name.")
         if "@" in url.raw_authority or url.fragment:
-            raise _forbidden("It must hold no user name, password or fragment.")
+            raise _forbidden("It must not contain a user name, password or fragment.")
         if self._rules.ports and port not in self._rules.ports:
             allowed = ", ".join(map(str, sorted(self._rules.ports)))
             raise _forbidden(f"Its port must be one of {allowed}.")
         return url
 
     async def check(self, text: str) -> str:
-        """Return a URL in its plain form; raises Problem WEBHOOK_URL_FORBIDDEN.
+        """Check a URL and return it in normalised form; raises Problem WEBHOOK_URL_FORBIDDEN.
 
-        A name that cannot be looked up now is taken: it is judged at every delivery.
+        A name that cannot be resolved now is accepted, since it is checked again at every delivery.
         """
         url = self.parse(text)
         try:
@@ -111,7 +111,7 @@ class Guard:
         return str(url)
 
     async def addresses(self, host: str, port: int) -> list[Address]:
-        """Return where a host is; raises ForbiddenError when any of it is not public, OSError when it is nowhere."""
+        """Return a host's addresses; raises ForbiddenError when one is not allowed, OSError for an unknown name."""
         try:
             found = [ipaddress.ip_address(host.partition("%")[0])]
         except ValueError:
@@ -122,7 +122,7 @@ class Guard:
 
 
 class GuardedResolver(AbstractResolver):
-    """The HTTP client's resolver: what it returns is what is connected to, and the name stays the certificate's."""
+    """The HTTP client's resolver: the client connects only to its addresses, and TLS verifies the host name."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
@@ -130,7 +130,7 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Return the addresses that may be connected to, of any family; raises OSError."""
+        """Return the allowed addresses of a host, of any family; raises OSError."""
         del family
         found = await self._guard.addresses(host, port)
         return [
@@ -142,7 +142,7 @@ class GuardedResolver(AbstractResolver):
         ]  # fmt: skip
 
     async def close(self) -> None:
-        """Let go of nothing: there is nothing."""
+        """Do nothing, since the resolver holds no resources."""
 
 
 def _forbidden(detail: str) -> Problem:

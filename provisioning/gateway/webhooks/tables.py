@@ -1,4 +1,4 @@
-"""The tables of webhooks. Addresses and secrets are sealed where the option is on; bodies name files and errors."""
+"""The tables of webhooks. URLs, secrets and bodies, which name files and errors, are encrypted if the option is on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from provisioning.gateway.core.database.tables import Base, Sequence
 
 
 class EndpointRow(Base):
-    """Where an owner wants to be told, and how it is signed."""
+    """A webhook endpoint: its URL, its event types and the secrets that sign its messages."""
 
     __tablename__ = "webhook_endpoints"
 
@@ -18,7 +18,7 @@ class EndpointRow(Base):
     id: Mapped[str] = mapped_column(unique=True)
     owner: Mapped[str]
     url: Mapped[str | None] = mapped_column(SealedText("webhook_endpoints.url"))
-    """None for the one that signs what goes to the own addresses of single jobs and batches."""
+    """None for the endpoint whose secret signs messages to the `webhook_url` of jobs and batches."""
     description: Mapped[str] = mapped_column(SealedText("webhook_endpoints.description"))
     types: Mapped[str]
     """A JSON list."""
@@ -32,19 +32,19 @@ class EndpointRow(Base):
 
 
 class TargetRow(Base):
-    """The own address of a single job or batch."""
+    """The `webhook_url` of a single job or batch."""
 
     __tablename__ = "webhook_targets"
 
     subject: Mapped[str] = mapped_column(primary_key=True)
     """The id of the job or batch."""
     endpoint_id: Mapped[str]
-    """Whose secret signs."""
+    """The endpoint whose secret signs the message."""
     url: Mapped[str] = mapped_column(SealedText("webhook_targets.url"))
 
 
 class MessageRow(Base):
-    """One thing to be told; its id is the same for every receiver and every attempt."""
+    """A message; its id is the same for all receivers and attempts."""
 
     __tablename__ = "webhook_messages"
 
@@ -54,12 +54,12 @@ class MessageRow(Base):
     subject: Mapped[str | None]
     """The id of the job or batch."""
     body: Mapped[bytes | None] = mapped_column(Sealed("webhook_messages.body"))
-    """None until the first attempt; from then on the same."""
+    """None until the first attempt; later attempts send the same body."""
     created_at: Mapped[int]
 
 
 class DeliveryRow(Base):
-    """A message on its way to one receiver."""
+    """A delivery of a message to a receiver."""
 
     __tablename__ = "webhook_deliveries"
 
@@ -69,7 +69,7 @@ class DeliveryRow(Base):
     endpoint_id: Mapped[str]
     owner: Mapped[str]
     url: Mapped[str | None] = mapped_column(SealedText("webhook_deliveries.url"))
-    """A single job's or batch's own address; None for the endpoint's, whatever it is by then."""
+    """The `webhook_url` of a job or batch; None for the endpoint's URL at the time of the attempt."""
     state: Mapped[str]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     next_at: Mapped[int | None]
@@ -79,7 +79,7 @@ class DeliveryRow(Base):
 
 
 class AttemptRow(Base):
-    """One request that was made."""
+    """An attempt to deliver a message."""
 
     __tablename__ = "webhook_attempts"
 
@@ -87,7 +87,7 @@ class AttemptRow(Base):
     delivery_id: Mapped[str]
     at: Mapped[int]
     status: Mapped[int | None]
-    """What the receiver answered; None when it did not."""
+    """The status of the receiver's response; None without a response."""
     error: Mapped[str | None]
     duration_ms: Mapped[int]
 

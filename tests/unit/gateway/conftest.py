@@ -27,7 +27,7 @@ from provisioning.gateway.factory import create_app
 from provisioning.gateway.jobs.job_usage import JobQuotas
 from provisioning.gateway.jobs.ledger import Ledger
 from provisioning.gateway.server import nginx as server_nginx
-from provisioning.gateway.server.nginx_config import SOCKET, Address, Limits, render
+from provisioning.gateway.server.nginx_config import SOCKET, Address, ClientLimits, render
 from provisioning.gateway.server.serve import Server, server_config
 from provisioning.gateway.upstream.client import DEFAULT_LIMITS, ComfyUIHttpClient, UpstreamLimits
 from tests.emulator.public_ports import kept_port
@@ -325,9 +325,9 @@ async def opened(
 
 
 @pytest.fixture
-def limits() -> Limits:
+def limits() -> ClientLimits:
     """Return what a client may take of nginx; a test may override it."""
-    return Limits()
+    return ClientLimits()
 
 
 SYSTEM_NGINX = where("nginx")
@@ -346,7 +346,7 @@ def nginx() -> Path:
 
 
 @pytest.fixture
-async def port(gate: Gate, limits: Limits, nginx: Path) -> AsyncIterator[int]:
+async def port(gate: Gate, limits: ClientLimits, nginx: Path) -> AsyncIterator[int]:
     """Serve the gateway behind nginx and return nginx's port."""
     with tempfile.TemporaryDirectory(prefix="gateway-") as name:
         folder, address = Path(name), Address("127.0.0.1", kept_port())

@@ -261,7 +261,7 @@ async def test_a_database_that_is_away_lets_nobody_in(gate: Gate) -> None:
     assert (await gate.alice.get("/queue")).status_code == 200
     gate.rows("SELECT 1")
     gate.database.run_now(lambda connection: connection.exec_driver_sql("DROP TABLE keys").rowcount)
-    gate.store._looked_at = float("-inf")  # as if time had passed
+    gate.store._checked_at = float("-inf")  # as if time had passed
     answer = await gate.alice.get("/queue")
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
 

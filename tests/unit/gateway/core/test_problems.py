@@ -10,8 +10,7 @@ import pytest
 from provisioning import gateway
 from provisioning.gateway.core import problems
 from provisioning.gateway.core.problems import CATALOGUE, RETRY_SECONDS, Code, Problem
-from provisioning.gateway.docs.models.problem import ComfyProblem
-from provisioning.gateway.docs.models.problem import Problem as ProblemModel
+from provisioning.gateway.docs.problem_models import ComfyProblemBody, ProblemBody
 from tests.unit.gateway.conftest import Gate, submit
 
 SOURCES = [path.read_text() for path in Path(gateway.__file__).parent.rglob("*.py") if path.name != "problems.py"]
@@ -38,8 +37,8 @@ def test_every_code_is_raised_somewhere() -> None:
 def test_every_problem_has_both_formats(code: Code) -> None:
     problem = Problem(code)
     ours, comfy = problem.body("req_1"), problem.v2_body("req_1")
-    ProblemModel.model_validate(ours)
-    ComfyProblem.model_validate(comfy)
+    ProblemBody.model_validate(ours)
+    ComfyProblemBody.model_validate(comfy)
     assert ours["type"] == f"/errors/{code}"
     assert ours["instance"] == "/requests/req_1"
     assert comfy["error"]["message"] == ours["detail"]

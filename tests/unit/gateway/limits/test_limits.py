@@ -17,7 +17,7 @@ from provisioning.gateway.core.http.request import Connection
 from provisioning.gateway.core.limit_settings import LimitSettings
 from provisioning.gateway.core.problems import Problem
 from provisioning.gateway.core.scopes import Scope
-from provisioning.gateway.limits.policies import Limits
+from provisioning.gateway.limits.policies import RequestLimits
 from tests.unit.gateway.accounts import add_user, issue
 from tests.unit.gateway.asgi_requests import bearer, raw_request
 from tests.unit.gateway.conftest import HOST, UNKNOWN_KEY, Gate, submit, workflow
@@ -125,7 +125,7 @@ async def test_a_key_may_be_held_lower_than_its_user_in_what_it_submits(gate: Ga
     assert [answer.status_code for answer in answers] == [415, 429]
 
 
-def _admitted(limits: Limits, actor: Actor) -> contextlib.AbstractContextManager[None]:
+def _admitted(limits: RequestLimits, actor: Actor) -> contextlib.AbstractContextManager[None]:
     """Count a request of somebody's, and return the place that it takes while it is answered."""
     scope = {"type": "http", "client": ("127.0.0.1", 1)}
     RequestContext(idle_seconds=1, actor=actor).bind(scope)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.gateway.server.nginx_config import Limits
+from provisioning.gateway.server.nginx_config import ClientLimits
 from provisioning.gateway.server.websocket_limit import MAX_BYTES, MAX_PARTS
 from tests.unit.gateway.conftest import NGINX_BUILDS, Gate, until
 from tests.unit.gateway.raw.connections import read, request, status, talk
@@ -168,7 +168,7 @@ async def test_an_odd_handshake_is_refused(gate: Gate, port: int, lines: tuple[s
 
 
 @pytest.mark.parametrize("more", ["Content-Length: 1000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"])
-@pytest.mark.parametrize("limits", [Limits(linger_seconds=0.5)])
+@pytest.mark.parametrize("limits", [ClientLimits(linger_seconds=0.5)])
 async def test_a_body_that_nobody_reads_does_not_hold_the_connection(gate: Gate, port: int, more: str) -> None:
     """Without a key: each byte of such a body would put off the end of an idle connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -224,7 +224,7 @@ async def test_chunks_of_a_usual_size_are_read_whatever_their_number(gate: Gate,
     assert status(await talk(port, request("/prompt", *head, method="POST", body=body))) == 200
 
 
-@pytest.mark.parametrize("limits", [Limits(connections=100)])
+@pytest.mark.parametrize("limits", [ClientLimits(connections=100)])
 async def test_whoever_holds_connections_does_not_keep_others_out(gate: Gate, port: int) -> None:
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
     for _, writer in held[::2]:
@@ -235,7 +235,7 @@ async def test_whoever_holds_connections_does_not_keep_others_out(gate: Gate, po
         writer.close()
 
 
-@pytest.mark.parametrize("limits", [Limits(connections=100)])
+@pytest.mark.parametrize("limits", [ClientLimits(connections=100)])
 async def test_a_crowd_leaves_those_at_work_alone(gate: Gate, port: int) -> None:
     gate.comfy.hang = True
     head = request("/models", "Host: gateway.test", f"X-API-Key: {gate.keyring.alice}")
@@ -251,7 +251,7 @@ async def test_a_crowd_leaves_those_at_work_alone(gate: Gate, port: int) -> None
         each.close()
 
 
-@pytest.mark.parametrize("limits", [Limits(requests_per_address=1)])
+@pytest.mark.parametrize("limits", [ClientLimits(requests_per_address=1)])
 async def test_too_many_requests_of_an_address_are_told_when_to_come_again(gate: Gate, port: int) -> None:
     async with socket(port, gate.keyring.bob):
         head, _, body = (await talk(port, request("/livez", "Host: gateway.test"))).partition(b"\r\n\r\n")
@@ -260,7 +260,7 @@ async def test_too_many_requests_of_an_address_are_told_when_to_come_again(gate:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limits", [Limits(head_seconds=1.0)])
+@pytest.mark.parametrize("limits", [ClientLimits(head_seconds=1.0)])
 async def test_half_open_connections_are_closed_and_cost_no_answer_of_others(gate: Gate, port: int) -> None:
     pairs = []
     for number in range(200):
@@ -275,7 +275,7 @@ async def test_half_open_connections_are_closed_and_cost_no_answer_of_others(gat
         writer.close()
 
 
-@pytest.mark.parametrize("limits", [Limits(head_seconds=0.5)])
+@pytest.mark.parametrize("limits", [ClientLimits(head_seconds=0.5)])
 async def test_a_head_that_dribbles_is_not_waited_for(gate: Gate, port: int) -> None:
     """The time is the whole head's: a byte now and then buys nothing."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

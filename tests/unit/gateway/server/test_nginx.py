@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.gateway.server import nginx
-from provisioning.gateway.server.nginx_config import SOCKET, Address, Limits, render
+from provisioning.gateway.server.nginx_config import SOCKET, Address, ClientLimits, render
 from provisioning.gateway.server.socket_folder import PREFIX, socket_folder
 from tests.emulator.public_ports import kept_port
 from tests.unit.gateway.conftest import until
@@ -36,7 +36,7 @@ async def test_the_end_of_nginx_is_noticed() -> None:
     address, ended = Address("127.0.0.1", kept_port()), threading.Event()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        config = render(address, folder, Limits())
+        config = render(address, folder, ClientLimits())
         with nginx.running(nginx.binary(), config, folder, ended.set) as process:
             await until(lambda: not is_refused(address.port))
             assert not ended.is_set()
@@ -48,7 +48,7 @@ async def test_its_end_is_no_surprise_when_the_gateway_ends_it() -> None:
     address, ended = Address("127.0.0.1", kept_port()), threading.Event()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with nginx.running(nginx.binary(), render(address, folder, Limits()), folder, ended.set) as process:
+        with nginx.running(nginx.binary(), render(address, folder, ClientLimits()), folder, ended.set) as process:
             await until(lambda: not is_refused(address.port))
         assert process.returncode == 0
     assert is_refused(address.port)
@@ -68,7 +68,7 @@ async def test_without_a_gateway_a_client_is_told_to_come_again() -> None:
     address = Address("127.0.0.1", kept_port())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with nginx.running(nginx.binary(), render(address, folder, Limits()), folder, lambda: None):
+        with nginx.running(nginx.binary(), render(address, folder, ClientLimits()), folder, lambda: None):
             await until(lambda: not is_refused(address.port))
             reader, writer = await asyncio.open_connection(address.host, address.port)
             writer.write(b"GET /queue HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n")
@@ -102,7 +102,7 @@ async def test_who_changes_something_is_not_told_to_repeat_what_may_have_been_do
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with await asyncio.start_unix_server(die, folder / SOCKET):
-            with nginx.running(nginx.binary(), render(address, folder, Limits()), folder, lambda: None):
+            with nginx.running(nginx.binary(), render(address, folder, ClientLimits()), folder, lambda: None):
                 await until(lambda: not is_refused(address.port))
                 answer = await _asked(address.port, method.encode() + REST)
     assert answer.startswith(b"HTTP/1.1 %s " % status)
@@ -113,7 +113,7 @@ async def test_a_change_that_did_not_reach_the_gateway_may_be_repeated() -> None
     address = Address("127.0.0.1", kept_port())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with nginx.running(nginx.binary(), render(address, folder, Limits()), folder, lambda: None):
+        with nginx.running(nginx.binary(), render(address, folder, ClientLimits()), folder, lambda: None):
             await until(lambda: not is_refused(address.port))
             answer = await _asked(address.port, b"POST" + REST)
     assert answer.startswith(b"HTTP/1.1 503 ")
@@ -124,7 +124,7 @@ async def test_a_killed_master_leaves_no_worker_that_takes_connections() -> None
     address, ended = Address("127.0.0.1", kept_port()), threading.Event()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with nginx.running(nginx.binary(), render(address, folder, Limits()), folder, ended.set) as process:
+        with nginx.running(nginx.binary(), render(address, folder, ClientLimits()), folder, ended.set) as process:
             await until(lambda: not is_refused(address.port))
             process.kill()
             await until(ended.is_set)

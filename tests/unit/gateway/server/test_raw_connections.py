@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.contract.gateway_options import MEBIBYTE
-from provisioning.gateway.server.nginx_config import Limits
+from provisioning.gateway.server.nginx_config import ClientLimits
 from tests.unit.gateway.conftest import NGINX_BUILDS, Gate
 from tests.unit.gateway.raw.connections import read, request, status, talk
 
@@ -57,7 +57,7 @@ async def test_a_head_has_a_limit(gate: Gate, port: int) -> None:
     assert status(await talk(port, request("/livez", "Host: a.test"))) == 200
 
 
-@pytest.mark.parametrize("limits", [Limits(head_seconds=0.2)])
+@pytest.mark.parametrize("limits", [ClientLimits(head_seconds=0.2)])
 @pytest.mark.parametrize("begun", [b"", b"GET /livez HTTP/1.1\r\nHost: ga"])
 async def test_a_slow_head_is_not_waited_for(gate: Gate, port: int, begun: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -142,7 +142,7 @@ async def test_a_refusal_reaches_a_client_that_is_still_sending(gate: Gate, port
 
 
 @pytest.mark.parametrize("overrides", [{"submits_per_minute": 1}])
-@pytest.mark.parametrize("limits", [Limits(linger_seconds=1.0)])
+@pytest.mark.parametrize("limits", [ClientLimits(linger_seconds=1.0)])
 async def test_what_is_refused_is_not_listened_to_for_ever(gate: Gate, port: int) -> None:
     head = f"POST /prompt HTTP/1.1\r\nHost: gateway.test\r\nX-API-Key: {gate.keyring.alice}\r\n"
     await talk(port, f"{head}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())

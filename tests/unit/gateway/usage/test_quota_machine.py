@@ -84,7 +84,7 @@ class Quotas(RuleBasedStateMachine):
         account = BillingSubject(owner, key, self.now)
         asked = Reservation(f"upload-{self.count}", account, Amounts(bytes=size), OWN, self.now + 1000)
         try:
-            self.database.run_now(partial(ledger.reserve, claim=asked))
+            self.database.run_now(partial(ledger.reserve, reservation=asked))
         except Problem:
             return multiple()
         return asked
@@ -92,10 +92,12 @@ class Quotas(RuleBasedStateMachine):
     @rule(claim=consumes(uploads), stored=st.booleans())
     def uploaded(self, claim: Reservation, stored: bool) -> None:
         if stored:
-            taken = partial(ledger.settle, claim_id=claim.id, account=claim.account, taken=claim.wanted, at=self.now)
+            taken = partial(
+                ledger.settle, reservation_id=claim.id, account=claim.account, used=claim.wanted, at=self.now
+            )
             self.database.run_now(taken)
         else:
-            self.database.run_now(partial(ledger.release, claim_id=claim.id))
+            self.database.run_now(partial(ledger.release, reservation_id=claim.id))
 
     @rule(claim=consumes(uploads))
     def forget(self, claim: Reservation) -> None:
@@ -133,7 +135,7 @@ class Quotas(RuleBasedStateMachine):
             if (own.subject, own.period) == (subject, period):
                 # Of GPU time a job takes what it takes: it may pass what was left, and none is let in after that.
                 slack = self.over if own.unit is Unit.GPU_SECONDS else 0
-                assert now.room(own.unit, own.limit) + slack >= 0
+                assert now.remaining(own.unit, own.limit) + slack >= 0
 
     @invariant()
     def nothing_is_forgotten(self) -> None:

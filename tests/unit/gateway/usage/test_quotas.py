@@ -46,12 +46,12 @@ def claim(name: str, *own: Quota, at: int = NOW, owner: str = "bots", key: str =
 
 
 def reserve(database: Database, asked: Reservation) -> None:
-    database.run_now(partial(usage_ledger.reserve, claim=asked))
+    database.run_now(partial(usage_ledger.reserve, reservation=asked))
 
 
 def settle(database: Database, name: str, taken: Amounts, at: int = NOW) -> None:
     account = BillingSubject("bots", "key-1", NOW)
-    database.run_now(partial(usage_ledger.settle, claim_id=name, account=account, taken=taken, at=at))
+    database.run_now(partial(usage_ledger.settle, reservation_id=name, account=account, used=taken, at=at))
 
 
 def stand(database: Database, period: Period = Period.DAY, subject: Subject = Subject.USER) -> balance.Balance:
@@ -86,7 +86,7 @@ def test_what_is_set_aside_is_counted_until_it_is_settled_or_released(database: 
     reserve(database, claim("a", two))
     reserve(database, claim("b", two))
     assert refused(database, claim("c", two)).code is Code.QUOTA_EXCEEDED
-    database.run_now(partial(usage_ledger.release, claim_id="b"))
+    database.run_now(partial(usage_ledger.release, reservation_id="b"))
     reserve(database, claim("c", two))
     settle(database, "a", Amounts(jobs=1, gpu_ms=500))
     assert stand(database) == balance.Balance(Amounts(jobs=1, gpu_ms=500), Amounts(jobs=1))
@@ -243,7 +243,7 @@ async def test_reconciling_sets_sums_right(database: Database, caplog: pytest.Lo
     database.run_now(lambda c: c.execute(delete(ReservationRow)).close())
     assert database.run_now(partial(reconcile, now=NOW, renewed_until=NOW)) == 4
     assert stand(database).reserved == Amounts()
-    assert "reservations were wrong" in caplog.text
+    assert "reserved sums of a quota window" in caplog.text
 
 
 @pytest.mark.parametrize("act", ["UPDATE usage_events SET quantity = 0", "DELETE FROM usage_events"])
@@ -267,7 +267,7 @@ async def test_several_on_the_last_of_several_quotas(database: Database, seed: i
     async def one(number: int) -> bool:
         asked = claim(f"{seed}-{number}", *own, at=round_at, jobs=1, bytes=dice.randint(0, 9))
         try:
-            await database.run(partial(usage_ledger.reserve, claim=asked))
+            await database.run(partial(usage_ledger.reserve, reservation=asked))
         except Problem:
             return False
         return True

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.webhooks.sender import Sender
-from provisioning.gateway.webhooks.ssrf import Address, Guard, Rules, is_public
+from provisioning.gateway.webhooks.ssrf import Address, AddressRules, Guard, is_public
 from tests.unit.gateway.conftest import Gate, ManualClock, until, workflow
 from tests.unit.gateway.receiver import Receiver, receiving
 from tests.unit.gateway.webhook_requests import DELIVERIES, HOOKS, create
@@ -93,13 +93,13 @@ async def test_a_name_that_turns_inward_later_is_not_followed(
     test = (await gate.alice.post(f"{HOOKS}/{made['id']}/test")).json()
     await until(lambda: gate.rows("SELECT 1 FROM webhook_attempts"))
     shown = (await gate.alice.get(f"{DELIVERIES}/{test['id']}")).json()
-    assert shown["attempts"][0]["error"] == "its host is not on the public internet"
+    assert shown["attempts"][0]["error"] == "the host is not on the public internet"
     assert receiver.got == []
     assert asked == [PUBLIC, INNER], "one look-up for a connection, and that one decides"
 
 
 async def test_every_address_of_a_name_is_judged() -> None:
-    guard = Guard(Rules(http=False, private=False, ports=frozenset({443})), names)
+    guard = Guard(AddressRules(http=False, private=False, ports=frozenset({443})), names)
     assert await guard.check("https://example.com/a?b=c") == "https://example.com/a?b=c"
     with pytest.raises(Problem) as refused:
         await guard.check("https://mixed.test/")
@@ -110,7 +110,7 @@ async def test_a_name_that_is_nowhere_is_taken_and_judged_at_delivery() -> None:
     async def nowhere(_host: str, _port: int) -> list[Address]:
         raise OSError("no such name")
 
-    guard = Guard(Rules(http=False, private=False, ports=frozenset()), nowhere)
+    guard = Guard(AddressRules(http=False, private=False, ports=frozenset()), nowhere)
     assert await guard.check("https://later.test/x") == "https://later.test/x"
 
 
@@ -151,7 +151,7 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext
 
 @pytest.mark.parametrize(
     ("host", "error"),
-    [("hook.test", None), ("other.test", "its certificate is not valid for its name, or not trusted")],
+    [("hook.test", None), ("other.test", "the TLS certificate is invalid or not trusted")],
 )
 async def test_the_address_is_pinned_and_the_certificate_is_the_names(
     tmp_path: Path, host: str, error: str | None
@@ -160,7 +160,7 @@ async def test_the_address_is_pinned_and_the_certificate_is_the_names(
         return [INNER]
 
     server, client = certificate(tmp_path, "hook.test")
-    guard = Guard(Rules(http=False, private=True, ports=frozenset()), pinned)
+    guard = Guard(AddressRules(http=False, private=True, ports=frozenset()), pinned)
     sender = Sender(guard, ManualClock(), 5.0, client)
     await sender.start()
     try:

@@ -18,7 +18,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from provisioning.gateway.core.problems import Code, Problem
 from provisioning.gateway.webhooks.backoff import LONGEST_SECONDS, Backoff
 from provisioning.gateway.webhooks.records import DeliveryState
-from provisioning.gateway.webhooks.sender import Result
+from provisioning.gateway.webhooks.sender import AttemptResult
 from tests.unit.gateway.conftest import Gate, finish, taken, until, workflow
 from tests.unit.gateway.receiver import Got, Receiver, receiving
 from tests.unit.gateway.webhook_requests import DELIVERIES, HOOKS, create
@@ -222,7 +222,7 @@ async def _tries(gate: Gate, count: int) -> bool:
         ("plain", 302, {"Location": "/elsewhere"}, "pending", "a redirect (302), which is not followed"),
         ("plain", 307, {"Location": "http://169.254.169.254/"}, "pending", "a redirect (307), which is not followed"),
         ("plain", 404, {}, "pending", "answered 404"),
-        ("plain", 200, {"X": "y" * 10_000}, "pending", "the connection broke or the answer was not HTTP"),
+        ("plain", 200, {"X": "y" * 10_000}, "pending", "the connection broke or the response was not valid HTTP"),
         ("slow", 200, {}, "delivered", None),
         ("huge", 200, {}, "delivered", None),
     ],
@@ -237,7 +237,7 @@ async def test_receivers_that_misbehave(
 @pytest.mark.parametrize("overrides", [LOCAL | {"webhook_timeout_seconds": 1.5}])
 async def test_a_silent_receiver_is_not_waited_for(gate: Gate, receiver: Receiver) -> None:
     receiver.manner = "silent"
-    assert await _first_attempt(gate, receiver) == ("pending", "no answer in time")
+    assert await _first_attempt(gate, receiver) == ("pending", "no response in time")
 
 
 async def _first_attempt(gate: Gate, receiver: Receiver) -> tuple[str, str | None]:
@@ -367,7 +367,7 @@ def test_the_pause_grows_is_bounded_and_obeys_the_receiver(
     attempts: int, jitter: float, asked: float | None, since: int
 ) -> None:
     backoff = Backoff(give_up_ms=86_400_000, disable_ms=1, jitter=lambda: jitter)
-    then = backoff.next(attempts, 0, Result(500, "no", 1, asked), since)
+    then = backoff.next(attempts, 0, AttemptResult(500, "no", 1, asked), since)
     if then.at is None:
         assert then.state is DeliveryState.FAILED
         assert since + 1000 * max(LONGEST_SECONDS, asked or 0, 1) >= 86_400_000

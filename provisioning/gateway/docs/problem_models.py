@@ -1,4 +1,4 @@
-"""The form of every error: RFC 9457, with ComfyUI's and the Comfy API's own member beside it."""
+"""The bodies of errors: RFC 9457, with the additional field `error` of ComfyUI and of the Comfy API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Fault(BaseModel):
-    """One place in the request that is wrong."""
+    """A fault in the request."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,7 +33,7 @@ class ComfyError(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    code: str = Field(description="The Comfy API's name, which is coarser than ours for refused keys.")
+    code: str = Field(description="The Comfy API's code, which is less specific than `code` for refused keys.")
     message: str
     details: dict[str, Any] | None
 
@@ -41,30 +41,32 @@ class ComfyError(BaseModel):
 class _Problem(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    type: str = Field(description="Where the code is explained: `/errors/{code}`.")
+    type: str = Field(description="The explanation of the code: `/errors/{code}`.")
     title: str
     status: int
-    detail: str = Field(description="What happened here and what to do about it; written for the reader.")
-    instance: str = Field(description="Names the request.")
-    code: str = Field(description="For programs: one of the catalogue.")
+    detail: str = Field(description="What happened and what to do about it, for people.")
+    instance: str = Field(description="Identifies the request.")
+    code: str = Field(description="The error code, for programs.")
     request_id: str = Field(description="The same as X-Request-Id.")
-    errors: list[Fault] = Field(default=[], description="The places in the request that are wrong.")
+    errors: list[Fault] = Field(default=[], description="The faults in the request.")
     retry_after: int = Field(default=1, ge=1, description="Seconds, as in the Retry-After header.")
     node_errors: dict[str, Any] = Field(default={}, description="Faults of a workflow by node id, in ComfyUI's form.")
-    missing_ids: list[str] = Field(default=[], description="Assets that a workflow names and the caller lacks.")
+    missing_ids: list[str] = Field(
+        default=[], description="Ids of assets in the workflow that do not exist or are not the caller's."
+    )
     needed_scope: str = Field(default="", description="The scope that the key lacks.")
     violated_policies: list[str] = Field(
         default=[], alias="violated-policies", description="The limits that refused, as RateLimit-Policy names them."
     )
 
 
-class Problem(_Problem):
+class ProblemBody(_Problem):
     """An error (RFC 9457)."""
 
     error: NativeError
 
 
-class ComfyProblem(_Problem):
+class ComfyProblemBody(_Problem):
     """An error (RFC 9457) on a route of the Comfy API v2."""
 
     error: ComfyError

@@ -1,1 +1,0 @@
-"""What requests and answers look like, as pydantic models; the fields' descriptions are the reference's words."""
