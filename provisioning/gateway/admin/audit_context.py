@@ -17,7 +17,7 @@ MAX_NAMED = 100
 
 
 def context_of(request: GatewayRequest) -> AuditContext:
-    """Return the caller of a request with its address."""
+    """Return the caller of a request, its address and the request's id."""
     return AuditContext(request.who, peer(request.scope), request.request_id)
 
 
@@ -41,16 +41,16 @@ class AuditTrail:
         self._clock = clock
 
     async def note(self, request: GatewayRequest, act: AuditAction, target: str, **detail: object) -> None:
-        """Record an act."""
+        """Record an action."""
         await audit.note(self._database, context_of(request), act, target, self._clock.now_ms(), detail)
 
     async def on_anothers(self, request: GatewayRequest, act: AuditAction, target: str, owner: str) -> None:
-        """Record an act on what belongs to somebody else; acts on one's own are not recorded."""
+        """Record an action on another user's resource; does nothing for the caller's own."""
         if owner != request.who.owner:
             await self.note(request, act, target, owner=owner)
 
     async def end_anothers(self, request: GatewayRequest, jobs: Iterable[OwnedJob]) -> None:
-        """Record that jobs of other owners are cancelled."""
+        """Record the cancellation of other users' jobs; the caller's own are left out."""
         others = [job for job in jobs if job.owner != request.who.owner]
         if len(others) == 1:
             await self.note(request, AuditAction.JOBS_ENDED, others[0].id, owner=others[0].owner)

@@ -53,7 +53,7 @@ class NativeSocketRoutes:
 
     @SocketOperation(path="/ws", also=("/api/ws",))
     async def converse(self, request: GatewaySocket, socket: Socket, check: Check) -> None:
-        """Send the messages of a caller's jobs; raises Problem before the socket is accepted."""
+        """Send the messages about the caller's jobs; raises Problem before the socket is accepted."""
         label = request.query.get("clientId", "")
         listener = Listener(request.who, label if CLIENT_ID.fullmatch(label) else uuid.uuid4().hex)
 
@@ -74,5 +74,5 @@ class NativeSocketRoutes:
 
     @SocketOperation(path="/comfy/ws", scope=Scope.ADMIN, credentials=CredentialPolicy(web=True))
     async def converse_with_editor(self, request: GatewaySocket, socket: Socket, check: Check) -> None:
-        """Send the editor's page the same."""
+        """Serve the same WebSocket to the editor's page."""
         await self.converse(request, socket, check)

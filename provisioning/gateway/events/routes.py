@@ -58,7 +58,7 @@ class EventRoutes:
         lasting=True,
     )
     async def follow(self, request: GatewayRequest) -> Response:
-        """Stream events until the client hangs up."""
+        """Stream events until the client disconnects."""
         types = read_types(request)
         stream = self._sse_streams.open(request, request.who.visible_owner)
         return stream.answer(self._frames(stream, types))
@@ -89,7 +89,7 @@ class EventRoutes:
 
     @SocketOperation(path="/api/gateway/ws", also=("/api/gateway/events",))
     async def converse(self, request: GatewaySocket, socket: Socket, check: Check) -> None:
-        """Send the same events over a WebSocket; raises Problem before it is accepted."""
+        """Send the caller's events over a WebSocket; raises Problem before it is accepted."""
         types = read_types(request)
         channel = self._channels.of(request.who.visible_owner)
         cursor = channel.cursor_after(last_id(request))
@@ -117,7 +117,7 @@ def _message(event: OutboundEvent) -> str:
 
 
 def read_types(request: Connection) -> frozenset[str]:
-    """Return the types of events that the query asks for, all but previews when it does not; raises Problem."""
+    """Return the types of events in the query, or all except previews without one; raises Problem."""
     text = request.query.get("types")
     types = TYPES - {job_events.PREVIEW} if text is None else frozenset(text.split(","))
     if types - TYPES:

@@ -78,7 +78,7 @@ class KeyRoutes:
         answers=(Answer("A page of keys, newest first.", KeyPage, {"items": [KEY], "next_cursor": None}),),
     )
     async def list(self, request: GatewayRequest, query: KeyQuery) -> KeyPage:
-        """List keys, newest first: the caller's user's, or for an admin everybody's."""
+        """List the keys of the caller's user, or all keys for an admin, newest first."""
         records = await self._keys.list(request.who, query.owner, query.state)
         chosen, cursor = page_of([(record.id, record) for record in records], query)
         return KeyPage(items=[self._shown(record) for record in chosen], next_cursor=cursor)
@@ -113,7 +113,7 @@ class KeyRoutes:
         problems=(Code.MORE_THAN_OWN, Code.STATE_CONFLICT),
     )
     async def update(self, request: GatewayRequest, body: KeyChange) -> Key:
-        """Change a key's name, labels, scopes, limits, end or owner."""
+        """Change a key's name, labels, scopes, limits, expiry or owner."""
         return self._shown(await self._keys.update(context_of(request), request.path_params["id"], body))
 
     @Operation(
@@ -158,7 +158,7 @@ class KeyRoutes:
         ),
     )
     async def revoke(self, request: GatewayRequest) -> Key:
-        """End a key at once."""
+        """Revoke a key at once."""
         return self._shown(await self._keys.revoke(context_of(request), request.path_params["id"]))
 
     def _shown(self, record: KeyRecord) -> Key:

@@ -66,7 +66,7 @@ class SessionRoutes:
         problems=(Code.NO_SESSION,),
     )
     async def refresh(self, request: GatewayRequest) -> Token:
-        """Answer with a new token of the same login."""
+        """Answer with a new token of the same session."""
         return await self._token(request.who)
 
     @Operation(
@@ -79,7 +79,7 @@ class SessionRoutes:
         problems=(Code.NO_SESSION,),
     )
     async def logout(self, request: GatewayRequest) -> Response:
-        """End the login, with every token and cookie of it."""
+        """End the session, with all its tokens and its cookie."""
         await self._sessions.end(context_of(request))
         return Response(status_code=204)
 

@@ -43,7 +43,7 @@ class AccountRoutes:
         answers=(Answer("The caller, its scopes and limits.", Me, ME),),
     )
     async def me(self, request: GatewayRequest) -> Me:
-        """Show who the caller is, its scopes and its limits."""
+        """Show the caller, its scopes and its limits."""
         found = self._limits.of(request.who)
         return Me.of(request.who, found.key, found.user)
 
@@ -60,7 +60,7 @@ class AccountRoutes:
         problems=(Code.INVALID_LOGIN,),
     )
     async def set_password(self, request: GatewayRequest, body: PasswordChange) -> Response:
-        """Change the caller's password, which ends every earlier login, the caller's own included."""
+        """Change the caller's password, which ends all earlier sessions, the current one included."""
         with self._limits.attempt(request.scope, request.who.owner):
             await self._users.set_own_password(context_of(request), body)
         return Response(status_code=204)

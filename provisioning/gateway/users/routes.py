@@ -112,6 +112,6 @@ class UserRoutes:
         problems=(Code.STATE_CONFLICT,),
     )
     async def delete(self, request: GatewayRequest) -> Response:
-        """End a user, its logins and its keys; its jobs, files and usage stay."""
+        """Delete a user, end its sessions and revoke its keys; its jobs, files and usage stay."""
         await self._users.delete(context_of(request), request.path_params["name"])
         return Response(status_code=204)
