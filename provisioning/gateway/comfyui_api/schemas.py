@@ -76,7 +76,7 @@ class SubmitPrompt(NativeBody):
     prompt: Workflow = Field(default_factory=lambda: None)
     """The workflow in API form."""
     client_id: Annotated[Any, WithJsonSchema({"type": ["string", "null"]})] = None
-    """The `clientId` of the WebSocket that is to hear of it; what is none is ignored, as in ComfyUI."""
+    """The `clientId` of the WebSocket that receives the job's messages; invalid values are ignored, as in ComfyUI."""
     prompt_id: Annotated[str | None, BeforeValidator(_prompt_id)] = Field(
         default=None, json_schema_extra={"format": "uuid"}
     )

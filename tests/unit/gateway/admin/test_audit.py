@@ -1,4 +1,4 @@
-"""The audit log: every act is in it, no secret is, and nobody can take a line back."""
+"""The audit log: it contains every change and no secret, and entries cannot be deleted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOCAL = {"webhook_allow_http": True, "webhook_allow_private": True, "webhook_por
 AUDIT = "/api/gateway/audit"
 
 
-async def test_every_act_is_written_down(gate: Gate) -> None:
+async def test_every_change_is_recorded(gate: Gate) -> None:
     made = await issue(gate.admin, name="bot")
     await gate.admin.patch(f"/api/gateway/keys/{made['id']}", json={"name": "other"})
     await gate.admin.post(f"/api/gateway/keys/{made['id']}/rotate", json={})
@@ -50,7 +50,7 @@ async def test_every_act_is_written_down(gate: Gate) -> None:
     assert "correct horse" not in (await gate.admin.get(AUDIT)).text
 
 
-async def test_freeing_memory_is_an_act_that_everybody_feels(gate: Gate) -> None:
+async def test_freeing_memory_is_recorded(gate: Gate) -> None:
     made = await issue(gate.admin, scopes=["operate"], name="watchman")
     await gate.client(made["key"]).post("/free", json={"unload_models": True, "other": 1})
     [line, _] = (await gate.admin.get(AUDIT)).json()["items"]
@@ -75,8 +75,8 @@ async def lines(gate: Gate) -> list[dict[str, Any]]:
     return items
 
 
-async def test_all_that_only_an_admin_or_an_operator_may_change_is_in_it(gate: Gate) -> None:
-    """From the route table: a new route of this kind has to be thought of here."""
+async def test_changes_by_admins_and_operators_are_recorded(gate: Gate) -> None:
+    """Checks the route table, so that a new route of this kind must be added here."""
     changing = {
         (route.method, route.path)
         for route in OPERATIONS
@@ -93,7 +93,7 @@ async def test_all_that_only_an_admin_or_an_operator_may_change_is_in_it(gate: G
 
 
 @pytest.mark.parametrize("overrides", [LOCAL])
-async def test_what_is_done_to_another_is_in_it_and_what_to_ones_own_is_not(gate: Gate) -> None:
+async def test_changes_to_other_users_resources_are_recorded_and_own_ones_are_not(gate: Gate) -> None:
     async with receiving() as receiver:
         done: dict[str, list[str]] = {}
         for name, client in (("alice", gate.alice), ("admin", gate.admin)):
@@ -114,7 +114,7 @@ async def test_what_is_done_to_another_is_in_it_and_what_to_ones_own_is_not(gate
 
 
 async def everything(gate: Gate, client: httpx.AsyncClient, receiver: Receiver) -> None:
-    """Do to alice's things all that can be done to them."""
+    """Make every possible change to Alice's resources."""
 
     async def do(method: str, path: str, body: object = None) -> None:
         answer = await client.request(method, path, json=body if body is not None else None)
@@ -155,7 +155,7 @@ async def everything(gate: Gate, client: httpx.AsyncClient, receiver: Receiver) 
     receiver.got.clear()
 
 
-async def test_what_cannot_be_written_down_is_not_done(gate: Gate) -> None:
+async def test_a_change_that_cannot_be_recorded_is_not_made(gate: Gate) -> None:
     job = await submit(gate.alice)
     await taken(gate, job)
     gate.database.run_now(lambda connection: connection.execute(text("DROP TABLE audit")).rowcount)
@@ -165,14 +165,14 @@ async def test_what_cannot_be_written_down_is_not_done(gate: Gate) -> None:
     assert (await gate.alice.post(f"/api/v2/jobs/{job}/cancel")).status_code == 200
 
 
-async def test_what_was_refused_is_not_in_it(gate: Gate) -> None:
+async def test_refused_changes_are_not_recorded(gate: Gate) -> None:
     assert code(await gate.admin.post("/api/gateway/keys", json={"name": "x", "owner": "nobody"}))[0] == 400
     assert code(await gate.alice.post("/api/gateway/keys", json={"name": "x"}))[0] == 403
     assert (await gate.admin.get(AUDIT)).json() == {"items": [], "next_cursor": None}
     assert code(await gate.alice.get(AUDIT)) == (403, "insufficient_scope")
 
 
-async def test_it_is_read_in_pages(gate: Gate) -> None:
+async def test_the_audit_log_is_paginated(gate: Gate) -> None:
     for number in range(5):
         await issue(gate.admin, name=f"key {number}")
     found: list[str] = []
@@ -188,7 +188,7 @@ async def test_it_is_read_in_pages(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM audit", "UPDATE audit SET actor = 'nobody'"])
-def test_the_database_itself_refuses_to_change_it(database: Database, statement: str) -> None:
+def test_the_database_refuses_to_change_an_audit_entry(database: Database, statement: str) -> None:
     by = AuditContext(POD, "pod", "cli_1")
     database.run_now(lambda connection: audit.write(connection, by, AuditAction.KEY_REVOKED, "a", 1, {}))
     with pytest.raises(SQLAlchemyError, match="append-only"):
@@ -196,7 +196,7 @@ def test_the_database_itself_refuses_to_change_it(database: Database, statement:
     assert database.run_now(lambda connection: connection.execute(text("SELECT actor FROM audit")).all()) == [("pod",)]
 
 
-async def test_an_act_and_its_line_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+async def test_a_change_and_its_audit_entry_are_one_transaction(tmp_path: Path) -> None:
     database = Database(tmp_path / "gateway.db")
     database.run_now(lambda connection: connection.execute(text("DROP TABLE audit")).rowcount)
     store = KeyStore(database, PEPPER, ManualClock())

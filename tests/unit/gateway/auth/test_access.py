@@ -1,4 +1,4 @@
-"""Every route x every kind of key, from the route table itself; and every trick a request can play."""
+"""Access to every route with every kind of key, and requests that try to bypass authentication."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ids(pair: tuple[Operation, str]) -> str:
 
 
 @pytest.mark.parametrize("token", [None, TYPO, UNKNOWN_KEY], ids=["none", "typo", "unknown"])
-async def test_nobody_gets_in_without_a_key(gate: Gate, token: str | None) -> None:
+async def test_requests_without_a_valid_key_are_refused(gate: Gate, token: str | None) -> None:
     for route, path in CLOSED:
         answer = await gate.client(token).request(route.method, concrete(path), json={})
         assert answer.status_code == 401, (route.method, path)
@@ -33,7 +33,7 @@ async def test_nobody_gets_in_without_a_key(gate: Gate, token: str | None) -> No
 
 
 @pytest.mark.parametrize("scope", sorted(Scope))
-async def test_a_route_opens_to_its_scope_and_to_no_other(gate: Gate, scope: Scope) -> None:
+async def test_a_route_accepts_its_scope_only(gate: Gate, scope: Scope) -> None:
     client = gate.client(await gate.store.create("one scope", frozenset({scope})))
     for route, path in CLOSED:
         answer = await client.request(route.method, concrete(path), json={})
@@ -46,7 +46,7 @@ async def test_a_route_opens_to_its_scope_and_to_no_other(gate: Gate, scope: Sco
         assert str(route.access.value) in body["detail"]
 
 
-def test_roles_grow_and_bundles_stay_what_seeded_keys_were_given() -> None:
+def test_higher_roles_include_lower_ones_and_bundles_expand() -> None:
     assert ROLES[Role.MEMBER] < ROLES[Role.OPERATOR] < ROLES[Role.ADMIN]
     assert ROLES[Role.VIEWER] < ROLES[Role.OPERATOR]
     assert expand({Scope.CLIENT}) == {Scope.READ, Scope.JOBS, Scope.ASSETS}
@@ -54,7 +54,7 @@ def test_roles_grow_and_bundles_stay_what_seeded_keys_were_given() -> None:
 
 
 @pytest.mark.parametrize("pair", EVERY, ids=ids)
-async def test_every_route_answers_a_key_without_a_fault(gate: Gate, pair: tuple[Operation, str]) -> None:
+async def test_no_route_returns_a_server_error(gate: Gate, pair: tuple[Operation, str]) -> None:
     for client in (gate.alice, gate.admin):
         answer = await client.request(pair[0].method, concrete(pair[1]), json={})
         assert answer.status_code < 500
@@ -64,7 +64,7 @@ async def test_every_route_answers_a_key_without_a_fault(gate: Gate, pair: tuple
     assert (answer.status_code, pair[0].method in answer.headers["allow"]) == (405, True)
 
 
-async def test_a_stranger_sees_nothing_of_another(gate: Gate) -> None:
+async def test_another_users_job_and_files_are_not_found(gate: Gate) -> None:
     job = await submit(gate.alice)
     await gate.comfy.begin(job)
     await gate.comfy.end(job)
@@ -93,7 +93,7 @@ UNKNOWN_PATHS = [
 ]  # fmt: skip
 
 
-async def test_what_is_not_in_the_table_does_not_exist(gate: Gate) -> None:
+async def test_undeclared_paths_are_not_found(gate: Gate) -> None:
     nobody, admin = gate.client(None), gate.admin
     for path in UNKNOWN_PATHS:
         for method in ("GET", "POST", "DELETE"):
@@ -115,7 +115,7 @@ PATH_TRICKS = [
 NAME = (b"host", HOST.encode())
 
 
-async def test_paths_that_are_not_plain_are_refused(gate: Gate) -> None:
+async def test_ambiguous_paths_are_refused(gate: Gate) -> None:
     for path in PATH_TRICKS:
         raw = path.encode("latin-1")
         assert await raw_request(gate, raw, [NAME]) in {400, 401}, path
@@ -132,13 +132,13 @@ HOST_TRICKS = [
 ]  # fmt: skip
 
 
-async def test_a_host_that_is_not_ours_is_refused(gate: Gate) -> None:
+async def test_unknown_hosts_are_refused(gate: Gate) -> None:
     for host in HOST_TRICKS:
         assert await raw_request(gate, b"/queue", [(b"host", host), bearer(gate)]) in {400, 421}, host
     assert gate.comfy.seen == []
 
 
-async def test_hosts_that_are_ours(gate: Gate) -> None:
+async def test_own_hosts_are_accepted(gate: Gate) -> None:
     for host in (b"gateway.test", b"GATEWAY.test", b"gateway.test:443"):
         assert await raw_request(gate, b"/queue", [(b"host", host), bearer(gate)]) == 200
     assert await raw_request(gate, b"/queue", [NAME, NAME, bearer(gate)]) == 400
@@ -181,7 +181,7 @@ def credential_tricks() -> list[tuple[str, list[tuple[str, str]]]]:
     return tricks
 
 
-async def test_odd_credentials_are_refused(gate: Gate) -> None:
+async def test_malformed_credentials_are_refused(gate: Gate) -> None:
     key = gate.keyring.admin
     words = {"{key}": key, "{lower}": key.lower(), "{cut}": key[:-1], "{{": "{", "}}": "}"}
     for name, headers in credential_tricks():
@@ -197,13 +197,13 @@ def replaced(text: str, words: dict[str, str]) -> str:
     return text
 
 
-async def test_both_forms_of_a_credential_work(gate: Gate) -> None:
+async def test_both_headers_for_keys_are_accepted(gate: Gate) -> None:
     key = gate.keyring.alice.encode()
     for header in ((b"authorization", b"Bearer " + key), (b"authorization", b"bearer " + key), (b"x-api-key", key)):
         assert await raw_request(gate, b"/queue", [NAME, header]) == 200
 
 
-async def test_a_key_in_the_url_is_not_a_credential(gate: Gate) -> None:
+async def test_a_key_in_the_url_is_refused(gate: Gate) -> None:
     key = gate.keyring.admin
     for name in ("token", "api_key", "key", "access_token", "ticket"):
         for client in (gate.client(None), gate.alice):
@@ -216,7 +216,7 @@ async def test_a_key_in_the_url_is_not_a_credential(gate: Gate) -> None:
 @pytest.mark.parametrize(
     "origin", ["null", "https://evil.test", "https://gateway.test.evil.test", "gateway.test", "file://"]
 )
-async def test_foreign_origins_may_not_change_anything(gate: Gate, origin: str) -> None:
+async def test_requests_from_other_origins_are_refused(gate: Gate, origin: str) -> None:
     client = gate.client(gate.keyring.alice, Origin=origin)
     answer = await client.post("/prompt", json={})
     assert (answer.status_code, answer.json()["code"]) == (403, "origin_not_allowed")
@@ -224,7 +224,7 @@ async def test_foreign_origins_may_not_change_anything(gate: Gate, origin: str) 
     assert (await own.post("/queue", json={})).status_code == 200
 
 
-async def test_comfyui_sees_nothing_of_the_clients_headers(gate: Gate) -> None:
+async def test_client_headers_are_not_forwarded_to_comfyui(gate: Gate) -> None:
     noise = {
         "Origin": f"http://{HOST}", "Cookie": "a=b", "Comfy-User": "admin", "X-Forwarded-For": "1.1.1.1",
         "Range": "bytes=0-1",
@@ -249,7 +249,7 @@ async def test_comfyui_sees_nothing_of_the_clients_headers(gate: Gate) -> None:
     assert "Range" not in gate.comfy.asked("GET", "/models")[0].headers
 
 
-async def test_a_revoked_key_is_dead(gate: Gate) -> None:
+async def test_a_revoked_key_is_refused(gate: Gate) -> None:
     token = await gate.store.create("short", frozenset({Scope.CLIENT}))
     assert (await gate.client(token).get("/queue")).status_code == 200
     await gate.store.revoke(key_format.key_id(token) or "")
@@ -257,7 +257,7 @@ async def test_a_revoked_key_is_dead(gate: Gate) -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, "key_revoked")
 
 
-async def test_a_database_that_is_away_lets_nobody_in(gate: Gate) -> None:
+async def test_requests_are_refused_while_the_database_is_unavailable(gate: Gate) -> None:
     assert (await gate.alice.get("/queue")).status_code == 200
     gate.rows("SELECT 1")
     gate.database.run_now(lambda connection: connection.exec_driver_sql("DROP TABLE keys").rowcount)
@@ -266,7 +266,7 @@ async def test_a_database_that_is_away_lets_nobody_in(gate: Gate) -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
 
 
-async def test_query_parameters_come_once(gate: Gate) -> None:
+async def test_repeated_query_parameters_are_refused(gate: Gate) -> None:
     answer = await gate.alice.get("/view?filename=a.png&filename=b.png")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
@@ -278,10 +278,10 @@ WITHOUT_A_KEY = {
     ("POST", "/login"): Access.LOGIN,
     ("POST", "/api/gateway/login"): Access.LOGIN,
 }
-"""Every route that needs no key: there is no other, WebSockets and the editor's routes included."""
+"""All routes that need no key, WebSockets and the editor's routes included."""
 
 
-async def test_these_routes_need_no_key_and_no_others(gate: Gate) -> None:
+async def test_only_listed_routes_need_no_key(gate: Gate) -> None:
     everything = [(route, path) for route in (*OPERATIONS, *editor_operations(OPERATIONS)) for path in route.paths]
     opened = {(route.method, path): route.access for route, path in everything if not route.needs_key}
     assert opened == WITHOUT_A_KEY
@@ -295,8 +295,8 @@ async def test_these_routes_need_no_key_and_no_others(gate: Gate) -> None:
     assert gate.comfy.seen == []
 
 
-async def test_a_login_without_anything_logs_nobody_in(gate: Gate) -> None:
-    """What these two answer is of the attempt alone, and counts as one: see test_logins."""
+async def test_empty_logins_are_refused(gate: Gate) -> None:
+    """Both count as a failed login; see test_logins."""
     for path, body in (
         ("/login", {"data": {"user": "", "password": "", "key": ""}}),
         ("/api/gateway/login", {"json": {}}),
@@ -307,7 +307,7 @@ async def test_a_login_without_anything_logs_nobody_in(gate: Gate) -> None:
     assert gate.rows("SELECT count(*) FROM sessions") == [(0,)]
 
 
-async def test_what_needs_no_key_tells_nothing(gate: Gate) -> None:
+async def test_readyz_gives_no_reason(gate: Gate) -> None:
     nobody = gate.client(None)
     assert (await nobody.get("/readyz")).json() == {"status": "ready"}
     gate.app.drain()
@@ -317,7 +317,7 @@ async def test_what_needs_no_key_tells_nothing(gate: Gate) -> None:
     assert (await gate.alice.get("/api/gateway/ready")).json()["code"] == "draining"
 
 
-async def test_probes_of_strangers_write_at_most_once_a_second(gate: Gate) -> None:
+async def test_probes_without_a_key_write_at_most_once_a_second(gate: Gate) -> None:
     nobody = gate.client(None)
     assert (await nobody.get("/readyz")).status_code == 200
     gate.database.run_now(lambda connection: connection.exec_driver_sql("DROP TABLE meta").rowcount)

@@ -1,4 +1,4 @@
-"""Every route x another user's things, from the route table: nothing of them is shown, and nothing happens to them."""
+"""Every route with another user's resources: none is shown and none is changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CANARY = "canary-of-alice"
 GRAPH = {"9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": CANARY}}}
 ABSENT = {"uuid": "3f2c0000-0000-4000-8000-000000000000", "blake3": f"blake3:{'0' * 64}", "key": "0" * 8}
 FOR_ALL = {"code": "not_found", "name": "SaveImage", "folder": "loras", "file": "a.json", "dest": "b.json", "path": "x"}
-"""Parts of paths that name nothing of anybody's."""
+"""Path parameters that name no user's resource."""
 MEMBER = ["client", "keys"]
 
 
@@ -29,13 +29,13 @@ def overrides() -> dict[str, Any]:
 
 
 async def member(gate: Gate, owner: str) -> tuple[httpx.AsyncClient, str]:
-    """Return a client that may do all that a member may, and its key's id; the name of alice's bears the canary."""
+    """Return a client with a member's scopes and its key's id; the name of Alice's key contains the canary."""
     made = await issue(gate.admin, owner=owner, scopes=MEMBER, name=CANARY if owner == "alice" else "key", labels={})
     return gate.client(made["key"]), made["id"]
 
 
 async def furnish(gate: Gate, alice: httpx.AsyncClient, receiver: Receiver) -> dict[str, str]:
-    """Return the ids of one thing of alice's of each kind, each bearing the canary where it can."""
+    """Create one resource of each kind for Alice, with the canary where possible, and return their ids."""
     hook = {"url": f"{receiver.url}?{CANARY}", "description": CANARY, "events": ["job.succeeded"]}
     endpoint = (await alice.post("/api/gateway/webhooks", json=hook)).json()["id"]
     done = (await alice.post("/api/v2/jobs", json={"workflow": GRAPH, "metadata": {"of": CANARY}})).json()["id"]
@@ -54,7 +54,7 @@ async def furnish(gate: Gate, alice: httpx.AsyncClient, receiver: Receiver) -> d
 
 
 def absent(thing: str) -> str:
-    """Return a name of the same form that nobody's thing has."""
+    """Return an id of the same form that does not exist."""
     kind = thing.partition(":")[0]
     if kind == "blake3" or len(thing) == len(ABSENT["key"]):
         return ABSENT.get(kind, ABSENT["key"])
@@ -63,7 +63,7 @@ def absent(thing: str) -> str:
 
 
 def request_for(route: Operation, thing: str) -> tuple[str, dict[str, Any]]:
-    """Return the path and the rest of a request that names `thing` wherever a route could take it."""
+    """Return the path and the arguments of a request that names `thing` in every parameter of a route."""
     path = route.path.format_map({**FOR_ALL, "id": thing, "hash": thing})
     asked = {"webhook": thing} if route.path == "/api/gateway/webhook-deliveries" else {}
     if route.path == "/view":
@@ -79,7 +79,7 @@ def request_for(route: Operation, thing: str) -> tuple[str, dict[str, Any]]:
 
 
 def plain(answer: httpx.Response, *things: str) -> tuple[int, str]:
-    """Return what an answer says, without what names the request and what it asked for."""
+    """Return a response without the request's id and the given ids."""
     text = answer.text.replace(answer.headers["x-request-id"], "REQUEST")
     for thing in things:
         text = text.replace(thing, "THING")
@@ -87,14 +87,14 @@ def plain(answer: httpx.Response, *things: str) -> tuple[int, str]:
 
 
 UNLIKE = {"/api/gateway/signed-urls", "/api/gateway/tickets"}
-"""What they answer is new each time; what it opens is looked at elsewhere."""
+"""Routes whose response is different each time; other tests cover the access it gives."""
 ASKED = [
     route for route in OPERATIONS if not (route.lasting and "{" not in route.path) and route.access is not Access.PUBLIC
 ]
 
 
 async def state(alice: httpx.AsyncClient, things: dict[str, str]) -> list[tuple[int, str]]:
-    """Return all that alice sees of her things."""
+    """Return Alice's view of her resources."""
     where = {
         "/api/v2/jobs": ("done", "waiting"), "/api/v2/assets": ("output", "upload"), "/history": ("done",),
         "/api/v2/assets/by-hash": ("hash",), "/api/gateway/webhooks": ("endpoint",), "/api/gateway/keys": ("key",),
@@ -104,7 +104,7 @@ async def state(alice: httpx.AsyncClient, things: dict[str, str]) -> list[tuple[
     return [plain(await alice.get(path)) for path in [*paths, "/api/gateway/keys", "/api/gateway/webhooks"]]
 
 
-async def test_another_users_things_are_as_absent_and_stay_as_they_are(gate: Gate) -> None:
+async def test_another_users_resources_look_absent_and_stay_unchanged(gate: Gate) -> None:
     (alice, key), (bob, own) = await member(gate, "alice"), await member(gate, "bob")
     async with receiving() as receiver:
         things = await furnish(gate, alice, receiver)
@@ -127,7 +127,7 @@ async def test_another_users_things_are_as_absent_and_stay_as_they_are(gate: Gat
     assert own not in str(before)
 
 
-async def test_usage_and_quotas_are_ones_own(gate: Gate) -> None:
+async def test_usage_and_quotas_show_only_the_callers_own(gate: Gate) -> None:
     (alice, _), (bob, _) = await member(gate, "alice"), await member(gate, "bob")
     async with receiving() as receiver:
         await furnish(gate, alice, receiver)
@@ -138,8 +138,8 @@ async def test_usage_and_quotas_are_ones_own(gate: Gate) -> None:
     assert (await bob.get("/api/gateway/usage/events")).status_code == 403
 
 
-async def test_what_opens_a_door_opens_no_other(gate: Gate) -> None:
-    """Tickets and signed addresses that bob makes show what bob sees, whatever of alice's they name."""
+async def test_tickets_and_signed_urls_grant_no_access_to_other_users_resources(gate: Gate) -> None:
+    """Tickets and signed URLs that Bob creates show only what Bob may see."""
     (alice, _), (bob, _) = await member(gate, "alice"), await member(gate, "bob")
     nobody = gate.client(None)
     async with receiving() as receiver:
@@ -157,7 +157,7 @@ async def test_what_opens_a_door_opens_no_other(gate: Gate) -> None:
         assert (await nobody.get(made["url"])).status_code == 404
 
 
-async def test_an_admin_finds_all_of_them(gate: Gate) -> None:
+async def test_an_admin_sees_every_users_resources(gate: Gate) -> None:
     alice, _ = await member(gate, "alice")
     async with receiving() as receiver:
         things = await furnish(gate, alice, receiver)

@@ -57,7 +57,7 @@ async def test_a_job_from_submission_to_its_output(gate: Gate) -> None:
     assert (await gate.alice.get(job["urls"]["self"] + "/workflow")).json() == {"workflow": workflow(), "format": "api"}
 
 
-async def test_strangers_find_nothing(gate: Gate) -> None:
+async def test_other_users_jobs_are_not_found(gate: Gate) -> None:
     job = await submit(gate.alice)
     asset = (await upload(gate.alice)).json()
     paths = [job["urls"][name] for name in ("self", "events")] + [f"/api/v2/assets/{asset['id']}"]
@@ -76,7 +76,7 @@ async def test_strangers_find_nothing(gate: Gate) -> None:
     assert (await gate.admin.get(paths[0])).status_code == 200
 
 
-async def test_an_asset_stands_in_place_of_a_file_name(gate: Gate) -> None:
+async def test_an_asset_can_replace_a_file_name(gate: Gate) -> None:
     answer = await upload(gate.alice, expected_hash=HASH)
     asset = answer.json()
     assert (answer.status_code, asset["hash"], asset["size_bytes"], asset["created_new"]) == (201, HASH, len(PNG), True)
@@ -88,7 +88,7 @@ async def test_an_asset_stands_in_place_of_a_file_name(gate: Gate) -> None:
     assert (await gate.alice.post("/api/v2/jobs", json={"workflow": missing})).json()["code"] == "missing_asset"
 
 
-async def test_an_output_is_an_asset_for_the_next_job(gate: Gate) -> None:
+async def test_an_output_can_be_the_input_of_the_next_job(gate: Gate) -> None:
     job = await submit(gate.alice)
     await gate.comfy.begin(job["id"])
     await gate.comfy.end(job["id"])
@@ -97,7 +97,7 @@ async def test_an_output_is_an_asset_for_the_next_job(gate: Gate) -> None:
     assert gate.comfy.submitted(second["id"])["prompt"]["1"]["inputs"]["image"].endswith("ComfyUI_00001_.png [output]")
 
 
-async def test_bytes_that_are_known_need_not_be_sent(gate: Gate) -> None:
+async def test_known_content_need_not_be_uploaded_again(gate: Gate) -> None:
     first = (await upload(gate.alice)).json()
     assert (await gate.alice.head(f"/api/v2/assets/by-hash/{HASH}")).status_code == 200
     same = await gate.alice.post("/api/v2/assets/from-hash", json={"hash": HASH})
@@ -117,7 +117,7 @@ async def test_bytes_that_are_known_need_not_be_sent(gate: Gate) -> None:
         ("photo.png", PNG, {"file_path": ""}, 422),
     ],
 )
-async def test_uploads_that_are_refused(
+async def test_invalid_uploads_are_refused(
     gate: Gate, path: str, content: bytes, data: dict[str, str], status: int
 ) -> None:
     answer = await upload(gate.alice, path, content, **data)
@@ -126,7 +126,7 @@ async def test_uploads_that_are_refused(
     assert gate.comfy.seen == []
 
 
-async def test_the_same_request_under_one_key_is_one_job(gate: Gate) -> None:
+async def test_a_repeated_request_with_an_idempotency_key_is_one_job(gate: Gate) -> None:
     key = {"Idempotency-Key": "k1"}
     first = await submit(gate.alice, headers=key)
     again = await gate.alice.post("/api/v2/jobs", json={"workflow": workflow()}, headers=key)
@@ -134,12 +134,12 @@ async def test_the_same_request_under_one_key_is_one_job(gate: Gate) -> None:
     assert again.headers["idempotency-replayed"] == "true"
     other = await gate.alice.post("/api/v2/jobs", json={"workflow": workflow("other")}, headers=key)
     assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reuse")
-    assert (await submit(gate.bob, headers=key))["id"] != first["id"], "a key is its owner's"
+    assert (await submit(gate.bob, headers=key))["id"] != first["id"], "an idempotency key belongs to its owner"
     gate.clock.advance(86_401)
     assert (await submit(gate.alice, headers=key))["id"] != first["id"]
 
 
-async def test_parallel_requests_under_one_key_make_one_job(gate: Gate) -> None:
+async def test_parallel_requests_with_an_idempotency_key_make_one_job(gate: Gate) -> None:
     key = {"Idempotency-Key": "k1"}
     client = gate.alice
     requests = [client.post("/api/v2/jobs", json={"workflow": workflow()}, headers=key) for _ in range(10)]
@@ -148,7 +148,7 @@ async def test_parallel_requests_under_one_key_make_one_job(gate: Gate) -> None:
     assert len(gate.comfy.asked("POST", "/prompt")) == 1
 
 
-async def test_a_request_that_was_refused_may_be_tried_again(gate: Gate) -> None:
+async def test_a_refused_request_may_be_repeated(gate: Gate) -> None:
     gate.comfy.prompt_answer = (400, {"error": {"type": "x", "message": "no", "details": ""}, "node_errors": {"9": {}}})
     body, key = {"workflow": workflow()}, {"Idempotency-Key": "k1"}
     answer = await gate.alice.post("/api/v2/jobs", json=body, headers=key)
@@ -159,7 +159,7 @@ async def test_a_request_that_was_refused_may_be_tried_again(gate: Gate) -> None
 
 async def test_cancelling_a_waiting_a_running_and_a_finished_job(gate: Gate) -> None:
     first, second = await submit(gate.alice), await submit(gate.alice)
-    # The second is handed over in the moment in which it is cancelled.
+    # The second job is being submitted to ComfyUI while it is cancelled.
     await gate.comfy.begin(first["id"])
     assert (await gate.alice.post(second["urls"]["cancel"])).json()["status"] == "canceled"
     assert (await gate.alice.post(first["urls"]["cancel"])).json()["status"] == "canceling"
@@ -168,7 +168,7 @@ async def test_cancelling_a_waiting_a_running_and_a_finished_job(gate: Gate) -> 
     assert (await gate.alice.post(first["urls"]["cancel"])).json()["status"] == "succeeded"
 
 
-async def test_a_failed_job_says_which_node_and_not_where(gate: Gate) -> None:
+async def test_a_failed_job_names_the_node_and_no_path(gate: Gate) -> None:
     job = await submit(gate.alice)
     await gate.comfy.begin(job["id"])
     error = {
@@ -183,7 +183,7 @@ async def test_a_failed_job_says_which_node_and_not_where(gate: Gate) -> None:
     assert (told["traceback"], "/a/b" in told["message"]) == (None, False)
 
 
-async def test_jobs_are_listed_page_by_page(gate: Gate) -> None:
+async def test_the_list_of_jobs_is_paginated(gate: Gate) -> None:
     jobs = [(await submit(gate.alice))["id"] for _ in range(3)]
     first = (await gate.alice.get("/api/v2/jobs", params={"limit": 2})).json()
     rest = (await gate.alice.get("/api/v2/jobs", params={"limit": 2, "cursor": first["next_cursor"]})).json()
@@ -212,13 +212,13 @@ async def test_jobs_are_listed_page_by_page(gate: Gate) -> None:
         ({"workflow": workflow(), "metadata": {"a": "x" * 1025}}, 422, "invalid_request"),
     ],
 )
-async def test_bodies_that_are_refused(gate: Gate, body: dict[str, Any], status: int, code: str) -> None:
+async def test_invalid_bodies_are_refused(gate: Gate, body: dict[str, Any], status: int, code: str) -> None:
     answer = await gate.alice.post("/api/v2/jobs", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert gate.comfy.pending == []
 
 
-async def test_credentials_are_refused_in_the_words_of_the_contract(gate: Gate) -> None:
+async def test_refused_credentials_have_the_comfy_apis_codes(gate: Gate) -> None:
     assert (await gate.client(None).get("/api/v2/jobs/x")).json()["error"]["code"] == "unauthorized"
 
 
@@ -254,7 +254,7 @@ async def test_a_jobs_events_end_with_its_outputs_and_final_status(gate: Gate, p
     await until(lambda: not len(gate.app.services.open_streams))
 
 
-async def test_a_finished_jobs_events_are_its_end(gate: Gate, port: int) -> None:
+async def test_a_finished_job_has_its_last_events_only(gate: Gate, port: int) -> None:
     job = await submit(gate.alice)
     await gate.comfy.begin(job["id"])
     await gate.comfy.end(job["id"])
@@ -263,7 +263,7 @@ async def test_a_finished_jobs_events_are_its_end(gate: Gate, port: int) -> None
 
 
 @pytest.mark.parametrize("overrides", [{"keep_alive_seconds": 0.05}])
-async def test_a_listener_that_hangs_up_is_let_go(gate: Gate, port: int) -> None:
+async def test_a_disconnected_listener_is_removed(gate: Gate, port: int) -> None:
     job = await submit(gate.alice)
     headers = {"X-API-Key": gate.keyring.alice}
     async with httpx.AsyncClient(
@@ -287,7 +287,7 @@ async def listed(client: httpx.AsyncClient, **query: str | int) -> list[str]:
     return ids
 
 
-async def test_jobs_are_found_by_status_and_label(gate: Gate) -> None:
+async def test_jobs_are_filtered_by_status_and_label(gate: Gate) -> None:
     async def labelled(metadata: object) -> str:
         answer = await gate.alice.post("/api/v2/jobs", json={"workflow": workflow(), "metadata": metadata})
         assert answer.json()["metadata"] == metadata
@@ -306,7 +306,7 @@ async def test_jobs_are_found_by_status_and_label(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("internal", [{"max_scanned_jobs": 2}])
-async def test_a_search_that_finds_little_goes_on_with_the_next_page(gate: Gate) -> None:
+async def test_a_filter_with_few_matches_continues_on_the_next_page(gate: Gate) -> None:
     first = (await gate.alice.post("/api/v2/jobs", json={"workflow": workflow(), "metadata": {"a": "1"}})).json()["id"]
     for _ in range(5):
         await submit(gate.alice)
@@ -315,7 +315,7 @@ async def test_a_search_that_finds_little_goes_on_with_the_next_page(gate: Gate)
     assert await listed(gate.alice, limit=2, **{"metadata[a]": "1"}) == [first]
 
 
-async def test_a_deleted_asset_is_gone_for_everybody(gate: Gate) -> None:
+async def test_a_deleted_asset_is_not_found(gate: Gate) -> None:
     asset = (await upload(gate.alice)).json()
     path = f"/api/v2/assets/{asset['id']}"
     assert (await gate.bob.delete(path)).status_code == 404
@@ -326,7 +326,7 @@ async def test_a_deleted_asset_is_gone_for_everybody(gate: Gate) -> None:
     assert (again["created_new"], again["id"] != asset["id"]) == (True, True)
 
 
-async def test_the_same_bytes_are_one_asset(gate: Gate) -> None:
+async def test_the_same_content_is_one_asset(gate: Gate) -> None:
     first = (await upload(gate.alice)).json()
     again = await upload(gate.alice)
     assert (again.status_code, again.json()["id"], again.json()["created_new"]) == (200, first["id"], False)

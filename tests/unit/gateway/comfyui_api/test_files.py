@@ -20,7 +20,7 @@ def form(name: str = "a.png", content: bytes = PNG) -> dict[str, Any]:
     return {"image": (name, content, "text/html")}
 
 
-async def test_an_upload_goes_to_ones_own_folder(gate: Gate) -> None:
+async def test_an_upload_goes_to_the_callers_folder(gate: Gate) -> None:
     answer = await gate.alice.post("/upload/image", files=form(), data={"subfolder": "faces", "overwrite": "true"})
     assert answer.json() == {"name": "a.png", "subfolder": "faces", "type": "input"}
     await gate.bob.post("/upload/image", files=form(), data={"subfolder": "faces"})
@@ -32,7 +32,7 @@ async def test_an_upload_goes_to_ones_own_folder(gate: Gate) -> None:
     assert gate.comfy.subfolder(gate.comfy.seen[-1].body) == ""
 
 
-async def test_an_upload_is_what_a_workflow_of_the_same_key_loads(gate: Gate) -> None:
+async def test_a_workflow_loads_an_upload_of_the_same_key(gate: Gate) -> None:
     await gate.alice.post("/upload/image", files=form())
     folder = gate.comfy.subfolder(gate.comfy.seen[-1].body)
     job = await submit(gate.alice, prompt=workflow(image="a.png [input]"))
@@ -65,7 +65,7 @@ async def test_an_upload_is_what_a_workflow_of_the_same_key_loads(gate: Gate) ->
         ("a.png", PNG, {"x": "y" * 10_000}, 422),
     ],
 )
-async def test_uploads_that_are_refused(
+async def test_invalid_uploads_are_refused(
     gate: Gate, name: str, content: bytes, data: dict[str, str], status: int
 ) -> None:
     answer = await gate.alice.post("/upload/image", files=form(name, content), data=data)
@@ -84,7 +84,7 @@ async def test_uploads_that_are_refused(
         (PNG.replace(b"IDAT", b"IDAX"), 422, "invalid_image"),
     ],
 )
-async def test_pictures_are_looked_into_before_they_are_kept(
+async def test_images_are_validated_before_they_are_stored(
     gate: Gate, content: bytes, status: int, code: str | None
 ) -> None:
     for answer in (
@@ -96,14 +96,14 @@ async def test_pictures_are_looked_into_before_they_are_kept(
     assert len(gate.comfy.seen) == (0 if code else 2)
 
 
-async def test_the_type_of_an_upload_is_what_its_bytes_say(gate: Gate) -> None:
+async def test_the_type_of_an_upload_is_detected_from_its_content(gate: Gate) -> None:
     fields = {"file_path": "a.png", "content_type": "text/html"}
     answer = await gate.alice.post("/api/v2/assets", files={"file": ("a.png", PNG, "text/html")}, data=fields)
     assert answer.json()["content_type"] == "image/png"
 
 
 @pytest.mark.parametrize("overrides", [{"requests": Path(tempfile.gettempdir()), "min_free_bytes": 2**60}])
-async def test_a_full_disk_takes_neither_files_nor_jobs(gate: Gate) -> None:
+async def test_a_full_disk_refuses_files_and_jobs(gate: Gate) -> None:
     for answer in (
         await gate.alice.post("/upload/image", files=form()),
         await gate.alice.post("/api/v2/assets", files={"file": ("a.png", PNG)}, data={"file_path": "a.png"}),
@@ -116,9 +116,7 @@ async def test_a_full_disk_takes_neither_files_nor_jobs(gate: Gate) -> None:
     assert gate.rows("SELECT count(*) FROM jobs") == [(0,)]
 
 
-async def test_a_disk_that_fills_up_during_an_upload_leaves_nothing(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_upload_that_fills_the_disk_leaves_no_file(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -159,7 +157,7 @@ async def test_a_field_has_a_length_and_an_encoding(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("overrides", [{"max_upload_bytes": 5000, "max_body_bytes": 2000}])
-async def test_bodies_have_a_limit_to_the_byte(gate: Gate) -> None:
+async def test_the_body_limit_is_exact(gate: Gate) -> None:
     def body(size: int) -> dict[str, Any]:
         head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
         tail = b"\r\n--b--\r\n"
@@ -184,7 +182,7 @@ async def test_bodies_have_a_limit_to_the_byte(gate: Gate) -> None:
     "broken",
     [b"", b"--b", b"--b\r\n\r\nx\r\n--b--\r\n", b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n"],
 )
-async def test_broken_forms_are_refused(gate: Gate, broken: bytes) -> None:
+async def test_malformed_forms_are_refused(gate: Gate, broken: bytes) -> None:
     headers = {"content-type": "multipart/form-data; boundary=b"}
     assert (await gate.alice.post("/upload/image", content=broken, headers=headers)).status_code == 422
     assert (await gate.alice.post("/upload/image", json={})).status_code == 415
@@ -194,7 +192,7 @@ async def test_broken_forms_are_refused(gate: Gate, broken: bytes) -> None:
     ("kind", "attached"),
     [("image/png", False), ("video/mp4", False), ("image/svg+xml", True), ("text/html", True), ("text/plain", True)],
 )
-async def test_active_content_is_only_ever_an_attachment(gate: Gate, kind: str, attached: bool) -> None:
+async def test_active_content_is_sent_as_an_attachment(gate: Gate, kind: str, attached: bool) -> None:
     gate.comfy.files["output", "", "x"] = (b"<script>", kind)
     answer = await gate.admin.get("/view", params={"filename": "x"})
     assert (answer.headers.get("content-disposition") == "attachment") is attached
@@ -203,8 +201,8 @@ async def test_active_content_is_only_ever_an_attachment(gate: Gate, kind: str, 
 
 
 @pytest.mark.parametrize("size", [1, 5000, 3_000_000])
-async def test_head_tells_of_a_file_what_get_tells(gate: Gate, port: int, size: int) -> None:
-    """A program that downloads asks for the size first."""
+async def test_head_has_the_same_headers_as_get(gate: Gate, port: int, size: int) -> None:
+    """Download programs request the size first."""
     gate.comfy.files["output", "", "x.png"] = (bytes(size), "image/png")
     headers = {"X-API-Key": gate.keyring.admin}
     async with httpx.AsyncClient(
@@ -217,7 +215,7 @@ async def test_head_tells_of_a_file_what_get_tells(gate: Gate, port: int, size: 
     assert told.headers["content-length"] == str(size)
 
 
-async def test_comfyuis_own_error_texts_stay_inside(gate: Gate) -> None:
+async def test_comfyuis_error_texts_are_not_forwarded(gate: Gate) -> None:
     answer = await gate.admin.get("/view", params={"filename": "absent.png"})
     assert (answer.status_code, "/workspace" in answer.text) == (404, False)
 
@@ -239,7 +237,9 @@ BAD_NAMES = [
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 @pytest.mark.parametrize(("cls", "field"), [("LoadImage", "image"), ("LoadThing", "thing"), ("LoadLatent", "latent")])
-async def test_workflows_cannot_name_files_out_of_bounds(gate: Gate, cls: str, field: str, name: object) -> None:
+async def test_workflows_cannot_read_files_outside_their_folders(
+    gate: Gate, cls: str, field: str, name: object
+) -> None:
     prompt = {"1": {"class_type": cls, "inputs": {field: name}}}
     answer = await gate.alice.post("/prompt", json={"prompt": prompt})
     assert (answer.status_code, list(answer.json()["node_errors"])) == (422, ["1"])
@@ -247,12 +247,12 @@ async def test_workflows_cannot_name_files_out_of_bounds(gate: Gate, cls: str, f
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", ["2", 0], None, "x\\y"])
-async def test_workflows_cannot_save_out_of_bounds(gate: Gate, name: object) -> None:
+async def test_workflows_cannot_save_outside_their_folders(gate: Gate, name: object) -> None:
     answer = await gate.alice.post("/prompt", json={"prompt": workflow(name)})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_workflow")
 
 
-async def test_workflows_cannot_reach_another_realm_by_any_input(gate: Gate) -> None:
+async def test_workflows_cannot_reach_another_users_files_by_any_input(gate: Gate) -> None:
     job = await submit(gate.bob)
     root = gate.comfy.submitted(job)["prompt"]["9"]["inputs"]["filename_prefix"].partition(f"/{job}")[0]
     for value in (f"{root}/a.png", f"x/{root}/a.png", f"output/{root}", {"deep": [root]}, root.replace("/", "//")):
@@ -262,7 +262,7 @@ async def test_workflows_cannot_reach_another_realm_by_any_input(gate: Gate) -> 
     assert answer.json()["code"] == "node_not_allowed"
 
 
-async def test_node_classes_do_not_list_other_peoples_files(gate: Gate) -> None:
+async def test_node_classes_do_not_list_other_users_files(gate: Gate) -> None:
     text = (await gate.alice.get("/object_info")).text
     assert "SaveImage" in text
     assert "someone-elses.png" not in text
@@ -272,17 +272,17 @@ async def test_node_classes_do_not_list_other_peoples_files(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "a.png", "a b.png", "ä.png", "a/b/c", "..a", "a..b"])
-def test_names_that_are_safe(name: str) -> None:
+def test_safe_names_are_accepted(name: str) -> None:
     assert is_safe_name(name)
 
 
 @pytest.mark.parametrize("text", ["at /workspace/ComfyUI/x.py line", "in '/root/a b'", "C:\\Users\\me\\x"])
-def test_absolute_paths_are_taken_out(text: str) -> None:
+def test_absolute_paths_are_removed(text: str) -> None:
     assert "<path>" in without_paths(text)
 
 
 @pytest.mark.parametrize("text", ["and/or", "1/2 done", "see https://docs.test/a/b", "a / b"])
-def test_other_slashes_stay(text: str) -> None:
+def test_other_slashes_are_kept(text: str) -> None:
     assert without_paths(text) == text
 
 
@@ -300,7 +300,7 @@ async def outputs_of(gate: Gate, job: str) -> list[str]:
     return [output["name"] for output in document["outputs"]]
 
 
-async def test_what_a_node_repeats_is_nobodys_file(gate: Gate) -> None:
+async def test_file_names_echoed_by_a_node_do_not_grant_access(gate: Gate) -> None:
     bobs = await submit(gate.bob)
     bob_file = await finish(gate, bobs)
     admins = await finish(gate, await submit(gate.admin))
@@ -318,14 +318,14 @@ async def test_what_a_node_repeats_is_nobodys_file(gate: Gate) -> None:
     assert gate.rows("SELECT job_id, count(*) FROM assets GROUP BY job_id").count((job, 1)) == 1
 
 
-async def test_twenty_thousand_repeated_names_cost_nothing(gate: Gate) -> None:
+async def test_assets_from_repeated_names_are_bounded(gate: Gate) -> None:
     job = await echo(gate, *(named(f"{number}.png") for number in range(20_000)))
     [(made_by, count)] = gate.rows("SELECT job_id, count(*) FROM assets GROUP BY job_id")
     assert made_by == job
     assert count <= 500
 
 
-async def test_a_file_can_be_had_as_soon_as_its_node_has_made_it(gate: Gate) -> None:
+async def test_a_file_is_available_as_soon_as_its_node_has_finished(gate: Gate) -> None:
     job = await submit(gate.alice)
     await gate.comfy.begin(job)
     place = gate.comfy.submitted(job)["prompt"]["9"]["inputs"]["filename_prefix"].rpartition("/")[0]
@@ -341,7 +341,7 @@ async def test_a_file_can_be_had_as_soon_as_its_node_has_made_it(gate: Gate) -> 
         assert (await gate.bob.get("/view", params=file)).status_code == 404
 
 
-async def test_a_running_job_shows_nothing_of_anothers(gate: Gate) -> None:
+async def test_a_running_job_does_not_expose_other_users_files(gate: Gate) -> None:
     bobs = await finish(gate, await submit(gate.bob))
     job = await submit(gate.alice)
     await gate.comfy.begin(job)

@@ -1,4 +1,4 @@
-"""ComfyUI's own routes: each is classed, and what is not an admin's is the caller's own."""
+"""ComfyUI's routes: each is classified, and except for admins each shows only the caller's own data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COMFYUI: dict[frozenset[Scope] | frozenset[Access], str] = {
         GET /users | GET /settings | POST /settings | GET /settings/x | POST /settings/x
         GET /userdata | GET /userdata/x | POST /userdata/x | DELETE /userdata/x | POST /userdata/x/move/y
     """,
-    # Cut down to what is no secret for whoever may not watch the machine.
+    # Reduced for callers without the scope `monitor`.
     ALL: "GET /system_stats",
     NEVER: """
         POST /users | GET /assets | POST /assets | GET /assets/x | PUT /assets/x | DELETE /assets/x | GET /tags
@@ -46,7 +46,7 @@ COMFYUI: dict[frozenset[Scope] | frozenset[Access], str] = {
         GET /extensions/x/y.js | GET /templates/x.json | GET /docs/KSampler/en.md | GET /
     """,
 }
-"""Every route of ComfyUI's, and of what is often installed beside it, by who may have it here."""
+"""All routes of ComfyUI and of common custom nodes, by the access that they have here."""
 
 ONCE = {
     "GET /api/jobs": OWN,
@@ -55,11 +55,11 @@ ONCE = {
     "POST /api/jobs/cancel": OWN,
     "GET /workflow_templates/x/y.json": OWN,
     "GET /v2/userdata": ADMIN,
-    # Here the Comfy API wins over ComfyUI's own.
+    # The Comfy API takes precedence over ComfyUI's own routes.
     "GET /api/v2/userdata": NEVER,
     "GET /api/api/jobs": NEVER,
 }
-"""What has no twin below /api, or whose twin is somebody else's."""
+"""Routes without an alias below /api, or whose alias is another route."""
 
 OPERATION_TABLE = OperationTable(OPERATIONS)
 
@@ -76,23 +76,25 @@ def everything() -> Iterator[tuple[str, str, frozenset[Scope] | frozenset[Access
 
 
 @pytest.mark.parametrize(("method", "path", "scopes"), list(everything()))
-def test_each_route_of_comfyui_is_classed(method: str, path: str, scopes: frozenset[Scope] | frozenset[Access]) -> None:
+def test_every_route_of_comfyui_is_classified(
+    method: str, path: str, scopes: frozenset[Scope] | frozenset[Access]
+) -> None:
     found = OPERATION_TABLE.find(method, path)
     if not scopes:
-        assert isinstance(found, Problem), "nobody reaches it"
+        assert isinstance(found, Problem), "it is not reachable"
     else:
         assert isinstance(found, Match)
         assert found.operation.access in scopes
 
 
-def test_no_native_route_is_unclassed() -> None:
+def test_every_native_route_is_classified() -> None:
     known = [OPERATION_TABLE.find(method, path) for method, path, scopes in everything() if scopes]
     classed = {id(match.operation) for match in known if isinstance(match, Match)}
     assert [route.path for route in OPERATIONS if route.native and id(route) not in classed] == ["/ws"]
     assert {"/ws", "/api/ws"} <= set(SOCKETS)
 
 
-async def test_jobs_in_the_newer_form_are_the_callers_own(gate: Gate) -> None:
+async def test_api_jobs_lists_only_the_callers_jobs(gate: Gate) -> None:
     first, second = await submit(gate.alice), await submit(gate.alice)
     strange = await submit(gate.bob)
     await finish(gate, first)
@@ -111,7 +113,7 @@ async def test_jobs_in_the_newer_form_are_the_callers_own(gate: Gate) -> None:
     assert len((await gate.admin.get("/api/jobs")).json()["jobs"]) == 3
 
 
-async def test_jobs_in_the_newer_form_come_in_pages(gate: Gate) -> None:
+async def test_api_jobs_is_paginated(gate: Gate) -> None:
     ids = [await submit(gate.alice) for _ in range(3)]
     await finish(gate, ids[0])
     page = (await gate.alice.get("/api/jobs", params={"limit": 1, "offset": 1, "sort_order": "asc"})).json()
@@ -124,11 +126,11 @@ async def test_jobs_in_the_newer_form_come_in_pages(gate: Gate) -> None:
     "query",
     [{"status": "asleep"}, {"limit": "0"}, {"limit": "x"}, {"offset": "-1"}, {"sort_by": "x"}, {"sort_order": "x"}],
 )
-async def test_questions_for_jobs_that_make_no_sense(gate: Gate, query: dict[str, str]) -> None:
+async def test_invalid_queries_for_jobs_are_refused(gate: Gate, query: dict[str, str]) -> None:
     assert (await gate.alice.get("/api/jobs", params=query)).status_code == 400
 
 
-async def test_a_job_is_cancelled_by_its_owner_alone(gate: Gate) -> None:
+async def test_only_its_owner_can_cancel_a_job(gate: Gate) -> None:
     job, other = await submit(gate.alice), await submit(gate.alice)
     path = f"/api/jobs/{other}/cancel"
     assert (await gate.bob.post(path)).json() == {"cancelled": False}
@@ -141,7 +143,7 @@ async def test_a_job_is_cancelled_by_its_owner_alone(gate: Gate) -> None:
     assert {item["status"] for item in (await gate.alice.get("/api/jobs")).json()["jobs"]} == {"cancelled"}
 
 
-async def test_an_admin_has_the_editors_files(gate: Gate) -> None:
+async def test_an_admin_can_open_the_editors_files(gate: Gate) -> None:
     path = "/userdata/workflows%2Fa%20b.json"
     answer = await gate.admin.post(path, content=b"{}", headers={"comfy-user": "x"}, params={"overwrite": "false"})
     assert answer.status_code == 200
@@ -167,7 +169,7 @@ async def test_an_admin_has_the_editors_files(gate: Gate) -> None:
         "/models/a%2Fb",
     ],
 )
-async def test_paths_that_climb_reach_nothing(gate: Gate, path: str) -> None:
+async def test_paths_with_dot_segments_are_refused(gate: Gate, path: str) -> None:
     method = "POST" if "move" in path else "GET"
     answer = await gate.admin.request(method, path)
     assert answer.status_code == 400
@@ -190,7 +192,7 @@ STATS: dict[str, Any] = {
 }  # fmt: skip
 
 
-async def test_an_ordinary_key_sees_the_machine_without_command_line_and_paths(gate: Gate) -> None:
+async def test_system_stats_hide_command_line_and_paths_from_clients(gate: Gate) -> None:
     gate.comfy.nonsense["/system_stats"] = ("application/json", orjson.dumps(STATS))
     for path in ("/system_stats", "/api/system_stats"):
         answer = await gate.alice.get(path)
@@ -204,11 +206,11 @@ async def test_an_ordinary_key_sees_the_machine_without_command_line_and_paths(g
         assert device["name"] == "cuda:0 NVIDIA RTX 4090 <path> : native"
     watching = gate.client(await gate.store.create("prometheus", frozenset({Scope.MONITOR})))
     for client in (watching, gate.admin):
-        assert (await client.get("/system_stats")).json() == STATS, "who watches the machine sees all of it"
+        assert (await client.get("/system_stats")).json() == STATS, "the scope `monitor` shows everything"
 
 
 @pytest.mark.parametrize("stats", [[], {"system": [], "devices": {}}, {"devices": ["cuda:0", None]}, {"system": None}])
-async def test_nonsense_about_the_machine_tells_nothing(gate: Gate, stats: object) -> None:
+async def test_malformed_system_stats_are_not_forwarded(gate: Gate, stats: object) -> None:
     gate.comfy.nonsense["/system_stats"] = ("application/json", orjson.dumps(stats))
     told = (await gate.alice.get("/system_stats")).json()
     assert told["system"] == {"argv": []}

@@ -1,4 +1,4 @@
-"""The served OpenAPI document: whole, valid, and with an example of everything."""
+"""The OpenAPI document: complete, valid, and with examples."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def test_the_document_is_openapi() -> None:
     OpenAPIV31SpecValidator(DOCUMENT).validate()
 
 
-async def test_it_is_served_to_keys_alone(gate: Gate) -> None:
+async def test_the_document_requires_a_key(gate: Gate) -> None:
     assert (await gate.client(None).get("/openapi.json")).status_code == 401
     assert (await gate.alice.get("/openapi.json")).json() == DOCUMENT
 
 
 @pytest.mark.parametrize("declared", OPERATIONS, ids=[operation.key for operation in OPERATIONS])
-def test_security_is_what_the_operation_asks_for(declared: Operation) -> None:
+def test_security_matches_the_declared_access(declared: Operation) -> None:
     schemes = DOCUMENT["paths"][declared.path][declared.method.lower()]["security"]
     assert bool(schemes) == declared.needs_key
     scopes = [declared.scope.value] if declared.scope else []
@@ -42,7 +42,7 @@ def test_security_is_what_the_operation_asks_for(declared: Operation) -> None:
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), SINGLE, ids=[f"{each[1]} {each[0]}" for each in SINGLE])
-def test_everything_has_an_example_that_fits(path: str, method: str, operation: dict[str, Any]) -> None:
+def test_examples_match_their_schemas(path: str, method: str, operation: dict[str, Any]) -> None:
     assert operation["x-codeSamples"][0]["source"].startswith("curl")
     for parameter in operation.get("parameters", []):
         fits(parameter["example"], parameter["schema"])

@@ -1,4 +1,4 @@
-"""What the editor's page is made of: old editors bring hundreds of libraries and an import map that names them."""
+"""The files of the editor's page: older editors have hundreds of libraries and an import map."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IMPORTS = b'{"imports": {"vue": "./assets/lib/vue/dist/vue.js"}}'
 LIBRARY = "/assets/lib/@primevue/forms/resolvers/zod/index.mjs"
 
 
-async def test_an_import_map_counts_as_the_pages_own_script(gate: Gate) -> None:
+async def test_the_policy_allows_the_pages_import_map(gate: Gate) -> None:
     page = b'<script type="importmap">' + IMPORTS + b"</script><script>start()</script>"
     gate.comfy.nonsense = {"/": ("text/html", page)}
     policy = (await gate.admin.get("/comfy/")).headers["content-security-policy"]
@@ -22,11 +22,11 @@ async def test_an_import_map_counts_as_the_pages_own_script(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("overrides", [{"rate_limit_per_minute": 10}])
-async def test_a_page_of_many_files_takes_nobodys_requests(gate: Gate) -> None:
+async def test_editor_files_do_not_count_as_requests(gate: Gate) -> None:
     gate.comfy.nonsense = {"/assets": ("text/javascript", b"export {}")}
     for _ in range(50):
         answer = await gate.admin.get(f"/comfy{LIBRARY}")
         assert answer.status_code == 200
-    assert answer.headers["cache-control"] == "no-cache", "its name does not say what is in it"
+    assert answer.headers["cache-control"] == "no-cache", "its name has no content hash"
     assert "files" in answer.headers["ratelimit-policy"]
     assert (await gate.admin.get("/queue")).status_code == 200

@@ -1,4 +1,4 @@
-"""The replay buffer by itself: whatever is cut wherever, nothing is missed unsaid."""
+"""The replay buffer: after any disconnect a reader gets every event, or a reset."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def event(name: str, size: int = 2) -> Event:
     ),
     kept=st.integers(3, 30),
 )
-def test_a_reader_that_is_cut_anywhere_gets_each_event_once_or_is_told(steps: list[tuple[str, int]], kept: int) -> None:
+def test_a_reconnecting_reader_gets_each_event_once_or_a_reset(steps: list[tuple[str, int]], kept: int) -> None:
     asyncio.run(_follow(steps, kept))
 
 
 async def _follow(steps: list[tuple[str, int]], max_events: int) -> None:
-    """Play the steps against a model: what was heard is always a run of what happened, up to a reset."""
+    """Compare with a model: received events are always consecutive, up to a reset."""
     gateway = channels(max_events=max_events)
     happened: list[str] = []
     heard: list[str] = []
@@ -59,7 +59,7 @@ async def _follow(steps: list[tuple[str, int]], max_events: int) -> None:
             place = gateway.of("alice").cursor_after(last_id)
             assert place.resumed is not place.lost
             if place.lost:
-                # It is told, and then the state as it is: everything up to now.
+                # A reset, followed by the current state: all events until now are covered.
                 heard[:] = list(happened)
             reader = Subscription(gateway.of("alice"), place.number)
             assert await _read(gateway, reader, heard)
@@ -88,7 +88,7 @@ def test_a_channel_is_bounded_in_number_and_bytes() -> None:
     assert gateway.of("alice").bytes <= MAX_BYTES
 
 
-def test_all_channels_together_are_bounded_and_the_quietest_go_first() -> None:
+def test_all_channels_are_bounded_and_the_least_active_are_emptied_first() -> None:
     gateway = channels(max_bytes=2 * MIB)
     for owner in range(100):
         for _ in range(10):
@@ -99,7 +99,7 @@ def test_all_channels_together_are_bounded_and_the_quietest_go_first() -> None:
     assert gateway.of("0").after(0) is None
 
 
-def test_owners_that_nobody_listens_to_are_let_go() -> None:
+def test_channels_without_readers_are_dropped() -> None:
     gateway = channels()
     with Subscription(gateway.of("kept"), 0):
         for owner in range(MAX_CHANNELS + 10):
@@ -109,7 +109,7 @@ def test_owners_that_nobody_listens_to_are_let_go() -> None:
     assert gateway.of("0").number == 0
 
 
-def test_numbers_tell_nothing_of_others() -> None:
+def test_event_numbers_reveal_nothing_about_other_owners() -> None:
     gateway = channels()
     gateway.publish("alice", event("a"))
     for _ in range(50):
@@ -121,16 +121,16 @@ def test_numbers_tell_nothing_of_others() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1", "x-1-1", "0" * 12 + "-1-1", "0" * 12 + "-" + "9" * 16 + "-1", "\u0661"])
-def test_an_id_that_is_not_ours_is_a_reset(text: str) -> None:
+def test_an_unknown_event_id_is_a_reset(text: str) -> None:
     assert channels().of("alice").cursor_after(text).lost
 
 
-def test_an_id_from_before_a_restart_says_since_when() -> None:
+def test_an_event_id_from_before_a_restart_gives_its_time() -> None:
     old = channels().of("alice").id_of(7, 1234)
     assert channels().of("alice").cursor_after(old) == Cursor(0, lost=True, since_ms=1234)
 
 
-async def test_only_the_newest_preview_is_there_and_none_behind_the_end() -> None:
+async def test_only_the_newest_preview_is_kept_and_dropped_at_the_end() -> None:
     gateway = channels()
     channel = gateway.of("alice")
     for picture in ("one", "two"):
@@ -142,7 +142,7 @@ async def test_only_the_newest_preview_is_there_and_none_behind_the_end() -> Non
     assert [entry.number for entry in channel.after(0) or ()] == [3]
 
 
-async def test_a_drain_comes_behind_what_happened_and_a_refusal_at_once() -> None:
+async def test_draining_ends_a_stream_after_pending_events_and_a_refusal_at_once() -> None:
     gateway = channels()
     calm, refused = Subscription(gateway.of("alice"), 0), Subscription(gateway.of("alice"), 0)
     with calm, refused:

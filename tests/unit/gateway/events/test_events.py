@@ -1,4 +1,4 @@
-"""The gateway's own stream: whose events it has, what happens at a cut, and when it ends."""
+"""The gateway's own event stream: its events, reconnects, and its end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def of_job(frames: list[Frame], job: str) -> list[Frame]:
     return [frame for frame in frames if frame.data.get("job_id") == job]
 
 
-async def test_a_job_is_told_from_its_place_in_the_queue_to_its_outputs(gate: Gate, port: int) -> None:
+async def test_events_of_a_job_from_queue_position_to_outputs(gate: Gate, port: int) -> None:
     async with open_event_stream(port, gate.keyring.alice) as alice:
         first = await alice.until("snapshot")
         job = await submit(gate.alice)
@@ -77,10 +77,10 @@ async def test_two_users_see_nothing_of_each_other(gate: Gate, port: int) -> Non
     assert {frame.data.get("job_id") for frame in admin.seen} >= set(jobs)
     assert "job_preview" in names(alice.seen)
     numbers = [int((frame.id or "").split("-")[1]) for frame in bob.seen]
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "no gap tells of another's events"
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "gaps would reveal other users' events"
 
 
-async def test_what_was_missed_is_told_after_a_cut_and_nothing_twice(gate: Gate, port: int) -> None:
+async def test_missed_events_are_sent_once_after_a_reconnect(gate: Gate, port: int) -> None:
     async with (
         open_event_stream(port, gate.keyring.alice) as whole,
         open_event_stream(port, gate.keyring.alice) as alice,
@@ -104,7 +104,7 @@ async def test_what_was_missed_is_told_after_a_cut_and_nothing_twice(gate: Gate,
     assert names(by_query.seen) == names(again.seen)
 
 
-async def test_an_id_from_before_a_restart_gets_the_state_and_the_ends_it_missed(gate: Gate, port: int) -> None:
+async def test_an_event_id_from_before_a_restart_gets_the_state_and_missed_ends(gate: Gate, port: int) -> None:
     done, waiting = await submit(gate.alice), await submit(gate.alice)
     await finish(gate, done)
     strangers = await submit(gate.bob)
@@ -121,7 +121,7 @@ async def test_an_id_from_before_a_restart_gets_the_state_and_the_ends_it_missed
     assert names(lost.seen) == ["reset", "snapshot"]
 
 
-async def test_the_same_place_is_good_for_a_second_cut(gate: Gate, port: int) -> None:
+async def test_the_same_event_id_works_for_a_second_reconnect(gate: Gate, port: int) -> None:
     async with open_event_stream(port, gate.keyring.alice, Last_Event_ID="nonsense") as alice:
         await alice.until("snapshot")
     job = await submit(gate.alice)
@@ -130,7 +130,7 @@ async def test_the_same_place_is_good_for_a_second_cut(gate: Gate, port: int) ->
     assert "reset" not in names(again.seen)
 
 
-async def test_a_restarted_gateway_ends_what_it_was_told_of(gate: Gate, port: int) -> None:
+async def test_a_restarted_gateway_publishes_the_ends_of_jobs(gate: Gate, port: int) -> None:
     job = await submit(gate.alice)
     async with open_event_stream(port, gate.keyring.alice) as alice:
         await alice.until("snapshot")
@@ -155,16 +155,16 @@ async def test_a_restarted_gateway_ends_what_it_was_told_of(gate: Gate, port: in
 
 
 @pytest.mark.parametrize("overrides", [{"keep_alive_seconds": 0.05}])
-async def test_silence_is_broken_by_comments(gate: Gate, port: int) -> None:
+async def test_idle_streams_get_keep_alive_comments(gate: Gate, port: int) -> None:
     async with open_event_stream(port, gate.keyring.alice) as alice, asyncio.timeout(60):
         await alice.until("snapshot")
         for _ in range(3):
-            # What the pod tells of itself may come in between.
+            # Events about the pod may come in between.
             await alice.until(":")
 
 
 @pytest.mark.parametrize(("overrides"), [{"max_sockets_per_owner": 2}, {"max_streams_per_key": 2}, {"max_streams": 2}])
-async def test_streams_are_so_many_and_every_kind_counts(gate: Gate, port: int) -> None:
+async def test_streams_of_all_kinds_are_limited_together(gate: Gate, port: int) -> None:
     key = {"X-API-Key": gate.keyring.alice}
     async with (
         open_event_stream(port, gate.keyring.alice) as alice,
@@ -186,7 +186,7 @@ async def test_streams_are_so_many_and_every_kind_counts(gate: Gate, port: int) 
 
 
 @pytest.mark.parametrize("internal", [{"stream_recheck_seconds": 0.02}])
-async def test_a_key_that_is_revoked_or_expires_takes_its_streams_with_it(gate: Gate, port: int) -> None:
+async def test_streams_end_when_their_key_is_revoked_or_expires(gate: Gate, port: int) -> None:
     job = await submit(gate.alice)
     async with (
         open_event_stream(port, gate.keyring.alice) as alice,
@@ -210,7 +210,7 @@ async def test_a_draining_gateway_opens_no_stream(gate: Gate) -> None:
     assert (await gate.alice.get(EVENTS)).json()["code"] == "draining"
 
 
-async def test_types_are_chosen_and_wrong_ones_named(gate: Gate, port: int) -> None:
+async def test_event_types_are_selected_and_unknown_ones_refused(gate: Gate, port: int) -> None:
     async with open_event_stream(port, gate.keyring.alice, f"{EVENTS}?types=job_status") as alice:
         await finish(gate, await submit(gate.alice))
         await alice.until("job_status", status="succeeded")
@@ -219,7 +219,7 @@ async def test_types_are_chosen_and_wrong_ones_named(gate: Gate, port: int) -> N
     assert (answer.status_code, "pod_status" in answer.json()["detail"]) == (400, True)
 
 
-async def test_the_pods_state_is_told_when_it_changes(gate: Gate, port: int) -> None:
+async def test_a_change_of_the_pods_status_is_published(gate: Gate, port: int) -> None:
     async with open_event_stream(port, gate.keyring.alice) as alice:
         first = await alice.until("snapshot")
         assert first.data["pod_status"] == {
@@ -232,7 +232,7 @@ async def test_the_pods_state_is_told_when_it_changes(gate: Gate, port: int) -> 
         await alice.until("pod_status", ready=True)
 
 
-async def test_the_cost_is_told_of_the_pod_and_of_ones_own_jobs(gate: Gate, port: int) -> None:
+async def test_the_cost_of_the_pod_and_of_own_jobs_is_published(gate: Gate, port: int) -> None:
     async with open_event_stream(port, gate.keyring.alice) as alice, open_event_stream(port, gate.keyring.bob) as bob:
         await bob.until("snapshot")
         gate.clock.advance(3600)
@@ -249,7 +249,7 @@ async def test_the_cost_is_told_of_the_pod_and_of_ones_own_jobs(gate: Gate, port
     assert "cost_update" not in names(bob.seen), "costs of others are not visible"
 
 
-async def test_the_installers_progress_is_told_and_its_details_to_operators(
+async def test_the_installers_progress_is_published_with_details_for_admins(
     gate: Gate, port: int, tmp_path: Path
 ) -> None:
     services = gate.app.services
@@ -272,7 +272,7 @@ async def test_the_installers_progress_is_told_and_its_details_to_operators(
     assert in_detail.data == told.data | {"detail": "canary-model.safetensors"}
 
 
-async def test_the_websocket_has_the_same_events_under_the_same_ids(gate: Gate, port: int) -> None:
+async def test_the_websocket_has_the_same_events_and_ids(gate: Gate, port: int) -> None:
     key = {"X-API-Key": gate.keyring.alice}
     url = f"ws://127.0.0.1:{port}/api/gateway/events"
     async with open_event_stream(port, gate.keyring.alice) as alice:
@@ -292,7 +292,7 @@ async def test_the_websocket_has_the_same_events_under_the_same_ids(gate: Gate, 
 
 
 async def _heard(client: ClientConnection, last: str) -> list[dict[str, Any]]:
-    """Return what arrives up to an event of this type or status."""
+    """Return the events up to one of this type or status."""
     heard: list[dict[str, Any]] = []
     async with asyncio.timeout(60):
         while not heard or last not in {heard[-1]["type"], heard[-1]["data"].get("status")}:
@@ -300,7 +300,7 @@ async def _heard(client: ClientConnection, last: str) -> list[dict[str, Any]]:
     return heard
 
 
-async def test_a_websocket_says_why_it_ends(gate: Gate, port: int) -> None:
+async def test_a_websocket_gives_the_reason_for_its_end(gate: Gate, port: int) -> None:
     key = {"X-API-Key": gate.keyring.alice}
     async with connect(f"ws://127.0.0.1:{port}/api/gateway/ws", additional_headers=key, proxy=None) as client:
         assert json.loads(await client.recv())["type"] == "snapshot"
@@ -313,7 +313,7 @@ async def test_a_websocket_says_why_it_ends(gate: Gate, port: int) -> None:
 
 @pytest.mark.parametrize("overrides", [{"socket_messages_per_minute": 3}])
 @pytest.mark.parametrize("path", ["/ws", "/api/gateway/ws"])
-async def test_a_client_that_talks_too_much_is_sent_away(gate: Gate, port: int, path: str) -> None:
+async def test_a_client_that_sends_too_many_messages_is_disconnected(gate: Gate, port: int, path: str) -> None:
     key = {"X-API-Key": gate.keyring.alice}
     async with connect(f"ws://127.0.0.1:{port}{path}", additional_headers=key, proxy=None) as client:
         for _ in range(4):
@@ -324,7 +324,7 @@ async def test_a_client_that_talks_too_much_is_sent_away(gate: Gate, port: int, 
 
 
 @pytest.mark.parametrize("overrides", [{"idle_seconds": 0.2}])
-async def test_a_reader_that_takes_nothing_is_let_go(gate: Gate, port: int) -> None:
+async def test_a_client_that_does_not_read_is_disconnected(gate: Gate, port: int) -> None:
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         path = f"{EVENTS}?types=job_preview,job_status"
@@ -339,7 +339,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(gate: Gate, port: int) -> N
 
 
 async def _flooded(gate: Gate, job: str) -> bool:
-    """Send previews until the gateway has let go of the one who reads none; they are nowhere kept."""
+    """Send previews until the gateway disconnects the client that does not read; none is kept."""
     live = gate.app.services.tracker.get(job)
     assert live is not None
     for _ in range(10):

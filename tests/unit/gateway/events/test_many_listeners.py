@@ -1,4 +1,4 @@
-"""Many listeners on one gateway process: all of them hear everything, and what they take in memory."""
+"""Many listeners on one gateway process: all receive every event, with bounded memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from tests.unit.gateway.listener_load import MEBIBYTE, crowd, measure, resident
 
 
 @pytest.mark.slow
-async def test_every_one_of_many_hears_and_takes_little(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
+async def test_many_listeners_all_receive_events_with_little_memory(
+    comfy: tuple[FakeComfyUI, str], tmp_path: Path
+) -> None:
     before, after = await measure(comfy, tmp_path, 100, 20)
     assert (after - before) / 120 < 200 * 1024, (before, after)
 
@@ -35,7 +37,7 @@ async def test_a_thousand_streams_and_two_hundred_sockets_fit_in_200_mb(
 
 
 @pytest.mark.slow
-async def test_listeners_that_leave_take_their_memory_with_them(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
+async def test_memory_is_freed_when_listeners_disconnect(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
     bounds: dict[str, Any] = {"max_sockets_per_owner": 200, "max_streams_per_key": 200}
     setup = prepare(tmp_path, comfy[1], scopes=("client", "admin"), **bounds)
     async with serving(setup) as gateway, setup.client() as client:

@@ -16,7 +16,7 @@ from tests.unit.gateway.fake import PNG
 from tests.unit.gateway.websocket_client import expect_nothing, open_websocket, receive_until
 
 
-async def test_one_hears_of_ones_own_jobs_alone(gate: Gate, port: int) -> None:
+async def test_a_socket_receives_only_its_owners_jobs(gate: Gate, port: int) -> None:
     async with open_websocket(port, gate.keyring.alice) as alice, open_websocket(port, gate.keyring.bob) as bob:
         job = await submit(gate.alice)
         await gate.comfy.begin(job)
@@ -32,7 +32,7 @@ async def test_one_hears_of_ones_own_jobs_alone(gate: Gate, port: int) -> None:
     assert "u/" not in json.dumps([message for message in messages if isinstance(message, dict)])
 
 
-async def test_the_result_is_there_when_the_end_is_announced(gate: Gate, port: int) -> None:
+async def test_the_result_is_available_when_the_end_is_sent(gate: Gate, port: int) -> None:
     async with open_websocket(port, gate.keyring.alice) as alice:
         job = await submit(gate.alice)
         await gate.comfy.begin(job)
@@ -41,7 +41,7 @@ async def test_the_result_is_there_when_the_end_is_announced(gate: Gate, port: i
         assert gate.rows("SELECT state FROM jobs") == [("completed",)]
 
 
-async def test_an_end_found_by_looking_is_announced_too(gate: Gate, port: int) -> None:
+async def test_an_end_found_by_polling_is_sent_too(gate: Gate, port: int) -> None:
     async with open_websocket(port, gate.keyring.alice) as alice:
         job = await submit(gate.alice)
         await lose(gate, job)
@@ -49,7 +49,7 @@ async def test_an_end_found_by_looking_is_announced_too(gate: Gate, port: int) -
         assert (await receive_until(alice, "executing"))[-1]["data"]["prompt_id"] == job
 
 
-async def test_previews_come_in_the_form_the_client_asked_for(gate: Gate, port: int) -> None:
+async def test_previews_have_the_requested_format(gate: Gate, port: int) -> None:
     async with (
         open_websocket(port, gate.keyring.alice, "old") as old,
         open_websocket(port, gate.keyring.alice, "new") as new,
@@ -65,7 +65,7 @@ async def test_previews_come_in_the_form_the_client_asked_for(gate: Gate, port: 
             assert image.endswith(PNG)
 
 
-async def test_a_job_with_a_label_is_told_to_that_socket(gate: Gate, port: int) -> None:
+async def test_a_job_with_a_client_id_is_sent_to_that_socket(gate: Gate, port: int) -> None:
     async with (
         open_websocket(port, gate.keyring.alice, "one") as one,
         open_websocket(port, gate.keyring.alice, "two") as two,
@@ -77,7 +77,7 @@ async def test_a_job_with_a_label_is_told_to_that_socket(gate: Gate, port: int) 
         await expect_nothing(one)
 
 
-async def test_a_job_with_a_label_is_told_to_no_other_socket_while_its_own_is_not_open(gate: Gate, port: int) -> None:
+async def test_a_job_with_a_client_id_is_sent_to_no_other_socket(gate: Gate, port: int) -> None:
     token = gate.keyring.alice
     async with (
         open_websocket(port, token, "program-b") as other,
@@ -95,7 +95,7 @@ async def test_a_job_with_a_label_is_told_to_no_other_socket_while_its_own_is_no
         await expect_nothing(other)
 
 
-async def test_an_admins_own_job_is_told_to_its_own_socket_alone(gate: Gate, port: int) -> None:
+async def test_an_admins_own_job_is_sent_only_to_its_socket(gate: Gate, port: int) -> None:
     token = gate.keyring.admin
     async with open_websocket(port, token, "program-a") as one, open_websocket(port, token, "program-b") as other:
         job = await submit(gate.admin, client_id="program-a")
@@ -105,7 +105,7 @@ async def test_an_admins_own_job_is_told_to_its_own_socket_alone(gate: Gate, por
         await expect_nothing(other)
 
 
-async def test_another_keys_label_takes_over_nothing(gate: Gate, port: int) -> None:
+async def test_another_users_client_id_receives_nothing(gate: Gate, port: int) -> None:
     async with (
         open_websocket(port, gate.keyring.alice, "same") as alice,
         open_websocket(port, gate.keyring.bob, "same") as bob,
@@ -118,7 +118,7 @@ async def test_another_keys_label_takes_over_nothing(gate: Gate, port: int) -> N
     assert len(gate.comfy.sockets) == 1, "no client's socket reaches ComfyUI"
 
 
-async def test_an_admin_hears_everything(gate: Gate, port: int) -> None:
+async def test_an_admin_receives_all_events(gate: Gate, port: int) -> None:
     async with open_websocket(port, gate.keyring.admin) as admin:
         job = await submit(gate.alice)
         await gate.comfy.begin(job)
@@ -136,7 +136,7 @@ async def test_an_admin_hears_everything(gate: Gate, port: int) -> None:
         ("good", {"X-API-Key": "x"}, 400),
     ],
 )
-async def test_sockets_that_are_refused(
+async def test_invalid_socket_requests_are_refused(
     gate: Gate, port: int, token: str | None, headers: dict[str, str], status: int
 ) -> None:
     key = gate.keyring.alice if token == "good" else token
@@ -148,7 +148,7 @@ async def test_sockets_that_are_refused(
     assert json.loads(refused.value.response.body)["status"] == status
 
 
-async def test_no_other_path_is_a_socket(gate: Gate, port: int) -> None:
+async def test_other_paths_are_not_sockets(gate: Gate, port: int) -> None:
     for path in ("/queue", "/livez", "/", "/ws/x", "/internal/ws"):
         with pytest.raises(InvalidStatus) as refused:
             await connect(
@@ -158,7 +158,7 @@ async def test_no_other_path_is_a_socket(gate: Gate, port: int) -> None:
 
 
 @pytest.mark.parametrize("internal", [{"stream_recheck_seconds": 0.01}])
-async def test_a_revoked_key_loses_its_socket(gate: Gate, port: int) -> None:
+async def test_a_socket_closes_when_its_key_is_revoked(gate: Gate, port: int) -> None:
     async with open_websocket(port, gate.keyring.alice) as alice:
         await gate.store.revoke(key_format.key_id(gate.keyring.alice) or "")
         with pytest.raises(ConnectionClosed):
@@ -168,7 +168,7 @@ async def test_a_revoked_key_loses_its_socket(gate: Gate, port: int) -> None:
 
 
 @pytest.mark.parametrize("overrides", [{"max_sockets_per_owner": 1}])
-async def test_an_owner_has_so_many_sockets(gate: Gate, port: int) -> None:
+async def test_sockets_per_user_are_limited(gate: Gate, port: int) -> None:
     async with open_websocket(port, gate.keyring.alice), open_websocket(port, gate.keyring.bob):
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"ws://127.0.0.1:{port}/ws", additional_headers={"X-API-Key": gate.keyring.alice}, proxy=None)
@@ -185,7 +185,7 @@ async def test_a_drain_closes_sockets(gate: Gate, port: int) -> None:
         assert alice.close_code == 1001
 
 
-async def test_a_slow_reader_is_cut_off_and_costs_no_memory(gate: Gate) -> None:
+async def test_a_slow_reader_is_disconnected_and_its_memory_freed(gate: Gate) -> None:
     actor = await gate.store.find(gate.keyring.alice)
     by_count, by_bytes, behind = (Listener(actor, "slow") for _ in range(3))
     for number in range(MAX_MESSAGES + 10):
@@ -196,13 +196,13 @@ async def test_a_slow_reader_is_cut_off_and_costs_no_memory(gate: Gate) -> None:
         assert (listener.reason, await listener.next()) == ("too_slow", None)
     for _ in range(100):
         behind.put(bytes(PREVIEW_BYTES // 2), preview=True)
-    assert behind.reason is None, "pictures that it cannot take are left out"
+    assert behind.reason is None, "previews are skipped for a slow reader"
     assert len([await behind.next() for _ in range(3)]) == 3
     behind.end("draining")
     assert await behind.next() is None
 
 
-async def test_what_is_no_preview_is_never_left_out(gate: Gate) -> None:
+async def test_only_previews_are_skipped(gate: Gate) -> None:
     actor = await gate.store.find(gate.keyring.alice)
     listener, results = Listener(actor, "slow"), [bytes(MAX_BYTES // 20) for _ in range(20)]
     for result in results:
@@ -212,16 +212,14 @@ async def test_what_is_no_preview_is_never_left_out(gate: Gate) -> None:
     assert [await listener.next() for _ in results] == results
     longest = bytes(MAX_BYTES + 1)
     listener.put(longest)
-    assert (listener.reason, await listener.next()) == (None, longest), "one alone is never too long"
+    assert (listener.reason, await listener.next()) == (None, longest), "a single message is never too long"
     listener.put(longest)
     listener.put("x")
     assert listener.reason == "too_slow"
 
 
 @pytest.mark.parametrize("metadata", [False, True])
-async def test_pictures_that_a_node_sends_arrive_though_the_reader_is_slow(
-    gate: Gate, port: int, metadata: bool
-) -> None:
+async def test_images_sent_by_nodes_reach_slow_readers(gate: Gate, port: int, metadata: bool) -> None:
     async with open_websocket(port, gate.keyring.alice, "one") as socket:
         await socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": metadata}}))
         job = await submit(gate.alice, client_id="one")
@@ -236,7 +234,7 @@ async def test_pictures_that_a_node_sends_arrive_though_the_reader_is_slow(
     assert [len(picture) // 100_000 for picture in pictures] == [size // 100_000 for size in sizes for _ in range(2)]
 
 
-async def test_own_origin_may_open_a_socket(gate: Gate, port: int) -> None:
+async def test_a_socket_from_the_own_origin_is_accepted(gate: Gate, port: int) -> None:
     async with open_websocket(port, gate.keyring.alice, Origin=f"http://127.0.0.1:{port}"):
         pass
     assert HOST in gate.settings.allowed_hosts

@@ -1,4 +1,4 @@
-"""The routes that manage keys: what they do, and what nobody can do with them."""
+"""The routes that manage keys, and the limits on what callers may do with them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from tests.unit.gateway.conftest import Gate, submit
 from tests.unit.gateway.problems import code
 
 
-async def test_a_key_is_shown_once_and_its_secret_is_nowhere_else(
-    gate: Gate, capfd: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_secret_is_shown_once_and_never_stored_or_logged(gate: Gate, capfd: pytest.CaptureFixture[str]) -> None:
     made = await issue(gate.admin, name="canary", labels={"team": "red"}, scopes=["read"])
     secret = made["key"][17:]
     shown = (await gate.admin.get(f"{KEYS}/{made['id']}")).json()
@@ -37,7 +35,7 @@ async def test_a_key_is_shown_once_and_its_secret_is_nowhere_else(
     assert secret not in "".join(capfd.readouterr())
 
 
-async def test_keys_are_listed_in_pages(gate: Gate) -> None:
+async def test_the_list_of_keys_is_paginated(gate: Gate) -> None:
     made = []
     for number in range(5):
         gate.clock.advance(1)
@@ -53,7 +51,7 @@ async def test_keys_are_listed_in_pages(gate: Gate) -> None:
         assert code(await gate.admin.get(KEYS, params=params)) == (400, "invalid_request"), params
 
 
-async def test_a_rotated_key_has_two_secrets_for_a_while(gate: Gate) -> None:
+async def test_both_secrets_work_during_the_overlap_of_a_rotation(gate: Gate) -> None:
     made = await issue(gate.admin)
     job = await submit(gate.client(made["key"]))
     rotated = (await gate.admin.post(f"{KEYS}/{made['id']}/rotate", json={"overlap_seconds": 60})).json()
@@ -69,7 +67,7 @@ async def test_a_rotated_key_has_two_secrets_for_a_while(gate: Gate) -> None:
     assert (await gate.client(at_once["key"]).get("/queue")).status_code == 200
 
 
-async def test_of_two_rotations_at_once_one_secret_is_given_out(gate: Gate) -> None:
+async def test_concurrent_rotations_give_one_valid_secret(gate: Gate) -> None:
     made = await issue(gate.admin)
     client = gate.admin
     answers = await asyncio.gather(*(client.post(f"{KEYS}/{made['id']}/rotate", json={}) for _ in range(4)))
@@ -88,7 +86,7 @@ async def test_a_revoked_key_stays_revoked(gate: Gate) -> None:
     assert code(await gate.client(made["key"]).get("/queue")) == (401, "key_revoked")
 
 
-async def test_a_key_expires_at_its_moment(gate: Gate) -> None:
+async def test_a_key_is_refused_after_it_expires(gate: Gate) -> None:
     now = datetime.fromtimestamp(gate.clock.now, UTC)
     made = await issue(gate.admin, expires_at=(now + timedelta(seconds=30)).isoformat())
     client = gate.client(made["key"])
@@ -102,7 +100,7 @@ async def test_a_key_expires_at_its_moment(gate: Gate) -> None:
     assert code(past) == (400, "invalid_request")
 
 
-async def test_a_changed_key_is_another_at_the_next_request(gate: Gate) -> None:
+async def test_a_change_of_a_key_takes_effect_at_the_next_request(gate: Gate) -> None:
     await add_user(gate, "team")
     made = await issue(gate.admin, scopes=["read"])
     client = gate.client(made["key"])
@@ -118,7 +116,7 @@ async def test_a_changed_key_is_another_at_the_next_request(gate: Gate) -> None:
     assert (await gate.admin.patch(f"{KEYS}/{made['id']}", json=both)).json()["owner"] == "team"
 
 
-async def test_when_a_key_was_last_used_is_known_and_written_down(gate: Gate) -> None:
+async def test_the_last_use_of_a_key_is_shown_and_stored(gate: Gate) -> None:
     made = await issue(gate.admin)
     assert made["last_used_at"] is None
     gate.clock.advance(5)
@@ -131,7 +129,7 @@ async def test_when_a_key_was_last_used_is_known_and_written_down(gate: Gate) ->
     assert gate.rows("SELECT last_used_at FROM keys WHERE name = 'bot'") == [(used,)]
 
 
-async def test_the_stacks_keys_are_the_stacks(gate: Gate) -> None:
+async def test_keys_of_the_stack_can_only_be_rotated_by_the_stack(gate: Gate) -> None:
     alice = key_format.key_id(gate.keyring.alice)
     assert (await gate.admin.get(f"{KEYS}/{alice}")).json()["managed_by"] == "stack"
     for method, path, body in (("POST", "rotate", {}), ("PATCH", "", {"scopes": ["read"]})):
@@ -164,14 +162,14 @@ async def test_the_stacks_keys_are_the_stacks(gate: Gate) -> None:
         ({"name": "x", "labels": {"a b": "c"}}, "/labels"),
     ],
 )
-async def test_orders_that_are_refused(gate: Gate, order: dict[str, object], pointer: str) -> None:
+async def test_invalid_keys_are_refused(gate: Gate, order: dict[str, object], pointer: str) -> None:
     answer = await gate.admin.post(KEYS, json=order)
     assert code(answer) == (400, "invalid_request")
     assert any(fault["pointer"].startswith(pointer) for fault in answer.json()["errors"]), answer.json()
 
 
-async def test_nobody_gives_more_than_they_have(gate: Gate) -> None:
-    """Every role x every scope: a key of the role's own person gives what it has, and not one scope more."""
+async def test_a_key_cannot_have_scopes_its_creator_lacks(gate: Gate) -> None:
+    """For every role and scope: a key can grant its own scopes and no others."""
     for role in (Role.MEMBER, Role.OPERATOR, Role.ADMIN):
         name = f"person-{role}"
         await add_user(gate, name, role)
@@ -188,7 +186,7 @@ async def test_nobody_gives_more_than_they_have(gate: Gate) -> None:
             assert code(change) == (403, "more_than_own"), (role, scope)
 
 
-async def test_a_key_without_the_scope_manages_nothing(gate: Gate) -> None:
+async def test_managing_keys_requires_the_scope(gate: Gate) -> None:
     other = await issue(gate.admin)
     for client in (gate.alice, gate.client((await issue(gate.admin, scopes=["read", "operate"]))["key"])):
         for method, path in (("GET", ""), ("POST", ""), ("GET", f"/{other['id']}"), ("PATCH", f"/{other['id']}"),
@@ -196,8 +194,8 @@ async def test_a_key_without_the_scope_manages_nothing(gate: Gate) -> None:
             assert code(await client.request(method, f"{KEYS}{path}", json={})) == (403, "insufficient_scope")
 
 
-async def test_what_a_member_can_reach(gate: Gate) -> None:
-    """Other users' keys are not there; keys of one's own user that can do more are not to be rotated or changed."""
+async def test_a_member_manages_only_keys_of_its_user(gate: Gate) -> None:
+    """Other users' keys are not found; keys of the same user with more scopes cannot be rotated or changed."""
     await add_user(gate, "team", Role.OPERATOR)
     strong = await issue(gate.admin, owner="team", scopes=["client", "operate", "keys"])
     weak = await issue(gate.admin, owner="team", scopes=["client", "keys"])
@@ -218,7 +216,7 @@ async def test_what_a_member_can_reach(gate: Gate) -> None:
     assert code(await client.patch(f"{KEYS}/{own['id']}", json={"owner": "alice"})) == (403, "more_than_own")
 
 
-async def test_a_bounded_key_makes_none_that_is_not(gate: Gate) -> None:
+async def test_a_limited_key_cannot_create_an_unlimited_one(gate: Gate) -> None:
     await add_user(gate, "team")
     now = datetime.fromtimestamp(gate.clock.now, UTC)
     day, week = ((now + timedelta(days=days)).isoformat() for days in (1, 7))
@@ -232,7 +230,7 @@ async def test_a_bounded_key_makes_none_that_is_not(gate: Gate) -> None:
     assert code(await slow.post(KEYS, json={"name": "x"})) == (403, "more_than_own")
 
 
-async def test_a_key_can_do_no_more_than_its_users_role(gate: Gate) -> None:
+async def test_the_users_role_limits_a_keys_scopes(gate: Gate) -> None:
     await add_user(gate, "team", Role.OPERATOR)
     client = gate.client((await issue(gate.admin, owner="team", scopes=["client", "operate"]))["key"])
     assert (await client.post("/free", json={})).status_code == 200

@@ -30,7 +30,7 @@ def store(database: Database) -> Keys:
     return Keys(database, PEPPER, ManualClock())
 
 
-def test_a_key_has_the_agreed_form() -> None:
+def test_a_key_has_the_documented_format() -> None:
     token = key_format.mint()
     assert re.fullmatch(r"cgw_live_[0-9A-Za-z]{46}", token)
     assert key_format.key_id(token) == token[9:17]
@@ -48,13 +48,13 @@ def test_the_checksum_is_the_crc_in_base_62(body: str) -> None:
 
 
 @given(st.text(max_size=80))
-def test_no_other_text_is_a_key(text: str) -> None:
+def test_other_text_is_not_a_key(text: str) -> None:
     assert key_format.key_id(text) is None
     assert key_format.key_id(key_format.PREFIX + text) is None
 
 
 @given(st.text(alphabet=key_format.ALPHABET, min_size=40, max_size=40), st.integers(0, 54), st.characters())
-def test_a_key_with_one_other_character_is_none(body: str, place: int, other: str) -> None:
+def test_a_key_with_one_wrong_character_is_malformed(body: str, place: int, other: str) -> None:
     text = key_format.PREFIX + body
     token = text + key_format.checksum(text)
     changed = token[:place] + other + token[place + 1 :]
@@ -62,17 +62,17 @@ def test_a_key_with_one_other_character_is_none(body: str, place: int, other: st
 
 
 @given(st.text(alphabet=key_format.ALPHABET, min_size=8, max_size=8))
-def test_a_new_secret_keeps_the_id_and_a_hint_tells_next_to_nothing(key_id: str) -> None:
+def test_a_new_secret_keeps_the_id_and_a_hint_hides_the_secret(key_id: str) -> None:
     token = key_format.mint(key_id)
     assert key_format.key_id(token) == key_id
     assert key_format.hint(token) == f"cgw_live_{key_id}...{token[-4:]}"
     assert token[17:-4] not in key_format.hint(token)
 
 
-async def test_a_secret_is_compared_the_same_way_whether_the_id_exists_or_not(
+async def test_unknown_ids_take_the_same_comparisons_as_known_ones(
     store: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Counted and not timed: each refusal compares two digests in constant time, an unknown id's as well."""
+    """Counts comparisons instead of measuring time: each refusal compares two digests in constant time."""
     known = await store.create("name", frozenset({Scope.CLIENT}))
     compared: list[int] = []
     compare = hmac.compare_digest
@@ -89,7 +89,7 @@ async def test_a_secret_is_compared_the_same_way_whether_the_id_exists_or_not(
     assert compared == [32] * 4
 
 
-async def test_one_wrong_character_never_reaches_the_database(store: Keys, database: Database) -> None:
+async def test_malformed_keys_never_reach_the_database(store: Keys, database: Database) -> None:
     token = key_format.mint()
     database.close()
     for place in range(9, len(token)):
@@ -99,7 +99,7 @@ async def test_one_wrong_character_never_reaches_the_database(store: Keys, datab
         assert refused.value.code is Code.INVALID_KEY
 
 
-async def test_what_is_stored_opens_nothing(tmp_path: Path) -> None:
+async def test_stored_digests_are_not_accepted_as_keys(tmp_path: Path) -> None:
     database = Database(tmp_path / "keys.db")
     token = await Keys(database, PEPPER, ManualClock()).create("name", frozenset({Scope.CLIENT}))
     database.close()
@@ -108,7 +108,7 @@ async def test_what_is_stored_opens_nothing(tmp_path: Path) -> None:
     assert token.encode() not in stored
 
 
-async def test_what_is_remembered_of_a_key_that_was_right_opens_nothing(store: Keys) -> None:
+async def test_cached_hashes_are_not_accepted_as_keys(store: Keys) -> None:
     token = await store.create("name", frozenset({Scope.CLIENT}))
     assert await store.find(token) == await store.find(token)
     assert token[17:49] not in repr(vars(store))
@@ -123,7 +123,7 @@ async def test_the_same_id_with_another_secret_is_refused(store: Keys) -> None:
     assert refused.value.code is Code.INVALID_KEY
 
 
-async def test_a_seed_that_was_revoked_stays_revoked(store: Keys) -> None:
+async def test_a_revoked_seed_key_stays_revoked(store: Keys) -> None:
     token = key_format.mint()
     await seeding.seed(store, [seed("client", token)])
     assert (await store.find(token)).owner == "client"
@@ -134,7 +134,7 @@ async def test_a_seed_that_was_revoked_stays_revoked(store: Keys) -> None:
     assert refused.value.code is Code.KEY_REVOKED
 
 
-async def test_a_rotated_seed_ends_its_predecessor_and_keeps_the_owner(store: Keys) -> None:
+async def test_a_rotated_seed_key_revokes_its_predecessor_and_keeps_the_owner(store: Keys) -> None:
     old, new = key_format.mint(), key_format.mint()
     await seeding.seed(store, [seed("client", old)])
     await seeding.seed(store, [seed("client", new)])
@@ -144,13 +144,13 @@ async def test_a_rotated_seed_ends_its_predecessor_and_keeps_the_owner(store: Ke
     assert refused.value.code is Code.KEY_REVOKED
 
 
-async def test_a_seed_of_another_form_stops_the_start(store: Keys) -> None:
+async def test_a_malformed_seed_key_prevents_the_start(store: Keys) -> None:
     with pytest.raises(SettingsError, match="client") as error:
         await seeding.seed(store, [seed("client", "hunter2hunter2")])
     assert "hunter2" not in str(error.value)
 
 
-async def test_a_key_revoked_by_another_process_is_dead_within_a_second(database: Database) -> None:
+async def test_a_key_revoked_by_another_process_is_refused_within_a_second(database: Database) -> None:
     clock = ManualClock()
     store = Keys(database, PEPPER, clock)
     token = await store.create("name", frozenset({Scope.CLIENT}))
@@ -172,7 +172,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_command_creates_lists_and_revokes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_create_list_and_revoke_keys(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["keys", "create", "--config", str(config), "--name", "bot"]) == 0
     token = capsys.readouterr().out.strip()
     key_id = key_format.key_id(token)
@@ -193,7 +193,7 @@ def command(config: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -
     return code, said.out, said.err
 
 
-def test_the_commands_manage_people_and_their_keys(
+def test_the_commands_manage_users_and_their_keys(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))
@@ -230,7 +230,7 @@ def test_the_commands_manage_people_and_their_keys(
         (("users", "create", "--name", "a/b"), "name"),
     ],
 )
-def test_what_the_commands_refuse(
+def test_the_commands_refuse_invalid_options(
     config: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
 ) -> None:
     code, out, said = command(config, capsys, *arguments)
@@ -249,7 +249,7 @@ def test_what_the_commands_refuse(
         ({"seed_keys": [{"name": "a", "key": 5, "scopes": []}]}, "seed_keys.0"),
     ],
 )
-def test_settings_that_are_refused(
+def test_invalid_settings_are_refused(
     config: Path, capsys: pytest.CaptureFixture[str], change: dict[str, object], words: str
 ) -> None:
     config.write_text(json.dumps(json.loads(config.read_text()) | change))
@@ -260,7 +260,7 @@ def test_settings_that_are_refused(
     assert not any(secret in said for secret in ("sesame", PEPPER, "'short'"))
 
 
-def test_a_settings_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_settings_file_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["keys", "list", "--config", str(tmp_path / "absent")]) == 2
     assert "cannot be read" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Every limit that a key or a user can be given, one by one: that it holds, for whom, and how its refusal reads."""
+"""Every limit of a key or user: that it applies, to whom, and the content of its refusal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Act = Callable[["Visit", httpx.AsyncClient], Awaitable[httpx.Response]]
 
 @dataclass
 class Visit:
-    """A gateway that keys call over a real connection, and what they leave open there."""
+    """A gateway with clients over real connections, and the streams and requests that they hold open."""
 
     gate: Gate
     port: int
@@ -54,7 +54,7 @@ async def upload(_visit: Visit, client: httpx.AsyncClient) -> httpx.Response:
 
 
 async def listen(visit: Visit, client: httpx.AsyncClient) -> httpx.Response:
-    """Open a stream that stays open; a refusal is read whole."""
+    """Open a stream and keep it open; read a refusal completely."""
     answer = await client.send(client.build_request("GET", "/api/gateway/events"), stream=True)
     visit.left_open.push_async_callback(answer.aclose)
     if answer.is_error:
@@ -63,7 +63,7 @@ async def listen(visit: Visit, client: httpx.AsyncClient) -> httpx.Response:
 
 
 async def dawdle(visit: Visit, client: httpx.AsyncClient) -> httpx.Response:
-    """Begin a request whose body does not end; answers what another one is answered meanwhile, by another key."""
+    """Begin a request with an endless body, and return the response to another request meanwhile."""
 
     async def body() -> AsyncIterator[bytes]:
         yield b'{"prompt": '
@@ -83,14 +83,14 @@ async def dawdle(visit: Visit, client: httpx.AsyncClient) -> httpx.Response:
 
 @dataclass(frozen=True)
 class Row:
-    """One limit, what is let in once under it, and what is refused then."""
+    """A limit, a request that it accepts once, and the request that it then refuses."""
 
     limits: dict[str, Any]
     first: Act
     then: Act
     code: str
     policies: dict[str, str]
-    """By whose limit it is, what `violated-policies` names."""
+    """The names in `violated-policies` by subject."""
     status: int = 429
 
 
@@ -110,10 +110,10 @@ def quota(unit: Unit, period: Period, amount: float, act: Act) -> Row:
 
 ONE: dict[Unit, tuple[float, Act]] = {
     Unit.JOBS: (1, submit),
-    # What one job sets aside until it has ended; at 3.60 dollars an hour that is six cents.
+    # The reservation of an unfinished job; at 3.60 dollars an hour it is six cents.
     Unit.GPU_SECONDS: (60, submit),
     Unit.IMAGES: (1, submit),
-    # One upload has some 230, what is around the picture included.
+    # An upload has about 230 bytes, the form included.
     Unit.BYTES: (400, upload),
     Unit.USD: (0.06, submit),
 }
@@ -132,12 +132,12 @@ CASES = [
     (name, subject)
     for name in ROWS
     for subject in ("key", "user")
-    # One period is counted as the other is: half of the combinations are enough.
+    # Both periods are counted alike, so half of the combinations are enough.
     if not name.startswith("quotas.") or name.endswith("day") == (subject == "key")
 ]
 
 
-def test_no_limit_is_left_out() -> None:
+def test_every_limit_is_tested() -> None:
     assert {name.partition(".")[0] for name in ROWS} == set(LimitSettings.model_fields)
 
 
@@ -149,7 +149,7 @@ async def visit(gate: Gate, port: int) -> AsyncIterator[Visit]:
 
 @pytest.mark.parametrize("overrides", [{"reserved_gpu_seconds": 60.0}])
 @pytest.mark.parametrize(("name", "subject"), CASES)
-async def test_a_limit_holds_for_whom_it_was_set(visit: Visit, name: str, subject: str) -> None:
+async def test_a_limit_applies_to_its_key_or_user_only(visit: Visit, name: str, subject: str) -> None:
     row, gate = ROWS[name], visit.gate
     await add_user(gate, "team", limits=row.limits if subject == "user" else {})
     own = {"limits": row.limits} if subject == "key" else {}
@@ -157,13 +157,13 @@ async def test_a_limit_holds_for_whom_it_was_set(visit: Visit, name: str, subjec
     two = await visit.client((await issue(gate.admin, owner="team"))["key"])
     assert (await row.first(visit, one)).is_success
     if subject == "key":
-        assert (await row.then(visit, two)).is_success, "another key of the same user is free"
+        assert (await row.then(visit, two)).is_success, "another key of the same user is not limited"
     check(await row.then(visit, two if subject == "user" else one), row, subject)
-    assert (await row.then(visit, await visit.client(gate.keyring.alice))).is_success, "so is another user"
+    assert (await row.then(visit, await visit.client(gate.keyring.alice))).is_success, "another user is not limited"
 
 
 def check(refused: httpx.Response, row: Row, subject: str) -> None:
-    """Check that a refusal says which limit, to programs and to people, and when to come again."""
+    """Check that a refusal names the limit, for programs and people, and the time to retry."""
     body, wait = refused.json(), int(refused.headers["retry-after"])
     assert (refused.status_code, body["code"]) == (row.status, row.code), body
     assert body["violated-policies"] == [row.policies[subject]]
@@ -174,14 +174,14 @@ def check(refused: httpx.Response, row: Row, subject: str) -> None:
     assert '"perkey";q=' in policies
     assert re.search(r'^"[a-z_-]+";r=\d+;t=\d+(, "[a-z]+";r=\d+;t=\d+)?$', left), left
     if row.code in {"rate_limited", "quota_exceeded", "quota_exhausted"}:
-        # What refused comes first, and says when it will not; of bytes some are left, and not enough.
+        # The exceeded limit comes first, with its reset; some bytes are left, but not enough.
         assert re.match(rf'"{row.policies[subject]}";r={"[0-9]+" if "bytes" in left else 0};t={wait}\b', left), left
         assert f'"{row.policies[subject]}";q=' in policies
-    assert any(character.isdigit() for character in body["detail"]), "it says how many"
+    assert any(character.isdigit() for character in body["detail"]), "it names the limit"
 
 
-async def test_a_limit_above_the_options_default_is_the_keys_own(gate: Gate) -> None:
-    """A key may be given more than the option for keys says, up to what its user may."""
+async def test_a_keys_limit_may_exceed_the_options_default(gate: Gate) -> None:
+    """A key's limit may exceed the option for keys, up to its user's limit."""
     await add_user(gate, "team", limits={"max_queued": 3})
     client = gate.client((await issue(gate.admin, owner="team", limits={"max_queued": 5}))["key"])
     answers = [await client.post("/prompt", json={"prompt": workflow()}) for _ in range(4)]

@@ -18,7 +18,7 @@ from tests.unit.gateway.conftest import Gate, ManualClock
     window=st.integers(1, 120),
     pauses=st.lists(st.floats(0, 30, allow_nan=False), max_size=80),
 )
-def test_never_more_than_the_burst_and_the_rate_allow(quota: int, window: int, pauses: list[float]) -> None:
+def test_requests_never_exceed_burst_and_rate(quota: int, window: int, pauses: list[float]) -> None:
     clock, policy = ManualClock(), Policy("p", quota, window)
     limiter, began, allowed = Limiter(clock), clock.now, 0
     for pause in pauses:
@@ -30,7 +30,7 @@ def test_never_more_than_the_burst_and_the_rate_allow(quota: int, window: int, p
 
 
 @given(quota=st.integers(1, 100), window=st.integers(1, 3600))
-def test_waiting_as_told_is_enough(quota: int, window: int) -> None:
+def test_a_request_succeeds_after_the_reset_time(quota: int, window: int) -> None:
     clock, policy = ManualClock(), Policy("p", quota, window)
     limiter = Limiter(clock)
     assert [limiter.take(policy, "a").allowed for _ in range(quota)] == [True] * quota
@@ -40,7 +40,7 @@ def test_waiting_as_told_is_enough(quota: int, window: int) -> None:
     assert limiter.take(policy, "a").allowed
 
 
-def test_subjects_and_policies_have_buckets_of_their_own() -> None:
+def test_each_subject_and_policy_has_its_own_bucket() -> None:
     limiter, one = Limiter(ManualClock()), Policy("one", 1, 60)
     assert limiter.take(one, "a").allowed
     assert not limiter.take(one, "a").allowed
@@ -54,7 +54,7 @@ POLICIES = [Policy("one", 3, 60), Policy("two", 5, 30), Policy("three", 2, 7)]
 @given(
     steps=st.lists(st.tuples(st.integers(1, 7), st.sampled_from("ab"), st.floats(0, 20, allow_nan=False)), max_size=60)
 )
-def test_a_request_counts_against_all_its_policies_or_none(steps: list[tuple[int, str, float]]) -> None:
+def test_a_request_is_counted_by_all_policies_or_none(steps: list[tuple[int, str, float]]) -> None:
     clock = ManualClock()
     limiter, began, taken = Limiter(clock), clock.now, Counter[tuple[str, str]]()
     for chosen, subject, pause in steps:
@@ -73,7 +73,7 @@ def test_a_request_counts_against_all_its_policies_or_none(steps: list[tuple[int
 
 
 @given(subjects=st.lists(st.sampled_from("abc"), max_size=40))
-def test_what_one_subject_asks_takes_nothing_from_another(subjects: list[str]) -> None:
+def test_subjects_do_not_affect_each_other(subjects: list[str]) -> None:
     limiter, policy = Limiter(ManualClock()), Policy("p", 5, 60)
     allowed = Counter(subject for subject in subjects if limiter.take(policy, subject).allowed)
     assert allowed == {subject: min(5, count) for subject, count in Counter(subjects).items()}
@@ -87,7 +87,7 @@ def test_the_number_of_buckets_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("overrides", [{"rate_limit_per_minute": 2}])
-async def test_a_key_that_asks_too_much_is_told_when_to_come_back(gate: Gate) -> None:
+async def test_a_rate_limited_key_gets_retry_after(gate: Gate) -> None:
     answers = [await gate.alice.get("/queue") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert answers[0].headers["ratelimit-policy"] == '"perkey";q=2;w=60, "perowner";q=4;w=60'
@@ -105,14 +105,14 @@ async def test_a_key_that_asks_too_much_is_told_when_to_come_back(gate: Gate) ->
 
 
 class Buckets(RuleBasedStateMachine):
-    """The limiter beside the plainest thing that does the same: a bucket of exact fractions for each subject."""
+    """Compares the limiter with a simple model: a bucket of exact fractions per subject."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock(1_000_000.0)
         self.limiter = Limiter(self.clock)
         self.full: dict[tuple[str, str], Fraction] = {}
-        """How many nanoseconds of each bucket are taken."""
+        """The used nanoseconds of each bucket."""
         self.taken: list[list[tuple[Policy, str]]] = []
 
     def left(self, policy: Policy, subject: str) -> int:
@@ -152,7 +152,7 @@ TestBuckets = Buckets.TestCase
 TestBuckets.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-def test_what_is_given_back_can_be_taken_again() -> None:
+def test_returned_units_can_be_taken_again() -> None:
     limiter, policy = Limiter(ManualClock()), Policy("p", 1, 60)
     assert limiter.take(policy, "a").allowed
     limiter.give_back([(policy, "a"), (policy, "nobody")])

@@ -1,4 +1,4 @@
-"""A flood of refusals is spaced out; a few of them never are."""
+"""A flood of refusals is delayed; a few refusals are not."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.unit.gateway.conftest import Gate, until
 PER_SECOND, BURST, MOST_SECONDS = 300, 100, 1.0
 
 
-def test_who_is_refused_now_and_then_does_not_wait() -> None:
+def test_occasional_refusals_are_not_delayed() -> None:
     slow = RefusalThrottle(PER_SECOND, BURST, MOST_SECONDS)
     assert {slow.delay(1000.0 + second) for second in range(100)} == {0.0}
 
 
-def test_so_many_at_once_do_not_wait_and_the_others_come_one_by_one() -> None:
+def test_a_burst_is_not_delayed_and_later_refusals_are_spaced() -> None:
     flooded = RefusalThrottle(PER_SECOND, BURST, MOST_SECONDS)
     delays = [flooded.delay(1000.0) for _ in range(BURST + 5)]
     assert delays[: BURST + 1] == pytest.approx([0.0] * (BURST + 1), abs=1e-9)
@@ -27,7 +27,7 @@ def test_so_many_at_once_do_not_wait_and_the_others_come_one_by_one() -> None:
     assert gaps == pytest.approx([1 / PER_SECOND] * 4)
 
 
-def test_none_waits_longer_than_it_was_told_to_and_a_flood_that_is_over_is_forgotten() -> None:
+def test_the_delay_is_bounded_and_resets_after_a_flood() -> None:
     flooded = RefusalThrottle(PER_SECOND, BURST, MOST_SECONDS)
     assert max(flooded.delay(1000.0) for _ in range(10 * PER_SECOND)) <= MOST_SECONDS
     assert flooded.delay(1000.0 + MOST_SECONDS + 2 * BURST / PER_SECOND) == 0.0
@@ -53,5 +53,5 @@ async def test_a_request_with_a_key_does_not_wait_while_refusals_do(gate: Gate) 
     await asyncio.gather(*refused, return_exceptions=True)
 
 
-def test_a_requests_record_has_its_values_in_the_order_of_the_columns() -> None:
+def test_a_request_log_row_matches_the_order_of_its_columns() -> None:
     assert list(RequestRecord._fields) == RequestRow.__table__.columns.keys()

@@ -23,7 +23,7 @@ FOLDER = Path(monitoring.__file__).parent
 LABELS = {"method", "route", "status", "code", "policy", "state", "le", "gpu", "model"}
 
 
-async def test_a_monitor_reads_what_happened(gate: Gate) -> None:
+async def test_metrics_count_requests_and_jobs(gate: Gate) -> None:
     job, _ = await submit(gate.alice), await submit(gate.bob)
     await finish(gate, job)
     await gate.alice.get("/nothing/of/the/kind")
@@ -41,7 +41,7 @@ async def test_a_monitor_reads_what_happened(gate: Gate) -> None:
     assert gate.keyring.alice not in answer.text
 
 
-async def test_who_may_read_it(gate: Gate) -> None:
+async def test_metrics_require_the_monitor_scope(gate: Gate) -> None:
     monitor = await gate.store.create("prometheus", frozenset({Scope.MONITOR}))
     assert (await gate.client(None).get("/metrics")).status_code == 401
     assert (await gate.alice.get("/metrics")).status_code == 403
@@ -50,14 +50,14 @@ async def test_who_may_read_it(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("overrides", [{"rate_limit_per_minute": 1}])
-async def test_a_limit_that_refused_is_named(gate: Gate) -> None:
+async def test_refusals_are_counted_by_limit(gate: Gate) -> None:
     assert [(await gate.alice.get("/queue")).status_code for _ in range(3)] == [200, 429, 429]
     page = (await gate.admin.get("/metrics")).text
     assert 'gateway_rate_limited_total{policy="perkey"} 2.0' in page
     assert 'gateway_refusals_total{code="rate_limited"} 2.0' in page
 
 
-async def test_labels_are_known_words_alone(gate: Gate) -> None:
+async def test_labels_have_a_fixed_set_of_values(gate: Gate) -> None:
     canary = "canary-of-the-tests"
     for path in (f"/{canary}", f"/history/{canary}", f"/view?filename={canary}.png", f"/api/v2/jobs/{canary}"):
         await gate.alice.get(path)
@@ -81,7 +81,7 @@ def used(queries: list[str]) -> set[str]:
     return {name for query in queries for name in re.findall(r"\bgateway_[a-z_]+", query)}
 
 
-async def test_the_dashboard_and_the_alerts_ask_for_what_there_is(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_dashboard_and_alerts_use_existing_metrics(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     with_gpu(monkeypatch)
     await gate.alice.get("/nothing")
     gate.app.services.metrics.refused(Problem(Code.RATE_LIMITED, members={"violated-policies": ["perkey"]}))
@@ -101,7 +101,7 @@ UNSHOWN = {"gateway_draining", "gateway_process_virtual_memory_bytes", "gateway_
 
 
 def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have NVIDIA's library tell of one GPU, whose power it does not know."""
+    """Make NVIDIA's library report one GPU without a power reading."""
     answers = {
         "nvmlInit": lambda: None,
         "nvmlDeviceGetCount": lambda: 1,
@@ -116,7 +116,7 @@ def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pynvml, name, answer)
 
 
-def test_a_gpu_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_metrics_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     with_gpu(monkeypatch)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetPowerUsage", not_supported)
     [*metrics] = GpuMetrics().read()
@@ -134,7 +134,7 @@ def not_supported(_device: object) -> float:
     raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
 
-def test_a_machine_without_a_gpu_says_nothing_of_it() -> None:
+def test_a_machine_without_a_gpu_has_no_gpu_metrics() -> None:
     code = "from provisioning.gateway.monitoring.gpu import GpuMetrics as G; g = G(); print(g.read(), g.read())"
     environ = {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": "", "CUDA_VISIBLE_DEVICES": ""}
     root = Path(__file__).parents[4]

@@ -1,4 +1,4 @@
-"""The pages for people: there for keys alone, whole without scripts, and with nothing of a client's in them."""
+"""The web pages: they require a key, work without scripts, and escape all values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
 class Reader(HTMLParser):
-    """Collects what a page links to, and checks that what it opens it closes."""
+    """Collects a page's links, and checks that all elements are closed."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Reader(HTMLParser):
 
 
 @pytest.mark.parametrize("path", [*(path for path, _ in PAGES), "/errors/rate_limited"])
-async def test_a_page_needs_a_key_and_nothing_from_elsewhere(gate: Gate, path: str) -> None:
+async def test_a_page_requires_a_key_and_loads_nothing_from_other_hosts(gate: Gate, path: str) -> None:
     assert (await gate.client(None).get(path)).status_code == 401
     asked = await gate.client(None).get(path, headers={"accept": BROWSER, "sec-fetch-mode": "navigate"})
     assert (asked.status_code, asked.headers["location"].partition("?")[0]) == (303, "/login")
@@ -70,7 +70,7 @@ async def test_a_page_needs_a_key_and_nothing_from_elsewhere(gate: Gate, path: s
     assert len(page.ids) == len(set(page.ids))
 
 
-async def test_every_link_leads_somewhere(gate: Gate) -> None:
+async def test_every_link_has_a_target(gate: Gate) -> None:
     found: dict[str, Reader] = {}
     wanted = [path for path, _ in PAGES]
     while wanted:
@@ -97,7 +97,7 @@ async def test_every_route_is_shown_with_an_example(gate: Gate) -> None:
         assert f"<code>{route.path}</code>" in page
 
 
-async def test_the_guide_tells_this_gateways_own_figures(gate: Gate) -> None:
+async def test_the_guide_shows_this_gateways_limits(gate: Gate) -> None:
     page = (await gate.alice.get("/docs")).text
     assert f"export GATEWAY=https://{HOST}" in page
     assert f"<dd>{gate.settings.rate_limit_per_minute}</dd>" in page
@@ -111,16 +111,16 @@ async def test_every_option_has_a_row(gate: Gate) -> None:
     for name, field in Options.model_fields.items():
         assert field.description, f"{name} has no documentation"
     assert rows["maxQueuedPerKey"] == (
-        "Unfinished jobs per key; 0 means as many as its owner may have. A whole number from 0.0 "
+        "Unfinished jobs per key; 0 means as many as its owner may have. Integer from 0.0 "
     )
-    assert "never more than maxQueuedPerOwner" in rows["maxBatch"], "options are called as the stack file calls them"
-    assert "some units (jobs, gpu_seconds, images, bytes, usd) and periods (day, month)" in rows["quotas"]
-    assert rows["sessionHours"].endswith("A number above 0 to 720.12.0 ")
+    assert "never more than maxQueuedPerOwner" in rows["maxBatch"], "options have their names in the stack file"
+    assert "Amounts by unit (jobs, gpu_seconds, images, bytes, usd) and period (day, month)" in rows["quotas"]
+    assert rows["sessionHours"].endswith("Number above 0 to 720.12.0 ")
     assert rows["webhookPorts"].endswith("443 8443 ")
     assert rows["deniedNodes"].count("*terminal*") == 1
 
 
-async def test_the_guide_tells_of_people_roles_and_limits(gate: Gate) -> None:
+async def test_the_guide_explains_users_roles_and_limits(gate: Gate) -> None:
     page = (await gate.alice.get("/docs")).text
     for role in Role:
         assert f"<tr><td><code>{role}</code></td>" in page
@@ -130,7 +130,7 @@ async def test_the_guide_tells_of_people_roles_and_limits(gate: Gate) -> None:
         assert told in page, told
 
 
-async def test_every_error_is_explained_to_programs_and_people(gate: Gate) -> None:
+async def test_every_error_is_explained_as_json_and_as_a_page(gate: Gate) -> None:
     for code, entry in CATALOGUE.items():
         for accept in ("*/*", "application/json, text/html"):
             told = await gate.alice.get(f"/errors/{code}", headers={"accept": accept})
@@ -152,7 +152,7 @@ async def test_every_error_is_explained_to_programs_and_people(gate: Gate) -> No
         ("TEXT/HTML;q=0.9", True),
     ],
 )
-def test_who_gets_a_page(accept: str, page: bool) -> None:
+def test_pages_are_sent_to_clients_that_prefer_html(accept: str, page: bool) -> None:
     assert wants_page(accept) is page
 
 
@@ -164,7 +164,7 @@ def test_text_is_escaped() -> None:
     )
 
 
-async def test_the_form_shows_where_it_leads_escaped(gate: Gate) -> None:
+async def test_the_login_form_escapes_its_target(gate: Gate) -> None:
     page = (await gate.client(None).get("/login", params={"next": "/comfy/?a='b'&c"})).text
     assert 'value="/comfy/?a=&#39;b&#39;&amp;c"' in page
     assert "script" not in Reader(page).tags

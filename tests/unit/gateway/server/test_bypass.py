@@ -1,4 +1,4 @@
-"""More than two hundred requests in raw bytes that must come to nothing, and none of them does."""
+"""More than two hundred raw requests that try to bypass authentication, all of which must fail."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ async def table(gate: Gate) -> list[Raw]:
 
 
 async def furnish(gate: Gate) -> str:
-    """Give alice a job that waits and a file, with the canary in each; return the job's id."""
+    """Create a waiting job and a file of Alice, each with the canary; return the job's id."""
     form = {"file_path": f"{CANARY}.png", "content_type": "image/png"}
     await gate.alice.post("/api/v2/assets", data=form, files={"file": ("a.png", PNG)})
     return await submit(gate.alice, prompt=workflow(CANARY))
 
 
 async def exchange(port: int, raw: Raw) -> tuple[bytes, bytes]:
-    """Return the answer to a request, and what then comes to a probe on the same connection."""
+    """Return the response to a request, and the response to a probe on the same connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = after = b""
-    # What is never answered is a fault like any other, and is named.
+    # A missing response is a fault as well.
     with contextlib.suppress(ConnectionError):
         try:
             async with asyncio.timeout(PATIENCE):
@@ -65,7 +65,7 @@ async def exchange(port: int, raw: Raw) -> tuple[bytes, bytes]:
 
 
 async def one_answer(reader: asyncio.StreamReader, *, has_body: bool) -> bytes:
-    """Return one whole answer; what invites to send a body is none."""
+    """Return a complete response, skipping 100 Continue."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         if head.startswith(b"HTTP/1.1 100 "):
@@ -77,7 +77,7 @@ async def one_answer(reader: asyncio.StreamReader, *, has_body: bool) -> bytes:
 
 
 def faults(raw: Raw, answer: bytes, after: bytes, secrets: tuple[bytes, ...]) -> list[str]:
-    """Return what is wrong with how a request was answered."""
+    """Return the faults of the response to a request."""
     found = STATUS.match(answer)
     said = int(found[1]) if found else 0
     wrong = [] if said in raw.statuses else [f"{said}, not {sorted(raw.statuses)}"]
@@ -96,7 +96,7 @@ def faults(raw: Raw, answer: bytes, after: bytes, secrets: tuple[bytes, ...]) ->
 
 
 @pytest.mark.parametrize("overrides", [{"poll_seconds": 3600}])
-async def test_nothing_of_all_this_opens_anything(gate: Gate, port: int) -> None:
+async def test_no_authentication_bypass_succeeds(gate: Gate, port: int) -> None:
     requests = await table(gate)
     job = await furnish(gate)
     await taken(gate, job)
@@ -113,12 +113,12 @@ async def test_nothing_of_all_this_opens_anything(gate: Gate, port: int) -> None
 
 
 async def rows(gate: Gate) -> dict[str, int]:
-    """Return how much of everything there is."""
+    """Return the number of rows of each table."""
     tables = ("jobs", "assets", "keys", "users", "sessions", "audit", "webhook_endpoints", "spent_tickets")
     return {name: gate.rows(f"SELECT count(*) FROM {name}")[0][0] for name in tables}  # noqa: S608 - our own words
 
 
-async def test_each_request_is_another(gate: Gate) -> None:
+async def test_every_raw_request_has_a_unique_name(gate: Gate) -> None:
     requests = await table(gate)
     twice = [name for name, count in Counter(raw.name for raw in requests).items() if count > 1]
     assert twice == []

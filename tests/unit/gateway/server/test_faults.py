@@ -1,4 +1,4 @@
-"""What happens when ComfyUI, the client or the database does not behave."""
+"""Faults of ComfyUI, of clients and of the database."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.unit.gateway.websocket_client import open_websocket, receive_until
 
 
 @pytest.mark.parametrize("overrides", [{"deadline_seconds": 0.1}])
-async def test_no_answer_is_waited_for_longer_than_the_bound(gate: Gate) -> None:
+async def test_responses_of_comfyui_time_out(gate: Gate) -> None:
     gate.comfy.hang = True
     answer = await gate.alice.get("/models")
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
 
 
-async def test_half_an_answer_is_never_taken_for_a_whole(gate: Gate, port: int) -> None:
+async def test_truncated_responses_are_errors(gate: Gate, port: int) -> None:
     gate.comfy.hang = True
     gate.comfy.files["output", "", "x.png"] = (PNG * 1000, "image/png")
     headers = {"X-API-Key": gate.keyring.admin}
@@ -32,7 +32,7 @@ async def test_half_an_answer_is_never_taken_for_a_whole(gate: Gate, port: int) 
             await client.get("/view?filename=x.png")
 
 
-async def test_the_gateways_socket_is_made_again(gate: Gate) -> None:
+async def test_the_websocket_to_comfyui_reconnects(gate: Gate) -> None:
     [first] = gate.comfy.sockets.values()
     label = gate.app.services.dispatch.client_id
     await first.close()
@@ -50,7 +50,7 @@ NONSENSE: list[str | bytes] = [
 ]  # fmt: skip
 
 
-async def test_nonsense_from_comfyui_is_survived_and_not_passed_on(gate: Gate, port: int) -> None:
+async def test_malformed_messages_from_comfyui_are_ignored(gate: Gate, port: int) -> None:
     async with open_websocket(port, gate.keyring.alice) as alice:
         job = await submit(gate.alice)
         for message in NONSENSE:
@@ -62,7 +62,7 @@ async def test_nonsense_from_comfyui_is_survived_and_not_passed_on(gate: Gate, p
     assert not types & {"logs", "crystools.monitor", "binary"}
 
 
-async def test_frames_without_an_id_go_to_whose_job_is_running(gate: Gate, port: int) -> None:
+async def test_messages_without_a_job_id_go_to_the_running_jobs_owner(gate: Gate, port: int) -> None:
     async with open_websocket(port, gate.keyring.alice) as alice, open_websocket(port, gate.keyring.bob) as bob:
         job, other = await submit(gate.alice), await submit(gate.bob)
         root = gate.comfy.submitted(job)["prompt"]["9"]["inputs"]["filename_prefix"].partition(f"/{job}")[0]
@@ -78,7 +78,7 @@ async def test_frames_without_an_id_go_to_whose_job_is_running(gate: Gate, port:
 
 
 @pytest.mark.parametrize("overrides", [{"max_requests_per_owner": 2}])
-async def test_an_owner_has_so_many_requests_at_once(gate: Gate) -> None:
+async def test_concurrent_requests_per_user_are_limited(gate: Gate) -> None:
     gate.comfy.hang = True
     waiting = [asyncio.create_task(gate.alice.get(path)) for path in ("/models", "/embeddings")]
     await until(lambda: gate.comfy.asked("GET", "/models") and gate.comfy.asked("GET", "/embeddings"))
@@ -95,19 +95,19 @@ async def test_an_owner_has_so_many_requests_at_once(gate: Gate) -> None:
     assert (await gate.alice.get("/queue")).status_code == 200
 
 
-async def test_a_body_nobody_asked_for_is_not_waited_for(gate: Gate) -> None:
+async def test_the_body_of_an_unauthenticated_request_is_not_waited_for(gate: Gate) -> None:
     answer = await gate.client(None).post("/upload/image", content=b"x" * 1000)
     assert answer.status_code == 401
 
 
-async def test_deep_json_is_refused_not_fallen_over(gate: Gate) -> None:
+async def test_deeply_nested_json_is_refused(gate: Gate) -> None:
     for depth, status in ((60, 200), (70, 422), (900, 422), (100_000, 400)):
         graph = '{"prompt": {"1": {"class_type": "X", "inputs": {"a": ' + "[" * (depth - 4) + "]" * (depth - 4) + "}}}}"
         answer = await gate.alice.post("/prompt", content=graph)
         assert answer.status_code == status, depth
 
 
-async def test_what_is_old_is_forgotten_and_what_it_took_is_not(gate: Gate) -> None:
+async def test_old_jobs_are_deleted_and_their_usage_is_kept(gate: Gate) -> None:
     job = await submit(gate.alice)
     await gate.comfy.begin(job)
     await gate.comfy.end(job)
@@ -125,11 +125,11 @@ async def test_every_code_of_the_catalogue_is_explained(gate: Gate) -> None:
     assert (await gate.alice.get("/errors/nonsense")).status_code == 404
 
 
-async def test_a_form_content_type_is_taken_as_comfyuis_own_scripts_send_it(gate: Gate) -> None:
+async def test_json_with_a_form_content_type_is_accepted(gate: Gate) -> None:
     body = json.dumps({"prompt": {"1": {"class_type": "X", "inputs": {}}}})
     headers = {"content-type": "application/x-www-form-urlencoded"}
     assert (await gate.alice.post("/prompt", content=body, headers=headers)).status_code == 200
 
 
-async def test_the_nodes_code_is_no_model(gate: Gate) -> None:
+async def test_custom_nodes_code_is_not_listed_as_models(gate: Gate) -> None:
     assert (await gate.alice.get("/models/custom_nodes")).status_code == 404

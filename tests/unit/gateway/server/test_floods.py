@@ -1,4 +1,4 @@
-"""Clients that hold on, dribble and flood: what each costs has an end, and others are served meanwhile."""
+"""Slow and flooding clients: their cost is bounded, and other clients are served."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def nginx(request: pytest.FixtureRequest) -> Path:
 def frame(
     opcode: int, data: bytes = b"", *, fin: bool = True, masked: bool = True, claimed: int | None = None
 ) -> bytes:
-    """Return a client's frame, which claims a length of its own when told to."""
+    """Return a client's frame, optionally with a false length."""
     length = len(data) if claimed is None else claimed
     short = length if length < 126 else 126 if length < 65536 else 127
     head = struct.pack("!BB", opcode | (0x80 if fin else 0), short | (0x80 if masked else 0))
@@ -58,7 +58,7 @@ async def socket(port: int, key: str) -> AsyncIterator[tuple[asyncio.StreamReade
 
 
 async def closing(reader: asyncio.StreamReader) -> int:
-    """Return the code with which the gateway closes, after whatever else it sends; RESET for a cut connection."""
+    """Return the gateway's close code, skipping other frames; RESET for a reset connection."""
     try:
         async with asyncio.timeout(60):
             return await _close_code(reader)
@@ -87,17 +87,17 @@ FLOODS: dict[str, tuple[Callable[[int], bytes], int]] = {
 
 
 @pytest.mark.parametrize("name", FLOODS)
-async def test_a_flood_of_frames_is_cut_off(gate: Gate, port: int, name: str) -> None:
+async def test_a_flood_of_frames_is_disconnected(gate: Gate, port: int, name: str) -> None:
     make, code = FLOODS[name]
     async with socket(port, gate.keyring.alice) as (reader, writer):
         begin, more = (b"".join(make(number) for number in range(at, at + 1000)) for at in (0, 1000))
         writer.write(begin + more * (2 * MAX_BYTES // len(more)))
-        # What came behind the last frame that was read resets the connection, and may overtake the closing frame.
+        # Unread data resets the connection, which may overtake the close frame.
         assert await closing(reader) in {code, RESET}
     assert (await gate.alice.get("/queue")).status_code == 200
 
 
-async def test_a_message_in_very_many_empty_parts_is_cut_off_whatever_their_bytes(gate: Gate, port: int) -> None:
+async def test_a_message_of_many_empty_fragments_is_disconnected(gate: Gate, port: int) -> None:
     async with socket(port, gate.keyring.alice) as (reader, writer):
         parts = b"".join(frame(MORE, fin=False) for _ in range(MAX_PARTS + 1))
         assert len(parts) < MAX_BYTES
@@ -105,7 +105,7 @@ async def test_a_message_in_very_many_empty_parts_is_cut_off_whatever_their_byte
         assert await closing(reader) == RESET
 
 
-async def test_as_many_frames_as_clients_send_are_welcome(gate: Gate, port: int) -> None:
+async def test_a_normal_number_of_frames_is_accepted(gate: Gate, port: int) -> None:
     async with socket(port, gate.keyring.alice) as (reader, writer):
         for _ in range(100):
             writer.write(frame(PING, b"abc"))
@@ -131,7 +131,7 @@ GARBAGE: dict[str, tuple[bytes, int]] = {
 }
 
 
-async def test_what_is_no_message_ends_the_socket_and_nothing_else(gate: Gate, port: int) -> None:
+async def test_invalid_frames_close_only_their_socket(gate: Gate, port: int) -> None:
     for name, (data, code) in GARBAGE.items():
         async with socket(port, gate.keyring.alice) as (reader, writer):
             writer.write(data)
@@ -139,7 +139,7 @@ async def test_what_is_no_message_ends_the_socket_and_nothing_else(gate: Gate, p
     assert (await gate.alice.get("/queue")).status_code == 200
 
 
-async def test_garbage_before_the_handshake_is_answered_does_no_harm(gate: Gate, port: int) -> None:
+async def test_garbage_before_the_handshake_is_harmless(gate: Gate, port: int) -> None:
     for data in (*(data for data, _ in GARBAGE.values()), frame(PING) * 2000, frame(CLOSE), os.urandom(5000)):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         shake = ("GET /ws HTTP/1.1", "Host: gateway.test", "X-API-Key: x", *ASKED, NONCE, VERSION, "", "")
@@ -162,15 +162,15 @@ async def test_garbage_before_the_handshake_is_answered_does_no_harm(gate: Gate,
         (VERSION, NONCE, NONCE),
     ],
 )
-async def test_an_odd_handshake_is_refused(gate: Gate, port: int, lines: tuple[str, ...]) -> None:
+async def test_an_invalid_handshake_is_refused(gate: Gate, port: int, lines: tuple[str, ...]) -> None:
     sent = ("GET /ws HTTP/1.1", "Host: gateway.test", f"X-API-Key: {gate.keyring.alice}", *ASKED, *lines, "", "")
     assert status(await talk(port, "\r\n".join(sent).encode())) in {400, 426}
 
 
 @pytest.mark.parametrize("more", ["Content-Length: 1000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"])
 @pytest.mark.parametrize("limits", [ClientLimits(linger_seconds=0.5)])
-async def test_a_body_that_nobody_reads_does_not_hold_the_connection(gate: Gate, port: int, more: str) -> None:
-    """Without a key: each byte of such a body would put off the end of an idle connection."""
+async def test_an_unread_body_does_not_block_the_connection(gate: Gate, port: int, more: str) -> None:
+    """Without a key: each byte of such a body would extend the timeout of an idle connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write((OPEN + more).encode())
     async with asyncio.timeout(60):
@@ -181,7 +181,7 @@ async def test_a_body_that_nobody_reads_does_not_hold_the_connection(gate: Gate,
     writer.close()
 
 
-async def test_a_body_that_has_come_whole_lets_the_connection_go_on(gate: Gate, port: int) -> None:
+async def test_a_complete_body_keeps_the_connection_open(gate: Gate, port: int) -> None:
     first = f"{OPEN}Content-Length: 2\r\n\r\n{{}}".encode()
     assert (await talk(port, first + request("/livez", "Host: gateway.test"))).count(b"HTTP/1.1 200") == 2
 
@@ -197,8 +197,8 @@ ENDLESS = {
 
 @pytest.mark.parametrize("name", ENDLESS)
 @pytest.mark.parametrize("overrides", [{"idle_seconds": 1.0}])
-async def test_what_is_between_the_bytes_of_a_body_has_an_end(gate: Gate, port: int, name: str) -> None:
-    """Without a key, and in nobody's sight: nginx throws away what is no body."""
+async def test_endless_framing_of_a_body_is_refused(gate: Gate, port: int, name: str) -> None:
+    """Without a key: the gateway does not see such bytes, since nginx discards them."""
     begin, piece = ENDLESS[name]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request("/api/gateway/login", *LOGIN, method="POST") + begin.encode())
@@ -216,7 +216,7 @@ async def send_for_ever(writer: asyncio.StreamWriter, piece: bytes) -> None:
         await writer.drain()
 
 
-async def test_chunks_of_a_usual_size_are_read_whatever_their_number(gate: Gate, port: int) -> None:
+async def test_many_chunks_of_normal_size_are_accepted(gate: Gate, port: int) -> None:
     graph = json.dumps({"prompt": {"1": {"class_type": "X", "inputs": {"text": "x" * 400_000}}}})
     pieces = [graph[at : at + 100] for at in range(0, len(graph), 100)]
     body = "".join(f"{len(piece):x}\r\n{piece}\r\n" for piece in pieces) + "0\r\n\r\n"
@@ -225,7 +225,7 @@ async def test_chunks_of_a_usual_size_are_read_whatever_their_number(gate: Gate,
 
 
 @pytest.mark.parametrize("limits", [ClientLimits(connections=100)])
-async def test_whoever_holds_connections_does_not_keep_others_out(gate: Gate, port: int) -> None:
+async def test_held_connections_do_not_block_other_clients(gate: Gate, port: int) -> None:
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
     for _, writer in held[::2]:
         writer.write(f"{OPEN}\r\n".encode())
@@ -236,7 +236,7 @@ async def test_whoever_holds_connections_does_not_keep_others_out(gate: Gate, po
 
 
 @pytest.mark.parametrize("limits", [ClientLimits(connections=100)])
-async def test_a_crowd_leaves_those_at_work_alone(gate: Gate, port: int) -> None:
+async def test_many_idle_connections_do_not_close_active_ones(gate: Gate, port: int) -> None:
     gate.comfy.hang = True
     head = request("/models", "Host: gateway.test", f"X-API-Key: {gate.keyring.alice}")
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -252,7 +252,7 @@ async def test_a_crowd_leaves_those_at_work_alone(gate: Gate, port: int) -> None
 
 
 @pytest.mark.parametrize("limits", [ClientLimits(requests_per_address=1)])
-async def test_too_many_requests_of_an_address_are_told_when_to_come_again(gate: Gate, port: int) -> None:
+async def test_too_many_requests_of_an_address_get_retry_after(gate: Gate, port: int) -> None:
     async with socket(port, gate.keyring.bob):
         head, _, body = (await talk(port, request("/livez", "Host: gateway.test"))).partition(b"\r\n\r\n")
     assert (status(head), json.loads(body)["code"]) == (503, "not_ready")
@@ -261,11 +261,11 @@ async def test_too_many_requests_of_an_address_are_told_when_to_come_again(gate:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("limits", [ClientLimits(head_seconds=1.0)])
-async def test_half_open_connections_are_closed_and_cost_no_answer_of_others(gate: Gate, port: int) -> None:
+async def test_half_open_connections_are_closed_and_do_not_affect_others(gate: Gate, port: int) -> None:
     pairs = []
     for number in range(200):
         pairs.append(await asyncio.open_connection("127.0.0.1", port))
-        # At once: what is written to a connection that was closed meanwhile would reset it.
+        # At once, since a later write to a closed connection would reset it.
         pairs[-1][1].write(OPEN.encode()[: number % 40])
     assert status(await talk(port, request("/livez", "Host: gateway.test"))) == 200
     async with asyncio.timeout(60):
@@ -276,15 +276,15 @@ async def test_half_open_connections_are_closed_and_cost_no_answer_of_others(gat
 
 
 @pytest.mark.parametrize("limits", [ClientLimits(head_seconds=0.5)])
-async def test_a_head_that_dribbles_is_not_waited_for(gate: Gate, port: int) -> None:
-    """The time is the whole head's: a byte now and then buys nothing."""
+async def test_a_slowly_sent_header_times_out(gate: Gate, port: int) -> None:
+    """The timeout is for the whole header: single bytes do not extend it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     assert status(await dribbled(reader, writer, b"X")) in {0, 400, 408}
     writer.close()
 
 
 @pytest.mark.parametrize("overrides", [{"deadline_seconds": 0.5}])
-async def test_a_body_that_dribbles_has_a_deadline(gate: Gate, port: int) -> None:
+async def test_a_slowly_sent_body_times_out(gate: Gate, port: int) -> None:
     head = ("Host: gateway.test", f"X-API-Key: {gate.keyring.alice}", "Content-Length: 1000")
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request("/queue", *head, method="POST"))
@@ -293,7 +293,7 @@ async def test_a_body_that_dribbles_has_a_deadline(gate: Gate, port: int) -> Non
 
 
 async def dribbled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, byte: bytes) -> bytes:
-    """Send a byte now and then until an answer comes, and return that."""
+    """Send single bytes until a response comes, and return it."""
     async with asyncio.timeout(60):
         while True:
             writer.write(byte)
@@ -304,8 +304,8 @@ async def dribbled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, b
 
 @pytest.mark.slow
 @pytest.mark.parametrize("overrides", [{"max_requests_per_owner": 1, "idle_seconds": 10.0}])
-async def test_a_long_answer_that_nobody_reads_keeps_its_place_and_is_cut_off(gate: Gate, port: int) -> None:
-    """Or else whoever asks again and again without reading has the gateway hold as many answers."""
+async def test_an_unread_long_response_is_disconnected(gate: Gate, port: int) -> None:
+    """Otherwise a client that does not read could make the gateway hold any number of responses."""
     gate.comfy.nonsense = {
         "/object_info": ("application/json", b'{"A": {"description": "' + b"x" * 40_000_000 + b'"}}')
     }

@@ -1,4 +1,4 @@
-"""nginx and the gateway end together."""
+"""nginx and the gateway stop together."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from tests.unit.gateway.fake import FakeComfyUI
 from tests.unit.gateway.gateway_process import prepare, serving
 
 REST = b" /prompt HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-"""Of a request, behind its method."""
+"""The rest of a request after its method."""
 
 
 def is_refused(port: int) -> bool:
-    """Say whether nobody listens at a port."""
+    """Return whether no process listens on a port."""
     with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=60):
         return False
     return True
 
 
-async def test_the_end_of_nginx_is_noticed() -> None:
+async def test_the_gateway_stops_when_nginx_stops() -> None:
     address, ended = Address("127.0.0.1", kept_port()), threading.Event()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -44,7 +44,7 @@ async def test_the_end_of_nginx_is_noticed() -> None:
             await until(ended.is_set)
 
 
-async def test_its_end_is_no_surprise_when_the_gateway_ends_it() -> None:
+async def test_stopping_nginx_is_not_reported_as_a_failure() -> None:
     address, ended = Address("127.0.0.1", kept_port()), threading.Event()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -64,7 +64,7 @@ async def test_nginx_does_not_outlive_a_killed_gateway(comfy: tuple[FakeComfyUI,
         await until(lambda: is_refused(setup.port))
 
 
-async def test_without_a_gateway_a_client_is_told_to_come_again() -> None:
+async def test_without_a_gateway_clients_get_retry_after() -> None:
     address = Address("127.0.0.1", kept_port())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -91,11 +91,11 @@ async def _asked(port: int, request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", b"502"), ("GET", b"503")])
-async def test_who_changes_something_is_not_told_to_repeat_what_may_have_been_done(method: str, status: bytes) -> None:
+async def test_a_lost_change_has_no_retry_after(method: str, status: bytes) -> None:
     address = Address("127.0.0.1", kept_port())
 
     async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take a request and close the connection without an answer, as a gateway that is killed does."""
+        """Accept a request and close the connection without a response, like a killed gateway."""
         await reader.readuntil(b"\r\n\r\n")
         writer.close()
 
@@ -109,7 +109,7 @@ async def test_who_changes_something_is_not_told_to_repeat_what_may_have_been_do
     assert (b"retry-after" in answer.lower()) == (status == b"503")
 
 
-async def test_a_change_that_did_not_reach_the_gateway_may_be_repeated() -> None:
+async def test_a_change_that_did_not_reach_the_gateway_has_retry_after() -> None:
     address = Address("127.0.0.1", kept_port())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -120,7 +120,7 @@ async def test_a_change_that_did_not_reach_the_gateway_may_be_repeated() -> None
     assert b"retry-after: 2" in answer.lower()
 
 
-async def test_a_killed_master_leaves_no_worker_that_takes_connections() -> None:
+async def test_a_killed_nginx_master_leaves_no_worker() -> None:
     address, ended = Address("127.0.0.1", kept_port()), threading.Event()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -131,14 +131,14 @@ async def test_a_killed_master_leaves_no_worker_that_takes_connections() -> None
             await until(lambda: is_refused(address.port))
 
 
-def test_the_folder_of_the_socket_is_for_its_user_alone_and_goes(tmp_path: Path) -> None:
+def test_the_socket_folder_is_private_and_deleted(tmp_path: Path) -> None:
     with socket_folder(tmp_path) as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
         (folder / SOCKET).touch()
     assert not folder.exists()
 
 
-def test_folders_that_killed_gateways_left_are_deleted(tmp_path: Path) -> None:
+def test_socket_folders_of_killed_gateways_are_deleted(tmp_path: Path) -> None:
     left, young = (Path(tempfile.mkdtemp(prefix=PREFIX, dir=tmp_path)) for _ in range(2))
     with socket_folder(tmp_path) as in_use:
         for folder in (left, in_use):

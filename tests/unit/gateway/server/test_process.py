@@ -1,4 +1,4 @@
-"""The gateway as a process of its own: killed, told to stop, and in front of the stand-in."""
+"""The gateway as a separate process: killed, stopped, and in front of the stand-in."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ from tests.unit.gateway.receiver import receiving
 
 
 @pytest.mark.slow
-async def test_a_kill_loses_no_job_and_the_next_process_ends_it(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
+async def test_a_kill_loses_no_job_and_the_next_process_finishes_it(
+    comfy: tuple[FakeComfyUI, str], tmp_path: Path
+) -> None:
     fake, url = comfy
     # The fake ComfyUI ends jobs in 1970: with the default they would be forgotten at once.
     setup = prepare(tmp_path, url, retention_days=36500)
@@ -63,7 +65,7 @@ async def test_a_kill_loses_no_job_and_the_next_process_ends_it(comfy: tuple[Fak
 
 @pytest.mark.slow
 async def test_a_kill_loses_no_webhook(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
-    """The receiver is away, the gateway is killed over it, and the next one delivers."""
+    """The receiver is down when the gateway is killed, and the next gateway delivers."""
     fake, url = comfy
     local: dict[str, Any] = {"webhook_allow_http": True, "webhook_allow_private": True, "webhook_ports": []}
     setup, port = prepare(tmp_path, url, **local), kept_port()
@@ -83,10 +85,10 @@ async def test_a_kill_loses_no_webhook(comfy: tuple[FakeComfyUI, str], tmp_path:
         await until(lambda: setup.rows("SELECT state FROM webhook_deliveries") == [("delivered",)])
 
 
-async def test_a_gateway_that_was_overtaken_ends_in_order_and_stands_by_at_its_next_start(
+async def test_a_gateway_that_handed_over_stops_gracefully_and_stands_by_at_its_next_start(
     comfy: tuple[FakeComfyUI, str], tmp_path: Path
 ) -> None:
-    """supervisord starts it again: `autorestart=true`."""
+    """supervisord restarts it (`autorestart=true`)."""
     setup = prepare(tmp_path, comfy[1], log=str(tmp_path / "log"), pod_id="pod-a")
     async with serving(setup) as gateway:
         [stack] = (tmp_path / "log").iterdir()
@@ -100,7 +102,7 @@ async def test_a_gateway_that_was_overtaken_ends_in_order_and_stands_by_at_its_n
         assert not newer.is_handover_requested
 
 
-async def test_sigterm_ends_it_in_order(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
+async def test_sigterm_stops_the_gateway_gracefully(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
     setup = prepare(tmp_path, comfy[1])
     async with serving(setup) as gateway, setup.client() as client:
         await client.get("/queue")
@@ -111,7 +113,7 @@ async def test_sigterm_ends_it_in_order(comfy: tuple[FakeComfyUI, str], tmp_path
 
 
 @pytest.mark.parametrize("busy", [False, True])
-async def test_sigterm_tells_the_next_pod_that_the_volume_is_free_unless_a_job_goes_on(
+async def test_sigterm_closes_the_epoch_unless_a_job_is_running(
     comfy: tuple[FakeComfyUI, str], tmp_path: Path, busy: bool
 ) -> None:
     (tmp_path / "log").mkdir()
@@ -126,7 +128,7 @@ async def test_sigterm_tells_the_next_pod_that_the_volume_is_free_unless_a_job_g
     assert bool(list((tmp_path / "log").rglob("closed"))) is not busy
 
 
-async def test_a_port_in_use_is_a_failure(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
     setup = prepare(tmp_path, "http://127.0.0.1:9")
     command = (sys.executable, "-m", "provisioning.gateway", "serve", "--config", str(setup.config))
     with socket.create_server(("127.0.0.1", setup.port)):
@@ -134,7 +136,7 @@ async def test_a_port_in_use_is_a_failure(tmp_path: Path) -> None:
             assert await gateway.wait() != 0
 
 
-async def test_it_listens_beside_what_keeps_its_port_for_it(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
+async def test_the_gateway_listens_beside_the_port_reservation(comfy: tuple[FakeComfyUI, str], tmp_path: Path) -> None:
     setup = prepare(tmp_path, comfy[1])
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -156,7 +158,7 @@ async def stand_in(tmp_path: Path) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-async def test_the_stand_in_behind_it_draws_an_image(stand_in: str, tmp_path: Path) -> None:
+async def test_the_stand_in_generates_an_image(stand_in: str, tmp_path: Path) -> None:
     setup = prepare(tmp_path, stand_in)
     async with serving(setup), setup.client() as client:
         graph = json.loads((WORKFLOWS / "text_to_image.json").read_text())
@@ -193,9 +195,7 @@ async def ranges(client: httpx.AsyncClient, job: str) -> None:
 
 
 @pytest.mark.slow
-async def test_comfy_orgs_own_client_works_unchanged(
-    stand_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_comfy_sdk_works_unchanged(stand_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sdk = pytest.importorskip("comfy_sdk")
     setup = prepare(tmp_path, stand_in)
     monkeypatch.setenv("COMFY_BASE_URL", f"http://127.0.0.1:{setup.port}")
@@ -228,7 +228,7 @@ def marked(marker: str) -> dict[str, Any]:
 
 
 async def taken_in(client: httpx.AsyncClient, graph: dict[str, Any]) -> str:
-    """Submit a workflow, again and again while ComfyUI is away: a job before it may have ended it already."""
+    """Submit a workflow, with retries while ComfyUI is down: an earlier job may have stopped it."""
     answers: list[httpx.Response] = []
 
     async def submitted() -> bool:
@@ -241,7 +241,7 @@ async def taken_in(client: httpx.AsyncClient, graph: dict[str, Any]) -> str:
 
 
 @pytest.mark.slow
-async def test_every_job_has_an_end_whatever_comfyui_does(tmp_path: Path) -> None:
+async def test_every_job_reaches_a_final_state(tmp_path: Path) -> None:
     write_models(tmp_path)
     port = kept_port()
     command = (sys.executable, "main.py", "--port", str(port), "--base-directory", str(tmp_path), "--disable-metadata")
@@ -257,7 +257,7 @@ async def test_every_job_has_an_end_whatever_comfyui_does(tmp_path: Path) -> Non
 
 @asynccontextmanager
 async def serving_while(setup: Setup, command: tuple[str, ...]) -> AsyncIterator[httpx.AsyncClient]:
-    """Run a gateway in front of a stand-in that is started again whenever it ends, as supervisord does."""
+    """Run a gateway in front of a stand-in that is restarted whenever it stops, as by supervisord."""
 
     async def keep_up() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""What arrives in bytes: over a real socket, past any client library."""
+"""Raw requests over a real socket, without a client library."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def nginx(request: pytest.FixtureRequest) -> Path:
     return build
 
 
-async def test_heads_that_are_refused(gate: Gate, port: int) -> None:
+async def test_invalid_request_heads_are_refused(gate: Gate, port: int) -> None:
     host, key = "Host: gateway.test", f"X-API-Key: {gate.keyring.admin}"
     length, chunked = "Content-Length: 2", "Transfer-Encoding: chunked"
     cases = {
@@ -49,7 +49,7 @@ async def test_heads_that_are_refused(gate: Gate, port: int) -> None:
     assert gate.comfy.seen == []
 
 
-async def test_a_head_has_a_limit(gate: Gate, port: int) -> None:
+async def test_the_size_of_headers_is_limited(gate: Gate, port: int) -> None:
     endless = b"GET /livez HTTP/1.1\r\nHost: gateway.test\r\n" + b"X: " + b"a" * 200_000
     assert status(await talk(port, endless)) in {400, 431}
     many = b"".join(b"X-%d: a\r\n" % number for number in range(20_000))
@@ -59,7 +59,7 @@ async def test_a_head_has_a_limit(gate: Gate, port: int) -> None:
 
 @pytest.mark.parametrize("limits", [ClientLimits(head_seconds=0.2)])
 @pytest.mark.parametrize("begun", [b"", b"GET /livez HTTP/1.1\r\nHost: ga"])
-async def test_a_slow_head_is_not_waited_for(gate: Gate, port: int, begun: bytes) -> None:
+async def test_a_slow_header_times_out(gate: Gate, port: int, begun: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(begun)
     async with asyncio.timeout(30):
@@ -68,47 +68,47 @@ async def test_a_slow_head_is_not_waited_for(gate: Gate, port: int, begun: bytes
 
 
 @pytest.mark.parametrize("overrides", [{"idle_seconds": 0.05}])
-async def test_a_slow_body_is_not_waited_for(gate: Gate, port: int) -> None:
+async def test_a_slow_body_times_out(gate: Gate, port: int) -> None:
     head = request(
         "/queue", "Host: gateway.test", f"X-API-Key: {gate.keyring.alice}", "Content-Length: 10", method="POST"
     )
     assert status(await talk(port, head)) == 408
 
 
-async def test_requests_on_one_connection_do_not_mix(gate: Gate, port: int) -> None:
+async def test_requests_on_one_connection_are_separate(gate: Gate, port: int) -> None:
     first = f"GET /queue HTTP/1.1\r\nHost: gateway.test\r\nX-API-Key: {gate.keyring.alice}\r\n\r\n".encode()
     answers = await talk(port, first + request("/queue", "Host: gateway.test"))
     assert re.findall(rb"HTTP/1\.1 (\d+)", answers) == [b"200", b"401"]
 
 
-async def test_what_follows_a_body_is_no_header(gate: Gate, port: int) -> None:
+async def test_bytes_after_a_body_are_not_headers(gate: Gate, port: int) -> None:
     chunks = f"2\r\n{{}}\r\n0\r\nX-API-Key: {gate.keyring.alice}\r\n\r\n"
     sent = request("/queue", "Host: gateway.test", "Transfer-Encoding: chunked", method="POST", body=chunks)
     assert status(await talk(port, sent)) == 401
 
 
 @pytest.mark.parametrize("coding", ["identity\r\nTransfer-Encoding: chunked", "gzip, chunked", "chunked, chunked"])
-async def test_a_body_is_coded_in_one_way_alone(gate: Gate, port: int, coding: str) -> None:
-    """Two readers of such a request could see its end in different places."""
+async def test_a_body_has_exactly_one_encoding(gate: Gate, port: int, coding: str) -> None:
+    """Parsers could disagree about the end of such a request."""
     head = ("Host: gateway.test", f"X-API-Key: {gate.keyring.alice}", f"Transfer-Encoding: {coding}")
     sent = request("/queue", *head, method="POST", body="2\r\n{}\r\n0\r\n\r\n")
     assert status(await talk(port, sent)) in {400, 501}
 
 
-async def test_chunks_are_for_http_1_1(gate: Gate, port: int) -> None:
+async def test_chunked_encoding_requires_http_1_1(gate: Gate, port: int) -> None:
     head = ("Host: gateway.test", f"X-API-Key: {gate.keyring.alice}", "Transfer-Encoding: chunked")
     sent = request("/queue", *head, method="POST", body="2\r\n{}\r\n0\r\n\r\n")
     assert status(await talk(port, sent.replace(b"HTTP/1.1", b"HTTP/1.0"))) == 400
     assert status(await talk(port, sent)) == 200
 
 
-async def test_loopback_names_are_for_loopback_peers(gate: Gate, port: int) -> None:
+async def test_loopback_host_names_require_a_loopback_peer(gate: Gate, port: int) -> None:
     key = f"X-API-Key: {gate.keyring.alice}"
     assert status(await talk(port, request("/queue", f"Host: 127.0.0.1:{port}", key))) == 200
     assert status(await talk(port, request("/queue", "Host: rebound.test", key))) == 421
 
 
-async def test_a_websocket_needs_our_host_too(gate: Gate, port: int) -> None:
+async def test_a_websocket_requires_a_known_host(gate: Gate, port: int) -> None:
     upgrade = ("Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
     key = f"X-API-Key: {gate.keyring.alice}"
     for host, expected in (("evil.test", 421), ("gateway.test", 101)):
@@ -116,7 +116,7 @@ async def test_a_websocket_needs_our_host_too(gate: Gate, port: int) -> None:
         assert status(await talk(port, handshake)) == expected
 
 
-async def test_a_websocket_address_asked_for_plainly(gate: Gate, port: int) -> None:
+async def test_a_websocket_path_without_upgrade_is_refused(gate: Gate, port: int) -> None:
     key = f"X-API-Key: {gate.keyring.alice}"
     assert status(await talk(port, request("/ws", "Host: gateway.test", key))) == 426
     assert status(await talk(port, request("/ws", "Host: gateway.test"))) == 401
@@ -125,7 +125,7 @@ async def test_a_websocket_address_asked_for_plainly(gate: Gate, port: int) -> N
 @pytest.mark.parametrize("overrides", [{"submits_per_minute": 1, "max_body_bytes": 4 * MEBIBYTE}])
 @pytest.mark.parametrize("size", [100, 3 * MEBIBYTE])
 async def test_a_refusal_reaches_a_client_that_is_still_sending(gate: Gate, port: int, size: int) -> None:
-    """Closed at once, the connection would be reset, and the answer lost with it."""
+    """If the connection were closed at once, it would be reset and the response lost."""
     head = f"POST /prompt HTTP/1.1\r\nHost: gateway.test\r\nX-API-Key: {gate.keyring.alice}\r\n"
     for expected in (422, 429):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -143,7 +143,7 @@ async def test_a_refusal_reaches_a_client_that_is_still_sending(gate: Gate, port
 
 @pytest.mark.parametrize("overrides", [{"submits_per_minute": 1}])
 @pytest.mark.parametrize("limits", [ClientLimits(linger_seconds=1.0)])
-async def test_what_is_refused_is_not_listened_to_for_ever(gate: Gate, port: int) -> None:
+async def test_reading_after_a_refusal_is_limited(gate: Gate, port: int) -> None:
     head = f"POST /prompt HTTP/1.1\r\nHost: gateway.test\r\nX-API-Key: {gate.keyring.alice}\r\n"
     await talk(port, f"{head}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -173,7 +173,7 @@ ODD = {
 
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-async def test_odd_requests_of_comfyuis_clients_work(gate: Gate, port: int, name: str, version: str) -> None:
+async def test_unusual_requests_of_comfyui_clients_work(gate: Gate, port: int, name: str, version: str) -> None:
     method, target, lines, body = ODD[name]
     key = f"X-API-Key: {gate.keyring.alice}"
     sent = request(target, "Host: gateway.test", key, *lines, method=method, body=body)
@@ -181,16 +181,16 @@ async def test_odd_requests_of_comfyuis_clients_work(gate: Gate, port: int, name
     assert status(answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")) == 200, answer[:500]
 
 
-async def test_the_address_of_a_client_cannot_be_claimed(gate: Gate, port: int) -> None:
-    """A loopback name is for those on loopback, whom nginx alone can name."""
+async def test_a_client_cannot_forge_its_address(gate: Gate, port: int) -> None:
+    """Loopback host names are accepted only from loopback peers, whose address nginx sets."""
     key = f"X-API-Key: {gate.keyring.alice}"
     for claimed, expected in (("X-Forwarded-For: 10.0.0.1", 200), ("X-Forwarded-For: 10.0.0.1, 127.0.0.1", 200)):
         sent = request("/queue", f"Host: 127.0.0.1:{port}", key, claimed, "X-Forwarded-Proto: https")
         assert status(await talk(port, sent)) == expected
 
 
-async def test_paths_arrive_as_they_were_sent(gate: Gate, port: int) -> None:
-    """Which of them have one reading only is for the gateway to say."""
+async def test_paths_are_forwarded_unchanged(gate: Gate, port: int) -> None:
+    """The gateway, not nginx, refuses ambiguous paths."""
     key = f"X-API-Key: {gate.keyring.alice}"
     for path, expected in (("//queue", 400), ("/%71ueue", 200), ("/x/../queue", 400), ("/queue%2f", 400)):
         assert status(await talk(port, request(path, "Host: gateway.test", key))) == expected, path

@@ -1,4 +1,4 @@
-"""When a newcomer on a volume may begin: never beside a gateway that lives, and at once where there is none."""
+"""When a new gateway on a volume may start: not while another one is active, and at once without one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def seen(epoch: Epoch, clocks: Clocks, pod_id: str = "pod-b") -> Predecessor:
 
 @pytest.fixture
 def epoch(tmp_path: Path) -> Epoch:
-    """Return the epoch of another pod, which has just begun."""
+    """Return a new epoch of another pod."""
     return Epochs(tmp_path / "log").begin("pod-a")
 
 
@@ -56,7 +56,7 @@ def now_of(epoch: Epoch) -> float:
     return liveness.at
 
 
-def test_a_gateway_that_is_silent_for_the_bound_is_taken_as_dead(epoch: Epoch) -> None:
+def test_a_gateway_silent_beyond_the_bound_is_considered_dead(epoch: Epoch) -> None:
     clocks = Clocks(now_of(epoch))
     predecessor = seen(epoch, clocks)
     for _ in range(20):
@@ -70,16 +70,16 @@ def test_a_gateway_that_is_silent_for_the_bound_is_taken_as_dead(epoch: Epoch) -
     assert predecessor.is_over()
 
 
-def test_a_clock_that_is_wrong_by_a_minute_makes_nobody_dead(epoch: Epoch) -> None:
+def test_a_clock_skew_of_a_minute_does_not_matter(epoch: Epoch) -> None:
     for error in (-SILENCE, SILENCE):
         assert not seen(epoch, Clocks(now_of(epoch) + error)).is_over()
 
 
-def test_who_died_yesterday_is_not_waited_for(epoch: Epoch) -> None:
+def test_a_long_dead_gateway_is_not_waited_for(epoch: Epoch) -> None:
     assert seen(epoch, Clocks(now_of(epoch) + 86_400)).is_over()
 
 
-def test_the_same_pod_and_an_end_in_order_are_not_waited_for(epoch: Epoch) -> None:
+def test_the_same_pod_and_a_graceful_stop_are_not_waited_for(epoch: Epoch) -> None:
     assert seen(epoch, Clocks(now_of(epoch)), "pod-a").is_over()
     assert not seen(epoch, Clocks(now_of(epoch))).is_over()
     epoch.close()
@@ -90,7 +90,7 @@ def asked(epoch: Epoch) -> bool:
     return epoch.is_handover_requested
 
 
-async def test_it_asks_once_its_own_comfyui_answers(tmp_path: Path) -> None:
+async def test_the_handover_is_requested_when_comfyui_is_ready(tmp_path: Path) -> None:
     given = settings(tmp_path, pod_id="pod-b")
     epochs = Epochs(tmp_path / "log")
     epoch = epochs.begin("pod-a")
@@ -109,7 +109,7 @@ async def test_it_asks_once_its_own_comfyui_answers(tmp_path: Path) -> None:
     assert await standby.is_due()
 
 
-async def test_who_was_overtaken_does_not_ask_and_does_not_come_back_behind_a_restart(tmp_path: Path) -> None:
+async def test_a_gateway_that_handed_over_does_not_request_a_handover(tmp_path: Path) -> None:
     given = settings(tmp_path, pod_id="pod-a", silence_seconds=60)
     epochs = Epochs(tmp_path / "log")
     epochs.begin("pod-a")
@@ -122,11 +122,11 @@ async def test_who_was_overtaken_does_not_ask_and_does_not_come_back_behind_a_re
     assert not await standby.is_due()
     assert not asked(newer)
     newer.close()
-    assert not await standby.is_due(), "it may only be started again"
+    assert not await standby.is_due(), "its gateway may be restarting"
 
 
-async def test_who_has_handed_over_leaves_the_next_epoch_to_who_asked_for_it(tmp_path: Path) -> None:
-    """It is started again at once, perhaps before the other pod has begun; one that never begins is not waited for."""
+async def test_a_gateway_that_handed_over_leaves_the_next_epoch_to_the_requester(tmp_path: Path) -> None:
+    """It restarts at once, perhaps before the other pod has started; it does not wait forever for that pod."""
     epochs = Epochs(tmp_path / "log")
     own = epochs.begin("pod-a")
     own.ask("pod-b")
@@ -145,7 +145,7 @@ async def test_who_has_handed_over_leaves_the_next_epoch_to_who_asked_for_it(tmp
     assert await impatient.is_due()
 
 
-async def test_who_ended_while_it_was_asked_and_did_not_hand_over_goes_on(tmp_path: Path) -> None:
+async def test_a_gateway_stopped_before_the_handover_continues(tmp_path: Path) -> None:
     epochs = Epochs(tmp_path / "log")
     epochs.begin("pod-a").ask("pod-b")
 
@@ -159,7 +159,7 @@ SLOW_PARTS = [(rebuild, "rebuild"), (generations, "write")]
 
 
 @pytest.mark.parametrize(("module", "part"), SLOW_PARTS, ids=["the former log is read", "the first copy is written"])
-def test_a_start_that_takes_longer_than_the_bound_is_not_taken_as_dead(
+def test_a_start_longer_than_the_bound_is_not_considered_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, part: str
 ) -> None:
     bound = 4.0
@@ -193,7 +193,7 @@ def config(root: Path, disk: str = "disk") -> str:
     return str(root / "gateway.json")
 
 
-def test_a_command_beside_a_gateway_reports_success_once_the_gateway_has_shipped_it(tmp_path: Path) -> None:
+def test_a_command_beside_a_gateway_succeeds_once_its_change_is_on_the_volume(tmp_path: Path) -> None:
     database = open_database(settings(tmp_path), serves=True)
     put(database, "n", 1)
     create = ["users", "create", "--config", config(tmp_path), "--name", "ann"]
@@ -208,7 +208,7 @@ def names(database: Database) -> list[str]:
     return database.run_now(lambda connection: list(connection.exec_driver_sql("SELECT name FROM users").scalars()))
 
 
-def test_a_command_without_a_gateway_is_a_gateway_for_a_moment(tmp_path: Path) -> None:
+def test_a_command_without_a_gateway_writes_an_epoch_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     assert main(["users", "create", "--config", config(tmp_path), "--name", "ann"]) == 0
     there = open_database(settings(tmp_path, "elsewhere"))
@@ -216,9 +216,7 @@ def test_a_command_without_a_gateway_is_a_gateway_for_a_moment(tmp_path: Path) -
     there.close()
 
 
-def test_a_command_beside_a_gateway_that_is_gone_by_then_does_not_report_success(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_command_fails_when_the_gateway_stops_meanwhile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     database = open_database(settings(tmp_path), serves=True)
     put(database, "n", 1)
     assert isinstance(database.log, EpochLog)
@@ -236,7 +234,7 @@ def test_a_command_beside_a_gateway_that_is_gone_by_then_does_not_report_success
 
 
 @pytest.mark.root
-def test_what_root_does_on_the_pod_leaves_files_that_are_the_gateways(tmp_path: Path) -> None:
+def test_commands_run_as_root_leave_files_owned_by_the_gateway(tmp_path: Path) -> None:
     open_database(settings(tmp_path)).close()
     for parent in [tmp_path, *list(tmp_path.parents)[:-2]]:
         parent.chmod(parent.stat().st_mode | 0o055)

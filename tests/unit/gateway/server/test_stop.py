@@ -1,4 +1,4 @@
-"""A stop of the pod, with the stand-in: its folders lie on the container's disk, which is new at every start."""
+"""A restart of the pod, with the stand-in: its folders are on the container disk, which is empty after a start."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def running(setup: Setup, base: Path, port: int) -> AsyncIterator[httpx.As
 
 
 async def run(client: httpx.AsyncClient, graph: dict[str, Any]) -> dict[str, str]:
-    """Run a job and return the file it made, as its history names it."""
+    """Run a job and return its output file as named in the history."""
     answer = await client.post("/prompt", json={"prompt": graph})
     assert answer.status_code == 200, answer.text
     job = answer.json()["prompt_id"]
@@ -54,7 +54,7 @@ async def run(client: httpx.AsyncClient, graph: dict[str, Any]) -> dict[str, str
 
 
 def loading(name: str) -> dict[str, Any]:
-    """Return the workflow that makes a picture of another, with the other's name."""
+    """Return a workflow that saves a copy of an image under the same name."""
     graph = json.loads(json.dumps(LOADING))
     for node in graph.values():
         if node["class_type"] == "LoadImage":
@@ -64,7 +64,7 @@ def loading(name: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sealed", [False, True])
-async def test_what_was_answered_is_there_after_a_stop(tmp_path: Path, port: int, sealed: bool) -> None:
+async def test_acknowledged_changes_survive_a_stop(tmp_path: Path, port: int, sealed: bool) -> None:
     base, key = tmp_path / "disk", key_format.mint()
     write_models(base)
     setup = prepare(

@@ -1,4 +1,4 @@
-"""People: their passwords and tokens, and what neither of these opens."""
+"""Logins of people: passwords and tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.gateway.logins import PASSWORD, forged, log_in, person
 from tests.unit.gateway.problems import code
 
 
-async def test_a_person_logs_in_and_is_the_same_as_a_key_of_theirs(gate: Gate) -> None:
+async def test_a_session_and_a_key_of_a_user_see_the_same_jobs(gate: Gate) -> None:
     client = gate.client(await person(gate))
     me = (await client.get("/api/gateway/me")).json()
     assert (me["owner"], me["is_person"], me["scopes"]) == ("ada", True, sorted(ROLES[Role.OPERATOR]))
@@ -26,7 +26,7 @@ async def test_a_person_logs_in_and_is_the_same_as_a_key_of_theirs(gate: Gate) -
     assert code(await client.get("/api/gateway/users")) == (403, "insufficient_scope")
 
 
-async def test_a_token_is_renewed_while_the_login_lasts(gate: Gate) -> None:
+async def test_a_token_can_be_renewed_during_the_session(gate: Gate) -> None:
     token = await person(gate)
     for _ in range(3):
         gate.clock.advance(tokens.SECONDS - 1)
@@ -40,7 +40,7 @@ async def test_a_token_is_renewed_while_the_login_lasts(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("overrides", [{"session_hours": 0.1}])
-async def test_no_token_outlives_its_login(gate: Gate) -> None:
+async def test_a_token_expires_with_its_session(gate: Gate) -> None:
     token = await person(gate)
     gate.clock.advance(359)
     renewed = (await gate.client(token).post("/api/gateway/refresh")).json()
@@ -49,7 +49,7 @@ async def test_no_token_outlives_its_login(gate: Gate) -> None:
     assert code(await gate.client(renewed["access_token"]).get("/queue")) == (401, "token_expired")
 
 
-async def test_logging_out_ends_every_token_of_the_login_and_no_other(gate: Gate) -> None:
+async def test_logging_out_invalidates_all_tokens_of_that_session_only(gate: Gate) -> None:
     first = await person(gate)
     other = (await log_in(gate, "ada")).json()["access_token"]
     second = (await gate.client(first).post("/api/gateway/refresh")).json()["access_token"]
@@ -60,7 +60,7 @@ async def test_logging_out_ends_every_token_of_the_login_and_no_other(gate: Gate
     assert code(await gate.alice.post("/api/gateway/logout")) == (409, "no_session")
 
 
-async def test_disabling_ends_logins_and_stops_keys_at_once(gate: Gate) -> None:
+async def test_disabling_a_user_ends_sessions_and_refuses_keys_at_once(gate: Gate) -> None:
     token = await person(gate)
     key = (await issue(gate.admin, owner="ada"))["key"]
     await gate.admin.patch("/api/gateway/users/ada", json={"disabled": True})
@@ -69,10 +69,10 @@ async def test_disabling_ends_logins_and_stops_keys_at_once(gate: Gate) -> None:
     assert code(await log_in(gate, "ada")) == (401, "invalid_login")
     await gate.admin.patch("/api/gateway/users/ada", json={"disabled": False})
     assert (await gate.client(key).get("/queue")).status_code == 200
-    assert code(await gate.client(token).get("/queue")) == (401, "session_ended"), "it does not come back"
+    assert code(await gate.client(token).get("/queue")) == (401, "session_ended"), "the session stays ended"
 
 
-async def test_deleting_keeps_the_jobs_and_the_name(gate: Gate) -> None:
+async def test_deleting_a_user_keeps_its_jobs_and_reserves_its_name(gate: Gate) -> None:
     token = await person(gate)
     key = (await issue(gate.admin, owner="ada"))["key"]
     await submit(gate.client(key))
@@ -84,18 +84,18 @@ async def test_deleting_keeps_the_jobs_and_the_name(gate: Gate) -> None:
     assert code(await gate.admin.post("/api/gateway/users", json={"name": "ada"})) == (409, "state_conflict")
 
 
-async def test_a_users_name_is_never_that_of_a_lonely_key(gate: Gate) -> None:
+async def test_a_user_cannot_have_the_id_of_a_key_without_user(gate: Gate) -> None:
     lonely = await issue(gate.admin)
     assert code(await gate.admin.post("/api/gateway/users", json={"name": lonely["id"]})) == (409, "state_conflict")
 
 
-async def test_an_admin_does_not_end_itself(gate: Gate) -> None:
+async def test_an_admin_cannot_disable_or_delete_itself(gate: Gate) -> None:
     for body in ({"disabled": True}, {"role": "viewer"}):
         assert code(await gate.admin.patch("/api/gateway/users/admin", json=body)) == (409, "state_conflict")
     assert code(await gate.admin.delete("/api/gateway/users/admin")) == (409, "state_conflict")
 
 
-async def test_a_password_is_changed_by_whoever_knows_it(gate: Gate) -> None:
+async def test_changing_a_password_requires_the_current_one(gate: Gate) -> None:
     token = await person(gate)
     path, new = "/api/gateway/me/password", "another long password"
     wrong = await gate.client(token).post(path, json={"current": "not this one at all", "new": new})
@@ -106,11 +106,13 @@ async def test_a_password_is_changed_by_whoever_knows_it(gate: Gate) -> None:
     assert (await log_in(gate, "ada")).status_code == 401
     assert (await log_in(gate, "ada", new)).status_code == 200
     key = gate.client((await issue(gate.admin, owner="ada"))["key"])
-    assert code(await key.post(path, json={"current": new, "new": PASSWORD})) == (401, "invalid_login"), "no key's act"
+    assert code(await key.post(path, json={"current": new, "new": PASSWORD})) == (401, "invalid_login"), (
+        "keys cannot change passwords"
+    )
     assert code(await gate.admin.post("/api/gateway/users", json={"name": "x", "password": "short"}))[0] == 400
 
 
-async def test_nothing_tells_which_users_there_are(gate: Gate) -> None:
+async def test_failed_logins_do_not_reveal_which_users_exist(gate: Gate) -> None:
     await add_user(gate, "ada", password=PASSWORD)
     await add_user(gate, "keys-only")
     answers = [await log_in(gate, name, "wrong password 1") for name in ("ada", "keys-only", "nobody", "", "x" * 64)]
@@ -119,8 +121,8 @@ async def test_nothing_tells_which_users_there_are(gate: Gate) -> None:
     assert bodies[0]["code"] == "invalid_login"
 
 
-async def test_a_password_is_hashed_also_for_nobody(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time of an answer is that of one hash, whoever asks: counted, since a clock would only be likely."""
+async def test_a_password_is_hashed_also_for_unknown_users(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each login takes the time of one hash; counted, since a measurement would be unreliable."""
     await add_user(gate, "ada", password=PASSWORD)
     passwords = gate.app.services.passwords
     compared: list[str] = []
@@ -138,24 +140,24 @@ async def test_a_password_is_hashed_also_for_nobody(gate: Gate, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("overrides", [{"failed_logins_per_account_per_minute": 2, "failed_logins_per_minute": 4}])
-async def test_wrong_passwords_are_slowed_by_account_and_by_address(gate: Gate) -> None:
+async def test_failed_logins_are_limited_per_user_and_address(gate: Gate) -> None:
     token = await person(gate)
     await person(gate, "bea")
     assert [(await log_in(gate, "ada", "wrong")).status_code for _ in range(3)] == [401, 401, 429]
     refused = await log_in(gate, "ada")
     assert (code(refused), refused.json()["violated-policies"]) == ((429, "rate_limited"), ["account"])
     assert int(refused.headers["retry-after"]) >= 1
-    assert (await gate.client(token).get("/queue")).status_code == 200, "who is in stays in"
-    assert [(await log_in(gate, "bea")).status_code for _ in range(5)] == [200] * 5, "right ones count for nothing"
+    assert (await gate.client(token).get("/queue")).status_code == 200, "sessions are not affected"
+    assert [(await log_in(gate, "bea")).status_code for _ in range(5)] == [200] * 5, "successful logins are not counted"
     assert [(await log_in(gate, f"u{number}", "wrong")).status_code for number in range(3)] == [401, 401, 429]
     gate.clock.advance(60)
     assert (await log_in(gate, "ada")).status_code == 200
 
 
-async def test_forged_tokens_open_nothing(gate: Gate) -> None:
+async def test_forged_tokens_are_refused(gate: Gate) -> None:
     token = await person(gate)
     right = jwt.decode(token, options={"verify_signature": False})
-    assert (await gate.client(forged(right)).get("/queue")).status_code == 200, "the forger works"
+    assert (await gate.client(forged(right)).get("/queue")).status_code == 200, "the unchanged claims are accepted"
     head, body, tail = token.split(".")
     none_head = base64.urlsafe_b64encode(json.dumps({"alg": "none", "typ": "JWT"}).encode()).rstrip(b"=").decode()
     admin = base64.urlsafe_b64encode(json.dumps({**right, "sub": "admin"}).encode()).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""Browser sessions: the login page, what a session opens, and that no other site uses it."""
+"""Browser sessions: the login page, the routes that accept a session, and protection against other sites."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.gateway.problems import code
 from tests.unit.gateway.route_paths import EVERY, concrete
 
 
-async def test_the_login_page_is_a_plain_form(gate: Gate) -> None:
+async def test_the_login_page_is_a_form_without_scripts(gate: Gate) -> None:
     answer = await gate.client(None).get("/login", params={"next": '/docs?a="><script>alert(1)</script>'})
     assert answer.status_code == 200
     assert "<script" not in answer.text
@@ -30,14 +30,14 @@ async def test_the_login_page_is_a_plain_form(gate: Gate) -> None:
     assert re.findall(r'<input[^>]* name="(\w+)"', answer.text) == ["next", "user", "password", "key"]
 
 
-async def test_only_pages_that_open_are_offered(gate: Gate) -> None:
+async def test_the_welcome_page_lists_only_accessible_pages(gate: Gate) -> None:
     for key, offered in ((gate.keyring.alice, ["/docs"]), (gate.keyring.admin, ["/docs", "/comfy/"])):
         client = gate.client(None, **cookie(await open_session(gate, {"key": key})))
         shown = (await client.get("/login")).text
         assert re.findall(r'<a href="([^"]*)">', shown) == offered
 
 
-async def test_a_session_opens_pages_and_never_the_api(gate: Gate) -> None:
+async def test_a_session_cookie_is_accepted_for_pages_and_not_for_the_api(gate: Gate) -> None:
     await person(gate, role=Role.ADMIN)
     for form in ({"user": "ada", "password": PASSWORD}, {"key": gate.keyring.admin}):
         answer = await open_session(gate, form | {"next": "/docs"})
@@ -54,7 +54,7 @@ async def test_a_session_opens_pages_and_never_the_api(gate: Gate) -> None:
         assert code(made) == (401, "missing_credentials")
 
 
-async def test_logging_out_needs_the_pages_own_form(gate: Gate) -> None:
+async def test_logging_out_requires_the_pages_own_origin(gate: Gate) -> None:
     answer = await open_session(gate, {"key": gate.keyring.alice})
     client = gate.client(None, **cookie(answer))
     assert code(await client.post("/logout")) == (403, "origin_not_allowed")
@@ -69,7 +69,7 @@ async def test_logging_out_needs_the_pages_own_form(gate: Gate) -> None:
     assert "You are logged in as" not in (await client.get("/login")).text
 
 
-async def test_no_other_site_logs_anybody_in(gate: Gate) -> None:
+async def test_login_forms_of_other_sites_are_refused(gate: Gate) -> None:
     form = {"key": gate.keyring.alice}
     assert code(await gate.client(None).post("/login", data=form)) == (403, "origin_not_allowed")
     for origin in ("null", "https://evil.test"):
@@ -84,19 +84,19 @@ async def test_no_other_site_logs_anybody_in(gate: Gate) -> None:
 @pytest.mark.parametrize(
     "wanted", ["//evil.test", "/\\evil.test", "https://evil.test", "/a\r\nset-cookie: b=c", "docs", ""]
 )
-async def test_the_form_leads_nowhere_else(gate: Gate, wanted: str) -> None:
+async def test_the_login_form_redirects_only_within_this_host(gate: Gate, wanted: str) -> None:
     answer = await open_session(gate, {"key": gate.keyring.alice, "next": wanted})
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
 
-async def test_nobody_fills_the_database_with_logins(gate: Gate) -> None:
+async def test_logins_with_a_key_are_limited(gate: Gate) -> None:
     statuses = [(await open_session(gate, {"key": gate.keyring.alice})).status_code for _ in range(LOGINS.quota + 1)]
     assert statuses == [303] * LOGINS.quota + [429]
     assert (await gate.alice.get("/queue")).status_code == 200
 
 
 @pytest.mark.parametrize("overrides", [{"failed_logins_per_account_per_minute": 1}])
-async def test_the_form_says_what_was_wrong(gate: Gate) -> None:
+async def test_the_login_form_shows_the_error(gate: Gate) -> None:
     await add_user(gate, "ada", password=PASSWORD)
     wrong = {"user": "ada", "password": "wrong", "next": "/docs"}
     answer = await open_session(gate, wrong)
@@ -109,7 +109,7 @@ async def test_the_form_says_what_was_wrong(gate: Gate) -> None:
     assert (await open_session(gate, {"key": "cgw_live_nonsense"})).status_code == 401
 
 
-async def test_over_a_tunnel_the_cookie_is_one_that_browsers_keep(gate: Gate) -> None:
+async def test_the_cookie_over_a_tunnel_is_not_secure(gate: Gate) -> None:
     near = httpx.AsyncClient(transport=httpx.ASGITransport(app=gate.app), base_url="http://127.0.0.1:8189")
     origin = {"Origin": "http://127.0.0.1:8189"}
     answer = await near.post("/login", data={"key": gate.keyring.alice}, headers=origin)
@@ -125,7 +125,7 @@ async def test_over_a_tunnel_the_cookie_is_one_that_browsers_keep(gate: Gate) ->
     await near.aclose()
 
 
-async def test_a_session_ends_with_what_opened_it(gate: Gate) -> None:
+async def test_a_session_ends_with_its_credential(gate: Gate) -> None:
     made = await issue(gate.admin)
 
     async def session(token: str) -> httpx.AsyncClient:
@@ -146,14 +146,14 @@ async def test_a_session_ends_with_what_opened_it(gate: Gate) -> None:
 
 
 def browser(gate: Gate, answer: httpx.Response) -> httpx.AsyncClient:
-    """Return a client with a session; the editor's calls are no part of the reference, so it is not compared to it."""
+    """Return a client with a session; the editor's routes are not in the reference, so responses are not checked."""
     transport = httpx.ASGITransport(app=gate.app)
     client = httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}", headers=cookie(answer))
     gate.clients.append(client)
     return client
 
 
-async def test_a_browser_without_a_session_is_shown_where_to_log_in(gate: Gate) -> None:
+async def test_a_browser_without_a_session_is_redirected_to_login(gate: Gate) -> None:
     browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     answer = await gate.client(None).get("/docs", headers=browser)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=%2Fdocs")
@@ -161,7 +161,7 @@ async def test_a_browser_without_a_session_is_shown_where_to_log_in(gate: Gate) 
         assert (await gate.client(None).get(path, headers=headers)).status_code == 401, path
 
 
-async def test_what_the_web_pages_call_is_open_to_their_session_alone(gate: Gate) -> None:
+async def test_routes_of_web_pages_accept_their_session(gate: Gate) -> None:
     admin = browser(gate, await open_session(gate, {"key": gate.keyring.admin}))
     alice = browser(gate, await open_session(gate, {"key": gate.keyring.alice}))
     for client in (admin, alice):
@@ -176,12 +176,12 @@ async def test_what_the_web_pages_call_is_open_to_their_session_alone(gate: Gate
     assert (await admin.post("/comfy/api/queue", json={"clear": True}, headers=ORIGIN)).status_code == 200
 
 
-async def test_cookies_open_the_routes_of_web_pages_and_no_others(gate: Gate) -> None:
-    """From the table: a session's cookie is a credential where the route says so, and nowhere else."""
+async def test_cookies_are_accepted_on_routes_of_web_pages_only(gate: Gate) -> None:
+    """For every route: a session cookie is accepted only where the route declares it."""
     admin = gate.client(None, **ORIGIN, **cookie(await open_session(gate, {"key": gate.keyring.admin})))
     for route, path in EVERY:
         if not route.needs_key or route.path == "/logout":
             continue
         answer = await admin.request(route.method, concrete(path), json={})
         assert (answer.status_code != 401) == route.web, (route.method, path)
-        assert not path.startswith("/api/") or not route.web, "never the API"
+        assert not path.startswith("/api/") or not route.web, "not for the API"

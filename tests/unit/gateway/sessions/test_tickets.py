@@ -1,4 +1,4 @@
-"""Tickets and signed addresses: what each opens, how often, how long, and for whom."""
+"""Tickets and signed URLs: paths, number of uses, expiry and owner."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def sign(gate: Gate, url: str, seconds: int = 60, token: str | None = None
 
 
 async def output(gate: Gate) -> tuple[str, dict[str, Any]]:
-    """Have a job make a picture; return its asset's address and ComfyUI's name of it."""
+    """Run a job that saves an image; return its asset's URL and ComfyUI's name of it."""
     job = await submit(gate.alice)
     await finish(gate, job)
     shown = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()
@@ -45,7 +45,7 @@ async def output(gate: Gate) -> tuple[str, dict[str, Any]]:
     return f"/api/v2/assets/{shown['outputs'][0]['id']}/content", image
 
 
-async def test_the_address_of_an_output_may_be_signed_as_it_stands(gate: Gate) -> None:
+async def test_an_outputs_url_can_be_signed(gate: Gate) -> None:
     job = await submit(gate.alice)
     await finish(gate, job)
     whole = (await gate.alice.get(f"/api/v2/jobs/{job}")).json()["outputs"][0]["url"]
@@ -57,7 +57,7 @@ async def test_the_address_of_an_output_may_be_signed_as_it_stands(gate: Gate) -
         assert code(await gate.alice.post(SIGNED, json={"url": other})) == (400, "invalid_request"), other
 
 
-async def test_a_ticket_opens_its_path_once(gate: Gate) -> None:
+async def test_a_ticket_is_single_use(gate: Gate) -> None:
     job = await submit(gate.alice)
     text = await ticket(gate, "/queue")
     nobody = gate.client(None)
@@ -65,14 +65,14 @@ async def test_a_ticket_opens_its_path_once(gate: Gate) -> None:
     assert code(await nobody.get("/queue", params={"ticket": text})) == (401, "invalid_ticket")
 
 
-async def test_of_many_at_once_one_gets_in(gate: Gate) -> None:
+async def test_concurrent_uses_of_a_ticket_succeed_once(gate: Gate) -> None:
     text, nobody = await ticket(gate, "/queue"), gate.client(None)
     answers = await asyncio.gather(*(nobody.get("/queue", params={"ticket": text}) for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [200] + [401] * 9
 
 
-async def test_a_ticket_is_spent_in_every_process(gate: Gate) -> None:
-    """Another gateway on the same database takes it once, and then nobody does."""
+async def test_a_used_ticket_is_refused_by_every_process(gate: Gate) -> None:
+    """Another gateway on the same database accepts it once, and then all refuse it."""
     text = await ticket(gate, "/queue")
     other = Tickets(PEPPER, KeyStore(gate.database, PEPPER, gate.clock))
     assert (await other.spend(text, "/queue")).owner == "alice"
@@ -82,7 +82,7 @@ async def test_a_ticket_is_spent_in_every_process(gate: Gate) -> None:
     assert refused.value.code is Code.INVALID_TICKET
 
 
-async def test_a_ticket_opens_nothing_else(gate: Gate) -> None:
+async def test_a_ticket_is_refused_for_other_paths_and_methods(gate: Gate) -> None:
     nobody = gate.client(None)
     for path in ("/history", "/api/queue", "/queue/", "/metrics"):
         answer = await nobody.get(path, params={"ticket": await ticket(gate, "/queue")})
@@ -98,7 +98,7 @@ async def test_a_ticket_opens_nothing_else(gate: Gate) -> None:
     assert code(both) == (400, "invalid_request"), "one credential"
 
 
-async def test_a_ticket_ends_by_time_and_with_its_key(gate: Gate) -> None:
+async def test_a_ticket_expires_and_ends_with_its_key(gate: Gate) -> None:
     made = await issue(gate.admin)
     late, revoked = [await ticket(gate, "/queue", made["key"]) for _ in range(2)]
     gate.clock.advance(SECONDS)
@@ -109,7 +109,7 @@ async def test_a_ticket_ends_by_time_and_with_its_key(gate: Gate) -> None:
         assert code(await gate.client(None).get("/queue", params={"ticket": text})) == (401, "invalid_ticket")
 
 
-async def test_a_changed_ticket_is_worthless(gate: Gate) -> None:
+async def test_a_changed_ticket_is_refused(gate: Gate) -> None:
     text = await ticket(gate, "/queue")
     changed = [
         text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :] for place in range(4, len(text) - 1, 7)
@@ -119,14 +119,14 @@ async def test_a_changed_ticket_is_worthless(gate: Gate) -> None:
         assert code(answer) == (401, "invalid_ticket"), trick
 
 
-async def test_spent_tickets_are_forgotten_when_they_could_not_open_anything_more(gate: Gate) -> None:
+async def test_used_tickets_are_deleted_after_they_expire(gate: Gate) -> None:
     for _ in range(3):
         await gate.client(None).get("/queue", params={"ticket": await ticket(gate, "/queue")})
         gate.clock.advance(3 * SECONDS)
     assert gate.rows("SELECT count(*) FROM spent_tickets") == [(1,)]
 
 
-async def test_a_ticket_opens_a_socket_which_ends_with_its_key(gate: Gate, port: int) -> None:
+async def test_a_socket_opened_with_a_ticket_ends_with_the_key(gate: Gate, port: int) -> None:
     made = await issue(gate.admin)
     url = f"ws://127.0.0.1:{port}/ws?clientId=a&ticket={await ticket(gate, '/ws', made['key'])}"
     async with connect(url) as socket:
@@ -139,7 +139,7 @@ async def test_a_ticket_opens_a_socket_which_ends_with_its_key(gate: Gate, port:
     assert socket.close_code == 1008
 
 
-async def test_a_signed_address_opens_that_file(gate: Gate) -> None:
+async def test_a_signed_url_returns_the_file(gate: Gate) -> None:
     content, image = await output(gate)
     for url in (content, f"/view?{urlencode(image)}", f"/api/view?{urlencode(image)}"):
         signed = await sign(gate, url)
@@ -153,7 +153,7 @@ async def test_a_signed_address_opens_that_file(gate: Gate) -> None:
     assert gate.keyring.alice not in signed
 
 
-async def test_a_signature_is_for_one_address(gate: Gate) -> None:
+async def test_a_signature_is_valid_for_one_url_only(gate: Gate) -> None:
     content, image = await output(gate)
     signed = urlsplit(await sign(gate, f"/view?{urlencode(image)}"))
     query = {name: values[0] for name, values in parse_qs(signed.query).items()}
@@ -178,14 +178,14 @@ async def test_a_signature_is_for_one_address(gate: Gate) -> None:
     assert (await gate.client(None).get("/view", params=query)).status_code == 200
 
 
-async def test_a_signature_shows_no_more_than_its_signer_sees(gate: Gate) -> None:
+async def test_a_signed_url_shows_only_files_of_its_signer(gate: Gate) -> None:
     content, image = await output(gate)
     for url in (content, f"/view?{urlencode(image)}"):
         theirs = await sign(gate, url, token=gate.keyring.bob)
         assert (await gate.client(None).get(theirs)).status_code == 404
 
 
-async def test_a_signed_address_ends_by_time_and_with_its_key(gate: Gate) -> None:
+async def test_a_signed_url_expires_and_ends_with_its_key(gate: Gate) -> None:
     made = await issue(gate.admin, scopes=["operate", "read"])
     content, _ = await output(gate)
     first, second = [await sign(gate, content, seconds, made["key"]) for seconds in (30, 3600)]
@@ -204,16 +204,16 @@ async def test_a_signed_address_ends_by_time_and_with_its_key(gate: Gate) -> Non
         {"url": "/view", "seconds": 0}, {"url": "/view", "seconds": 3601},
     ],
 )  # fmt: skip
-async def test_what_cannot_be_signed(gate: Gate, order: dict[str, object]) -> None:
+async def test_urls_that_cannot_be_signed(gate: Gate, order: dict[str, object]) -> None:
     assert code(await gate.alice.post(SIGNED, json=order)) == (400, "invalid_request")
 
 
-async def test_a_jobs_key_signs_nothing(gate: Gate) -> None:
+async def test_a_key_without_read_scope_cannot_sign(gate: Gate) -> None:
     made = await issue(gate.admin, scopes=["jobs"])
     assert code(await gate.client(made["key"]).post(SIGNED, json={"url": "/view"})) == (403, "insufficient_scope")
 
 
-async def test_no_name_for_a_key_in_an_address_is_taken(gate: Gate, port: int) -> None:
+async def test_keys_in_any_query_parameter_are_refused(gate: Gate, port: int) -> None:
     for name in ("token", "key", "api_key", "apiKey", "access_token", "Authorization", "%6bey"):
         answer = await gate.alice.get(f"/queue?{name}=x")
         assert code(answer) == (400, "key_in_url"), name

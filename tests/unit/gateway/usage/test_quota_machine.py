@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, kills included: no quota is passed, and nothing that was taken is forgotten."""
+"""Any order of events, kills included: no quota is exceeded and all usage is counted."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Quotas(RuleBasedStateMachine):
     def end(self, job: Job, gpu_ms: int, killed: bool) -> None:
         outcome = JobOutcome(JobState.COMPLETED, self.now, self.now, gpu_ms)
         for _ in range(2 if killed else 1):
-            # After a kill the end is found, and written down, a second time.
+            # After a kill, the end is found and stored a second time.
             self.database.run_now(lambda c: self.ledger._finish(c, job, outcome))
         self.ran[job.id] = gpu_ms
         self.over += max(0, gpu_ms - 2000) + 2000
@@ -111,7 +111,7 @@ class Quotas(RuleBasedStateMachine):
 
     @rule(hours=st.integers(1, 48))
     def wait(self, hours: int) -> None:
-        # Uploads of before are over by then.
+        # Earlier uploads have ended by then.
         self.now += hours * 3_600_000
         assert self.reconcile() == 0
 
@@ -133,7 +133,7 @@ class Quotas(RuleBasedStateMachine):
         assert min(*now.used, *now.reserved) >= 0
         for own in OWN:
             if (own.subject, own.period) == (subject, period):
-                # Of GPU time a job takes what it takes: it may pass what was left, and none is let in after that.
+                # A job may use more GPU time than was left; after that, no job is accepted.
                 slack = self.over if own.unit is Unit.GPU_SECONDS else 0
                 assert now.remaining(own.unit, own.limit) + slack >= 0
 
@@ -157,7 +157,7 @@ _TEMPLATES: list[bytes] = []
 
 
 def _template(folder: Path) -> Path:
-    """Return an empty database: migrations are not what is tried here."""
+    """Return an empty database without running migrations."""
     path = folder / "template.db"
     if not _TEMPLATES:
         Database(path).close()

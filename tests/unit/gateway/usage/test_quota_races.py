@@ -1,4 +1,4 @@
-"""The last unit of a quota is given once, however many ask for it in the same moment, from however many processes."""
+"""Concurrent requests for the last unit of a quota, from several processes: one of them gets it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pair(database: Database) -> Iterator[tuple[Ledger, Ledger]]:
     other.close()
 
 
-async def test_50_requests_on_the_last_unit_100_times(pair: tuple[Ledger, Ledger]) -> None:
+async def test_one_of_50_concurrent_requests_gets_the_last_unit(pair: tuple[Ledger, Ledger]) -> None:
     for turn in range(ROUNDS):
         asked = [_job(turn, number) for number in range(REQUESTS)]
         answers = await asyncio.gather(*(_accept(pair[job_number % 2], job) for job_number, job in enumerate(asked)))

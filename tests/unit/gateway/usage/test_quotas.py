@@ -1,4 +1,4 @@
-"""Quotas: counted in calendar windows, never passed, and explained when they refuse."""
+"""Quotas: calendar windows, reservations and refusals."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def refused(database: Database, asked: Reservation) -> Problem:
 
 
 @given(st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2199, 1, 1)))  # noqa: DTZ001 - made UTC below
-def test_windows_follow_the_calendar_in_utc(moment: datetime) -> None:
+def test_windows_are_calendar_days_and_months_in_utc(moment: datetime) -> None:
     at = int(moment.replace(tzinfo=UTC).timestamp() * 1000)
     for period, form in ((Period.DAY, "%Y-%m-%d"), (Period.MONTH, "%Y-%m")):
         found = window(period, at)
@@ -81,7 +81,7 @@ def test_windows_follow_the_calendar_in_utc(moment: datetime) -> None:
         assert window(period, found.start - 1).end == found.start
 
 
-def test_what_is_set_aside_is_counted_until_it_is_settled_or_released(database: Database) -> None:
+def test_reservations_count_until_settled_or_released(database: Database) -> None:
     two = quota(Unit.JOBS, 2)
     reserve(database, claim("a", two))
     reserve(database, claim("b", two))
@@ -93,7 +93,7 @@ def test_what_is_set_aside_is_counted_until_it_is_settled_or_released(database: 
     assert refused(database, claim("d", two)).code is Code.QUOTA_EXCEEDED
 
 
-def test_a_refusal_says_which_quota_until_when_and_writes_nothing(database: Database) -> None:
+def test_a_refusal_names_quota_and_reset_and_writes_nothing(database: Database) -> None:
     own = (quota(Unit.JOBS, 1), quota(Unit.JOBS, 1, Period.MONTH, Subject.KEY), quota(Unit.GPU_SECONDS, 9000))
     reserve(database, claim("a", *own))
     before = stand(database)
@@ -106,14 +106,14 @@ def test_a_refusal_says_which_quota_until_when_and_writes_nothing(database: Data
     assert refused(database, claim("b", own[0])).retry_after == (DAY_END - NOW) / 1000
 
 
-def test_money_alone_is_402(database: Database) -> None:
+def test_a_quota_of_money_only_is_402(database: Database) -> None:
     usd, jobs = quota(Unit.USD, 1_000_000), quota(Unit.JOBS, 1)
     reserve(database, claim("a", usd, jobs, jobs=1, usd_micros=1_000_000))
     assert refused(database, claim("b", usd, jobs=1, usd_micros=1)).code is Code.QUOTA_EXHAUSTED
     assert refused(database, claim("b", usd, jobs, jobs=1, usd_micros=1)).code is Code.QUOTA_EXCEEDED
 
 
-def test_the_next_day_begins_anew_and_the_month_goes_on(database: Database) -> None:
+def test_daily_quotas_reset_and_monthly_ones_continue(database: Database) -> None:
     own = (quota(Unit.JOBS, 1), quota(Unit.JOBS, 2, Period.MONTH))
     reserve(database, claim("a", *own))
     assert refused(database, claim("b", *own, at=DAY_END - 1)).members["violated-policies"] == ["user-jobs-day"]
@@ -124,7 +124,7 @@ def test_the_next_day_begins_anew_and_the_month_goes_on(database: Database) -> N
     reserve(database, claim("c", *own, at=MONTH_END))
 
 
-def test_keys_of_one_user_share_its_quota_and_have_their_own_beside(database: Database) -> None:
+def test_keys_share_the_users_quota_and_have_their_own(database: Database) -> None:
     own = (quota(Unit.JOBS, 2), quota(Unit.JOBS, 1, subject=Subject.KEY))
     reserve(database, claim("a", *own))
     assert refused(database, claim("b", *own)).members["violated-policies"] == ["key-jobs-day"]
@@ -133,7 +133,7 @@ def test_keys_of_one_user_share_its_quota_and_have_their_own_beside(database: Da
     reserve(database, claim("c", *own, key="key-3", owner="somebody else"))
 
 
-def test_a_job_is_let_in_on_what_is_left_of_gpu_time_and_sets_no_more_aside(database: Database) -> None:
+def test_a_job_is_accepted_and_reserves_at_most_the_remaining_gpu_time(database: Database) -> None:
     seconds = quota(Unit.GPU_SECONDS, 90_000)
     reserve(database, claim("a", seconds, jobs=1, gpu_ms=60_000))
     reserve(database, claim("b", seconds, jobs=1, gpu_ms=60_000))
@@ -142,28 +142,28 @@ def test_a_job_is_let_in_on_what_is_left_of_gpu_time_and_sets_no_more_aside(data
     settle(database, "a", Amounts(jobs=1, gpu_ms=1000))
     reserve(database, claim("c", seconds, jobs=1, gpu_ms=60_000))
     assert stand(database).reserved.gpu_ms == 89_000
-    # What it really took is counted, also where that is more than was left.
+    # The actual usage is counted, even when it exceeds what was left.
     settle(database, "c", Amounts(jobs=1, gpu_ms=100_000))
     assert stand(database).used.gpu_ms == 101_000
 
 
-def test_what_is_known_before_is_let_in_whole_or_not_at_all(database: Database) -> None:
+def test_exact_amounts_are_accepted_completely_or_refused(database: Database) -> None:
     room = quota(Unit.BYTES, 100)
     reserve(database, claim("a", room, bytes=60))
     assert refused(database, claim("b", room, bytes=41)).code is Code.QUOTA_EXCEEDED
     reserve(database, claim("b", room, bytes=40))
 
 
-def test_a_quota_of_nothing_lets_nothing_in(database: Database) -> None:
+def test_a_quota_of_zero_refuses_everything(database: Database) -> None:
     assert refused(database, claim("a", quota(Unit.JOBS, 0))).code is Code.QUOTA_EXCEEDED
 
 
-def test_work_that_nothing_was_set_aside_for_is_counted_all_the_same(database: Database) -> None:
+def test_work_without_a_reservation_is_counted(database: Database) -> None:
     settle(database, "old", Amounts(jobs=1, gpu_ms=7))
     assert stand(database, Period.MONTH, Subject.KEY) == balance.Balance(Amounts(jobs=1, gpu_ms=7))
 
 
-def test_defaults_and_what_an_admin_set_instead() -> None:
+def test_an_admins_quotas_override_the_defaults() -> None:
     options = Options.model_validate({
         "quotas": {"jobs": {"day": 10, "month": 100}, "usd": {"month": 1.5}},
         "keyQuotas": {"gpu_seconds": {"day": 0.5}},
@@ -205,7 +205,7 @@ async def test_a_jobs_end_counts_once_and_is_priced(database: Database) -> None:
 
 
 @pytest.mark.parametrize("state", [JobState.REJECTED, JobState.CANCELLED])
-async def test_a_job_that_never_ran_costs_nothing(database: Database, state: JobState) -> None:
+async def test_a_job_that_never_ran_is_free(database: Database, state: JobState) -> None:
     ledger = Ledger(database, 3.6)
     await ledger.accept(job("a", quota(Unit.JOBS, 1)))
     await ledger.finished(job("a"), done(state, None))
@@ -213,7 +213,7 @@ async def test_a_job_that_never_ran_costs_nothing(database: Database, state: Job
     assert await ledger.accept(job("b", quota(Unit.JOBS, 1)))
 
 
-async def test_a_job_that_is_refused_is_not_written_down(database: Database) -> None:
+async def test_a_refused_job_is_not_stored(database: Database) -> None:
     ledger = Ledger(database, 3.6)
     with pytest.raises(Problem) as problem:
         await ledger.accept(job("a", quota(Unit.JOBS, 0)))
@@ -222,7 +222,7 @@ async def test_a_job_that_is_refused_is_not_written_down(database: Database) -> 
     assert database.run_now(lambda c: c.execute(select(ReservationRow.id)).all()) == []
 
 
-async def test_reconciling_releases_what_nobody_holds_and_keeps_what_a_job_holds(database: Database) -> None:
+async def test_reconciling_releases_orphaned_reservations_and_keeps_those_of_jobs(database: Database) -> None:
     ledger = Ledger(database, 3.6)
     await ledger.accept(job("waiting"))
     reserve(database, claim("upload", bytes=10))
@@ -235,7 +235,7 @@ async def test_reconciling_releases_what_nobody_holds_and_keeps_what_a_job_holds
     assert [tuple(row) for row in held] == [("waiting", later + 1)]
 
 
-async def test_reconciling_sets_sums_right(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+async def test_reconciling_corrects_sums(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     reserve(database, claim("a", gpu_ms=5))
     database.run_now(lambda c: c.execute(update(QuotaWindowRow).values(reserved_gpu_ms=99)).close())
     assert database.run_now(partial(reconcile, now=NOW, renewed_until=NOW)) == 4
@@ -247,7 +247,7 @@ async def test_reconciling_sets_sums_right(database: Database, caplog: pytest.Lo
 
 
 @pytest.mark.parametrize("act", ["UPDATE usage_events SET quantity = 0", "DELETE FROM usage_events"])
-async def test_usage_is_only_ever_added_to(database: Database, act: str) -> None:
+async def test_usage_events_cannot_be_changed(database: Database, act: str) -> None:
     settle(database, "a", Amounts(jobs=1))
     with pytest.raises(SQLAlchemyError, match="append-only"):
         database.run_now(lambda connection: connection.exec_driver_sql(act).close())
@@ -259,8 +259,8 @@ async def test_usage_is_only_ever_added_to(database: Database, act: str) -> None
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(st.integers(0, 2**31))
-async def test_several_on_the_last_of_several_quotas(database: Database, seed: int) -> None:
-    """However requests meet, no exact quota is passed and every admission is counted."""
+async def test_concurrent_requests_on_the_last_unit_of_several_quotas(database: Database, seed: int) -> None:
+    """With concurrent requests, no exact quota is exceeded and every accepted request is counted."""
     dice, round_at = random.Random(seed), NOW + seed % 50_000 * 86_400_000  # noqa: S311 - a schedule, no secret
     own = (quota(Unit.JOBS, dice.randint(0, 4)), quota(Unit.BYTES, dice.randint(0, 20), Period.DAY, Subject.KEY))
 

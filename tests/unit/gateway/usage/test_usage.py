@@ -52,7 +52,7 @@ async def test_a_quota_from_its_first_job_to_the_next_day(gate: Gate) -> None:
     await submit(gate.alice)
 
 
-async def test_money_is_402_and_named_as_the_comfy_api_does(gate: Gate) -> None:
+async def test_an_exhausted_money_quota_is_402_with_the_comfy_apis_code(gate: Gate) -> None:
     services = gate.app.services
     object.__setattr__(services.settings, "quotas", {"usd": {"month": 0.0}})
     answer = await gate.alice.post("/api/v2/jobs", json={"workflow": workflow()})
@@ -61,7 +61,7 @@ async def test_money_is_402_and_named_as_the_comfy_api_does(gate: Gate) -> None:
     assert "retry-after" in answer.headers
 
 
-async def test_uploads_count_while_they_last_and_only_if_they_are_kept(gate: Gate) -> None:
+async def test_uploads_reserve_bytes_and_count_only_if_stored(gate: Gate) -> None:
     assert await upload(gate) == 200
     used = (await quota(gate, "user-bytes-day"))["used"]
     assert used >= len(PNG)
@@ -72,7 +72,7 @@ async def test_uploads_count_while_they_last_and_only_if_they_are_kept(gate: Gat
     assert await upload(gate, 2000) == 429
 
 
-async def test_usage_by_day_and_for_a_bill(gate: Gate) -> None:
+async def test_usage_by_day_and_for_billing(gate: Gate) -> None:
     job = await submit(gate.alice)
     await finish(gate, job)
     await upload(gate)
@@ -92,12 +92,12 @@ async def test_usage_by_day_and_for_a_bill(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("query", ["period=year", "days=0", "days=x"])
-async def test_what_is_asked_wrongly(gate: Gate, query: str) -> None:
+async def test_invalid_usage_queries_are_refused(gate: Gate, query: str) -> None:
     answer = await gate.alice.get(f"/api/gateway/usage?{query}")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
-async def test_a_job_that_comfyui_refuses_is_free(gate: Gate) -> None:
+async def test_a_job_refused_by_comfyui_is_free(gate: Gate) -> None:
     gate.comfy.prompt_answer = (
         400,
         {"error": {"type": "x", "message": "no", "details": "", "extra_info": {}}, "node_errors": {}},

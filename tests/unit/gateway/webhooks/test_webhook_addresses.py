@@ -1,4 +1,4 @@
-"""Where webhooks may never go, and that they go where it was looked up."""
+"""Addresses that webhooks may not use, and delivery to the checked address."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FORBIDDEN_URLS = [
 
 
 async def names(host: str, _port: int) -> list[Address]:
-    """Look up names as a resolver does, odd spellings of addresses included; reaches no network."""
+    """Resolve names like a resolver, unusual notations of addresses included, without a network."""
     found = {"example.com": [PUBLIC], "mixed.test": [PUBLIC, INNER]}
     if host in found:
         return found[host]
@@ -61,7 +61,7 @@ async def names(host: str, _port: int) -> list[Address]:
 
 
 @pytest.mark.parametrize("overrides", [{}])
-async def test_addresses_that_no_webhook_may_go_to(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_forbidden_webhook_urls_are_refused(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate.app.services.webhooks.guard, "_lookup", names)
     assert (await gate.alice.post(HOOKS, json={"url": "https://example.com/hook?a=b"})).status_code == 201
     for url in FORBIDDEN_URLS:
@@ -79,7 +79,7 @@ async def test_addresses_that_no_webhook_may_go_to(gate: Gate, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("overrides", [{"webhook_allow_http": True, "webhook_ports": []}])
-async def test_a_name_that_turns_inward_later_is_not_followed(
+async def test_a_name_that_later_resolves_to_a_private_address_is_refused(
     gate: Gate, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Address] = []
@@ -95,10 +95,10 @@ async def test_a_name_that_turns_inward_later_is_not_followed(
     shown = (await gate.alice.get(f"{DELIVERIES}/{test['id']}")).json()
     assert shown["attempts"][0]["error"] == "the host is not on the public internet"
     assert receiver.got == []
-    assert asked == [PUBLIC, INNER], "one look-up for a connection, and that one decides"
+    assert asked == [PUBLIC, INNER], "one lookup per connection decides"
 
 
-async def test_every_address_of_a_name_is_judged() -> None:
+async def test_all_addresses_of_a_name_are_checked() -> None:
     guard = Guard(AddressRules(http=False, private=False, ports=frozenset({443})), names)
     assert await guard.check("https://example.com/a?b=c") == "https://example.com/a?b=c"
     with pytest.raises(Problem) as refused:
@@ -106,7 +106,7 @@ async def test_every_address_of_a_name_is_judged() -> None:
     assert refused.value.code is Code.WEBHOOK_URL_FORBIDDEN
 
 
-async def test_a_name_that_is_nowhere_is_taken_and_judged_at_delivery() -> None:
+async def test_an_unresolvable_name_is_accepted_and_checked_at_delivery() -> None:
     async def nowhere(_host: str, _port: int) -> list[Address]:
         raise OSError("no such name")
 
@@ -115,14 +115,14 @@ async def test_a_name_that_is_nowhere_is_taken_and_judged_at_delivery() -> None:
 
 
 @given(st.ip_addresses(v=6))
-def test_no_address_with_an_inner_one_inside_is_public(address: ipaddress.IPv6Address) -> None:
+def test_addresses_with_an_embedded_private_address_are_not_public(address: ipaddress.IPv6Address) -> None:
     if is_public(address):
         assert address.is_global
         assert not address.is_multicast
 
 
 @given(st.ip_addresses(v=4))
-def test_what_is_hidden_in_an_address_decides(address: ipaddress.IPv4Address) -> None:
+def test_an_embedded_address_decides(address: ipaddress.IPv4Address) -> None:
     number = int(address)
     for hidden in (0xFFFF << 32 | number, 0x64FF9B << 96 | number, 0x2002 << 112 | number << 80):
         assert is_public(ipaddress.IPv6Address(hidden)) <= is_public(address)
@@ -153,9 +153,7 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext
     ("host", "error"),
     [("hook.test", None), ("other.test", "the TLS certificate is invalid or not trusted")],
 )
-async def test_the_address_is_pinned_and_the_certificate_is_the_names(
-    tmp_path: Path, host: str, error: str | None
-) -> None:
+async def test_the_checked_address_is_used_and_the_name_verified(tmp_path: Path, host: str, error: str | None) -> None:
     async def pinned(_host: str, _port: int) -> list[Address]:
         return [INNER]
 

@@ -57,7 +57,7 @@ def verified(got: Got, secret: str) -> dict[str, Any]:
     return dict(Webhook(secret).verify(got.body, got.headers))
 
 
-async def test_the_end_of_a_job_is_told_to_its_own_address(gate: Gate, receiver: Receiver) -> None:
+async def test_the_end_of_a_job_is_sent_to_its_webhook_url(gate: Gate, receiver: Receiver) -> None:
     gate.clock.now = time.time()
     secret = (await gate.alice.post(f"{HOOKS}/jobs/rotate")).json()["secret"]
     job = await ended(gate, gate.alice, webhook_url=receiver.url)
@@ -72,12 +72,12 @@ async def test_the_end_of_a_job_is_told_to_its_own_address(gate: Gate, receiver:
     assert (output["id"], output["url"].partition("/api/")[0]) == (shown["outputs"][0]["id"], "https://gateway.test")
     await ended(gate, gate.alice)
     await asyncio.sleep(0.1)
-    assert len(receiver.got) == 1, "another job has no such address"
+    assert len(receiver.got) == 1, "another job has no webhook_url"
     [delivery] = await deliveries(gate.alice, webhook="jobs")
     assert (delivery["state"], delivery["subject"], delivery["webhook_id"]) == ("delivered", job, "jobs")
 
 
-async def test_an_endpoint_is_told_what_it_chose_and_of_its_owner_alone(gate: Gate, receiver: Receiver) -> None:
+async def test_an_endpoint_receives_its_selected_events_of_its_owner_only(gate: Gate, receiver: Receiver) -> None:
     gate.clock.now = time.time()
     made = await create(gate.alice, receiver.url, events=["job.failed", "job.canceled"])
     await ended(gate, gate.alice)
@@ -93,7 +93,7 @@ async def test_an_endpoint_is_told_what_it_chose_and_of_its_owner_alone(gate: Ga
     assert told == {"job.failed": failed, "job.canceled": cancelled}
 
 
-async def test_a_batch_is_told_once_when_all_of_it_has_ended(gate: Gate, receiver: Receiver) -> None:
+async def test_a_finished_batch_is_sent_once(gate: Gate, receiver: Receiver) -> None:
     gate.clock.now = time.time()
     made = await create(gate.alice, receiver.url, events=["batch.finished"])
     answer = await gate.alice.post("/api/gateway/batches", json={"workflows": [workflow(), workflow()]})
@@ -109,7 +109,7 @@ async def test_a_batch_is_told_once_when_all_of_it_has_ended(gate: Gate, receive
     assert gate.rows("SELECT count(*) FROM webhook_messages") == [(1,)]
 
 
-async def test_the_end_of_a_batch_is_told_to_its_own_address(gate: Gate, receiver: Receiver) -> None:
+async def test_the_end_of_a_batch_is_sent_to_its_webhook_url(gate: Gate, receiver: Receiver) -> None:
     gate.clock.now = time.time()
     secret = (await gate.alice.post(f"{HOOKS}/jobs/rotate")).json()["secret"]
     order = {"workflows": [workflow(), workflow()], "webhook_url": receiver.url}
@@ -122,10 +122,10 @@ async def test_the_end_of_a_batch_is_told_to_its_own_address(gate: Gate, receive
     assert [job["status"] for job in told["data"]["jobs"]] == ["succeeded", "canceled"]
     [delivery] = await deliveries(gate.alice)
     assert (delivery["subject"], delivery["webhook_id"]) == (batch["id"], "jobs")
-    assert gate.rows("SELECT * FROM webhook_targets") == [], "what has been told is forgotten"
+    assert gate.rows("SELECT * FROM webhook_targets") == [], "the stored webhook_url is deleted"
 
 
-async def test_endpoints_are_kept_changed_and_deleted_and_the_secret_is_shown_once(
+async def test_endpoints_are_created_changed_and_deleted_and_the_secret_shown_once(
     gate: Gate, receiver: Receiver
 ) -> None:
     made = await create(gate.alice, receiver.url, description="the bot")
@@ -141,7 +141,7 @@ async def test_endpoints_are_kept_changed_and_deleted_and_the_secret_is_shown_on
     assert (await gate.alice.get(path)).status_code == 404
 
 
-async def test_strangers_find_no_endpoint_and_no_delivery(gate: Gate, receiver: Receiver) -> None:
+async def test_other_users_endpoints_and_deliveries_are_not_found(gate: Gate, receiver: Receiver) -> None:
     made = await create(gate.alice, receiver.url)
     test = (await gate.alice.post(f"{HOOKS}/{made['id']}/test")).json()
     for method, path in (
@@ -157,7 +157,7 @@ async def test_strangers_find_no_endpoint_and_no_delivery(gate: Gate, receiver: 
     assert [hook["id"] for hook in (await gate.admin.get(HOOKS)).json()["webhooks"]] == [made["id"]]
 
 
-async def test_after_a_rotation_both_secrets_verify_for_a_while(gate: Gate, receiver: Receiver) -> None:
+async def test_both_secrets_sign_during_the_overlap_of_a_rotation(gate: Gate, receiver: Receiver) -> None:
     gate.clock.now = time.time() - 3 * 3600
     made = await create(gate.alice, receiver.url)
     path = f"{HOOKS}/{made['id']}"
@@ -174,7 +174,7 @@ async def test_after_a_rotation_both_secrets_verify_for_a_while(gate: Gate, rece
         verified(receiver.got[1], made["secret"])
 
 
-async def test_two_signatures_are_good_for_either_secret(gate: Gate, receiver: Receiver) -> None:
+async def test_two_signatures_verify_with_either_secret(gate: Gate, receiver: Receiver) -> None:
     gate.clock.now = time.time()
     made = await create(gate.alice, receiver.url)
     new = (await gate.alice.post(f"{HOOKS}/{made['id']}/rotate")).json()
@@ -183,9 +183,7 @@ async def test_two_signatures_are_good_for_either_secret(gate: Gate, receiver: R
     assert verified(receiver.got[0], made["secret"]) == verified(receiver.got[0], new["secret"])
 
 
-async def test_what_is_not_taken_is_sent_again_the_same_and_every_attempt_is_logged(
-    gate: Gate, receiver: Receiver
-) -> None:
+async def test_a_failed_delivery_is_retried_unchanged_and_attempts_are_logged(gate: Gate, receiver: Receiver) -> None:
     await create(gate.alice, receiver.url)
     receiver.status = 500
     await ended(gate, gate.alice)
@@ -227,7 +225,7 @@ async def _tries(gate: Gate, count: int) -> bool:
         ("huge", 200, {}, "delivered", None),
     ],
 )
-async def test_receivers_that_misbehave(
+async def test_invalid_responses_of_receivers_are_failures(
     gate: Gate, receiver: Receiver, manner: str, status: int, headers: dict[str, str], state: str, error: str | None
 ) -> None:
     receiver.manner, receiver.status, receiver.headers = manner, status, headers
@@ -235,7 +233,7 @@ async def test_receivers_that_misbehave(
 
 
 @pytest.mark.parametrize("overrides", [LOCAL | {"webhook_timeout_seconds": 1.5}])
-async def test_a_silent_receiver_is_not_waited_for(gate: Gate, receiver: Receiver) -> None:
+async def test_a_receiver_without_response_times_out(gate: Gate, receiver: Receiver) -> None:
     receiver.manner = "silent"
     assert await _first_attempt(gate, receiver) == ("pending", "no response in time")
 
@@ -250,7 +248,7 @@ async def _first_attempt(gate: Gate, receiver: Receiver) -> tuple[str, str | Non
     return shown["state"], shown["attempts"][0]["error"]
 
 
-async def test_a_receiver_that_is_not_there_is_tried_until_it_is_given_up(gate: Gate) -> None:
+async def test_an_unreachable_receiver_is_retried_until_given_up(gate: Gate) -> None:
     made = await create(gate.alice, "http://127.0.0.1:9/")
     test = (await gate.alice.post(f"{HOOKS}/{made['id']}/test")).json()
     await until(lambda: _tries(gate, 1))
@@ -258,12 +256,10 @@ async def test_a_receiver_that_is_not_there_is_tried_until_it_is_given_up(gate: 
     await until(lambda: _tries(gate, 2))
     shown = (await gate.alice.get(f"{DELIVERIES}/{test['id']}")).json()
     assert (shown["state"], shown["next_attempt_at"]) == ("failed", None)
-    assert {attempt["error"] for attempt in shown["attempts"]} == {"no connection"}
+    assert {attempt["error"] for attempt in shown["attempts"]} == {"the connection failed"}
 
 
-async def test_an_endpoint_that_takes_nothing_for_days_is_disabled_and_can_be_brought_back(
-    gate: Gate, receiver: Receiver
-) -> None:
+async def test_an_endpoint_that_fails_for_days_is_disabled_and_can_be_enabled(gate: Gate, receiver: Receiver) -> None:
     receiver.status = 500
     made = await create(gate.alice, receiver.url)
     path = f"{HOOKS}/{made['id']}"
@@ -273,9 +269,9 @@ async def test_an_endpoint_that_takes_nothing_for_days_is_disabled_and_can_be_br
     await gate.alice.post(f"{path}/test")
     await until(lambda: _disabled(gate, path))
     shown = (await gate.alice.get(path)).json()
-    assert shown["disabled_reason"] == "it took nothing for 72 hours"
+    assert shown["disabled_reason"] == "it accepted no message for 72 hours"
     await ended(gate, gate.alice)
-    assert gate.rows("SELECT count(*) FROM webhook_messages") == [(2,)], "it is told nothing more"
+    assert gate.rows("SELECT count(*) FROM webhook_messages") == [(2,)], "it receives no further message"
     receiver.status = 204
     await gate.alice.patch(path, json={"enabled": True})
     await ended(gate, gate.alice)
@@ -283,7 +279,7 @@ async def test_an_endpoint_that_takes_nothing_for_days_is_disabled_and_can_be_br
     assert (await gate.alice.get(path)).json()["failing_since"] is None
 
 
-async def test_410_disables_at_once(gate: Gate, receiver: Receiver) -> None:
+async def test_status_410_disables_an_endpoint(gate: Gate, receiver: Receiver) -> None:
     receiver.status = 410
     made = await create(gate.alice, receiver.url)
     await gate.alice.post(f"{HOOKS}/{made['id']}/test")
@@ -295,7 +291,7 @@ async def _disabled(gate: Gate, path: str) -> bool:
     return (await gate.alice.get(path)).json()["enabled"] is False
 
 
-async def test_the_message_is_written_down_with_the_jobs_end(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_message_is_stored_with_the_jobs_end(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     await create(gate.alice, "http://127.0.0.1:9/")
     job = await submit(gate.alice)
     await taken(gate, job)
@@ -304,7 +300,7 @@ async def test_the_message_is_written_down_with_the_jobs_end(gate: Gate, monkeyp
     await gate.comfy.end(job)
     await asyncio.sleep(0.2)
     both = "SELECT finished_at IS NULL, (SELECT count(*) FROM webhook_messages) FROM jobs"
-    assert gate.rows(both) == [(1, 0)], "neither is there without the other"
+    assert gate.rows(both) == [(1, 0)], "both are stored, or neither"
     monkeypatch.undo()
     await gate.app.services.tracker.reconcile()
     assert gate.rows("SELECT finished_at IS NULL FROM jobs") == [(0,)]
@@ -315,7 +311,7 @@ def _broken(_prefix: str) -> str:
     raise Problem(Code.STORE_UNAVAILABLE)
 
 
-async def test_one_slow_receiver_does_not_hold_up_another(gate: Gate, receiver: Receiver) -> None:
+async def test_a_slow_receiver_does_not_delay_others(gate: Gate, receiver: Receiver) -> None:
     async with receiving() as slow:
         slow.manner = "silent"
         made = await create(gate.alice, slow.url)
@@ -328,7 +324,7 @@ async def test_one_slow_receiver_does_not_hold_up_another(gate: Gate, receiver: 
         assert len(slow.got) == 2
 
 
-async def test_old_messages_are_forgotten_and_those_on_their_way_are_not(gate: Gate, receiver: Receiver) -> None:
+async def test_old_messages_are_deleted_except_pending_ones(gate: Gate, receiver: Receiver) -> None:
     made = await create(gate.alice, receiver.url)
     await gate.alice.post(f"{HOOKS}/{made['id']}/test")
     await until(lambda: (receiver.got, gate.rows("SELECT 1 FROM webhook_attempts"))[1])
@@ -349,13 +345,13 @@ async def test_old_messages_are_forgotten_and_those_on_their_way_are_not(gate: G
         {"url": "https://x.test", "description": "x" * 201},
     ],
 )  # fmt: skip
-async def test_bodies_that_are_refused(gate: Gate, body: dict[str, Any]) -> None:
+async def test_invalid_bodies_are_refused(gate: Gate, body: dict[str, Any]) -> None:
     answer = await gate.alice.post(HOOKS, json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field"), answer.text
 
 
 @pytest.mark.parametrize("overrides", [LOCAL | {"max_webhooks_per_owner": 1}])
-async def test_an_owner_has_so_many(gate: Gate) -> None:
+async def test_webhooks_per_user_are_limited(gate: Gate) -> None:
     await create(gate.alice, "http://127.0.0.1:9/")
     answer = await gate.alice.post(HOOKS, json={"url": "http://127.0.0.1:9/"})
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_webhooks")
@@ -363,7 +359,7 @@ async def test_an_owner_has_so_many(gate: Gate) -> None:
 
 
 @given(st.integers(0, 200), st.floats(0, 1), st.one_of(st.none(), st.floats(0, 10**8)), st.integers(0, 10**9))
-def test_the_pause_grows_is_bounded_and_obeys_the_receiver(
+def test_the_backoff_grows_is_bounded_and_honours_retry_after(
     attempts: int, jitter: float, asked: float | None, since: int
 ) -> None:
     backoff = Backoff(give_up_ms=86_400_000, disable_ms=1, jitter=lambda: jitter)
@@ -379,11 +375,11 @@ def test_the_pause_grows_is_bounded_and_obeys_the_receiver(
 
 
 @pytest.mark.parametrize("overrides", [LOCAL | {"encrypt_at_rest": True, "encryption_key": "e" * 40}])
-async def test_addresses_secrets_and_bodies_are_sealed_at_rest(gate: Gate, receiver: Receiver, tmp_path: Path) -> None:
+async def test_urls_secrets_and_bodies_are_encrypted_at_rest(gate: Gate, receiver: Receiver, tmp_path: Path) -> None:
     made = await create(gate.alice, receiver.url + "/canary-path", description="canary-words")
     await gate.alice.post(f"{HOOKS}/{made['id']}/test")
     await until(lambda: gate.rows("SELECT 1 FROM webhook_attempts"))
     stored = b"".join(path.read_bytes() for path in sorted(tmp_path.glob("gateway.db*")))  # noqa: ASYNC240 - a test's
     for canary in (made["secret"], "canary-path", "canary-words", "This webhook works"):
         assert canary.encode() not in stored
-    assert b"webhook.test" in stored, "what is looked for is in that file"
+    assert b"webhook.test" in stored, "the file contains the searched text"

@@ -16,8 +16,8 @@ async def restart(gate: Gate) -> None:
     """Restart ComfyUI on an empty disk and notify the gateway."""
     listener = gate.app.services.comfyui_listener
     await gate.comfy.restart()
-    await until(lambda: not feed.connected)
-    await until(lambda: feed.connected)
+    await until(lambda: not listener.connected)
+    await until(lambda: listener.connected)
 
 
 def stored(gate: Gate) -> list[str]:
