@@ -49,7 +49,8 @@ def start(work: Callable[..., None], *arguments: object) -> BaseProcess:
 
 
 def found(root: Path, disk: str) -> set[int]:
-    database = open_database(settings(root, disk))
+    # As the next gateway: a command refuses a log whose last gateway was killed before its first sign of life.
+    database = open_database(settings(root, disk), serves=True)
     try:
         names = database.run_now(lambda connection: connection.execute(select(MetaRow.name)).scalars().all())
         return {int(name.partition("-")[2]) for name in names if name.startswith("n-")}
