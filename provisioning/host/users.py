@@ -11,6 +11,7 @@ from pathlib import Path
 from provisioning import contract
 from provisioning.errors import InstallError
 from provisioning.host.commands import run
+from provisioning.host.system_lock import system_lock
 from provisioning.layout import Layout
 
 
@@ -65,8 +66,9 @@ def create(user: ServiceUser, env: Mapping[str, str]) -> None:
     )  # fmt: skip
 
 
-def ensure(env: Mapping[str, str]) -> None:
-    """Create missing service users; only as root on the pod's own machine."""
-    for user in SERVICE_USERS:
-        if not exists(user):
-            create(user, env)
+def ensure(layout: Layout, env: Mapping[str, str]) -> None:
+    """Create the service users that are missing; only where `in_charge`. Raises InstallError."""
+    with system_lock(layout):
+        for user in SERVICE_USERS:
+            if not exists(user):
+                create(user, env)

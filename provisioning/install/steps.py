@@ -8,6 +8,7 @@ from functools import partial
 
 from provisioning.errors import InstallError
 from provisioning.host import packages, users
+from provisioning.host.system_lock import system_lock
 from provisioning.install import nodes, software, sources, uv, venvs
 from provisioning.install.context import InstallContext
 from provisioning.install.facts import Facts
@@ -46,9 +47,14 @@ def validate(context: InstallContext) -> None:
 
 
 def _packages(context: InstallContext) -> None:
-    packages.install(packages.missing(), context.layout, context.tool_env)
+    with system_lock(context.layout):
+        packages.install(packages.missing(), context.layout, context.tool_env)
     # The existing archive lacks the new packages; the step "archives" writes another one.
     archives.path(context.layout, packages.archive(context.layout)).unlink(missing_ok=True)
+
+
+def _users(context: InstallContext) -> None:
+    users.ensure(context.layout, context.tool_env)
 
 
 def _comfyui(context: InstallContext) -> None:
@@ -115,7 +121,7 @@ def _models(context: InstallContext) -> None:
 
 STEPS: tuple[Step, ...] = (
     Step("packages", "system packages", lambda f: not f.owns_machine or not f.missing_packages, _packages),
-    Step("users", "service users", lambda f: not f.owns_machine or f.users, lambda s: users.ensure(s.tool_env)),
+    Step("users", "service users", lambda f: not f.owns_machine or f.users, _users),
     Step("directories", "directories", lambda f: f.directories, lambda s: start.make_directories(s.layout)),
     Step("comfyui", "ComfyUI's source", lambda f: f.comfyui_source, _comfyui),
     Step("nodes", "custom nodes", lambda f: f.node_sources and f.node_links, _nodes),

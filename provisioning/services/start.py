@@ -17,6 +17,7 @@ from provisioning.errors import InstallError
 from provisioning.host import environ as pod_environ
 from provisioning.host import users
 from provisioning.host.files import ensure_directory, ensure_service_directory, is_writable_for, write
+from provisioning.host.system_lock import system_lock
 from provisioning.layout import Layout, port
 from provisioning.services import gateway, isolation, port_reservation, prepare, supervisor, system_packages
 from provisioning.services.service_spec import ServiceSpec, read
@@ -147,11 +148,12 @@ def _make_directories(layout: Layout) -> None:
 def _restore(layout: Layout, environ: Mapping[str, str]) -> None:
     env = pod_environ.for_tools(environ)
     try:
-        system_packages.restore(layout, environ.get(contract.VOLUME_KEY_VARIABLE, ""), env)
+        with system_lock(layout):
+            system_packages.restore(layout, environ.get(contract.VOLUME_KEY_VARIABLE, ""), env)
     except (InstallError, OSError) as error:
         # The services run without git and ensurepip; the next installation installs them.
         _say(f"system packages were not restored: {error}")
-    users.ensure(env)
+    users.ensure(layout, env)
 
 
 def _say(text: str) -> None:
