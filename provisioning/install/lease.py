@@ -26,7 +26,7 @@ STALE_SECONDS = 45.0
 
 
 @dataclass(frozen=True)
-class Heartbeat:
+class LeaseRecord:
     """The content of the lease file."""
 
     owner: str
@@ -34,10 +34,10 @@ class Heartbeat:
     count: int
 
 
-def read(path: Path) -> Heartbeat | None:
-    """Return the current heartbeat; None when the file is missing or damaged."""
+def read(path: Path) -> LeaseRecord | None:
+    """Return the record of the holder; None when the file is missing or damaged."""
     try:
-        return Heartbeat(**json.loads(path.read_text(encoding="utf-8")))
+        return LeaseRecord(**json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None
 
@@ -108,7 +108,7 @@ class Lease:
                 seen, since = now, time.monotonic()
 
     def _write(self, count: int) -> None:
-        write(self._path, json.dumps(asdict(Heartbeat(self._owner, self._token, count))))
+        write(self._path, json.dumps(asdict(LeaseRecord(self._owner, self._token, count))))
 
     def _beat(self) -> None:
         count = 0

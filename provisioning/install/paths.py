@@ -10,7 +10,7 @@ from provisioning.install import nodes, sources, uv
 from provisioning.install.context import InstallContext
 from provisioning.install.venvs import Venv
 from provisioning.models import store
-from provisioning.models.http import AccessTokens
+from provisioning.models.http import DownloadTokens
 from provisioning.services.service_spec import ComfyUIService, ServiceSpec, Tree, gateway_service
 
 GATEWAY_LOCK = "provisioning/gateway/requirements.lock"
@@ -92,7 +92,7 @@ class InstallPaths:
         return str(path.relative_to(self._context.layout.local))
 
 
-def tokens(secrets: Secrets) -> AccessTokens:
+def tokens(secrets: Secrets) -> DownloadTokens:
     """Return the access tokens by host."""
     known = {"huggingface.co": secrets.hugging_face_token, "civitai.com": secrets.civitai_token}
-    return AccessTokens({host: token for host, token in known.items() if token})
+    return DownloadTokens({host: token for host, token in known.items() if token})

@@ -22,7 +22,7 @@ from provisioning.contract import ModelPin
 from provisioning.errors import DiskFullError, ModelError
 from provisioning.host.files import FULL
 from provisioning.models.http import (
-    AccessTokens,
+    DownloadTokens,
     RangeError,
     RangeResponse,
     RateLimitError,
@@ -66,7 +66,7 @@ class Download:
     """The download of one model; other threads may read `done`, `checked` and `total`."""
 
     def __init__(
-        self, pin: ModelPin, staging: Path, tokens: AccessTokens, *, cancelled: threading.Event, waits: DownloadHooks
+        self, pin: ModelPin, staging: Path, tokens: DownloadTokens, *, cancelled: threading.Event, waits: DownloadHooks
     ) -> None:
         key = pin.sha256 or hashlib.sha256(pin.url.encode()).hexdigest()
         self._pin = pin

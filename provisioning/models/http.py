@@ -45,7 +45,7 @@ class RangeError(TransientError):
 
 
 @dataclass(frozen=True)
-class AccessTokens:
+class DownloadTokens:
     """Access tokens by host; each is sent to its own host only."""
 
     by_host: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -97,7 +97,7 @@ def display_url(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{parts.path}"
 
 
-def get(url: str, tokens: AccessTokens, start: int = 0, tag: str = "") -> RangeResponse:
+def get(url: str, tokens: DownloadTokens, start: int = 0, tag: str = "") -> RangeResponse:
     """Open a URL from byte `start` on.
 
     Args:

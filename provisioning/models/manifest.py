@@ -13,7 +13,7 @@ from provisioning.errors import ModelError
 from provisioning.layout import Layout
 from provisioning.models import formats, store
 from provisioning.models.download import Download, DownloadedFile, DownloadHooks
-from provisioning.models.http import AccessTokens
+from provisioning.models.http import DownloadTokens
 from provisioning.progress import DONE, RUNNING, SKIPPED, WARNING, ProgressLog
 
 PARALLEL = 4
@@ -32,7 +32,7 @@ def fetchable(pins: Sequence[ModelPin]) -> tuple[ModelPin, ...]:
 class FetchContext:
     """The context of an installation of models."""
 
-    tokens: AccessTokens
+    tokens: DownloadTokens
     progress: ProgressLog
     capacity_bytes: int = 0
     """Size of the volume; 0 when unknown."""

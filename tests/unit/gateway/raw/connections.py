@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 
 async def talk(port: int, data: bytes) -> bytes:
-    """Send bytes and return what comes back until the server hangs up or falls silent."""
+    """Send bytes and return what comes back until the server hangs up or sends nothing for some seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
     received = b""
     try:
-        while chunk := await asyncio.wait_for(reader.read(65536), 10 if received else 60):
+        while chunk := await asyncio.wait_for(reader.read(65536), _patience_seconds(received)):
             received += chunk
     except (TimeoutError, ConnectionResetError):
         pass
     finally:
         writer.close()
     return received
+
+
+def _patience_seconds(received: bytes) -> float:
+    """Return how long to wait for more: shorter after a whole response, which another one may follow."""
+    head, end, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    if not received:
+        return 60
+    return 3 if end and (length is None or len(body) >= int(length[1])) else 10
 
 
 def request(target: str, *headers: str, method: str = "GET", body: str = "") -> bytes:

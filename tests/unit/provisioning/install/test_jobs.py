@@ -15,7 +15,7 @@ import pytest
 from provisioning.errors import InstallError
 from provisioning.install import job
 from provisioning.install.follow import follow
-from provisioning.install.lease import Heartbeat, Lease, read
+from provisioning.install.lease import Lease, LeaseRecord, read
 from provisioning.layout import Layout
 from provisioning.progress import DONE, RUNNING, ProgressLog
 
@@ -142,7 +142,7 @@ def test_a_damaged_lease_is_nobodys(tmp_path: Path) -> None:
     (tmp_path / "lease").write_text("{")
     assert read(tmp_path / "lease") is None
     (tmp_path / "lease").write_text(json.dumps({"owner": "b", "token": "t", "count": 1}))
-    assert read(tmp_path / "lease") == Heartbeat("b", "t", 1)
+    assert read(tmp_path / "lease") == LeaseRecord("b", "t", 1)
 
 
 def test_a_lease_that_another_pod_took_is_not_written_again(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_lease_that_another_pod_took_is_not_written_again(tmp_path: Path) -> N
         _until_lost(lease)
         with pytest.raises(InstallError, match="another pod is installing"):
             lease.check()
-    assert read(path) == Heartbeat("pod-b", "theirs", 3)
+    assert read(path) == LeaseRecord("pod-b", "theirs", 3)
 
 
 def test_a_lease_that_cannot_be_written_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from provisioning.contract import ModelPin
 from provisioning.layout import Layout
 from provisioning.models import manifest
 from provisioning.models.download import Download, DownloadedFile, DownloadHooks
-from provisioning.models.http import AccessTokens
+from provisioning.models.http import DownloadTokens
 from provisioning.progress import ProgressLog
 from tests.unit.provisioning.conftest import safetensors, sha256
 
@@ -24,16 +24,19 @@ def pin(url: str, content: bytes = BIG, **changes: object) -> ModelPin:
 
 
 def fetch(
-    model: ModelPin, staging: Path, tokens: AccessTokens | None = None, sleep: Callable[[float], None] = lambda _: None
+    model: ModelPin,
+    staging: Path,
+    tokens: DownloadTokens | None = None,
+    sleep: Callable[[float], None] = lambda _: None,
 ) -> DownloadedFile:
     staging.mkdir(exist_ok=True)
     download = Download(
-        model, staging, tokens or AccessTokens(), cancelled=threading.Event(), waits=DownloadHooks(sleep)
+        model, staging, tokens or DownloadTokens(), cancelled=threading.Event(), waits=DownloadHooks(sleep)
     )
     return download.run()
 
 
 def ensure(layout: Layout, pins: list[ModelPin], progress: ProgressLog, **around: Any) -> None:  # noqa: ANN401 - fields of Surroundings
     manifest.ensure(
-        layout, pins, manifest.FetchContext(AccessTokens(), progress, **{"sleep": lambda _: None, **around})
+        layout, pins, manifest.FetchContext(DownloadTokens(), progress, **{"sleep": lambda _: None, **around})
     )

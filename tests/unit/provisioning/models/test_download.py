@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.errors import ModelError
-from provisioning.models.http import AccessTokens
+from provisioning.models.http import DownloadTokens
 from tests.unit.provisioning.conftest import Script, Serve, sha256
 from tests.unit.provisioning.models.downloads import BIG, fetch, pin
 
@@ -112,7 +112,7 @@ def test_no_error_quotes_the_query_of_a_url(serve: Serve, tmp_path: Path) -> Non
 def test_a_token_goes_to_its_host_and_not_across_a_redirect(serve: Serve, tmp_path: Path) -> None:
     elsewhere = Script(BIG)
     here = Script(b"", redirect=serve(elsewhere).replace("127.0.0.1", "localhost") + "/f")
-    fetched = fetch(pin(serve(here) + "/moved"), tmp_path / "s", AccessTokens({"127.0.0.1": "canary"}))
+    fetched = fetch(pin(serve(here) + "/moved"), tmp_path / "s", DownloadTokens({"127.0.0.1": "canary"}))
     assert fetched.size == len(BIG)
     assert here.requests[0][1]["Authorization"] == "Bearer canary"
     assert "canary" not in str(elsewhere.requests)
@@ -122,14 +122,14 @@ def test_a_redirect_within_the_host_keeps_the_token(serve: Serve, tmp_path: Path
     script = Script(BIG)
     base = serve(script)
     script.redirect = base + "/f"
-    fetch(pin(base + "/moved"), tmp_path / "s", AccessTokens({"127.0.0.1": "canary"}))
+    fetch(pin(base + "/moved"), tmp_path / "s", DownloadTokens({"127.0.0.1": "canary"}))
     assert [headers.get("Authorization") for _, headers in script.requests] == ["Bearer canary"] * 2
 
 
 def test_another_port_of_the_same_host_is_another_party(serve: Serve, tmp_path: Path) -> None:
     elsewhere = Script(BIG)
     here = Script(b"", redirect=serve(elsewhere) + "/f")
-    fetch(pin(serve(here) + "/moved"), tmp_path / "s", AccessTokens({"127.0.0.1": "canary"}))
+    fetch(pin(serve(here) + "/moved"), tmp_path / "s", DownloadTokens({"127.0.0.1": "canary"}))
     assert "Authorization" not in elsewhere.requests[0][1]
 
 
@@ -167,5 +167,5 @@ def test_a_licence_that_is_not_accepted_is_named(serve: Serve, tmp_path: Path) -
         fetch(
             pin(serve(script) + "/org/repo/resolve/main/f.safetensors"),
             tmp_path / "s",
-            AccessTokens({"127.0.0.1": "t"}),
+            DownloadTokens({"127.0.0.1": "t"}),
         )
