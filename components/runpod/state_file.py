@@ -57,7 +57,7 @@ class SavedState:
     """The saved states of one backend; the engine replaces a stack's file after every step."""
 
     backend: Path | None
-    told: ReportedState = NOTHING_REPORTED
+    reported: ReportedState = NOTHING_REPORTED
     _pending: dict[str, Mapping[str, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -68,7 +68,7 @@ class SavedState:
         """
         latest = self._latest(urn)
         if latest is None:
-            return self.told.ids  # The ids of all URNs; none of them may be adopted.
+            return self.reported.ids  # The ids of all URNs; none of them may be adopted.
         return frozenset(str(one["id"]) for one in _resources(latest) if one.get("urn") == urn and one.get("id"))
 
     def every_id(self, urn: str) -> frozenset[str] | None:
@@ -81,8 +81,8 @@ class SavedState:
 
         Later the engine also records its own creations there.
         """
-        if self.told.pending is not None:
-            return self.told.pending
+        if self.reported.pending is not None:
+            return self.reported.pending
         stack = urn.split("::", maxsplit=1)[0] + "::" + urn.split("::")[1] if "::" in urn else ""
         with self._lock:
             if stack not in self._pending:

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _umask(settings: GatewaySettings) -> int:
-    """Return which rights new files do not have: what the gateway writes is nobody else's to read.
+    """Return the umask: 077, or 0 where the files of the gateway are on a network volume.
 
     On a network volume all files are root's, and the gateway is one of the others there. What keeps ComfyUI's user out
     is Landlock or the folder that the volume is mounted in; on the container disk, the modes of the gateway's folders.
@@ -42,7 +42,7 @@ def _umask(settings: GatewaySettings) -> int:
 
 
 def _run(options: argparse.Namespace, settings: GatewaySettings) -> int:
-    _be_the_gateways_user(settings)
+    _become_gateway_user(settings)
     if options.command == "serve":
         logs.configure()
         return 0 if serve(settings) else 2
@@ -56,8 +56,8 @@ def _run(options: argparse.Namespace, settings: GatewaySettings) -> int:
         database.close()
 
 
-def _be_the_gateways_user(settings: GatewaySettings) -> None:
-    """Have whoever is root make no file that the gateway could not use afterwards."""
+def _become_gateway_user(settings: GatewaySettings) -> None:
+    """As root, become the user of the gateway, so that it can use every file that a command creates."""
     file = database_url.file_of(settings.database)
     if settings.log is None or file is None or os.geteuid() != 0 or not file.parent.is_dir():
         return

@@ -30,7 +30,7 @@ class Admission:
     ) -> contextlib.AbstractContextManager[None]:
         """Check host and credential and count the request; returns the caller's place, to be held meanwhile.
 
-        Without an operation every credential is asked for: nobody without a key may learn which paths exist.
+        Without an operation every credential is asked for: a client without a key must not learn which paths exist.
         """
         scope, services = request.scope, self._services
         is_public = operation is not None and operation.is_public
@@ -44,7 +44,7 @@ class Admission:
         request.context.actor = await self._authenticate(scope, credentials)
         place = services.limits.admit(request, operation.rate if operation else RateClass.PLAIN)
         if operation is not None and operation.signed and is_signed(scope):
-            # Signing is for handing a picture on; whoever may have it may show it in a page of their own.
+            # A signed address is made to be passed on; its holder may embed the picture in a page.
             request.context.headers.append(("cross-origin-resource-policy", "cross-origin"))
         return place
 

@@ -205,7 +205,7 @@ class CatalogRoutes:
         access=Scope.OPERATE,
         tag=Tag.OPERATIONS,
         summary="Unload models and free memory",
-        text="The next job loads its models again, whoever submitted it.",
+        text="The next job loads its models again, also when another user submitted it.",
         body=Body(
             FreeMemory, {"unload_models": True, "free_memory": True}, required=False, invalid=Code.INVALID_REQUEST
         ),

@@ -60,7 +60,7 @@ def _text(reason: str, problem: Problem | None, nodes: dict[str, Any]) -> str:
 
 def _faults(nodes: dict[str, Any]) -> Iterator[str]:
     for node_id, node in nodes.items():
-        told = node.get("errors") if isinstance(node, dict) else None
-        for error in told if isinstance(told, list) else ():
+        reported = node.get("errors") if isinstance(node, dict) else None
+        for error in reported if isinstance(reported, list) else ():
             if isinstance(error, dict):
                 yield f"Node {node_id}: {error.get('message', '')} ({error.get('details', '')})"

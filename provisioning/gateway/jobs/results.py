@@ -101,7 +101,7 @@ def _history(job: Job, entry: dict[str, Any], namespace: OwnerNamespace) -> dict
 def failed_history(history: dict[str, Any], reason: str) -> dict[str, Any]:
     """Return a history entry changed to a failure without files."""
     status = history.get("status") or {}
-    told = [message for message in status.get("messages") or [] if message[0] != "execution_success"]
+    kept = [message for message in status.get("messages") or [] if message[0] != "execution_success"]
     error = {"exception_type": reason, "exception_message": failure_codes.TEXTS[reason], "node_id": "", "node_type": ""}
-    messages = [*told, ["execution_error", error]]
+    messages = [*kept, ["execution_error", error]]
     return history | {"outputs": {}, "status": {"status_str": "error", "completed": False, "messages": messages}}

@@ -56,7 +56,7 @@ class Tracker:
         self._look_seconds = settings.internal.job_look_seconds
         self._live: dict[str, Job] = {}
         self.in_doubt: list[Job] = []
-        """Jobs that were stored, although their submitter was told that the volume failed."""
+        """Jobs that were stored, although their submission was answered with an error of the volume."""
         self._recent: OrderedDict[str, Job] = OrderedDict()
         self._settling: dict[str, asyncio.Lock] = {}
         self._looking: set[asyncio.Task[None]] = set()

@@ -21,10 +21,10 @@ _PLAIN = (str, int, float, type(None))
 
 def for_clients(stats: Any) -> dict[str, Any]:  # noqa: ANN401 - ComfyUI's JSON
     """Return versions, memory and devices, without command line and paths; missing parts are empty."""
-    told = stats if isinstance(stats, dict) else {}
-    devices = told.get("devices")
+    reported = stats if isinstance(stats, dict) else {}
+    devices = reported.get("devices")
     return {
-        "system": _chosen(told.get("system"), SYSTEM) | {"argv": []},
+        "system": _chosen(reported.get("system"), SYSTEM) | {"argv": []},
         "devices": [_chosen(device, DEVICE) for device in (devices if isinstance(devices, list) else ())],
     }
 

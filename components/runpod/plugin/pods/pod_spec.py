@@ -112,8 +112,8 @@ class PodSpec:
         if self.volume_id and any(mount.path != self.mount_path for mount in live.mounts.network):
             body["mounts"] = self._mounts()
         changed = pod_env.different(self.full_env(marker), pod_env.declared_env(live.env, self.env, keep_marker=True))
-        starts_anew = bool(body.keys() - {"name"}) or live.status in STOPPED
-        if changed - self.deferred_env or (changed and starts_anew):
+        restarts = bool(body.keys() - {"name"}) or live.status in STOPPED
+        if changed - self.deferred_env or (changed and restarts):
             # The call replaces the whole environment, so it includes RunPod's own variables.
             body["env"] = {name: live.env[name] for name in pod_env.INJECTED & set(live.env)} | self.full_env(marker)
         return body

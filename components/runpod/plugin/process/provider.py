@@ -199,8 +199,8 @@ class RunPodProvider(sdk.Provider):
 
     def _saved_ids(self, urn: str) -> frozenset[str] | None:
         """Return the ids in the state: from its file, or else as reported at the start and since."""
-        saved, told = self._checkpoint.every_id(urn), self._checkpoint.told.ids
-        return saved if saved is not None or told is None else told | self._asked()
+        saved, reported = self._checkpoint.every_id(urn), self._checkpoint.reported.ids
+        return saved if saved is not None or reported is None else reported | self._asked()
 
     def _asked(self) -> frozenset[str]:
         return frozenset(self._born).union(*self._ids.values()) - self._ended

@@ -72,8 +72,8 @@ _REASONS = {
 def canonical(inputs: Values) -> Values:
     """Return the inputs with comma-separated lists in one form."""
     lists = ("gpuIds", "locations", "allowedCudaVersions")
-    told = {name: ",".join(split(inputs[name])) for name in lists if not unknown(inputs[name])}
-    return {**container.canonical(inputs), **told}
+    joined = {name: ",".join(split(inputs[name])) for name in lists if not unknown(inputs[name])}
+    return {**container.canonical(inputs), **joined}
 
 
 def silent(inputs: Values) -> set[str]:

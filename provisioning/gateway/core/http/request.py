@@ -34,7 +34,7 @@ class Connection(HTTPConnection):
 
     @property
     def who(self) -> Actor:
-        """Return the authenticated caller; raises Problem on a route that nobody had to authenticate for."""
+        """Return the authenticated caller; raises Problem on a route without authentication."""
         if self.context.actor is None:
             raise Problem(Code.MISSING_CREDENTIALS)
         return self.context.actor

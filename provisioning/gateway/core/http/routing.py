@@ -19,7 +19,7 @@ from provisioning.gateway.core.problems import Code, Problem
 Answer = Callable[[GatewayRequest, Operation | Problem], Awaitable[Response]]
 """Answers a request by its operation, or by the reason for which there is none: NOT_FOUND or METHOD_NOT_ALLOWED.
 
-The problem is handed over, not raised: nobody without a key may learn which paths exist.
+The problem is handed over, not raised: a client without a key must not learn which paths exist.
 """
 
 

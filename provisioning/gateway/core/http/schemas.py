@@ -45,7 +45,7 @@ class AnswerBody(BaseModel):
 
 
 def _digits(given: object) -> object:
-    """Refuse what `int` reads and nobody should write: spaces, signs, underscores, other scripts' digits."""
+    """Refuse spaces, signs, underscores and other scripts' digits, which `int` accepts."""
     if isinstance(given, str) and not (given.isascii() and given.isdigit() and len(given) <= 16):
         raise ValueError("a whole number in decimal digits")
     return given

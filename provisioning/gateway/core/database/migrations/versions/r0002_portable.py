@@ -16,7 +16,7 @@ FLAGS = frozenset({"seeded", "cancel_requested", "hidden"})
 
 
 def upgrade() -> None:
-    """Make every table anew and move its rows."""
+    """Create every table again and copy its rows."""
     _move("keys", _keys())
     _move("jobs", _jobs(), order="submitted_at, id")
     _move("assets", _assets(), order="created_at, id")
