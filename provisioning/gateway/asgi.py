@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from provisioning.gateway.admission import Admission
 from provisioning.gateway.core.http import dispatch
@@ -112,7 +114,9 @@ class Conversations:
         if route is not None:
             socket = Socket(self._services.limiter, self._services.settings, websocket)
             check = functools.partial(self._services.authenticator.recheck, websocket.who)
-            await route.handler(websocket, socket, check)
+            # The client may be gone when something is sent to it.
+            with contextlib.suppress(WebSocketDisconnect):
+                await route.handler(websocket, socket, check)
 
 
 class SocketEndpoint:

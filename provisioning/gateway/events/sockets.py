@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
+from starlette.websockets import WebSocketDisconnect
+
 from provisioning.gateway.core.http.request import GatewaySocket
 from provisioning.gateway.core.rate_limiter import Limiter, Policy
 from provisioning.gateway.core.settings import GatewaySettings
@@ -67,7 +69,7 @@ class Socket:
 
     async def _close(self, reason: str) -> None:
         # A client that does not read must not delay the close.
-        with contextlib.suppress(OSError, RuntimeError, TimeoutError):
+        with contextlib.suppress(OSError, RuntimeError, TimeoutError, WebSocketDisconnect):
             async with asyncio.timeout(1):
                 code = CLOSE_CODES.get(reason, POLICY)
                 await self._websocket.close(code, reason)

@@ -79,7 +79,7 @@ class Proxy:
 def _check_status(reply: Reply) -> None:
     """Raise Problem for a response that must not be passed on."""
     if reply.status not in {200, 206, 304}:
-        whole = [("content-range", reply.headers["content-range"])] if reply.status == 416 else []
+        whole = [("content-range", header_text(reply.headers["content-range"]))] if reply.status == 416 else []
         raise Problem(_ERRORS.get(reply.status, Code.UPSTREAM_ERROR), headers=tuple(whole))
 
 

@@ -87,3 +87,5 @@ class _Answer:
             self._context.bytes_out += len(piece)
             async with asyncio.timeout(self._context.idle_seconds):
                 await self._send({**message, "body": piece, "more_body": more or at + PIECE_BYTES < len(body)})
+            # For a client that is gone uvicorn does not wait, and only a task that waits can be cancelled.
+            await asyncio.sleep(0)

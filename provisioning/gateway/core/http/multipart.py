@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import IO
@@ -18,6 +19,9 @@ from provisioning.gateway.core.problems import Code, Problem, fault
 MAX_FIELD_BYTES = 8 * 1024
 MAX_FIELDS = 16
 CHUNK_BYTES = 256 * 1024
+
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{1,70}", re.ASCII)
+"""RFC 2046, 5.1.1."""
 
 
 @dataclass
@@ -46,10 +50,11 @@ async def read_form(request: GatewayRequest, *, dropped: Collection[str] = ()) -
     """
     content_type = request.header("content-type") or ""
     kind, options = parse_options_header(content_type)
-    if kind != b"multipart/form-data" or b"boundary" not in options:
-        raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, "Send the file as multipart/form-data.")
+    boundary = options.get(b"boundary", b"").decode("latin-1")
+    if kind != b"multipart/form-data" or not _BOUNDARY.fullmatch(boundary):
+        raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, "Send the file as multipart/form-data with a boundary of RFC 2046.")
     try:
-        data = await _parsed(request, content_type)
+        data = await _parsed(request, boundary, MAX_FIELDS + len(dropped))
     except MultiPartException as error:
         raise _malformed(f"what is no multipart form: {error.message}") from error
     except OSError as error:
@@ -62,11 +67,12 @@ async def read_form(request: GatewayRequest, *, dropped: Collection[str] = ()) -
         raise
 
 
-async def _parsed(request: GatewayRequest, content_type: str) -> FormData:
+async def _parsed(request: GatewayRequest, boundary: str, max_fields: int) -> FormData:
     # Starlette takes text that is not UTF-8 for Latin-1. As Latin-1 all text keeps its bytes, and `_text` decodes it.
-    headers = Headers({"content-type": f"{content_type}; charset=latin-1"})
+    headers = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"; charset=latin-1'})
     async with contextlib.aclosing(request.stream()) as stream:
-        return await MultiPartParser(headers, stream, max_files=1, max_part_size=MAX_FIELD_BYTES).parse()
+        parser = MultiPartParser(headers, stream, max_files=1, max_fields=max_fields, max_part_size=MAX_FIELD_BYTES)
+        return await parser.parse()
 
 
 def _form(data: FormData, dropped: Collection[str]) -> Form:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.routing import Match as Matched
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from provisioning.gateway.core import scopes
 from provisioning.gateway.core.http.operation import Operation
@@ -47,7 +47,18 @@ class Endpoint:
             response = await self._answer(request, self.find(request.method))
             if request.method == "HEAD" and isinstance(response, StreamingResponse):
                 response = _without_body(response)
-            await response(scope, receive, send)
+            await response(scope, _bounded(receive, request), send)
+
+
+def _bounded(receive: Receive, request: GatewayRequest) -> Receive:
+    """Return what an answer waits for the client's end with: a body longer than the limit ends the answer as well."""
+
+    async def receive_within_limit() -> Message:
+        message = await receive()
+        request.context.bytes_in += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if request.context.bytes_in > request.body_limit else message
+
+    return receive_within_limit
 
 
 def _without_body(response: StreamingResponse) -> Response:

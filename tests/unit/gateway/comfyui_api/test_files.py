@@ -131,7 +131,7 @@ async def test_an_upload_that_fills_the_disk_leaves_no_file(gate: Gate, monkeypa
     [
         ([b'name="image"; filename="a.png"', b'name="image"; filename="b.png"'], "Too many files"),
         ([b'name="image"; filename="a.png"', b'name="type"', b'name="type"'], "twice"),
-        ([b'name="image"; filename="a.png"', *(b'name="%d"' % number for number in range(17))], "too many fields"),
+        ([b'name="image"; filename="a.png"', *(b'name="%d"' % number for number in range(17))], "Too many fields"),
         ([b'name="image"; filename="\xff.png"'], "UTF-8"),
         ([b'name="image"; filename="a.png"', b'name="\xff"'], "UTF-8"),
         ([b'name="type"'], "no file"),
@@ -144,6 +144,27 @@ async def test_other_forms_are_refused(gate: Gate, parts: list[bytes], what: str
     answer = await gate.alice.post("/upload/image", content=body, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
     assert what in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "utf-16"])
+async def test_the_charset_of_a_form_is_not_the_clients_choice(gate: Gate, charset: str) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + PNG + b"\r\n--b--"
+    headers = {"content-type": f'multipart/form-data; boundary=b; charset={charset}; x="'}
+    assert (await gate.alice.post("/upload/image", content=body, headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("boundary", ["", '"a;b"', "x" * 71])
+async def test_a_boundary_is_of_rfc_2046(gate: Gate, boundary: str) -> None:
+    headers = {"content-type": f"multipart/form-data; boundary={boundary}"}
+    assert (await gate.alice.post("/upload/image", content=b"--b--", headers=headers)).status_code == 415
+
+
+async def test_a_form_has_few_fields(gate: Gate) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="f%d"\r\n\r\nx\r\n'
+    body = b"".join(part % number for number in range(30)) + b"--b--"
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    answer = await gate.alice.post("/upload/image", content=body, headers=headers)
+    assert (answer.status_code, "Too many fields" in answer.text) == (422, True), answer.text
 
 
 async def test_a_field_has_a_length_and_an_encoding(gate: Gate) -> None:
