@@ -18,7 +18,7 @@ from tests.integration.clients.site import PATIENCE_SECONDS, Site, until, workfl
 
 pytestmark = pytest.mark.slow
 
-SLOW = "[stand-in: slow 60] a harbour"
+SLOW = "[stand-in: slow 10] a harbour"
 
 
 @contextmanager
