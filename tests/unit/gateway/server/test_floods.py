@@ -204,7 +204,9 @@ async def test_endless_framing_of_a_body_is_refused(gate: Gate, port: int, name:
     writer.write(request("/api/gateway/login", *LOGIN, method="POST") + begin.encode())
     sending = asyncio.create_task(send_for_ever(writer, piece))
     async with asyncio.timeout(60):
-        assert status(await read(reader)) in {400, 408, 413, 431}
+        answer = await read(reader)
+        # A client that goes on sending can lose the answer when its connection is reset.
+        assert not answer or status(answer) in {400, 408, 413, 431}
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
     writer.close()
