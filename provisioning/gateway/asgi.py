@@ -39,13 +39,13 @@ _requests = logging.getLogger("provisioning.gateway.requests")
 def app(services: Services, handlers: Mapping[str, Handler], sockets: Mapping[str, SocketRoute]) -> ASGIApp:
     """Return the ASGI app of the handlers by the key of their operation, and of the WebSockets by their path."""
     admission = Admission(services)
-    operations, conversations = Operations(services, admission, handlers), Conversations(services, admission)
-    unknown, unknown_socket = Endpoint({}, operations.answer), SocketEndpoint(conversations, None)
+    operations, websockets = Operations(services, admission, handlers), WebSocketHandler(services, admission)
+    unknown, unknown_socket = Endpoint({}, operations.answer), SocketEndpoint(websockets, None)
 
     async def default(scope: Scope, receive: Receive, send: Send) -> None:
         await (unknown if scope["type"] == "http" else unknown_socket)(scope, receive, send)
 
-    opened = [WebSocketRoute(path, SocketEndpoint(conversations, route)) for path, route in sockets.items()]
+    opened = [WebSocketRoute(path, SocketEndpoint(websockets, route)) for path, route in sockets.items()]
     served = routes(services.operations, operations.answer)
     router = Router([*served, *opened], redirect_slashes=False, default=default)
     internal = services.settings.internal
@@ -101,14 +101,14 @@ class Operations:
             return response
 
 
-class Conversations:
+class WebSocketHandler:
     """Opens WebSockets and hands them to their handlers."""
 
     def __init__(self, services: Services, admission: Admission) -> None:
         self._services = services
         self._admission = admission
 
-    async def converse(self, websocket: GatewaySocket, route: SocketRoute | None) -> None:
+    async def serve(self, websocket: GatewaySocket, route: SocketRoute | None) -> None:
         """Serve a WebSocket to its end; raises Problem before it is accepted."""
         await self._admission.admit_socket(websocket, route.operation if route else None)
         if route is not None:
@@ -122,13 +122,13 @@ class Conversations:
 class SocketEndpoint:
     """The ASGI app at one path of WebSockets; without a route, that of all other paths."""
 
-    def __init__(self, conversations: Conversations, route: SocketRoute | None) -> None:
-        self._conversations = conversations
+    def __init__(self, websockets: WebSocketHandler, route: SocketRoute | None) -> None:
+        self._handler = websockets
         self._route = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket."""
-        await self._conversations.converse(GatewaySocket(scope, receive, send), self._route)
+        await self._handler.serve(GatewaySocket(scope, receive, send), self._route)
 
 
 class Refusals:

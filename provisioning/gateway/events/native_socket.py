@@ -52,7 +52,7 @@ class NativeSocketRoutes:
         raise Problem(Code.UPGRADE_REQUIRED)
 
     @SocketOperation(path="/ws", also=("/api/ws",))
-    async def converse(self, request: GatewaySocket, socket: Socket, check: Check) -> None:
+    async def serve(self, request: GatewaySocket, socket: Socket, check: Check) -> None:
         """Send the messages about the caller's jobs; raises Problem before the socket is accepted."""
         label = request.query.get("clientId", "")
         listener = Listener(request.who, label if CLIENT_ID.fullmatch(label) else uuid.uuid4().hex)
@@ -73,6 +73,6 @@ class NativeSocketRoutes:
             await socket.run(write(), receive)
 
     @SocketOperation(path="/comfy/ws", scope=Scope.ADMIN, credentials=CredentialPolicy(web=True))
-    async def converse_with_editor(self, request: GatewaySocket, socket: Socket, check: Check) -> None:
+    async def serve_editor(self, request: GatewaySocket, socket: Socket, check: Check) -> None:
         """Serve the same WebSocket to the editor's page."""
-        await self.converse(request, socket, check)
+        await self.serve(request, socket, check)

@@ -88,7 +88,7 @@ class EventRoutes:
         raise Problem(Code.UPGRADE_REQUIRED)
 
     @SocketOperation(path="/api/gateway/ws", also=("/api/gateway/events",))
-    async def converse(self, request: GatewaySocket, socket: Socket, check: Check) -> None:
+    async def serve(self, request: GatewaySocket, socket: Socket, check: Check) -> None:
         """Send the caller's events over a WebSocket; raises Problem before it is accepted."""
         types = read_types(request)
         channel = self._channels.of(request.who.visible_owner)

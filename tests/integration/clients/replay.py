@@ -102,7 +102,7 @@ class Conversation:
                     self.answers.setdefault(f"event {'final status' if final else name}", answer)
 
 
-def converse(client: httpx.Client) -> dict[str, Answer]:
+def replayed(client: httpx.Client) -> dict[str, Answer]:
     """Hold the whole conversation; returns every answer by its name."""
     talk = Conversation(client)
     for part in (_jobs, _failures, _bodies, _idempotency, _labels, _assets, _asset_faults, _credentials):

@@ -13,7 +13,7 @@ from provisioning.gateway.core.http.routing import Match, OperationTable
 from provisioning.gateway.routes import OPERATIONS
 from tests.emulator.public_ports import kept_port
 from tests.integration.clients import differences
-from tests.integration.clients.replay import Answer, converse
+from tests.integration.clients.replay import Answer, replayed
 from tests.integration.clients.site import ROOT, Program, opened
 
 TOKEN = "token-of-the-proxy"
@@ -22,7 +22,7 @@ Pairs = dict[str, tuple[Answer | None, Answer | None]]
 
 def ours(folder: Path) -> dict[str, Answer]:
     with opened(folder) as site, site.client(site.alice) as client:
-        return converse(client)
+        return replayed(client)
 
 
 def theirs(folder: Path) -> dict[str, Answer]:
@@ -35,7 +35,7 @@ def theirs(folder: Path) -> dict[str, Answer]:
         try:
             headers = {"Authorization": f"Bearer {TOKEN}"}
             with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=60) as client:
-                return converse(client)
+                return replayed(client)
         finally:
             proxy.stop()
 
